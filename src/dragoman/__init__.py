@@ -1,0 +1,5 @@
+"""Any open-weight model behind the Anthropic Messages API."""
+
+from importlib.metadata import version
+
+__version__ = version("dragoman")

@@ -1,0 +1,63 @@
+"""What every model of a request shares: how it reads, and how a fault in it is told."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Tag, ValidationError
+
+from dragoman.errors import InvalidRequest
+
+
+class WireModel(BaseModel):
+    """Part of a request. Types are exact (`"5"` is no integer); fields we do not know are carried, not refused (BETA-2)."""
+
+    model_config = ConfigDict(strict=True, extra="allow", frozen=True)
+
+
+_PLAIN, _LIST = "(plain)", "(list)"  # parenthesised: `fault` leaves them out of paths
+
+
+def _plain_or_list(value: object) -> str | None:
+    if isinstance(value, str):
+        return _PLAIN
+    return _LIST if isinstance(value, list | tuple) else None
+
+
+T = TypeVar("T")
+
+PlainOrList = Annotated[
+    Annotated[str, Tag(_PLAIN)] | Annotated[list[T], Tag(_LIST)],
+    Discriminator(
+        _plain_or_list,
+        custom_error_type="string_or_list",
+        custom_error_message="Input should be a valid string or a valid list",
+    ),
+]
+"""`"words"` or `[block, …]`: the two ways the API writes content."""
+
+
+def fault(error: ValidationError) -> InvalidRequest:
+    """The first problem only, as `dotted.path: reason` (ERR-9)."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    if first["type"] == "json_invalid":
+        return InvalidRequest(f"The request body is not valid JSON: {first['ctx']['error']}")
+    path = ".".join(str(step) for step in first["loc"] if not str(step).startswith("("))
+    return InvalidRequest.at(path, first["msg"]) if path else InvalidRequest(first["msg"])
+
+
+def unknown_fields(model: WireModel, path: str = "") -> Iterator[str]:
+    """Dotted paths of the fields that came along and were not understood, list indices left out."""
+    for name in model.model_extra or ():
+        yield f"{path}{name}"
+    for name, value in model:
+        if model.model_extra and name in model.model_extra:
+            continue
+        yield from _unknown_below(value, f"{path}{name}.")
+
+
+def _unknown_below(value: Any, path: str) -> Iterator[str]:
+    if isinstance(value, WireModel):
+        yield from unknown_fields(value, path)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _unknown_below(item, path)

@@ -1,0 +1,112 @@
+"""`GET /v1/models` (contract §17)."""
+
+from msgspec import Struct, field
+
+
+class Flag(Struct, frozen=True):
+    """A leaf of the capabilities: yes or no."""
+
+    supported: bool = False
+
+
+NO = Flag()
+YES = Flag(supported=True)
+
+
+class ContextManagementFlags(Struct, frozen=True):
+    """Edits that the server applies to the context itself."""
+
+    supported: bool = False
+    clear_thinking_20251015: Flag = NO
+    clear_tool_uses_20250919: Flag = NO
+    compact_20260112: Flag = NO
+
+
+class EffortFlags(Struct, frozen=True):
+    """Levels of effort that change what the model does."""
+
+    supported: bool = False
+    low: Flag = NO
+    medium: Flag = NO
+    high: Flag = NO
+    xhigh: Flag = NO
+    max: Flag = NO
+
+
+class ServerToolFlags(Struct, frozen=True):
+    """Tools that the server runs."""
+
+    supported: bool = False
+    web_search: Flag = NO
+    code_execution: Flag = NO
+
+
+class ThinkingTypeFlags(Struct, frozen=True):
+    """The ways of asking for reasoning that are not refused, by whatever model."""
+
+    adaptive: Flag = YES
+    between_tools: Flag = NO
+    disabled: Flag = YES
+    enabled: Flag = YES
+
+
+class ThinkingFlags(Struct, frozen=True):
+    """Whether the model reasons."""
+
+    supported: bool = False
+    types: ThinkingTypeFlags = field(default_factory=ThinkingTypeFlags)
+
+
+class ModelCapabilities(Struct, frozen=True):
+    """All of them, since clients take part of them for a fault (MOD-5)."""
+
+    batch: Flag = NO
+    citations: Flag = NO
+    code_execution: Flag = NO
+    context_management: ContextManagementFlags = field(default_factory=ContextManagementFlags)
+    effort: EffortFlags = field(default_factory=EffortFlags)
+    image_input: Flag = NO
+    pdf_input: Flag = NO
+    server_tools: ServerToolFlags = field(default_factory=ServerToolFlags)
+    structured_outputs: Flag = NO
+    thinking: ThinkingFlags = field(default_factory=ThinkingFlags)
+
+
+class ModelInfo(Struct, frozen=True, tag="model"):
+    """One model, under one of its names (MOD-3, MOD-4). Limits are in tokens."""
+
+    id: str
+    display_name: str
+    created_at: str
+    max_input_tokens: int
+    max_tokens: int
+    capabilities: ModelCapabilities
+    lifecycle: str = "active"
+    line: None = None
+    deprecated_at: None = None
+    retires_at: None = None
+
+
+class ModelPage(Struct, frozen=True):
+    """A page of the list. `has_more` is always said: the SDK's pager would go on for ever without it (MOD-2)."""
+
+    data: list[ModelInfo]
+    has_more: bool
+    first_id: str | None
+    last_id: str | None
+
+    @classmethod
+    def of(cls, models: list[ModelInfo], limit: int, after_id: str | None, before_id: str | None) -> "ModelPage":
+        """At most `limit` models behind `after_id`, or in front of `before_id`."""
+        ids = [model.id for model in models]
+        if after_id is not None:
+            rest = models[ids.index(after_id) + 1 :] if after_id in ids else []
+            data = rest[:limit]
+        elif before_id is not None:
+            rest = models[: ids.index(before_id)] if before_id in ids else []
+            data = rest[-limit:]
+        else:
+            rest = models
+            data = rest[:limit]
+        edges = (data[0].id, data[-1].id) if data else (None, None)
+        return cls(data, len(data) < len(rest), *edges)

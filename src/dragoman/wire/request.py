@@ -1,0 +1,194 @@
+"""The bodies of `POST /v1/messages` and `/v1/messages/count_tokens` (contract §4, §11, §16)."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, Tag
+
+from dragoman.wire.base import PlainOrList, WireModel
+from dragoman.wire.blocks import CacheControl, ContentBlock, TextBlock
+
+
+class Message(WireModel):
+    """One entry of `messages` (REQ-6, REQ-7)."""
+
+    role: Literal["user", "assistant", "system"]
+    content: PlainOrList[ContentBlock]
+
+
+class CustomTool(WireModel):
+    """A tool that the client runs (TOOL-1, TOOL-2)."""
+
+    type: Literal["custom"] | None = None
+    name: Annotated[str, Field(max_length=128, pattern=r"^[a-zA-Z0-9_-]{1,128}$")]
+    description: str | None = None
+    input_schema: dict[str, Any]
+    strict: bool | None = None
+    cache_control: CacheControl | None = None
+    eager_input_streaming: bool | None = None
+    defer_loading: bool | None = None
+    allowed_callers: list[str] | None = None
+    input_examples: list[dict[str, Any]] | None = None
+
+
+class DefinedTool(WireModel):
+    """A tool that Anthropic defines and names by its type, `bash_20250124` or `web_search_20250305` (TOOL-14, TOOL-15)."""
+
+    type: str
+    name: str | None = None
+    cache_control: CacheControl | None = None
+
+
+def _tool_kind(value: object) -> str | None:
+    if not isinstance(value, dict):
+        return None
+    return "custom" if value.get("type") in (None, "custom") else "(defined)"
+
+
+AnyTool = Annotated[
+    Annotated[CustomTool, Tag("custom")] | Annotated[DefinedTool, Tag("(defined)")],
+    Discriminator(_tool_kind, custom_error_type="tool", custom_error_message="Input should be a valid dictionary"),
+]
+
+
+class AutoToolChoice(WireModel):
+    """The model decides (TOOL-4)."""
+
+    type: Literal["auto"]
+    disable_parallel_tool_use: bool | None = None
+
+
+class AnyToolChoice(WireModel):
+    """Some tool must be called (TOOL-5)."""
+
+    type: Literal["any"]
+    disable_parallel_tool_use: bool | None = None
+
+
+class NamedToolChoice(WireModel):
+    """This tool must be called (TOOL-5)."""
+
+    type: Literal["tool"]
+    name: str
+    disable_parallel_tool_use: bool | None = None
+
+
+class NoToolChoice(WireModel):
+    """No tool may be called (TOOL-9)."""
+
+    type: Literal["none"]
+
+
+AnyChoice = Annotated[AutoToolChoice | AnyToolChoice | NamedToolChoice | NoToolChoice, Field(discriminator="type")]
+
+Display = Literal["summarized", "omitted", "updates"]
+
+
+class ThinkingEnabled(WireModel):
+    """Reason first, within a budget (THK-2)."""
+
+    type: Literal["enabled"]
+    budget_tokens: Annotated[int, Field(ge=1024)]
+    display: Display | None = None
+
+
+class ThinkingAdaptive(WireModel):
+    """Reason as far as it helps (THK-3)."""
+
+    type: Literal["adaptive"]
+    display: Display | None = None
+
+
+class ThinkingDisabled(WireModel):
+    """Answer at once. No display goes with it (THK-8)."""
+
+    type: Literal["disabled"]
+    display: None = None
+
+
+class ThinkingBetweenTools(WireModel):
+    """Progress notes between calls: not built, refused by name (THK-5)."""
+
+    type: Literal["between_tools"]
+
+
+ThinkingConfig = Annotated[
+    ThinkingEnabled | ThinkingAdaptive | ThinkingDisabled | ThinkingBetweenTools, Field(discriminator="type")
+]
+
+
+class Metadata(WireModel):
+    """Who asks (REQ-14)."""
+
+    user_id: Annotated[str, Field(max_length=256)] | None = None
+
+
+class OutputConfig(WireModel):
+    """How the answer should look (THK-14, STR-1)."""
+
+    effort: Literal["low", "medium", "high", "xhigh", "max"] | None = None
+    format: dict[str, Any] | None = None
+    task_budget: Any = None
+
+
+class ContextEdit(WireModel):
+    """One entry of `context_management.edits`."""
+
+    type: str
+
+
+class ContextManagement(WireModel):
+    """Edits that a client asks for; those that only shrink the prompt may be ignored (BETA-4)."""
+
+    edits: list[ContextEdit] | None = None
+
+
+class PromptRequest(WireModel):
+    """What decides the prompt: all of a body but `max_tokens` (CNT-1).
+
+    An explicit null is an absent field (REQ-19). Fields without a type are accepted and do nothing (BETA-4).
+    """
+
+    model: str
+    messages: Annotated[list[Message], Field(max_length=100_000)]
+    system: PlainOrList[TextBlock] | None = None
+    tools: list[AnyTool] | None = None
+    tool_choice: AnyChoice | None = None
+    thinking: ThinkingConfig | None = None
+    output_config: OutputConfig | None = None
+    output_format: dict[str, Any] | None = None
+    cache_control: CacheControl | None = None
+    context_management: ContextManagement | None = None
+    temperature: Annotated[float, Field(ge=0, le=1)] | None = None
+    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    top_k: Annotated[int, Field(ge=0)] | None = None
+    stop_sequences: list[str] | None = None
+    stream: bool | None = None
+    metadata: Metadata | None = None
+    # Must be honoured or refused (BETA-4): `rules` refuses them.
+    thread: Any = None
+    container: Any = None
+    mcp_servers: Any = None
+    compaction: Any = None
+    fallbacks: Any = None
+    # May be ignored (BETA-4, REQ-15, REQ-17, AUTH-5).
+    service_tier: Any = None
+    speed: Any = None
+    inference_geo: Any = None
+    diagnostics: Any = None
+    betas: Any = None
+    billing_policy: Any = None
+    fallback_credit_token: Any = None
+    user_profile_id: Any = None
+    workspace_id: Any = None
+
+
+class CountTokensRequest(PromptRequest):
+    """The body of `count_tokens`: whole message bodies are welcome, gateways forward them (CNT-4)."""
+
+    max_tokens: int | None = None
+
+
+class MessagesRequest(PromptRequest):
+    """The body of `POST /v1/messages` (REQ-1, REQ-2)."""
+
+    max_tokens: Annotated[int, Field(ge=0)]
