@@ -1,0 +1,159 @@
+"""From the Anthropic wire to the neutral form.
+
+Lowering never reorders turns and drops nothing without saying so: a block that no model here can read is refused by name, not
+left out. What it reads has passed `wire.rules`.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+from dragoman.conversation.signature import recover
+from dragoman.conversation.types import (
+    Content,
+    Conversation,
+    Role,
+    Sampling,
+    Text,
+    Thinking,
+    ThinkingDisplay,
+    ThinkingPolicy,
+    Tool,
+    ToolCall,
+    ToolChoice,
+    ToolPolicy,
+    ToolResult,
+    Turn,
+)
+from dragoman.errors import InvalidRequest
+from dragoman.wire.blocks import (
+    ContentBlock,
+    RedactedThinkingBlock,
+    ResultContent,
+    TextBlock,
+    ThinkingBlock,
+    ToolResultBlock,
+    ToolUseBlock,
+    UnsupportedBlock,
+)
+from dragoman.wire.request import (
+    AnyToolChoice,
+    AutoToolChoice,
+    CustomTool,
+    MessagesRequest,
+    NamedToolChoice,
+    NoToolChoice,
+    PromptRequest,
+    ThinkingAdaptive,
+    ThinkingEnabled,
+)
+
+_RECOVERY = {"image": "image_block", "document": "document_block"}
+"""What a client must read in a refusal to go on without the block, instead of failing on every later turn."""
+
+
+def lower(request: PromptRequest) -> Conversation:
+    """Raise `InvalidRequest` at the path of a block that cannot be given to the model."""
+    return Conversation(
+        turns=list(_turns(request)),
+        system=_system(request),
+        tools=[
+            Tool(tool.name, tool.description or "", tool.input_schema)
+            for tool in request.tools or ()
+            if isinstance(tool, CustomTool)  # `rules` has refused the others
+        ],
+        tool_policy=_tool_policy(request),
+        thinking=_thinking_policy(request),
+        sampling=Sampling(request.temperature, request.top_p, request.top_k),
+        stop_sequences=tuple(request.stop_sequences or ()),
+        max_tokens=request.max_tokens if isinstance(request, MessagesRequest) else 0,
+    )
+
+
+def _system(request: PromptRequest) -> Sequence[Text]:
+    if isinstance(request.system, str):
+        return (Text(request.system),) if request.system else ()
+    return tuple(Text(block.text) for block in request.system or () if block.text)
+
+
+def _turns(request: PromptRequest) -> Iterator[Turn]:
+    """One turn per run of messages with the same role (REQ-6)."""
+    names = {
+        block.id: block.name
+        for message in request.messages
+        if not isinstance(message.content, str)
+        for block in message.content
+        if isinstance(block, ToolUseBlock)
+    }
+    for role, run in groupby(enumerate(request.messages), key=lambda entry: entry[1].role):
+        content: list[Content] = []
+        for index, message in run:
+            if isinstance(message.content, str):
+                content.extend([Text(message.content)] if message.content else [])
+                continue
+            for position, block in enumerate(message.content):
+                content.extend(_content(block, names, f"messages.{index}.content.{position}"))
+        yield Turn(Role(role), tuple(content))
+
+
+def _content(block: ContentBlock, names: dict[str, str], path: str) -> Iterator[Content]:
+    match block:
+        case TextBlock():
+            yield Text(block.text)
+        case ThinkingBlock():
+            text = block.thinking or recover(block.signature)  # what was not shown travels in the signature (THK-9)
+            if text:
+                yield Thinking(text)
+        case RedactedThinkingBlock():
+            pass  # encrypted by its maker: there is nothing in it that a model could read (IN-11)
+        case ToolUseBlock():
+            yield ToolCall(block.id, block.name, block.input)
+        case ToolResultBlock():
+            name = names.get(block.tool_use_id, "")
+            yield ToolResult(block.tool_use_id, name, _result_text(block, path), bool(block.is_error))
+        case UnsupportedBlock():
+            raise _refusal(block, path)
+
+
+def _result_text(block: ToolResultBlock, path: str) -> str:
+    if block.content is None or isinstance(block.content, str):
+        return block.content or ""
+    texts = [_readable(inner, f"{path}.content.{index}").text for index, inner in enumerate(block.content)]
+    return "\n".join(texts)
+
+
+def _readable(block: ResultContent, path: str) -> TextBlock:
+    if isinstance(block, UnsupportedBlock):
+        raise _refusal(block, path)
+    return block
+
+
+def _refusal(block: UnsupportedBlock, path: str) -> InvalidRequest:
+    token = _RECOVERY.get(block.type)
+    recovery = f" (capability_rejected: {token})" if token else ""
+    return InvalidRequest.at(path, f"{block.type} blocks are not supported by this server yet{recovery}")
+
+
+def _tool_policy(request: PromptRequest) -> ToolPolicy:
+    match request.tool_choice:
+        case None:
+            return ToolPolicy()
+        case NoToolChoice():
+            return ToolPolicy(ToolChoice.NONE)
+        case NamedToolChoice() as choice:
+            return ToolPolicy(ToolChoice.TOOL, choice.name, parallel=not choice.disable_parallel_tool_use)
+        case AutoToolChoice() | AnyToolChoice() as choice:
+            return ToolPolicy(ToolChoice(choice.type), parallel=not choice.disable_parallel_tool_use)
+
+
+def _thinking_policy(request: PromptRequest) -> ThinkingPolicy:
+    """Without a word about it, there is no reasoning: that is what the API does (THK-1)."""
+    effort = request.output_config.effort if request.output_config else None
+    thinking = request.thinking
+    if not isinstance(thinking, ThinkingEnabled | ThinkingAdaptive):
+        return ThinkingPolicy(effort=effort)
+    return ThinkingPolicy(
+        enabled=True,
+        budget=thinking.budget_tokens if isinstance(thinking, ThinkingEnabled) else None,
+        display=ThinkingDisplay.OMITTED if thinking.display == "omitted" else ThinkingDisplay.FULL,
+        effort=effort,
+    )

@@ -1,0 +1,134 @@
+"""The nouns of a conversation. Frozen values: lowering makes them, everything below reads them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+JsonObject = Mapping[str, Any]
+"""JSON that is passed through: key order is the client's and is kept."""
+
+
+class Role(StrEnum):
+    """Who speaks. A system turn may stand anywhere (REQ-11)."""
+
+    USER = "user"
+    ASSISTANT = "assistant"
+    SYSTEM = "system"
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Words."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Thinking:
+    """Reasoning of an earlier turn, as the client sent it back."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call the assistant made. `input` keeps the client's key order."""
+
+    id: str
+    name: str
+    input: JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """The answer to a call. `name` is the called tool's, looked up while lowering; empty content is an answer too (IN-8)."""
+
+    call_id: str
+    name: str
+    text: str
+    is_error: bool
+
+
+Content = Text | Thinking | ToolCall | ToolResult
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What one role says before another speaks. Neighbours never share a role (REQ-6)."""
+
+    role: Role
+    content: Sequence[Content]
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A tool on offer. `schema` is the JSON Schema of its input, keys in the order they came."""
+
+    name: str
+    description: str
+    schema: JsonObject
+
+
+class ToolChoice(StrEnum):
+    """What the model may do with the tools (TOOL-4)."""
+
+    AUTO = "auto"
+    ANY = "any"
+    TOOL = "tool"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class ToolPolicy:
+    """`name` is set for `TOOL` only. `parallel`: may one turn hold more than one call (TOOL-7)?"""
+
+    choice: ToolChoice = ToolChoice.AUTO
+    name: str | None = None
+    parallel: bool = True
+
+
+class ThinkingDisplay(StrEnum):
+    """How reasoning is shown (THK-8)."""
+
+    FULL = "full"
+    OMITTED = "omitted"
+
+
+@dataclass(frozen=True, slots=True)
+class ThinkingPolicy:
+    """Whether the model is asked to reason first. `budget` is in tokens, None where the client left it open."""
+
+    enabled: bool = False
+    budget: int | None = None
+    display: ThinkingDisplay = ThinkingDisplay.FULL
+    effort: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """None means: the engine's choice for this model. `seed` is not in the Anthropic API; it makes tests repeatable."""
+
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """All that is asked of the model. `max_tokens` of 0 means: read the prompt, write nothing (REQ-3)."""
+
+    turns: Sequence[Turn]
+    system: Sequence[Text] = ()
+    tools: Sequence[Tool] = ()
+    tool_policy: ToolPolicy = field(default_factory=ToolPolicy)
+    thinking: ThinkingPolicy = field(default_factory=ThinkingPolicy)
+    sampling: Sampling = field(default_factory=Sampling)
+    stop_sequences: Sequence[str] = ()
+    max_tokens: int = 0
+
+    @property
+    def tool_names(self) -> frozenset[str]:
+        """The names a call may carry; no other text is a call."""
+        return frozenset(tool.name for tool in self.tools)
