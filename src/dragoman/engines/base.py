@@ -1,0 +1,105 @@
+"""The contract between a turn and whatever computes it."""
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Sequence
+from enum import StrEnum
+
+from msgspec import Struct
+
+from dragoman.conversation import Sampling
+
+
+class Job(Struct, frozen=True):
+    """One piece of work.
+
+    `tokens` is the whole prompt. `limit` is the number of tokens to generate at most, at least 0: with 0 the engine reads the
+    prompt (and keeps it for the next one) and generates nothing. The caller has made sure that both fit the window.
+    """
+
+    tokens: Sequence[int]
+    limit: int
+    sampling: Sampling
+
+
+class FinishReason(StrEnum):
+    """Why the engine stopped by itself. A failure is an exception, not a reason."""
+
+    STOP = "stop"  # the model ended its turn
+    LENGTH = "length"  # `limit` tokens were generated, or the window is full
+
+
+class Finish(Struct, frozen=True):
+    """The end of the work, once, on the last piece."""
+
+    reason: FinishReason
+
+
+class PrefillProgress(Struct, frozen=True):
+    """How far the prompt has been read, in tokens. `done` counts the `cached` ones, which were not computed again."""
+
+    total: int
+    cached: int
+    done: int
+
+
+class Piece(Struct, frozen=True):
+    """What the engine has to say at one moment.
+
+    `text` holds whole code points only; `output` is the number of tokens generated for it (several where one token was no
+    whole character, 0 on pieces that only report). `prefill` comes before any text, as often as the engine cares to.
+    """
+
+    text: str = ""
+    output: int = 0
+    prefill: PrefillProgress | None = None
+    finish: Finish | None = None
+
+
+class Capabilities(Struct, frozen=True):
+    """What an engine said of itself and its model when it was asked at the start.
+
+    `window` is the room for prompt and output together, in tokens, of one job. `slots` is how many jobs run at once.
+    `chat_template` is the model's own Jinja source, where it has one.
+    """
+
+    model: str
+    window: int
+    slots: int
+    chat_template: str | None = None
+    bos_token: str = ""
+    eos_token: str = ""
+
+
+class Engine(ABC):
+    """One model, ready to work. Every method may be called from many tasks at once, on one event loop."""
+
+    @property
+    def status(self) -> str:
+        """One word for a health page: "ready" when work would be taken up at once."""
+        return "ready"
+
+    @abstractmethod
+    async def start(self) -> Capabilities:
+        """Bring the engine up, or reach it, and say what it can do.
+
+        Raises `EngineFailed` where it cannot come up, `EngineUnavailable` where it cannot be reached.
+        """
+
+    @abstractmethod
+    def generate(self, job: Job) -> AsyncGenerator[Piece, None]:
+        """Work off a job, piece by piece; the last piece, and only it, carries `finish`.
+
+        Closing the iterator, or cancelling the task that awaits it, cancels the work within one step of the engine, in every
+        phase; what was computed of the prompt stays cached. Raises `EngineFailed` or `EngineUnavailable`.
+        """
+
+    @abstractmethod
+    async def tokenize(self, text: str, *, special: bool = True) -> list[int]:
+        """Text to token ids, nothing added in front or behind.
+
+        With `special`, the spelling of a control token becomes that token; without, it is ordinary text. Raises as `generate`.
+        """
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Let go of everything. Idempotent."""

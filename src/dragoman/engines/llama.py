@@ -1,0 +1,304 @@
+"""llama.cpp's server, by its token door: `POST /completion` with token ids in, text out.
+
+What the server does, and this file has to know:
+
+- It answers nothing, not even a status, before the job has a slot. Then come chunks of prefill progress (with an empty text and
+  a made-up token), then one chunk per piece of whole characters with the number of tokens generated *so far*, then the last
+  one with `stop: true`, which would echo the whole prompt and all settings if `response_fields` did not trim it.
+- `n_predict: 0` generates a token all the same.
+- A closed connection cancels the work: between two batches of the prompt, or at the next token. Nothing else does. So every
+  call has a connection of its own, and closing it is the one way to leave.
+- It closes connections after a stream, and holds a thread for each idle one: there is nothing to gain by keeping any.
+- An error after the first byte is an event, `data: {"error": …}`, or `error: …` in older versions.
+"""
+
+import io
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from http import HTTPStatus
+from pathlib import PurePath
+from typing import Any, Final, TypeVar
+
+import aiohttp
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+
+from dragoman.conversation import Sampling
+from dragoman.engines.base import Capabilities, Engine, Finish, FinishReason, Job, Piece, PrefillProgress
+from dragoman.engines.sse import EventSplitter
+from dragoman.errors import EngineError, EngineFailed, EngineUnavailable
+
+T = TypeVar("T")
+
+_CALL: Final = aiohttp.ClientTimeout(total=60, sock_connect=10)
+_COMPLETION: Final = aiohttp.ClientTimeout(total=None, sock_connect=10)  # a job may wait for its slot for as long as it likes
+
+_FINISHES: Final = {"eos": FinishReason.STOP, "word": FinishReason.STOP, "limit": FinishReason.LENGTH}
+
+
+class LlamaServer(Engine):
+    """A llama-server at an address: `http://host:port`, or `unix:///path/of.sock`.
+
+    A sampling field that the job leaves open is left out of the request, so that the recommendation in the GGUF file or the
+    server's command line decides, and in the last place llama.cpp (temperature 0.8, top-k 40, top-p 0.95, min-p 0.05).
+    """
+
+    def __init__(self, address: str, *, key: str | None = None, name: str | None = None, lost: str | None = None) -> None:
+        """`name` is what errors call the server, `lost` what they say when the connection breaks while it is at work."""
+        self.address = address.rstrip("/")
+        self.name = name or f"the engine at {self.address}"
+        self._key = key
+        self._lost = lost or f"{self.name} closed the connection while it was working"
+        self._session: aiohttp.ClientSession | None = None
+
+    async def start(self) -> Capabilities:
+        """Ask the server what it runs."""
+        props = await self._get("/props", _Props)
+        models = await self._get("/v1/models", _Models)
+        return Capabilities(
+            model=_model_name(models.data[0].id if models.data else props.model_path),
+            window=props.default_generation_settings.n_ctx,
+            slots=props.total_slots,
+            chat_template=props.chat_template or None,
+            bos_token=props.bos_token,
+            eos_token=props.eos_token,
+        )
+
+    async def generate(self, job: Job) -> AsyncGenerator[Piece, None]:
+        """Run the job on a connection of its own."""
+        response = await self._send("POST", "/completion", _encode(job), _COMPLETION)
+        try:
+            completion = CompletionReader(silent=job.limit == 0)
+            async for data in response.content.iter_any():
+                for piece in completion.feed(data):
+                    yield piece
+                if completion.finished:
+                    return
+        except (aiohttp.ClientError, OSError) as error:
+            raise EngineFailed(self._lost) from error
+        finally:
+            response.close()
+        raise EngineFailed(self._lost)
+
+    async def tokenize(self, text: str, *, special: bool = True) -> list[int]:
+        """Ask the server's own tokenizer."""
+        body = msgspec.json.encode({"content": text, "parse_special": special, "add_special": False})
+        return (await self._call("POST", "/tokenize", _Tokens, body)).tokens
+
+    async def slots(self) -> "list[Slot]":
+        """What each slot is doing. Raises as `tokenize`, also where the server was started without this view."""
+        return await self._get("/slots", list[Slot])
+
+    async def close(self) -> None:
+        """Close every connection; the server goes on."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def _get(self, path: str, answer: type[T]) -> T:
+        return await self._call("GET", path, answer, None)
+
+    async def _call(self, method: str, path: str, answer: type[T], body: bytes | None) -> T:
+        response = await self._send(method, path, body, _CALL)
+        try:
+            return msgspec.json.decode(await response.read(), type=answer)
+        except TimeoutError as error:
+            raise EngineUnavailable(f"{self.name} does not answer") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise EngineFailed(self._lost) from error
+        except msgspec.MsgspecError as error:
+            raise EngineFailed(f"{self.name} is no llama-server: its answer to {path} makes no sense ({error})") from error
+        finally:
+            response.close()
+
+    async def _send(self, method: str, path: str, body: bytes | None, limits: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
+        """The response, when its status is 200; the caller closes it."""
+        session = self._session = self._session or self._connect()
+        data = None if body is None else io.BytesIO(body)
+        try:
+            response = await session.request(method, path, data=data, timeout=limits)
+        except (aiohttp.ClientConnectorError, TimeoutError) as error:
+            raise EngineUnavailable(f"{self.name} cannot be reached") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise EngineFailed(self._lost) from error
+        if response.status == HTTPStatus.OK:
+            return response
+        try:
+            fault = await response.read()
+        except (aiohttp.ClientError, OSError) as error:
+            raise EngineFailed(self._lost) from error
+        finally:
+            response.close()
+        raise _refusal(self.name, response.status, fault)
+
+    def _connect(self) -> aiohttp.ClientSession:
+        headers = {"Content-Type": "application/json"}
+        if self._key is not None:
+            headers["Authorization"] = f"Bearer {self._key}"
+        if self.address.startswith("unix://"):
+            unix = aiohttp.UnixConnector(self.address.removeprefix("unix://"), limit=0, force_close=True)
+            return aiohttp.ClientSession("http://engine", connector=unix, headers=headers)
+        tcp = aiohttp.TCPConnector(limit=0, force_close=True)
+        return aiohttp.ClientSession(self.address, connector=tcp, headers=headers)
+
+
+class CompletionReader:
+    """Bytes of a completion's stream in, pieces out, however the bytes arrive. Sans-IO.
+
+    `silent` is for a job of no tokens: what the server generates nevertheless is not passed on.
+    """
+
+    __slots__ = ("_events", "_output", "_silent", "finished")
+
+    def __init__(self, *, silent: bool = False) -> None:
+        self.finished = False
+        self._silent = silent
+        self._events = EventSplitter()
+        self._output = 0
+
+    def feed(self, data: bytes) -> Iterator[Piece]:
+        """The pieces that `data` completes. Raises `EngineFailed` at the event that reports a failure or makes no sense."""
+        for event in self._events.feed(data):
+            if not event.startswith(b"data: "):
+                _check_other(event)
+                continue
+            try:
+                chunk = _chunk(event[6:])
+            except msgspec.MsgspecError as error:
+                raise EngineFailed(f"the engine broke its protocol: {error}") from error
+            if chunk.error is not None:
+                raise EngineFailed(f"the engine failed: {chunk.error.message}")
+            if self._silent:
+                chunk.content, chunk.tokens_predicted = "", 0
+            output = chunk.tokens_predicted - self._output
+            self._output = chunk.tokens_predicted
+            if chunk.stop:
+                self.finished = True
+                yield Piece(chunk.content, output, finish=Finish(self._reason(chunk.stop_type)))
+                return
+            if chunk.prompt_progress is not None:
+                progress = chunk.prompt_progress
+                yield Piece(prefill=PrefillProgress(progress.total, progress.cache, progress.processed))
+            elif output or chunk.content:
+                yield Piece(chunk.content, output)
+
+    def _reason(self, stop_type: str) -> FinishReason:
+        if self._silent:
+            return FinishReason.LENGTH
+        reason = _FINISHES.get(stop_type)
+        if reason is None:
+            raise EngineFailed(f"the engine stopped for a reason it does not name: {stop_type}")
+        return reason
+
+
+class Slot(Struct):
+    """One seat of the server, and the job that has it or had it last. Counts are in tokens."""
+
+    id: int
+    is_processing: bool
+    n_ctx: int
+    n_prompt_tokens: int = 0
+    n_prompt_tokens_processed: int = 0
+    n_prompt_tokens_cache: int = 0
+
+
+class _Completion(Struct):
+    prompt: Sequence[int]
+    n_predict: int
+    temperature: float | UnsetType = UNSET
+    top_p: float | UnsetType = UNSET
+    top_k: int | UnsetType = UNSET
+    seed: int | UnsetType = UNSET
+    stream: bool = True
+    return_progress: bool = True
+    cache_prompt: bool = True
+    response_fields: tuple[str, ...] = ("content", "stop", "stop_type", "tokens_predicted")
+
+
+class _Fault(Struct):
+    message: str = "no reason given"
+
+
+class _FaultBody(_Fault):
+    error: _Fault | None = None
+
+
+class _Progress(Struct):
+    total: int
+    cache: int
+    processed: int
+
+
+class _Chunk(Struct, gc=False):
+    content: str = ""
+    tokens_predicted: int = 0
+    stop: bool = False
+    stop_type: str = "none"
+    prompt_progress: _Progress | None = None
+    error: _Fault | None = None
+
+
+class _Settings(Struct):
+    n_ctx: int
+
+
+class _Props(Struct):
+    default_generation_settings: _Settings
+    total_slots: int
+    model_path: str = ""
+    chat_template: str = ""
+    bos_token: str = ""
+    eos_token: str = ""
+
+
+class _Model(Struct):
+    id: str
+
+
+class _Models(Struct):
+    data: list[_Model]
+
+
+class _Tokens(Struct):
+    tokens: list[int]
+
+
+_chunk = msgspec.json.Decoder(_Chunk).decode
+
+
+def _encode(job: Job) -> bytes:
+    sampling: Sampling = job.sampling
+    fields: dict[str, Any] = {
+        name: value for name in ("temperature", "top_p", "top_k", "seed") if (value := getattr(sampling, name)) is not None
+    }
+    return msgspec.json.encode(_Completion(prompt=job.tokens, n_predict=max(job.limit, 1), **fields))
+
+
+def _check_other(event: bytes) -> None:
+    """Comments keep a connection alive; `error:` is how older servers report a failure; nothing else is expected."""
+    if event.startswith(b"error:"):
+        raise EngineFailed(f"the engine failed: {_fault(event[6:])}")
+    if event and not event.startswith(b":"):
+        raise EngineFailed(f"the engine broke its protocol: {event[:80]!r} is no event")
+
+
+def _refusal(name: str, status: int, body: bytes) -> EngineError:
+    match status:
+        case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
+            return EngineFailed(f"{name} refused the key")
+        case HTTPStatus.SERVICE_UNAVAILABLE:
+            return EngineUnavailable(f"{name} is not ready: {_fault(body)}")
+        case _:
+            return EngineFailed(f"{name} refused with status {status}: {_fault(body)}")
+
+
+def _fault(body: bytes) -> str:
+    """The sentence in an error: `{"error": {"message": …}}`, the inner object alone, or whatever else came."""
+    try:
+        fault = msgspec.json.decode(body, type=_FaultBody)
+    except msgspec.MsgspecError:
+        return body[:200].decode(errors="replace").strip() or _Fault().message
+    return (fault.error or fault).message
+
+
+def _model_name(name: str) -> str:
+    """The file's name without its ending, where the server has nothing better to offer than a path."""
+    return PurePath(name).stem if name.endswith(".gguf") else name

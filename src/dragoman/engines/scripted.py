@@ -1,0 +1,133 @@
+"""An engine that replays text: for tests, for demonstrations, for developing clients without a model.
+
+A script is JSON lines, one `Line` each. The first line whose `when` occurs in the last 2,000 characters of the prompt answers,
+as often as it fits; otherwise the lines without `when` answer in order, and start over at the end. Tokens are words.
+"""
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from itertools import count, cycle
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from dragoman.engines.base import Capabilities, Engine, Finish, FinishReason, Job, Piece, PrefillProgress
+from dragoman.errors import EngineFailed
+
+_WORD = re.compile(r"\s*\S+|\s+")
+_WHEN_CHARACTERS = 2000
+_PIECES_BETWEEN_YIELDS = 32
+
+
+class Line(Struct, frozen=True, forbid_unknown_fields=True):
+    """One answer: the model's raw `output`, cut into pieces of `chunk` characters (0: one piece).
+
+    `delay_ms` passes before each piece. With `finish_reason` "error" the engine fails behind the output.
+    """
+
+    output: str
+    when: str | None = None
+    finish_reason: Literal["stop", "length", "error"] = "stop"
+    chunk: Annotated[int, Meta(ge=0)] = 4
+    delay_ms: Annotated[float, Meta(ge=0)] = 0
+
+    def pieces(self, limit: int) -> Iterator[Piece]:
+        """The output up to `limit` words; a word counts where it begins."""
+        starts = [match.start() for match in _WORD.finditer(self.output)]
+        end = starts[limit] if limit < len(starts) else len(self.output)
+        step = self.chunk or max(end, 1)
+        words = 0
+        for begin in range(0, end, step):
+            stop = min(begin + step, end)
+            known = words
+            while words < len(starts) and starts[words] < stop:
+                words += 1
+            yield Piece(self.output[begin:stop], words - known)
+        cut = end < len(self.output) or self.finish_reason == "length"
+        yield Piece(finish=Finish(FinishReason.LENGTH if cut else FinishReason.STOP))
+
+
+class BadScript(ValueError):
+    """A script that cannot be read; the message names the file and the line."""
+
+
+def read_script(path: Path) -> list[Line]:
+    """The lines of a script file. Raises `BadScript`."""
+    try:
+        sources = path.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadScript(f"{path}: {error}") from error
+    lines = []
+    for number, source in enumerate(sources, 1):
+        if source.strip():
+            try:
+                lines.append(msgspec.json.decode(source, type=Line))
+            except msgspec.DecodeError as error:
+                raise BadScript(f"{path}, line {number}: {error}") from error
+    if not lines:
+        raise BadScript(f"{path}: the script has no lines")
+    return lines
+
+
+class ScriptedEngine(Engine):
+    """Replays `script`. Its vocabulary is every word it has met, so ids mean the same for as long as it lives."""
+
+    def __init__(self, script: Sequence[Line], *, model: str = "scripted", window: int = 200_000, slots: int = 64) -> None:
+        self._conditional = [line for line in script if line.when is not None]
+        in_order = [line for line in script if line.when is None]
+        self._in_order = cycle(in_order) if in_order else None
+        self._capabilities = Capabilities(model=model, window=window, slots=slots)
+        self._ids: dict[str, int] = {}
+        self._words: list[str] = []
+
+    async def start(self) -> Capabilities:
+        """Nothing to bring up."""
+        return self._capabilities
+
+    async def tokenize(self, text: str, *, special: bool = True) -> list[int]:
+        """One id per word, the space in front of it included."""
+        return [self._id(word) for word in _WORD.findall(text)]
+
+    def _id(self, word: str) -> int:
+        if word not in self._ids:
+            self._ids[word] = len(self._words)
+            self._words.append(word)
+        return self._ids[word]
+
+    async def generate(self, job: Job) -> AsyncGenerator[Piece, None]:
+        """Replay the line that the prompt asks for."""
+        line = self._line(job.tokens)
+        yield Piece(prefill=PrefillProgress(total=len(job.tokens), cached=0, done=len(job.tokens)))
+        for number, piece in zip(count(), line.pieces(job.limit), strict=False):
+            if line.delay_ms and piece.text:
+                await asyncio.sleep(line.delay_ms / 1000)
+            elif number % _PIECES_BETWEEN_YIELDS == 0:
+                await asyncio.sleep(0)  # other turns are waiting
+            if piece.finish is not None and line.finish_reason == "error":
+                raise EngineFailed("the script says that the engine fails here")
+            yield piece
+
+    def _line(self, tokens: Sequence[int]) -> Line:
+        tail = self._tail(tokens)
+        for line in self._conditional:
+            if line.when is not None and line.when in tail:
+                return line
+        if self._in_order is None:
+            raise EngineFailed("the script has no line for this prompt")
+        return next(self._in_order)
+
+    def _tail(self, tokens: Sequence[int]) -> str:
+        words: list[str] = []
+        length = 0
+        for token in reversed(tokens):
+            words.append(self._words[token])
+            length += len(words[-1])
+            if length >= _WHEN_CHARACTERS:
+                break
+        return "".join(reversed(words))[-_WHEN_CHARACTERS:]
+
+    async def close(self) -> None:
+        """Nothing to let go of."""
