@@ -1,0 +1,15 @@
+"""The command line."""
+
+import click
+
+from dragoman import __version__
+from dragoman.cli.serve import serve
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "DRAGOMAN"})
+@click.version_option(__version__, prog_name="dragoman")
+def main() -> None:
+    """Any open-weight model behind the Anthropic Messages API."""
+
+
+main.add_command(serve)

@@ -1,0 +1,113 @@
+"""Running the server: the socket, the signals, what the person in front of it sees."""
+
+import asyncio
+import contextlib
+import json
+import logging
+import socket
+import sys
+from types import FrameType
+
+import click
+import uvicorn
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from dragoman.errors import DragomanError
+from dragoman.server import Gateway, Service, create_app
+
+_LOG = logging.getLogger(__name__)
+DRAIN_SECONDS = 30
+"""How long a request may go on after the server was told to stop."""
+_KEEP_ALIVE_SECONDS = 75
+
+
+def run(gateway: Gateway, listener: socket.socket) -> int:
+    """Serve until a signal comes; the exit code of the process."""
+    config = uvicorn.Config(
+        create_app(gateway),
+        http="httptools",
+        loop="auto",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=DRAIN_SECONDS + 10,
+    )
+    server = _Server(config, gateway)
+    with contextlib.suppress(KeyboardInterrupt), asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+        runner.run(server.serve([listener]))
+    return server.exit_code
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, which also tells when the model is loaded, and leaves politely."""
+
+    def __init__(self, config: uvicorn.Config, gateway: Gateway) -> None:
+        super().__init__(config)
+        self.exit_code = 0
+        self._gateway = gateway
+        self._announcing: asyncio.Task[None] | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen at once; load beside it."""
+        await super().startup(sockets=sockets)
+        if sockets:
+            self._announcing = asyncio.create_task(self._announce(sockets[0]))
+
+    async def _announce(self, listener: socket.socket) -> None:
+        loading = self._gateway.load()
+        with Progress(
+            TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=Console(stderr=True), transient=True
+        ) as progress:
+            progress.add_task("loading the model", total=None)
+            await asyncio.wait({loading})
+        if loading.cancelled():
+            return
+        failure = loading.exception()
+        if failure is None:
+            click.echo(banner(loading.result(), _url(listener), self._gateway.settings.api_key))
+            sys.stdout.flush()
+            return
+        click.echo(f"Error: {failure}", err=True)
+        if not isinstance(failure, DragomanError):
+            _LOG.error("loading failed", exc_info=failure)
+        self.exit_code = 1
+        self.should_exit = True
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Let requests finish for a while, then tell them to (again: at once)."""
+        service = self._gateway.ready
+        if service is not None:
+            service.admission.drain()
+            asyncio.get_running_loop().call_later(0 if self.should_exit else DRAIN_SECONDS, service.admission.expire)
+        super().handle_exit(sig, frame)
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
+    return f"http://{shown}:{port}"
+
+
+def banner(service: Service, url: str, key: str | None) -> str:
+    """The URL, the model, and the three lines that a user pastes."""
+    model, token = service.info.id, key or "none"
+    header = f" -H 'x-api-key: {key}'" if key else ""
+    body = json.dumps({"model": model, "max_tokens": 64, "messages": [{"role": "user", "content": "Hello!"}]})
+    code = (
+        f'from anthropic import Anthropic; print(Anthropic(base_url="{url}", api_key="{token}").messages.create('
+        f'model="{model}", max_tokens=64, messages=[{{"role": "user", "content": "Hello!"}}]).content[0].text)'
+    )
+    variables = f"ANTHROPIC_BASE_URL={url} ANTHROPIC_AUTH_TOKEN={token} ANTHROPIC_MODEL={model}"
+    lines = [
+        "",
+        f"Dragoman serves {model} at {url}",
+        "",
+        f"  curl {url}/v1/messages -H 'content-type: application/json' -H 'anthropic-version: 2023-06-01'{header} -d '{body}'",
+        f"  python -c '{code}'",
+        f"  {variables} ANTHROPIC_SMALL_FAST_MODEL={model} claude",
+        "",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,177 @@
+"""`dragoman serve`: from options to a running server."""
+
+import ipaddress
+import logging
+import socket
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from dragoman import dialects
+from dragoman.cli.weights import UnusableModel, Weights, resolve
+from dragoman.dialects import Dialect
+from dragoman.engines import Engine
+from dragoman.server import Gateway, Settings
+
+LLAMACPP, LLAMA_SERVER, SCRIPTED = "llamacpp", "llama-server", "scripted"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The options of `dragoman serve`, by their names on the command line."""
+
+    model: str | None
+    host: str
+    port: int
+    engine: str
+    engine_url: str | None
+    engine_key: str | None
+    script: Path | None
+    dialect: str | None
+    tool_call_parser: str | None
+    reasoning_parser: str | None
+    api_key: str | None
+    no_auth: bool
+    context_length: int | None
+    parallel: int | None
+    queue: int
+    aliases: tuple[str, ...]
+    any_model: bool
+    strict: bool
+    log_level: str
+
+
+@click.command(short_help="Serve a model.")
+@click.argument("model", required=False)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="Port to listen on; 0 takes a free one."
+)
+@click.option(
+    "--engine",
+    type=click.Choice([LLAMACPP, SCRIPTED, LLAMA_SERVER]),
+    default=LLAMACPP,
+    show_default=True,
+    help="What computes.",
+)
+@click.option("--engine-url", metavar="URL", help="Where the llama-server is that somebody else runs.")
+@click.option("--engine-key", metavar="KEY", help="Its key, if it wants one.")
+@click.option("--script", type=click.Path(path_type=Path), metavar="FILE", help="What the scripted engine says: JSON lines.")
+@click.option("--dialect", metavar="NAME", help="How the model writes reasoning and tool calls.")
+@click.option("--tool-call-parser", metavar="NAME", help="The same, by the name of a vLLM, SGLang or LMDeploy parser.")
+@click.option("--reasoning-parser", metavar="NAME", help="Likewise, for reasoning.")
+@click.option("--api-key", metavar="KEY", help="Ask clients for this key.")
+@click.option("--no-auth", is_flag=True, help="Serve beyond this machine without a key.")
+@click.option("--context-length", type=click.IntRange(min=16), metavar="N", help="Window of one conversation, in tokens.")
+@click.option("--parallel", type=click.IntRange(min=1), metavar="N", help="Conversations worked on at once.")
+@click.option(
+    "--queue", default=256, show_default=True, type=click.IntRange(min=0), metavar="N", help="Requests that may wait."
+)
+@click.option("--alias", "aliases", multiple=True, metavar="NAME", help="Another name for the model; may be repeated.")
+@click.option("--any-model", is_flag=True, help="Answer to every model name.")
+@click.option("--strict", is_flag=True, help="Refuse unknown fields, and what the API's newest version took out.")
+@click.option("--log-level", default="info", show_default=True, type=click.Choice(["debug", "info", "warning", "error"]))
+def serve(**given: Any) -> None:
+    """Serve MODEL: nothing for the small default one, a path to a .gguf file, or hf:OWNER/REPO[:QUANT]."""
+    options = Options(**given)
+    logging.basicConfig(level=options.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING if options.log_level == "info" else logging.NOTSET)
+    _check_exposure(options)
+    dialect = _dialect(options)
+    weights = _weights(options.model) if options.engine == LLAMACPP else None
+    settings = Settings(
+        model_id=weights.id if weights else options.model,
+        created_at=datetime.fromtimestamp(weights.path.stat().st_mtime if weights else 0, UTC),
+        aliases=options.aliases,
+        any_model=options.any_model,
+        api_key=options.api_key,
+        queue=options.queue,
+        strict=options.strict,
+        dialect=dialect,
+    )
+    engine = _embedded(weights, options) if weights else _other_engine(options)
+    listener = _listen(options.host, options.port)
+
+    from dragoman.cli.run import run  # noqa: PLC0415 -- the HTTP stack is not needed to say that a path is wrong
+
+    sys.exit(run(Gateway(engine, settings), listener))
+
+
+def _check_exposure(options: Options) -> None:
+    """This machine alone needs no key; anybody else's access must be wanted."""
+    if options.api_key or options.no_auth or options.host == "localhost":
+        return
+    try:
+        if ipaddress.ip_address(options.host).is_loopback:
+            return
+    except ValueError:
+        pass
+    raise click.UsageError(
+        f"{options.host} can be reached from other machines: give --api-key KEY, or --no-auth to serve everybody."
+    )
+
+
+def _dialect(options: Options) -> Dialect | None:
+    """The dialect that was named; or the calls of one parser and the reasoning of another."""
+    try:
+        if options.dialect:
+            return dialects.get(options.dialect)
+        calls = options.tool_call_parser and dialects.by_tool_parser(options.tool_call_parser)
+        reasoning = options.reasoning_parser and dialects.by_reasoning_parser(options.reasoning_parser)
+    except dialects.UnknownDialect as error:
+        raise click.UsageError(str(error)) from error
+    if calls and reasoning:
+        return dialects.combine(calls, reasoning)
+    return calls or reasoning or None
+
+
+def _weights(model: str | None) -> Weights:
+    try:
+        return resolve(model)
+    except UnusableModel as error:
+        raise click.UsageError(str(error)) from error
+
+
+def _embedded(weights: Weights, options: Options) -> Engine:
+    from dragoman.engines.embedded import EmbeddedLlama  # noqa: PLC0415 -- each engine brings its own client library
+
+    return EmbeddedLlama(weights.path, name=weights.id, context=options.context_length or 0, parallel=options.parallel or 4)
+
+
+def _other_engine(options: Options) -> Engine:
+    return _scripted(options) if options.engine == SCRIPTED else _llama_server(options)
+
+
+def _llama_server(options: Options) -> Engine:
+    from dragoman.engines.llama import LlamaServer  # noqa: PLC0415
+
+    if options.engine_url is None:
+        raise click.UsageError("--engine llama-server needs --engine-url URL.")
+    return LlamaServer(options.engine_url, key=options.engine_key)
+
+
+def _scripted(options: Options) -> Engine:
+    from dragoman.engines.scripted import BadScript, ScriptedEngine, read_script  # noqa: PLC0415
+
+    if options.script is None:
+        raise click.UsageError("--engine scripted needs --script FILE.")
+    try:
+        lines = read_script(options.script)
+    except BadScript as error:
+        raise click.UsageError(str(error)) from error
+    return ScriptedEngine(lines, window=options.context_length or 200_000, slots=options.parallel or 64)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        raise click.UsageError(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
+    return listener

@@ -1,0 +1,5 @@
+"""One turn: job, pieces, parser, policies, parts."""
+
+from dragoman.generation.turn import Turn
+
+__all__ = ["Turn"]

@@ -1,0 +1,24 @@
+"""Endings: from what happened to what is reported. A closed table, without a default (contract §8)."""
+
+from enum import Enum, auto
+
+from dragoman.parts import StopReason
+
+
+class Happening(Enum):
+    """The ways in which a turn comes to its end. A failure is none of them: it is an exception."""
+
+    MODEL_DONE = auto()  # the model ended its turn
+    MODEL_CALLED = auto()  # the model ended its turn and calls tools
+    STOP_SEQUENCE = auto()  # visible text matched one
+    OUTPUT_LIMIT = auto()  # `max_tokens` were generated
+    WINDOW_FULL = auto()  # the context window has no more room
+
+
+ENDINGS: dict[Happening, StopReason] = {
+    Happening.MODEL_DONE: StopReason.END_TURN,
+    Happening.MODEL_CALLED: StopReason.TOOL_USE,  # STOP-2: a runner goes by this alone
+    Happening.STOP_SEQUENCE: StopReason.STOP_SEQUENCE,
+    Happening.OUTPUT_LIMIT: StopReason.MAX_TOKENS,  # also inside a call (STOP-3)
+    Happening.WINDOW_FULL: StopReason.CONTEXT_WINDOW,
+}

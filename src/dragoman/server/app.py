@@ -1,0 +1,48 @@
+"""The routes."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route, Router
+from starlette.types import ASGIApp
+
+from dragoman.server.edge import Edge
+from dragoman.server.messages import CountTokens, Messages
+from dragoman.server.models import HealthCheck, ModelDetail, ModelList
+from dragoman.server.service import Gateway
+
+
+def create_app(gateway: Gateway) -> ASGIApp:
+    """The ASGI application. Its lifespan loads the model, beside serving, and closes the engine at the end."""
+
+    @asynccontextmanager
+    async def lifespan(_: Any) -> AsyncIterator[None]:
+        gateway.load()
+        try:
+            yield
+        finally:
+            await gateway.close()
+
+    router = Router(
+        [
+            Route("/v1/messages", Messages(gateway), methods=["POST"]),
+            Route("/v1/messages/count_tokens", CountTokens(gateway), methods=["POST"]),
+            Route("/v1/models", ModelList(gateway), methods=["GET"]),
+            Route("/v1/models/{model:path}", ModelDetail(gateway), methods=["GET"]),
+            Route("/health", HealthCheck(gateway), methods=["GET"]),
+            Route("/", _quiet, methods=["GET"]),
+            Route("/api/hello", _quiet, methods=["GET"]),
+            Route("/api/event_logging/batch", _quiet, methods=["POST"]),
+        ],
+        redirect_slashes=False,
+        lifespan=lifespan,
+    )
+    return Edge(router, gateway.settings.api_key)
+
+
+async def _quiet(request: Request) -> Response:
+    """What clients ask in passing, to see who is there or to leave their telemetry: answered, and nothing is kept."""
+    return JSONResponse({"status": "ok", "path": request.url.path})

@@ -1,0 +1,78 @@
+"""`GET /v1/models` and `GET /v1/models/{id}` (contract §17)."""
+
+from http import HTTPStatus
+
+from msgspec import Struct
+from msgspec.structs import replace
+from starlette.requests import Request
+from starlette.types import Receive, Scope, Send
+
+from dragoman.errors import InvalidRequest
+from dragoman.server.respond import send_json
+from dragoman.server.service import Gateway
+from dragoman.wire.models import ModelPage
+
+_DEFAULT_LIMIT, _MAX_LIMIT = 20, 1000
+
+
+class ModelList:
+    """The served id and its aliases, each as a model."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """An ASGI application."""
+        query = Request(scope, receive).query_params
+        service = await self._gateway.service()
+        models = [replace(service.info, id=name) for name in self._gateway.names(service)]
+        wanted = query.getlist("lifecycle[]") + query.getlist("lifecycle")
+        if wanted:
+            models = [model for model in models if model.lifecycle in wanted]
+        page = ModelPage.of(models, _limit(query.get("limit")), query.get("after_id"), query.get("before_id"))
+        await send_json(send, page)
+
+
+class ModelDetail:
+    """One model; an alias is answered with the canonical id (MOD-6)."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """An ASGI application."""
+        service = await self._gateway.service()
+        self._gateway.resolve(service, scope["path_params"]["model"])
+        await send_json(send, service.info)
+
+
+class Health(Struct, frozen=True):
+    """What a probe wants to know."""
+
+    status: str
+    model: str | None = None
+
+
+class HealthCheck:
+    """200 when a message would be answered, 503 while it would not."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """An ASGI application."""
+        service = self._gateway.ready
+        if service is None:
+            await send_json(send, Health("loading"), status=HTTPStatus.SERVICE_UNAVAILABLE)
+            return
+        status = service.engine.status
+        code = HTTPStatus.OK if status == "ready" else HTTPStatus.SERVICE_UNAVAILABLE
+        await send_json(send, Health("ok" if code is HTTPStatus.OK else status, service.info.id), status=code)
+
+
+def _limit(given: str | None) -> int:
+    if given is None:
+        return _DEFAULT_LIMIT
+    if not given.isdigit() or not 1 <= int(given) <= _MAX_LIMIT:
+        raise InvalidRequest.at("limit", f"Input should be a valid integer between 1 and {_MAX_LIMIT}")
+    return int(given)

@@ -1,0 +1,130 @@
+"""A model, ready to answer: what every request needs, put together once."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from dragoman import dialects
+from dragoman.conversation import Conversation, ToolChoice
+from dragoman.dialects import Dialect
+from dragoman.engines import Engine
+from dragoman.errors import EngineFailed, EngineUnavailable, InvalidRequest, UnknownModel
+from dragoman.generation import Turn
+from dragoman.prompt import ChatTemplate, Prompt, PromptBuilder, TemplateRefusal
+from dragoman.server.admission import Admission
+from dragoman.wire.models import ModelCapabilities, ModelInfo, ThinkingFlags
+
+_LOG = logging.getLogger(__name__)
+_FAMILY_PREFIX = "claude-"
+_LONG_CONTEXT_SUFFIX = "[1m]"
+_LOADING_PATIENCE = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the operator chose. `queue` is how many requests may wait; `model_id` None means the engine's own name."""
+
+    model_id: str | None = None
+    display_name: str | None = None
+    created_at: datetime = field(default=datetime.fromtimestamp(0, UTC))
+    aliases: Sequence[str] = ()
+    any_model: bool = False
+    api_key: str | None = None
+    queue: int = 256
+    strict: bool = False
+    dialect: Dialect | None = None
+
+
+class Service:
+    """One model behind one engine."""
+
+    def __init__(self, engine: Engine, dialect: Dialect, prompts: PromptBuilder, admission: Admission, info: ModelInfo) -> None:
+        self.engine = engine
+        self.dialect = dialect
+        self.admission = admission
+        self.info = info
+        self._prompts = prompts
+
+    @classmethod
+    async def load(cls, engine: Engine, settings: Settings) -> "Service":
+        """Bring the engine up and probe it. Raises `EngineFailed`, `EngineUnavailable`."""
+        found = await engine.start()
+        dialect = settings.dialect or dialects.DEFAULT
+        source = found.chat_template or dialect.reference_template or dialects.DEFAULT.reference_template or ""
+        try:
+            template = ChatTemplate(source, bos_token=found.bos_token, eos_token=found.eos_token)
+            prompts = await PromptBuilder.load(template, dialect, engine.tokenize, found.window)
+        except TemplateRefusal as refusal:
+            raise EngineFailed(str(refusal)) from refusal
+        _LOG.info("dialect %s, template %s", dialect.name, prompts.traits)
+        name = settings.model_id or found.model
+        info = ModelInfo(
+            id=name,
+            display_name=settings.display_name or name,
+            created_at=settings.created_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            max_input_tokens=found.window - 1,
+            max_tokens=found.window - 1,
+            capabilities=ModelCapabilities(thinking=ThinkingFlags(supported=prompts.traits.thinking_switch is not None)),
+        )
+        return cls(engine, dialect, prompts, Admission(found.slots, settings.queue), info)
+
+    async def prompt(self, conversation: Conversation) -> Prompt:
+        """The prompt of a conversation, for counting and for generating alike (CNT-2)."""
+        return await self._prompts.build(conversation)
+
+    def turn(self, conversation: Conversation, prompt: Prompt) -> Turn:
+        """The answer to a conversation. Raises `InvalidRequest` for a constraint that would not be enforced (BETA-4)."""
+        choice = conversation.tool_policy.choice
+        if choice in (ToolChoice.ANY, ToolChoice.TOOL):
+            raise InvalidRequest.at("tool_choice", f"{choice.value!r} cannot be enforced by this server yet")
+        return Turn(self.engine, self.dialect, conversation, prompt)
+
+
+class Gateway:
+    """The service while it comes up, and the names it answers to."""
+
+    def __init__(self, engine: Engine, settings: Settings) -> None:
+        self.engine = engine
+        self.settings = settings
+        self._loading: asyncio.Task[Service] | None = None
+
+    def load(self) -> "asyncio.Task[Service]":
+        """Begin to load; the task ends with the service or with why there is none."""
+        if self._loading is None:
+            self._loading = asyncio.create_task(Service.load(self.engine, self.settings))
+        return self._loading
+
+    async def service(self) -> Service:
+        """Wait a while for the model to be loaded. Raises `EngineUnavailable`, and why loading failed."""
+        try:
+            return await asyncio.wait_for(asyncio.shield(self.load()), _LOADING_PATIENCE)
+        except TimeoutError:
+            raise EngineUnavailable("the model is still loading") from None
+
+    @property
+    def ready(self) -> Service | None:
+        """The service, if it is there."""
+        done = self._loading is not None and self._loading.done() and not self._loading.cancelled()
+        return self._loading.result() if done and self._loading and not self._loading.exception() else None
+
+    async def close(self) -> None:
+        """Stop loading, stop the engine."""
+        if self._loading is not None:
+            self._loading.cancel()
+        await self.engine.close()
+
+    def names(self, service: Service) -> list[str]:
+        """The served id, then the aliases (MOD-6)."""
+        return [service.info.id, *self.settings.aliases]
+
+    def resolve(self, service: Service, name: str) -> None:
+        """Raise `UnknownModel` where this server does not answer to `name` (ERR-10)."""
+        plain = name.removesuffix(_LONG_CONTEXT_SUFFIX)
+        known = self.names(service)
+        if self.settings.any_model or plain in known or plain.startswith(_FAMILY_PREFIX):
+            return
+        raise UnknownModel(
+            f"model: {name} (this server has {', '.join(known)}, and takes any name that begins with {_FAMILY_PREFIX})"
+        )

@@ -1,0 +1,136 @@
+"""A turn as a stream of events.
+
+Two tasks share an outbox. The producer runs the turn and encodes its parts; the sender writes to the socket whatever has
+gathered since its last write, so that a fast engine costs one write for many events and a slow one a write per event. The
+sender also keeps the clock: where nothing was sent for a while it sends a `ping`, whatever the producer waits for (CC-5).
+
+Until the first byte is sent a failure is an ordinary HTTP error; after it, it is an `error` event, and the last one (SSE-17).
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from starlette.types import Send
+
+from dragoman.errors import ClientStalled, DragomanError, Unexpected
+from dragoman.generation import Turn
+from dragoman.observe import Record
+from dragoman.parts import Ending, Part, Prefill
+from dragoman.server.admission import Admission
+from dragoman.server.respond import response_start
+from dragoman.wire.encoder import MessageEncoder
+from dragoman.wire.errors import ErrorBody
+from dragoman.wire.events import Ping, frame
+
+MOMENT = 0.25
+"""Seconds that `message_start` waits for the engine to say how much of the prompt it had cached."""
+PING_INTERVAL = 10.0
+"""Seconds of silence after which the client is shown a sign of life."""
+STALL_LIMIT = 120.0
+"""Seconds for which a client may refuse to read before its work is given up."""
+_OUTBOX_LIMIT = 64 * 1024
+
+_HEADERS = {
+    "content-type": "text/event-stream; charset=utf-8",
+    "cache-control": "no-cache",
+    "x-accel-buffering": "no",  # asks proxies not to gather what should flow
+}
+
+
+async def parts_of(turn: Turn, admission: Admission, record: Record) -> AsyncGenerator[Part, None]:
+    """The parts of a turn, once it has a slot; what is worth logging is noted on the way."""
+    async with admission.slot():
+        record.queued = record.age
+        try:
+            async with aclosing(turn.run()) as parts:
+                async for part in parts:
+                    if record.first_token is None and type(part) is not Prefill:
+                        record.first_token = record.age
+                    if type(part) is Ending:
+                        record.ending = part.reason.value
+                    yield part
+        finally:
+            record.tally, record.repairs = turn.tally, turn.repairs
+
+
+class EventStream:
+    """One streamed answer. `open` waits until there is something to say or nothing more to wait for; then `send`."""
+
+    def __init__(self, turn: Turn, encoder: MessageEncoder, admission: Admission, record: Record) -> None:
+        self._turn = turn
+        self._encoder = encoder
+        self._admission = admission
+        self._record = record
+        self._outbox = bytearray()
+        self._started = False
+        self._done = False
+        self._filled = asyncio.Event()
+        self._emptied = asyncio.Event()
+
+    async def run(self, send: Send) -> None:
+        """Raises what fails before the first byte."""
+        producer = asyncio.create_task(self._produce())
+        try:
+            await self._moment(producer)
+            await self._send(send)
+        finally:
+            producer.cancel()
+            await asyncio.wait({producer})
+
+    async def _moment(self, producer: "asyncio.Task[None]") -> None:
+        """Wait for the first part, for a failure, or for as long as a client may be left without a word."""
+        filled = asyncio.ensure_future(self._filled.wait())
+        await asyncio.wait({filled, producer}, timeout=MOMENT, return_when=asyncio.FIRST_COMPLETED)
+        filled.cancel()
+        if producer.done() and not self._started:
+            producer.result()  # raises
+        self._start()
+
+    def _start(self) -> None:
+        if not self._started:
+            self._started = True
+            self._outbox += frame(self._encoder.start(self._turn.tally)) + frame(Ping())
+            self._filled.set()
+
+    async def _produce(self) -> None:
+        try:
+            async for part in parts_of(self._turn, self._admission, self._record):
+                self._start()
+                for event in self._encoder.encode(part):
+                    self._outbox += frame(event)
+                self._filled.set()
+                if len(self._outbox) > _OUTBOX_LIMIT:
+                    self._emptied.clear()
+                    await self._emptied.wait()
+        except Exception as error:
+            if not self._started:
+                raise
+            self._fail(error)
+        finally:
+            self._done = True
+            self._filled.set()
+
+    def _fail(self, error: Exception) -> None:
+        """Say it in the stream: it never just closes."""
+        known = error if isinstance(error, DragomanError) else Unexpected()
+        self._record.fail(error)
+        self._outbox += frame(ErrorBody.of(known, self._record.request_id))
+
+    async def _send(self, send: Send) -> None:
+        await send(response_start(200, _HEADERS))
+        while not (self._done and not self._outbox):
+            try:
+                async with asyncio.timeout(PING_INTERVAL):
+                    await self._filled.wait()
+            except TimeoutError:
+                self._outbox += frame(Ping())
+            data, self._outbox = bytes(self._outbox), bytearray()
+            self._filled.clear()
+            self._emptied.set()
+            try:
+                async with asyncio.timeout(STALL_LIMIT):
+                    await send({"type": "http.response.body", "body": data, "more_body": True})
+            except TimeoutError:
+                raise ClientStalled("the client stopped reading") from None
+        await send({"type": "http.response.body", "body": b""})
