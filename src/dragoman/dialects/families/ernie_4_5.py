@@ -1,0 +1,6 @@
+"""ERNIE 4.5 Thinking: Hermes calls, and the answer in tags."""
+
+from dragoman.dialects.dialect import Dialect
+from dragoman.dialects.spec import Calls, Reasoning, Wrapper
+
+ERNIE_4_5 = Dialect(name="ernie-4.5", reasoning=Reasoning(), wrapper=Wrapper(("<response>", "</response>")), calls=Calls())

@@ -1,0 +1,6 @@
+"""Granite 20B function calling: an opener and no closer."""
+
+from dragoman.dialects.dialect import Dialect
+from dragoman.dialects.spec import Calls
+
+GRANITE_20B_FC = Dialect(name="granite-20b-fc", calls=Calls(("<function_call>",), (), padding=" "))

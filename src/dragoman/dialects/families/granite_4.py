@@ -1,0 +1,6 @@
+"""Granite 4: Hermes calls. Its arguments may come as a string."""
+
+from dragoman.dialects.dialect import Dialect
+from dragoman.dialects.spec import Calls
+
+GRANITE_4 = Dialect(name="granite-4", calls=Calls())

@@ -1,0 +1,6 @@
+"""Jamba: an array of calls."""
+
+from dragoman.dialects.dialect import Dialect
+from dragoman.dialects.spec import Calls, JsonArguments
+
+JAMBA = Dialect(name="jamba", calls=Calls(("<tool_calls>",), ("</tool_calls>",), codec=JsonArguments(array=True), padding=""))

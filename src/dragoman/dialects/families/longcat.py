@@ -1,0 +1,6 @@
+"""LongCat: Hermes calls in tags of its own."""
+
+from dragoman.dialects.dialect import Dialect
+from dragoman.dialects.spec import Calls
+
+LONGCAT = Dialect(name="longcat", calls=Calls(opens=("<longcat_tool_call>",), closes=("</longcat_tool_call>",), padding=""))

@@ -1,0 +1,12 @@
+"""Qwen3, the hybrid models: Hermes calls, and reasoning that the template can switch off."""
+
+from dragoman.dialects.dialect import Dialect
+from dragoman.dialects.spec import Calls, Reasoning, Terminals
+
+QWEN3 = Dialect(
+    name="qwen3",
+    reasoning=Reasoning(),
+    calls=Calls(),
+    terminals=Terminals(("<|im_end|>", "<|endoftext|>")),
+    template="qwen3.jinja",
+)

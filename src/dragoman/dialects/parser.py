@@ -1,0 +1,197 @@
+"""The parser: the model's text in, in any pieces; parts out, the same for any pieces.
+
+It is a scanner over three kinds of ground: thinking, text and calls. On the first two it looks for the next marker; between
+markers text passes at once, except for what cannot be decided yet: the beginning of a marker (`_held`), space that is markup
+or text depending on what follows (`_space`). On calls a `CallReader` reads until it is done. Every character is looked at a
+constant number of times.
+
+What it guarantees, whatever the text:
+
+- parts nest: `CallStart CallDelta* CallEnd` with nothing between, and `ThinkingEnd` behind every run of `Thinking`;
+- a call is a call only if its tool is declared and calls are allowed; everything else is text (or thinking), byte for byte;
+- no marker appears in text, unless the text quotes it (a `"`, a `'` or a backtick on both sides) or a refused call contains it;
+- nothing is ever raised.
+"""
+
+from collections.abc import Mapping
+from functools import lru_cache
+
+from dragoman.conversation.types import JsonObject
+from dragoman.dialects.codecs import CallReader, Context, open_block
+from dragoman.dialects.markers import Markers
+from dragoman.dialects.spec import Calls, Reasoning, Syntax
+from dragoman.parts import CallStart, Part, Text, Thinking, ThinkingEnd
+
+_QUOTES = "\"'`"
+
+
+class Parser:
+    """Reads the output of one turn. `repairs` names what had to be put right, one entry each time, for the log.
+
+    `tools` are the declared tools' schemas by name. `thinking_open`: the prompt ends inside a reasoning span.
+    With `calls_allowed` false, or no tools, the markup of calls is ordinary text.
+    """
+
+    def __init__(
+        self, syntax: Syntax, tools: Mapping[str, JsonObject], *, thinking_open: bool, calls_allowed: bool = True
+    ) -> None:
+        self.repairs: list[str] = []
+        self.thinking = thinking_open
+        calls = syntax.calls if tools and calls_allowed else None
+        self._reasoning = syntax.reasoning or Reasoning(opens=(), closes=())
+        self._calls = calls or Calls(opens=(), closes=())
+        self._wrapper = syntax.wrapper
+        self._terminals = syntax.terminals
+        self._context = Context(tools, self.repairs)
+        self._in_text, self._in_thinking, self._quoted = _grounds(syntax, calls_allowed=calls is not None)
+        self._held = ""  # undecided: presented again, with more behind it
+        self._space = ""  # space behind the last word, and what may be leaking terminals
+        self._edge = thinking_open  # has nothing but markup come since the span began or ended?
+        self._spoken = False  # was there any visible text?
+        self._trailing = not thinking_open  # would space at the end of the turn belong to text?
+        self._thought = False  # was there thinking since the span began?
+        self._block: CallReader | None = None
+        self._refused = False  # is the closer of a refused call still to come?
+
+    def feed(self, text: str) -> list[Part]:
+        """The parts that `text` completes."""
+        out: list[Part] = []
+        text = self._held + text
+        self._held = text[self._scan(text, out, final=False) :]
+        return out
+
+    def finish(self, cut: bool) -> list[Part]:
+        """The last parts. `cut`: the output was ended by a limit, so a call that is open is not complete (STOP-3)."""
+        out: list[Part] = []
+        tail = self._held[self._scan(self._held, out, final=True) :]
+        self._held = ""
+        if self._block is not None:
+            parts: list[Part] = []
+            self._block.finish(tail, parts, cut=cut)
+            self._pass_on(parts, out)
+            self._block = None
+            if not parts:
+                self._drop_marker()
+        if self.thinking:
+            self._end_thinking(out)
+        elif self._trailing:
+            for end in self._terminals.ends:
+                self._space = self._space.replace(end, "")
+            if self._space:
+                out.append(Text(self._space))
+        return out
+
+    def _scan(self, text: str, out: list[Part], *, final: bool) -> int:
+        """Read until the text ends or is undecided; returns where."""
+        pos = 0
+        while pos < len(text):
+            if self._block is not None:
+                pos = self._read_block(self._block, text, pos, out)
+                if self._block is not None:
+                    break
+                continue
+            markers = self._in_thinking if self.thinking else self._in_text
+            found = markers.find(text, pos, final=final)
+            if found is None:
+                self._write(text[pos:] if pos else text, out)
+                return len(text)
+            if found.start > pos:
+                self._write(text[pos : found.start], out)
+            if not found.marker:
+                return found.start
+            self._meet(found.marker, out)
+            pos = found.start + len(found.marker)
+        return pos
+
+    def _meet(self, marker: str, out: list[Part]) -> None:
+        """A marker stands here."""
+        if marker in self._calls.opens:
+            self._block, self._refused = open_block(marker, self._calls, self._context), False
+        elif marker in self._reasoning.opens:
+            if not self.thinking:
+                self._begin_thinking()
+        elif marker in self._reasoning.closes and self.thinking:
+            self._end_thinking(out)
+        elif marker in self._terminals.ends:
+            self._space += marker
+        elif marker in self._quoted:
+            self._write(marker, out)
+        elif self._refused and marker in self._calls.closes:
+            self._refused = False
+            self._write(marker, out)
+        else:  # a stray closer, or a wrapper's tag
+            self._drop_marker()
+
+    def _read_block(self, block: CallReader, text: str, pos: int, out: list[Part]) -> int:
+        parts: list[Part] = []
+        pos = block.read(text, pos, parts)
+        self._pass_on(parts, out)
+        if block.done:
+            self._block, self._refused = None, block.refused
+        return pos
+
+    def _pass_on(self, parts: list[Part], out: list[Part]) -> None:
+        """A block's parts, with the text among them put where text goes."""
+        for part in parts:
+            if isinstance(part, Text):
+                self._write(part.text, out)
+                continue
+            if isinstance(part, CallStart):
+                self._begin_call(out)
+            out.append(part)
+
+    def _write(self, text: str, out: list[Part]) -> None:
+        """Thinking or text, whichever ground this is. What may be markup of it waits in `_space`."""
+        body = text.rstrip("\n") if self.thinking else text.rstrip()
+        if self._edge and not body.strip():
+            body = ""
+        if not body:
+            self._space += text
+            return
+        written = self._space + body if self._space else body
+        self._space = text[len(body) :]
+        if self._edge:
+            self._edge = False
+            words = written.lstrip()
+            written = written[: -len(words)].rpartition("\n")[2] + words
+        if self.thinking:
+            self._thought = True
+            out.append(Thinking(written))
+        else:
+            self._spoken = self._trailing = True
+            out.append(Text(written))
+
+    def _begin_thinking(self) -> None:
+        self.thinking, self._thought = True, False
+        self._space, self._edge, self._trailing = "", True, False
+
+    def _end_thinking(self, out: list[Part]) -> None:
+        if self._thought:
+            out.append(ThinkingEnd())
+        self.thinking = False
+        self._space, self._edge, self._trailing = "", True, False
+
+    def _begin_call(self, out: list[Part]) -> None:
+        if self.thinking:
+            self._end_thinking(out)
+        self._drop_marker()
+
+    def _drop_marker(self) -> None:
+        """Markup stood here: before the first word, the space around it goes as well."""
+        self._trailing = False
+        if not self._spoken and not self.thinking:
+            self._space, self._edge = "", True
+
+
+@lru_cache
+def _grounds(syntax: Syntax, *, calls_allowed: bool) -> tuple[Markers, Markers, frozenset[str]]:
+    """The markers to look for in text and in thinking, and those of the former that are mere quotations."""
+    reasoning = (*syntax.reasoning.opens, *syntax.reasoning.closes) if syntax.reasoning else ()
+    calls = (*syntax.calls.opens, *syntax.calls.closes) if syntax.calls and calls_allowed else ()
+    ended_by_call = syntax.reasoning is not None and syntax.reasoning.ended_by_call
+    quoted = frozenset(quote + marker + quote for marker in (*reasoning, *calls) for quote in _QUOTES)
+    return (
+        Markers((*reasoning, *calls, *syntax.wrapper.tags, *syntax.terminals.ends, *quoted)),
+        Markers((*reasoning, *(calls if ended_by_call else ()), *syntax.terminals.ends)),
+        quoted,
+    )

@@ -1,0 +1,58 @@
+"""Reading with a parser, and comparing what came out."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from dragoman.dialects import Dialect
+from dragoman.parts import CallDelta, CallEnd, CallStart, Part, Text, Thinking, ThinkingEnd
+
+
+@dataclass
+class Reading:
+    """What a client would see, pieces put together."""
+
+    parts: list[dict[str, Any]] = field(default_factory=list)
+    repairs: list[str] = field(default_factory=list)
+
+
+def read(dialect: Dialect, pieces: Sequence[str], tools: Iterable[str], *, cut: bool = False, **start: bool) -> Reading:
+    """Feed the pieces to a new parser; the parts have to nest as they should."""
+    parser = dialect.parser({name: {"type": "object"} for name in tools}, **{"thinking_open": False, **start})
+    parts = [part for piece in pieces for part in parser.feed(piece)]
+    return Reading(merge([*parts, *parser.finish(cut)]), parser.repairs)
+
+
+def merge(parts: Iterable[Part]) -> list[dict[str, Any]]:
+    """Neighbouring pieces of a kind as one; raises where the parts do not nest."""
+    merged: list[dict[str, Any]] = []
+    open_part = ""
+    for part in parts:
+        match part:
+            case Thinking(text) | Text(text):
+                kind = "thinking" if isinstance(part, Thinking) else "text"
+                assert text
+                assert open_part in ("", kind), f"{kind} inside {open_part}"
+                if merged and kind in merged[-1] and (open_part or kind == "text"):
+                    merged[-1][kind] += text
+                else:
+                    merged.append({kind: text})
+                open_part = "thinking" if kind == "thinking" else ""
+            case ThinkingEnd():
+                assert open_part == "thinking"
+                open_part = ""
+            case CallStart(name):
+                assert open_part == "", f"a call inside {open_part}"
+                merged.append({"call": name, "arguments": "", "complete": None})
+                open_part = "call"
+            case CallDelta(json):
+                assert open_part == "call"
+                merged[-1]["arguments"] += json
+            case CallEnd(complete):
+                assert open_part == "call"
+                merged[-1]["complete"] = complete
+                open_part = ""
+            case _:
+                raise AssertionError(part)
+    assert open_part == ""
+    return merged

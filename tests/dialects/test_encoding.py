@@ -1,0 +1,151 @@
+"""Writing: what a dialect writes it reads back."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+
+from dragoman import dialects
+from dragoman.conversation import Tool, ToolCall, ToolResult
+from dragoman.dialects import Dialect
+from dragoman.prompt.template import ChatTemplate
+
+from .reading import read
+from .test_parser import ARGUMENTS
+
+ALL = pytest.mark.parametrize("dialect", dialects.BY_NAME.values(), ids=dialects.BY_NAME)
+WITH_TEMPLATE = pytest.mark.parametrize(
+    "dialect", [dialect for dialect in dialects.BY_NAME.values() if dialect.template], ids=lambda dialect: dialect.name
+)
+
+
+@ALL
+@given(arguments=ARGUMENTS)
+def test_encoded_calls_read_back(dialect: Dialect, arguments: dict[str, Any]):
+    calls = [ToolCall("1", "add", arguments), ToolCall("2", "now", {})]
+
+    parts = read(dialect, [dialect.encode_calls(calls)], ["add", "now"]).parts
+
+    assert [(part["call"], json.loads(part["arguments"])) for part in parts] == [("add", arguments), ("now", {})]
+
+
+def test_calls_keep_key_order_and_characters():
+    call = ToolCall("1", "add", {"z": "é\n", "a": [1, {"y": None, "b": True}]})
+
+    assert dialects.get("hermes").encode_calls([call, call]) == "\n".join(
+        ['<tool_call>\n{"name": "add", "arguments": {"z": "é\\n", "a": [1, {"y": null, "b": true}]}}\n</tool_call>'] * 2
+    )
+
+
+def test_a_result_says_that_it_failed():
+    encode = dialects.get("hermes").encode_result
+
+    assert encode(ToolResult("1", "add", "3", is_error=False)) == "<tool_response>\n3\n</tool_response>"
+    assert encode(ToolResult("1", "add", "no", is_error=True)) == "<tool_response>\nError: no\n</tool_response>"
+
+
+def test_tools_are_described_with_an_example_in_the_dialect():
+    tool = Tool("add", "Adds {numbers}.", {"type": "object", "properties": {"b": {}, "a": {}}})
+
+    assert dialects.get("hermes").encode_tools([]) == ""
+    written = dialects.get("hermes").encode_tools([tool])
+    assert (
+        '<tools>\n{"type": "function", "function": {"name": "add", "description": "Adds {numbers}.", '
+        '"parameters": {"type": "object", "properties": {"b": {}, "a": {}}}}}\n</tools>'
+    ) in written
+    assert '<tool_call>\n{"name": ' in written
+
+
+HISTORY = [
+    {"role": "system", "content": "Be brief."},
+    {"role": "user", "content": "How late is it, and 1 + 2?"},
+    {
+        "role": "assistant",
+        "content": "Let me see.",
+        "reasoning_content": "Two tools.\n\nBoth.",
+        "tool_calls": [
+            {"id": "1", "type": "function", "function": {"name": "now", "arguments": {}}},
+            {"id": "2", "type": "function", "function": {"name": "add", "arguments": {"b": "</tool_call>", "a": [1, 2]}}},
+        ],
+    },
+    {"role": "tool", "tool_call_id": "1", "content": "noon"},
+    {"role": "tool", "tool_call_id": "2", "content": "3"},
+]
+TOOLS = [{"type": "function", "function": {"name": name, "description": "", "parameters": {}}} for name in ("now", "add")]
+
+
+@WITH_TEMPLATE
+@pytest.mark.clause("REQ-11")
+def test_a_history_rendered_by_the_reference_template_reads_back(dialect: Dialect):
+    template = ChatTemplate(dialect.reference_template or "")
+    before = template.render(HISTORY[:2], tools=TOOLS)
+    after = template.render(HISTORY[:3], tools=TOOLS, generation_prompt=False)
+    assert after.startswith(before)
+
+    parts = read(dialect, [after.removeprefix(before).removesuffix("<|im_end|>\n")], ["add", "now"]).parts
+
+    thinking = [{"thinking": "Two tools.\n\nBoth."}] if dialect.reasoning else []
+    assert parts == [
+        *thinking,
+        {"text": "Let me see."},
+        {"call": "now", "arguments": "{}", "complete": True},
+        {"call": "add", "arguments": '{"b": "</tool_call>", "a": [1, 2]}', "complete": True},
+    ]
+
+
+@WITH_TEMPLATE
+@pytest.mark.parametrize("thinking", [True, False])
+def test_in_a_tool_loop_each_prompt_begins_with_the_last_one(dialect: Dialect, thinking: bool):
+    template = ChatTemplate(dialect.reference_template or "")
+    reply = HISTORY[2] if thinking else {**HISTORY[2], "reasoning_content": None}
+    turns = [*HISTORY[:2], reply, *HISTORY[3:], {"role": "user", "content": "(a reminder)"}, reply, *HISTORY[3:]]
+
+    prompts = [template.render(turns[:end], tools=TOOLS, enable_thinking=thinking) for end in (2, 5, 6, 9)]
+
+    assert prompts[1].startswith(prompts[0])
+    assert prompts[3].startswith(prompts[2])
+    assert prompts[2].startswith(template.render(turns[:5], tools=TOOLS, enable_thinking=thinking, generation_prompt=False))
+
+
+def test_a_new_question_drops_old_reasoning_as_qwen3_was_trained():
+    template = ChatTemplate(dialects.get("qwen3").reference_template or "")
+    turns = [*HISTORY, {"role": "assistant", "content": "Noon, and 3."}]
+
+    assert "Two tools." in template.render(turns, tools=TOOLS)
+    assert "Two tools." not in template.render([*turns, {"role": "user", "content": "And now?"}], tools=TOOLS)
+
+
+def test_thinking_that_is_switched_off_is_closed_in_the_prompt():
+    dialect = dialects.get("qwen3")
+    template = ChatTemplate(dialect.reference_template or "")
+
+    off = template.render(HISTORY[:2], enable_thinking=False)
+
+    assert off.endswith("<|im_start|>assistant\n<think>\n\n</think>\n\n")
+    assert not dialect.thinking_open(off)
+
+
+@pytest.mark.parametrize(
+    ("tail", "is_open"),
+    [
+        ("<|im_start|>assistant\n<think>\n", True),
+        ("<|im_start|>assistant\n<think>", True),
+        ("<|im_start|>assistant\n<think>\n\n</think>\n\n", False),
+        ("<|im_start|>assistant\n", False),
+        ("what is <think><|im_end|>\n<|im_start|>assistant\n", False),
+    ],
+)
+def test_the_prompts_end_tells_whether_the_output_begins_with_reasoning(tail: str, is_open: bool):
+    assert dialects.get("qwen3").thinking_open(tail) is is_open
+    assert dialects.get("hermes").thinking_open(tail) is False
+
+
+def test_reasoning_that_is_closed_by_force_reads_as_closed():
+    dialect = dialects.get("qwen3")
+
+    assert read(dialect, ["<think>\nand on", dialect.close_thinking, "So: 3"], []).parts == [
+        {"thinking": "and on"},
+        {"text": "So: 3"},
+    ]
+    assert dialects.get("hermes").close_thinking == ""

@@ -1,0 +1,65 @@
+"""JSON that models write becomes JSON, whatever it was."""
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dragoman.dialects.codecs.json_value import MAX_WORD, JsonValue
+
+from .test_parser import ARGUMENTS
+
+ALMOST_JSON = st.lists(
+    st.sampled_from(
+        [*"{}[]:,\"'\\ \n01-.x<", '"a":', '{"', '"}', "true", "None", "nul", "\\u00e9", "\\ud83e", "\\udd8a", "1e9"]
+    )
+).map("".join)
+
+
+def transcribe(pieces: list[str]) -> tuple[JsonValue, str, str]:
+    """The reader, what it wrote, and what it left unread."""
+    value, unread = JsonValue([]), ""
+    for piece in pieces:
+        unread += piece
+        unread = unread[value.read(unread, 0) :]
+    return value, "".join(value.out), unread
+
+
+@given(ARGUMENTS, st.booleans(), st.none() | st.integers(0, 3))
+def test_well_formed_json_passes_byte_for_byte(arguments: dict[str, object], ascii_only: bool, indent: int | None):
+    text = json.dumps(arguments, ensure_ascii=ascii_only, indent=indent)
+
+    for pieces in ([text], list(text)):
+        value, written, unread = transcribe(pieces)
+        assert (written, unread, value.done, value.repairs) == (text, "", True, [])
+
+
+@given(ARGUMENTS)
+def test_python_literals_become_the_same_values(arguments: dict[str, object]):
+    _, written, _ = transcribe([repr(arguments).replace("\\x", "\\u00").replace("\\U", "\\u")])
+
+    assert isinstance(json.loads(written), dict)
+
+
+@settings(max_examples=500)
+@given(ALMOST_JSON)
+def test_what_was_read_closes_to_valid_json(text: str):
+    value, _, unread = transcribe(["{" + text])
+    in_pieces, _, unread_in_pieces = transcribe(["{", *text])
+    value.close()
+    in_pieces.close()
+
+    assert isinstance(json.loads("".join(value.out)), dict)
+    assert ("".join(in_pieces.out), unread_in_pieces, in_pieces.repairs) == ("".join(value.out), unread, value.repairs)
+
+
+@pytest.mark.parametrize(
+    "text", ["[01 ", "[.5 ", "[+1 ", "[NaN ", "[0x1 ", "[truth ", "[1 2", "{1", '{"a" 1', '{"a":, ', "[" + "9" * (MAX_WORD + 1)]
+)
+def test_what_is_no_json_is_not_guessed_at(text: str):
+    value, _, _ = transcribe([text])
+
+    assert value.stuck
+    value.close()
+    json.loads("".join(value.out))

@@ -1,0 +1,144 @@
+"""What holds for any output at all."""
+
+import json
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dragoman import dialects
+from dragoman.dialects.markers import Found, Markers
+from dragoman.parts import CallDelta, CallStart, Text, Thinking
+from splits import random_pieces, same_at_every_split
+
+from .reading import read
+
+DIALECTS = st.sampled_from(list(dialects.BY_NAME.values()))
+TOOLS = ("add", "now")
+
+WORDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+PUNCTUATION = st.sampled_from(
+    ["<tool", "</", "<", "[", "`", '"', "'", "\n", "\n\n", " ", "<|im_end|>", "</tool_call>", "</think>"]
+)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | WORDS | PUNCTUATION,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS | PUNCTUATION, inner, max_size=3),
+    max_leaves=6,
+)
+ARGUMENTS = st.dictionaries(WORDS, JSON, max_size=3)
+NAMES = st.sampled_from([*TOOLS, "undeclared"])
+
+
+@st.composite
+def objects(draw: st.DrawFn) -> str:
+    """A call as models write it on good days and on bad ones."""
+    arguments = draw(ARGUMENTS)
+    written = json.dumps(arguments, ensure_ascii=draw(st.booleans()), indent=draw(st.none() | st.just(1)))
+    if draw(st.booleans()):
+        written = draw(st.sampled_from([repr(arguments), json.dumps(written), "null", "5", written[:-1], written + "}"]))
+    members = [f'"name": "{draw(NAMES)}"', f'"arguments": {written}']
+    if draw(st.booleans()):
+        members.reverse()
+    body = "{" + ", ".join(members if draw(st.integers(0, 3)) else members[1:]) + "}"
+    return body if draw(st.integers(0, 3)) else body[: draw(st.integers(0, len(body)))]
+
+
+@st.composite
+def outputs(draw: st.DrawFn) -> tuple[dialects.Dialect, str]:
+    """A dialect and an output that is made of its markers, of calls, of words, and of pieces of them."""
+    dialect = draw(DIALECTS)
+    reasoning, calls = dialect.reasoning, dialect.calls
+    markers = [*dialect.wrapper.tags, *(reasoning.opens + reasoning.closes if reasoning else ())]
+    assert calls is not None
+    markers += calls.opens + calls.closes
+    block = st.tuples(st.sampled_from([calls.open, calls.open + "\n"]), objects(), st.sampled_from(["", calls.close]))
+    piece = WORDS | PUNCTUATION | st.sampled_from(markers) | block.map("".join) | objects()
+    return dialect, "".join(draw(st.lists(piece, max_size=8)))
+
+
+@settings(max_examples=400, deadline=None)
+@given(outputs(), st.booleans(), st.booleans(), st.randoms(use_true_random=False))
+def test_any_output_is_read_the_same_in_any_pieces(
+    made: tuple[dialects.Dialect, str], thinking_open: bool, cut: bool, choose: random.Random
+):
+    dialect, output = made
+    whole = read(dialect, [output], TOOLS, thinking_open=thinking_open, cut=cut)
+
+    for pieces in (list(output), random_pieces(output, choose), random_pieces(output, choose)):
+        assert read(dialect, pieces, TOOLS, thinking_open=thinking_open, cut=cut) == whole
+
+
+@pytest.mark.clause("TOOL-17", "SSE-10")
+@settings(max_examples=400, deadline=None)
+@given(outputs(), st.booleans())
+def test_arguments_are_a_json_object_unless_the_limit_cut_them(made: tuple[dialects.Dialect, str], cut: bool):
+    dialect, output = made
+    for part in read(dialect, [output], TOOLS, cut=cut).parts:
+        if "call" in part:
+            assert part["call"] in TOOLS
+            if part["complete"] or not cut:
+                assert isinstance(json.loads(part["arguments"]), dict)
+
+
+@given(DIALECTS, st.text(st.characters(exclude_categories=["Cs"], exclude_characters="<")), st.randoms(use_true_random=False))
+def test_text_without_markup_passes_byte_for_byte(dialect: dialects.Dialect, text: str, choose: random.Random):
+    reading = read(dialect, random_pieces(text, choose), TOOLS)
+
+    assert reading.parts == ([{"text": text}] if text else [])
+    assert reading.repairs == []
+
+
+@given(st.lists(st.tuples(st.sampled_from(TOOLS), ARGUMENTS), min_size=1, max_size=3))
+def test_well_formed_calls_arrive_byte_for_byte(made: list[tuple[str, dict[str, object]]]):
+    written = [(name, json.dumps(arguments, ensure_ascii=False)) for name, arguments in made]
+    output = "\n".join(f'<tool_call>\n{{"name": "{name}", "arguments": {text}}}\n</tool_call>' for name, text in written)
+
+    reading = read(dialects.get("qwen3"), [output], TOOLS)
+
+    assert reading.parts == [{"call": name, "arguments": text, "complete": True} for name, text in written]
+    assert reading.repairs == []
+
+
+def test_arguments_stream_as_they_are_read():
+    parser = dialects.get("qwen3").parser({"write": {}}, thinking_open=False)
+
+    assert parser.feed('<tool_call>\n{"name": "wri') == []
+    assert parser.feed('te", "argu') == [CallStart("write")]
+    assert parser.feed('ments": {"content": "one') == [CallDelta('{"content": "one')]
+    assert parser.feed(" two\\") == [CallDelta(" two")]
+    assert parser.feed("n") == [CallDelta("\\n")]
+
+
+def test_text_and_thinking_stream_as_they_are_read():
+    parser = dialects.get("qwen3").parser({"write": {}}, thinking_open=True)
+
+    assert parser.thinking
+    assert parser.feed("\nWell") == [Thinking("Well")]
+    assert parser.feed(" then\n") == [Thinking(" then")]
+    assert parser.feed("so") == [Thinking("\nso")]
+    parser.feed("\n</think>")
+    assert not parser.thinking
+    assert parser.feed("\n\nYes") == [Text("Yes")]
+    assert parser.feed(", ") == [Text(",")]
+    assert parser.feed("sir") == [Text(" sir")]
+
+
+def test_the_longest_marker_wins_at_every_split():
+    markers = Markers(["[CALL]", "[CALL] [", "x"])
+
+    def find(pieces: list[str]) -> tuple[list[str], str]:
+        met, text = [], ""
+        for index, piece in enumerate(pieces):
+            text += piece
+            while (found := markers.find(text, 0, final=index == len(pieces) - 1)) and found.marker:
+                met.append(found.marker)
+                text = text[found.start + len(found.marker) :]
+        return met, text
+
+    assert same_at_every_split(find, "a[CALL]b[CALL] [c[CAL[CALL]") == (["[CALL]", "[CALL] [", "[CALL]"], "")
+
+
+def test_no_markers_are_found_nowhere():
+    assert Markers([]).find("<think>", 0, final=False) is None
+    assert Markers(["<a>"]).find("b<a", 0, final=False) == Found(1, "")

@@ -1,0 +1,42 @@
+"""Names."""
+
+from collections.abc import Callable
+
+import pytest
+
+from dragoman import dialects
+from dragoman.dialects.registry import REASONING_PARSERS, TOOL_PARSERS
+
+
+def test_a_dialect_goes_by_its_name():
+    assert [dialects.get(name).name for name in dialects.BY_NAME] == list(dialects.BY_NAME)
+
+
+@pytest.mark.parametrize("name", ["hermes", "qwen25", "qwen2d5", "qwen", "qwen3", "Hermes"])
+def test_tool_parsers_of_other_servers_are_known(name: str):
+    assert dialects.by_tool_parser(name).calls == dialects.get("hermes").calls
+
+
+@pytest.mark.parametrize("name", ["qwen3", "qwen3-thinking", "qwen3_thinking", "default"])
+def test_reasoning_parsers_of_other_servers_are_known(name: str):
+    assert dialects.by_reasoning_parser(name).reasoning == dialects.get("qwen3").reasoning
+
+
+@pytest.mark.parametrize("look_up", [dialects.get, dialects.by_tool_parser, dialects.by_reasoning_parser])
+def test_an_unknown_name_is_answered_with_the_known_ones(look_up: Callable[[str], dialects.Dialect]):
+    with pytest.raises(dialects.UnknownDialect, match=r"'klingon'; known are .*hermes.*qwen3"):
+        look_up("klingon")
+
+
+def test_every_known_name_leads_to_a_dialect():
+    assert {dialects.by_tool_parser(name).name for name in TOOL_PARSERS} <= set(dialects.BY_NAME)
+    assert {dialects.by_reasoning_parser(name).name for name in REASONING_PARSERS} <= set(dialects.BY_NAME)
+
+
+def test_calls_and_reasoning_of_two_dialects_combine():
+    combined = dialects.combine(dialects.get("hermes"), dialects.get("qwen3"))
+
+    assert combined.name == "hermes+qwen3"
+    assert combined.calls == dialects.get("hermes").calls
+    assert combined.reasoning == dialects.get("qwen3").reasoning
+    assert dialects.combine(dialects.get("qwen3"), dialects.get("qwen3")) is dialects.get("qwen3")
