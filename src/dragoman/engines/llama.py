@@ -7,11 +7,13 @@ What the server does, and this file has to know:
   one with `stop: true`, which would echo the whole prompt and all settings if `response_fields` did not trim it.
 - `n_predict: 0` generates a token all the same.
 - A closed connection cancels the work: between two batches of the prompt, or at the next token. Nothing else does. So every
-  call has a connection of its own, and closing it is the one way to leave.
+  call has a connection of its own, and closing it is the one way to leave. While a job waits for a slot and other slots are
+  busy, the server does not look whether its client is still there: so jobs wait here, and no more are sent than it has slots.
 - It closes connections after a stream, and holds a thread for each idle one: there is nothing to gain by keeping any.
 - An error after the first byte is an event, `data: {"error": …}`, or `error: …` in older versions.
 """
 
+import asyncio
 import io
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from http import HTTPStatus
@@ -49,11 +51,13 @@ class LlamaServer(Engine):
         self._key = key
         self._lost = lost or f"{self.name} closed the connection while it was working"
         self._session: aiohttp.ClientSession | None = None
+        self._seats = asyncio.Semaphore()  # one, until the server has said how many
 
     async def start(self) -> Capabilities:
         """Ask the server what it runs."""
         props = await self._get("/props", _Props)
         models = await self._get("/v1/models", _Models)
+        self._seats = asyncio.Semaphore(props.total_slots)
         return Capabilities(
             model=_model_name(models.data[0].id if models.data else props.model_path),
             window=props.default_generation_settings.n_ctx,
@@ -64,20 +68,21 @@ class LlamaServer(Engine):
         )
 
     async def generate(self, job: Job) -> AsyncGenerator[Piece, None]:
-        """Run the job on a connection of its own."""
-        response = await self._send("POST", "/completion", _encode(job), _COMPLETION)
-        try:
-            completion = CompletionReader(silent=job.limit == 0)
-            async for data in response.content.iter_any():
-                for piece in completion.feed(data):
-                    yield piece
-                if completion.finished:
-                    return
-        except (aiohttp.ClientError, OSError) as error:
-            raise EngineFailed(self._lost) from error
-        finally:
-            response.close()
-        raise EngineFailed(self._lost)
+        """Run the job on a connection of its own, as soon as there is a slot for it."""
+        async with self._seats:
+            response = await self._send("POST", "/completion", _encode(job), _COMPLETION)
+            try:
+                completion = CompletionReader(silent=job.limit == 0)
+                async for data in response.content.iter_any():
+                    for piece in completion.feed(data):
+                        yield piece
+                    if completion.finished:
+                        return
+            except (aiohttp.ClientError, OSError, RuntimeError) as error:  # the last for a session that was closed meanwhile
+                raise EngineFailed(self._lost) from error
+            finally:
+                response.close()
+            raise EngineFailed(self._lost)
 
     async def tokenize(self, text: str, *, special: bool = True) -> list[int]:
         """Ask the server's own tokenizer."""
@@ -100,25 +105,27 @@ class LlamaServer(Engine):
         response = await self._send(method, path, body, _CALL)
         try:
             return msgspec.json.decode(await response.read(), type=answer)
+        except msgspec.MsgspecError as error:
+            raise EngineFailed(f"{self.name} is no llama-server: its answer to {path} makes no sense ({error})") from error
         except TimeoutError as error:
             raise EngineUnavailable(f"{self.name} does not answer") from error
         except (aiohttp.ClientError, OSError) as error:
             raise EngineFailed(self._lost) from error
-        except msgspec.MsgspecError as error:
-            raise EngineFailed(f"{self.name} is no llama-server: its answer to {path} makes no sense ({error})") from error
         finally:
             response.close()
 
     async def _send(self, method: str, path: str, body: bytes | None, limits: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
         """The response, when its status is 200; the caller closes it."""
         session = self._session = self._session or self._connect()
+        if session.closed:
+            raise EngineUnavailable(f"{self.name} is closed")
         data = None if body is None else io.BytesIO(body)
         try:
             response = await session.request(method, path, data=data, timeout=limits)
         except (aiohttp.ClientConnectorError, TimeoutError) as error:
             raise EngineUnavailable(f"{self.name} cannot be reached") from error
         except (aiohttp.ClientError, OSError) as error:
-            raise EngineFailed(self._lost) from error
+            raise EngineUnavailable(f"{self.name} closed the connection before it answered") from error
         if response.status == HTTPStatus.OK:
             return response
         try:

@@ -46,7 +46,7 @@ class Line(Struct, frozen=True, forbid_unknown_fields=True):
             while words < len(starts) and starts[words] < stop:
                 words += 1
             yield Piece(self.output[begin:stop], words - known)
-        cut = end < len(self.output) or self.finish_reason == "length"
+        cut = end < len(self.output) or limit == 0 or self.finish_reason == "length"
         yield Piece(finish=Finish(FinishReason.LENGTH if cut else FinishReason.STOP))
 
 

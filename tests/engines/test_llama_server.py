@@ -1,0 +1,287 @@
+"""The adapter against servers that do what a healthy llama-server does not."""
+
+import asyncio
+import socket
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from dragoman.conversation import Sampling
+from dragoman.engines import Finish, FinishReason, Job, Piece, PrefillProgress
+from dragoman.engines.llama import CompletionReader, LlamaServer
+from dragoman.errors import EngineFailed, EngineUnavailable
+from engines.conftest import collect, job
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+PROGRESS = b'data: {"content":"","tokens":[0],"tokens_predicted":0,"prompt_progress":{"total":4,"cache":1,"processed":4}}\n\n'
+WORD = b'data: {"index":0,"content":" word","tokens":[7],"stop":false,"tokens_predicted":1}\n\n'
+EMOJI = 'data: {"content":"😀","tokens":[9],"stop":false,"tokens_predicted":4}\n\n'.encode()
+LAST = b'data: {"content":"","stop":true,"stop_type":"eos","tokens_predicted":5}\n\n'
+HEALTHY = PROGRESS + WORD + b": still here\n\n" + EMOJI + LAST
+PIECES = [
+    Piece(prefill=PrefillProgress(total=4, cached=1, done=4)),
+    Piece(" word", 1),
+    Piece("😀", 3),
+    Piece("", 1, finish=Finish(FinishReason.STOP)),
+]
+
+
+def read(*parts: bytes, silent: bool = False) -> list[Piece]:
+    reader = CompletionReader(silent=silent)
+    pieces = [piece for part in parts for piece in reader.feed(part)]
+    assert reader.finished
+    return pieces
+
+
+def test_pieces_are_the_same_at_every_split_point():
+    for at in range(len(HEALTHY) + 1):
+        assert read(HEALTHY[:at], HEALTHY[at:]) == PIECES
+
+
+def test_pieces_are_the_same_byte_by_byte():
+    assert read(*(HEALTHY[at:end] for at, end in pairwise(range(len(HEALTHY) + 1)))) == PIECES
+
+
+def test_a_job_of_no_tokens_says_nothing_and_ends_for_length():
+    assert read(HEALTHY, silent=True) == [PIECES[0], Piece(finish=Finish(FinishReason.LENGTH))]
+
+
+@pytest.mark.parametrize(
+    ("event", "message"),
+    [
+        (
+            b'data: {"error":{"code":500,"message":"Context size has been exceeded.","type":"server_error"}}',
+            "the engine failed: Context",
+        ),
+        (b'error: {"code":500,"message":"Out of luck","type":"server_error"}', "the engine failed: Out of luck"),
+        (b'error: {"error":{"message":"Out of luck"}}', "the engine failed: Out of luck"),
+        (b"error: no JSON", "the engine failed: no JSON"),
+        (b"data: {", "broke its protocol"),
+        (b'data: {"content":7}', "broke its protocol"),
+        (b"<html>", "broke its protocol"),
+        (b'data: {"content":"","stop":true,"stop_type":"whim","tokens_predicted":1}', "does not name: whim"),
+    ],
+)
+def test_a_fault_in_the_stream_comes_after_what_stood_before_it(event: bytes, message: str):
+    pieces = CompletionReader().feed(WORD + event + b"\n\n" + LAST)
+    assert next(pieces) == Piece(" word", 1)
+    with pytest.raises(EngineFailed, match=message):
+        next(pieces)
+
+
+@asynccontextmanager
+async def stand_in(path: str, handler: Handler, key: str | None = None) -> AsyncGenerator[LlamaServer]:
+    app = web.Application()
+    app.router.add_route("*", path, handler)
+    async with TestServer(app) as server, aclose(LlamaServer(str(server.make_url("/")), key=key)) as engine:
+        yield engine
+
+
+@asynccontextmanager
+async def aclose(engine: LlamaServer) -> AsyncGenerator[LlamaServer]:
+    try:
+        yield engine
+    finally:
+        await engine.close()
+
+
+def answering(status: int, body: bytes) -> Handler:
+    async def handler(_request: web.Request) -> web.Response:
+        return web.Response(status=status, body=body)
+
+    return handler
+
+
+def streaming(*parts: bytes, abort: bool = False) -> Handler:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for part in parts:
+            await response.write(part)
+        if abort:
+            assert request.transport is not None
+            request.transport.abort()
+        return response
+
+    return handler
+
+
+async def test_a_healthy_stream_arrives_whole():
+    async with stand_in("/completion", streaming(HEALTHY)) as engine:
+        assert await collect(engine, job([1], 5)) == PIECES
+
+
+@pytest.mark.parametrize("abort", [False, True])
+async def test_a_stream_that_breaks_off_fails_after_its_last_piece(abort: bool):
+    async with stand_in("/completion", streaming(PROGRESS, WORD, abort=abort)) as engine:
+        pieces = engine.generate(job([1], 5))
+        assert [await anext(pieces), await anext(pieces)] == PIECES[:2]
+        with pytest.raises(EngineFailed, match="closed the connection while it was working"):
+            await anext(pieces)
+
+
+async def test_a_server_that_hangs_up_without_an_answer_is_unavailable():
+    async def hang_up(request: web.Request) -> web.StreamResponse:
+        assert request.transport is not None
+        request.transport.abort()
+        return web.Response()
+
+    async with stand_in("/completion", hang_up) as engine:
+        with pytest.raises(EngineUnavailable, match="closed the connection before it answered"):
+            await collect(engine, job([1], 5))
+
+
+@pytest.mark.parametrize("method", ["start", "tokenize", "generate"])
+async def test_a_server_that_is_not_there_is_unavailable_and_named(method: str):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"http://127.0.0.1:{free.getsockname()[1]}"
+    async with aclose(LlamaServer(address)) as engine:
+        calls = {
+            "start": engine.start,
+            "tokenize": lambda: engine.tokenize("x"),
+            "generate": lambda: collect(engine, job([1], 1)),
+        }
+        with pytest.raises(EngineUnavailable, match=f"the engine at {address} cannot be reached"):
+            await calls[method]()
+
+
+async def test_a_socket_that_is_not_there_is_unavailable(tmp_path: Path):
+    async with aclose(LlamaServer(f"unix://{tmp_path}/no.sock")) as engine:
+        with pytest.raises(EngineUnavailable, match="cannot be reached"):
+            await engine.start()
+
+
+async def test_a_refused_key_is_said_to_be_one():
+    body = b'{"error":{"message":"Invalid API Key","type":"authentication_error","code":401}}'
+    async with stand_in("/props", answering(401, body), key="wrong") as engine:
+        with pytest.raises(EngineFailed, match="refused the key"):
+            await engine.start()
+
+
+async def test_the_key_is_sent_as_bearer_and_only_when_there_is_one():
+    seen = []
+
+    async def handler(request: web.Request) -> web.Response:
+        seen.append(request.headers.get("Authorization"))
+        return web.Response(body=b'{"tokens":[1]}')
+
+    for key in ("secret", None):
+        async with stand_in("/tokenize", handler, key=key) as engine:
+            assert await engine.tokenize("x") == [1]
+    assert seen == ["Bearer secret", None]
+
+
+async def test_a_server_that_loads_is_unavailable():
+    body = b'{"error":{"message":"Loading model","type":"unavailable_error","code":503}}'
+    async with stand_in("/props", answering(503, body)) as engine:
+        with pytest.raises(EngineUnavailable, match="is not ready: Loading model"):
+            await engine.start()
+
+
+@pytest.mark.parametrize(
+    "body", [b"<html>", b"{}", b'{"default_generation_settings":{"n_ctx":"many"},"total_slots":1}', b"\xff"]
+)
+async def test_another_kind_of_server_is_told_from_a_llama_server(body: bytes):
+    async with stand_in("/props", answering(200, body)) as engine:
+        with pytest.raises(EngineFailed, match="is no llama-server"):
+            await engine.start()
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b'{"error":{"code":400,"message":"too long"}}', "status 400: too long"),
+        (b"<html>", "status 400: <html>"),
+        (b"", "no reason given"),
+    ],
+)
+async def test_a_refusal_carries_the_reason(body: bytes, message: str):
+    async with stand_in("/completion", answering(400, body)) as engine:
+        with pytest.raises(EngineFailed, match=message):
+            await collect(engine, job([1], 1))
+
+
+async def test_only_what_the_client_chose_is_sent():
+    bodies = []
+
+    async def handler(request: web.Request) -> web.Response:
+        bodies.append(await request.json())
+        return web.Response(body=LAST)
+
+    async with stand_in("/completion", handler) as engine:
+        await collect(engine, Job([1, 2], 9, Sampling()))
+        await collect(engine, Job([1, 2], 0, Sampling(temperature=0.5, top_p=0.9, top_k=3, seed=4)))
+    fixed = {
+        "prompt": [1, 2],
+        "stream": True,
+        "return_progress": True,
+        "cache_prompt": True,
+        "response_fields": ["content", "stop", "stop_type", "tokens_predicted"],
+    }
+    assert bodies == [
+        {**fixed, "n_predict": 9},
+        {**fixed, "n_predict": 1, "temperature": 0.5, "top_p": 0.9, "top_k": 3, "seed": 4},
+    ]
+
+
+async def test_a_path_for_a_name_is_shortened_to_the_models():
+    bodies = {
+        "/props": b'{"default_generation_settings":{"n_ctx":512},"total_slots":3,"bos_token":"<s>","eos_token":"</s>"}',
+        "/v1/models": b'{"data":[{"id":"/models/Tiny-Q4.gguf"}]}',
+    }
+
+    async def handler(request: web.Request) -> web.Response:
+        return web.Response(body=bodies[request.path])
+
+    async with stand_in("/{path:.*}", handler) as engine:
+        capabilities = await engine.start()
+    assert (capabilities.model, capabilities.window, capabilities.slots) == ("Tiny-Q4", 512, 3)
+    assert (capabilities.chat_template, capabilities.bos_token, capabilities.eos_token) == (None, "<s>", "</s>")
+
+
+@pytest.mark.parametrize("phase", ["before the answer", "in the stream"])
+async def test_leaving_closes_the_connection_at_once(phase: str):
+    arrived, left = asyncio.Event(), asyncio.Event()
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        arrived.set()
+        response = web.StreamResponse()
+        try:
+            if phase == "in the stream":
+                await response.prepare(request)
+                await response.write(WORD)
+            await left.wait()
+        finally:
+            left.set()
+        return response
+
+    async with (
+        stand_in("/completion", handler) as engine,
+        asyncio.timeout(10),
+        aclosing(engine.generate(job([1], 5))) as pieces,
+    ):
+        if phase == "in the stream":
+            assert await anext(pieces) == Piece(" word", 1)
+            await pieces.aclose()
+        else:
+            waiting = asyncio.create_task(anext(pieces))
+            await arrived.wait()
+            waiting.cancel()
+        await left.wait()
+
+
+async def test_a_very_long_prompt_is_sent_without_complaint():
+    async def handler(request: web.Request) -> web.Response:
+        sizes.append(len(await request.content.read()))
+        return web.Response(body=HEALTHY)
+
+    sizes: list[int] = []
+    async with stand_in("/completion", handler) as engine:
+        assert await collect(engine, job([100_000] * 300_000, 5)) == PIECES
+    assert sizes[0] > 2_000_000

@@ -1,0 +1,15 @@
+from dragoman.engines.sse import EventSplitter
+
+STREAM = b': hello\n\ndata: {"a": "\\n\\n"}\n\ndata: \xc3\xa9\n\n\n\nerror: x\n\ndata: unfinished'
+EVENTS = [b": hello", b'data: {"a": "\\n\\n"}', b"data: \xc3\xa9", b"", b"error: x"]
+
+
+def test_events_are_the_same_at_every_split_point():
+    for at in range(len(STREAM) + 1):
+        splitter = EventSplitter()
+        assert splitter.feed(STREAM[:at]) + splitter.feed(STREAM[at:]) == EVENTS
+
+
+def test_events_are_the_same_byte_by_byte():
+    splitter = EventSplitter()
+    assert [event for byte in STREAM for event in splitter.feed(bytes([byte]))] == EVENTS
