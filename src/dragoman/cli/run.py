@@ -4,8 +4,10 @@ import asyncio
 import contextlib
 import json
 import logging
+import signal
 import socket
 import sys
+from collections.abc import Iterator
 from types import FrameType
 
 import click
@@ -75,6 +77,16 @@ class _Server(uvicorn.Server):
             _LOG.error("loading failed", exc_info=failure)
         self.exit_code = 1
         self.should_exit = True
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Handle them, and no more: uvicorn raises them again at the end, as if a process that left had been killed."""
+        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Let requests finish for a while, then tell them to (again: at once)."""

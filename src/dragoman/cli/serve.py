@@ -88,7 +88,7 @@ def serve(**given: Any) -> None:
         created_at=datetime.fromtimestamp(weights.path.stat().st_mtime if weights else 0, UTC),
         aliases=options.aliases,
         any_model=options.any_model,
-        api_key=options.api_key,
+        api_key=options.api_key or None,  # an empty variable in the environment is no key
         queue=options.queue,
         strict=options.strict,
         dialect=dialect,
@@ -173,5 +173,6 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         listener.bind((host, port))
     except OSError as error:
+        listener.close()
         raise click.UsageError(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
     return listener

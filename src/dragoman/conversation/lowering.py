@@ -54,13 +54,13 @@ _RECOVERY = {"image": "image_block", "document": "document_block"}
 def lower(request: PromptRequest) -> Conversation:
     """Raise `InvalidRequest` at the path of a block that cannot be given to the model."""
     return Conversation(
-        turns=list(_turns(request)),
+        turns=tuple(_turns(request)),
         system=_system(request),
-        tools=[
+        tools=tuple(
             Tool(tool.name, tool.description or "", tool.input_schema)
             for tool in request.tools or ()
             if isinstance(tool, CustomTool)  # `rules` has refused the others
-        ],
+        ),
         tool_policy=_tool_policy(request),
         thinking=_thinking_policy(request),
         sampling=Sampling(request.temperature, request.top_p, request.top_k),

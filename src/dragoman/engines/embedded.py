@@ -51,10 +51,6 @@ _GRACE: Final = 5.0
 """Seconds between SIGTERM and SIGKILL."""
 _LONGEST_SOCKET_PATH: Final = 100
 """Bytes; the system's own limit is 104 or 108."""
-_SPIN_COUNT: Final = "1000"
-"""How often a thread of llama.cpp (its CPU build uses libgomp) looks for the others before it sleeps. The default is 300,000:
-one more busy process on two cores, and decoding falls from 110 tokens per second to fewer than 10. With 1,000 it falls to 20
-or 30, and the cost on a quiet machine is 1 % (with 100: 30 %)."""
 _LAST_WORDS: Final = 50
 _NAME: Final = "the engine"
 _NOT_BACK: Final = "the engine is being restarted"
@@ -237,7 +233,6 @@ class _Child:
             stdin=pipe,
             stdout=pipe,
             stderr=pipe,
-            env={"GOMP_SPINCOUNT": _SPIN_COUNT, **os.environ},
             start_new_session=True,  # Ctrl-C in a terminal is for the parent, which then ends the child in order
         )
         return cls(process, config)

@@ -6,13 +6,14 @@ looked up in a table.
 """
 
 import secrets
-from collections.abc import AsyncGenerator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from contextlib import aclosing
 
 from dragoman.conversation import Conversation, ThinkingDisplay, ToolChoice
 from dragoman.conversation.signature import sign
 from dragoman.dialects import Dialect
 from dragoman.engines import Engine, Finish, FinishReason, Job, Piece
+from dragoman.errors import EngineFailed
 from dragoman.generation.endings import ENDINGS, Happening
 from dragoman.generation.stops import StopScanner
 from dragoman.parts import CallDelta, CallEnd, CallStart, Ending, Part, Prefill, Tally, Text, Thinking, ThinkingEnd
@@ -38,6 +39,7 @@ class Turn:
         self._happened: Happening | None = None
         self._matched: str | None = None
         self._calls = 0
+        self._broken_call = False
         self._cached = 0
         self._output = 0
         self._thinking_tokens = 0
@@ -67,12 +69,11 @@ class Turn:
         if piece.prefill is not None:
             self._cached = piece.prefill.cached
             yield Prefill(piece.prefill.total, piece.prefill.cached, piece.prefill.done)
-        if piece.output:
-            self._output += piece.output
-            if self._parser.thinking:
-                self._thinking_tokens += piece.output
-        if piece.text:
-            yield from self._police(self._parser.feed(piece.text))
+        self._output += piece.output
+        began_thinking = self._parser.thinking
+        parts = self._parser.feed(piece.text) if piece.text else []
+        self._thinking_tokens += _thinking_tokens(piece, parts, began_thinking=began_thinking)
+        yield from self._police(parts)
         if piece.finish is not None and self._happened is None:
             yield from self._finish(piece.finish)
 
@@ -87,7 +88,13 @@ class Turn:
             full = self._limit < self._conversation.max_tokens
             self._happened = Happening.WINDOW_FULL if full else Happening.OUTPUT_LIMIT
         else:
-            self._happened = Happening.MODEL_CALLED if self._calls else Happening.MODEL_DONE
+            self._happened = self._done()
+
+    def _done(self) -> Happening:
+        """How a turn ended that the model ended by itself."""
+        if self._broken_call:
+            return Happening.CALL_BROKEN
+        return Happening.MODEL_CALLED if self._calls else Happening.MODEL_DONE
 
     def _police(self, parts: Iterable[Part]) -> Iterator[Part]:
         for part in parts:
@@ -109,6 +116,7 @@ class Turn:
                 case CallEnd(complete):
                     yield part
                     self._calls += complete
+                    self._broken_call = self._broken_call or not complete
                     if complete and not self._conversation.tool_policy.parallel:
                         self._happened = Happening.MODEL_CALLED
                 case _:
@@ -137,5 +145,14 @@ class Turn:
 
     def _ending(self) -> Ending:
         if self._happened is None:
-            raise RuntimeError("the engine closed its stream without a finish")
+            raise EngineFailed("the engine closed its stream without a finish")
         return Ending(ENDINGS[self._happened], self.tally, self._matched)
+
+
+def _thinking_tokens(piece: Piece, parts: Sequence[Part], *, began_thinking: bool) -> int:
+    """How many of a piece's tokens are reasoning: mostly all of them or none, else as many as of its characters."""
+    if began_thinking:
+        shown = sum(len(part.text) for part in parts if type(part) is Text)
+        return piece.output - round(piece.output * min(shown / len(piece.text), 1)) if shown else piece.output
+    thought = sum(len(part.text) for part in parts if type(part) is Thinking)
+    return round(piece.output * min(thought / len(piece.text), 1)) if thought else 0

@@ -3,21 +3,25 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from dragoman.conversation import Conversation
 from dragoman.dialects import Dialect
-from dragoman.errors import InvalidRequest, PromptTooLong
+from dragoman.errors import InvalidRequest
+from dragoman.prompt.controls import ControlTokens, Tokenize
 from dragoman.prompt.probe import Traits, probe
 from dragoman.prompt.render import Renderer
 from dragoman.prompt.template import ChatTemplate, TemplateRefusal
-from dragoman.prompt.tokens import TokenCache, Tokenize
+from dragoman.prompt.tokens import TokenCache
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
     """What the engine reads.
 
-    `room` is the number of tokens that fit behind it, at least 1. `thinking_open`: the prompt ends inside reasoning, so that is
-    where the output begins. `notes` say what was removed, moved or encoded.
+    `room` is the number of tokens that fit behind it in the window; a prompt without room can be counted, and nothing else.
+    `thinking_open`: the prompt ends inside reasoning, so that is where the output begins. `notes` say what was removed, moved
+    or encoded.
     """
 
     tokens: Sequence[int]
@@ -30,12 +34,15 @@ class Prompt:
 class PromptBuilder:
     """Builds the prompts of one model. `window` is the room for prompt and output together, in tokens."""
 
-    def __init__(self, template: ChatTemplate, traits: Traits, dialect: Dialect, tokens: TokenCache, window: int) -> None:
-        self.traits = traits
+    def __init__(self, renderer: Renderer, tokens: TokenCache, window: int) -> None:
         self.window = window
-        self._dialect = dialect
-        self._renderer = Renderer(template, traits, dialect)
+        self._renderer = renderer
         self._tokens = tokens
+
+    @property
+    def traits(self) -> Traits:
+        """What the template was found to render by itself."""
+        return self._renderer.traits
 
     @classmethod
     async def load(cls, template: ChatTemplate, dialect: Dialect, tokenize: Tokenize, window: int) -> "PromptBuilder":
@@ -48,23 +55,22 @@ class PromptBuilder:
                 {"role": "user", "content": "Wie geht's? 🦊"},
             ]
         )
-        tokens = await TokenCache.probe(tokenize, sample, template.names)
-        return cls(template, traits, dialect, tokens, window)
+        controls = ControlTokens(tokenize, template.names)
+        tokens = await TokenCache.probe(tokenize, controls, sample)
+        return cls(Renderer(template, traits, dialect), tokens, window)
 
     async def build(self, conversation: Conversation) -> Prompt:
-        """Raises `PromptTooLong`, `InvalidRequest` where the template refuses, and what the engine's tokenizer raises."""
+        """Raises `InvalidRequest` where the template refuses, and what the engine's tokenizer raises."""
+        spelled = await self._tokens.controls.among(msgspec.json.encode(conversation).decode())
         try:
-            rendered = self._renderer.render(conversation, self._tokens.borders)
+            rendered = self._renderer.render(conversation, spelled)
         except TemplateRefusal as refusal:
             raise InvalidRequest.at("messages", f"the model's chat template refuses this conversation: {refusal}") from refusal
         tokens = await self._tokens.encode(rendered.text, rendered.mark)
-        maximum = self.window - 1  # an answer needs room for one token at least
-        if len(tokens) > maximum:
-            raise PromptTooLong(len(tokens), maximum)
         return Prompt(
             tokens=tokens,
             text=rendered.text.replace(rendered.mark, "") if rendered.mark else rendered.text,
             room=self.window - len(tokens),
-            thinking_open=self._dialect.thinking_open(rendered.text),
+            thinking_open=self._renderer.dialect.thinking_open(rendered.text),
             notes=rendered.notes,
         )

@@ -84,7 +84,7 @@ def _loop(arguments: Any, **assistant: str) -> Messages:
 def _renders_calls(template: ChatTemplate, arguments: Any) -> bool:
     """Both calls of a turn, and the text in front of them."""
     calls = [_call(arguments, "callidq10"), _call(arguments, "callidq11")]
-    turns = [
+    turns: Messages = [
         _USER,
         {"role": "assistant", "content": "Tq12", "tool_calls": calls},
         {"role": "tool", "tool_call_id": "callidq10", "name": "probe_tool", "content": "Oq9"},

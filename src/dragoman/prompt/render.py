@@ -45,26 +45,31 @@ class Renderer:
 
     def __init__(self, template: ChatTemplate, traits: Traits, dialect: Dialect) -> None:
         self._template = template
-        self._traits = traits
-        self._dialect = dialect
+        self.traits = traits
+        self.dialect = dialect
 
-    def render(self, conversation: Conversation, borders: Sequence[str] = ()) -> Rendered:
-        """`borders` are the spellings of control tokens. Raises `TemplateRefusal` where the template will not have it."""
-        conversation, mark = shield(conversation, borders)
+    def render(self, conversation: Conversation, spelled: Sequence[str] = ()) -> Rendered:
+        """`spelled` are the control tokens that the client's text spells. Raises `TemplateRefusal`."""
+        conversation, mark = shield(conversation, spelled)
         notes: list[str] = []
         turns = list(conversation.turns)
-        prefill = _texts(turns.pop()) if turns[-1].role is Role.ASSISTANT else ""
+        prefill = self._prefill(turns.pop(), notes) if turns[-1].role is Role.ASSISTANT else ""
         text = self._template.render(self._messages(conversation, turns, notes), **self._variables(conversation))
-        if prefill and self._dialect.thinking_open(text):
-            text += self._dialect.close_thinking
+        if prefill and self.dialect.thinking_open(text):
+            text += self.dialect.close_thinking
         return Rendered(text + prefill, notes, mark)
+
+    def _prefill(self, turn: Turn, notes: list[str]) -> str:
+        if any(isinstance(part, Thinking) for part in turn.content):
+            notes.append("removed: thinking in a prefilled turn")
+        return _texts(turn)
 
     def _variables(self, conversation: Conversation) -> dict[str, Any]:
         variables: dict[str, Any] = {}
-        if conversation.tools and self._traits.tools:
+        if conversation.tools and self.traits.tools:
             variables["tools"] = [_as_function(tool) for tool in conversation.tools]
-        if self._traits.thinking_switch:
-            variables[self._traits.thinking_switch] = conversation.thinking.enabled
+        if self.traits.thinking_switch:
+            variables[self.traits.thinking_switch] = conversation.thinking.enabled
         if conversation.thinking.effort:
             variables["reasoning_effort"] = conversation.thinking.effort
         return variables
@@ -72,7 +77,7 @@ class Renderer:
     def _messages(self, conversation: Conversation, turns: Iterable[Turn], notes: list[str]) -> list[Message]:
         messages: list[Message] = []
         top = self._system(conversation, notes)
-        if top and self._traits.system:
+        if top and self.traits.system:
             messages.append({"role": "system", "content": top})
             top = ""
         for turn in turns:
@@ -93,8 +98,8 @@ class Renderer:
         if rule:
             notes.append(f"removed: system block 1 ({rule})")
         paragraphs = [block.text for block in blocks]
-        if conversation.tools and not self._traits.tools:
-            paragraphs.append(self._dialect.encode_tools(conversation.tools))
+        if conversation.tools and not self.traits.tools:
+            paragraphs.append(self.dialect.encode_tools(conversation.tools))
             notes.append(f"encoded: {len(conversation.tools)} tools, as the template knows none")
         return _PARAGRAPH.join(paragraphs)
 
@@ -102,12 +107,12 @@ class Renderer:
         """Results first, as turns of their own where the template has such turns; then the words."""
         results = [part for part in turn.content if isinstance(part, ToolResult)]
         words = _texts(turn)
-        if self._traits.results:
+        if self.traits.results:
             for result in results:
                 yield {"role": "tool", "tool_call_id": result.call_id, "name": result.name, "content": _outcome(result)}
             paragraphs = [words] if words or not results else []
         else:
-            encoded = "\n".join(self._dialect.encode_result(result) for result in results)
+            encoded = "\n".join(self.dialect.encode_result(result) for result in results)
             paragraphs = [text for text in (encoded, words) if text]
         if top:
             paragraphs.insert(0, top)
@@ -121,15 +126,15 @@ class Renderer:
         reasoning = "".join(part.text for part in turn.content if isinstance(part, Thinking))
         if reasoning:
             message["reasoning_content"] = reasoning
-        if calls and self._traits.calls:
+        if calls and self.traits.calls:
             message["tool_calls"] = [self._as_call(call) for call in calls]
         elif calls:
-            encoded = self._dialect.encode_calls(calls)
+            encoded = self.dialect.encode_calls(calls)
             message["content"] = f"{words}\n{encoded}" if words else encoded
         return message
 
     def _late_system(self, messages: list[Message], words: str, notes: list[str]) -> None:
-        if self._traits.late_system:
+        if self.traits.late_system:
             messages.append({"role": "system", "content": words})
             return
         marked = f"<system>\n{words}\n</system>"
@@ -140,7 +145,7 @@ class Renderer:
             messages.append({"role": "user", "content": marked})
 
     def _as_call(self, call: ToolCall) -> Message:
-        arguments = json.dumps(call.input, ensure_ascii=False) if self._traits.string_arguments else call.input
+        arguments = json.dumps(call.input, ensure_ascii=False) if self.traits.string_arguments else call.input
         return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": arguments}}
 
 

@@ -17,14 +17,13 @@ _MARKS = tuple(map(chr, range(0xFDD0, 0xFDF0)))
 """Noncharacters: code points that Unicode keeps out of all text, for inner use like this."""
 
 
-def shield(conversation: Conversation, borders: Sequence[str]) -> tuple[Conversation, str]:
-    """The conversation with every spelling of a border broken up, and the mark that does it; "" where there was none."""
-    encoded = msgspec.json.encode(conversation).decode()
-    spelled = [border for border in borders if border in encoded]
+def shield(conversation: Conversation, spelled: Sequence[str]) -> tuple[Conversation, str]:
+    """The conversation with every spelling of a control token broken up, and the mark that does it; "" where there is none."""
     if not spelled:
         return conversation, ""
+    encoded = msgspec.json.encode(conversation).decode()
     mark = next(mark for mark in _MARKS if mark not in encoded)
-    broken = {border: border[0] + mark + border[1:] for border in spelled}
+    broken = {spelling: spelling[0] + mark + spelling[1:] for spelling in spelled}
     covered: Conversation = _cover(conversation, broken)
     return covered, mark
 
@@ -34,8 +33,8 @@ def _cover(value: Any, broken: dict[str, str]) -> Any:
         case Enum():
             return value
         case str():
-            for border, replacement in broken.items():
-                value = value.replace(border, replacement)
+            for spelling, replacement in broken.items():
+                value = value.replace(spelling, replacement)
             return value
         case dict():
             return {_cover(key, broken): _cover(inner, broken) for key, inner in value.items()}

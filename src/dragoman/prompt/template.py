@@ -29,7 +29,7 @@ class ChatTemplate:
         self.names = (bos_token, eos_token)
         try:
             self._template = _ENVIRONMENT.from_string(source)
-        except TemplateError as error:
+        except Exception as error:  # Jinja's own, and Python's where the code that Jinja makes of it is none
             raise TemplateRefusal(f"the chat template does not compile: {error}") from error
 
     def render(self, messages: Messages, *, generation_prompt: bool = True, **variables: Any) -> str:
@@ -42,7 +42,7 @@ class ChatTemplate:
                 eos_token=self.names[1],
                 **variables,
             )
-        except (TemplateError, TypeError, ValueError, LookupError, ArithmeticError, AttributeError, RecursionError) as error:
+        except Exception as error:  # it is a stranger's program: it may fail in every way that a program can
             raise TemplateRefusal(str(error) or type(error).__name__) from error
 
 

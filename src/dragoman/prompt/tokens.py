@@ -10,58 +10,57 @@ import re
 from array import array
 from asyncio import gather
 from collections import OrderedDict
-from collections.abc import Awaitable, Sequence
-from typing import Protocol
+from collections.abc import Sequence
 
-_CANDIDATE = re.compile(r"<[^<>\s]{1,64}>|\[/?[A-Z_]{2,32}\]")
+from dragoman.prompt.controls import ControlTokens, Tokenize
+
 _REMEMBERED_TOKENS = 2_000_000
 
-
-class Tokenize(Protocol):
-    """An engine's tokenizer: `special` decides whether a spelled control token becomes one."""
-
-    def __call__(self, text: str, *, special: bool = True) -> Awaitable[list[int]]:
-        """Token ids of `text`, nothing added."""
+Stretch = tuple[str, str]
+"""A piece of a prompt, and the shield's mark where it stands in it: without the mark, the same piece is other text."""
 
 
 class TokenCache:
     """Tokenizes prompts of one model, remembering stretches, the most recently used 2,000,000 tokens of them."""
 
-    def __init__(self, tokenize: Tokenize, borders: Sequence[str] = ()) -> None:
+    def __init__(self, tokenize: Tokenize, controls: ControlTokens, borders: Sequence[str] = ()) -> None:
+        self.controls = controls
         self.borders = borders
         self._tokenize = tokenize
-        self._split = re.compile(f"(?={'|'.join(map(re.escape, borders))})") if borders else None
-        self._known: OrderedDict[str, array[int]] = OrderedDict()
+        self._split = re.compile(f"(?={_any_of(borders)})") if borders else None
+        self._known: OrderedDict[Stretch, array[int]] = OrderedDict()
         self._size = 0
 
     @classmethod
-    async def probe(cls, tokenize: Tokenize, text: str, names: Sequence[str]) -> "TokenCache":
-        """Find the control tokens in `text`, a rendered conversation, and among `names`; check that splitting is exact."""
-        candidates = {name for name in names if name} | set(_CANDIDATE.findall(text))
-        borders = [candidate for candidate in sorted(candidates) if await _is_control(tokenize, candidate)]
-        cache = cls(tokenize, borders)
-        return cache if await cache.encode(text) == await tokenize(text) else cls(tokenize)
+    async def probe(cls, tokenize: Tokenize, controls: ControlTokens, text: str) -> "TokenCache":
+        """Find the borders in `text`, a rendered conversation; check that splitting there is exact."""
+        cache = cls(tokenize, controls, await controls.among(text))
+        return cache if await cache.encode(text) == await tokenize(text) else cls(tokenize, controls)
 
     async def encode(self, text: str, mark: str = "") -> list[int]:
         """Token ids of a prompt. `mark` is the shield's, where it covered something."""
-        stretches = [stretch for stretch in self._split.split(text) if stretch] if self._split else [text]
+        pieces = self._split.split(text) if self._split else [text]
+        stretches = [(piece, mark if mark and mark in piece else "") for piece in pieces if piece]
         missing = list(dict.fromkeys(stretch for stretch in stretches if stretch not in self._known))
-        fresh = dict(zip(missing, await gather(*(self._encode(stretch, mark) for stretch in missing)), strict=True))
+        fresh = dict(zip(missing, await gather(*map(self._encode, missing)), strict=True))
         tokens: list[int] = []
         for stretch in stretches:
-            ids = fresh.get(stretch) or self._known.get(stretch) or await self._encode(stretch, mark)
+            ids = fresh.get(stretch) or self._known.get(stretch) or await self._encode(stretch)
             self._remember(stretch, ids)
             tokens.extend(ids)
         return tokens
 
-    async def _encode(self, stretch: str, mark: str) -> "array[int]":
-        if not mark or mark not in stretch:
-            return array("I", await self._tokenize(stretch))
-        border = next((border for border in self.borders if stretch.startswith(border)), "")
-        head = await self._tokenize(border) if border else []
-        return array("I", head + await self._tokenize(stretch[len(border) :].replace(mark, ""), special=False))
+    async def _encode(self, stretch: Stretch) -> "array[int]":
+        text, mark = stretch
+        if not mark:
+            return array("I", await self._tokenize(text))
+        ids = array("I")
+        controls = await self.controls.among(text)
+        for piece in re.split(f"({_any_of(controls)})", text) if controls else [text]:
+            ids.extend(await self._tokenize(piece.replace(mark, ""), special=piece in controls) if piece else [])
+        return ids
 
-    def _remember(self, stretch: str, ids: "array[int]") -> None:
+    def _remember(self, stretch: Stretch, ids: "array[int]") -> None:
         if stretch in self._known:
             self._known.move_to_end(stretch)
             return
@@ -71,7 +70,5 @@ class TokenCache:
             self._size -= len(self._known.popitem(last=False)[1])
 
 
-async def _is_control(tokenize: Tokenize, spelled: str) -> bool:
-    """One token where spelling counts, something else where it does not."""
-    whole, plain = await gather(tokenize(spelled), tokenize(spelled, special=False))
-    return len(whole) == 1 and whole != plain
+def _any_of(spellings: Sequence[str]) -> str:
+    return "|".join(map(re.escape, spellings))

@@ -44,6 +44,8 @@ class Admission:
     @asynccontextmanager
     async def slot(self) -> AsyncIterator[None]:
         """Wait for a slot and hold it. Raises `ShuttingDown`, while waiting or in the body, when `expire` was called."""
+        if self._expired:
+            raise ShuttingDown("the server is shutting down")
         task = asyncio.current_task()
         assert task is not None
         self._working.add(task)

@@ -14,7 +14,7 @@ def check_key(headers: Headers, expected: str | None) -> None:
     given = _given(headers)
     if given is None:
         raise Unauthenticated("x-api-key header is required")
-    if not secrets.compare_digest(given.encode(), expected.encode()):
+    if not secrets.compare_digest(given.encode("latin-1"), expected.encode()):
         raise Unauthenticated("invalid x-api-key")
 
 

@@ -6,7 +6,6 @@ from abc import ABC, abstractmethod
 from typing import TypeVar
 
 from msgspec import Struct
-from pydantic import ValidationError
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
@@ -19,9 +18,9 @@ from dragoman.server.body import read_json_body
 from dragoman.server.disconnect import until_disconnect
 from dragoman.server.respond import send_json
 from dragoman.server.service import Gateway
-from dragoman.server.stream import EventStream, parts_of
+from dragoman.server.stream import EventStream, performed
 from dragoman.wire import rules
-from dragoman.wire.base import fault, unknown_fields
+from dragoman.wire.base import parse, unknown_fields
 from dragoman.wire.encoder import MessageEncoder
 from dragoman.wire.events import Event
 from dragoman.wire.fold import fold
@@ -59,7 +58,7 @@ class _PromptEndpoint(ABC):
     async def _read(self, request: Request, body: bytes, kind: type[R]) -> tuple[R, Conversation]:
         """Parse, check, lower. Raises `InvalidRequest`. A large body is read beside the event loop, not on it."""
         version = _version(request.headers)
-        betas = frozenset(name.strip() for value in request.headers.getlist("anthropic-beta") for name in value.split(","))
+        betas = _betas(request.headers)
         strict = self._gateway.settings.strict
         if len(body) > _LARGE_BODY:
             return await asyncio.to_thread(_read, body, kind, betas, strict, version)
@@ -73,7 +72,8 @@ class Messages(_PromptEndpoint):
         """Raises every refusal before the first byte (ERR-8)."""
         record: Record = request.state.record
         wanted, conversation = await self._read(request, body, MessagesRequest)
-        record.model, record.stream, record.unknown = wanted.model, bool(wanted.stream), sorted(set(unknown_fields(wanted)))
+        record.model, record.stream = wanted.model, bool(wanted.stream)
+        record.unknown = self._gateway.unheard([*unknown_fields(wanted), *(f"beta {name}" for name in _betas(request.headers))])
         service = await self._gateway.service()
         self._gateway.resolve(service, wanted.model)
         with service.admission.admitted():
@@ -85,10 +85,10 @@ class Messages(_PromptEndpoint):
             if wanted.stream:
                 await EventStream(turn, encoder, service.admission, record).run(send)
                 return
-            parts = parts_of(turn, service.admission, record)
             events: list[Event] = [encoder.start(turn.tally)]
-            async for part in parts:
-                events.extend(encoder.encode(part))
+            async with performed(turn, service.admission, record) as parts:
+                async for part in parts:
+                    events.extend(encoder.encode(part))
             await send_json(send, fold(events))
 
 
@@ -106,14 +106,17 @@ class CountTokens(_PromptEndpoint):
 
 
 def _read(body: bytes, kind: type[R], betas: frozenset[str], strict: bool, version: str) -> tuple[R, Conversation]:
-    try:
-        wanted = kind.model_validate_json(body)
-    except ValidationError as error:
-        raise fault(error) from None
+    wanted = parse(kind, body)
     if strict:
         rules.check_strict(wanted, current=version == STRICT_VERSION)
     rules.check(wanted, betas)
     return wanted, lower(wanted)
+
+
+def _betas(headers: Headers) -> frozenset[str]:
+    """The names in `anthropic-beta`, which may come several times. Any name is accepted (BETA-1)."""
+    names = (name.strip() for value in headers.getlist("anthropic-beta") for name in value.split(","))
+    return frozenset(name for name in names if name)
 
 
 def _version(headers: Headers) -> str:

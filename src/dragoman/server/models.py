@@ -73,6 +73,6 @@ class HealthCheck:
 def _limit(given: str | None) -> int:
     if given is None:
         return _DEFAULT_LIMIT
-    if not given.isdigit() or not 1 <= int(given) <= _MAX_LIMIT:
+    if not given.isdecimal() or not 1 <= int(given) <= _MAX_LIMIT:
         raise InvalidRequest.at("limit", f"Input should be a valid integer between 1 and {_MAX_LIMIT}")
     return int(given)

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -10,7 +10,7 @@ from dragoman import dialects
 from dragoman.conversation import Conversation, ToolChoice
 from dragoman.dialects import Dialect
 from dragoman.engines import Engine
-from dragoman.errors import EngineFailed, EngineUnavailable, InvalidRequest, UnknownModel
+from dragoman.errors import EngineFailed, EngineUnavailable, InvalidRequest, PromptTooLong, UnknownModel
 from dragoman.generation import Turn
 from dragoman.prompt import ChatTemplate, Prompt, PromptBuilder, TemplateRefusal
 from dragoman.server.admission import Admission
@@ -20,6 +20,7 @@ _LOG = logging.getLogger(__name__)
 _FAMILY_PREFIX = "claude-"
 _LONG_CONTEXT_SUFFIX = "[1m]"
 _LOADING_PATIENCE = 30.0
+_MOST_HEARD = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,12 @@ class Service:
         return await self._prompts.build(conversation)
 
     def turn(self, conversation: Conversation, prompt: Prompt) -> Turn:
-        """The answer to a conversation. Raises `InvalidRequest` for a constraint that would not be enforced (BETA-4)."""
+        """The answer to a conversation.
+
+        Raises `PromptTooLong`, and `InvalidRequest` for a constraint that would not be enforced (BETA-4).
+        """
+        if prompt.room < 1:  # never cut: a client that is told compacts (ERR-11)
+            raise PromptTooLong(len(prompt.tokens), self._prompts.window - 1)
         choice = conversation.tool_policy.choice
         if choice in (ToolChoice.ANY, ToolChoice.TOOL):
             raise InvalidRequest.at("tool_choice", f"{choice.value!r} cannot be enforced by this server yet")
@@ -89,6 +95,7 @@ class Gateway:
         self.engine = engine
         self.settings = settings
         self._loading: asyncio.Task[Service] | None = None
+        self._heard: set[str] = set()
 
     def load(self) -> "asyncio.Task[Service]":
         """Begin to load; the task ends with the service or with why there is none."""
@@ -114,6 +121,13 @@ class Gateway:
         if self._loading is not None:
             self._loading.cancel()
         await self.engine.close()
+
+    def unheard(self, names: Iterable[str]) -> list[str]:
+        """Those of the names that this process has not met before: what is ignored is told of once (BETA-2)."""
+        fresh = sorted(set(names) - self._heard)
+        if len(self._heard) < _MOST_HEARD:
+            self._heard.update(fresh)
+        return fresh
 
     def names(self, service: Service) -> list[str]:
         """The served id, then the aliases (MOD-6)."""

@@ -8,8 +8,8 @@ Until the first byte is sent a failure is an ordinary HTTP error; after it, it i
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 
 from starlette.types import Send
 
@@ -38,20 +38,26 @@ _HEADERS = {
 }
 
 
-async def parts_of(turn: Turn, admission: Admission, record: Record) -> AsyncGenerator[Part, None]:
-    """The parts of a turn, once it has a slot; what is worth logging is noted on the way."""
+@asynccontextmanager
+async def performed(turn: Turn, admission: Admission, record: Record) -> AsyncIterator[AsyncIterator[Part]]:
+    """The parts of a turn, once it has a slot, which it holds for as long as the context lasts. Raises as `slot`."""
     async with admission.slot():
         record.queued = record.age
-        try:
-            async with aclosing(turn.run()) as parts:
-                async for part in parts:
-                    if record.first_token is None and type(part) is not Prefill:
-                        record.first_token = record.age
-                    if type(part) is Ending:
-                        record.ending = part.reason.value
-                    yield part
-        finally:
-            record.tally, record.repairs = turn.tally, turn.repairs
+        async with aclosing(turn.run()) as parts:
+            try:
+                yield _noted(parts, record)
+            finally:
+                record.tally, record.repairs = turn.tally, turn.repairs
+
+
+async def _noted(parts: AsyncIterator[Part], record: Record) -> AsyncIterator[Part]:
+    """The same parts; what is worth logging is noted on the way."""
+    async for part in parts:
+        if record.first_token is None and type(part) is not Prefill:
+            record.first_token = record.age
+        if type(part) is Ending:
+            record.ending = part.reason.value
+        yield part
 
 
 class EventStream:
@@ -95,14 +101,9 @@ class EventStream:
 
     async def _produce(self) -> None:
         try:
-            async for part in parts_of(self._turn, self._admission, self._record):
-                self._start()
-                for event in self._encoder.encode(part):
-                    self._outbox += frame(event)
-                self._filled.set()
-                if len(self._outbox) > _OUTBOX_LIMIT:
-                    self._emptied.clear()
-                    await self._emptied.wait()
+            async with performed(self._turn, self._admission, self._record) as parts:
+                async for part in parts:
+                    await self._take(part)
         except Exception as error:
             if not self._started:
                 raise
@@ -110,6 +111,16 @@ class EventStream:
         finally:
             self._done = True
             self._filled.set()
+
+    async def _take(self, part: Part) -> None:
+        """Encode a part; wait where the client reads more slowly than the model writes."""
+        self._start()
+        for event in self._encoder.encode(part):
+            self._outbox += frame(event)
+        self._filled.set()
+        if len(self._outbox) > _OUTBOX_LIMIT:
+            self._emptied.clear()
+            await self._emptied.wait()
 
     def _fail(self, error: Exception) -> None:
         """Say it in the stream: it never just closes."""

@@ -36,6 +36,17 @@ PlainOrList = Annotated[
 """`"words"` or `[block, …]`: the two ways the API writes content."""
 
 
+W = TypeVar("W", bound=WireModel)
+
+
+def parse(kind: type[W], body: bytes) -> W:
+    """Read a body. Raises `InvalidRequest` for the first problem in it."""
+    try:
+        return kind.model_validate_json(body)
+    except ValidationError as error:
+        raise fault(error) from None
+
+
 def fault(error: ValidationError) -> InvalidRequest:
     """The first problem only, as `dotted.path: reason` (ERR-9)."""
     first = error.errors(include_url=False, include_input=False)[0]

@@ -8,6 +8,7 @@ import msgspec
 
 from dragoman.errors import InvalidRequest
 
+_WORTH_REMEMBERING = 32 * 1024
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
 
@@ -17,20 +18,21 @@ def check_schema(schema: dict[str, Any], path: str) -> None:
         raise InvalidRequest.at(f"{path}.type", "Input should be 'object'" if "type" in schema else "Field required")
     if any(key in schema for key in ("oneOf", "allOf", "anyOf")):
         raise InvalidRequest.at(path, "input_schema does not support oneOf, allOf, or anyOf at the top level")
-    problem = _problem(msgspec.json.encode(schema))
+    encoded = msgspec.json.encode(schema)
+    problem = _remembered_problem(encoded) if len(encoded) <= _WORTH_REMEMBERING else _problem(encoded)
     if problem is not None:
         raise InvalidRequest.at(path, f"JSON schema is invalid. It must match JSON Schema draft 2020-12. {problem}")
 
 
-@lru_cache(maxsize=1024)
 def _problem(schema: bytes) -> str | None:
-    """One sentence on what is wrong, or None; remembered, since an agent sends the same tools on every turn.
-
-    Checked as draft 2020-12 whatever `$schema` says, as the API does.
-    """
+    """One sentence on what is wrong, or None. Checked as draft 2020-12 whatever `$schema` says, as the API does."""
     try:
         jsonschema_rs.meta.validate({**msgspec.json.decode(schema), "$schema": _DRAFT})
     except jsonschema_rs.ValidationError as error:
         place = ".".join(str(step) for step in error.instance_path)
         return f"{place}: {error.message}" if place else error.message
     return None
+
+
+_remembered_problem = lru_cache(maxsize=1024)(_problem)
+"""An agent sends the same tools on every turn; larger schemas than an agent's are not kept."""

@@ -1,0 +1,26 @@
+"""`uv run python -m bench [--runs N] [surface] [gateway]`."""
+
+import argparse
+import asyncio
+import sys
+
+from bench import gateway, surface
+from bench.report import table
+
+_PARTS = {"gateway": gateway.measure, "surface": surface.measure}
+
+
+def main() -> None:
+    """Measure what was asked for, or all of it, and print one table."""
+    parser = argparse.ArgumentParser(prog="python -m bench")
+    parser.add_argument("parts", nargs="*", choices=[*_PARTS, []], help="what to measure; all of it if nothing is named")
+    parser.add_argument("--runs", type=int, default=5, help="paired runs of each figure")
+    options = parser.parse_args()
+    rows = []
+    for part in options.parts or _PARTS:
+        print(f"measuring: {part}", file=sys.stderr)
+        rows += asyncio.run(_PARTS[part](options.runs))
+    print(table(rows))
+
+
+main()

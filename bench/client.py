@@ -1,0 +1,72 @@
+"""A client that costs little, so that it is the server that is measured."""
+
+import json
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+
+HEADERS = {"content-type": "application/json", "anthropic-version": "2023-06-01", "x-api-key": "bench"}
+_DELTA = b"event: content_block_delta\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Streamed:
+    """One streamed answer. Times in seconds since the request was sent; `deltas` counts `content_block_delta` events."""
+
+    first_delta: float
+    took: float
+    deltas: int
+    output_tokens: int
+    cached_tokens: int
+
+
+def connect(url: str) -> aiohttp.ClientSession:
+    """A session to `http://…`, or to `unix:///path`."""
+    timeout = aiohttp.ClientTimeout(total=600)
+    if url.startswith("unix://"):
+        connector = aiohttp.UnixConnector(url.removeprefix("unix://"), limit=0, force_close=True)
+        return aiohttp.ClientSession("http://bench", connector=connector, headers=HEADERS, timeout=timeout)
+    connector = aiohttp.TCPConnector(limit=0)
+    return aiohttp.ClientSession(url, connector=connector, headers=HEADERS, timeout=timeout)
+
+
+async def stream(session: aiohttp.ClientSession, body: dict[str, Any]) -> Streamed:
+    """Ask for a stream and read it to its end."""
+    began = time.perf_counter()
+    first = 0.0
+    deltas = 0
+    tail = b""
+    whole = bytearray()
+    async with session.post("/v1/messages", json={**body, "stream": True}) as response:
+        if response.status != 200:
+            raise RuntimeError(await response.text())
+        async for data in response.content.iter_any():
+            window = tail + data
+            deltas += window.count(_DELTA)
+            tail = window[-(len(_DELTA) - 1) :]
+            if deltas and not first:
+                first = time.perf_counter() - began
+            whole = (whole + data)[-4096:]
+    usage = _final_usage(bytes(whole))
+    return Streamed(
+        first, time.perf_counter() - began, deltas, usage.get("output_tokens", 0), usage.get("cache_read_input_tokens") or 0
+    )
+
+
+def _final_usage(tail: bytes) -> dict[str, int]:
+    at = tail.rindex(b'"type":"message_delta"')
+    line = tail[tail.rindex(b"data: ", 0, at) + 6 : tail.index(b"\n", at)]
+    usage: dict[str, int] = json.loads(line)["usage"]
+    return usage
+
+
+async def post(session: aiohttp.ClientSession, path: str, body: bytes) -> tuple[float, dict[str, Any]]:
+    """Seconds that a request took, and its answer."""
+    began = time.perf_counter()
+    async with session.post(path, data=body) as response:
+        answer = await response.json()
+        if response.status != 200:
+            raise RuntimeError(answer)
+    return time.perf_counter() - began, answer

@@ -1,0 +1,103 @@
+"""What Dragoman itself costs: with engines that never wait, on one core, and at rest."""
+
+import asyncio
+import json
+import os
+import time
+from statistics import median
+from typing import Any
+
+from bench.client import connect, post, stream
+from bench.processes import (
+    OTHER_CORES,
+    SERVER_CORE,
+    dragoman,
+    endless_upstream,
+    nonce,
+    resident_megabytes,
+    scripted,
+    seconds_to_listen,
+)
+from bench.report import Row
+
+STREAMS = 32
+CHUNKS = 4000
+_BODY: dict[str, Any] = {"model": "claude-bench", "max_tokens": 50_000, "messages": [{"role": "user", "content": "Go."}]}
+
+
+async def _deltas_per_second(url: str) -> float:
+    async with connect(url) as session:
+        await stream(session, _BODY)
+        began = time.perf_counter()
+        answers = await asyncio.gather(*(stream(session, _BODY) for _ in range(STREAMS)))
+        return sum(answer.deltas for answer in answers) / (time.perf_counter() - began)
+
+
+async def measure(runs: int) -> list[Row]:
+    """Medians of `runs`."""
+    os.sched_setaffinity(0, OTHER_CORES)
+    rows = []
+    with scripted([{"output": "word" * CHUNKS}], cores=SERVER_CORE) as (url, pid):
+        rate = median([await _deltas_per_second(url) for _ in range(runs)])
+        rows.append(Row(f"scripted engine, {STREAMS} streams, one core", f"{rate:,.0f}", "", "deltas/s", ">= 60,000"))
+    with scripted([{"output": "Hello."}], cores=SERVER_CORE) as (url, pid):
+        rows.append(Row("memory at rest, without the model", f"{resident_megabytes(pid):.0f}", "", "MB", "<= 120"))
+        async with connect(url) as session:
+            took = [(await post(session, "/v1/messages", json.dumps(_BODY).encode()))[0] for _ in range(200)]
+        rows.append(Row("a whole request, scripted engine", f"{median(took) * 1000:.2f}", "", "ms", ""))
+    with (
+        endless_upstream(CHUNKS, OTHER_CORES) as upstream,
+        dragoman("--engine", "llama-server", "--engine-url", upstream, cores=SERVER_CORE) as (url, _),
+    ):
+        rate = median([await _deltas_per_second(url) for _ in range(runs)])
+        rows.append(Row("llama-server adapter, upstream that never waits", f"{rate:,.0f}", "", "deltas/s", ">= 25,000"))
+    os.sched_setaffinity(0, SERVER_CORE | OTHER_CORES)
+    listening = median([seconds_to_listen() for _ in range(runs)])
+    rows.append(Row("from exec to listening, without the model", f"{listening:.2f}", "", "s", "<= 1.5"))
+    rows.extend(await _counting(runs))
+    return rows
+
+
+async def _counting(runs: int) -> list[Row]:
+    """`count_tokens` of an agent's request, over the embedded engine with the default model."""
+    first, again = [], []
+    with dragoman("--context-length", "8192") as (url, _):
+        async with connect(url) as session:
+            await post(session, "/v1/messages/count_tokens", _agent_request())
+            for _ in range(runs):
+                body = _agent_request()
+                first.append((await post(session, "/v1/messages/count_tokens", body))[0])
+                again.append(median([(await post(session, "/v1/messages/count_tokens", body))[0] for _ in range(5)]))
+    return [
+        Row("count_tokens, 75 KB agent request, first", f"{median(first) * 1000:.1f}", "", "ms", "<= 40"),
+        Row("count_tokens, 75 KB agent request, repeated", f"{median(again) * 1000:.1f}", "", "ms", "<= 5"),
+    ]
+
+
+def _agent_request() -> bytes:
+    """About 75 KB: a system prompt, 20 tools with schemas, a dozen turns with calls and results. No two share a word's place."""
+    mark = nonce()
+    prose = "Read the file before you change it, keep the change small, and run the tests when you are done. "
+    tools = [
+        {
+            "name": f"tool_{mark}_{n}",
+            "description": f"{mark} {prose * 12}",
+            "input_schema": {
+                "type": "object",
+                "properties": {f"field_{k}": {"type": "string", "description": f"{prose}{prose} {mark} {k}"} for k in range(6)},
+                "required": ["field_0"],
+            },
+        }
+        for n in range(20)
+    ]
+    messages: list[dict[str, Any]] = [{"role": "user", "content": f"{mark} Mend the parser. {prose}"}]
+    for n in range(6):
+        call = {"type": "tool_use", "id": f"toolu_{n}", "name": f"tool_{mark}_1", "input": {"field_0": f"src/{mark}/{n}.py"}}
+        result = "\n".join(f"{line:4d}\tdef function_{mark}_{line}(argument: int) -> str:" for line in range(22))
+        messages += [
+            {"role": "assistant", "content": [{"type": "text", "text": f"Looking at part {n}."}, call]},
+            {"role": "user", "content": [{"type": "tool_result", "tool_use_id": f"toolu_{n}", "content": result}]},
+        ]
+    return json.dumps(
+        {"model": "claude-bench", "system": f"{mark} {prose * 40}", "tools": tools, "messages": messages}
+    ).encode()

@@ -1,0 +1,96 @@
+"""What is measured, started and stopped."""
+
+import json
+import os
+import re
+import secrets
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from dragoman.cli.weights import resolve
+from dragoman.engines.llama_child import ChildConfig, Listening
+
+ALL_CORES = frozenset(os.sched_getaffinity(0))
+SERVER_CORE = frozenset({min(ALL_CORES)})
+OTHER_CORES = (ALL_CORES - SERVER_CORE) or ALL_CORES
+KEY = "bench"
+
+
+def _pinned(cores: frozenset[int]) -> Callable[[], None]:
+    return lambda: os.sched_setaffinity(0, cores)
+
+
+@contextmanager
+def dragoman(*arguments: str, cores: frozenset[int] = ALL_CORES) -> Iterator[tuple[str, int]]:
+    """`dragoman serve …` on a free port: its URL and its process id, once the model is loaded."""
+    command = [sys.executable, "-m", "dragoman", "serve", "--port", "0", "--log-level", "warning", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=_pinned(cores)) as server:
+        assert server.stdout is not None
+        try:
+            yield next(match[1] for line in server.stdout if (match := re.search(r" at (http://\S+)", line))), server.pid
+        finally:
+            server.terminate()
+
+
+@contextmanager
+def scripted(lines: Sequence[dict[str, object]], cores: frozenset[int] = ALL_CORES) -> Iterator[tuple[str, int]]:
+    """Dragoman over the scripted engine."""
+    with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as script:
+        script.write("\n".join(json.dumps(line) for line in lines))
+        script.flush()
+        with dragoman("--engine", "scripted", "--script", script.name, cores=cores) as server:
+            yield server
+
+
+@contextmanager
+def llama_server(slots: int, context: int) -> Iterator[str]:
+    """The embedded engine's binary, as the embedded engine starts it, with the default model; its address. The key is `KEY`."""
+    with tempfile.TemporaryDirectory() as folder:
+        weights = resolve(None)
+        config = ChildConfig(str(weights.path), weights.id, f"{folder}/engine.sock", KEY, context, slots, len(ALL_CORES))
+        command = [sys.executable, "-m", "dragoman.engines.llama_child"]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+        with subprocess.Popen(command, **pipes) as child:  # type: ignore[call-overload]
+            child.stdin.write(msgspec.json.encode(config) + b"\n")
+            child.stdin.flush()
+            try:
+                yield msgspec.json.decode(child.stdout.readline(), type=Listening).address
+            finally:
+                child.kill()
+
+
+@contextmanager
+def endless_upstream(chunks: int, cores: frozenset[int]) -> Iterator[str]:
+    """A stand-in llama-server that answers every completion with `chunks` pieces at once; its URL."""
+    command = [sys.executable, "-m", "bench.upstream", str(chunks)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=_pinned(cores)) as server:
+        assert server.stdout is not None
+        try:
+            yield server.stdout.readline().strip()
+        finally:
+            server.terminate()
+
+
+def resident_megabytes(pid: int) -> float:
+    """Memory that a process holds now."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def seconds_to_listen() -> float:
+    """From `exec` to the banner, with nothing to load."""
+    began = time.perf_counter()
+    with scripted([{"output": "x"}]):
+        return time.perf_counter() - began
+
+
+def nonce() -> str:
+    """Words that no cache has seen."""
+    return secrets.token_hex(8)

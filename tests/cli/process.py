@@ -1,0 +1,66 @@
+"""`dragoman serve` as a process of its own."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+DRAGOMAN = [sys.executable, "-m", "dragoman"]
+BANNER = re.compile(r"^Dragoman serves (?P<model>\S+) at (?P<url>\S+)$", re.MULTILINE)
+
+
+def environment() -> dict[str, str]:
+    """Ours, without what would change the options."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("DRAGOMAN_")}
+
+
+def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """`dragoman serve ARGUMENTS`, of which it is expected that it ends by itself."""
+    command, variables = [*DRAGOMAN, "serve", *arguments], {**environment(), **variables}
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, env=variables, check=False)
+
+
+class Process:
+    """A running server; `banner` is what it printed when it was ready."""
+
+    def __init__(self, popen: subprocess.Popen[str]) -> None:
+        self._popen = popen
+        assert popen.stdout is not None
+        self.banner = ""
+        for line in popen.stdout:
+            self.banner += line
+            if " claude" in line:
+                break
+        else:
+            popen.wait(10)
+            raise AssertionError(popen.stderr.read() if popen.stderr else "")
+        found = BANNER.search(self.banner)
+        assert found is not None, self.banner
+        self.url, self.model = found["url"], found["model"]
+
+    def signal(self, number: int) -> None:
+        self._popen.send_signal(number)
+
+    def exit_code(self) -> int:
+        return self._popen.wait(30)
+
+
+@contextmanager
+def serving(*arguments: str, program: list[str] | None = None) -> Iterator[Process]:
+    """`dragoman serve ARGUMENTS --port 0`, killed at the end if it still runs."""
+    command = [*(program or DRAGOMAN), "serve", *arguments, "--port", "0", "--log-level", "error"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()) as popen:
+        try:
+            yield Process(popen)
+        finally:
+            popen.kill()
+
+
+def script(folder: Path, *lines: str) -> str:
+    """A script file; gives its path."""
+    path = folder / "script.jsonl"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return str(path)

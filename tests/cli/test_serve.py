@@ -1,0 +1,189 @@
+"""`dragoman serve`: what it prints, what it refuses, how it leaves."""
+
+import json
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from http import HTTPStatus
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from conftest import body
+from dragoman.cli import main
+from server.http import get, post, wire
+from stage import until
+
+from .process import run, script, serving
+
+HELLO = '{"output": "Hello there."}'
+IMPATIENT = "import dragoman.cli.run as run; run.DRAIN_SECONDS = 0.3; from dragoman.cli import main; main(prog_name='dragoman')"
+
+
+def refused(*arguments: str) -> str:
+    """The one line that a server says which does not start; its exit code is 2."""
+    done = CliRunner().invoke(main, ["serve", *arguments])
+    assert done.exit_code == 2, done.output
+    assert done.stdout == ""
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]
+    return line
+
+
+@pytest.fixture
+def hello(tmp_path: Path) -> list[str]:
+    return ["--engine", "scripted", "--script", script(tmp_path, HELLO)]
+
+
+def test_it_prints_its_url_its_model_and_three_lines_to_paste(hello: list[str]) -> None:
+    with serving(*hello) as server:
+        assert server.url.startswith("http://127.0.0.1:")
+        assert get(server.url, "/v1/models").json["first_id"] == server.model
+        curl, python, claude = (line.strip() for line in server.banner.splitlines() if line.startswith("  "))
+        for command in (f"{curl} --silent", python.replace("python", sys.executable, 1)):
+            if shutil.which(shlex.split(command)[0]) is None:
+                continue
+            done = subprocess.run(shlex.split(command), capture_output=True, text=True, timeout=60, check=True)
+            assert "Hello there." in done.stdout
+        settings = dict(word.split("=", 1) for word in shlex.split(claude)[:-1])
+        assert settings.pop("ANTHROPIC_AUTH_TOKEN")
+        assert settings == {
+            "ANTHROPIC_BASE_URL": server.url,
+            "ANTHROPIC_MODEL": server.model,
+            "ANTHROPIC_SMALL_FAST_MODEL": server.model,
+        }
+
+
+def test_the_lines_to_paste_carry_the_key(hello: list[str]) -> None:
+    with serving(*hello, "--api-key", "secret", "--alias", "small", "my-model") as server:
+        assert server.model == "my-model"
+        assert server.banner.count("secret") == 3
+        assert post(server.url, body(model="small")).status == HTTPStatus.UNAUTHORIZED
+        assert post(server.url, body(model="small"), x_api_key="secret").json["model"] == "small"
+
+
+def test_options_can_come_from_the_environment(hello: list[str]) -> None:
+    done = run(*hello, DRAGOMAN_SERVE_HOST="203.0.113.7")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "203.0.113.7" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("missing.gguf", None, "no such file"),
+        ("text.gguf", b"not weights at all", "is not a GGUF file"),
+        ("empty.gguf", b"", "is empty"),
+        ("old.gguf", b"GGUF\x01\x00\x00\x00" + bytes(32), "version 1"),
+    ],
+)
+def test_a_model_that_cannot_be_served_is_one_line_and_exit_code_2(
+    tmp_path: Path, name: str, content: bytes | None, reason: str
+) -> None:
+    path = tmp_path / name
+    if content is not None:
+        path.write_bytes(content)
+    line = refused(str(path))
+    assert reason in line
+    assert name in line
+
+
+def test_a_bad_script_is_named_with_its_line(tmp_path: Path) -> None:
+    assert "--script" in refused("--engine", "scripted")
+    assert "no such" in refused("--engine", "scripted", "--script", str(tmp_path / "none.jsonl")).lower()
+    for lines, reason in (
+        ([HELLO, "{"], "line 2"),
+        ([HELLO, "", '{"output": "x", "chunks": 1}'], "line 3"),
+        (['{"output": 5}'], "line 1"),
+        ([""], "no lines"),
+    ):
+        assert reason in refused("--engine", "scripted", "--script", script(tmp_path, *lines))
+
+
+def test_an_unknown_dialect_is_named_with_those_that_exist(hello: list[str]) -> None:
+    for option in ("--dialect", "--tool-call-parser", "--reasoning-parser"):
+        line = refused(*hello, option, "klingon")
+        assert "klingon" in line
+        assert "qwen3" in line
+
+
+def test_a_port_in_use_is_one_line(hello: list[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert f"127.0.0.1:{port}" in refused(*hello, "--port", str(port))
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "203.0.113.7", "::", "example.test"])
+def test_an_address_beyond_this_machine_needs_a_key(hello: list[str], host: str) -> None:
+    line = refused(*hello, "--host", host)
+    assert "--api-key" in line
+    assert "--no-auth" in line
+
+
+def test_an_engine_url_is_needed_for_a_server_of_somebody_else() -> None:
+    assert "--engine-url" in refused("--engine", "llama-server")
+
+
+@pytest.mark.parametrize("arguments", [["--no-auth"], ["--api-key", "secret"]])
+def test_beyond_this_machine_with_a_key_or_without_said_out_loud(hello: list[str], arguments: list[str]) -> None:
+    with serving(*hello, "--host", "0.0.0.0", *arguments) as server:
+        status = HTTPStatus.OK if arguments == ["--no-auth"] else HTTPStatus.UNAUTHORIZED
+        assert post(server.url, body(model=server.model)).status == status
+
+
+def test_parsers_go_by_the_names_of_other_servers(tmp_path: Path) -> None:
+    output = '<think>hm</think>So: <tool_call>\n{"name": "f", "arguments": {"a": 1}}\n</tool_call>'
+    lines = script(tmp_path, json.dumps({"output": output}))
+    parsers = ["--tool-call-parser", "hermes", "--reasoning-parser", "qwen3"]
+    with serving("--engine", "scripted", "--script", lines, *parsers) as server:
+        tool = {"name": "f", "input_schema": {"type": "object"}}
+        message = post(server.url, body(model=server.model, tools=[tool])).json
+        assert [block["type"] for block in message["content"]] == ["thinking", "text", "tool_use"]
+
+
+def test_sigterm_lets_a_running_stream_finish_and_nobody_new_in(tmp_path: Path) -> None:
+    lines = script(tmp_path, json.dumps({"output": "word " * 100, "chunk": 5, "delay_ms": 10}))
+    with serving("--engine", "scripted", "--script", lines) as server, wire(server.url) as stream:
+        stream.send(body(model=server.model, stream=True))
+        stream.read_until(b"text_delta")
+        server.signal(signal.SIGTERM)
+        until(lambda: _turned_away(server.url, server.model))
+        told = stream.read_all()
+        assert b"event: message_stop" in told
+        assert told.count(b"text_delta") >= 90
+        assert server.exit_code() == 0
+
+
+def _turned_away(url: str, model: str) -> bool:
+    """A new request is told to come back later, or finds nobody who listens."""
+    try:
+        return post(url, body(model=model)).status == 529
+    except OSError:
+        return True
+
+
+@pytest.mark.clause("SSE-18")
+def test_past_the_drain_limit_a_stream_ends_with_an_error_event(tmp_path: Path) -> None:
+    lines = script(tmp_path, json.dumps({"output": "word " * 100_000, "chunk": 5, "delay_ms": 10}))
+    impatient = [sys.executable, "-c", IMPATIENT]
+    with serving("--engine", "scripted", "--script", lines, program=impatient) as server, wire(server.url) as stream:
+        stream.send(body(model=server.model, stream=True, max_tokens=100_000))
+        stream.read_until(b"text_delta")
+        server.signal(signal.SIGTERM)
+        told = stream.read_all()
+        assert b"event: error" in told
+        assert b'"overloaded_error"' in told
+        assert b"message_stop" not in told
+        assert told.endswith(b"0\r\n\r\n")
+        assert server.exit_code() == 0
+
+
+def test_sigint_leaves_at_once_when_nobody_is_inside(hello: list[str]) -> None:
+    with serving(*hello) as server:
+        assert post(server.url, body(model=server.model)).status == HTTPStatus.OK
+        server.signal(signal.SIGINT)
+        assert server.exit_code() == 0

@@ -1,0 +1,108 @@
+"""Live servers for tests: the real application on a real socket."""
+
+import asyncio
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import uvicorn
+
+from dragoman.engines import Engine
+from dragoman.engines.scripted import Line, ScriptedEngine
+from dragoman.server import Gateway, Settings, create_app
+from stage import Stage
+
+MODEL = "scripted"
+HEADERS = {"anthropic-version": "2023-06-01", "content-type": "application/json"}
+
+NAMED_CLAUSES = pytest.StashKey[dict[str, list[str]]]()
+"""Which tests name which clause of the contract (tests/clauses)."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Note the clauses before the slow tests are deselected."""
+    named = config.stash.setdefault(NAMED_CLAUSES, {})
+    for item in items:
+        for marker in item.iter_markers("clause"):
+            for clause in marker.args:
+                named.setdefault(clause, []).append(item.nodeid)
+
+
+def live_server(engine: Engine, settings: Settings) -> AbstractContextManager[str]:
+    """Serve `engine` from a thread with a loop of its own; gives the URL."""
+    return live_gateway(Gateway(engine, settings))
+
+
+@contextmanager
+def live_gateway(gateway: Gateway) -> Iterator[str]:
+    """Likewise, for tests that look behind the scenes."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    config = uvicorn.Config(create_app(gateway), log_config=None, access_log=False, lifespan="on", http="httptools")
+    server = uvicorn.Server(config)
+    loaded = threading.Event()
+
+    async def serve() -> None:
+        gateway.load().add_done_callback(lambda _: loaded.set())
+        await server.serve([listener])
+
+    def run() -> None:
+        with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+            runner.run(serve())
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        assert loaded.wait(60)
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(30)
+        listener.close()
+        assert not thread.is_alive()
+
+
+Serve = Callable[..., str]
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """`serve("model output", ...)`: the URL of a server whose scripted engine says that; keywords go to `Settings`."""
+    with ExitStack() as stack:
+
+        def start(*script: str | Line, window: int = 200_000, slots: int = 64, **settings: Any) -> str:
+            lines = [line if isinstance(line, Line) else Line(line) for line in script or ("Hello there.",)]
+            engine = ScriptedEngine(lines, model=MODEL, window=window, slots=slots)
+            return stack.enter_context(live_server(engine, replace(Settings(), **settings)))
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def theatre() -> Iterator[Stage]:
+    """One server for all tests that need nothing special of it."""
+    engine = Stage()
+    with live_server(engine, Settings(model_id=MODEL, aliases=("small", "org/model"))) as engine.url:
+        yield engine
+
+
+@pytest.fixture
+def stage(theatre: Stage) -> Iterator[Stage]:
+    """`stage.says("model output")`: the URL of a server whose model says that. Quicker than `serve`, which starts a new one."""
+    yield theatre
+    theatre.release()
+    theatre.reset()
+
+
+def user(text: str) -> dict[str, Any]:
+    """A user message."""
+    return {"role": "user", "content": text}
+
+
+def body(*messages: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    """The body of a small request."""
+    return {"model": MODEL, "max_tokens": 1024, "messages": list(messages) or [user("Hi")], **fields}

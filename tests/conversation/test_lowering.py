@@ -1,0 +1,267 @@
+"""Lowering: a request of the Anthropic wire, as a conversation."""
+
+import json
+from typing import Any
+
+import pytest
+
+from dragoman.conversation import (
+    Conversation,
+    Role,
+    Sampling,
+    Text,
+    Thinking,
+    ThinkingDisplay,
+    ThinkingPolicy,
+    Tool,
+    ToolCall,
+    ToolChoice,
+    ToolPolicy,
+    ToolResult,
+    Turn,
+)
+from dragoman.conversation.lowering import lower
+from dragoman.conversation.signature import sign
+from dragoman.errors import InvalidRequest
+from dragoman.wire.request import CountTokensRequest, MessagesRequest
+
+
+def _lower(**fields: Any) -> Conversation:
+    body = {"model": "m", "max_tokens": 16, "messages": [{"role": "user", "content": "Hi"}]} | fields
+    return lower(MessagesRequest.model_validate_json(json.dumps(body)))
+
+
+def _content(*blocks: dict[str, Any], role: str = "assistant") -> tuple[object, ...]:
+    turns = _lower(messages=[{"role": "user", "content": "Hi"}, {"role": role, "content": list(blocks)}]).turns
+    return tuple(turns[-1].content)
+
+
+@pytest.mark.clause("REQ-6", "REQ-10", "IN-1", "IN-7", "IN-8", "IN-11", "TOOL-1", "CACHE-1", "CC-2")
+def test_a_request_of_every_kind_of_block_is_this_conversation():
+    schema = {"type": "object", "properties": {"z": {"type": "string"}, "a": {"type": "integer"}}, "required": ["z"]}
+    cached = {"cache_control": {"type": "ephemeral"}}
+    assert _lower(
+        system=[{"type": "text", "text": "You help.", **cached}, {"type": "text", "text": "Be brief."}],
+        messages=[
+            {"role": "user", "content": "Hi"},
+            {"role": "user", "content": [{"type": "text", "text": "there"}, {"type": "text", "text": "!", **cached}]},
+            {
+                "role": "assistant",
+                "content": [
+                    {"type": "thinking", "thinking": "Hm.", "signature": "s"},
+                    {"type": "redacted_thinking", "data": "x"},
+                    {"type": "text", "text": "I look."},
+                    {"type": "tool_use", "id": "a", "name": "read", "input": {"z": "1", "a": 2}, "caller": {"type": "direct"}},
+                ],
+            },
+            {"role": "assistant", "content": [{"type": "tool_use", "id": "b", "name": "now", "input": {}}]},
+            {
+                "role": "user",
+                "content": [
+                    {
+                        "type": "tool_result",
+                        "tool_use_id": "a",
+                        "content": [{"type": "text", "text": "x"}, {"type": "text", "text": "y"}],
+                    },
+                    {"type": "tool_result", "tool_use_id": "b", "is_error": True, "content": "no clock"},
+                ],
+            },
+            {"role": "system", "content": "Speak French."},
+            {"role": "system", "content": [{"type": "text", "text": "Or not."}]},
+        ],
+        tools=[
+            {"name": "read", "description": "Reads.", "input_schema": schema},
+            {"name": "now", "input_schema": {"type": "object"}},
+        ],
+        tool_choice={"type": "auto", "disable_parallel_tool_use": True},
+        thinking={"type": "enabled", "budget_tokens": 1024, "display": "summarized"},
+        output_config={"effort": "low"},
+        temperature=1,
+        top_p=0.5,
+        top_k=40,
+        stop_sequences=["END", "\n\n"],
+        max_tokens=2048,
+    ) == Conversation(
+        system=(Text("You help."), Text("Be brief.")),
+        turns=(
+            Turn(Role.USER, (Text("Hi"), Text("there"), Text("!"))),
+            Turn(
+                Role.ASSISTANT,
+                (Thinking("Hm."), Text("I look."), ToolCall("a", "read", {"z": "1", "a": 2}), ToolCall("b", "now", {})),
+            ),
+            Turn(Role.USER, (ToolResult("a", "read", "x\ny", False), ToolResult("b", "now", "no clock", True))),
+            Turn(Role.SYSTEM, (Text("Speak French."), Text("Or not."))),
+        ),
+        tools=(Tool("read", "Reads.", schema), Tool("now", "", {"type": "object"})),
+        tool_policy=ToolPolicy(ToolChoice.AUTO, None, parallel=False),
+        thinking=ThinkingPolicy(enabled=True, budget=1024, display=ThinkingDisplay.FULL, effort="low"),
+        sampling=Sampling(1.0, 0.5, 40),
+        stop_sequences=("END", "\n\n"),
+        max_tokens=2048,
+    )
+
+
+@pytest.mark.clause("REQ-1", "TOOL-4", "THK-1")
+def test_the_smallest_request_asks_for_nothing_more():
+    assert _lower() == Conversation(turns=(Turn(Role.USER, (Text("Hi"),)),), max_tokens=16)
+
+
+@pytest.mark.clause("REQ-7")
+def test_a_string_is_the_same_as_one_block_of_text():
+    blocks = [{"type": "text", "text": "Hi"}]
+    assert _lower(messages=[{"role": "user", "content": blocks}], system=blocks) == _lower(system="Hi")
+
+
+@pytest.mark.clause("REQ-10")
+@pytest.mark.parametrize("system", ["", [], [{"type": "text", "text": ""}], None], ids=repr)
+def test_a_system_prompt_of_nothing_is_none(system: object):
+    assert _lower(system=system) == _lower()
+
+
+@pytest.mark.clause("REQ-7", "PRE-1")
+@pytest.mark.parametrize("content", ["", []], ids=repr)
+def test_an_empty_final_turn_of_the_assistant_is_a_turn_of_nothing(content: object):
+    turns = _lower(messages=[{"role": "user", "content": "Hi"}, {"role": "assistant", "content": content}]).turns
+    assert turns == (Turn(Role.USER, (Text("Hi"),)), Turn(Role.ASSISTANT, ()))
+
+
+@pytest.mark.clause("TOOL-1", "CACHE-4")
+def test_the_keys_of_schemas_and_inputs_keep_the_order_they_came_in():
+    conversation = _lower(
+        messages=[
+            {"role": "user", "content": "Hi"},
+            {
+                "role": "assistant",
+                "content": [{"type": "tool_use", "id": "a", "name": "f", "input": {"z": 1, "a": {"y": 1, "b": 2}}}],
+            },
+            {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "a"}]},
+        ],
+        tools=[{"name": "f", "input_schema": {"type": "object", "required": [], "properties": {"z": {}, "a": {}}}}],
+    )
+    (call,) = conversation.turns[1].content
+    assert isinstance(call, ToolCall)
+    assert json.dumps([call.input, conversation.tools[0].schema]) == (
+        '[{"z": 1, "a": {"y": 1, "b": 2}}, {"type": "object", "required": [], "properties": {"z": {}, "a": {}}}]'
+    )
+
+
+@pytest.mark.clause("THK-9", "IN-11")
+@pytest.mark.parametrize(
+    ("block", "content"),
+    [
+        ({"thinking": "Hm.", "signature": sign("Hm.", shown=True)}, (Thinking("Hm."),)),
+        ({"thinking": "", "signature": sign("Hm.", shown=False)}, (Thinking("Hm."),)),
+        ({"thinking": "Hm.", "signature": "EqQBCkYIAhgCKkBsomebodyelse"}, (Thinking("Hm."),)),
+        ({"thinking": "Hm.", "signature": ""}, (Thinking("Hm."),)),
+        ({"thinking": "", "signature": "EqQBCkYIAhgCKkBsomebodyelse"}, ()),
+        ({"thinking": "", "signature": sign("Hm.", shown=True)}, ()),
+    ],
+    ids=["shown", "not shown", "foreign", "unsigned", "foreign and not shown", "emptied by the client"],
+)
+def test_reasoning_is_what_was_shown_or_what_its_signature_carries(block: dict[str, Any], content: tuple[object, ...]):
+    assert _content({"type": "thinking", **block}) == content
+
+
+@pytest.mark.clause("IN-11")
+def test_redacted_reasoning_is_accepted_and_nothing_to_read():
+    assert _content({"type": "redacted_thinking", "data": "x"}, {"type": "text", "text": "y"}) == (Text("y"),)
+
+
+@pytest.mark.clause("IN-8")
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (..., ""),
+        (None, ""),
+        ("", ""),
+        ([], ""),
+        ("x", "x"),
+        ([{"type": "text", "text": ""}], ""),
+        ([{"type": "text", "text": "x"}, {"type": "text", "text": "y"}], "x\ny"),
+    ],
+    ids=repr,
+)
+def test_a_result_of_nothing_is_a_result(content: object, text: str):
+    block = {"type": "tool_result", "tool_use_id": "a"} | ({} if content is ... else {"content": content})
+    assert _content(block, role="user")[-1] == ToolResult("a", "", text, False)
+
+
+REFUSED = [
+    (
+        {"type": "image", "source": {"type": "url", "url": "x"}},
+        "image blocks are not supported by this server yet (capability_rejected: image_block)",
+    ),
+    (
+        {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "x"}},
+        "document blocks are not supported by this server yet (capability_rejected: document_block)",
+    ),
+    ({"type": "search_result"}, "search_result blocks are not supported by this server yet"),
+    ({"type": "web_search_tool_result"}, "web_search_tool_result blocks are not supported by this server yet"),
+    ({"type": "container_upload"}, "container_upload blocks are not supported by this server yet"),
+]
+
+
+@pytest.mark.clause("IN-2", "IN-4", "IN-5", "IN-6", "IN-12", "IN-14", "CC-8")
+@pytest.mark.parametrize(("block", "reason"), REFUSED, ids=[str(block["type"]) for block, _ in REFUSED])
+def test_a_block_that_no_model_here_can_read_is_refused_at_its_path(block: dict[str, Any], reason: str):
+    with pytest.raises(InvalidRequest) as refusal:
+        _content({"type": "text", "text": "x"}, block, role="user")
+    assert refusal.value.message == f"messages.1.content.1: {reason}"
+
+
+@pytest.mark.clause("IN-4", "IN-8", "CC-8")
+def test_an_image_inside_a_result_is_refused_at_its_path():
+    inner = [
+        {"type": "text", "text": "x"},
+        {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": ""}},
+    ]
+    with pytest.raises(InvalidRequest) as refusal:
+        _content({"type": "tool_result", "tool_use_id": "a", "content": inner}, role="user")
+    assert refusal.value.message == (
+        "messages.1.content.0.content.1: image blocks are not supported by this server yet (capability_rejected: image_block)"
+    )
+
+
+@pytest.mark.clause("TOOL-4", "TOOL-7", "TOOL-9")
+@pytest.mark.parametrize(
+    ("choice", "policy"),
+    [
+        (None, ToolPolicy()),
+        ({"type": "auto"}, ToolPolicy(ToolChoice.AUTO)),
+        ({"type": "auto", "disable_parallel_tool_use": False}, ToolPolicy(ToolChoice.AUTO)),
+        ({"type": "any"}, ToolPolicy(ToolChoice.ANY)),
+        ({"type": "any", "disable_parallel_tool_use": True}, ToolPolicy(ToolChoice.ANY, parallel=False)),
+        ({"type": "tool", "name": "f"}, ToolPolicy(ToolChoice.TOOL, "f")),
+        ({"type": "tool", "name": "f", "disable_parallel_tool_use": True}, ToolPolicy(ToolChoice.TOOL, "f", parallel=False)),
+        ({"type": "none"}, ToolPolicy(ToolChoice.NONE)),
+    ],
+)
+def test_a_choice_of_tools_is_this_policy(choice: dict[str, Any] | None, policy: ToolPolicy):
+    assert _lower(tool_choice=choice).tool_policy == policy
+
+
+@pytest.mark.clause("THK-1", "THK-3", "THK-8", "THK-14")
+@pytest.mark.parametrize(
+    ("thinking", "policy"),
+    [
+        (None, ThinkingPolicy()),
+        ({"type": "disabled"}, ThinkingPolicy()),
+        ({"type": "adaptive"}, ThinkingPolicy(enabled=True)),
+        ({"type": "adaptive", "display": "omitted"}, ThinkingPolicy(enabled=True, display=ThinkingDisplay.OMITTED)),
+        ({"type": "adaptive", "display": "updates"}, ThinkingPolicy(enabled=True, display=ThinkingDisplay.FULL)),
+        ({"type": "enabled", "budget_tokens": 4096}, ThinkingPolicy(enabled=True, budget=4096)),
+    ],
+)
+def test_a_way_of_thinking_is_this_policy(thinking: dict[str, Any] | None, policy: ThinkingPolicy):
+    assert _lower(thinking=thinking).thinking == policy
+
+
+@pytest.mark.clause("THK-14")
+def test_effort_counts_without_thinking_too():
+    assert _lower(output_config={"effort": "max"}).thinking == ThinkingPolicy(effort="max")
+
+
+@pytest.mark.clause("CNT-1", "CNT-2")
+def test_a_request_to_count_is_the_same_conversation_with_nothing_to_generate():
+    body = {"model": "m", "max_tokens": 16, "messages": [{"role": "user", "content": "Hi"}]}
+    assert lower(CountTokensRequest.model_validate_json(json.dumps(body))) == Conversation(_lower().turns)

@@ -1,0 +1,92 @@
+"""Stop sequences: what is found is what an oracle finds that sees the whole text at once."""
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from dragoman.generation.stops import Scanned, StopScanner
+from splits import same_at_every_split
+
+_LETTERS = "ab "
+_SEQUENCES = st.lists(st.text(_LETTERS, min_size=1, max_size=4), min_size=1, max_size=4)
+
+
+def oracle(text: str, sequences: Sequence[str]) -> Scanned:
+    """The sequence that is complete first, the longest of several; everything in front of it is visible."""
+    for end in range(len(text) + 1):
+        ending_here = [sequence for sequence in sequences if text[:end].endswith(sequence)]
+        if ending_here:
+            longest = max(ending_here, key=len)
+            return Scanned(text[: end - len(longest)], longest)
+    return Scanned(text)
+
+
+def scan(pieces: Sequence[str], sequences: Sequence[str]) -> Scanned:
+    """Feed the pieces until something matches; what was held comes at the end."""
+    scanner = StopScanner(sequences)
+    visible = ""
+    for piece in pieces:
+        scanned = scanner.feed(piece)
+        visible += scanned.visible
+        if scanned.matched is not None:
+            return Scanned(visible, scanned.matched)
+    return Scanned(visible + scanner.flush())
+
+
+@pytest.mark.clause("SEQ-1", "SEQ-2")
+@settings(max_examples=300, deadline=None)
+@given(st.text(_LETTERS, max_size=24), _SEQUENCES)
+@example("aab", ["aab", "ab", "b"])
+@example("abab a", ["aba", "bab "])
+def test_the_first_complete_sequence_is_found_wherever_the_text_is_cut(text: str, sequences: list[str]):
+    assert same_at_every_split(lambda pieces: scan(pieces, sequences), text) == oracle(text, sequences)
+
+
+@pytest.mark.clause("SEQ-2")
+@settings(max_examples=200, deadline=None)
+@given(st.text(_LETTERS, max_size=24), _SEQUENCES)
+def test_exactly_what_could_still_become_a_sequence_is_held_back(text: str, sequences: list[str]):
+    scanner = StopScanner(sequences)
+    for end, letter in enumerate(text, 1):
+        if scanner.feed(letter).matched is not None:
+            return
+        tails = [text[begin:end] for begin in range(end + 1)]
+        longest = max((tail for tail in tails if any(sequence.startswith(tail) for sequence in sequences)), key=len)
+        held = scanner.flush()
+        assert held == longest
+        assert scanner.feed(held) == Scanned("", None)
+
+
+@pytest.mark.clause("SEQ-1")
+@pytest.mark.parametrize(
+    ("text", "sequences", "found"),
+    [
+        ("one END two", ["END"], Scanned("one ", "END")),
+        ("END", ["END"], Scanned("", "END")),
+        ("one EN", ["END"], Scanned("one EN")),
+        ("one ENEND", ["END"], Scanned("one EN", "END")),
+        ("abc", ["abc", "b"], Scanned("a", "b")),
+        ("xabc", ["bc", "abc", "c"], Scanned("x", "abc")),
+        ("a\n\nHuman: b", ["\n\nHuman:"], Scanned("a", "\n\nHuman:")),
+        ("🦊🦊!", ["🦊!"], Scanned("🦊", "🦊!")),
+        ("aaab", ["aab"], Scanned("a", "aab")),
+        ("END", [], Scanned("END")),
+        ("end", ["END"], Scanned("end")),
+    ],
+)
+def test_a_sequence_is_cut_off_with_all_that_follows(text: str, sequences: list[str], found: Scanned):
+    assert same_at_every_split(lambda pieces: scan(pieces, sequences), text) == found
+
+
+def test_without_sequences_nothing_is_held():
+    scanner = StopScanner(())
+    assert [scanner.feed("a"), scanner.flush()] == [Scanned("a"), ""]
+
+
+def test_a_flush_leaves_nothing_to_be_completed():
+    scanner = StopScanner(["END"])
+    assert scanner.feed("EN") == Scanned("")
+    assert scanner.flush() == "EN"
+    assert scanner.feed("D") == Scanned("D")

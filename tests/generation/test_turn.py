@@ -1,0 +1,425 @@
+"""One turn: what the engine says, as parts, and how it ends."""
+
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any
+
+import pytest
+
+from dragoman import dialects
+from dragoman.conversation import Conversation, Role, Text, ThinkingDisplay, ThinkingPolicy, Tool, ToolChoice, ToolPolicy, Turn
+from dragoman.conversation.signature import recover, sign
+from dragoman.engines import Job, Piece, PrefillProgress
+from dragoman.engines.scripted import Line, ScriptedEngine
+from dragoman.errors import EngineFailed
+from dragoman.generation import Turn as Generation
+from dragoman.generation.endings import ENDINGS, Happening
+from dragoman.parts import CallDelta, CallEnd, CallStart, Ending, Part, Prefill, StopReason, Tally, ThinkingEnd
+from dragoman.parts import Text as TextPart
+from dragoman.parts import Thinking as ThinkingPart
+from dragoman.prompt import Prompt
+
+QWEN3 = dialects.get("qwen3")
+ADD = Tool("add", "", {"type": "object", "properties": {"a": {}, "b": {}}})
+CALL = '<tool_call>\n{"name": "add", "arguments": {"a": 1, "b": 2}}\n</tool_call>'
+THOUGHT = "<think>\nI add them up.\n</think>\n\n"
+
+
+def ask(**policies: Any) -> Conversation:
+    return Conversation(**{"turns": [Turn(Role.USER, (Text("Hi"),))], "tools": [ADD], "max_tokens": 1000} | policies)
+
+
+async def generation(
+    script: Line | str | ScriptedEngine, conversation: Conversation, *, room: int = 10_000, thinking_open: bool = False
+) -> Generation:
+    engine = (
+        script if isinstance(script, ScriptedEngine) else ScriptedEngine([script if isinstance(script, Line) else Line(script)])
+    )
+    tokens = await engine.tokenize("a prompt of five words")
+    return Generation(engine, QWEN3, conversation, Prompt(tokens, "", room, thinking_open))
+
+
+async def generate(script: Line | str, conversation: Conversation | None = None, **prompt: Any) -> list[Any]:
+    """The parts, pieces of a kind put together, ids of calls by their number."""
+    turn = await generation(script, conversation or ask(), **prompt)
+    return merge([part async for part in turn.run()])
+
+
+def merge(parts: Sequence[Part]) -> list[Part]:
+    merged: list[Part] = []
+    calls: list[str] = []
+    for part in parts:
+        match merged[-1] if merged else None, part:
+            case (TextPart(before), TextPart(text)):
+                merged[-1] = TextPart(before + text)
+            case (ThinkingPart(before), ThinkingPart(text)):
+                merged[-1] = ThinkingPart(before + text)
+            case (CallDelta(json=before), CallDelta(json=text)):
+                merged[-1] = CallDelta(before + text)
+            case (_, CallStart(name, identifier)):
+                assert identifier.startswith("toolu_")
+                assert identifier not in calls
+                calls.append(identifier)
+                merged.append(CallStart(name, f"#{len(calls)}"))
+            case _:
+                merged.append(part)
+    return merged
+
+
+PREFILL = Prefill(total=5, cached=0, done=5)
+
+
+def ending(reason: StopReason, output: int, thinking: int = 0, matched: str | None = None) -> Ending:
+    return Ending(reason, Tally(5, 0, output, thinking), matched)
+
+
+def called(number: int = 1) -> list[Part]:
+    return [CallStart("add", f"#{number}"), CallDelta('{"a": 1, "b": 2}'), CallEnd()]
+
+
+ENDED: dict[str, tuple[Line | str, dict[str, Any], list[Part]]] = {
+    "the model is done": ("Hello there.", {}, [TextPart("Hello there."), ending(StopReason.END_TURN, 2)]),
+    "the model says nothing": ("", {}, [ending(StopReason.END_TURN, 0)]),
+    "the model calls": (f"I add.\n{CALL}", {}, [TextPart("I add."), *called(), ending(StopReason.TOOL_USE, 11)]),
+    "the model calls twice": (
+        f"{CALL}\n{CALL}",
+        {},
+        [*called(), *called(2), ending(StopReason.TOOL_USE, 18)],
+    ),
+    "the limit": ("one two three", {"max_tokens": 2}, [TextPart("one two"), ending(StopReason.MAX_TOKENS, 2)]),
+    "the limit is the length": ("one two", {"max_tokens": 2}, [TextPart("one two"), ending(StopReason.END_TURN, 2)]),
+    "the limit in a call": (
+        f"I add.\n{CALL}",
+        {"max_tokens": 8},
+        [
+            TextPart("I add."),
+            CallStart("add", "#1"),
+            CallDelta('{"a": 1'),
+            CallEnd(complete=False),
+            ending(StopReason.MAX_TOKENS, 8),
+        ],
+    ),
+    "the limit behind a call": (
+        Line(CALL, finish_reason="length"),
+        {},
+        [*called(), ending(StopReason.MAX_TOKENS, 9)],
+    ),
+    "nothing was to be generated": ("Hello there.", {"max_tokens": 0}, [ending(StopReason.MAX_TOKENS, 0)]),
+    "nothing was to be generated of nothing": ("", {"max_tokens": 0}, [ending(StopReason.MAX_TOKENS, 0)]),
+    "the window": ("one two three", {"room": 2}, [TextPart("one two"), ending(StopReason.CONTEXT_WINDOW, 2)]),
+    "the window and the limit together": (
+        "one two three",
+        {"room": 2, "max_tokens": 2},
+        [TextPart("one two"), ending(StopReason.MAX_TOKENS, 2)],
+    ),
+    "the window in a call": (
+        CALL,
+        {"room": 6},
+        [CallStart("add", "#1"), CallDelta('{"a": 1'), CallEnd(complete=False), ending(StopReason.CONTEXT_WINDOW, 6)],
+    ),
+    "a stop sequence": (
+        Line("one END two", chunk=0),
+        {"stop_sequences": ["END"]},
+        [TextPart("one "), ending(StopReason.STOP_SEQUENCE, 3, matched="END")],
+    ),
+    "a stop sequence at the end": (
+        "one END",
+        {"stop_sequences": ["END"]},
+        [TextPart("one "), ending(StopReason.STOP_SEQUENCE, 2, matched="END")],
+    ),
+    "a stop sequence at the very beginning": (
+        Line("END one", chunk=3),
+        {"stop_sequences": ["END"]},
+        [ending(StopReason.STOP_SEQUENCE, 1, matched="END")],
+    ),
+    "a stop sequence that is not completed": (
+        "one EN",
+        {"stop_sequences": ["END"]},
+        [TextPart("one EN"), ending(StopReason.END_TURN, 2)],
+    ),
+    "a stop sequence cut by the limit": (
+        "one EN D",
+        {"stop_sequences": ["EN D"], "max_tokens": 2},
+        [TextPart("one EN"), ending(StopReason.MAX_TOKENS, 2)],
+    ),
+    "a stop sequence in front of a call": (
+        Line(f"I END\n{CALL}", chunk=0),
+        {"stop_sequences": ["END"]},
+        [TextPart("I "), ending(StopReason.STOP_SEQUENCE, 11, matched="END")],
+    ),
+}
+
+
+@pytest.mark.clause(
+    "STOP-1", "STOP-2", "STOP-3", "STOP-6", "SEQ-1", "SEQ-2", "SEQ-4", "REQ-2", "REQ-3", "REQ-4", "RES-4", "TOOL-8", "USE-4"
+)  # fmt: skip
+@pytest.mark.parametrize(("script", "policies", "parts"), ENDED.values(), ids=ENDED)
+async def test_a_turn_ends_as_the_table_says(script: Line | str, policies: dict[str, Any], parts: list[Part]):
+    room = policies.get("room", 10_000)
+    conversation = ask(**{name: value for name, value in policies.items() if name != "room"})
+    assert await generate(script, conversation, room=room) == [PREFILL, *parts]
+
+
+@pytest.mark.clause("STOP-1", "STOP-7")
+def test_every_happening_has_its_reason_and_every_reason_a_happening():
+    assert set(ENDINGS) == set(Happening)
+    assert set(ENDINGS.values()) == set(StopReason)
+
+
+@pytest.mark.clause("THK-6", "THK-7", "USE-4", "SSE-12")
+async def test_reasoning_is_told_apart_signed_and_counted():
+    assert await generate(f"{THOUGHT}It is 3.") == [
+        PREFILL,
+        ThinkingPart("I add them up."),
+        ThinkingEnd(sign("I add them up.", shown=True)),
+        TextPart("It is 3."),
+        ending(StopReason.END_TURN, 9, thinking=5),
+    ]
+
+
+@pytest.mark.clause("THK-6", "USE-4")
+async def test_a_turn_that_the_template_began_inside_reasoning_is_read_from_there():
+    assert await generate(Line("I add them up.\n</think>\n\nIt is 3.", chunk=1), thinking_open=True) == [
+        PREFILL,
+        ThinkingPart("I add them up."),
+        ThinkingEnd(sign("I add them up.", shown=True)),
+        TextPart("It is 3."),
+        ending(StopReason.END_TURN, 8, thinking=5),
+    ]
+
+
+@pytest.mark.clause("THK-7", "STOP-3")
+@pytest.mark.parametrize(("room", "reason"), [(10_000, StopReason.MAX_TOKENS), (3, StopReason.CONTEXT_WINDOW)])
+async def test_reasoning_that_is_cut_off_is_signed_too(room: int, reason: StopReason):
+    conversation = ask(max_tokens=3 if room > 3 else 1000)
+    parts = await generate(Line(f"{THOUGHT}It is 3.", chunk=1), conversation, room=room)
+    assert parts == [PREFILL, ThinkingPart("I add"), ThinkingEnd(sign("I add", shown=True)), ending(reason, 3, thinking=2)]
+
+
+@pytest.mark.clause("THK-8", "THK-9", "USE-4")
+async def test_reasoning_that_is_not_to_be_shown_travels_in_its_signature():
+    hidden = ThinkingPolicy(enabled=True, display=ThinkingDisplay.OMITTED)
+    parts = await generate(f"{THOUGHT}It is 3.", ask(thinking=hidden))
+    assert parts == [
+        PREFILL,
+        ThinkingEnd(sign("I add them up.", shown=False)),
+        TextPart("It is 3."),
+        ending(StopReason.END_TURN, 9, thinking=5),
+    ]
+    assert recover(parts[1].signature) == "I add them up."
+
+
+@pytest.mark.clause("THK-7", "RES-4")
+@pytest.mark.parametrize("display", ThinkingDisplay)
+async def test_an_empty_span_of_reasoning_is_no_block(display: ThinkingDisplay):
+    parts = await generate("<think>\n\n</think>\n\nHi", ask(thinking=ThinkingPolicy(enabled=True, display=display)))
+    assert parts[:-1] == [PREFILL, TextPart("Hi")]
+
+
+@pytest.mark.clause("THK-13", "RES-6", "SEQ-2")
+async def test_reasoning_between_calls_comes_in_its_place_and_held_text_in_front_of_it():
+    parts = await generate(f"So EN{THOUGHT}{CALL}<think>\nAgain.\n</think>\n{CALL}", ask(stop_sequences=["END"]))
+    assert parts[1:-1] == [
+        TextPart("So EN"),
+        ThinkingPart("I add them up."),
+        ThinkingEnd(sign("I add them up.", shown=True)),
+        *called(),
+        ThinkingPart("Again."),
+        ThinkingEnd(sign("Again.", shown=True)),
+        *called(2),
+    ]
+    assert parts[-1].reason is StopReason.TOOL_USE
+
+
+@pytest.mark.clause("SEQ-4")
+async def test_a_stop_sequence_is_seen_in_visible_text_only():
+    stops = ask(stop_sequences=["END", '"a"', "add", "</think>", "<tool_call>"])
+    parts = await generate(f"<think>\nEND add\n</think>\n\nSo\n{CALL}", stops)
+    assert parts[1:] == [
+        ThinkingPart("END add"),
+        ThinkingEnd(sign("END add", shown=True)),
+        TextPart("So"),
+        *called(),
+        ending(StopReason.TOOL_USE, 14, thinking=parts[-1].tally.thinking),
+    ]
+
+
+@pytest.mark.clause("SEQ-4")
+@pytest.mark.parametrize("between", [THOUGHT, f"\n{CALL}\n"], ids=["reasoning", "a call"])
+async def test_no_stop_sequence_reaches_across_a_block(between: str):
+    parts = await generate(f"EN{between}D", ask(stop_sequences=["END"]))
+    assert [part.text.strip() for part in parts if isinstance(part, TextPart)] == ["EN", "D"]
+    assert parts[-1].stop_sequence is None
+
+
+@pytest.mark.clause("TOOL-7")
+async def test_one_call_is_enough_where_parallel_calls_are_off():
+    script = Line(f"I add.\n{CALL}\n{CALL}\nDone.", chunk=1)
+    parts = await generate(script, ask(tool_policy=ToolPolicy(parallel=False)))
+    assert parts == [PREFILL, TextPart("I add."), *called(), ending(StopReason.TOOL_USE, 10)]
+
+
+@pytest.mark.clause("TOOL-7")
+async def test_parallel_calls_in_one_piece_are_cut_to_one_too():
+    parts = await generate(Line(f"{CALL}\n{CALL}", chunk=0), ask(tool_policy=ToolPolicy(parallel=False)))
+    assert parts[:-1] == [PREFILL, *called()]
+    assert parts[-1].reason is StopReason.TOOL_USE
+
+
+@pytest.mark.clause("TOOL-9", "STOP-3")
+async def test_where_no_call_is_allowed_its_markup_is_text():
+    parts = await generate(CALL, ask(tool_policy=ToolPolicy(ToolChoice.NONE)))
+    assert parts == [PREFILL, TextPart(CALL), ending(StopReason.END_TURN, 9)]
+
+
+@pytest.mark.clause("TOOL-17", "STOP-3", "TOOL-10")
+@pytest.mark.parametrize("tools", [[], [Tool("other", "", {"type": "object"})]], ids=["none", "another"])
+async def test_a_call_of_a_tool_that_was_not_offered_is_text(tools: list[Tool]):
+    parts = await generate(CALL, ask(tools=tools))
+    assert [part for part in parts if isinstance(part, CallStart)] == []
+    assert parts[-1].reason is StopReason.END_TURN
+
+
+@pytest.mark.clause("SSE-20", "STOP-2")
+@pytest.mark.parametrize("chunk", [0, 1, 2, 3, 5, 7, 11, 50])
+async def test_the_parts_are_the_same_for_pieces_of_any_size(chunk: int):
+    output = f"{THOUGHT}I ENadd 🦊.\n{CALL}\n{CALL}\n"
+    parts = await generate(Line(output, chunk=chunk), ask(stop_sequences=["END"]))
+    tally = parts[-1].tally
+    assert parts == [
+        PREFILL,
+        ThinkingPart("I add them up."),
+        ThinkingEnd(sign("I add them up.", shown=True)),
+        TextPart("I ENadd 🦊."),
+        *called(),
+        *called(2),
+        ending(StopReason.TOOL_USE, 28, thinking=tally.thinking),
+    ]
+
+
+async def listen(turn: Generation, heard: list[tuple[Part, Tally]]) -> None:
+    """Put down each part with the tally of its moment, as far as it goes."""
+    async for part in turn.run():
+        heard.append((part, turn.tally))  # noqa: PERF401 -- a comprehension would lose them to a failure
+
+
+class Replay(ScriptedEngine):
+    """Says pieces exactly as given; remembers the job and whether its generator was closed before its end."""
+
+    def __init__(self, *pieces: Piece) -> None:
+        super().__init__([])
+        self._pieces = pieces
+        self.job: Job | None = None
+        self.said = 0
+        self.closed = False
+
+    async def generate(self, job: Job) -> AsyncGenerator[Piece, None]:
+        self.job = job
+        try:
+            for piece in self._pieces:
+                self.said += 1
+                yield piece
+        finally:
+            self.closed = True
+
+
+@pytest.mark.clause("STOP-7", "SSE-17", "SSE-18")
+async def test_a_failure_of_the_engine_is_raised_behind_what_came_before_it():
+    turn = await generation(Line("Hello there.", finish_reason="error"), ask())
+    heard: list[tuple[Part, Tally]] = []
+    with pytest.raises(EngineFailed):
+        await listen(turn, heard)
+    assert merge([part for part, _ in heard]) == [PREFILL, TextPart("Hello there.")]
+    assert turn.tally == Tally(5, 0, 2, 0)
+
+
+@pytest.mark.clause("STOP-7", "SSE-18")
+async def test_an_engine_that_just_stops_is_a_failure():
+    turn = await generation(Replay(Piece("Hi", 1)), ask())
+    with pytest.raises(EngineFailed):
+        _ = [part async for part in turn.run()]
+
+
+@pytest.mark.clause("TRN-18")
+async def test_closing_the_turn_closes_the_engines_generator():
+    engine = Replay(Piece("Hello", 1), Piece(" there", 1), Piece("!", 1))
+    parts = (await generation(engine, ask())).run()
+    assert await anext(parts) == TextPart("Hello")
+    assert not engine.closed
+    await parts.aclose()
+    assert (engine.closed, engine.said) == (True, 1)
+
+
+@pytest.mark.clause("SEQ-1", "TOOL-7", "TRN-18")
+@pytest.mark.parametrize(
+    ("text", "policies"),
+    [("one END two", {"stop_sequences": ["END"]}), (CALL, {"tool_policy": ToolPolicy(parallel=False)})],
+    ids=["a stop sequence", "one call"],
+)
+async def test_a_turn_that_ends_by_itself_closes_the_engines_generator(text: str, policies: dict[str, Any]):
+    engine = Replay(Piece(text, 3), Piece(" more", 1), Piece(" and more", 1))
+    _ = [part async for part in (await generation(engine, ask(**policies))).run()]
+    assert (engine.closed, engine.said) == (True, 1)
+
+
+@pytest.mark.clause("REQ-2", "REQ-4", "USE-1")
+@pytest.mark.parametrize(("max_tokens", "room", "limit"), [(10, 100, 10), (100, 10, 10), (10, 10, 10), (0, 10, 0)])
+async def test_the_job_asks_for_what_is_wanted_and_fits(max_tokens: int, room: int, limit: int):
+    engine = Replay()
+    conversation = ask(max_tokens=max_tokens)
+    turn = await generation(engine, conversation, room=room)
+    with pytest.raises(EngineFailed):
+        _ = [part async for part in turn.run()]
+    assert engine.job == Job(await engine.tokenize("a prompt of five words"), limit, conversation.sampling)
+
+
+@pytest.mark.clause("USE-1", "USE-4", "USE-5", "SSE-5", "SSE-15")
+async def test_the_tally_follows_what_the_engine_reports():
+    engine = Replay(
+        Piece(prefill=PrefillProgress(total=5, cached=3, done=3)),
+        Piece(prefill=PrefillProgress(total=5, cached=3, done=5)),
+        Piece("<think>", 2),
+        Piece("Hm", 1),
+        Piece("", 1),
+        Piece("</think>", 3),
+        Piece("Hi", 1),
+    )
+    turn = await generation(engine, ask())
+    heard: list[tuple[Part, Tally]] = []
+    assert turn.tally == Tally(5, 0, 0, 0)
+    with pytest.raises(EngineFailed):
+        await listen(turn, heard)
+    assert [tally for part, tally in heard if not isinstance(part, ThinkingEnd)] == [
+        Tally(5, 3, 0, 0),
+        Tally(5, 3, 0, 0),
+        Tally(5, 3, 3, 1),
+        Tally(5, 3, 8, 5),
+    ]
+
+
+@pytest.mark.clause("TOOL-8")
+async def test_calls_have_ids_of_their_own_in_every_turn():
+    identifiers: list[str] = []
+    for _ in range(20):
+        turn = await generation(f"{CALL}\n{CALL}", ask())
+        identifiers += [part.id async for part in turn.run() if isinstance(part, CallStart)]
+    assert len(set(identifiers)) == 40
+
+
+async def test_repairs_are_told_by_name():
+    turn = await generation("<tool_call>{'name': 'add', 'arguments': {}}</tool_call>", ask())
+    assert merge([part async for part in turn.run()])[1:-1] == [CallStart("add", "#1"), CallDelta("{}"), CallEnd()]
+    assert set(turn.repairs) == {"quotes"}
+
+
+@pytest.mark.clause("STOP-3", "TOOL-17")
+@pytest.mark.parametrize(
+    "written",
+    [
+        '<tool_call>\n{"name": "add", "arguments": {"a": 1, "b": ',
+        '<tool_call>\n{"name": "add", "arguments": {"a": 01}}\n</tool_call>',
+    ],
+)
+async def test_a_call_that_the_model_broke_off_ends_as_one_that_was_cut_and_never_as_one_to_run(written: str):
+    parts = await generate(written)
+    assert parts[-1].reason is StopReason.MAX_TOKENS
+    assert CallEnd(complete=False) in parts

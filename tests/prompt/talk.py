@@ -1,0 +1,41 @@
+"""Conversations, written shortly."""
+
+from collections.abc import Sequence
+
+from dragoman.conversation import Conversation, Role, Text, Thinking, Tool, ToolCall, ToolResult, Turn
+from dragoman.conversation.types import Content
+
+READ = Tool("read", "Reads a file.", {"type": "object", "properties": {"path": {"type": "string"}, "at": {"type": "integer"}}})
+NOW = Tool("now", "", {"type": "object"})
+
+
+def user(*content: Content | str) -> Turn:
+    """A user turn; strings are words."""
+    return _turn(Role.USER, content)
+
+
+def assistant(*content: Content | str) -> Turn:
+    """An assistant turn."""
+    return _turn(Role.ASSISTANT, content)
+
+
+def system(*content: Content | str) -> Turn:
+    """A system turn between others."""
+    return _turn(Role.SYSTEM, content)
+
+
+def _turn(role: Role, content: Sequence[Content | str]) -> Turn:
+    return Turn(role, tuple(Text(part) if isinstance(part, str) else part for part in content))
+
+
+def talk(*turns: Turn, top: Sequence[str] = (), tools: Sequence[Tool] = ()) -> Conversation:
+    """A conversation with these turns, `top` as its system blocks."""
+    return Conversation(turns=turns, system=tuple(map(Text, top)), tools=tools, max_tokens=16)
+
+
+LOOP = (
+    user("What does a.txt say?"),
+    assistant(Thinking("I must look."), "I look.", ToolCall("a", "read", {"path": "a.txt", "at": 1}), ToolCall("b", "now", {})),
+    user(ToolResult("a", "read", "hello", is_error=False), ToolResult("b", "now", "no clock", is_error=True)),
+)
+"""A running tool loop."""

@@ -1,0 +1,151 @@
+"""A prompt is append-only: what was rendered for one turn begins what is rendered for the next.
+
+The agent's conversation is recorded as the model wrote it. Its raw output is read by the dialect, goes to the client as
+blocks and comes back as blocks; and the prompt of the next turn must begin with the prompt before it and, behind that, with
+the very bytes that the model wrote, or the engine reads everything again.
+"""
+
+import json
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from dragoman import dialects
+from dragoman.conversation import Conversation, Text, Thinking, ThinkingPolicy, ToolCall, ToolResult, Turn
+from dragoman.conversation.types import Content
+from dragoman.dialects import Dialect
+from dragoman.parts import CallDelta, CallEnd, CallStart
+from dragoman.parts import Text as TextPart
+from dragoman.parts import Thinking as ThinkingPart
+from dragoman.prompt import ChatTemplate
+from dragoman.prompt.probe import probe
+from dragoman.prompt.render import Renderer
+
+from . import templates
+from .talk import NOW, READ, assistant, system, talk, user
+
+OPENING = "<|im_start|>assistant\n"
+QWEN3, HERMES = dialects.get("qwen3"), dialects.get("hermes")
+
+
+def call(name: str, arguments: str) -> str:
+    return f'<tool_call>\n{{"name": "{name}", "arguments": {arguments}}}\n</tool_call>'
+
+
+@dataclass
+class Recording:
+    """A conversation as it grows, with the prompt of each of its turns and the output that followed it."""
+
+    renderer: Renderer
+    dialect: Dialect
+    conversation: Conversation
+    prompts: list[str] = field(default_factory=list)
+    outputs: list[str] = field(default_factory=list)
+
+    def say(self, output: str, *answer: Turn | str) -> None:
+        """The model writes `output`; then come these turns, a string answering each call in turn."""
+        self.prompts.append(self.renderer.render(self.conversation).text)
+        self.outputs.append(output)
+        reply = assistant(*self._read(output))
+        results = [
+            ToolResult(part.id, part.name, text, is_error=False)
+            for part, text in zip(
+                (part for part in reply.content if isinstance(part, ToolCall)),
+                (text for text in answer if isinstance(text, str)),
+                strict=True,
+            )
+        ]
+        turns = [user(*results)] if results else []
+        turns += [turn for turn in answer if isinstance(turn, Turn)]
+        self.conversation = replace(self.conversation, turns=[*self.conversation.turns, reply, *turns])
+
+    def _read(self, output: str) -> list[Content]:
+        parser = self.dialect.parser({tool.name: tool.schema for tool in self.conversation.tools}, thinking_open=False)
+        content: list[Content] = []
+        for part in [*parser.feed(output), *parser.finish(cut=False)]:
+            match part:
+                case ThinkingPart(text):
+                    content.append(Thinking(text))
+                case TextPart(text):
+                    content.append(Text(text))
+                case CallStart(name):
+                    identifier, arguments = f"call{len(self.prompts)}{len(content)}", ""
+                case CallDelta(json=piece):
+                    arguments += piece
+                case CallEnd():
+                    content.append(ToolCall(identifier, name, json.loads(arguments or "{}")))
+        return content
+
+    def divergences(self) -> list[int]:
+        """The turns whose prompt, with what the model wrote behind it, does not begin the prompt of the next turn."""
+        following = [*self.prompts[1:], self.renderer.render(self.conversation).text]
+        return [
+            number
+            for number, (prompt, output, after) in enumerate(zip(self.prompts, self.outputs, following, strict=True))
+            if not after.startswith(prompt + output)
+        ]
+
+    def rewritings(self) -> list[int]:
+        """The turns whose prompt, less its generation prompt, does not begin the prompt of the next turn."""
+        history = [prompt[: prompt.rindex(OPENING)] for prompt in self.prompts]
+        following = [*self.prompts[1:], self.renderer.render(self.conversation).text]
+        return [
+            number
+            for number, (prompt, after) in enumerate(zip(history, following, strict=True))
+            if not after.startswith(prompt)
+        ]
+
+
+def record(source: str, dialect: Dialect, *, thought: str = "", thinking: bool = False) -> Recording:
+    """Two questions with a tool loop each, parallel calls, a failed one, a late system turn and every kind of argument."""
+    template = ChatTemplate(source)
+    start = talk(user("What does a.txt say?"), top=["You help."], tools=[READ, NOW])
+    recording = Recording(
+        Renderer(template, probe(template), dialect), dialect, replace(start, thinking=ThinkingPolicy(enabled=thinking))
+    )
+    arguments = '{"path": "a \\"b\\" ü 🦊\\n", "at": 1, "more": [1.5, true, null, {"z": {}, "a": []}]}'
+    recording.say(f"{thought}I look.\n" + call("read", arguments) + "\n" + call("now", "{}"), "hello", "noon")
+    recording.say(f"{thought}" + call("read", '{"path": "b.txt"}'), "", system("Be brief."))
+    recording.say(f"{thought}It says hello.", user("And b.txt?", "Tell me."))
+    recording.say(f"{thought}I look again.\n" + call("read", '{"path": "b.txt"}'), "empty")
+    recording.say(f"{thought}Nothing.", user("Thanks."), system("Be kind."))
+    recording.say(f"{thought}You are welcome.", user("Bye."))
+    return recording
+
+
+@pytest.mark.clause("CACHE-4", "REQ-12", "TOOL-8")
+@pytest.mark.parametrize(
+    ("source", "dialect"),
+    [(templates.CHATML, HERMES), (templates.CHATML, QWEN3), (HERMES.reference_template or "", HERMES)],
+    ids=["the default model's", "the default model's, with reasoning read", "our own for hermes"],
+)
+def test_each_prompt_and_the_output_behind_it_begin_the_next_prompt(source: str, dialect: Dialect):
+    recording = record(source, dialect)
+    assert recording.divergences() == []
+    assert recording.rewritings() == []
+
+
+@pytest.mark.clause("CACHE-4", "THK-10")
+def test_our_own_template_for_qwen3_appends_only_while_nothing_is_thought():
+    recording = record(QWEN3.reference_template or "", QWEN3)
+    assert recording.divergences() == []
+    assert recording.rewritings() == []
+
+
+@pytest.mark.clause("CACHE-4", "THK-9", "THK-10")
+def test_our_own_template_for_qwen3_keeps_reasoning_inside_a_running_tool_loop():
+    recording = record(QWEN3.reference_template or "", QWEN3, thought="<think>\nHm.\n</think>\n\n", thinking=True)
+    ends_of_loops = [2, 4, 5]  # the user speaks again, and the reasoning before that is left out, as the models were trained
+    assert recording.divergences() == ends_of_loops
+
+
+@pytest.mark.clause("REQ-12", "CACHE-4")
+@pytest.mark.parametrize("name", ["SYSTEM_FIRST", "HOISTING"])
+def test_what_is_done_around_a_template_appends_too(name: str):
+    source = getattr(templates, name).replace("[' + message.role + ']", "<|im_start|>' + message.role + '\\n")
+    source = source.replace("[system]", "<|im_start|>system\\n").replace(
+        "{%- if add_generation_prompt %}{{ '[assistant]' }}{% endif %}", ""
+    )
+    recording = record(source + "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}", HERMES)
+    assert recording.divergences() == []
+    assert recording.rewritings() == []

@@ -1,0 +1,158 @@
+"""Prompts: text, ids, and the room behind them."""
+
+import json
+from typing import Any
+
+import pytest
+
+from dragoman import dialects
+from dragoman.conversation import Conversation
+from dragoman.conversation.lowering import lower
+from dragoman.errors import InvalidRequest
+from dragoman.prompt import ChatTemplate, Prompt, PromptBuilder, TemplateRefusal
+from dragoman.wire.request import CountTokensRequest, MessagesRequest
+from wire.bodies import assistant as assistant_message
+from wire.bodies import body, call, read, result
+from wire.bodies import user as user_message
+from wire.mutants import mutated
+
+from . import templates
+from .talk import LOOP, READ, assistant, talk, user
+from .toy import ToyTokenizer
+
+CONTROL = ["<|im_start|>", "<|im_end|>", "<|endoftext|>"]
+
+
+async def builder(
+    source: str = templates.CHATML, *, window: int = 1000, tokenizer: ToyTokenizer | None = None
+) -> PromptBuilder:
+    template = ChatTemplate(source, bos_token="<|endoftext|>", eos_token="<|im_end|>")
+    return await PromptBuilder.load(template, dialects.get("qwen3"), tokenizer or ToyTokenizer(CONTROL), window)
+
+
+@pytest.mark.clause("USE-1", "CNT-2")
+async def test_a_prompt_is_its_text_its_ids_and_the_room_that_is_left():
+    tokenizer = ToyTokenizer(CONTROL)
+    prompt = await (await builder(tokenizer=tokenizer)).build(talk(user("Hi")))
+    text = "<|im_start|>system\nYou are a small model.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"
+    tokens = await tokenizer(text)
+    assert prompt == Prompt(tokens, text, room=1000 - len(tokens), thinking_open=False, notes=[])
+
+
+@pytest.mark.clause("CNT-2", "REQ-4")
+@pytest.mark.parametrize("window", [1000, 20, 19, 5])
+async def test_a_prompt_is_whole_whether_or_not_it_fits_the_window(window: int):
+    prompt = await (await builder(window=window)).build(talk(user("one two three")))
+    assert prompt.room == window - len(prompt.tokens)
+    assert prompt.tokens == (await (await builder()).build(talk(user("one two three")))).tokens
+
+
+@pytest.mark.clause("ERR-9", "REQ-9")
+async def test_a_refusal_of_the_templates_is_the_clients_to_hear():
+    with pytest.raises(InvalidRequest) as refusal:
+        await (await builder(templates.ALTERNATING)).build(talk(assistant("Hello!"), user("Hi")))
+    assert refusal.value.message == "messages: the model's chat template refuses this conversation: roles must alternate"
+
+
+async def test_a_template_that_renders_nobody_is_refused_when_it_is_loaded():
+    with pytest.raises(TemplateRefusal):
+        await builder("{{ bos_token }}")
+
+
+@pytest.mark.clause("CNT-2")
+async def test_what_a_client_spells_stands_in_the_text_as_it_is_and_in_the_ids_as_text():
+    tokenizer = ToyTokenizer(CONTROL)
+    prompts = await builder(tokenizer=tokenizer)
+    prompt = await prompts.build(talk(user("x<|im_end|>y<|endoftext|>"), tools=[READ]))
+
+    assert "user\nx<|im_end|>y<|endoftext|><|im_end|>\n<|im_start|>assistant\n" in prompt.text
+    assert [name for name in tokenizer.spell(prompt.tokens) if name.startswith("control")] == [
+        f"control {name}" for name in ("<|im_start|>", "<|im_end|>", "<|im_start|>", "<|im_end|>", "<|im_start|>")
+    ]
+
+
+@pytest.mark.clause("THK-6")
+@pytest.mark.parametrize(
+    ("tail", "open_"), [("", False), ("<think>\\n", True), ("<think>", True), ("<think>\\n\\n</think>\\n\\n", False)]
+)
+async def test_a_prompt_that_ends_inside_reasoning_says_so(tail: str, open_: bool):
+    source = templates.CHATML.replace("<|im_start|>assistant\\n", "<|im_start|>assistant\\n" + tail)
+    prompts = await builder(source)
+    assert (await prompts.build(talk(user("Hi")))).thinking_open is open_
+    assert (await prompts.build(talk(user("Why <think>"), assistant("So")))).thinking_open is False
+
+
+@pytest.mark.clause("CACHE-1", "CACHE-4", "CC-4", "REQ-7")
+@pytest.mark.parametrize("source", [templates.CHATML, templates.FULL], ids=["default", "full"])
+async def test_neither_breakpoints_nor_the_attribution_line_nor_the_way_of_writing_change_a_byte(source: str):
+    """Two bodies that say the same, one of them as Claude Code writes it."""
+
+    def ask(*, plain: bool, line: str = "") -> Conversation:
+        def text(words: str) -> Any:
+            return words if plain else [{"type": "text", "text": words, "cache_control": {"type": "ephemeral", "ttl": "1h"}}]
+
+        system = [{"type": "text", "text": f"x-anthropic-billing-header: {line}"}] * bool(line)
+        mark = {} if plain else {"cache_control": {"type": "ephemeral", "ttl": "1h"}}
+        body = {
+            "model": "m",
+            "max_tokens": 16,
+            "system": [*system, {"type": "text", "text": "You help.", **mark}],
+            "messages": [
+                {"role": "user", "content": text("Hi")},
+                {"role": "assistant", "content": [{"type": "tool_use", "id": "a", "name": "read", "input": {"z": 1, "a": 2}}]},
+                {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "a", "content": text("x"), **mark}]},
+            ],
+            "tools": [{"name": "read", "input_schema": {"type": "object", "properties": {"z": {}, "a": {}}}}],
+            "metadata": {"user_id": line},
+        }
+        return lower(MessagesRequest.model_validate_json(json.dumps(body)))
+
+    prompts = await builder(source)
+    plain, marked, *lined = [
+        await prompts.build(conversation)
+        for conversation in (
+            ask(plain=True),
+            ask(plain=False),
+            ask(plain=False, line="cch=1;"),
+            ask(plain=False, line="cch=2;"),
+        )
+    ]
+    assert marked == plain
+    assert [(prompt.text, prompt.tokens) for prompt in lined] == [(plain.text, plain.tokens)] * 2
+    assert lined[0].notes == ["removed: system block 1 (claude-code-attribution)", *plain.notes]
+
+
+@pytest.mark.clause("CNT-2", "CNT-3")
+async def test_counting_and_generating_build_the_same_prompt():
+    body = {"model": "m", "max_tokens": 16, "messages": [{"role": "user", "content": "Hi"}], "thinking": {"type": "adaptive"}}
+    source = json.dumps(body)
+    prompts = await builder(templates.FULL)
+    generated = await prompts.build(lower(MessagesRequest.model_validate_json(source)))
+    assert await prompts.build(lower(CountTokensRequest.model_validate_json(source))) == generated
+
+
+@pytest.mark.clause("CACHE-4")
+async def test_the_same_conversation_is_the_same_prompt_in_every_process():
+    first, second = [await (await builder()).build(talk(*LOOP, tools=[READ])) for _ in range(2)]
+    assert first == second
+
+
+@pytest.mark.clause("ERR-1", "ERR-9")
+@pytest.mark.parametrize("name", ["CHATML", "FULL", "ALTERNATING"])
+async def test_whatever_was_read_is_rendered_or_refused(name: str):
+    prompts = await builder(getattr(templates, name))
+    built = 0
+    for seed in range(300):
+        try:
+            built += bool(await prompts.build(read(mutated(seed))))
+        except InvalidRequest:
+            continue
+    assert built > 20 or name == "ALTERNATING"
+
+
+@pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e999", "9" * 4000])
+async def test_a_number_that_is_none_or_far_too_large_is_rendered(number: str):
+    source = body(user_message("Hi"), assistant_message(call("a", arguments={"n": "NUMBER"})), user_message(result("a")))
+    conversation = read(json.dumps(source).replace('"NUMBER"', number).encode())
+    for template in (templates.CHATML, templates.FULL, templates.STRING_ARGUMENTS):
+        assert (await (await builder(template)).build(conversation)).tokens

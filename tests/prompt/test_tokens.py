@@ -1,0 +1,123 @@
+"""Tokenizing by stretches: the same ids as the whole text, each stretch once."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dragoman.prompt import tokens as tokens_module
+from dragoman.prompt.controls import ControlTokens
+from dragoman.prompt.tokens import TokenCache
+
+from .toy import ToyTokenizer
+
+CONTROL = ["<|im_start|>", "<|im_end|>", "<s>", "[INST]"]
+SAMPLE = "<|im_start|>user\nHello, world! 1 234\n\n  x<|im_end|>\n<|im_start|>assistant\n Hi.\n<|im_end|>\n"
+MARK = "\ufdd0"
+
+
+def cached(tokenizer: ToyTokenizer) -> TokenCache:
+    return TokenCache(tokenizer, ControlTokens(tokenizer), CONTROL)
+
+
+@pytest.mark.clause("CNT-2")
+async def test_the_borders_are_the_spellings_that_the_engine_takes_for_control_tokens():
+    tokenizer = ToyTokenizer(CONTROL)
+    sample = SAMPLE + "<b> <not|one> [NOPE] [INST]<s>"
+    cache = await TokenCache.probe(tokenizer, ControlTokens(tokenizer), sample)
+    assert sorted(cache.borders) == sorted(CONTROL)
+
+
+async def test_a_tokenizer_that_minds_where_a_text_begins_is_given_whole_prompts():
+    tokenizer = ToyTokenizer(CONTROL, begins=True)
+    cache = await TokenCache.probe(tokenizer, ControlTokens(tokenizer), SAMPLE)
+    assert cache.borders == ()
+    tokenizer.calls.clear()
+    assert await cache.encode(SAMPLE) == await tokenizer(SAMPLE)
+    assert tokenizer.calls == [(SAMPLE, True)] * 2
+
+
+@pytest.mark.clause("CNT-2", "USE-1")
+@settings(deadline=None)
+@given(
+    st.lists(st.sampled_from([*CONTROL, "a", " b", "\n", "  ", "<", "<|im_", "start|>", "🦊", "x\u0301"]) | st.text(max_size=3))
+)
+async def test_the_ids_are_those_of_the_whole_text(pieces: list[str]):
+    tokenizer = ToyTokenizer(CONTROL)
+    cache = cached(tokenizer)
+    text = "".join(pieces)
+    whole = await tokenizer(text)
+    assert await cache.encode(text) == whole
+    assert await cache.encode(text) == whole
+
+
+async def test_what_was_tokenized_once_is_remembered():
+    tokenizer = ToyTokenizer(CONTROL)
+    cache = cached(tokenizer)
+    first = "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"
+    await cache.encode(first)
+    assert tokenizer.calls == [("<|im_start|>user\nHi", True), ("<|im_end|>\n", True), ("<|im_start|>assistant\n", True)]
+
+    tokenizer.calls.clear()
+    await cache.encode(first)
+    assert tokenizer.calls == []
+
+    await cache.encode(first + "Hello<|im_end|>\n<|im_start|>user\nSo?<|im_end|>\n<|im_start|>assistant\n")
+    assert tokenizer.calls == [("<|im_start|>assistant\nHello", True), ("<|im_start|>user\nSo?", True)]
+
+
+async def test_the_memory_is_bounded_and_forgets_what_was_used_longest_ago(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(tokens_module, "_REMEMBERED_TOKENS", 6)
+    tokenizer = ToyTokenizer(CONTROL)
+    cache = cached(tokenizer)
+    for text in ("<s>a b", "<s>c d", "<s>a b", "<s>e f"):  # three tokens each; the second is the oldest in use
+        await cache.encode(text)
+    tokenizer.calls.clear()
+    for text in ("<s>a b", "<s>e f", "<s>c d"):
+        assert await cache.encode(text) == await ToyTokenizer.__call__(tokenizer, text)
+    assert tokenizer.calls.count(("<s>a b", True)) == 1
+    assert tokenizer.calls.count(("<s>e f", True)) == 1
+    assert tokenizer.calls.count(("<s>c d", True)) == 2
+
+
+async def test_a_prompt_larger_than_the_memory_is_tokenized_all_the_same(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(tokens_module, "_REMEMBERED_TOKENS", 2)
+    tokenizer = ToyTokenizer(CONTROL)
+    text = "<s>a b<s>c d<s>a b<s>"
+    assert await cached(tokenizer).encode(text) == await tokenizer(text)
+
+
+async def test_a_marked_spelling_is_tokenized_as_the_text_it_is():
+    tokenizer = ToyTokenizer(CONTROL)
+    cache = cached(tokenizer)
+    ids = await cache.encode(f"<|im_start|>user\n<{MARK}|im_end|>x<|im_end|>", MARK)
+    assert tokenizer.spell(ids) == [
+        "control <|im_start|>",
+        *("user", "\n", "<", "|", "im_end", "|", ">", "x"),
+        "control <|im_end|>",
+    ]
+
+
+@pytest.mark.parametrize("marked_first", [True, False])
+async def test_a_marked_stretch_is_not_mistaken_for_a_clients_own_noncharacter(*, marked_first: bool):
+    text = f"<|im_start|>user\n<{MARK}|im_end|>x"
+    cache = cached(ToyTokenizer(CONTROL))
+    marks = [MARK, ""] if marked_first else ["", MARK]
+
+    alone = {mark: await cached(ToyTokenizer(CONTROL)).encode(text, mark) for mark in marks}
+    together = {mark: await cache.encode(text, mark) for mark in marks}
+
+    assert {mark: len(ids) for mark, ids in together.items()} == {mark: len(ids) for mark, ids in alone.items()}
+
+
+async def test_text_before_the_first_control_token_is_tokenized_too():
+    tokenizer = ToyTokenizer(CONTROL)
+    assert tokenizer.spell(await cached(tokenizer).encode(f"a <{MARK}s> b<s>", MARK)) == [
+        *("a", " ", "<", "s", ">", " b"),
+        "control <s>",
+    ]
+
+
+@pytest.mark.parametrize("text", ["", "no control token"])
+async def test_a_text_without_control_tokens_is_one_stretch(text: str):
+    tokenizer = ToyTokenizer(CONTROL)
+    assert await cached(tokenizer).encode(text) == await tokenizer(text)
