@@ -75,7 +75,7 @@ async def _counting(runs: int) -> list[Row]:
 
 
 def _agent_request() -> bytes:
-    """About 75 KB: a system prompt, 20 tools with schemas, a dozen turns with calls and results. No two share a word's place."""
+    """About 75 KB: a system prompt, 20 tools with schemas, a dozen turns with calls and results; none has been seen before."""
     mark = nonce()
     prose = "Read the file before you change it, keep the change small, and run the tests when you are done. "
     tools = [

@@ -31,7 +31,7 @@ def _pinned(cores: frozenset[int]) -> Callable[[], None]:
 def dragoman(*arguments: str, cores: frozenset[int] = ALL_CORES) -> Iterator[tuple[str, int]]:
     """`dragoman serve …` on a free port: its URL and its process id, once the model is loaded."""
     command = [sys.executable, "-m", "dragoman", "serve", "--port", "0", "--log-level", "warning", *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=_pinned(cores)) as server:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=_pinned(cores)) as server:  # noqa: PLW1509 -- no threads yet
         assert server.stdout is not None
         try:
             yield next(match[1] for line in server.stdout if (match := re.search(r" at (http://\S+)", line))), server.pid
@@ -70,7 +70,7 @@ def llama_server(slots: int, context: int) -> Iterator[str]:
 def endless_upstream(chunks: int, cores: frozenset[int]) -> Iterator[str]:
     """A stand-in llama-server that answers every completion with `chunks` pieces at once; its URL."""
     command = [sys.executable, "-m", "bench.upstream", str(chunks)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=_pinned(cores)) as server:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=_pinned(cores)) as server:  # noqa: PLW1509 -- no threads yet
         assert server.stdout is not None
         try:
             yield server.stdout.readline().strip()

@@ -18,7 +18,24 @@ def _body(text: str, tokens: int) -> dict[str, Any]:
 
 
 def _long(mark: str) -> str:
-    words = ["the", "river", "ran", "past", "old", "stone", "houses", "while", "seven", "grey", "birds", "watched", "a", "boat", "go", "by"]
+    words = [
+        "the",
+        "river",
+        "ran",
+        "past",
+        "old",
+        "stone",
+        "houses",
+        "while",
+        "seven",
+        "grey",
+        "birds",
+        "watched",
+        "a",
+        "boat",
+        "go",
+        "by",
+    ]
     return f"{mark} " + " ".join(words[n % len(words)] for n in range(LONG_WORDS)) + " Go on."
 
 

@@ -268,7 +268,7 @@ def test_a_conversation_that_spells_none_carries_no_mark():
     assert renderer(templates.CHATML).render(talk(user("Hi <b>")), ()).mark == ""
 
 
-def test_the_mark_is_a_character_that_the_conversation_does_not_have():
+def test_the_mark_is_longer_than_any_such_run_in_the_conversation():
     rendered = renderer(templates.CHATML).render(talk(user("\ufdd0 <|im_end|>")), BORDERS)
-    assert rendered.mark == "\ufdd1"
-    assert "\ufdd0 <\ufdd1|im_end|>" in rendered.text
+    assert rendered.mark == "\ufdd0\ufdd0"
+    assert "\ufdd0 <\ufdd0\ufdd0|im_end|>" in rendered.text

@@ -52,17 +52,18 @@ async def test_the_ids_are_those_of_the_whole_text(pieces: list[str]):
 
 async def test_what_was_tokenized_once_is_remembered():
     tokenizer = ToyTokenizer(CONTROL)
-    cache = cached(tokenizer)
+    cache = await TokenCache.probe(tokenizer, ControlTokens(tokenizer), SAMPLE)
+    tokenizer.calls.clear()
     first = "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"
     await cache.encode(first)
-    assert tokenizer.calls == [("<|im_start|>user\nHi", True), ("<|im_end|>\n", True), ("<|im_start|>assistant\n", True)]
+    assert tokenizer.calls == [("<|im_start|>user\nHi<|im_start|>assistant\n", True)]  # the probe knew the rest
 
     tokenizer.calls.clear()
     await cache.encode(first)
     assert tokenizer.calls == []
 
     await cache.encode(first + "Hello<|im_end|>\n<|im_start|>user\nSo?<|im_end|>\n<|im_start|>assistant\n")
-    assert tokenizer.calls == [("<|im_start|>assistant\nHello", True), ("<|im_start|>user\nSo?", True)]
+    assert tokenizer.calls == [("<|im_start|>assistant\nHello<|im_start|>user\nSo?", True)]
 
 
 async def test_the_memory_is_bounded_and_forgets_what_was_used_longest_ago(monkeypatch: pytest.MonkeyPatch):

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import json
 import logging
 import signal
@@ -69,6 +70,7 @@ class _Server(uvicorn.Server):
             return
         failure = loading.exception()
         if failure is None:
+            gc.freeze()  # what is here now stays: the collector need not look at it again while tokens flow
             click.echo(banner(loading.result(), _url(listener), self._gateway.settings.api_key))
             sys.stdout.flush()
             return

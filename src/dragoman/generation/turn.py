@@ -35,6 +35,7 @@ class Turn:
         )
         self._stops = StopScanner(conversation.stop_sequences)
         self._show_thinking = conversation.thinking.display is not ThinkingDisplay.OMITTED
+        self._blank: str | None = ""  # blank text at the beginning of a block; None once the block has a word
         self._thought: list[str] = []
         self._happened: Happening | None = None
         self._matched: str | None = None
@@ -126,15 +127,22 @@ class Turn:
 
     def _visible(self, text: str) -> Iterator[Part]:
         visible, matched = self._stops.feed(text)
-        if visible:
-            yield Text(visible)
+        yield from self._shown(visible)
         if matched is not None:
             self._happened, self._matched = Happening.STOP_SEQUENCE, matched
 
+    def _shown(self, text: str) -> Iterator[Part]:
+        """Text, once there is a word in it: the API takes no blank block back (REQ-8), so none is made (RES-4)."""
+        if self._blank is not None:
+            text = self._blank + text
+            self._blank = None if text.strip() else text
+        if text and self._blank is None:
+            yield Text(text)
+
     def _flush(self) -> Iterator[Part]:
-        held = self._stops.flush()
-        if held:
-            yield Text(held)
+        """What was held back is text after all; and the block is over, so a blank one never was."""
+        yield from self._shown(self._stops.flush())
+        self._blank = ""
 
     def _signed(self) -> Iterator[Part]:
         """Close the reasoning. A span without a word in it is no block."""

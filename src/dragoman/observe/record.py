@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from dragoman.errors import DragomanError
-from dragoman.parts import Tally
+from dragoman.parts import Ending, Part, Prefill, Tally
 
 _LOG = logging.getLogger("dragoman.request")
 
@@ -34,6 +34,13 @@ class Record:
     def age(self) -> float:
         """Seconds since the request came in."""
         return time.monotonic() - self._began
+
+    def note(self, part: Part) -> None:
+        """Note what is worth a word in the log: the first part that says something, and the ending."""
+        if self.first_token is None and type(part) is not Prefill:
+            self.first_token = self.age
+        if type(part) is Ending:
+            self.ending = part.reason.value
 
     def fail(self, error: Exception) -> None:
         """Note how it failed. A defect of ours is told in full, once, here and nowhere else."""

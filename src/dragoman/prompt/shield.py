@@ -4,6 +4,7 @@ The shield breaks such spellings up before dialect and template see them, with a
 tokenized (`tokens`), there as plain text.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass, replace
 from enum import Enum
@@ -13,8 +14,8 @@ import msgspec
 
 from dragoman.conversation import Conversation
 
-_MARKS = tuple(map(chr, range(0xFDD0, 0xFDF0)))
-"""Noncharacters: code points that Unicode keeps out of all text, for inner use like this."""
+_MARK = "\ufdd0"
+"""A noncharacter: a code point that Unicode keeps out of all text, for inner use like this."""
 
 
 def shield(conversation: Conversation, spelled: Sequence[str]) -> tuple[Conversation, str]:
@@ -22,7 +23,7 @@ def shield(conversation: Conversation, spelled: Sequence[str]) -> tuple[Conversa
     if not spelled:
         return conversation, ""
     encoded = msgspec.json.encode(conversation).decode()
-    mark = next(mark for mark in _MARKS if mark not in encoded)
+    mark = _MARK * (max(map(len, re.findall(f"{_MARK}+", encoded)), default=0) + 1)  # longer than any that is there
     broken = {spelling: spelling[0] + mark + spelling[1:] for spelling in spelled}
     covered: Conversation = _cover(conversation, broken)
     return covered, mark

@@ -11,6 +11,7 @@ from array import array
 from asyncio import gather
 from collections import OrderedDict
 from collections.abc import Sequence
+from itertools import pairwise
 
 from dragoman.prompt.controls import ControlTokens, Tokenize
 
@@ -27,6 +28,7 @@ class TokenCache:
         self.controls = controls
         self.borders = borders
         self._tokenize = tokenize
+        self._border_ids: frozenset[int] = frozenset()
         self._split = re.compile(f"(?={_any_of(borders)})") if borders else None
         self._known: OrderedDict[Stretch, array[int]] = OrderedDict()
         self._size = 0
@@ -35,20 +37,33 @@ class TokenCache:
     async def probe(cls, tokenize: Tokenize, controls: ControlTokens, text: str) -> "TokenCache":
         """Find the borders in `text`, a rendered conversation; check that splitting there is exact."""
         cache = cls(tokenize, controls, await controls.among(text))
+        cache._border_ids = frozenset((await tokenize("".join(cache.borders))) if cache.borders else ())
         return cache if await cache.encode(text) == await tokenize(text) else cls(tokenize, controls)
 
     async def encode(self, text: str, mark: str = "") -> list[int]:
         """Token ids of a prompt. `mark` is the shield's, where it covered something."""
         pieces = self._split.split(text) if self._split else [text]
         stretches = [(piece, mark if mark and mark in piece else "") for piece in pieces if piece]
-        missing = list(dict.fromkeys(stretch for stretch in stretches if stretch not in self._known))
-        fresh = dict(zip(missing, await gather(*map(self._encode, missing)), strict=True))
+        fresh = await self._tokenized(list(dict.fromkeys(stretch for stretch in stretches if stretch not in self._known)))
         tokens: list[int] = []
         for stretch in stretches:
             ids = fresh.get(stretch) or self._known.get(stretch) or await self._encode(stretch)
             self._remember(stretch, ids)
             tokens.extend(ids)
         return tokens
+
+    async def _tokenized(self, stretches: Sequence[Stretch]) -> dict[Stretch, "array[int]"]:
+        """Tokenize stretches: those without a mark all in one, since their ids fall apart at the borders as their texts do."""
+        plain = [stretch for stretch in stretches if not stretch[1]]
+        marked = [stretch for stretch in stretches if stretch[1]]
+        ids = array("I", await self._tokenize("".join(text for text, _ in plain))) if plain else array("I")
+        cuts = (
+            [position for position, token in enumerate(ids) if token in self._border_ids and position] if len(plain) > 1 else []
+        )
+        if len(cuts) != max(len(plain) - 1, 0):
+            marked, plain, cuts = [*plain, *marked], [], []
+        found = dict(zip(plain, (ids[start:end] for start, end in pairwise([0, *cuts, len(ids)])), strict=False))
+        return found | dict(zip(marked, await gather(*map(self._encode, marked)), strict=True))
 
     async def _encode(self, stretch: Stretch) -> "array[int]":
         text, mark = stretch

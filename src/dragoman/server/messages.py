@@ -88,6 +88,7 @@ class Messages(_PromptEndpoint):
             events: list[Event] = [encoder.start(turn.tally)]
             async with performed(turn, service.admission, record) as parts:
                 async for part in parts:
+                    record.note(part)
                     events.extend(encoder.encode(part))
             await send_json(send, fold(events))
 

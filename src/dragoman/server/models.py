@@ -13,6 +13,8 @@ from dragoman.server.service import Gateway
 from dragoman.wire.models import ModelPage
 
 _DEFAULT_LIMIT, _MAX_LIMIT = 20, 1000
+_PATIENCE = 2.0
+"""Seconds: who discovers models wants an answer within three (CC-3)."""
 
 
 class ModelList:
@@ -24,7 +26,7 @@ class ModelList:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """An ASGI application."""
         query = Request(scope, receive).query_params
-        service = await self._gateway.service()
+        service = await self._gateway.service(_PATIENCE)
         models = [replace(service.info, id=name) for name in self._gateway.names(service)]
         wanted = query.getlist("lifecycle[]") + query.getlist("lifecycle")
         if wanted:
@@ -41,7 +43,7 @@ class ModelDetail:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """An ASGI application."""
-        service = await self._gateway.service()
+        service = await self._gateway.service(_PATIENCE)
         self._gateway.resolve(service, scope["path_params"]["model"])
         await send_json(send, service.info)
 

@@ -72,19 +72,19 @@ class Service:
         return cls(engine, dialect, prompts, Admission(found.slots, settings.queue), info)
 
     async def prompt(self, conversation: Conversation) -> Prompt:
-        """The prompt of a conversation, for counting and for generating alike (CNT-2)."""
-        return await self._prompts.build(conversation)
+        """The prompt of a conversation, for counting and for generating alike (CNT-2).
 
-    def turn(self, conversation: Conversation, prompt: Prompt) -> Turn:
-        """The answer to a conversation.
-
-        Raises `PromptTooLong`, and `InvalidRequest` for a constraint that would not be enforced (BETA-4).
+        Raises `InvalidRequest` for a constraint that would not be enforced (BETA-4), and what building raises.
         """
-        if prompt.room < 1:  # never cut: a client that is told compacts (ERR-11)
-            raise PromptTooLong(len(prompt.tokens), self._prompts.window - 1)
         choice = conversation.tool_policy.choice
         if choice in (ToolChoice.ANY, ToolChoice.TOOL):
             raise InvalidRequest.at("tool_choice", f"{choice.value!r} cannot be enforced by this server yet")
+        return await self._prompts.build(conversation)
+
+    def turn(self, conversation: Conversation, prompt: Prompt) -> Turn:
+        """The answer to a conversation. Raises `PromptTooLong`."""
+        if prompt.room < 1:  # never cut: a client that is told compacts (ERR-11)
+            raise PromptTooLong(len(prompt.tokens), self._prompts.window - 1)
         return Turn(self.engine, self.dialect, conversation, prompt)
 
 
@@ -103,10 +103,10 @@ class Gateway:
             self._loading = asyncio.create_task(Service.load(self.engine, self.settings))
         return self._loading
 
-    async def service(self) -> Service:
-        """Wait a while for the model to be loaded. Raises `EngineUnavailable`, and why loading failed."""
+    async def service(self, patience: float = _LOADING_PATIENCE) -> Service:
+        """Wait, `patience` seconds at most, for the model to be loaded. Raises `EngineUnavailable`, and why loading failed."""
         try:
-            return await asyncio.wait_for(asyncio.shield(self.load()), _LOADING_PATIENCE)
+            return await asyncio.wait_for(asyncio.shield(self.load()), patience)
         except TimeoutError:
             raise EngineUnavailable("the model is still loading") from None
 

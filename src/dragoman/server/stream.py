@@ -16,7 +16,7 @@ from starlette.types import Send
 from dragoman.errors import ClientStalled, DragomanError, Unexpected
 from dragoman.generation import Turn
 from dragoman.observe import Record
-from dragoman.parts import Ending, Part, Prefill
+from dragoman.parts import Part
 from dragoman.server.admission import Admission
 from dragoman.server.respond import response_start
 from dragoman.wire.encoder import MessageEncoder
@@ -30,6 +30,7 @@ PING_INTERVAL = 10.0
 STALL_LIMIT = 120.0
 """Seconds for which a client may refuse to read before its work is given up."""
 _OUTBOX_LIMIT = 64 * 1024
+_SHORTEST_WATCH = 0.01
 
 _HEADERS = {
     "content-type": "text/event-stream; charset=utf-8",
@@ -45,23 +46,13 @@ async def performed(turn: Turn, admission: Admission, record: Record) -> AsyncIt
         record.queued = record.age
         async with aclosing(turn.run()) as parts:
             try:
-                yield _noted(parts, record)
+                yield parts
             finally:
                 record.tally, record.repairs = turn.tally, turn.repairs
 
 
-async def _noted(parts: AsyncIterator[Part], record: Record) -> AsyncIterator[Part]:
-    """The same parts; what is worth logging is noted on the way."""
-    async for part in parts:
-        if record.first_token is None and type(part) is not Prefill:
-            record.first_token = record.age
-        if type(part) is Ending:
-            record.ending = part.reason.value
-        yield part
-
-
 class EventStream:
-    """One streamed answer. `open` waits until there is something to say or nothing more to wait for; then `send`."""
+    """One streamed answer."""
 
     def __init__(self, turn: Turn, encoder: MessageEncoder, admission: Admission, record: Record) -> None:
         self._turn = turn
@@ -73,6 +64,9 @@ class EventStream:
         self._done = False
         self._filled = asyncio.Event()
         self._emptied = asyncio.Event()
+        self._sending: float | None = None  # since when the socket has been taking what it was given
+        self._sent = 0.0  # when it last took something
+        self._stalled = False
 
     async def run(self, send: Send) -> None:
         """Raises what fails before the first byte."""
@@ -115,6 +109,7 @@ class EventStream:
     async def _take(self, part: Part) -> None:
         """Encode a part; wait where the client reads more slowly than the model writes."""
         self._start()
+        self._record.note(part)
         for event in self._encoder.encode(part):
             self._outbox += frame(event)
         self._filled.set()
@@ -129,19 +124,41 @@ class EventStream:
         self._outbox += frame(ErrorBody.of(known, self._record.request_id))
 
     async def _send(self, send: Send) -> None:
+        """Write what gathers. One clock stands beside it, so that nothing is wound up and stopped again for each event."""
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None
         await send(response_start(200, _HEADERS))
-        while not (self._done and not self._outbox):
-            try:
-                async with asyncio.timeout(PING_INTERVAL):
-                    await self._filled.wait()
-            except TimeoutError:
+        self._sent = loop.time()
+        clock = asyncio.create_task(self._watch(task))
+        try:
+            while not (self._done and not self._outbox):
+                await self._filled.wait()
+                data, self._outbox = bytes(self._outbox), bytearray()
+                self._filled.clear()
+                self._emptied.set()
+                self._sending = loop.time()
+                await send({"type": "http.response.body", "body": data, "more_body": True})
+                self._sent, self._sending = self._sending, None
+            await send({"type": "http.response.body", "body": b""})
+        except asyncio.CancelledError:
+            if not self._stalled:
+                raise
+            task.uncancel()
+            raise ClientStalled("the client stopped reading") from None
+        finally:
+            clock.cancel()
+
+    async def _watch(self, sender: "asyncio.Task[object]") -> None:
+        """Say `ping` into the silence; give up a client that does not read."""
+        loop = asyncio.get_running_loop()
+        while True:
+            silent = loop.time() - self._sent
+            if self._sending is not None and loop.time() - self._sending >= STALL_LIMIT:
+                self._stalled = True
+                sender.cancel()
+                return
+            if self._sending is None and silent >= PING_INTERVAL:
                 self._outbox += frame(Ping())
-            data, self._outbox = bytes(self._outbox), bytearray()
-            self._filled.clear()
-            self._emptied.set()
-            try:
-                async with asyncio.timeout(STALL_LIMIT):
-                    await send({"type": "http.response.body", "body": data, "more_body": True})
-            except TimeoutError:
-                raise ClientStalled("the client stopped reading") from None
-        await send({"type": "http.response.body", "body": b""})
+                self._filled.set()
+                silent = 0.0
+            await asyncio.sleep(max(min(PING_INTERVAL - silent, STALL_LIMIT), _SHORTEST_WATCH))

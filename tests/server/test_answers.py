@@ -1,0 +1,231 @@
+"""Answers that are not streamed: the message, its usage, its ending (contract §6, §7, §8)."""
+
+import re
+from http import HTTPStatus
+from typing import Any
+
+import pytest
+
+from conftest import MODEL, Serve, body, user
+from server.http import post
+from server.test_count import CALL, RESULT, TOOL
+from stage import Stage
+
+THOUGHT = "<think>\nIt rains.\n</think>\n\n"
+WEATHER = '<tool_call>\n{"name": "get_weather", "arguments": {"place": "Ulm"}}\n</tool_call>'
+
+
+def answer(url: str, **fields: Any) -> dict[str, Any]:
+    response = post(url, body(**fields))
+    assert response.status == HTTPStatus.OK, response.content
+    message: dict[str, Any] = response.json
+    return message
+
+
+@pytest.mark.clause("RES-1", "RES-2", "USE-1", "USE-2", "USE-3")
+def test_a_message_says_everything_explicitly(stage: Stage) -> None:
+    message = answer(stage.says("Hello there."))
+    assert re.fullmatch(r"msg_[0-9a-zA-Z]{20,}", message.pop("id"))
+    assert message["usage"].pop("input_tokens") > 0
+    assert message == {
+        "type": "message",
+        "role": "assistant",
+        "model": MODEL,
+        "content": [{"type": "text", "text": "Hello there.", "citations": None}],
+        "stop_reason": "end_turn",
+        "stop_sequence": None,
+        "stop_details": None,
+        "container": None,
+        "usage": {
+            "output_tokens": 2,
+            "cache_creation_input_tokens": 0,
+            "cache_read_input_tokens": 0,
+            "cache_creation": {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 0},
+            "output_tokens_details": {"thinking_tokens": 0},
+            "server_tool_use": None,
+            "service_tier": "standard",
+            "inference_geo": None,
+        },
+    }
+
+
+@pytest.mark.clause("RES-1", "TOOL-8")
+def test_ids_are_unique(stage: Stage) -> None:
+    url = stage.says(f"{WEATHER}\n{WEATHER}")
+    messages = [answer(url, tools=[TOOL]) for _ in range(3)]
+    calls = [block["id"] for message in messages for block in message["content"]]
+    assert len({message["id"] for message in messages}) == len(messages)
+    assert len(set(calls)) == len(calls) == 2 * len(messages)
+    assert all(re.fullmatch(r"toolu_[0-9a-zA-Z]{20,}", call) for call in calls)
+
+
+@pytest.mark.clause("RES-3")
+@pytest.mark.parametrize("name", [MODEL, "small", "claude-opus-4-6[1m]"])
+def test_the_model_is_the_name_the_client_asked_for(stage: Stage, name: str) -> None:
+    assert answer(stage.url, model=name)["model"] == name
+
+
+@pytest.mark.clause("RES-4")
+@pytest.mark.parametrize(
+    "output",
+    [
+        "",
+        "\n",
+        "<think>\n\n</think>\n\n",
+    ],
+)
+def test_an_answer_without_words_has_no_content(stage: Stage, output: str) -> None:
+    message = answer(stage.says(output))
+    assert message["content"] == []
+    assert message["stop_reason"] == "end_turn"
+
+
+@pytest.mark.clause("RES-5", "RES-6", "STOP-2", "USE-4", "TOOL-17")
+def test_blocks_come_in_order_thinking_text_calls(stage: Stage) -> None:
+    message = answer(stage.says(f"{THOUGHT}Let me see.\n{WEATHER}"), tools=[TOOL])
+    thinking, text, call = message["content"]
+    assert thinking.pop("signature")
+    assert call.pop("id")
+    assert thinking == {"type": "thinking", "thinking": "It rains."}
+    assert text == {"type": "text", "text": "Let me see.", "citations": None}
+    assert call == {"type": "tool_use", "name": "get_weather", "input": {"place": "Ulm"}, "caller": {"type": "direct"}}
+    assert message["stop_reason"] == "tool_use"
+    usage = message["usage"]
+    assert 0 < usage["output_tokens_details"]["thinking_tokens"] < usage["output_tokens"]
+
+
+@pytest.mark.clause("RES-8")
+def test_what_is_answered_can_be_sent_back(stage: Stage) -> None:
+    first = answer(stage.says(f"{THOUGHT}Let me see.\n{WEATHER}"), tools=[TOOL])
+    result = RESULT | {"tool_use_id": first["content"][-1]["id"]}
+    turns = [user("Weather?"), {"role": "assistant", "content": first["content"]}, {"role": "user", "content": [result]}]
+    second = post(stage.says("It rains in Ulm."), body(*turns, tools=[TOOL]))
+    assert second.status == HTTPStatus.OK
+    again = [*turns, {"role": "assistant", "content": second.json["content"]}, user("Thanks.")]
+    assert post(stage.url, body(*again, tools=[TOOL])).status == HTTPStatus.OK
+
+
+@pytest.mark.clause("RES-7")
+@pytest.mark.parametrize(
+    "output", [THOUGHT, THOUGHT + "a", WEATHER, "<tool_response>x</tool_response>", "<|tool|>{}", "[TOOL_CALLS]"]
+)
+def test_no_block_type_is_invented(stage: Stage, output: str) -> None:
+    kinds = {block["type"] for block in answer(stage.says(output), tools=[TOOL])["content"]}
+    assert kinds <= {"text", "thinking", "tool_use"}
+
+
+@pytest.mark.clause("STOP-1", "STOP-7")
+@pytest.mark.parametrize(
+    ("output", "fields", "reason", "sequence"),
+    [
+        ("one two three", {}, "end_turn", None),
+        ("one two three", {"max_tokens": 2}, "max_tokens", None),
+        ("one two three", {"stop_sequences": ["two", "zwei"]}, "stop_sequence", "two"),
+        (WEATHER, {"tools": [TOOL]}, "tool_use", None),
+    ],
+)
+def test_each_ending_has_its_reason(
+    stage: Stage, output: str, fields: dict[str, Any], reason: str, sequence: str | None
+) -> None:
+    message = answer(stage.says(output), **fields)
+    assert (message["stop_reason"], message["stop_sequence"]) == (reason, sequence)
+
+
+@pytest.mark.clause("SEQ-1")
+@pytest.mark.parametrize("chunk", [0, 1, 2, 3, 5])
+def test_the_text_ends_before_the_stop_sequence(stage: Stage, chunk: int) -> None:
+    message = answer(stage.says("A list: one, two, three", chunk=chunk), stop_sequences=[", thr", ", t"])
+    assert message["content"][0]["text"] == "A list: one"
+    assert message["stop_sequence"] == ", t"
+
+
+@pytest.mark.clause("STOP-2", "STOP-3")
+def test_a_turn_with_a_call_ends_in_tool_use_and_no_other_does(stage: Stage) -> None:
+    assert answer(stage.says(f"Well. {WEATHER}"), tools=[TOOL])["stop_reason"] == "tool_use"
+    assert answer(stage.says(WEATHER))["stop_reason"] == "end_turn"
+    assert answer(stage.says(WEATHER.replace("get_weather", "launch")), tools=[TOOL])["stop_reason"] == "end_turn"
+
+
+@pytest.mark.clause("STOP-3")
+def test_a_cut_call_stands_with_what_was_read_of_it(stage: Stage) -> None:
+    long = '<tool_call>\n{"name": "get_weather", "arguments": {"place": "Ulm", "days": 3, "note": "a b c d e f"}}\n</tool_call>'
+    message = answer(stage.says(long), tools=[TOOL], max_tokens=10)
+    assert message["stop_reason"] == "max_tokens"
+    assert [(block["type"], block["input"]) for block in message["content"]] == [("tool_use", {"place": "Ulm", "days": 3})]
+
+
+@pytest.mark.clause("STOP-6", "REQ-4")
+def test_output_that_runs_into_the_window_says_so(serve: Serve) -> None:
+    url = serve("word " * 500, window=300)
+    message = answer(url, max_tokens=100_000)
+    assert message["stop_reason"] == "model_context_window_exceeded"
+    assert message["usage"]["input_tokens"] + message["usage"]["output_tokens"] == 300
+    assert answer(url, max_tokens=10)["stop_reason"] == "max_tokens"
+
+
+@pytest.mark.clause("REQ-2", "USE-4")
+def test_max_tokens_caps_thinking_and_text_together(stage: Stage) -> None:
+    message = answer(stage.says("<think> a b c </think> d e f"), max_tokens=6)
+    assert message["usage"]["output_tokens"] == 6
+    assert [block["type"] for block in message["content"]] == ["thinking", "text"]
+
+
+@pytest.mark.clause("REQ-3")
+def test_a_prewarm_reads_the_prompt_and_writes_nothing(stage: Stage) -> None:
+    message = answer(stage.says("never said"), max_tokens=0)
+    assert (message["content"], message["stop_reason"], message["usage"]["output_tokens"]) == ([], "max_tokens", 0)
+    assert message["usage"]["input_tokens"] > 0
+
+
+@pytest.mark.clause("PRE-1", "PRE-2")
+def test_a_prefill_is_continued_and_not_repeated(stage: Stage) -> None:
+    response = post(stage.says(" three, four"), body(user("Count."), {"role": "assistant", "content": "one, two,"}))
+    assert "three, four" in response.json["content"][0]["text"]
+    assert "two" not in response.json["content"][0]["text"]
+
+
+@pytest.mark.clause("USE-5")
+def test_what_the_engine_reused_is_subtracted_from_the_input(stage: Stage) -> None:
+    stage.cached = 7
+    usage = answer(stage.url)["usage"]
+    stage.cached = 0
+    whole = answer(stage.url)["usage"]
+    assert usage["cache_read_input_tokens"] == 7
+    assert usage["input_tokens"] + 7 == whole["input_tokens"]
+
+
+@pytest.mark.clause("CC-7")
+def test_a_client_that_gives_up_on_the_stream_gets_the_whole_message(stage: Stage) -> None:
+    url = stage.says(f"{THOUGHT}Let me see.\n{WEATHER}")
+    streamed = post(url, body(tools=[TOOL], stream=True), "/v1/messages?beta=true").events
+    whole = answer(url, tools=[TOOL])
+    started = [event["content_block"]["type"] for event in streamed if event["type"] == "content_block_start"]
+    assert started == [block["type"] for block in whole["content"]]
+    assert streamed[-2]["usage"] == whole["usage"]
+    assert streamed[-2]["delta"]["stop_reason"] == whole["stop_reason"]
+
+
+@pytest.mark.clause("IN-7", "IN-8", "IN-9", "IN-11", "CC-7")
+def test_an_agents_history_is_accepted(stage: Stage) -> None:
+    turns = [
+        user("Weather?"),
+        {
+            "role": "assistant",
+            "content": [
+                {"type": "thinking", "thinking": "hm", "signature": "somebody else's"},
+                {"type": "redacted_thinking", "data": "xyz"},
+                CALL,
+                CALL | {"id": "toolu_2"},
+            ],
+        },
+        {"role": "user", "content": [RESULT, {"type": "tool_result", "tool_use_id": "toolu_2", "is_error": True}]},
+    ]
+    assert post(stage.url, body(*turns, tools=[TOOL])).status == HTTPStatus.OK
+
+
+@pytest.mark.clause("THK-1", "THK-4")
+@pytest.mark.parametrize(
+    "thinking", [{"type": "adaptive"}, {"type": "adaptive", "display": "summarized"}, {"type": "disabled"}]
+)
+def test_a_model_that_does_not_reason_ignores_what_asks_it_to(stage: Stage, thinking: dict[str, Any]) -> None:
+    assert answer(stage.url, thinking=thinking)["content"][0]["text"] == "Hello there."

@@ -1,0 +1,103 @@
+"""Keys (contract §2)."""
+
+from collections.abc import Iterator
+from http import HTTPStatus
+from unittest.mock import patch
+
+import pytest
+
+from conftest import Serve, body, live_server
+from dragoman.server import Settings, auth
+from server.http import Answer, get, post
+from stage import Stage
+
+KEY = "sk-ant-a-key"
+
+
+@pytest.fixture(scope="module")
+def guarded() -> Iterator[str]:
+    with live_server(Stage(), Settings(api_key=KEY)) as url:
+        yield url
+
+
+def allowed(answer: Answer) -> bool:
+    assert answer.status in (HTTPStatus.OK, HTTPStatus.UNAUTHORIZED)
+    return answer.status == HTTPStatus.OK
+
+
+@pytest.mark.clause("AUTH-1")
+def test_the_key_is_taken_from_either_header(guarded: str) -> None:
+    assert allowed(post(guarded, body(), x_api_key=KEY))
+    assert allowed(post(guarded, body(), authorization=f"Bearer {KEY}"))
+    assert allowed(post(guarded, body(), authorization=f"bearer {KEY}"))
+    assert allowed(get(guarded, "/v1/models", x_api_key=KEY))
+    assert allowed(get(guarded, "/anthropic/v1/models", authorization=f"Bearer {KEY}"))
+
+
+@pytest.mark.clause("AUTH-2")
+def test_where_both_headers_come_x_api_key_counts(guarded: str) -> None:
+    assert allowed(post(guarded, body(), x_api_key=KEY, authorization="Bearer wrong"))
+    assert not allowed(post(guarded, body(), x_api_key="wrong", authorization=f"Bearer {KEY}"))
+
+
+@pytest.mark.clause("AUTH-3")
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1/messages/count_tokens", "/anthropic/v1/messages"])
+def test_without_the_key_nothing_is_answered(guarded: str, path: str) -> None:
+    missing = post(guarded, body(), path)
+    assert missing.status == HTTPStatus.UNAUTHORIZED
+    assert missing.error == ("authentication_error", "x-api-key header is required")
+    assert missing.headers["x-should-retry"] == "false"
+    for headers in (
+        {"x_api_key": "wrong"},
+        {"x_api_key": ""},
+        {"x_api_key": KEY + "x"},
+        {"x_api_key": "schlüssel"},
+        {"authorization": "Bearer wrong"},
+    ):
+        refused = post(guarded, body(), path, **headers)
+        assert refused.status == HTTPStatus.UNAUTHORIZED
+        assert refused.error == ("authentication_error", "invalid x-api-key")
+
+
+@pytest.mark.clause("AUTH-3")
+def test_another_scheme_is_no_key(guarded: str) -> None:
+    refused = post(guarded, body(), authorization=f"Basic {KEY}")
+    assert refused.error == ("authentication_error", "x-api-key header is required")
+
+
+@pytest.mark.clause("AUTH-3")
+def test_the_key_is_asked_for_before_anything_is_said_of_the_request(guarded: str) -> None:
+    for path in ("/v1/models", "/v1/models/nobody", "/nowhere"):
+        assert get(guarded, path).status == HTTPStatus.UNAUTHORIZED
+    assert post(guarded, b"{", anthropic_version=None).status == HTTPStatus.UNAUTHORIZED
+
+
+@pytest.mark.clause("AUTH-3")
+def test_keys_are_compared_in_constant_time(guarded: str) -> None:
+    with patch.object(auth.secrets, "compare_digest", return_value=True) as compare:
+        assert allowed(post(guarded, body(), x_api_key="wrong"))
+    compare.assert_called_once_with(b"wrong", KEY.encode())
+
+
+@pytest.mark.clause("AUTH-4")
+def test_without_auth_any_key_or_none_will_do(stage: Stage) -> None:
+    assert allowed(post(stage.url, body()))
+    assert allowed(post(stage.url, body(), x_api_key="whatever"))
+    assert allowed(post(stage.url, body(), authorization="Bearer whatever"))
+    assert allowed(post(stage.url, body(), authorization="nonsense"))
+
+
+@pytest.mark.clause("AUTH-5")
+def test_tenancy_is_of_no_interest(stage: Stage) -> None:
+    answer = post(
+        stage.url,
+        body(user_profile_id="uprof_1", workspace_id="wrkspc_1"),
+        anthropic_workspace_id="wrkspc_1",
+        anthropic_user_profile_id="uprof_1",
+    )
+    assert allowed(answer)
+
+
+def test_a_key_of_any_script_is_compared_byte_by_byte(serve: Serve) -> None:
+    url = serve(api_key="schlüssel")
+    assert allowed(post(url, body(), x_api_key="schlüssel".encode().decode("latin-1")))

@@ -1,0 +1,146 @@
+"""More than fits: everybody is answered, some of them with "later" (ERR-8)."""
+
+import asyncio
+import json
+from collections import Counter
+from contextlib import ExitStack
+from urllib.parse import urlsplit
+
+import pytest
+
+from conftest import HEADERS, Serve, body, live_gateway
+from dragoman.errors import ShuttingDown
+from dragoman.server import Gateway, Settings
+from dragoman.server.admission import Admission
+from server.http import Answer, get, post, wire
+from stage import FIRST_TOKEN, Stage, until, until_still
+
+
+def check_later(answer: Answer) -> None:
+    assert answer.status == 529
+    assert answer.error[0] == "overloaded_error"
+    assert answer.headers["x-should-retry"] == "true"
+    assert 0 < float(answer.headers["retry-after"]) <= 60
+
+
+async def one_of_many(url: str, stream: bool) -> Answer:
+    target = urlsplit(url)
+    reader, writer = await asyncio.open_connection(target.hostname, target.port)
+    content = json.dumps(body(stream=stream)).encode()
+    fields = {**HEADERS, "host": "test", "connection": "close", "content-length": str(len(content))}
+    lines = ["POST /v1/messages HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items()), "", ""]
+    writer.write("\r\n".join(lines).encode() + content)
+    head, _, rest = (await reader.read()).partition(b"\r\n\r\n")
+    writer.close()
+    await writer.wait_closed()
+    status, *named = head.decode().split("\r\n")
+    return Answer(int(status.split()[1]), dict(line.lower().split(": ", 1) for line in named), rest)
+
+
+@pytest.mark.clause("ERR-7", "ERR-8", "ERR-2")
+async def test_200_connections_at_once_are_all_answered(serve: Serve) -> None:
+    url = await asyncio.to_thread(serve, "Hello " * 20, slots=4, queue=60)
+    answers = await asyncio.gather(*(one_of_many(url, stream=number % 2 == 0) for number in range(200)))
+    statuses = Counter(answer.status for answer in answers)
+    assert set(statuses) <= {200, 529}
+    assert statuses[200] >= 64
+    for answer in answers:
+        if answer.status == 200:
+            assert answer.content.endswith((b"}", b'data: {"type":"message_stop"}\n\n\r\n0\r\n\r\n'))
+        else:
+            check_later(answer)
+    assert (await asyncio.to_thread(post, url, body())).status == 200
+
+
+@pytest.mark.clause("ERR-7", "ERR-8", "ERR-2")
+@pytest.mark.parametrize(("slots", "queue"), [(1, 0), (1, 2), (2, 1)])
+def test_past_slots_and_queue_the_answer_is_later(slots: int, queue: int) -> None:
+    stage = Stage(slots=slots)
+    gateway = Gateway(stage, Settings(model_id="scripted", queue=queue))
+    with live_gateway(gateway) as url, ExitStack() as stack:
+        assert gateway.ready is not None
+        admission = gateway.ready.admission
+        stage.hold(before=FIRST_TOKEN)
+        inside = []
+        for number in range(slots + queue):
+            client = stack.enter_context(wire(url))
+            client.send(body(stream=number % 2 == 0))
+            until(lambda expected=number + 1: admission.inside == expected)
+            inside.append(client)
+        assert stage.waiting == slots
+        for streamed in (True, False):
+            check_later(post(url, body(stream=streamed)))
+        assert post(url, body(), "/v1/messages/count_tokens").status == 200  # counting needs no slot
+        assert get(url, "/v1/models").status == 200
+        stage.release()
+        for client in inside:
+            assert b" 200 " in client.read_until(b"\r\n")
+            client.read_until(b"end_turn")
+        until(lambda: admission.inside == 0)
+        assert post(url, body()).status == 200
+
+
+@pytest.mark.clause("ERR-8")
+def test_the_queue_is_first_come_first_served() -> None:
+    stage = Stage(slots=1)
+    gateway = Gateway(stage, Settings(model_id="scripted"))
+    with live_gateway(gateway) as url, ExitStack() as stack:
+        assert gateway.ready is not None
+        admission = gateway.ready.admission
+        stage.hold(before=FIRST_TOKEN)
+        clients = []
+        for number in range(4):
+            client = stack.enter_context(wire(url))
+            client.send(body({"role": "user", "content": "word " * (number + 1)}))
+            until(lambda expected=number + 1: admission.inside == expected)
+            clients.append(client)
+        stage.release()
+        for client in clients:
+            client.read_until(b"end_turn")
+        assert [len(tokens) for tokens in stage.prompts] == sorted(len(tokens) for tokens in stage.prompts)
+
+
+@pytest.mark.clause("ERR-8")
+def test_a_server_that_leaves_lets_nobody_in_and_ends_what_is_inside_when_told() -> None:
+    stage = Stage(slots=1)
+    gateway = Gateway(stage, Settings(model_id="scripted"))
+    with live_gateway(gateway) as url, wire(url) as streaming, wire(url) as whole:
+        assert gateway.ready is not None
+        admission = gateway.ready.admission
+        stage.hold(before=3)
+        streaming.send(body(stream=True))
+        streaming.read_until(b"text_delta")
+        whole.send(body())
+        until(lambda: admission.inside == 2)
+        stage.loop.call_soon_threadsafe(admission.drain)
+        answers = []
+        until(lambda: answers.append(post(url, body())) or answers[-1].status == 529)
+        check_later(answers[-1])
+        stage.loop.call_soon_threadsafe(admission.expire)
+        assert b'"overloaded_error"' in streaming.read_until(b"0\r\n\r\n")
+        assert b" 529 " in whole.read_until(b"\r\n")
+        until(lambda: admission.inside == 0)
+
+
+@pytest.mark.clause("SSE-18")
+def test_a_slow_reader_too_is_told_that_the_server_left() -> None:
+    stage = Stage()
+    gateway = Gateway(stage, Settings(model_id="scripted"))
+    with live_gateway(gateway) as url, wire(url, buffer=65536) as slow:
+        assert gateway.ready is not None
+        stage.says("word " * 200_000, chunk=5)
+        slow.send(body(stream=True, max_tokens=1_000_000))
+        slow.read_until(b"text_delta")
+        until_still(lambda: stage.said)
+        stage.loop.call_soon_threadsafe(gateway.ready.admission.expire)
+        slow.read_until(b"event: error")
+        slow.read_until(b"0\r\n\r\n")
+
+
+async def test_a_turn_that_comes_for_its_slot_after_the_end_gets_none() -> None:
+    admission = Admission(slots=1, queue=1)
+    with admission.admitted():
+        admission.expire()
+        with pytest.raises(ShuttingDown):
+            async with admission.slot():
+                pytest.fail("there is nobody left to work for")

@@ -1,0 +1,135 @@
+"""`GET /v1/models` and `GET /v1/models/{id}` (contract §17)."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from http import HTTPStatus
+
+import pytest
+
+from conftest import MODEL, Serve, body, live_server
+from dragoman.server import Settings
+from server.http import get, post
+from stage import Stage
+
+NAMES = [MODEL, "b", "c", "d", "e"]
+
+
+@pytest.fixture(scope="module")
+def crowd() -> Iterator[str]:
+    """A model with five names."""
+    with live_server(Stage(), Settings(model_id=MODEL, aliases=NAMES[1:])) as url:
+        yield url
+
+
+def page(url: str, query: str = "") -> tuple[list[str], bool]:
+    answer = get(url, f"/v1/models{query}")
+    assert answer.status == HTTPStatus.OK
+    listing = answer.json
+    ids = [item["id"] for item in listing["data"]]
+    assert list(listing) == ["data", "has_more", "first_id", "last_id"]
+    assert (listing["first_id"], listing["last_id"]) == ((ids[0], ids[-1]) if ids else (None, None))
+    return ids, listing["has_more"]
+
+
+@pytest.mark.clause("MOD-1", "MOD-2", "CC-1")
+def test_the_list_is_the_served_id_and_its_aliases(crowd: str) -> None:
+    assert page(crowd) == (NAMES, False)
+    assert page(crowd, "?limit=1000") == (NAMES, False)
+
+
+@pytest.mark.clause("MOD-1", "MOD-2")
+def test_the_list_is_paged_forward_and_backward(crowd: str) -> None:
+    assert page(crowd, "?limit=2") == (NAMES[:2], True)
+    assert page(crowd, "?limit=2&after_id=b") == (["c", "d"], True)
+    assert page(crowd, "?limit=2&after_id=d") == (["e"], False)
+    assert page(crowd, "?after_id=e") == ([], False)
+    assert page(crowd, "?limit=2&before_id=d") == (["b", "c"], True)
+    assert page(crowd, f"?before_id={MODEL}") == ([], False)
+    assert page(crowd, "?after_id=nobody") == ([], False)
+
+
+@pytest.mark.clause("MOD-1")
+@pytest.mark.parametrize("limit", ["0", "-1", "1001", "x", "", "1.5", "%C2%B2"])
+def test_a_limit_must_be_a_number_from_1_to_1000(crowd: str, limit: str) -> None:
+    answer = get(crowd, f"/v1/models?limit={limit}")
+    assert answer.status == HTTPStatus.BAD_REQUEST
+    assert answer.error[0] == "invalid_request_error"
+    assert answer.error[1].startswith("limit: ")
+
+
+@pytest.mark.clause("MOD-3", "MOD-4")
+def test_a_model_says_what_it_is(serve: Serve) -> None:
+    url = serve(
+        window=5000,
+        model_id="tiny",
+        display_name="Tiny",
+        aliases=["t"],
+        created_at=datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC),
+    )
+    for item, name in ((get(url, "/v1/models/tiny").json, "tiny"), (get(url, "/v1/models").json["data"][1], "t")):
+        assert item.pop("capabilities")
+        assert item == {
+            "type": "model",
+            "id": name,
+            "display_name": "Tiny",
+            "created_at": "2026-03-04T05:06:07Z",
+            "max_input_tokens": 4999,
+            "max_tokens": 4999,
+            "lifecycle": "active",
+            "line": None,
+            "deprecated_at": None,
+            "retires_at": None,
+        }
+
+
+@pytest.mark.clause("MOD-5")
+def test_capabilities_are_complete(crowd: str) -> None:
+    capabilities = get(crowd, f"/v1/models/{MODEL}").json["capabilities"]
+    shapes = {
+        "batch": set(),
+        "citations": set(),
+        "code_execution": set(),
+        "context_management": {"clear_thinking_20251015", "clear_tool_uses_20250919", "compact_20260112"},
+        "effort": {"low", "medium", "high", "xhigh", "max"},
+        "image_input": set(),
+        "pdf_input": set(),
+        "server_tools": {"web_search", "code_execution"},
+        "structured_outputs": set(),
+        "thinking": {"types"},
+    }
+    assert {name: set(value) - {"supported"} for name, value in capabilities.items()} == shapes
+    assert set(capabilities["thinking"]["types"]) == {"adaptive", "between_tools", "disabled", "enabled"}
+
+    def leaves(value: dict[str, object]) -> Iterator[object]:
+        for name, inner in value.items():
+            if isinstance(inner, dict):
+                yield from leaves(inner)
+            else:
+                yield (name, type(inner))
+
+    assert set(leaves(capabilities)) == {("supported", bool)}
+
+
+@pytest.mark.clause("MOD-6")
+@pytest.mark.parametrize("name", [MODEL, "b", "claude-haiku-4-5", "claude-sonnet-4-5%5B1m%5D"])
+def test_a_name_resolves_to_the_canonical_id(crowd: str, name: str) -> None:
+    assert get(crowd, f"/v1/models/{name}").json["id"] == MODEL
+
+
+@pytest.mark.clause("MOD-6")
+@pytest.mark.parametrize("name", ["nobody", "org%2Fnobody", "b%00", "%FF"])
+def test_an_unknown_name_is_404(crowd: str, name: str) -> None:
+    answer = get(crowd, f"/v1/models/{name}")
+    assert answer.status == HTTPStatus.NOT_FOUND
+    assert answer.error[0] == "not_found_error"
+    assert answer.error[1].startswith("model: ")
+
+
+@pytest.mark.clause("CC-3", "CC-6")
+def test_claude_code_finds_the_models_that_bear_its_name_and_calls_its_small_one(serve: Serve) -> None:
+    url = serve(aliases=["claude-local"], display_name="Local")
+    listed = get(url, "/v1/models?limit=1000", anthropic_version="2023-06-01")
+    assert listed.status == HTTPStatus.OK
+    assert {item["id"]: item["display_name"] for item in listed.json["data"]}["claude-local"] == "Local"
+    for name in ("claude-local", "claude-haiku-4-5-20251001", "claude-local[1m]"):
+        assert post(url, body(model=name, max_tokens=1)).json["stop_reason"] == "max_tokens"
