@@ -3,6 +3,7 @@
 import click
 
 from dragoman import __version__
+from dragoman.cli.parse import parse
 from dragoman.cli.serve import serve
 
 
@@ -13,3 +14,4 @@ def main() -> None:
 
 
 main.add_command(serve)
+main.add_command(parse)

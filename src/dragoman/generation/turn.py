@@ -40,7 +40,8 @@ class Turn:
         self._happened: Happening | None = None
         self._matched: str | None = None
         self._calls = 0
-        self._broken_call = False
+        self.broke_call = False
+        """Was a call cut, by the limit or by the model itself? Its block stands, and nobody should run it."""
         self._cached = 0
         self._output = 0
         self._thinking_tokens = 0
@@ -93,7 +94,7 @@ class Turn:
 
     def _done(self) -> Happening:
         """How a turn ended that the model ended by itself."""
-        if self._broken_call:
+        if self.broke_call:
             return Happening.CALL_BROKEN
         return Happening.MODEL_CALLED if self._calls else Happening.MODEL_DONE
 
@@ -117,7 +118,7 @@ class Turn:
                 case CallEnd(complete):
                     yield part
                     self._calls += complete
-                    self._broken_call = self._broken_call or not complete
+                    self.broke_call = self.broke_call or not complete
                     if complete and not self._conversation.tool_policy.parallel:
                         self._happened = Happening.MODEL_CALLED
                 case _:
