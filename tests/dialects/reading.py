@@ -1,6 +1,6 @@
 """Reading with a parser, and comparing what came out."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,8 +17,9 @@ class Reading:
 
 
 def read(dialect: Dialect, pieces: Sequence[str], tools: Iterable[str], *, cut: bool = False, **start: bool) -> Reading:
-    """Feed the pieces to a new parser; the parts have to nest as they should."""
-    parser = dialect.parser({name: {"type": "object"} for name in tools}, **{"thinking_open": False, **start})
+    """Feed the pieces to a new parser; the parts have to nest as they should. `tools` may map to their schemas."""
+    schemas = tools if isinstance(tools, Mapping) else {name: {"type": "object"} for name in tools}
+    parser = dialect.parser(schemas, **{"thinking_open": False, **start})
     parts = [part for piece in pieces for part in parser.feed(piece)]
     return Reading(merge([*parts, *parser.finish(cut)]), parser.repairs)
 

@@ -24,8 +24,10 @@ def test_an_output_is_read_as_written_down(case: dict[str, Any]):
     dialect = dialects.get(case.get("dialect", "qwen3"))
     start = {"thinking_open": case.get("thinking_open", False), "calls_allowed": case.get("calls_allowed", True)}
 
+    tools = case.get("schemas") or case.get("tools", ["add", "now"])
+
     reading = same_at_every_split(
-        lambda pieces: read(dialect, pieces, case.get("tools", ["add", "now"]), cut=case.get("cut", False), **start),
+        lambda pieces: read(dialect, pieces, tools, cut=case.get("cut", False), **start),
         case["raw"],
     )
 

@@ -9,18 +9,23 @@ from hypothesis import given
 from dragoman import dialects
 from dragoman.conversation import Tool, ToolCall, ToolResult
 from dragoman.dialects import Dialect
+from dragoman.dialects.spec import JsonArguments
 from dragoman.prompt.template import ChatTemplate
 
 from .reading import read
 from .test_parser import ARGUMENTS
 
-ALL = pytest.mark.parametrize("dialect", dialects.BY_NAME.values(), ids=dialects.BY_NAME)
+IN_JSON = pytest.mark.parametrize(
+    "dialect",
+    [dialect for dialect in dialects.BY_NAME.values() if dialect.calls and isinstance(dialect.calls.codec, JsonArguments)],
+    ids=lambda dialect: dialect.name,
+)
 WITH_TEMPLATE = pytest.mark.parametrize(
     "dialect", [dialect for dialect in dialects.BY_NAME.values() if dialect.template], ids=lambda dialect: dialect.name
 )
 
 
-@ALL
+@IN_JSON
 @given(arguments=ARGUMENTS)
 def test_encoded_calls_read_back(dialect: Dialect, arguments: dict[str, Any]):
     calls = [ToolCall("1", "add", arguments), ToolCall("2", "now", {})]
@@ -36,6 +41,44 @@ def test_calls_keep_key_order_and_characters():
     assert dialects.get("hermes").encode_calls([call, call]) == "\n".join(
         ['<tool_call>\n{"name": "add", "arguments": {"z": "é\\n", "a": [1, {"y": null, "b": true}]}}\n</tool_call>'] * 2
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("mistral-v3", ('[TOOL_CALLS][{"name": "f", "arguments": {"a": 1}, "id": "iA0123456"}, '
+                       '{"name": "g", "arguments": {}, "id": "00000000x"}]')),
+        ("mistral-v11", '[TOOL_CALLS]f[CALL_ID]iA0123456[ARGS]{"a": 1}[TOOL_CALLS]g[CALL_ID]00000000x[ARGS]{}'),
+        ("ministral3", '[TOOL_CALLS]f[ARGS]{"a": 1}[TOOL_CALLS]g[ARGS]{}'),
+        ("command-r7b", ('<|START_ACTION|>[{"tool_call_id": "0", "tool_name": "f", "parameters": {"a": 1}}, '
+                        '{"tool_call_id": "1", "tool_name": "g", "parameters": {}}]<|END_ACTION|>')),
+        ("command-r-plus", ('Action:\n```json\n[{"tool_name": "f", "parameters": {"a": 1}}, '
+                           '{"tool_name": "g", "parameters": {}}]\n```\n')),
+        ("kimi-k2", ("<|tool_calls_section_begin|>"
+                    '<|tool_call_begin|>functions.f:0<|tool_call_argument_begin|>{"a": 1}<|tool_call_end|>'
+                    "<|tool_call_begin|>functions.g:1<|tool_call_argument_begin|>{}<|tool_call_end|>"
+                    "<|tool_calls_section_end|>")),
+        ("apertus", '<|tools_prefix|>[{"f": {"a": 1}}, {"g": {}}]<|tools_suffix|>'),
+        ("llama3-json", '{"name": "f", "parameters": {"a": 1}}; {"name": "g", "parameters": {}}'),
+        ("functionary", 'f\n{"a": 1}>>>g\n{}'),
+        ("functionary-3.1", '<function=f>{"a": 1}</function><function=g>{}</function>'),
+        ("gpt-oss", ('<|channel|>commentary to=functions.f <|constrain|>json<|message|>{"a": 1}<|call|><|start|>assistant'
+                    "<|channel|>commentary to=functions.g <|constrain|>json<|message|>{}<|call|>")),
+    ],
+)  # fmt: skip
+def test_calls_are_written_as_the_family_does(name: str, written: str):
+    calls = [ToolCall("toolu_fffiA0123456", "f", {"a": 1}), ToolCall("x", "g", {})]
+
+    assert dialects.get(name).encode_calls(calls) == written
+
+
+def test_an_id_that_is_a_name_is_written_back():
+    calls = [ToolCall("functions.f:41", "f", {}), ToolCall("functions.f:42", "g", {})]
+
+    written = dialects.get("kimi-k2").encode_calls(calls)
+
+    assert "functions.f:41<" in written
+    assert "functions.g:1<" in written
 
 
 def test_a_result_says_that_it_failed():

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dragoman import dialects
+from dragoman.conversation import ToolCall
 from dragoman.dialects.markers import Found, Markers
-from dragoman.parts import CallDelta, CallStart, Text, Thinking
+from dragoman.parts import CallDelta, CallEnd, CallStart, Text, Thinking
 from splits import random_pieces, same_at_every_split
 
 from .reading import read
@@ -44,16 +45,38 @@ def objects(draw: st.DrawFn) -> str:
     return body if draw(st.integers(0, 3)) else body[: draw(st.integers(0, len(body)))]
 
 
+def markers_of(dialect: dialects.Dialect) -> list[str]:
+    """All that is markup in the dialect, somewhere."""
+    markers = [*dialect.wrapper.tags, *dialect.terminals.ends]
+    if dialect.reasoning:
+        markers += dialect.reasoning.opens + dialect.reasoning.closes
+    if dialect.frame:
+        markers += [*dialect.frame.starts, dialect.frame.header_end, *dialect.frame.ends, dialect.frame.call.format(name="add")]
+    for calls in (dialect.calls, *dialect.also):
+        assert calls is not None
+        markers += calls.section_opens + calls.section_closes + calls.opens + calls.closes
+    return markers
+
+
+@st.composite
+def damaged(draw: st.DrawFn, dialect: dialects.Dialect) -> str:
+    """Calls as the dialect writes them, with something left out."""
+    calls = draw(st.lists(st.builds(ToolCall, st.just("id"), NAMES, ARGUMENTS), max_size=2))
+    written = dialect.encode_calls(calls)
+    start = draw(st.integers(0, len(written)))
+    return written[:start] + written[start + draw(st.integers(0, 9)) :]
+
+
 @st.composite
 def outputs(draw: st.DrawFn) -> tuple[dialects.Dialect, str]:
     """A dialect and an output that is made of its markers, of calls, of words, and of pieces of them."""
     dialect = draw(DIALECTS)
-    reasoning, calls = dialect.reasoning, dialect.calls
-    markers = [*dialect.wrapper.tags, *(reasoning.opens + reasoning.closes if reasoning else ())]
-    assert calls is not None
-    markers += calls.opens + calls.closes
-    block = st.tuples(st.sampled_from([calls.open, calls.open + "\n"]), objects(), st.sampled_from(["", calls.close]))
-    piece = WORDS | PUNCTUATION | st.sampled_from(markers) | block.map("".join) | objects()
+    assert dialect.calls is not None
+    markers = st.sampled_from(markers_of(dialect) or [""])
+    block = st.tuples(
+        st.sampled_from([dialect.calls.open, dialect.calls.open + "\n"]), objects(), st.sampled_from(["", dialect.calls.close])
+    )
+    piece = WORDS | PUNCTUATION | markers | block.map("".join) | objects() | damaged(dialect)
     return dialect, "".join(draw(st.lists(piece, max_size=8)))
 
 
@@ -108,6 +131,40 @@ def test_arguments_stream_as_they_are_read():
     assert parser.feed('ments": {"content": "one') == [CallDelta('{"content": "one')]
     assert parser.feed(" two\\") == [CallDelta(" two")]
     assert parser.feed("n") == [CallDelta("\\n")]
+
+
+def test_a_call_in_the_open_begins_with_its_name():
+    parser = dialects.get("ministral3").parser({"write": {}}, thinking_open=False)
+
+    assert parser.feed("[TOOL_CALLS]wri") == []
+    assert parser.feed("te[ARGS]") == [CallStart("write")]
+    assert parser.feed('{"content": "one') == [CallDelta('{"content": "one')]
+    assert parser.feed(' two"}') == [CallDelta(' two"}'), CallEnd()]
+
+
+def test_a_bare_call_begins_with_its_first_argument():
+    parser = dialects.get("llama3-json").parser({"write": {}}, thinking_open=False)
+
+    assert parser.feed('{"name": "write", "parameters": {') == []
+    assert parser.feed('"content": "one') == [CallStart("write"), CallDelta('{"content": "one')]
+    assert parser.feed(" two") == [CallDelta(" two")]
+
+
+@pytest.mark.parametrize(
+    ("dialect", "output", "id_"),
+    [
+        ("kimi-k2", "<|tool_call_begin|>functions.now:7<|tool_call_argument_begin|>{}<|tool_call_end|>", "functions.now:7"),
+        ("mistral-v11", "[TOOL_CALLS]now[CALL_ID]a1b2c3d4e[ARGS]{}", "a1b2c3d4e"),
+        ("ministral3", "[TOOL_CALLS]now[CALL_ID]a1b2c3d4e[ARGS]{}", "a1b2c3d4e"),
+        ("mistral-v3", '[TOOL_CALLS][{"id": "a1b2c3d4e", "name": "now"}]', "a1b2c3d4e"),
+        ("command-r7b", '<|START_ACTION|>[{"tool_call_id": "3", "tool_name": "now"}]<|END_ACTION|>', "3"),
+        ("hermes", '<tool_call>{"id": "x", "name": "now"}</tool_call>', ""),
+    ],
+)
+def test_an_id_that_comes_before_the_arguments_is_passed_on(dialect: str, output: str, id_: str):
+    parts = dialects.get(dialect).parser({"now": {}}, thinking_open=False).feed(output)
+
+    assert parts[0] == CallStart("now", id_)
 
 
 def test_text_and_thinking_stream_as_they_are_read():

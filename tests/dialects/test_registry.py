@@ -22,6 +22,25 @@ def test_reasoning_parsers_of_other_servers_are_known(name: str):
     assert dialects.by_reasoning_parser(name).reasoning == dialects.get("qwen3").reasoning
 
 
+@pytest.mark.parametrize(
+    ("name", "dialect"),
+    [
+        ("deepseek_v3", "deepseek-r1"),
+        ("deepseekv31", "deepseek-v3.1"),
+        ("mistral", "mistral-v11"),
+        ("llama3_json", "llama3-json"),
+        ("openai", "gpt-oss"),
+        ("gpt-oss", "gpt-oss"),
+        ("kimi_k2", "kimi-k2"),
+        ("phi4_mini_json", "phi-4-mini"),
+        ("cohere_command4", "command-a-2026"),
+        ("xlam", "xlam"),
+    ],
+)
+def test_tool_parsers_lead_to_the_family_they_read(name: str, dialect: str):
+    assert dialects.by_tool_parser(name).name == dialect
+
+
 @pytest.mark.parametrize("look_up", [dialects.get, dialects.by_tool_parser, dialects.by_reasoning_parser])
 def test_an_unknown_name_is_answered_with_the_known_ones(look_up: Callable[[str], dialects.Dialect]):
     with pytest.raises(dialects.UnknownDialect, match=r"'klingon'; known are .*hermes.*qwen3"):

@@ -30,11 +30,17 @@ class Markers:
         """The first marker at or behind `pos`, or the place where the text ends inside one; `final`: no more text comes."""
         while first := self._first.search(text, pos):
             pos = first.start()
-            if not final and self._begun.match(text, pos):
-                return Found(pos, "")
-            if complete := self._complete.match(text, pos):
-                return Found(pos, complete.group())
+            if found := self.match(text, pos, final=final):
+                return found
             pos += 1
+        return None
+
+    def match(self, text: str, pos: int, *, final: bool) -> Found | None:
+        """As `find`, but at `pos` and nowhere else."""
+        if not final and self._begun.match(text, pos):
+            return Found(pos, "")
+        if complete := self._complete.match(text, pos):
+            return Found(pos, complete.group())
         return None
 
 

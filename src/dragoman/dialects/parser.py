@@ -1,9 +1,9 @@
 """The parser: the model's text in, in any pieces; parts out, the same for any pieces.
 
-It is a scanner over three kinds of ground: thinking, text and calls. On the first two it looks for the next marker; between
-markers text passes at once, except for what cannot be decided yet: the beginning of a marker (`_held`), space that is markup
-or text depending on what follows (`_space`). On calls a `CallReader` reads until it is done. Every character is looked at a
-constant number of times.
+It is a scanner over four kinds of ground: thinking, text, calls and the headers of messages. On the first two it looks for the
+next marker; between markers text passes at once, except for what cannot be decided yet: the beginning of a marker (`_held`),
+space that is markup or text depending on what follows (`_space`). On calls a `CallReader` reads until it is done, on a header a
+`Header`. Every character is looked at a constant number of times.
 
 What it guarantees, whatever the text:
 
@@ -13,16 +13,20 @@ What it guarantees, whatever the text:
 - nothing is ever raised.
 """
 
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from dragoman.conversation.types import JsonObject
-from dragoman.dialects.codecs import CallReader, Context, open_block
+from dragoman.dialects.codecs import CallReader, Context, open_block, open_message
+from dragoman.dialects.header import Address, Header, Kind
 from dragoman.dialects.markers import Markers
 from dragoman.dialects.spec import Calls, Reasoning, Syntax
 from dragoman.parts import CallStart, Part, Text, Thinking, ThinkingEnd
 
 _QUOTES = "\"'`"
+_WORD = re.compile(r"\S")
 
 
 class Parser:
@@ -37,13 +41,13 @@ class Parser:
     ) -> None:
         self.repairs: list[str] = []
         self.thinking = thinking_open
-        calls = syntax.calls if tools and calls_allowed else None
+        calls_allowed = calls_allowed and bool(tools)
         self._reasoning = syntax.reasoning or Reasoning(opens=(), closes=())
-        self._calls = calls or Calls(opens=(), closes=())
-        self._wrapper = syntax.wrapper
+        self._frame = syntax.frame
         self._terminals = syntax.terminals
-        self._context = Context(tools, self.repairs)
-        self._in_text, self._in_thinking, self._quoted = _grounds(syntax, calls_allowed=calls is not None)
+        self._context = Context(tools if calls_allowed else {}, self.repairs, self._reasoning.closes)
+        self._grounds = _grounds(syntax, calls_allowed=calls_allowed)
+        self._message_calls = syntax.calls
         self._held = ""  # undecided: presented again, with more behind it
         self._space = ""  # space behind the last word, and what may be leaking terminals
         self._edge = thinking_open  # has nothing but markup come since the span began or ended?
@@ -52,6 +56,9 @@ class Parser:
         self._thought = False  # was there thinking since the span began?
         self._block: CallReader | None = None
         self._refused = False  # is the closer of a refused call still to come?
+        self._resumes = False  # does thinking go on behind this block?
+        self._header = Header(syntax.frame, "", self._context.tools) if syntax.frame and not thinking_open else None
+        self._in_message = False  # is the block a whole message?
 
     def feed(self, text: str) -> list[Part]:
         """The parts that `text` completes."""
@@ -72,6 +79,8 @@ class Parser:
             self._block = None
             if not parts:
                 self._drop_marker()
+        elif self._header is not None:
+            self._write(self._header.finish(tail), out)
         if self.thinking:
             self._end_thinking(out)
         elif self._trailing:
@@ -90,8 +99,15 @@ class Parser:
                 if self._block is not None:
                     break
                 continue
-            markers = self._in_thinking if self.thinking else self._in_text
+            if self._header is not None:
+                pos = self._read_header(self._header, text, pos, out)
+                if self._header is not None:
+                    break
+                continue
+            markers = self._grounds.thinking if self.thinking else self._grounds.text
             found = markers.find(text, pos, final=final)
+            if self._opens_bare(text, pos, found.start if found else len(text)):
+                continue
             if found is None:
                 self._write(text[pos:] if pos else text, out)
                 return len(text)
@@ -105,8 +121,10 @@ class Parser:
 
     def _meet(self, marker: str, out: list[Part]) -> None:
         """A marker stands here."""
-        if marker in self._calls.opens:
-            self._block, self._refused = open_block(marker, self._calls, self._context), False
+        if calls := self._grounds.openers.get(marker):
+            self._open(open_block(marker, calls, self._context))
+        elif marker in self._grounds.quoted or self._is_prose(marker):
+            self._write(marker, out)
         elif marker in self._reasoning.opens:
             if not self.thinking:
                 self._begin_thinking()
@@ -114,13 +132,61 @@ class Parser:
             self._end_thinking(out)
         elif marker in self._terminals.ends:
             self._space += marker
-        elif marker in self._quoted:
-            self._write(marker, out)
-        elif self._refused and marker in self._calls.closes:
+        elif self._frame and marker in (*self._frame.starts, *self._frame.ends):
+            self._begin_header(marker if marker in self._frame.starts else "", out)
+        elif self._refused and marker in self._grounds.closers:
             self._refused = False
             self._write(marker, out)
         else:  # a stray closer, or a wrapper's tag
             self._drop_marker()
+
+    def _is_prose(self, marker: str) -> bool:
+        """Does a marker that is made of words stand where it is none?"""
+        if marker not in self._reasoning.prose:
+            return False
+        return (self._spoken or self._thought) if marker in self._reasoning.opens else not self.thinking
+
+    def _open(self, block: CallReader) -> None:
+        self._block, self._refused = block, False
+
+    def _opens_bare(self, text: str, pos: int, end: int) -> bool:
+        """Does a block without an opener begin with the next word, before `end`? Then it is open now."""
+        if not self._grounds.bare or self.thinking or self._spoken:
+            return False
+        word = _WORD.search(text, pos, end)
+        calls = self._grounds.bare.get(word.group()) if word else None
+        if calls is not None:
+            self._open(open_block("", calls, self._context))
+        return calls is not None
+
+    def _begin_header(self, start: str, out: list[Part]) -> None:
+        assert self._frame is not None
+        if self.thinking:
+            self._end_thinking(out)
+        self._header = Header(self._frame, start, self._context.tools)
+
+    def _read_header(self, header: Header, text: str, pos: int, out: list[Part]) -> int:
+        pos = header.read(text, pos)
+        if header.address is not None:
+            self._header = None
+            self._begin_message(header.address, out)
+        return pos
+
+    def _begin_message(self, address: Address, out: list[Part]) -> None:
+        match address.kind:
+            case Kind.THINKING:
+                self._begin_thinking()
+            case Kind.TEXT:
+                self._drop_marker()
+                if self._spoken:
+                    self._space = "\n\n"  # two messages are two paragraphs
+            case Kind.CALL:
+                assert self._frame is not None
+                assert self._message_calls is not None
+                self._in_message = True
+                self._open(open_message(address.name, replace(self._message_calls, closes=self._frame.ends), self._context))
+            case Kind.NONE:
+                self._write(address.text, out)
 
     def _read_block(self, block: CallReader, text: str, pos: int, out: list[Part]) -> int:
         parts: list[Part] = []
@@ -128,6 +194,12 @@ class Parser:
         self._pass_on(parts, out)
         if block.done:
             self._block, self._refused = None, block.refused
+            if self._in_message:
+                self._in_message = False
+                self._begin_header("", out)
+            elif self._resumes:
+                self._resumes = False
+                self._begin_thinking()
         return pos
 
     def _pass_on(self, parts: list[Part], out: list[Part]) -> None:
@@ -174,6 +246,7 @@ class Parser:
     def _begin_call(self, out: list[Part]) -> None:
         if self.thinking:
             self._end_thinking(out)
+            self._resumes = self._reasoning.resumes
         self._drop_marker()
 
     def _drop_marker(self) -> None:
@@ -183,15 +256,38 @@ class Parser:
             self._space, self._edge = "", True
 
 
+@dataclass(frozen=True, slots=True)
+class _Grounds:
+    """The markers to look for in text and in thinking, and what they are.
+
+    `openers` of calls, their `closers`, mere quotations; `bare` calls are given by the character that they begin with.
+    """
+
+    text: Markers
+    thinking: Markers
+    openers: Mapping[str, Calls]
+    bare: Mapping[str, Calls]
+    closers: frozenset[str]
+    quoted: frozenset[str]
+
+
 @lru_cache
-def _grounds(syntax: Syntax, *, calls_allowed: bool) -> tuple[Markers, Markers, frozenset[str]]:
-    """The markers to look for in text and in thinking, and those of the former that are mere quotations."""
+def _grounds(syntax: Syntax, *, calls_allowed: bool) -> _Grounds:
+    blocks = [calls for calls in (syntax.calls, *syntax.also) if calls is not None and calls_allowed]
+    openers = {opener: calls for calls in reversed(blocks) for opener in (*calls.section_opens, *calls.opens)}
+    closers = {closer for calls in blocks for closer in (*calls.section_closes, *calls.closes)}
     reasoning = (*syntax.reasoning.opens, *syntax.reasoning.closes) if syntax.reasoning else ()
-    calls = (*syntax.calls.opens, *syntax.calls.closes) if syntax.calls and calls_allowed else ()
+    inside = syntax.reasoning.tags if syntax.reasoning else ()
+    frame = (*syntax.frame.starts, *syntax.frame.ends) if syntax.frame else ()
     ended_by_call = syntax.reasoning is not None and syntax.reasoning.ended_by_call
-    quoted = frozenset(quote + marker + quote for marker in (*reasoning, *calls) for quote in _QUOTES)
-    return (
-        Markers((*reasoning, *calls, *syntax.wrapper.tags, *syntax.terminals.ends, *quoted)),
-        Markers((*reasoning, *(calls if ended_by_call else ()), *syntax.terminals.ends)),
-        quoted,
+    quoted = frozenset(quote + marker + quote for marker in (*reasoning, *openers, *closers) for quote in _QUOTES)
+    return _Grounds(
+        text=Markers((*frame, *reasoning, *openers, *closers, *syntax.wrapper.tags, *syntax.terminals.ends, *quoted)),
+        thinking=Markers(
+            (*frame, *reasoning, *inside, *((*openers, *closers) if ended_by_call else ()), *syntax.terminals.ends)
+        ),
+        openers=openers,
+        bare={first: calls for calls in reversed(blocks) for first in calls.bare},
+        closers=frozenset(closers),
+        quoted=quoted,
     )

@@ -22,6 +22,54 @@ TOOL_PARSERS: Mapping[str, str] = {
     "jamba": "jamba",  # vLLM
     "longcat": "longcat",  # vLLM
     "nemotron_nano_v2": "nemotron-nano-v2",  # vLLM
+    "apertus": "apertus",  # vLLM
+    "apertus2509": "apertus",  # SGLang
+    "cohere_command3": "command-r7b",  # vLLM
+    "cohere_command4": "command-a-2026",  # vLLM, SGLang
+    "deepseek_v3": "deepseek-r1",  # vLLM
+    "deepseekv3": "deepseek-r1",  # SGLang
+    "deepseek_v31": "deepseek-v3.1",  # vLLM
+    "deepseekv31": "deepseek-v3.1",  # SGLang
+    "gigachat3": "gigachat3",  # vLLM, SGLang
+    "openai": "gpt-oss",  # vLLM
+    "granite": "granite-3",  # vLLM
+    "internlm": "internlm2",  # vLLM, LMDeploy
+    "intern-s1": "interns1",  # LMDeploy
+    "kimi_k2": "kimi-k2",  # vLLM, SGLang
+    "llama3_json": "llama3-json",  # vLLM
+    "llama4_json": "llama3-json",  # vLLM
+    "llama3": "llama3-json",  # SGLang, LMDeploy
+    "mistral": "mistral-v11",  # vLLM, SGLang: it reads the older array as well
+    "phi4_mini_json": "phi-4-mini",  # vLLM
+    "xlam": "xlam",  # vLLM
+    "qwen3_coder": "qwen3-coder",  # vLLM, SGLang
+    "qwen3_xml": "qwen3-coder",  # vLLM
+    "qwen3coder": "qwen3-coder",  # LMDeploy
+    "interns2-preview": "qwen3-coder",  # LMDeploy
+    "mimo": "qwen3-coder",  # vLLM, SGLang
+    "deepseek_v32": "deepseek-v3.2",  # vLLM, LMDeploy
+    "deepseekv32": "deepseek-v3.2",  # SGLang
+    "deepseek_v4": "deepseek-v4",  # vLLM, LMDeploy
+    "deepseekv4": "deepseek-v4",  # SGLang
+    "llama4_pythonic": "llama4-pythonic",  # vLLM
+    "pythonic": "llama3.2-pythonic",  # vLLM, SGLang
+    "glm45": "glm-4.5",  # vLLM, SGLang
+    "glm47": "glm-4.7",  # vLLM, SGLang, LMDeploy
+    "glm": "glm-4.7",  # SGLang
+    "ling3": "ling3",  # SGLang
+    "hy_v3": "hy-v3",  # vLLM
+    "kimi_k3": "kimi-k3",  # vLLM, SGLang
+    "minimax_m2": "minimax-m2",  # vLLM, SGLang
+    "minimax_m3": "minimax-m3",  # vLLM, SGLang
+    "lfm2": "lfm2",  # vLLM, SGLang
+    "functiongemma": "functiongemma",  # vLLM
+    "gemma4": "gemma4",  # vLLM, SGLang
+    "seed_oss": "seed-oss",  # vLLM
+    "step3": "step3",  # vLLM, SGLang
+    "step3p5": "step3.5",  # vLLM, SGLang
+    "olmo3": "olmo3",  # vLLM
+    "minicpm5": "minicpm5",  # vLLM, SGLang
+    "muse": "muse-glimmer",  # SGLang
 }
 
 REASONING_PARSERS: Mapping[str, str] = {
@@ -31,6 +79,37 @@ REASONING_PARSERS: Mapping[str, str] = {
     "ernie45": "ernie-4.5",  # vLLM
     "hunyuan": "hunyuan-a13b",  # SGLang
     "hunyuan_a13b": "hunyuan-a13b",  # vLLM
+    "apertus2509": "apertus",  # SGLang
+    "cohere_command3": "command-r7b",  # vLLM
+    "cohere_command4": "command-a-2026",  # vLLM, SGLang
+    "deepseek_r1": "deepseek-r1",  # vLLM, SGLang
+    "deepseek_v3": "deepseek-v3.1",  # vLLM, SGLang, LMDeploy
+    "openai_gptoss": "gpt-oss",  # vLLM
+    "gpt-oss": "gpt-oss",  # SGLang
+    "granite": "granite-3",  # vLLM
+    "intern-s1": "interns1",  # LMDeploy
+    "interns1": "interns1",  # SGLang
+    "kimi": "kimi-k2",  # SGLang
+    "kimi_k2": "kimi-k2",  # vLLM, SGLang
+    "mistral": "ministral3",  # vLLM, SGLang
+    "mimo": "qwen3.5",  # vLLM, SGLang
+    "deepseek_v4": "deepseek-v4",  # vLLM, SGLang, LMDeploy
+    "deepseek-v32": "deepseek-v3.2",  # LMDeploy
+    "glm45": "glm-4.5",  # vLLM, SGLang
+    "hy_v3": "hy-v3",  # vLLM
+    "kimi_k3": "kimi-k3",  # vLLM, SGLang
+    "minimax_m2": "minimax-m2",  # vLLM
+    "minimax": "minimax-m2",  # SGLang
+    "minimax_m2_append_think": "minimax-m2",  # vLLM
+    "minimax-append-think": "minimax-m2",  # SGLang
+    "minimax_m3": "minimax-m3",  # vLLM, SGLang
+    "gemma4": "gemma4",  # vLLM, SGLang
+    "nemotron_v3": "nemotron-3",  # vLLM
+    "nemotron_3": "nemotron-3",  # SGLang
+    "seed_oss": "seed-oss",  # vLLM
+    "step3": "step3",  # vLLM, SGLang
+    "step3p5": "step3.5",  # vLLM, SGLang
+    "olmo3": "olmo3",  # vLLM
 }
 
 DEFAULT = BY_NAME["qwen3"]

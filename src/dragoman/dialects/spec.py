@@ -1,12 +1,13 @@
 """The building blocks of a dialect. A family is a row of choices among them, and nothing else.
 
-    A  Frame       none: the output is one message
+    A  Frame       none, or messages with an address
     B  Reasoning   a span of thinking before (or between) the rest
     C  Wrapper     tags around the visible text
-    D  Calls       the tags around a block of calls,
-    E                with its carrier of the name: JsonKey
-    F                and its codec of the arguments: JsonArguments
-    G  Ids         none: the wire carries no ids
+    D  Calls       the tags around a block of calls, or none, perhaps in a section of several,
+    E                with its carrier of the name: JsonKey, KeyIsName, Affixes, Recipient, NameTag
+    F                and its codec of the arguments: JsonArguments, TaggedArguments, LiteralArguments,
+                     KeywordArguments, ElementArguments
+    G                and its carrier of ids: none, IdKey, IdMark, IdInName
     H  Terminals   what ends a turn and may leak into its text
 
 The blocks are orthogonal: any reasoning goes with any calls. Carriers and codecs are closed unions; a new way of writing calls
@@ -21,6 +22,30 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
+class Frame:
+    """A: the turn is a sequence of messages, each with a header that says whom it is for.
+
+    A header begins with one of `starts`, which stands in the prompt for the first and may be missing for others, and ends with
+    `header_end`; a message ends with one of `ends`, or where the next header starts. What a header means, three patterns find
+    in it, start and end included: `recipient` the declared tool (its group 1) that is called with what the message holds;
+    failing that, `thinking` a message of reasoning; `known` any other proper header, of a message of text. A header that none
+    of them finds anything in was none: it is text.
+
+    A call is written as `call` with the tool's name, `header_end`, the call and `call_end`, with `between` between two.
+    """
+
+    starts: tuple[str, ...]
+    header_end: str
+    ends: tuple[str, ...]
+    recipient: str
+    thinking: str
+    known: str
+    call: str
+    call_end: str
+    between: str
+
+
+@dataclass(frozen=True, slots=True)
 class Reasoning:
     """B: thinking between one of `opens` and one of `closes`.
 
@@ -32,6 +57,13 @@ class Reasoning:
     closes: tuple[str, ...] = ("</think>",)
     force_close: str = "\n</think>\n\n"
     ended_by_call: bool = True
+    tags: tuple[str, ...] = ()
+    """Markup within the span: dropped."""
+    resumes: bool = False
+    """Does thinking that a call has ended go on behind the call?"""
+    prose: tuple[str, ...] = ()
+    """Those of the markers that are ordinary words: such an opener counts at the start of the turn only, such a closer only in
+    thinking; elsewhere they are text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +84,147 @@ class JsonKey:
 class JsonArguments:
     """F1: the arguments are a JSON object under one of `keys`; it may be written as a string, or left out where empty.
 
-    A block may hold one call, several, or an array of them; `array` is how the family itself writes.
+    A block may hold one call, several, or an array of them; `array` is how the family itself writes. The JSON may stand in a
+    Markdown fence; `fenced` again is how the family itself writes.
     """
 
     keys: tuple[str, ...] = ("arguments", "parameters")
     array: bool = False
+    fenced: bool = False
 
 
-Carrier = JsonKey
-Codec = JsonArguments
+@dataclass(frozen=True, slots=True)
+class KeyIsName:
+    """E: the name is the only key of the call's JSON object, the arguments are its value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Affixes:
+    """E: the name stands in front of the arguments, from `prefix`, which may be missing, to `suffix`."""
+
+    prefix: str = ""
+    suffix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """E: the name stands in the header of the message (A), the arguments are the whole message."""
+
+
+@dataclass(frozen=True, slots=True)
+class IdKey:
+    """G: the id is a member of the call's JSON object, its first or its last.
+
+    It is `length` letters and digits; 0: it is the number of the call in its turn, from "0".
+    """
+
+    key: str = "id"
+    first: bool = False
+    length: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class IdMark:
+    """G: the id stands behind the name, after `mark`: `length` letters and digits; 0: the family itself writes none."""
+
+    mark: str
+    length: int = 9
+
+
+@dataclass(frozen=True, slots=True)
+class IdInName:
+    """G: the id is the name with its prefix and a number behind `mark`: `functions.add:0`."""
+
+    mark: str = ":"
+
+
+@dataclass(frozen=True, slots=True)
+class NameTag:
+    """E: the name stands in a tag of its own, from `open` to `end`, and the call ends with `close`.
+
+    Without `open`, the name begins right behind the block's opener (perhaps with `prefix`); without `end`, it ends where the
+    line or the arguments do; without `close`, the call ends as its block does. With `attribute`, that attribute of the tag is
+    the name and `id` the one that holds the id; `inside` is how the family writes it, with `{name}` and the place of the call
+    in its turn: `{place}` from 0, `{number}` from 1.
+
+    A block holds one call, or `many`, with `between` from one to the next. `before` and `after` are what the family writes
+    around each; any of `skips` may stand there.
+    """
+
+    open: str = ""
+    end: str = ""
+    attribute: str = ""
+    close: str = ""
+    id: str = ""
+    inside: str = ""
+    prefix: str = ""
+    many: bool = False
+    between: str = "\n"
+    before: str = ""
+    after: str = ""
+    skips: tuple[str, ...] = ()
+
+
+CALLEE = NameTag(end="(", many=True, skips=("[", "]", ",", ";"))
+"""E: the name is that of a function in Python."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaggedArguments:
+    """F2: each argument stands between a tag that holds its name, from `open` to `end`, and `close`. Nothing is escaped.
+
+    The name is the inside of the tag, or its `attribute`. `value_open` is a second tag between the name and the value. With
+    `newline`, one newline behind the tag and one before `close` are markup, else every byte counts. `between` is written from
+    one argument to the next and around all of them.
+
+    A value's type is what the schema says, unless the attribute `type_attribute` says it: with a JSON type, or with "true" for
+    a string and "false" for anything else. With `cdata`, a value may be wrapped as in XML.
+    """
+
+    open: str
+    end: str
+    close: str
+    attribute: str = ""
+    value_open: str = ""
+    type_attribute: str = ""
+    newline: bool = False
+    between: str = "\n"
+    cdata: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LiteralArguments:
+    """F3: the arguments are one dict with bare keys, and strings between two `quote`, without escapes."""
+
+    quote: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeywordArguments:
+    """F4: the arguments are those of a Python call; JSON's literals are read too. `listed`: calls are written as a list."""
+
+    listed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ElementArguments:
+    """F5: the arguments are a tree of elements, one for each key of an object and each element of an array.
+
+    A tag is `open`, a name, `end`, where the name may be an `attribute`; `close` closes it, with `{}` for the name. The
+    elements of an array are called `item`, or nothing. `type_attribute` says what an element holds: raw, json, dict, list.
+    """
+
+    open: str
+    close: str
+    end: str = ">"
+    attribute: str = ""
+    item: str = ""
+    type_attribute: str = ""
+
+
+Carrier = JsonKey | KeyIsName | Affixes | Recipient | NameTag
+Codec = JsonArguments | TaggedArguments | LiteralArguments | KeywordArguments | ElementArguments
+Ids = IdKey | IdMark | IdInName
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,19 +232,29 @@ class Calls:
     """D: a block of calls between one of `opens` and one of `closes`, which may be missing; some families have none.
 
     The first of each is written, with `padding` inside the tags and `between` from one block to the next.
+
+    Blocks may stand in a section of several, between one of `section_opens` and one of `section_closes`; all of them may be
+    missing. With `bare`, a block may also begin without an opener, as the first visible thing of a turn, with one of these
+    characters. Such a block, and one whose openers are `doubtful`, may be something else altogether: in it, a call needs not
+    only the name of a declared tool but arguments as well.
     """
 
     opens: tuple[str, ...] = ("<tool_call>",)
     closes: tuple[str, ...] = ("</tool_call>",)
     carrier: Carrier = JsonKey()
     codec: Codec = JsonArguments()
+    ids: Ids | None = None
     padding: str = "\n"
     between: str = "\n"
+    section_opens: tuple[str, ...] = ()
+    section_closes: tuple[str, ...] = ()
+    bare: str = ""
+    doubtful: bool = False
 
     @property
     def open(self) -> str:
         """The opener to write."""
-        return self.opens[0]
+        return self.opens[0] if self.opens else ""
 
     @property
     def close(self) -> str:
@@ -105,10 +279,15 @@ class Terminals:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Syntax:
-    """The row of choices: all that reading and writing a dialect needs. None: the family has no such thing."""
+    """The row of choices: all that reading and writing a dialect needs. None: the family has no such thing.
 
+    `calls` is what the family writes; `also`, what its models are known to write besides, is only read.
+    """
+
+    frame: Frame | None = None
     reasoning: Reasoning | None = None
     wrapper: Wrapper = Wrapper()
     calls: Calls | None = None
+    also: tuple[Calls, ...] = ()
     results: Results = Results()
     terminals: Terminals = Terminals()

@@ -10,10 +10,14 @@ from dragoman.parts import Part
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a reader knows of its turn: the declared tools' schemas by name, and the list that the names of repairs go to."""
+    """What a reader knows of its turn: the declared tools' schemas by name, and the list that the names of repairs go to.
+
+    `ends` are the closers of reasoning: where one comes before a block has really begun, the opener was a mere mention.
+    """
 
     tools: Mapping[str, JsonObject]
     repairs: list[str]
+    ends: tuple[str, ...] = ()
 
 
 class CallReader(ABC):

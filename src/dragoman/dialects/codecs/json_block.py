@@ -1,8 +1,9 @@
 """F1: calls as JSON objects between an opener and its closer: one, several, or an array of them.
 
 While it is open whether an object is a call, its text is kept. The name decides: a declared tool's makes it a call, whose
-arguments stream from then on as they are read; any other makes it text. Arguments that come before the name wait for it. Once a
-call has begun it cannot be taken back, so what goes wrong later is dealt with in two ways:
+arguments stream from then on as they are read; any other makes it text. Arguments that come before the name wait for it. Where
+the opener is doubtful, the first of the arguments has to be there too. Once a call has begun it cannot be taken back, so what
+goes wrong later is dealt with in two ways:
 
 - the closer comes while brackets are open, or a slip of `JsonValue`'s list is met: repaired, and the call is complete;
 - anything else (garbage, an output that ends in the middle of a value): the JSON is closed so that the client can read it, and
@@ -12,26 +13,32 @@ A call that is cut by the limit keeps its arguments as they are, unclosed (STOP-
 """
 
 import re
-from functools import partial
+from collections.abc import Callable
 
 from dragoman.dialects.codecs.base import CallReader, Context
-from dragoman.dialects.codecs.json_call import CallObject
-from dragoman.dialects.spec import Calls, JsonArguments, JsonKey
+from dragoman.dialects.codecs.json_call import CallObject, NamedObject
+from dragoman.dialects.spec import Calls, JsonArguments, JsonKey, KeyIsName
 from dragoman.parts import CallDelta, CallEnd, CallStart, Part, Text
 
 _SPACE = re.compile(r"\s+")
+FENCE = "```"
+FENCES = ("```json", FENCE)
+
+Object = CallObject | NamedObject
 
 
-class JsonBlock(CallReader):
-    """One block of calls in JSON."""
+class JsonReader(CallReader):
+    """What there is to reading a block, whatever its calls look like: `_open` begins an object where one can begin."""
 
-    def __init__(self, opener: str, calls: Calls, carrier: JsonKey, codec: JsonArguments, context: Context) -> None:
+    def __init__(self, opener: str, calls: Calls, context: Context) -> None:
         self._closes = calls.closes
-        self._open_object = partial(CallObject, carrier, codec, context.repairs)
         self._tools = context.tools
         self._repairs = context.repairs
-        self._object: CallObject | None = None
+        self._doubtful = calls.doubtful or not opener
+        self._fenced = FENCE in opener  # is a fence open?
+        self._object: Object | None = None
         self._is_call: bool | None = None  # the object being read, or else the last one; None: not known yet
+        self._object_repairs: list[str] = []  # they count only where the object is a call
         self._kept = [opener]  # text that is no call's, or may be no call's
         self._from = 0  # where such text begins in the text at hand
 
@@ -52,14 +59,14 @@ class JsonBlock(CallReader):
         return pos
 
     def finish(self, tail: str, out: list[Part], *, cut: bool) -> None:
-        """As `CallReader.finish`. A block that is cut before a name was read is dropped."""
+        """As `CallReader.finish`. A block that is cut before a name was read is dropped, unless it may have been no block."""
         self.done = True
         if self._object is not None and self._is_call:
-            complete = self._object.whole
+            complete = self._object.whole if cut else self._object.may_end
             if not cut:
                 self._object.close()
             self._end_call(self._object, out, complete=complete)
-        elif self._is_call is None and cut:
+        elif self._is_call is None and cut and not self._doubtful:
             self._repairs.append("cut-call")
         elif not self._is_call:
             self._from = 0
@@ -67,15 +74,31 @@ class JsonBlock(CallReader):
 
     def _between(self, text: str, pos: int, out: list[Part]) -> int:
         """Read what stands before the first object, between two, or behind the last."""
-        if space := _SPACE.match(text, pos):
-            return space.end()
-        if text[pos] == "{":
-            if self._is_call is False:
-                self._release(text, pos, out)
-            self._object, self._is_call = self._open_object(), None
-            return pos + 1
-        if text[pos] == "[" or (self._is_call is not None and text[pos] in ",;]}"):
-            return pos + 1
+        raise NotImplementedError
+
+    def _begin(self, text: str, pos: int, out: list[Part], opened: Callable[[list[str]], Object]) -> None:
+        """An object begins here."""
+        if self._is_call is False:
+            self._release(text, pos, out)
+        self._object_repairs = []
+        self._object, self._is_call = opened(self._object_repairs), None
+
+    def _pass_fence(self, text: str, pos: int) -> int:
+        """The end of a fence that opens or closes here, or `pos`."""
+        fence = next((fence for fence in self._fences() if text.startswith(fence, pos)), "")
+        if fence:
+            self._fenced = not self._fenced
+        return self._pass_markup(pos, pos + len(fence))
+
+    def _pass_markup(self, pos: int, end: int) -> int:
+        """Behind a call, a bracket or a fence is no text, whatever follows it."""
+        if end > pos and self._is_call:
+            self._kept.clear()
+            self._from = end
+        return end
+
+    def _leave_block(self, text: str, pos: int, out: list[Part]) -> int:
+        """Whatever stands here, it is no object: the block's closer, or text."""
         end = pos + len(self._closer(text, pos))
         if end == pos and self._may_become_closer(text, pos):
             return pos
@@ -84,14 +107,10 @@ class JsonBlock(CallReader):
             self._release(text, end, out)
         return end
 
-    def _inside(self, call: CallObject, text: str, pos: int, out: list[Part]) -> int:
+    def _inside(self, call: Object, text: str, pos: int, out: list[Part]) -> int:
         """Read on in an object."""
         pos = call.read(text, pos)
-        if self._is_call is None and call.name is not None:
-            self._is_call = call.name in self._tools
-            if self._is_call:
-                self._kept.clear()
-                out.append(CallStart(call.name))
+        self._decide(call, out)
         if self._is_call is False:
             call.arguments.clear()
         if call.done:
@@ -99,15 +118,26 @@ class JsonBlock(CallReader):
         elif call.stuck and not self._may_become_closer(text, pos):
             closed = bool(self._closer(text, pos))
             complete = closed and call.clean
-            if self._is_call:
-                self._repairs.append("bracket" if complete else "broken-call")
+            if self._is_call and not (complete and call.may_end):
+                self._object_repairs.append("bracket" if complete else "broken-call")
             call.close()
             self._leave(call, text, pos, out, complete=complete)
-            self.done = not closed
+            self.done = not closed and not (self._fenced and text.startswith(FENCE, pos))
             self.refused = self.done and not self._is_call
         return pos
 
-    def _leave(self, call: CallObject, text: str, pos: int, out: list[Part], *, complete: bool) -> None:
+    def _decide(self, call: Object, out: list[Part]) -> None:
+        """Is this object a call? Said as soon as it is known."""
+        if self._is_call is not None or call.name is None:
+            return
+        if call.name not in self._tools:
+            self._is_call = False
+        elif call.begun or not self._doubtful:
+            self._is_call, call.strict = True, False
+            self._kept.clear()
+            out.append(CallStart(call.name, call.id))
+
+    def _leave(self, call: Object, text: str, pos: int, out: list[Part], *, complete: bool) -> None:
         self._object = None
         if self._is_call:
             self._end_call(call, out, complete=complete)
@@ -116,11 +146,12 @@ class JsonBlock(CallReader):
             self._release(text, pos, out)
         self._from = pos
 
-    def _end_call(self, call: CallObject, out: list[Part], *, complete: bool) -> None:
+    def _end_call(self, call: Object, out: list[Part], *, complete: bool) -> None:
         self._flush(call, out)
+        self._repairs.extend(self._object_repairs)
         out.append(CallEnd(complete))
 
-    def _flush(self, call: CallObject, out: list[Part]) -> None:
+    def _flush(self, call: Object, out: list[Part]) -> None:
         if call.arguments:
             out.append(CallDelta("".join(call.arguments)))
             call.arguments.clear()
@@ -137,5 +168,36 @@ class JsonBlock(CallReader):
         return next((closer for closer in self._closes if text.startswith(closer, pos)), "")
 
     def _may_become_closer(self, text: str, pos: int) -> bool:
-        rest = text[pos : pos + max(map(len, self._closes), default=0)]
-        return any(len(rest) < len(closer) and closer.startswith(rest) for closer in self._closes)
+        """Could what stands here become a closer, or a fence, with more text behind it?"""
+        markers = (*self._closes, *self._fences())
+        rest = text[pos : pos + max(map(len, markers), default=0)]
+        return any(len(rest) < len(marker) and marker.startswith(rest) for marker in markers)
+
+    def _fences(self) -> tuple[str, ...]:
+        """The fences that may stand here: the closing one, or an opening one before the first object."""
+        if self._fenced:
+            return (FENCE,)
+        return FENCES if self._object is None and self._is_call is None else ()
+
+
+class JsonBlock(JsonReader):
+    """A block of calls whose names are in their JSON."""
+
+    def __init__(self, opener: str, calls: Calls, carrier: JsonKey | KeyIsName, codec: JsonArguments, context: Context) -> None:
+        super().__init__(opener, calls, context)
+        self._open_object = lambda repairs: CallObject(carrier, codec, calls.ids, repairs, strict=self._doubtful)
+
+    def _between(self, text: str, pos: int, out: list[Part]) -> int:
+        if space := _SPACE.match(text, pos):
+            return space.end()
+        if text[pos] == "{":
+            self._begin(text, pos, out, self._open_object)
+            return pos + 1
+        if text[pos] == "[" or (self._is_call is not None and text[pos] in ",;"):
+            return pos + 1
+        if self._is_call is not None and text[pos] in "]}":
+            return self._pass_markup(pos, pos + 1)
+        if self._may_become_closer(text, pos):
+            return pos
+        end = self._pass_fence(text, pos)
+        return end if end > pos else self._leave_block(text, pos, out)

@@ -6,9 +6,10 @@ from enum import Enum, auto
 
 from dragoman.dialects.codecs.json_encoded import EncodedObject
 from dragoman.dialects.codecs.json_value import JsonValue
-from dragoman.dialects.spec import JsonArguments, JsonKey
+from dragoman.dialects.spec import IdKey, Ids, JsonArguments, JsonKey, KeyIsName
 
 _NO_ARGUMENTS = ("null", "[]")  # what models and templates write for none
+_COMMON_KEYS = ("type", "id")  # what a call may hold besides
 
 
 class _Role(Enum):
@@ -17,31 +18,41 @@ class _Role(Enum):
     KEY = auto()
     NAME = auto()
     ARGUMENTS = auto()
+    ID = auto()
     OTHER = auto()
 
 
 class CallObject:
-    """Read from behind its brace, by the rules of `JsonValue`. The owner empties `arguments` as they come."""
+    """Read from behind its brace, by the rules of `JsonValue`. The owner empties `arguments` as they come.
+
+    While it is `strict`, a key that calls do not have leaves it stuck: this is some other object.
+    """
 
     __slots__ = (
-        "_broken", "_carrier", "_codec", "_key", "_repairs", "_role", "_step", "_value",
-        "arguments", "done", "name", "stuck", "whole",
+        "_argued", "_arguments_keys", "_broken", "_id_key", "_key", "_name_keys", "_repairs", "_role", "_step", "_value",
+        "arguments", "done", "id", "name", "strict", "stuck", "whole",
     )  # fmt: skip
 
-    def __init__(self, carrier: JsonKey, codec: JsonArguments, repairs: list[str]) -> None:
+    def __init__(
+        self, carrier: JsonKey | KeyIsName, codec: JsonArguments, ids: Ids | None, repairs: list[str], *, strict: bool
+    ) -> None:
         self.name: str | None = None
+        self.id = ""
         self.arguments: list[str] = []
         self.done = False
         self.stuck = False
+        self.strict = strict
         self.whole = False
         """Have the arguments been read to their end?"""
-        self._carrier = carrier
-        self._codec = codec
+        self._name_keys = carrier.keys if isinstance(carrier, JsonKey) else ()
+        self._arguments_keys = None if isinstance(carrier, KeyIsName) else codec.keys  # None: the key is the name
+        self._id_key = ids.key if isinstance(ids, IdKey) else None
         self._repairs = repairs
         self._step: Callable[[CallObject, str, int], int] = CallObject._member
         self._role = _Role.KEY
         self._value: JsonValue | EncodedObject = JsonValue(repairs)
         self._key = ""
+        self._argued = False
         self._broken = False
 
     def read(self, text: str, pos: int) -> int:
@@ -54,6 +65,16 @@ class CallObject:
             if pos == before and self._step is step:
                 break
         return pos
+
+    @property
+    def begun(self) -> bool:
+        """Have arguments been read, as far as the first of them?"""
+        return self._argued or (self._role is _Role.ARGUMENTS and self._value.begun)
+
+    @property
+    def may_end(self) -> bool:
+        """Could the output end here, with nothing of the call missing that matters?"""
+        return self.whole
 
     @property
     def clean(self) -> bool:
@@ -92,14 +113,14 @@ class CallObject:
         char = text[pos]
         if char.isspace():
             return pos + 1
-        if self.name is None and self._key in self._carrier.keys and char in "\"'":
+        if self.name is None and self._key in self._name_keys and char in "\"'":
             self._begin(_Role.NAME)
-        elif not self.whole and self._key in self._codec.keys and char in "{\"'":
+        elif not self.whole and self._holds_arguments() and char in "{\"'":
             self._begin(_Role.ARGUMENTS)
             if char != "{":
                 self._value = EncodedObject(self._repairs)
         else:
-            self._begin(_Role.OTHER)
+            self._begin(_Role.ID if self._key == self._id_key else _Role.OTHER)
         return pos
 
     def _begin(self, role: _Role) -> None:
@@ -119,16 +140,30 @@ class CallObject:
     def _end_value(self) -> None:
         self._step = CallObject._member
         if self._role is _Role.ARGUMENTS:
-            self.whole = True
+            self.whole = self._argued = True
             return
         written = "".join(self._value.out)
         if self._role is _Role.KEY:
-            self._key = json.loads(written)
-            self._step = CallObject._colon
+            self._end_key(json.loads(written))
         elif self._role is _Role.NAME:
             self.name = json.loads(written)
-        elif not self.whole and self._key in self._codec.keys and written not in _NO_ARGUMENTS:
-            self.stuck = self._broken = True  # arguments that are no object
+        elif self._role is _Role.ID:
+            self.id = written.strip('"')
+        elif not self.whole and self._holds_arguments():
+            self._argued = written in _NO_ARGUMENTS
+            self.stuck = self._broken = not self._argued  # arguments that are no object
+
+    def _end_key(self, key: str) -> None:
+        self._key = key
+        self._step = CallObject._colon
+        if self._arguments_keys is None:
+            self.name = self.name or key
+        elif self.strict and key not in (*self._name_keys, *self._arguments_keys, *_COMMON_KEYS, self._id_key):
+            self.stuck = self._broken = True
+
+    def _holds_arguments(self) -> bool:
+        """Is the member that is being read the one that holds them?"""
+        return self._key == self.name if self._arguments_keys is None else self._key in self._arguments_keys
 
     def _take_arguments(self) -> None:
         self.arguments += self._value.out
@@ -139,3 +174,63 @@ class CallObject:
             return pos + 1
         self.stuck = True
         return pos
+
+
+class NamedObject:
+    """The arguments of a call whose name is known already: one object. Read like `CallObject`."""
+
+    __slots__ = ("_repairs", "_value", "arguments", "done", "id", "name", "strict", "stuck")
+
+    def __init__(self, name: str, id_: str, repairs: list[str]) -> None:
+        self.name = name
+        self.id = id_
+        self.arguments: list[str] = []
+        self.done = False
+        self.stuck = False
+        self.strict = False
+        self._repairs = repairs
+        self._value: JsonValue | EncodedObject | None = None
+
+    @property
+    def whole(self) -> bool:
+        """As `CallObject.whole`."""
+        return self._value is not None and self._value.done
+
+    @property
+    def begun(self) -> bool:
+        """As `CallObject.begun`."""
+        return self._value is not None and self._value.begun
+
+    @property
+    def may_end(self) -> bool:
+        """As `CallObject.may_end`: arguments that have not begun are none."""
+        return self._value is None or self._value.done
+
+    @property
+    def clean(self) -> bool:
+        """As `CallObject.clean`."""
+        return self._value is None or self._value.clean
+
+    def read(self, text: str, pos: int) -> int:
+        """As `CallObject.read`."""
+        if self._value is None:
+            self.stuck = text[pos] not in "{\"'"
+            if self.stuck:
+                return pos
+            self._value = JsonValue(self._repairs) if text[pos] == "{" else EncodedObject(self._repairs)
+        pos = self._value.read(text, pos)
+        self.stuck, self.done = self._value.stuck, self._value.done
+        self._take()
+        return pos
+
+    def close(self) -> None:
+        """As `CallObject.close`."""
+        self._value = self._value or JsonValue(self._repairs)
+        self._value.close()
+        self._take()
+        self.done = True
+
+    def _take(self) -> None:
+        assert self._value is not None
+        self.arguments += self._value.out
+        self._value.out.clear()

@@ -33,6 +33,11 @@ class EncodedObject:
         """Never, inside a string: where it ends is what is missing."""
         return False
 
+    @property
+    def begun(self) -> bool:
+        """As `JsonValue.begun`."""
+        return self.done or self._inner.begun
+
     def read(self, text: str, pos: int) -> int:
         """As `JsonValue.read`; the string's quotes are consumed too."""
         if not self._quote:

@@ -91,6 +91,11 @@ class JsonValue:
         """Would `close` add brackets and nothing else?"""
         return self._step in (JsonValue._next, JsonValue._after_comma, JsonValue._first_key, JsonValue._first_element)
 
+    @property
+    def begun(self) -> bool:
+        """Has more been read than an opening bracket?"""
+        return self.done or (bool(self._closers) and self._step not in (JsonValue._first_key, JsonValue._first_element))
+
     def close(self) -> None:
         """End the value here, so that what was written is valid JSON; nothing at all is written as `{}`. Idempotent."""
         if self.done:

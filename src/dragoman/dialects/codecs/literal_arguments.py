@@ -1,0 +1,50 @@
+"""F3 and F4: arguments as a dict of literals, or as the keyword arguments of a Python call."""
+
+from dragoman.dialects.codecs.arguments import ArgumentReader
+from dragoman.dialects.codecs.literal import Literal
+from dragoman.dialects.codecs.typed import STRING, Schema
+from dragoman.dialects.spec import Calls, KeywordArguments, LiteralArguments
+
+
+class LiteralReader(ArgumentReader):
+    """A `Literal`, from behind the parenthesis of a call or from its own brace on."""
+
+    def __init__(self, calls: Calls, codec: LiteralArguments | KeywordArguments, schema: Schema, repairs: list[str]) -> None:
+        super().__init__()
+        quote = codec.quote if isinstance(codec, LiteralArguments) else ""
+        self._literal = Literal(
+            repairs, quote, calls.closes, lambda key: schema.member(key).kinds == STRING, positions=schema.keys
+        )
+        self._begun = isinstance(codec, KeywordArguments)
+        self.out = self._literal.out
+        if self._begun:
+            self._literal.open_keywords()
+
+    def read(self, text: str, pos: int, *, final: bool) -> int:  # where a literal ends is never in doubt
+        """As `ArgumentReader.read`."""
+        if not self._begun:
+            if text[pos].isspace():
+                return pos + 1
+            self.stuck = text[pos] != "{"
+            if self.stuck:
+                return pos
+            self._begun = True
+        pos = self._literal.read(text, pos)
+        self.done, self.stuck = self._literal.done, self._literal.stuck
+        return pos
+
+    @property
+    def clean(self) -> bool:
+        """As `ArgumentReader.clean`."""
+        return not self._begun or self._literal.clean
+
+    @property
+    def may_end(self) -> bool:
+        """As `ArgumentReader.may_end`: without its bracket, the last value may be half of one."""
+        return not self._begun
+
+    def close(self) -> None:
+        """As `ArgumentReader.close`."""
+        if not self._begun:
+            self._literal.open_object()
+        self._literal.close()

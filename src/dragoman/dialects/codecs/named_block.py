@@ -1,0 +1,108 @@
+"""F1 behind a name: a call's name in the open, then its arguments as one JSON object.
+
+The name is read up to its suffix, or up to what cannot be part of it (the arguments, a closer, the next opener): models forget
+suffixes, and engines that drop special tokens drop them too. A declared name begins the call at once.
+"""
+
+import re
+from functools import lru_cache
+
+from dragoman.dialects.codecs.base import Context
+from dragoman.dialects.codecs.json_block import FENCE, FENCES, JsonReader, Object
+from dragoman.dialects.codecs.json_call import NamedObject
+from dragoman.dialects.markers import Markers
+from dragoman.dialects.spec import Affixes, Calls, IdInName, IdMark
+from dragoman.parts import Part
+
+MAX_HEADER = 256
+"""No name is longer, with all that stands around it."""
+
+_SPACE = re.compile(r"\s+")
+
+
+class NamedBlock(JsonReader):
+    """A block of one call. With a `name`, the opener has said it already: a message to a declared tool."""
+
+    def __init__(self, opener: str, calls: Calls, context: Context, name: str | None = None) -> None:
+        super().__init__(opener, calls, context)
+        self._doubtful = calls.doubtful
+        self._calls = calls
+        self._ends = context.ends
+        self._header = ""
+        self._opened = False  # has the object of arguments begun?
+        if name is not None:
+            self._object = NamedObject(name, "", self._object_repairs)
+
+    def _between(self, text: str, pos: int, out: list[Part]) -> int:
+        if self._is_call is None:
+            return self._read_header(text, pos, out)
+        if space := _SPACE.match(text, pos):
+            return space.end()
+        if text[pos] in "}]":
+            return self._pass_markup(pos, pos + 1)
+        if self._may_become_closer(text, pos):
+            return pos
+        end = self._pass_fence(text, pos)
+        return end if end > pos else self._leave_block(text, pos, out)
+
+    def _read_header(self, text: str, pos: int, out: list[Part]) -> int:
+        found = _header_ends(self._calls, self._ends).find(text, pos, final=False)
+        end = found.start if found else len(text)
+        if len(self._header) + end - pos > MAX_HEADER:
+            return self._refuse(text, pos + MAX_HEADER - len(self._header), out)
+        self._header += text[pos:end]
+        if found is None or not found.marker:
+            return end
+        if found.marker in self._calls.opens or found.marker in self._ends:
+            return self._refuse(text, end, out)
+        is_suffix = found.marker == _suffix(self._calls)
+        if not self._header.strip():
+            return end + len(found.marker) if is_suffix and found.marker.isspace() else self._leave_block(text, end, out)
+        self._begin(text, end, out, lambda repairs: NamedObject(*self._name(), repairs))
+        assert self._object is not None
+        self._decide(self._object, out)
+        return end + len(found.marker) if is_suffix else end
+
+    def _name(self) -> tuple[str, str]:
+        """The name and the id in the header."""
+        header, ids = self._header.strip(), self._calls.ids
+        prefix = self._calls.carrier.prefix if isinstance(self._calls.carrier, Affixes) else ""
+        name = header.removeprefix(prefix).strip()
+        if isinstance(ids, IdMark):
+            name, _, id_ = map(str.strip, name.partition(ids.mark))
+            return name, id_
+        if isinstance(ids, IdInName):
+            before, _, number = name.rpartition(ids.mark)
+            return (before, header) if number.isdigit() else (name, "")
+        return name, ""
+
+    def _inside(self, call: Object, text: str, pos: int, out: list[Part]) -> int:
+        self._decide(call, out)
+        if not self._opened:
+            if space := _SPACE.match(text, pos):
+                return space.end()
+            if self._may_become_closer(text, pos):
+                return pos
+            if (end := self._pass_fence(text, pos)) > pos:
+                return end
+            self._opened = True
+        return super()._inside(call, text, pos, out)
+
+    def _fences(self) -> tuple[str, ...]:
+        if self._fenced:
+            return (FENCE,)
+        return () if self._opened or self._object is None else FENCES
+
+    def _refuse(self, text: str, end: int, out: list[Part]) -> int:
+        self.done = self.refused = True
+        self._release(text, end, out)
+        return end
+
+
+def _suffix(calls: Calls) -> str:
+    return calls.carrier.suffix if isinstance(calls.carrier, Affixes) else ""
+
+
+@lru_cache
+def _header_ends(calls: Calls, ends: tuple[str, ...]) -> Markers:
+    return Markers(filter(None, ("{", FENCE, _suffix(calls), *calls.closes, *calls.opens, *ends)))

@@ -1,0 +1,130 @@
+"""D: a section of several blocks. Its own tags go the way of the blocks in it: with a call they are markup, else text.
+
+What a model says between the section's opener and its first call is dropped; what it says behind a call ends the section.
+"""
+
+import re
+from collections.abc import Callable
+from functools import lru_cache
+
+from dragoman.dialects.codecs.base import CallReader, Context
+from dragoman.dialects.markers import Markers
+from dragoman.dialects.spec import Calls
+from dragoman.parts import CallStart, Part, Text
+
+MAX_PREFACE = 1024
+"""No model says more before its first call; the opener stood for itself."""
+
+_SPACE = re.compile(r"\s+")
+
+
+class Section(CallReader):
+    """Reads the blocks in a section with a reader each, which `open_block` gives."""
+
+    def __init__(self, opener: str, calls: Calls, context: Context, open_block: Callable[[str], CallReader]) -> None:
+        self._calls = calls
+        self._ends = context.ends
+        self._markers = _markers(calls, context.ends)
+        self._open_block = open_block
+        self._repairs = context.repairs
+        self._block: CallReader | None = None
+        self._called = False
+        self._released = False  # did a block turn out to be text, before any call?
+        self._preface = 0
+        self._kept = [opener]
+
+    def read(self, text: str, pos: int, out: list[Part]) -> int:
+        """As `CallReader.read`."""
+        while pos < len(text) and not self.done:
+            before = pos, self._block
+            pos = self._between(text, pos, out) if self._block is None else self._inside(self._block, text, pos, out)
+            if (pos, self._block) == before:
+                break
+        return pos
+
+    def finish(self, tail: str, out: list[Part], *, cut: bool) -> None:
+        """As `CallReader.finish`."""
+        self.done = True
+        if self._block is not None:
+            parts: list[Part] = []
+            self._block.finish(tail, parts, cut=cut)
+            self._pass_on(parts, out)
+        elif cut and not self._called and not self._released:
+            self._repairs.append("cut-call")
+        elif not self._called:
+            self._kept.append(tail)
+            self._release(out)
+
+    def _between(self, text: str, pos: int, out: list[Part]) -> int:
+        if self._called and (space := _SPACE.match(text, pos)):
+            self._kept.append(space.group())
+            return space.end()
+        found = self._markers.find(text, pos, final=False)
+        start = found.start if found else len(text)
+        if start > pos:
+            return self._read_preface(text, pos, start, out)
+        assert found is not None
+        if found.marker in self._ends:
+            self._give_up(out)
+            return start
+        if found.marker in self._calls.opens:
+            self._block = self._open_block(found.marker)
+        elif found.marker:
+            self._end(found.marker, out)
+        return start + len(found.marker)
+
+    def _read_preface(self, text: str, pos: int, end: int, out: list[Part]) -> int:
+        """Text that is no block. With a call behind us, or where it is too much, the section is over."""
+        if self._called:
+            self._give_up(out)
+            return pos
+        end = min(end, pos + MAX_PREFACE - self._preface)
+        self._preface += end - pos
+        self._kept.append(text[pos:end])
+        if self._preface == MAX_PREFACE:
+            self._give_up(out)
+        elif self._released:
+            self._release(out)
+        return end
+
+    def _give_up(self, out: list[Part]) -> None:
+        """The opener stood for itself. Behind a call it did not, but the section is over all the same."""
+        self.done, self.refused = True, not self._called
+        self._release(out)
+
+    def _inside(self, block: CallReader, text: str, pos: int, out: list[Part]) -> int:
+        parts: list[Part] = []
+        pos = block.read(text, pos, parts)
+        self._pass_on(parts, out)
+        if block.done:
+            self._block = None
+        return pos
+
+    def _pass_on(self, parts: list[Part], out: list[Part]) -> None:
+        """A block's parts. The first call drops what was kept, the first text brings it back."""
+        for part in parts:
+            if isinstance(part, CallStart):
+                self._called = True
+                self._kept.clear()
+            elif isinstance(part, Text):
+                self._released = self._released or not self._called
+                self._release(out)
+            out.append(part)
+
+    def _end(self, closer: str, out: list[Part]) -> None:
+        """The section's closer. Behind a call, it is markup and so is the space before it."""
+        self.done = True
+        if self._called:
+            self._kept.clear()
+        self._kept.append("" if self._called else closer)
+        self._release(out)
+
+    def _release(self, out: list[Part]) -> None:
+        if kept := "".join(self._kept):
+            out.append(Text(kept))
+        self._kept.clear()
+
+
+@lru_cache
+def _markers(calls: Calls, ends: tuple[str, ...]) -> Markers:
+    return Markers((*calls.opens, *calls.section_closes, *ends))

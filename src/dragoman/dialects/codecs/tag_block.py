@@ -1,0 +1,234 @@
+"""Calls that begin with a name in the open, followed by arguments that are not one JSON object: F2 to F5.
+
+The name decides: a declared tool's makes a call, whose arguments stream as JSON from then on. Any other makes text. Where
+values have quotes, what follows such a name is read by the same rules as a call, so that a call behind it is one; where they
+have none, nobody knows where it ends, and the block is over.
+
+A call that has begun cannot be taken back. If only closers are missing, it is complete; if a value may be half of one, the JSON
+is closed so that the client can read it, and the call ends as *not complete*.
+"""
+
+import re
+from collections.abc import Callable
+from functools import lru_cache
+
+from dragoman.dialects.codecs.arguments import ArgumentReader
+from dragoman.dialects.codecs.base import CallReader, Context
+from dragoman.dialects.codecs.elements import Elements
+from dragoman.dialects.codecs.literal_arguments import LiteralReader
+from dragoman.dialects.codecs.parameters import Parameters
+from dragoman.dialects.codecs.tags import Header, attribute_in, name_in
+from dragoman.dialects.codecs.typed import Schema
+from dragoman.dialects.markers import Markers
+from dragoman.dialects.spec import (
+    Calls,
+    ElementArguments,
+    KeywordArguments,
+    LiteralArguments,
+    NameTag,
+    TaggedArguments,
+)
+from dragoman.parts import CallDelta, CallEnd, CallStart, Part, Text
+
+_SPACE = re.compile(r"\s+")
+_NO_NAME = re.compile(r"[^\w.\-:/@\"' ]| (?=\S)")
+_NO_TAG = re.compile("<")
+
+
+class TagBlock(CallReader):
+    """One block of calls."""
+
+    def __init__(self, opener: str, calls: Calls, carrier: NameTag, context: Context) -> None:
+        self._calls, self._carrier = calls, carrier
+        self._tools, self._repairs = context.tools, context.repairs
+        self._doubtful = calls.doubtful or not opener
+        self._header, self._stops, self._tokens = _compile(calls, carrier)
+        self._arguments: ArgumentReader | None = None
+        self._is_call: bool | None = None  # the call being read, or else the last one; None: not known yet
+        self._kept = [opener]  # text that is no call's, or may be no call's
+        self._final = False  # is there no more text to come?
+        self._from = 0  # where such text begins in the text at hand
+        self._step: Callable[[TagBlock, str, int, list[Part]], int] = (
+            TagBlock._name if opener and opener == carrier.open else TagBlock._between
+        )
+
+    def read(self, text: str, pos: int, out: list[Part]) -> int:
+        """As `CallReader.read`."""
+        return self._read(text, pos, out)
+
+    def finish(self, tail: str, out: list[Part], *, cut: bool) -> None:
+        """As `CallReader.finish`. A block that is cut before a name was read is dropped, unless it may have been no block."""
+        self._final = True
+        self._from = 0 if cut else self._read(tail, 0, out)
+        if self._arguments is not None and self._is_call:
+            complete = not cut and self._arguments.may_end
+            if not cut:
+                self._arguments.close()
+            self._end_call(self._arguments, out, complete=complete)
+        elif self._is_call is None and cut and not self._doubtful:
+            self._repairs.append("cut-call")
+        elif self.done or not self._is_call:
+            self._release(tail, len(tail), out)
+        self.done = True
+
+    def _read(self, text: str, pos: int, out: list[Part]) -> int:
+        self._from = pos
+        while pos < len(text) and not self.done:
+            before = pos, self._step
+            pos = self._step(self, text, pos, out)
+            if (pos, self._step) == before:
+                break
+        if self._arguments is not None and self._is_call:
+            self._flush(self._arguments, out)
+        elif self._is_call is False:
+            self._release(text, pos, out)
+        elif not self.done:
+            self._kept.append(text[self._from : pos])
+        return pos
+
+    # The steps. Each reads one thing at `pos` and returns its end, or `pos` itself where it is undecided.
+
+    def _between(self, text: str, pos: int, out: list[Part]) -> int:
+        """Before the first call, between two, or behind the last."""
+        if space := _SPACE.match(text, pos):
+            return space.end()
+        found = self._tokens.match(text, pos, final=self._final)
+        marker = found.marker if found else ""
+        end = pos + len(marker)
+        if found is not None and not marker:
+            return pos
+        if marker in self._calls.closes:
+            self.done = True
+            if not self._is_call:
+                self._release(text, end, out)
+            self._kept.clear()
+            return end
+        if marker and marker == self._carrier.open:
+            return self._begin(text, pos, out, end)
+        if marker and (marker in (*self._carrier.skips, self._carrier.close) or self._is_call is None):
+            return end
+        if not marker and not self._carrier.open and (self._carrier.many or self._is_call is None):
+            return self._begin(text, pos, out, pos)
+        return self._leave_block(text, pos, out)
+
+    def _begin(self, text: str, pos: int, out: list[Part], end: int) -> int:
+        if self._is_call is False:
+            self._release(text, pos, out)
+        elif self._is_call:
+            self._kept.clear()
+            self._from = pos
+        self._is_call = None
+        self._step = TagBlock._name
+        return end
+
+    def _name(self, text: str, pos: int, out: list[Part]) -> int:
+        header = self._header.read(text, pos)
+        if not self._is_name(text, pos, header):
+            return self._leave_block(text, pos, out)
+        if header is None:
+            return pos
+        inside, end = header
+        name = name_in(inside.removeprefix(self._carrier.prefix), self._carrier.attribute)
+        self._is_call = name in self._tools
+        if not self._is_call and isinstance(self._calls.codec, TaggedArguments | ElementArguments):
+            return self._leave_block(text, end, out)
+        if self._is_call:
+            self._kept.clear()
+            out.append(CallStart(name, (self._carrier.id and attribute_in(inside, self._carrier.id)) or ""))
+        schema = Schema(self._tools[name] if self._is_call else {})
+        self._arguments = _open_arguments(self._calls, self._carrier, schema, self._repairs if self._is_call else [])
+        self._step = TagBlock._inside
+        return end
+
+    def _is_name(self, text: str, pos: int, header: tuple[str, int] | None) -> bool:
+        """May what stands here, as far as it does, be the tag with a name? Prose that mentions the opener goes on otherwise."""
+        if header is None and Header.too_long(text, pos):
+            return False
+        wrong = _NO_TAG if self._carrier.attribute else _NO_NAME
+        if header is not None:
+            return wrong.search(header[0]) is None
+        found = wrong.search(text, pos)
+        return found is None or self._stops.match(text, found.start(), final=self._final) is not None
+
+    def _inside(self, text: str, pos: int, out: list[Part]) -> int:
+        assert self._arguments is not None
+        pos = self._arguments.read(text, pos, final=self._final)
+        if not self._is_call:
+            self._arguments.out.clear()
+        if self._arguments.done:
+            self._leave(self._arguments, text, pos, out, complete=True)
+        elif self._arguments.stuck:
+            found = self._tokens.match(text, pos, final=self._final)
+            if found is not None and not found.marker:
+                return pos
+            complete = found is not None and self._arguments.clean
+            ends_with_block = isinstance(self._calls.codec, TaggedArguments) and not self._carrier.close
+            if self._is_call and not (complete and ends_with_block):
+                self._repairs.append("missing-closer" if complete else "broken-call")
+            self._arguments.close()
+            self._leave(self._arguments, text, pos, out, complete=complete)
+            if found is None:
+                self.done = True
+                self.refused = not self._is_call
+        return pos
+
+    def _leave(self, arguments: ArgumentReader, text: str, pos: int, out: list[Part], *, complete: bool) -> None:
+        self._arguments = None
+        self._step = TagBlock._between
+        if self._is_call:
+            self._end_call(arguments, out, complete=complete)
+            self._from = pos
+        else:
+            self._release(text, pos, out)
+
+    def _leave_block(self, text: str, pos: int, out: list[Part]) -> int:
+        """What stands here is none of the block's. Behind a call, the space before it is text as well."""
+        self.done = True
+        self.refused = not self._is_call
+        if not self.refused and not ("".join(self._kept) + text[self._from : pos]).isspace():
+            self._kept.clear()
+            self._from = pos
+        self._release(text, pos, out)
+        return pos
+
+    def _end_call(self, arguments: ArgumentReader, out: list[Part], *, complete: bool) -> None:
+        self._flush(arguments, out)
+        out.append(CallEnd(complete))
+        self._arguments = None
+
+    def _flush(self, arguments: ArgumentReader, out: list[Part]) -> None:
+        written = "".join(arguments.out)
+        arguments.out.clear()
+        if written:
+            out.append(CallDelta(written))
+
+    def _release(self, text: str, end: int, out: list[Part]) -> None:
+        """What was kept is text, and so is the text at hand up to `end`."""
+        self._kept.append(text[self._from : end])
+        self._from = end
+        if released := "".join(self._kept):
+            out.append(Text(released))
+        self._kept.clear()
+
+
+def _open_arguments(calls: Calls, carrier: NameTag, schema: Schema, repairs: list[str]) -> ArgumentReader:
+    match calls.codec:
+        case TaggedArguments() as codec:
+            return Parameters(calls, carrier, codec, schema, repairs)
+        case ElementArguments() as codec:
+            return Elements(calls, carrier, codec, schema, repairs)
+        case LiteralArguments() | KeywordArguments() as codec:
+            return LiteralReader(calls, codec, schema, repairs)
+        case codec:
+            raise TypeError(codec)
+
+
+@lru_cache
+def _compile(calls: Calls, carrier: NameTag) -> tuple[Header, Markers, Markers]:
+    """The tag that holds the name, what ends it, and what can stand between calls."""
+    codec = calls.codec
+    begins = codec.open if isinstance(codec, TaggedArguments | ElementArguments) else "{"
+    stops = tuple(filter(None, (begins, carrier.close, *calls.closes)))
+    tokens = filter(None, (*calls.opens, *calls.closes, carrier.open, carrier.close, *carrier.skips))
+    header = Header(carrier.end, stops, quoted=bool(carrier.attribute))
+    return header, Markers(filter(None, (carrier.end, *stops))), Markers(tokens)

@@ -1,0 +1,195 @@
+"""Values that are written as plain text, typed by the tool's JSON Schema.
+
+A value whose schema allows strings alone is one, whatever it looks like (`007`), and goes out as it comes. One that may be
+something else is kept until it is whole and read as JSON, or as the Python that models write into it (`True`, `{'a': None}`);
+the reading counts if its type is one that the schema allows. Where a string is allowed too, anything else is that string. A
+value that fits no allowed type is passed on as what it looks like, and the client's own validation has the last word.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from dragoman.dialects.codecs.json_value import JsonValue
+from dragoman.dialects.codecs.literal import CONTAINERS, Literal, scalar
+
+ANY = frozenset({"null", "boolean", "integer", "number", "array", "object", "string"})
+STRING = frozenset({"string"})
+
+MAX_SCALAR = 64
+"""A value longer than this is no number and no word: it is a string if it may be one."""
+
+_REFERENCES = 32
+_CONTROL = re.compile(r"[\x00-\x1f\"\\]")
+
+
+def escape(text: str) -> str:
+    """Text as the inside of a JSON string."""
+    return json.dumps(text, ensure_ascii=False)[1:-1] if _CONTROL.search(text) else text
+
+
+class Schema:
+    """A JSON Schema, asked for no more than the types of values. It may be nonsense: then it allows strings."""
+
+    __slots__ = ("_root", "_schema")
+
+    def __init__(self, schema: object, root: object = None) -> None:
+        self._schema = schema
+        self._root = schema if root is None else root
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """The JSON types that it allows; none at all where it does not say."""
+        return frozenset(kind for variant in self._variants(self._schema) for kind in _kinds(variant))
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The names of the properties that it knows, in order."""
+        return tuple({key: None for variant in self._variants(self._schema) for key in _mapping(variant.get("properties"))})
+
+    def member(self, key: str) -> "Schema":
+        """The schema of the value under a key."""
+        for variant in self._variants(self._schema):
+            if key in (known := _mapping(variant.get("properties"))):
+                return Schema(known[key], self._root)
+        for variant in self._variants(self._schema):
+            if isinstance(others := variant.get("additionalProperties"), Mapping):
+                return Schema(others, self._root)
+        return Schema({}, self._root)
+
+    @property
+    def items(self) -> "Schema":
+        """The schema of an array's elements."""
+        for variant in self._variants(self._schema):
+            if "items" in variant:
+                return Schema(variant["items"], self._root)
+        return Schema({}, self._root)
+
+    def _variants(self, schema: object, depth: int = 0) -> Iterator[Mapping[str, Any]]:
+        """The schema itself and all those that it is made of, references resolved."""
+        if not isinstance(schema, Mapping) or depth > _REFERENCES:
+            return
+        yield schema
+        if isinstance(reference := schema.get("$ref"), str):
+            yield from self._variants(self._resolve(reference), depth + 1)
+        for word in ("anyOf", "oneOf", "allOf"):
+            alternatives = schema.get(word)
+            for alternative in alternatives if isinstance(alternatives, list) else ():
+                yield from self._variants(alternative, depth + 1)
+
+    def _resolve(self, reference: str) -> object:
+        found = self._root
+        for step in reference.removeprefix("#").split("/")[1:]:
+            found = _mapping(found).get(step.replace("~1", "/").replace("~0", "~"))
+        return found
+
+
+class Leaf:
+    """One value on its way from text to JSON: what is certain comes out, the rest is kept."""
+
+    __slots__ = ("_kept", "_kinds", "_open", "_repairs", "_size")
+
+    def __init__(self, kinds: frozenset[str], repairs: list[str]) -> None:
+        self._kinds = kinds or STRING
+        self._repairs = repairs
+        self._kept: list[str] = []
+        self._size = 0
+        self._open = False  # has a JSON string been begun?
+
+    def write(self, text: str) -> str:
+        """The next piece of the value; returns the JSON text that it makes certain."""
+        if self._open:
+            return escape(text)
+        self._kept.append(text)
+        self._size += len(text)
+        if self._kinds == STRING or self._must_be_string():
+            return self._begin()
+        return ""
+
+    def end(self) -> str:
+        """The value is whole; returns the rest of its JSON text."""
+        if self._open:
+            return '"'
+        if self._kinds == STRING:
+            return self._begin() + '"'
+        written, repairs = read_typed("".join(self._kept), self._kinds)
+        self._repairs += repairs
+        return written
+
+    def close(self) -> str:
+        """The value was cut off: what makes valid JSON of it."""
+        return '"' if self._open else "null"
+
+    def _begin(self) -> str:
+        self._open = True
+        kept = "".join(self._kept)
+        self._kept.clear()
+        return '"' + escape(kept)
+
+    def _must_be_string(self) -> bool:
+        if "string" not in self._kinds or self._size <= MAX_SCALAR:
+            return False
+        start = next((piece for kept in self._kept if (piece := kept.lstrip())), "")
+        return not (start.startswith(CONTAINERS) and self._kinds & {"array", "object"})
+
+
+def read_typed(text: str, kinds: frozenset[str]) -> tuple[str, list[str]]:
+    """A whole value as JSON text of one of these types, and the names of the repairs."""
+    read = _read(text.strip())
+    if read is not None:
+        written, kind, repairs = read
+        if kind in kinds or (kind in ("integer", "number") and kinds & {"integer", "number"}):
+            return written, repairs
+        if "string" not in kinds:
+            return written, [*repairs, "type"]
+    return f'"{escape(text)}"', [] if "string" in kinds else ["type"]
+
+
+def _read(text: str) -> tuple[str, str, list[str]] | None:
+    """A value that is no string, as JSON text, its type, and the names of the repairs."""
+    if not text.startswith(CONTAINERS):
+        return scalar(text)
+    for reader in (JsonValue([]), Literal([])):
+        end = reader.read(text, 0)
+        if reader.done and end == len(text) and not (isinstance(reader, JsonValue) and reader.repairs):
+            return "".join(reader.out), "object" if reader.out[0] == "{" else "array", reader.repairs
+    return None
+
+
+def _kinds(schema: Mapping[str, Any]) -> Iterator[str]:
+    named = schema.get("type")
+    if isinstance(named, str):
+        yield named
+    elif isinstance(named, list):
+        yield from (kind for kind in named if isinstance(kind, str))
+    elif isinstance(values := schema.get("enum"), list):
+        yield from map(_kind, values)
+    elif "const" in schema:
+        yield _kind(schema["const"])
+    elif "properties" in schema:
+        yield "object"
+    elif "items" in schema:
+        yield "array"
+
+
+def _kind(value: object) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "boolean"
+        case int():
+            return "integer"
+        case float():
+            return "number"
+        case str():
+            return "string"
+        case list():
+            return "array"
+        case _:
+            return "object"
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}

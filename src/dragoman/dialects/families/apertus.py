@@ -1,0 +1,11 @@
+"""Apertus: the name of a tool is a key. Real calls stand inside the reasoning, which goes on behind them."""
+
+from dragoman.dialects.dialect import Dialect
+from dragoman.dialects.spec import Calls, JsonArguments, KeyIsName, Reasoning, Terminals
+
+APERTUS = Dialect(
+    name="apertus",
+    reasoning=Reasoning(("<|inner_prefix|>",), ("<|inner_suffix|>",), force_close="<|inner_suffix|>", resumes=True),
+    calls=Calls(("<|tools_prefix|>",), ("<|tools_suffix|>",), carrier=KeyIsName(), codec=JsonArguments(array=True), padding=""),
+    terminals=Terminals(("<|assistant_end|>",)),
+)

@@ -1,0 +1,41 @@
+"""Cohere's Command models, R+ to A: an array of numbered calls. The newer ones reason, and put their answer in tags."""
+
+from dataclasses import replace
+
+from dragoman.dialects.dialect import Dialect
+from dragoman.dialects.spec import Calls, IdKey, JsonArguments, JsonKey, Reasoning, Terminals, Wrapper
+
+_END = Terminals(("<|END_OF_TURN_TOKEN|>",))
+
+COMMAND_R_PLUS = Dialect(
+    name="command-r-plus",
+    calls=Calls(
+        ("Action:",),
+        (),
+        carrier=JsonKey(("tool_name", "name")),
+        codec=JsonArguments(("parameters", "arguments"), array=True, fenced=True),
+        padding="\n",
+    ),
+    terminals=_END,
+)
+
+COMMAND_R7B = Dialect(
+    name="command-r7b",
+    reasoning=Reasoning(("<|START_THINKING|>",), ("<|END_THINKING|>",), force_close="<|END_THINKING|><|START_RESPONSE|>"),
+    wrapper=Wrapper(("<|START_RESPONSE|>", "<|END_RESPONSE|>", "<|START_TEXT|>", "<|END_TEXT|>")),
+    calls=Calls(
+        ("<|START_ACTION|>",),
+        ("<|END_ACTION|>",),
+        carrier=JsonKey(("tool_name", "name")),
+        codec=JsonArguments(("parameters", "arguments"), array=True),
+        ids=IdKey("tool_call_id", first=True),
+        padding="",
+    ),
+    terminals=_END,
+)
+
+COMMAND_A_2026 = replace(
+    COMMAND_R7B,
+    name="command-a-2026",
+    reasoning=Reasoning(("<|START_THINKING|>",), ("<|END_THINKING|>",), force_close="<|END_THINKING|><|START_TEXT|>"),
+)

@@ -1,0 +1,48 @@
+# ruff: noqa: RUF001  (the bars are part of the tokens)
+"""DeepSeek R1 to V3.1: sections of named calls. Up to V3 the arguments stand in a Markdown fence.
+
+The distilled models spell the section's opener as they like, and forget a call's.
+"""
+
+from dragoman.dialects.dialect import Dialect
+from dragoman.dialects.spec import Affixes, Calls, JsonArguments, Reasoning, Terminals
+
+_SECTION_OPENS = (
+    "<｜tool▁calls▁begin｜>",
+    "<｜tool_calls_begin｜>",
+    "<｜tool calls begin｜>",
+    "<｜tool\\_calls\\_begin｜>",
+    "<｜tool▁calls｜>",
+)
+_SECTION_CLOSES = ("<｜tool▁calls▁end｜>",)
+_END = Terminals(("<｜end▁of▁sentence｜>",))
+
+DEEPSEEK_R1 = Dialect(
+    name="deepseek-r1",
+    reasoning=Reasoning(),
+    calls=Calls(
+        ("<｜tool▁call▁begin｜>function<｜tool▁sep｜>", "<｜tool▁call▁begin｜>", "function<｜tool▁sep｜>"),
+        ("<｜tool▁call▁end｜>",),
+        carrier=Affixes(suffix="\n"),
+        codec=JsonArguments(fenced=True),
+        padding="",
+        section_opens=_SECTION_OPENS,
+        section_closes=_SECTION_CLOSES,
+    ),
+    terminals=_END,
+)
+
+DEEPSEEK_V3_1 = Dialect(
+    name="deepseek-v3.1",
+    reasoning=Reasoning(force_close="</think>"),
+    calls=Calls(
+        ("<｜tool▁call▁begin｜>",),
+        ("<｜tool▁call▁end｜>",),
+        carrier=Affixes(suffix="<｜tool▁sep｜>"),
+        padding="",
+        between="",
+        section_opens=_SECTION_OPENS,
+        section_closes=_SECTION_CLOSES,
+    ),
+    terminals=_END,
+)

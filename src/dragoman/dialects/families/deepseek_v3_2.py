@@ -1,0 +1,19 @@
+# ruff: noqa: RUF001  (the bars are part of the tokens)
+"""DeepSeek V3.2: invocations with parameters that say whether they are strings."""
+
+from dragoman.dialects.dialect import Dialect
+from dragoman.dialects.spec import Calls, NameTag, Reasoning, TaggedArguments, Terminals
+
+DSML = Calls(
+    ("<｜DSML｜function_calls>", "<｜DSML｜invoke "),
+    ("</｜DSML｜function_calls>",),
+    NameTag("<｜DSML｜invoke ", ">", "name", "</｜DSML｜invoke>", many=True),
+    TaggedArguments("<｜DSML｜parameter ", ">", "</｜DSML｜parameter>", "name", type_attribute="string"),
+)
+
+DEEPSEEK_V3_2 = Dialect(
+    name="deepseek-v3.2",
+    reasoning=Reasoning(force_close="</think>"),
+    calls=DSML,
+    terminals=Terminals(("<｜end▁of▁sentence｜>",)),
+)

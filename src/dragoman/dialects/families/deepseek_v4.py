@@ -1,0 +1,15 @@
+# ruff: noqa: RUF001  (the bars are part of the tokens)
+"""DeepSeek V4: the calls of V3.2 in another block."""
+
+from dataclasses import replace
+
+from dragoman.dialects.dialect import Dialect
+from dragoman.dialects.families.deepseek_v3_2 import DSML
+from dragoman.dialects.spec import Reasoning, Terminals
+
+DEEPSEEK_V4 = Dialect(
+    name="deepseek-v4",
+    reasoning=Reasoning(force_close="</think>"),
+    calls=replace(DSML, opens=("<｜DSML｜tool_calls>", "<｜DSML｜invoke "), closes=("</｜DSML｜tool_calls>",)),
+    terminals=Terminals(("<｜end▁of▁sentence｜>",)),
+)

@@ -1,0 +1,29 @@
+"""Functionary: 3.2 addresses each message, to a tool or to `all`; 3.1 puts a call's name in its tag."""
+
+from dragoman.dialects.dialect import Dialect
+from dragoman.dialects.spec import Affixes, Calls, Frame, Recipient, Terminals
+
+_END = Terminals(("<|eot_id|>", "<|eom_id|>", "<|end_of_text|>"))
+
+FUNCTIONARY = Dialect(
+    name="functionary",
+    frame=Frame(
+        starts=(">>>",),
+        header_end="\n",
+        ends=(),
+        recipient=r"\A\s*(?:>>>)?(\S+)\s*\Z",
+        thinking="(?!)",
+        known=r"\A\s*(?:>>>)?all\s*\Z",
+        call="{name}",
+        call_end="",
+        between=">>>",
+    ),
+    calls=Calls((), (), carrier=Recipient(), padding=""),
+    terminals=_END,
+)
+
+FUNCTIONARY_3_1 = Dialect(
+    name="functionary-3.1",
+    calls=Calls(("<function=",), ("</function>",), carrier=Affixes(suffix=">"), padding="", between=""),
+    terminals=_END,
+)

@@ -1,0 +1,15 @@
+"""Gemma 3 has no calls of its own: it is asked for a list of Python calls, and may put them into a fence."""
+
+from dataclasses import replace
+
+from dragoman.dialects.dialect import Dialect
+from dragoman.dialects.spec import CALLEE, Calls, KeywordArguments, Terminals
+
+_IN_CODE = replace(CALLEE, skips=(*CALLEE.skips, "print(", ")", "```"))
+
+GEMMA3 = Dialect(
+    name="gemma3",
+    calls=Calls((), (), CALLEE, KeywordArguments(), padding="", bare="["),
+    also=(Calls(("```tool_code",), (), _IN_CODE, KeywordArguments()),),
+    terminals=Terminals(("<end_of_turn>", "<eos>")),
+)

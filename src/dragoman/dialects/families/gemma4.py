@@ -1,0 +1,13 @@
+"""Gemma 4: a dict whose strings stand between tokens, and no escapes in them."""
+
+from dragoman.dialects.dialect import Dialect
+from dragoman.dialects.spec import Calls, LiteralArguments, NameTag, Reasoning, Terminals
+
+GEMMA4 = Dialect(
+    name="gemma4",
+    reasoning=Reasoning(("<|channel>thought", "<|channel>"), ("<channel|>",), force_close="\n<channel|>"),
+    calls=Calls(
+        ("<|tool_call>",), ("<tool_call|>",), NameTag(prefix="call:"), LiteralArguments('<|"|>'), padding="", between=""
+    ),
+    terminals=Terminals(("<turn|>", "<|tool_response>", "<eos>")),
+)

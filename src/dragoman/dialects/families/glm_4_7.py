@@ -1,0 +1,14 @@
+"""GLM 4.7 and 5: the tags of GLM 4.5 without the newlines."""
+
+from dataclasses import replace
+
+from dragoman.dialects.dialect import Dialect
+from dragoman.dialects.families.glm_4_5 import ARG_PAIRS
+from dragoman.dialects.spec import Calls, NameTag, Reasoning, Terminals
+
+GLM_4_7 = Dialect(
+    name="glm-4.7",
+    reasoning=Reasoning(force_close="</think>"),
+    calls=Calls(carrier=NameTag(), codec=replace(ARG_PAIRS, between=""), padding="", between=""),
+    terminals=Terminals(("<|user|>", "<|observation|>", "<|endoftext|>")),
+)

@@ -1,0 +1,28 @@
+"""gpt-oss and its harmony format: messages on channels, addressed to tools.
+
+Models repeat channels, put the recipient in front of the channel or behind it, forget the content type; the channel that counts
+is the last.
+"""
+
+from dragoman.dialects.dialect import Dialect
+from dragoman.dialects.spec import Calls, Frame, Reasoning, Recipient, Wrapper
+
+GPT_OSS = Dialect(
+    name="gpt-oss",
+    frame=Frame(
+        starts=("<|start|>", "<|channel|>"),
+        header_end="<|message|>",
+        ends=("<|end|>", "<|call|>", "<|return|>"),
+        recipient=r"to=\s*(?:functions\.)?([^\s<>|]+)",
+        thinking=r"<\|channel\|>\s*analysis(?!.*<\|channel\|>)",
+        known=r"<\|",
+        call="<|channel|>commentary to=functions.{name} <|constrain|>json",
+        call_end="<|call|>",
+        between="<|start|>assistant",
+    ),
+    reasoning=Reasoning(
+        ("<|channel|>analysis<|message|>",), (), force_close="<|end|><|start|>assistant<|channel|>final<|message|>"
+    ),
+    wrapper=Wrapper(("<|message|>", "<|constrain|>")),
+    calls=Calls((), (), carrier=Recipient(), padding=""),
+)

@@ -1,0 +1,18 @@
+"""InternLM2 and Intern-S1: a call to a plugin, as JSON."""
+
+from dataclasses import replace
+
+from dragoman.dialects.dialect import Dialect
+from dragoman.dialects.spec import Calls, JsonArguments, Reasoning, Terminals
+
+INTERNLM2 = Dialect(
+    name="internlm2",
+    calls=Calls(
+        ("<|action_start|><|plugin|>", "<|action_start|> <|plugin|>", "<|action_start|>\n<|plugin|>"),
+        ("<|action_end|>",),
+        codec=JsonArguments(("parameters", "arguments")),
+    ),
+    terminals=Terminals(("<|im_end|>",)),
+)
+
+INTERNS1 = replace(INTERNLM2, name="interns1", reasoning=Reasoning())

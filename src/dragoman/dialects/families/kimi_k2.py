@@ -1,0 +1,20 @@
+"""Kimi K2: sections of calls whose id is their name and a number."""
+
+from dragoman.dialects.dialect import Dialect
+from dragoman.dialects.spec import Affixes, Calls, IdInName, Reasoning, Terminals
+
+KIMI_K2 = Dialect(
+    name="kimi-k2",
+    reasoning=Reasoning(("<think>", "◁think▷"), ("</think>", "◁/think▷"), force_close="</think>"),
+    calls=Calls(
+        ("<|tool_call_begin|>",),
+        ("<|tool_call_end|>",),
+        carrier=Affixes(prefix="functions.", suffix="<|tool_call_argument_begin|>"),
+        ids=IdInName(),
+        padding="",
+        between="",
+        section_opens=("<|tool_calls_section_begin|>", "<|tool_call_section_begin|>"),
+        section_closes=("<|tool_calls_section_end|>", "<|tool_call_section_end|>"),
+    ),
+    terminals=Terminals(("<|im_end|>",)),
+)

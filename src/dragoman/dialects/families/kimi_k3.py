@@ -1,0 +1,30 @@
+"""Kimi K3: everything in tags that are opened, named and closed by special tokens."""
+
+from dragoman.dialects.dialect import Dialect
+from dragoman.dialects.spec import Calls, NameTag, Reasoning, TaggedArguments, Terminals, Wrapper
+
+KIMI_K3 = Dialect(
+    name="kimi-k3",
+    reasoning=Reasoning(
+        opens=("<|open|>think<|sep|>",),
+        closes=("<|close|>think<|sep|>", "<|open|>response<|sep|>"),
+        force_close="<|close|>think<|sep|><|open|>response<|sep|>",
+    ),
+    wrapper=Wrapper(("<|close|>response<|sep|>", "<|open|>message<|sep|>", "<|close|>message<|sep|>", "<|end_of_msg|>")),
+    calls=Calls(
+        ("<|open|>tools<|sep|>", "<|open|>call "),
+        ("<|close|>tools<|sep|>",),
+        NameTag(
+            "<|open|>call ",
+            "<|sep|>",
+            "tool",
+            "<|close|>call<|sep|>",
+            inside='tool="{name}" index="{number}"',
+            many=True,
+            between="",
+        ),
+        TaggedArguments("<|open|>argument ", "<|sep|>", "<|close|>argument<|sep|>", "key", type_attribute="type", between=""),
+        padding="",
+    ),
+    terminals=Terminals(("<|end_of_msg|>",)),
+)

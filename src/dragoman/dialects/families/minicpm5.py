@@ -1,0 +1,17 @@
+"""MiniCPM 5: functions with params, values perhaps as CDATA."""
+
+from dragoman.dialects.dialect import Dialect
+from dragoman.dialects.spec import Calls, NameTag, Reasoning, TaggedArguments, Terminals
+
+MINICPM5 = Dialect(
+    name="minicpm5",
+    reasoning=Reasoning(),
+    calls=Calls(
+        ("<function ",),
+        ("</function>",),
+        NameTag(end=">", attribute="name"),
+        TaggedArguments("<param ", ">", "</param>", "name", between="", cdata=True),
+        padding="",
+    ),
+    terminals=Terminals(("<|im_end|>",)),
+)

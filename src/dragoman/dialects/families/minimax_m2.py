@@ -1,0 +1,16 @@
+"""MiniMax M2: invocations with parameters, values without newlines."""
+
+from dragoman.dialects.dialect import Dialect
+from dragoman.dialects.spec import Calls, NameTag, Reasoning, TaggedArguments, Terminals
+
+MINIMAX_M2 = Dialect(
+    name="minimax-m2",
+    reasoning=Reasoning(),
+    calls=Calls(
+        ("<minimax:tool_call>", "<invoke "),
+        ("</minimax:tool_call>",),
+        NameTag("<invoke ", ">", "name", "</invoke>", many=True),
+        TaggedArguments("<parameter ", ">", "</parameter>", "name"),
+    ),
+    terminals=Terminals(("[e~[",)),
+)

@@ -1,0 +1,18 @@
+"""MiniMax M3: a tree of elements, with a mark before every tag."""
+
+from dragoman.dialects.dialect import Dialect
+from dragoman.dialects.spec import Calls, ElementArguments, NameTag, Reasoning, Terminals
+
+_M = "]<]minimax[>["
+
+MINIMAX_M3 = Dialect(
+    name="minimax-m3",
+    reasoning=Reasoning(("<mm:think>",), ("</mm:think>",), force_close="</mm:think>"),
+    calls=Calls(
+        (f"{_M}<tool_call>", f"{_M}<invoke "),
+        (f"{_M}</tool_call>",),
+        NameTag(f"{_M}<invoke ", ">", "name", f"{_M}</invoke>", many=True),
+        ElementArguments(f"{_M}<", f"{_M}</{{}}>", item="item"),
+    ),
+    terminals=Terminals(("[e~[",)),
+)

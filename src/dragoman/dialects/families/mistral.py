@@ -1,0 +1,30 @@
+"""Mistral: up to v7 of its tokenizer an array of calls, from v11 a name and its arguments; the id is written in v3 to v11.
+
+The newer ones read the array too. Magistral and Ministral 3 reason, and write about calls while they do: those are none.
+"""
+
+from dataclasses import replace
+
+from dragoman.dialects.dialect import Dialect
+from dragoman.dialects.spec import Affixes, Calls, IdKey, IdMark, JsonArguments, Reasoning, Terminals
+
+_ARRAY = Calls(("[TOOL_CALLS]",), (), codec=JsonArguments(array=True), ids=IdKey(length=9), padding="")
+_NAMED = Calls(("[TOOL_CALLS]",), (), carrier=Affixes(suffix="[ARGS]"), ids=IdMark("[CALL_ID]"), padding="", between="")
+
+MISTRAL_V3 = Dialect(name="mistral-v3", calls=_ARRAY, terminals=Terminals(("</s>",)))
+
+MISTRAL_V11 = Dialect(
+    name="mistral-v11",
+    calls=_NAMED,
+    also=(replace(_ARRAY, opens=("[TOOL_CALLS][", "[TOOL_CALLS] [")),),
+    terminals=Terminals(("</s>",)),
+)
+
+MINISTRAL3 = replace(
+    MISTRAL_V11,
+    name="ministral3",
+    reasoning=Reasoning(("[THINK]",), ("[/THINK]",), force_close="[/THINK]", ended_by_call=False),
+    calls=replace(_NAMED, ids=IdMark("[CALL_ID]", length=0)),
+)
+
+MAGISTRAL = replace(MINISTRAL3, name="magistral")

@@ -1,0 +1,35 @@
+"""Muse Glimmer: messages with an address; one to a tool holds an invocation with parameters."""
+
+from dragoman.dialects.dialect import Dialect
+from dragoman.dialects.spec import Calls, Frame, NameTag, Reasoning, TaggedArguments
+
+MUSE_GLIMMER = Dialect(
+    name="muse-glimmer",
+    frame=Frame(
+        starts=("<|start|>",),
+        header_end="<|message|>",
+        ends=("<|eom|>", "<|eot|>"),
+        recipient=r"to=\s*([^\s<>|]+)",
+        thinking=r"to=\s*self\b",
+        known=r"to=|<\|",
+        call=" to={name}",
+        call_end="",
+        between="<|eom|><|start|>assistant",
+    ),
+    reasoning=Reasoning((" to=self<|message|>",), (), force_close="<|eom|><|start|>assistant to=user<|message|>"),
+    calls=Calls(
+        (),
+        (),
+        NameTag(
+            "<atem:invoke ",
+            ">",
+            "name",
+            "</atem:invoke>",
+            before="<atem:function_calls>\n",
+            after="\n</atem:function_calls>",
+            skips=("<atem:function_calls>", "</atem:function_calls>"),
+        ),
+        TaggedArguments("<atem:parameter ", ">", "</atem:parameter>", "name"),
+        padding="",
+    ),
+)

@@ -1,0 +1,11 @@
+"""OLMo 3: Python calls, one to a line."""
+
+from dragoman.dialects.dialect import Dialect
+from dragoman.dialects.spec import CALLEE, Calls, KeywordArguments, Reasoning, Terminals
+
+OLMO3 = Dialect(
+    name="olmo3",
+    reasoning=Reasoning(),
+    calls=Calls(("<function_calls>",), ("</function_calls>",), CALLEE, KeywordArguments(listed=False), padding=""),
+    terminals=Terminals(("<|im_end|>", "<|endoftext|>")),
+)

@@ -1,0 +1,12 @@
+"""Qwen3.5, 3.6 and 3.8: the calls of Qwen3-Coder, and reasoning that is sometimes closed by the wrong tag."""
+
+from dragoman.dialects.dialect import Dialect
+from dragoman.dialects.families.qwen3_coder import QWEN_XML
+from dragoman.dialects.spec import Reasoning, Terminals
+
+QWEN3_5 = Dialect(
+    name="qwen3.5",
+    reasoning=Reasoning(closes=("</think>", "</thinking>")),
+    calls=QWEN_XML,
+    terminals=Terminals(("<|im_end|>", "<|endoftext|>")),
+)

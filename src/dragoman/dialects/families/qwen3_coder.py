@@ -1,0 +1,13 @@
+"""Qwen3-Coder: tagged parameters on lines of their own. No reasoning."""
+
+from dragoman.dialects.dialect import Dialect
+from dragoman.dialects.spec import Calls, NameTag, TaggedArguments, Terminals
+
+QWEN_XML = Calls(
+    ("<tool_call>", "<function="),
+    ("</tool_call>",),
+    NameTag("<function=", ">", close="</function>"),
+    TaggedArguments("<parameter=", ">", "</parameter>", newline=True),
+)
+
+QWEN3_CODER = Dialect(name="qwen3-coder", calls=QWEN_XML, terminals=Terminals(("<|im_end|>", "<|endoftext|>")))

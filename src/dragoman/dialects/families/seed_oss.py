@@ -1,0 +1,21 @@
+"""Seed-OSS: the tags of Qwen3-Coder around values without newlines, and remarks on its budget while it thinks."""
+
+from dragoman.dialects.dialect import Dialect
+from dragoman.dialects.spec import Calls, NameTag, Reasoning, TaggedArguments, Terminals
+
+SEED_OSS = Dialect(
+    name="seed-oss",
+    reasoning=Reasoning(
+        opens=("<seed:think>", "<seed:think><seed:cot_budget_reflect>"),
+        closes=("</seed:think>",),
+        tags=("<seed:cot_budget_reflect>", "</seed:cot_budget_reflect>"),
+        force_close="</seed:think>\n",
+    ),
+    calls=Calls(
+        ("<seed:tool_call>", "<function="),
+        ("</seed:tool_call>",),
+        NameTag("<function=", ">", close="</function>"),
+        TaggedArguments("<parameter=", ">", "</parameter>"),
+    ),
+    terminals=Terminals(("<seed:eos>",)),
+)

@@ -1,0 +1,21 @@
+# ruff: noqa: RUF001  (the bars are part of the tokens)
+"""Step 3: parameters in tags of its own, in a section of calls."""
+
+from dragoman.dialects.dialect import Dialect
+from dragoman.dialects.spec import Calls, NameTag, Reasoning, TaggedArguments
+
+STEP3 = Dialect(
+    name="step3",
+    reasoning=Reasoning(force_close="\n</think>\n"),
+    calls=Calls(
+        ("<｜tool_calls_begin｜>", "<｜tool_call_begin｜>", "<steptml:invoke "),
+        ("<｜tool_calls_end｜>",),
+        NameTag(
+            "<steptml:invoke ", ">", "name", "</steptml:invoke>", many=True, between="",
+            before="<｜tool_call_begin｜>function<｜tool_sep｜>", after="<｜tool_call_end｜>",
+            skips=("<｜tool_call_begin｜>", "function<｜tool_sep｜>", "function", "<｜tool_sep｜>", "<｜tool_call_end｜>"),
+        ),
+        TaggedArguments("<steptml:parameter ", ">", "</steptml:parameter>", "name", between=""),
+        padding="",
+    ),
+)  # fmt: skip

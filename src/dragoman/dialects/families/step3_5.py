@@ -1,0 +1,14 @@
+"""Step 3.5: the calls of Qwen3-Coder, with nothing between them."""
+
+from dataclasses import replace
+
+from dragoman.dialects.dialect import Dialect
+from dragoman.dialects.families.qwen3_coder import QWEN_XML
+from dragoman.dialects.spec import Reasoning, Terminals
+
+STEP3_5 = Dialect(
+    name="step3.5",
+    reasoning=Reasoning(force_close="\n</think>\n"),
+    calls=replace(QWEN_XML, between=""),
+    terminals=Terminals(("<|im_end|>",)),
+)

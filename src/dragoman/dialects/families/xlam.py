@@ -1,0 +1,18 @@
+"""xLAM: an array of calls, bare, in a fence or in the tags of other families."""
+
+from dragoman.dialects.dialect import Dialect
+from dragoman.dialects.spec import Calls, JsonArguments, Reasoning, Terminals
+
+_ARRAY = JsonArguments(array=True)
+
+XLAM = Dialect(
+    name="xlam",
+    reasoning=Reasoning(),
+    calls=Calls((), (), codec=_ARRAY, padding="", bare="{[`"),
+    also=(
+        Calls(("```json",), (), codec=_ARRAY, doubtful=True),
+        Calls(("[TOOL_CALLS]",), (), codec=_ARRAY),
+        Calls(("<tool_call>",), ("</tool_call>",), codec=_ARRAY),
+    ),
+    terminals=Terminals(("<|im_end|>", "<|eot_id|>", "</s>")),
+)
