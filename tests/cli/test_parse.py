@@ -1,0 +1,66 @@
+"""`dragoman parse`: raw output in, what a client would receive out."""
+
+import json
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from dragoman import dialects
+from dragoman.cli import main
+
+ADD = {"name": "add", "input_schema": {"type": "object", "properties": {"a": {"type": "integer"}}}}
+CALL = '<tool_call>\n{"name": "add", "arguments": {"a": 1}}\n</tool_call>'
+
+
+def parse(*lines: dict[str, Any]) -> list[dict[str, Any]]:
+    result = CliRunner().invoke(main, ["parse"], input="\n".join(json.dumps(line) for line in lines))
+    assert result.exit_code == 0, result.output
+    return [json.loads(line) for line in result.output.splitlines()]
+
+
+@pytest.mark.parametrize("chunk", [0, 1, 3])
+@pytest.mark.clause("RES-5", "STOP-2")
+def test_a_thought_a_word_and_a_call_are_what_a_client_would_receive(chunk: int):
+    raw = f"<think>\nHm.\n</think>\n\nI add. {CALL}"
+    (received,) = parse({"dialect": "qwen3", "raw": raw, "tools": [ADD], "chunk": chunk})
+    thinking, text, call = received["content"]
+    assert (thinking["type"], thinking["thinking"]) == ("thinking", "Hm.")
+    assert (text["type"], text["text"]) == ("text", "I add.")
+    assert (call["type"], call["name"], call["input"]) == ("tool_use", "add", {"a": 1})
+    assert received["stop_reason"] == "tool_use"
+    assert received["repairs"] == []
+    assert "partial_json" not in received
+
+
+@pytest.mark.clause("STOP-3")
+def test_of_a_call_that_was_cut_the_streamed_arguments_are_shown():
+    raw = '<tool_call>\n{"name": "add", "arguments": {"a": '
+    (received,) = parse({"dialect": "hermes", "raw": raw, "tools": [ADD], "finish": "length"})
+    assert received["partial_json"] == '{"a": '
+    assert received["stop_reason"] == "max_tokens"
+
+
+def test_the_choice_the_limit_on_calls_and_the_start_inside_reasoning_are_heeded():
+    none, single, inside = parse(
+        {"dialect": "hermes", "raw": CALL, "tools": [ADD], "tool_choice": {"type": "none"}},
+        {"dialect": "hermes", "raw": f"{CALL}\n{CALL}", "tools": [ADD], "parallel": False},
+        {"dialect": "qwen3", "raw": "Hm.</think>Yes.", "think_pre_opened": True},
+    )
+    assert [block["type"] for block in none["content"]] == ["text"]
+    assert [block["type"] for block in single["content"]] == ["tool_use"]
+    assert [block["type"] for block in inside["content"]] == ["thinking", "text"]
+
+
+@pytest.mark.parametrize("name", sorted(dialects.BY_NAME))
+def test_plain_words_are_words_in_every_dialect(name: str):
+    (received,) = parse({"dialect": name, "raw": "Just words.", "tools": [ADD], "chunk": 1})
+    assert [block["text"] for block in received["content"]] == ["Just words."]
+    assert received["stop_reason"] == "end_turn"
+
+
+@pytest.mark.parametrize("line", ["{", '{"raw": 1}', '{"raw": "x", "dialect": "nope"}'])
+def test_a_bad_line_is_named_and_is_exit_code_2(line: str):
+    result = CliRunner().invoke(main, ["parse"], input=f'{{"raw": "ok"}}\n{line}')
+    assert result.exit_code == 2
+    assert "line 2" in result.output
