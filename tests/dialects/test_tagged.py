@@ -78,7 +78,10 @@ def markup_of(dialect: Dialect) -> list[str]:
 
 
 def is_ambiguous(dialect: Dialect, payload: str) -> bool:
-    """Does it contain a closer with something behind it that may follow a closer? Nobody can tell it from the real one."""
+    """Does it contain a closer with something behind it that may follow a closer? Nobody can tell it from the real one.
+
+    Half a call, which is payload until its other half, is as bad where more calls follow.
+    """
     tags = [
         *markup_of(dialect),
         "<param",
@@ -96,7 +99,14 @@ def is_ambiguous(dialect: Dialect, payload: str) -> bool:
         ")",
     ]
     closers = [tag for tag in markup_of(dialect) if tag not in openers_of(dialect)]
-    return re.search(rf"({'|'.join(map(re.escape, closers))})\s*({'|'.join(map(re.escape, tags))})", payload) is not None
+    calls = dialect.calls
+    assert calls is not None
+    assert isinstance(calls.carrier, NameTag)
+    begun = re.escape(calls.open) + r"\s*" + re.escape(calls.carrier.open)
+    quotes_half_a_call = calls.open != "" and re.search(begun, payload) is not None
+    return quotes_half_a_call or bool(
+        re.search(rf"({'|'.join(map(re.escape, closers))})\s*({'|'.join(map(re.escape, tags))})", payload)
+    )
 
 
 def openers_of(dialect: Dialect) -> tuple[str, ...]:
