@@ -1,7 +1,7 @@
 """Dragoman's `/v1/messages` against llama.cpp's own, over one and the same engine process."""
 
 import asyncio
-from statistics import median
+from statistics import mean, median
 from typing import Any
 
 from bench.client import Streamed, connect, stream
@@ -9,7 +9,7 @@ from bench.processes import KEY, dragoman, llama_server, nonce
 from bench.report import Row
 
 SLOTS, CONTEXT = 8, 8192
-DECODE_TOKENS = 96
+DECODE_TOKENS = 128
 LONG_WORDS = 3300  # about 4,000 tokens of the default model's
 
 
@@ -37,6 +37,11 @@ def _long(mark: str) -> str:
         "by",
     ]
     return f"{mark} " + " ".join(words[n % len(words)] for n in range(LONG_WORDS)) + " Go on."
+
+
+async def _alone(url: str) -> float:
+    """Tokens per second of one stream at a time, twice, since one alone is over in a second."""
+    return mean([await _throughput(url, 1) for _ in range(2)])
 
 
 async def _throughput(url: str, streams: int) -> float:
@@ -67,9 +72,16 @@ async def measure(runs: int) -> list[Row]:
         sides = {"native": engine, "dragoman": url}
         found: dict[tuple[str, str], list[float]] = {}
         for run in range(runs + 1):  # the first warms up
-            for side, address in sorted(sides.items(), reverse=bool(run % 2)):
-                for figure, value in (await _figures(address)).items():
-                    found.setdefault((figure, side), []).extend([value] if run else [])
+            order = sorted(sides, reverse=bool(run % 2))
+            taken: dict[tuple[str, str], list[float]] = {}
+            for side in [*order, *reversed(order)]:  # who comes first gains or loses by it: each side does both
+                for figure, value in (await _quick_figures(sides[side])).items():
+                    taken.setdefault((figure, side), []).append(value)
+            for side in order:
+                for figure, value in (await _long_figures(sides[side])).items():
+                    taken.setdefault((figure, side), []).append(value)
+            for key, values in taken.items():
+                found.setdefault(key, []).extend([mean(values)] if run else [])
     rows = []
     for figure, unit, target, difference in _FIGURES:
         ours, theirs = found[figure, "dragoman"], found[figure, "native"]
@@ -81,13 +93,20 @@ async def measure(runs: int) -> list[Row]:
     return rows
 
 
-async def _figures(address: str) -> dict[str, float]:
-    figures = {"decode, 1 stream": await _throughput(address, 1), "decode, 8 streams": await _throughput(address, 8)}
-    figures["first token, short prompt"] = median([(await _first(address, f"{nonce()} Hello!")).first_delta for _ in range(3)])
+async def _quick_figures(address: str) -> dict[str, float]:
+    first = [(await _first(address, f"{nonce()} Hello!")).first_delta for _ in range(5)]
+    return {
+        "decode, 1 stream": await _alone(address),
+        "decode, 8 streams": await _throughput(address, 8),
+        "first token, short prompt": median(first),
+    }
+
+
+async def _long_figures(address: str) -> dict[str, float]:
     text = _long(nonce())
-    figures["first token, 4,000 tokens, fresh"] = (await _first(address, text)).first_delta
-    figures["first token, 4,000 tokens, cached"] = median([(await _first(address, text)).first_delta for _ in range(3)])
-    return figures
+    fresh = (await _first(address, text)).first_delta
+    cached = median([(await _first(address, text)).first_delta for _ in range(3)])
+    return {"first token, 4,000 tokens, fresh": fresh, "first token, 4,000 tokens, cached": cached}
 
 
 _FIGURES = (

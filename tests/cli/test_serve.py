@@ -29,7 +29,8 @@ def refused(*arguments: str) -> str:
     done = CliRunner().invoke(main, ["serve", *arguments])
     assert done.exit_code == 2, done.output
     assert done.stdout == ""
-    (line,) = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("Error: ")
     return line
 
 

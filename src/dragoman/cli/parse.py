@@ -10,6 +10,7 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from dragoman import dialects
+from dragoman.cli.refusal import Refusal
 from dragoman.conversation import Conversation, Role, Text, ThinkingPolicy, Tool, ToolChoice, ToolPolicy, Turn
 from dragoman.engines.scripted import Line, ScriptedEngine
 from dragoman.generation import Turn as Generation
@@ -75,7 +76,7 @@ def parse() -> None:
             given = msgspec.json.decode(line, type=Given)
             received = asyncio.run(read(given))
         except (msgspec.DecodeError, dialects.UnknownDialect) as error:
-            raise click.UsageError(f"line {number}: {error}") from error
+            raise Refusal(f"line {number}: {error}") from error
         click.echo(msgspec.json.encode(received))
 
 

@@ -61,9 +61,9 @@ class _Server(uvicorn.Server):
 
     async def _announce(self, listener: socket.socket) -> None:
         loading = self._gateway.load()
-        with Progress(
-            TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=Console(stderr=True), transient=True
-        ) as progress:
+        console = Console(stderr=True)
+        columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
+        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
             progress.add_task("loading the model", total=None)
             await asyncio.wait({loading})
         if loading.cancelled():

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from dragoman import dialects
+from dragoman.cli.refusal import Refusal
 from dragoman.cli.weights import UnusableModel, Weights, resolve
 from dragoman.dialects import Dialect
 from dragoman.engines import Engine
@@ -110,9 +111,7 @@ def _check_exposure(options: Options) -> None:
             return
     except ValueError:
         pass
-    raise click.UsageError(
-        f"{options.host} can be reached from other machines: give --api-key KEY, or --no-auth to serve everybody."
-    )
+    raise Refusal(f"{options.host} can be reached from other machines: give --api-key KEY, or --no-auth to serve everybody.")
 
 
 def _dialect(options: Options) -> Dialect | None:
@@ -123,7 +122,7 @@ def _dialect(options: Options) -> Dialect | None:
         calls = options.tool_call_parser and dialects.by_tool_parser(options.tool_call_parser)
         reasoning = options.reasoning_parser and dialects.by_reasoning_parser(options.reasoning_parser)
     except dialects.UnknownDialect as error:
-        raise click.UsageError(str(error)) from error
+        raise Refusal(str(error)) from error
     if calls and reasoning:
         return dialects.combine(calls, reasoning)
     return calls or reasoning or None
@@ -133,7 +132,7 @@ def _weights(model: str | None) -> Weights:
     try:
         return resolve(model)
     except UnusableModel as error:
-        raise click.UsageError(str(error)) from error
+        raise Refusal(str(error)) from error
 
 
 def _embedded(weights: Weights, options: Options) -> Engine:
@@ -150,7 +149,7 @@ def _llama_server(options: Options) -> Engine:
     from dragoman.engines.llama import LlamaServer  # noqa: PLC0415
 
     if options.engine_url is None:
-        raise click.UsageError("--engine llama-server needs --engine-url URL.")
+        raise Refusal("--engine llama-server needs --engine-url URL.")
     return LlamaServer(options.engine_url, key=options.engine_key)
 
 
@@ -158,11 +157,11 @@ def _scripted(options: Options) -> Engine:
     from dragoman.engines.scripted import BadScript, ScriptedEngine, read_script  # noqa: PLC0415
 
     if options.script is None:
-        raise click.UsageError("--engine scripted needs --script FILE.")
+        raise Refusal("--engine scripted needs --script FILE.")
     try:
         lines = read_script(options.script)
     except BadScript as error:
-        raise click.UsageError(str(error)) from error
+        raise Refusal(str(error)) from error
     return ScriptedEngine(lines, window=options.context_length or 200_000, slots=options.parallel or 64)
 
 
@@ -174,5 +173,5 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.bind((host, port))
     except OSError as error:
         listener.close()
-        raise click.UsageError(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
+        raise Refusal(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
     return listener

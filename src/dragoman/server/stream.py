@@ -30,7 +30,6 @@ PING_INTERVAL = 10.0
 STALL_LIMIT = 120.0
 """Seconds for which a client may refuse to read before its work is given up."""
 _OUTBOX_LIMIT = 64 * 1024
-_SHORTEST_WATCH = 0.01
 
 _HEADERS = {
     "content-type": "text/event-stream; charset=utf-8",
@@ -152,13 +151,16 @@ class EventStream:
         """Say `ping` into the silence; give up a client that does not read."""
         loop = asyncio.get_running_loop()
         while True:
-            silent = loop.time() - self._sent
-            if self._sending is not None and loop.time() - self._sending >= STALL_LIMIT:
-                self._stalled = True
-                sender.cancel()
-                return
-            if self._sending is None and silent >= PING_INTERVAL:
+            if self._sending is not None:
+                wait = self._sending + STALL_LIMIT - loop.time()
+                if wait <= 0:
+                    self._stalled = True
+                    sender.cancel()
+                    return
+                await asyncio.sleep(min(wait, PING_INTERVAL / 4))
+                continue
+            wait = self._sent + PING_INTERVAL - loop.time()
+            if wait <= 0:
                 self._outbox += frame(Ping())
                 self._filled.set()
-                silent = 0.0
-            await asyncio.sleep(max(min(PING_INTERVAL - silent, STALL_LIMIT), _SHORTEST_WATCH))
+            await asyncio.sleep(min(wait if wait > 0 else PING_INTERVAL / 4, STALL_LIMIT))

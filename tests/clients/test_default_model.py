@@ -1,0 +1,111 @@
+"""The main job, end to end: the SDK, the server, llama.cpp in its child process, the default model."""
+
+import os
+import signal
+from collections.abc import Iterator
+
+import anthropic
+import pytest
+from anthropic import Anthropic
+from anthropic.types import Message, MessageParam
+
+from conftest import live_gateway
+from dragoman.cli.weights import resolve
+from dragoman.engines.embedded import EmbeddedLlama
+from dragoman.server import Gateway, Settings
+from stage import until
+
+from .conftest import sdk
+
+STORY: list[MessageParam] = [{"role": "user", "content": "Tell me a story about a lighthouse."}]
+GREEDY = {"temperature": 0}
+
+
+@pytest.fixture(scope="module")
+def engine() -> EmbeddedLlama:
+    """One thread, because other processes may be busy beside it."""
+    return EmbeddedLlama(resolve(None).path, context=2048, parallel=2, threads=1)
+
+
+@pytest.fixture(scope="module")
+def gateway(engine: EmbeddedLlama) -> Gateway:
+    return Gateway(engine, Settings(model_id="default"))
+
+
+@pytest.fixture(scope="module")
+def model(gateway: Gateway) -> Iterator[Anthropic]:
+    with live_gateway(gateway) as url, sdk(url) as client:
+        yield client
+
+
+def create(model: Anthropic, *messages: MessageParam, **fields: object) -> Message:
+    wanted = {"model": "claude-local", "max_tokens": 24, "messages": list(messages) or STORY, "extra_body": GREEDY}
+    return model.messages.create(**wanted | fields)
+
+
+@pytest.mark.clause("TRN-3", "RES-1", "SSE-20")
+def test_streamed_and_collected_it_says_the_same(model: Anthropic):
+    whole = create(model)
+    with model.messages.stream(model="claude-local", max_tokens=24, messages=STORY, extra_body=GREEDY) as stream:
+        streamed = stream.get_final_message()
+    assert whole.content[0].text.strip()
+    assert [block.text for block in streamed.content] == [block.text for block in whole.content]
+    assert (streamed.stop_reason, streamed.usage.output_tokens) == ("max_tokens", 24)
+
+
+@pytest.mark.clause("CNT-2", "USE-1", "USE-5", "PRE-1")
+def test_the_count_is_the_prompt_and_what_was_cached_is_the_engines_own_number(model: Anthropic):
+    history: list[MessageParam] = [*STORY, {"role": "assistant", "content": "Once upon a time,"}]
+    count = model.messages.count_tokens(model="claude-local", messages=history).input_tokens
+    create(model, *history)
+    usage = create(model, *history).usage
+    assert usage.input_tokens + usage.cache_creation_input_tokens + usage.cache_read_input_tokens == count
+    assert usage.cache_read_input_tokens == count - 1  # llama.cpp computes the last token anew
+
+
+@pytest.mark.clause("SEQ-1")
+def test_a_stop_sequence_of_several_tokens_is_cut_and_reported(model: Anthropic):
+    text = create(model).content[0].text
+    stop = text[len(text) // 2 : len(text) // 2 + 9]
+    message = create(model, stop_sequences=[stop])
+    assert message.content[0].text == text[: text.index(stop)]
+    assert (message.stop_reason, message.stop_sequence) == ("stop_sequence", stop)
+
+
+@pytest.mark.clause("ERR-11")
+def test_a_prompt_that_does_not_fit_is_refused_with_both_numbers_and_can_be_counted(model: Anthropic):
+    long: MessageParam = {"role": "user", "content": "word " * 3000}
+    count = model.messages.count_tokens(model="claude-local", messages=[long]).input_tokens
+    with pytest.raises(anthropic.BadRequestError, match=rf"prompt is too long: {count} tokens > 2047 maximum"):
+        create(model, long)
+
+
+@pytest.mark.clause("STOP-6", "REQ-4")
+def test_max_tokens_beyond_the_window_end_with_the_window(model: Anthropic):
+    filling: MessageParam = {"role": "user", "content": "word " * 2000}
+    message = create(model, filling, max_tokens=20_000)
+    assert message.stop_reason in ("model_context_window_exceeded", "end_turn")
+    assert message.usage.output_tokens < 100
+
+
+@pytest.mark.clause("TRN-18")
+def test_leaving_in_the_middle_frees_the_slot(model: Anthropic, gateway: Gateway):
+    stream = model.messages.create(model="claude-local", max_tokens=1500, messages=STORY, stream=True)
+    assert next(event for event in stream if event.type == "content_block_delta")
+    assert gateway.ready is not None
+    assert gateway.ready.admission.inside == 1
+    stream.close()
+    until(lambda: gateway.ready.admission.inside == 0)
+
+
+@pytest.mark.clause("SSE-17", "SSE-18", "STOP-7")
+def test_an_engine_that_dies_ends_the_stream_with_an_error_and_answers_the_next(model: Anthropic, engine: EmbeddedLlama):
+    stream = model.messages.create(model="claude-local", max_tokens=1500, messages=STORY, stream=True)
+    assert next(event for event in stream if event.type == "content_block_delta")
+    assert engine.pid is not None
+    os.kill(engine.pid, signal.SIGKILL)
+    with pytest.raises(anthropic.APIStatusError) as raised:
+        list(stream)
+    assert raised.value.type == "api_error"
+    assert create(model).stop_reason == "max_tokens"
+    assert engine.restarts == 1
