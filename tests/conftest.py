@@ -1,6 +1,7 @@
 """Live servers for tests: the real application on a real socket."""
 
 import asyncio
+import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 import uvicorn
+from hypothesis import settings
 
 from dragoman.engines import Engine
 from dragoman.engines.scripted import Line, ScriptedEngine
@@ -17,6 +19,10 @@ from dragoman.server import Gateway, Settings, create_app
 from stage import Stage
 
 MODEL = "scripted"
+settings.register_profile("everyday", max_examples=30, deadline=None)
+settings.register_profile("thorough", max_examples=300, deadline=None)
+settings.load_profile(os.environ.get("DRAGOMAN_TESTS", "everyday"))
+
 HEADERS = {"anthropic-version": "2023-06-01", "content-type": "application/json"}
 
 NAMED_CLAUSES = pytest.StashKey[dict[str, list[str]]]()

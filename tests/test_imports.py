@@ -24,12 +24,13 @@ ARROWS = {
     "generation": {"conversation", "dialects", "engines", "prompt"},
     "observe": set(),
     "server": {"wire", "conversation", "dialects", "engines", "prompt", "generation", "observe"},
-    "cli": {"dialects", "engines", "server"},
+    "cli": {"dialects", "engines", "server", "wire", "conversation", "prompt", "generation"},
     "__main__": {"cli"},
 }
 
 ONLY_THERE = {
     ("conversation", "wire"): {"conversation/lowering.py"},
+    **{("cli", room): {"cli/parse.py"} for room in ("wire", "conversation", "prompt", "generation")},  # it looks into all
 }
 """Arrows that are drawn for one file of a room."""
 

@@ -24,7 +24,7 @@ GREEDY = {"temperature": 0}
 @pytest.fixture(scope="module")
 def engine() -> EmbeddedLlama:
     """One thread, because other processes may be busy beside it."""
-    return EmbeddedLlama(resolve(None).path, context=2048, parallel=2, threads=1)
+    return EmbeddedLlama(resolve(None).path, context=512, parallel=2, threads=1)
 
 
 @pytest.fixture(scope="module")
@@ -76,13 +76,13 @@ def test_a_stop_sequence_of_several_tokens_is_cut_and_reported(model: Anthropic)
 def test_a_prompt_that_does_not_fit_is_refused_with_both_numbers_and_can_be_counted(model: Anthropic):
     long: MessageParam = {"role": "user", "content": "word " * 3000}
     count = model.messages.count_tokens(model="claude-local", messages=[long]).input_tokens
-    with pytest.raises(anthropic.BadRequestError, match=rf"prompt is too long: {count} tokens > 2047 maximum"):
+    with pytest.raises(anthropic.BadRequestError, match=rf"prompt is too long: {count} tokens > 511 maximum"):
         create(model, long)
 
 
 @pytest.mark.clause("STOP-6", "REQ-4")
 def test_max_tokens_beyond_the_window_end_with_the_window(model: Anthropic):
-    filling: MessageParam = {"role": "user", "content": "word " * 2000}
+    filling: MessageParam = {"role": "user", "content": "word " * 440}
     message = create(model, filling, max_tokens=20_000)
     assert message.stop_reason in ("model_context_window_exceeded", "end_turn")
     assert message.usage.output_tokens < 100

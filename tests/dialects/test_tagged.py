@@ -126,7 +126,7 @@ def payloads(dialect: Dialect) -> st.SearchStrategy[str]:
 
 
 @pytest.mark.clause("TOOL-17")
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(st.sampled_from(TAGGED), st.data(), st.integers(0, 99))
 def test_a_string_arrives_byte_for_byte(dialect: Dialect, data: st.DataObject, seed: int):
     payload = data.draw(payloads(dialect))
