@@ -49,6 +49,11 @@ class ToolResult:
     text: str
     is_error: bool
 
+    @property
+    def outcome(self) -> str:
+        """What the model reads. A failed call says so in a word, since no template and no format has a place for it."""
+        return f"Error: {self.text}" if self.is_error else self.text
+
 
 Content = Text | Thinking | ToolCall | ToolResult
 
@@ -68,6 +73,14 @@ class Tool:
     name: str
     description: str
     schema: JsonObject
+
+    @property
+    def function(self) -> dict[str, Any]:
+        """The shape in which models were trained to read tools."""
+        return {
+            "type": "function",
+            "function": {"name": self.name, "description": self.description, "parameters": self.schema},
+        }
 
 
 class ToolChoice(StrEnum):

@@ -50,9 +50,8 @@ def encode_calls(syntax: Syntax, calls: Sequence[ToolCall]) -> str:
 
 
 def encode_result(syntax: Syntax, result: ToolResult) -> str:
-    """The result of a call. The formats have no mark for a failure, so it is said in a word."""
-    text = f"Error: {result.text}" if result.is_error else result.text
-    return syntax.results.open + text + syntax.results.close
+    """The result of a call, in the syntax's tags."""
+    return syntax.results.open + result.outcome + syntax.results.close
 
 
 def encode_tools(syntax: Syntax, tools: Sequence[Tool]) -> str:
@@ -62,7 +61,7 @@ def encode_tools(syntax: Syntax, tools: Sequence[Tool]) -> str:
         return ""
     tagged = isinstance(calls.carrier, JsonKey) and calls.open and calls.close
     return _TOOLS.format(
-        descriptions="\n".join(_dumps(_describe(tool)) for tool in tools),
+        descriptions="\n".join(_dumps(tool.function) for tool in tools),
         example=_write(syntax, [_EXAMPLE]),
         place=f"as one JSON object between {calls.open} and {calls.close}" if tagged else "in this very form",
         several="" if isinstance(calls.carrier, Recipient) else _SEVERAL,
@@ -142,11 +141,6 @@ def _id(call: _Call, length: int) -> str:
 
 def _fence(codec: JsonArguments, body: str) -> str:
     return f"```json\n{body}\n```" if codec.fenced else body
-
-
-def _describe(tool: Tool) -> dict[str, Any]:
-    function = {"name": tool.name, "description": tool.description, "parameters": tool.schema}
-    return {"type": "function", "function": function}
 
 
 def _dumps(value: Mapping[str, Any] | str) -> str:

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dragoman.conversation import Conversation, Role, Text, Thinking, Tool, ToolCall, ToolResult, Turn
+from dragoman.conversation import Conversation, Role, Text, Thinking, ToolCall, ToolResult, Turn
 from dragoman.dialects import Dialect
 from dragoman.prompt import volatile
 from dragoman.prompt.probe import Traits
@@ -67,7 +67,7 @@ class Renderer:
     def _variables(self, conversation: Conversation) -> dict[str, Any]:
         variables: dict[str, Any] = {}
         if conversation.tools and self.traits.tools:
-            variables["tools"] = [_as_function(tool) for tool in conversation.tools]
+            variables["tools"] = [tool.function for tool in conversation.tools]
         if self.traits.thinking_switch:
             variables[self.traits.thinking_switch] = conversation.thinking.enabled
         if conversation.thinking.effort:
@@ -109,7 +109,7 @@ class Renderer:
         words = _texts(turn)
         if self.traits.results:
             for result in results:
-                yield {"role": "tool", "tool_call_id": result.call_id, "name": result.name, "content": _outcome(result)}
+                yield {"role": "tool", "tool_call_id": result.call_id, "name": result.name, "content": result.outcome}
             paragraphs = [words] if words or not results else []
         else:
             encoded = "\n".join(self.dialect.encode_result(result) for result in results)
@@ -152,16 +152,3 @@ class Renderer:
 def _texts(turn: Turn) -> str:
     """The words of a turn: blocks are paragraphs, so that one block and a plain string are the same."""
     return _PARAGRAPH.join(part.text for part in turn.content if isinstance(part, Text))
-
-
-def _outcome(result: ToolResult) -> str:
-    """A failed call says so, since no template has a place for it."""
-    return f"Error: {result.text}" if result.is_error else result.text
-
-
-def _as_function(tool: Tool) -> Message:
-    """The shape in which templates were trained to read tools."""
-    return {
-        "type": "function",
-        "function": {"name": tool.name, "description": tool.description, "parameters": tool.schema},
-    }
