@@ -12,7 +12,7 @@ import dragoman
 
 ROOT = Path(dragoman.__file__).parent
 
-LEAVES = {"errors", "parts"}
+LEAVES = {"constraints", "errors", "parts"}
 """They import nothing of ours, and everybody may import them."""
 
 ARROWS = {
@@ -37,7 +37,8 @@ ONLY_THERE = {
 THIRD_PARTY = {
     "pydantic": {"wire"},
     "pydantic_core": {"wire"},
-    "jsonschema_rs": {"wire"},
+    "jsonschema_rs": {"wire", "generation"},
+    "llguidance": {"engines"},
     "jinja2": {"prompt"},
     "aiohttp": {"engines"},
     "xllamacpp": {"engines"},
@@ -49,7 +50,7 @@ THIRD_PARTY = {
 }
 """The rooms that may know of a library; libraries that are not here may be known everywhere."""
 
-SANS_IO = {"wire", "conversation", "dialects", "parts", "errors"}
+SANS_IO = {"wire", "conversation", "dialects", "constraints", "parts", "errors"}
 IO = {"asyncio", "socket", "subprocess", "threading", "time", "aiohttp", "http.client", "urllib.request", "selectors", "signal"}
 """Modules that wait, look at a clock or talk to somebody: the rooms that think do none of that."""
 

@@ -151,7 +151,7 @@ async def test_tokens_are_words_and_mean_the_same_for_as_long_as_the_engine_live
 
 async def test_the_engine_is_what_it_was_told_to_be():
     engine = ScriptedEngine([Line("x")], model="m", window=10, slots=2)
-    assert await engine.start() == Capabilities(model="m", window=10, slots=2)
+    assert await engine.start() == Capabilities(model="m", window=10, slots=2, constrains=True)
     assert engine.status == "ready"
     await engine.close()
     await engine.close()

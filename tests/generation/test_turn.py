@@ -35,7 +35,7 @@ async def generation(
         script if isinstance(script, ScriptedEngine) else ScriptedEngine([script if isinstance(script, Line) else Line(script)])
     )
     tokens = await engine.tokenize("a prompt of five words")
-    return Generation(engine, QWEN3, conversation, Prompt(tokens, "", room, thinking_open))
+    return Generation(engine, dialects.Constrainer(QWEN3), conversation, Prompt(tokens, "", room, thinking_open))
 
 
 async def generate(script: Line | str, conversation: Conversation | None = None, **prompt: Any) -> list[Any]:
@@ -369,7 +369,12 @@ async def test_the_job_asks_for_what_is_wanted_and_fits(max_tokens: int, room: i
     turn = await generation(engine, conversation, room=room)
     with pytest.raises(EngineFailed):
         _ = [part async for part in turn.run()]
-    assert engine.job == Job(await engine.tokenize("a prompt of five words"), limit, conversation.sampling)
+    constraint = dialects.Constrainer(QWEN3).constraint(conversation, thinking_open=False)
+    assert engine.job.tokens == await engine.tokenize("a prompt of five words")
+    assert (engine.job.limit, engine.job.sampling) == (limit, conversation.sampling)
+    assert constraint is not None
+    assert engine.job.constraint is not None
+    assert engine.job.constraint.key == constraint.key
 
 
 @pytest.mark.clause("USE-1", "USE-4", "USE-5", "SSE-5", "SSE-15")

@@ -268,11 +268,7 @@ def test_what_may_be_ignored_is(stage: Stage) -> None:
         {"compaction": {"type": "summarize"}},
         {"fallbacks": [{"model": "m"}]},
         {"context_management": {"edits": [{"type": "compact_20260112"}]}},
-        {"output_config": {"format": {"type": "json_schema", "schema": {}}}},
-        {"output_format": {"type": "json_schema", "schema": {}}},
         {"tools": [{"type": "web_search_20250305", "name": "web_search"}]},
-        {"tools": [{"name": "f", "input_schema": {"type": "object"}, "strict": True}]},
-        {"tools": [{"name": "f", "input_schema": {"type": "object"}}], "tool_choice": {"type": "any"}},
     ],
 )
 def test_what_would_change_the_answer_is_refused_while_it_is_not_built(stage: Stage, fields: dict[str, object]) -> None:

@@ -236,7 +236,7 @@ TOOLS: list[tuple[str, dict[str, Any], str]] = [
     ),
     ("TOOL-4", body(tool_choice={"type": "tool", "name": "f"}, tools=[tool()]), ""),
     ("TOOL-4", body(tool_choice={"type": "none"}), ""),
-    ("TOOL-11", body(tools=[tool(strict=True)]), "tools.0.custom.strict: strict tools are not supported by this server yet"),
+    ("TOOL-11", body(tools=[tool(strict=True)]), ""),
     (
         "TOOL-15",
         body(tools=[tool(), {"type": "web_search_20250305", "name": "web_search"}]),
@@ -376,11 +376,6 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"mcp_servers": [{"type": "url", "url": "x"}]}, "mcp_servers: not supported by this server"),
     ({"compaction": {"type": "summarize"}}, "compaction: not supported by this server"),
     ({"fallbacks": [{"model": "m2"}]}, "fallbacks: not supported by this server"),
-    ({"output_format": {"type": "json_schema", "schema": {}}}, "output_format: not supported by this server"),
-    (
-        {"output_config": {"format": {"type": "json_schema", "schema": {}}}},
-        "output_config.format: structured outputs are not supported by this server yet",
-    ),
     (
         {"thinking": {"type": "between_tools"}},
         'thinking.type: "thinking.type.between_tools" is not supported for this model',
@@ -430,3 +425,33 @@ def test_strictness_is_the_apis_own_where_it_is_switched_on(source: dict[str, An
     except InvalidRequest as refusal:
         complaints.append(refusal.message)
     assert complaints == [message][: bool(message)]
+
+
+FORMAT = {"type": "json_schema", "schema": {"type": "object", "properties": {"a": {"type": "string"}}}}
+BAD_FORMAT = {"type": "json_schema", "schema": {"type": 7}}
+FORMATS: list[tuple[dict[str, Any], str]] = [
+    (body(output_config={"format": FORMAT}), ""),
+    (body(output_format=FORMAT), ""),
+    (
+        body(output_config={"format": FORMAT}, output_format=FORMAT),
+        "output_format: `output_format` and `output_config.format` cannot both be set",
+    ),
+    (
+        body(user("Hi"), assistant("Well"), output_config={"format": FORMAT}),
+        "When using output format, pre-filling the `assistant` response is not supported.",
+    ),
+]
+
+
+@pytest.mark.clause("STR-1", "STR-2", "STR-7")
+@pytest.mark.parametrize(("source", "message"), FORMATS)
+def test_an_output_format_stands_in_one_place_and_excludes_a_prefill(source: dict[str, Any], message: str):
+    assert complaint(source) == message
+
+
+@pytest.mark.clause("STR-5")
+@pytest.mark.parametrize("place", ["output_config", "output_format"])
+def test_an_output_format_whose_schema_is_none_is_refused_at_its_path(place: str):
+    fields = {"output_config": {"format": BAD_FORMAT}} if place == "output_config" else {"output_format": BAD_FORMAT}
+    path = "output_config.format.schema" if place == "output_config" else "output_format.schema"
+    assert complaint(body(**fields)).startswith(f"{path}: JSON schema is invalid.")

@@ -84,7 +84,7 @@ async def read(given: Given) -> Received:
     """Send what the model wrote through a turn, the encoder and the fold. Raises `UnknownDialect`."""
     engine = ScriptedEngine([Line(given.raw, chunk=given.chunk, finish_reason=given.finish)])
     prompt = Prompt(tokens=(), text="", room=_NO_LIMIT, thinking_open=bool(given.think_pre_opened))
-    turn = Generation(engine, dialects.get(given.dialect), _conversation(given), prompt)
+    turn = Generation(engine, dialects.Constrainer(dialects.get(given.dialect)), _conversation(given), prompt)
     encoder = MessageEncoder("msg_parse", given.dialect)
     events: list[Event] = [encoder.start(turn.tally)]
     async for part in turn.run():
@@ -98,8 +98,9 @@ def _conversation(given: Given) -> Conversation:
     return Conversation(
         turns=[Turn(Role.USER, (Text("?"),))],
         tools=tuple(Tool(tool.name, tool.description, tool.input_schema) for tool in given.tools),
-        tool_policy=ToolPolicy(
-            ToolChoice(choice.type), choice.name, parallel=given.parallel and not choice.disable_parallel_tool_use
+        tool_policy=ToolPolicy(  # what was to be forced cannot be any more: the output is there
+            ToolChoice.NONE if choice.type == "none" else ToolChoice.AUTO,
+            parallel=given.parallel and not choice.disable_parallel_tool_use,
         ),
         thinking=ThinkingPolicy(enabled=bool(given.thinking_enabled)),
         max_tokens=_NO_LIMIT,

@@ -57,7 +57,7 @@ def lower(request: PromptRequest) -> Conversation:
         turns=tuple(_turns(request)),
         system=_system(request),
         tools=tuple(
-            Tool(tool.name, tool.description or "", tool.input_schema)
+            Tool(tool.name, tool.description or "", tool.input_schema, bool(tool.strict))
             for tool in request.tools or ()
             if isinstance(tool, CustomTool)  # `rules` has refused the others
         ),
@@ -66,6 +66,7 @@ def lower(request: PromptRequest) -> Conversation:
         sampling=Sampling(request.temperature, request.top_p, request.top_k),
         stop_sequences=tuple(request.stop_sequences or ()),
         max_tokens=request.max_tokens if isinstance(request, MessagesRequest) else 0,
+        output=request.format.schema_ if request.format else None,
     )
 
 

@@ -68,11 +68,15 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A tool on offer. `schema` is the JSON Schema of its input, keys in the order they came."""
+    """A tool on offer. `schema` is the JSON Schema of its input, keys in the order they came.
+
+    With `strict`, a call of it is valid by that schema (TOOL-11).
+    """
 
     name: str
     description: str
     schema: JsonObject
+    strict: bool = False
 
     @property
     def function(self) -> dict[str, Any]:
@@ -130,7 +134,10 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """All that is asked of the model. `max_tokens` of 0 means: read the prompt, write nothing (REQ-3)."""
+    """All that is asked of the model.
+
+    `max_tokens` of 0 means: read the prompt, write nothing (REQ-3). `output` is the JSON Schema of the answer (STR-1).
+    """
 
     turns: Sequence[Turn]
     system: Sequence[Text] = ()
@@ -140,6 +147,7 @@ class Conversation:
     sampling: Sampling = field(default_factory=Sampling)
     stop_sequences: Sequence[str] = ()
     max_tokens: int = 0
+    output: JsonObject | None = None
 
     @property
     def tool_names(self) -> frozenset[str]:

@@ -24,7 +24,7 @@ from dragoman.dialects.spec import (
     Recipient,
     Syntax,
 )
-from dragoman.dialects.tag_encoder import write_calls
+from dragoman.dialects.tag_encoder import write_arguments, write_calls
 
 _TOOLS = """\
 # Tools
@@ -46,7 +46,7 @@ def encode_calls(syntax: Syntax, calls: Sequence[ToolCall]) -> str:
     """The calls of one turn, blocks and all; "" where the syntax has no calls."""
     if syntax.calls is None:
         return ""
-    return _write(syntax, [_Call(call.name, _dumps(call.input), call.id, number) for number, call in enumerate(calls)])
+    return write(syntax, [Written(call.name, _arguments(syntax.calls, call.input), call.id, n) for n, call in enumerate(calls)])
 
 
 def encode_result(syntax: Syntax, result: ToolResult) -> str:
@@ -62,14 +62,14 @@ def encode_tools(syntax: Syntax, tools: Sequence[Tool]) -> str:
     tagged = isinstance(calls.carrier, JsonKey) and calls.open and calls.close
     return _TOOLS.format(
         descriptions="\n".join(_dumps(tool.function) for tool in tools),
-        example=_write(syntax, [_EXAMPLE]),
+        example=write(syntax, [Written("the function's name", _arguments(calls, _EXAMPLE))]),
         place=f"as one JSON object between {calls.open} and {calls.close}" if tagged else "in this very form",
         several="" if isinstance(calls.carrier, Recipient) else _SEVERAL,
     )
 
 
-class _Call(NamedTuple):
-    """A call to write: `arguments` is JSON text, `number` its place in the turn."""
+class Written(NamedTuple):
+    """A call to write: `arguments` as its codec writes them, `number` its place in the turn, from 0."""
 
     name: str
     arguments: str
@@ -77,11 +77,15 @@ class _Call(NamedTuple):
     number: int = 0
 
 
-_EXAMPLE = _Call("the function's name", '{"an argument": "its value"}')
+_EXAMPLE = {"an argument": "its value"}
 
 
-def _write(syntax: Syntax, written: Sequence[_Call]) -> str:
-    """Calls with all that stands around them."""
+def _arguments(calls: Calls, arguments: Mapping[str, Any]) -> str:
+    return _dumps(arguments) if isinstance(calls.codec, JsonArguments) else write_arguments(calls.codec, arguments)
+
+
+def write(syntax: Syntax, written: Sequence[Written]) -> str:
+    """Calls with all that stands around them; `constraint` writes some with holes."""
     calls, frame = syntax.calls, syntax.frame
     assert calls is not None
     if frame is not None:
@@ -97,7 +101,7 @@ def _write(syntax: Syntax, written: Sequence[_Call]) -> str:
     return section_open + calls.between.join(blocks) + section_close
 
 
-def _block(calls: Calls, written: Sequence[_Call]) -> str:
+def _block(calls: Calls, written: Sequence[Written]) -> str:
     """A block: one call, or an array of them."""
     match calls.carrier, calls.codec:
         case (JsonKey() | KeyIsName()) as carrier, JsonArguments() as codec:
@@ -108,11 +112,11 @@ def _block(calls: Calls, written: Sequence[_Call]) -> str:
         case Recipient(), JsonArguments():
             body = "".join(call.arguments for call in written)
         case NameTag() as carrier, _:
-            body = write_calls(calls, carrier, [(call.name, json.loads(call.arguments), call.number) for call in written])
+            body = write_calls(calls, carrier, [(call.name, call.arguments, call.number) for call in written])
     return calls.open + calls.padding + body + calls.padding + calls.close
 
 
-def _object(carrier: JsonKey | KeyIsName, codec: JsonArguments, ids: Ids | None, call: _Call) -> str:
+def _object(carrier: JsonKey | KeyIsName, codec: JsonArguments, ids: Ids | None, call: Written) -> str:
     """A call as a JSON object."""
     if isinstance(carrier, KeyIsName):
         return f"{{{_dumps(call.name)}: {call.arguments}}}"
@@ -122,7 +126,7 @@ def _object(carrier: JsonKey | KeyIsName, codec: JsonArguments, ids: Ids | None,
     return "{" + ", ".join(members) + "}"
 
 
-def _name(carrier: Affixes, ids: Ids | None, call: _Call) -> str:
+def _name(carrier: Affixes, ids: Ids | None, call: Written) -> str:
     """A call's name, and its id where there is one, in front of its arguments."""
     written = carrier.prefix + call.name
     match ids:
@@ -134,7 +138,7 @@ def _name(carrier: Affixes, ids: Ids | None, call: _Call) -> str:
     return written + carrier.suffix
 
 
-def _id(call: _Call, length: int) -> str:
+def _id(call: Written, length: int) -> str:
     """The call's id as the wire has it: the same for the same id."""
     return re.sub("[^a-zA-Z0-9]", "", call.id)[-length:].rjust(length, "0") if length else str(call.number)
 

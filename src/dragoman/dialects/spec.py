@@ -31,7 +31,8 @@ class Frame:
     failing that, `thinking` a message of reasoning; `known` any other proper header, of a message of text. A header that none
     of them finds anything in was none: it is text.
 
-    A call is written as `call` with the tool's name, `header_end`, the call and `call_end`, with `between` between two.
+    A call is written as `call` with the tool's name, `header_end`, the call and `call_end`, with `between` between two; a
+    message of text has the header `text`.
     """
 
     starts: tuple[str, ...]
@@ -43,6 +44,7 @@ class Frame:
     call: str
     call_end: str
     between: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)

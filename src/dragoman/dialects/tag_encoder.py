@@ -23,11 +23,11 @@ _PLAIN_KEY = re.compile(r"[^\s,:=()\[\]{}\"'<]+")
 _MARKUP = re.compile(r"[<&]")
 
 
-def write_calls(calls: Calls, carrier: NameTag, written: Sequence[tuple[str, Mapping[str, Any], int]]) -> str:
-    """The inside of a block of calls, each given as its name, its arguments and its place in the turn."""
+def write_calls(calls: Calls, carrier: NameTag, written: Sequence[tuple[str, str, int]]) -> str:
+    """The inside of a block of calls, each given as its name, its written arguments and its place in the turn."""
     listed = isinstance(calls.codec, KeywordArguments) and calls.codec.listed
     body = (", " if listed else carrier.between).join(
-        carrier.before + _head(carrier, name, place) + _arguments(calls.codec, arguments) + carrier.close + carrier.after
+        carrier.before + _head(carrier, name, place) + arguments + carrier.close + carrier.after
         for name, arguments, place in written
     )
     return f"[{body}]" if listed else body
@@ -40,7 +40,8 @@ def _head(carrier: NameTag, name: str, place: int) -> str:
     return carrier.open + carrier.prefix + inside + carrier.end
 
 
-def _arguments(codec: Codec, arguments: Mapping[str, Any]) -> str:
+def write_arguments(codec: Codec, arguments: Mapping[str, Any]) -> str:
+    """The arguments of one call, from behind its name up to its closer."""
     match codec:
         case TaggedArguments():
             return codec.between + "".join(_parameter(codec, key, value) + codec.between for key, value in arguments.items())
@@ -55,17 +56,22 @@ def _arguments(codec: Codec, arguments: Mapping[str, Any]) -> str:
 
 
 def _parameter(codec: TaggedArguments, key: str, value: Any) -> str:
-    name = f'{codec.attribute}="{key}"' if codec.attribute else key
-    if codec.type_attribute == "string":
-        name += f' string="{"true" if isinstance(value, str) else "false"}"'
-    elif codec.type_attribute:
-        name += f' {codec.type_attribute}="{_type(value)}"'
-    tag = codec.open + name + codec.end
-    if codec.value_open:
-        tag += codec.between + codec.value_open
     text = value if isinstance(value, str) else _dumps(value)
     if codec.cdata and _MARKUP.search(text):
         text = f"<![CDATA[{text}]]>"
+    return parameter(codec, key, text, json_type(value))
+
+
+def parameter(codec: TaggedArguments, key: str, text: str, kind: str) -> str:
+    """One argument: its tags, and between them a value of that JSON type, already written."""
+    name = f'{codec.attribute}="{key}"' if codec.attribute else key
+    if codec.type_attribute == "string":
+        name += f' string="{"true" if kind == "string" else "false"}"'
+    elif codec.type_attribute:
+        name += f' {codec.type_attribute}="{kind}"'
+    tag = codec.open + name + codec.end
+    if codec.value_open:
+        tag += codec.between + codec.value_open
     newline = "\n" if codec.newline else ""
     return tag + newline + text + newline + codec.close
 
@@ -75,14 +81,15 @@ def _literal(codec: LiteralArguments, value: Any) -> str:
         case str():
             return codec.quote + value + codec.quote
         case Mapping():
-            return "{" + ",".join(f"{_key(codec, key)}:{_literal(codec, inner)}" for key, inner in value.items()) + "}"
+            return "{" + ",".join(f"{literal_key(codec, key)}:{_literal(codec, inner)}" for key, inner in value.items()) + "}"
         case list() | tuple():
             return "[" + ",".join(_literal(codec, inner) for inner in value) + "]"
         case _:
             return _dumps(value)
 
 
-def _key(codec: LiteralArguments, key: str) -> str:
+def literal_key(codec: LiteralArguments, key: str) -> str:
+    """A key as it stands in front of its colon."""
     return key if _PLAIN_KEY.fullmatch(key) else codec.quote + key + codec.quote
 
 
@@ -99,17 +106,21 @@ def _children(codec: ElementArguments, value: Mapping[str, Any] | Sequence[Any])
 
 
 def _element(codec: ElementArguments, name: str, value: Any) -> str:
+    kind = json_type(value)
+    text = value if isinstance(value, str) else _children(codec, value) if kind in ("object", "array") else _dumps(value)
+    return element(codec, name, text, kind)
+
+
+def element(codec: ElementArguments, name: str, text: str, kind: str) -> str:
+    """An element of that name that holds a value of that JSON type, already written."""
     tag = codec.open + (f' {codec.attribute}="{name}"' if codec.attribute and name else name)
     if codec.type_attribute:
-        holds = {"string": "raw", "object": "dict", "array": "list"}.get(_type(value), "json")
+        holds = {"string": "raw", "object": "dict", "array": "list"}.get(kind, "json")
         tag += f' {codec.type_attribute}="{holds}"'
-    text = (
-        value if isinstance(value, str) else _children(codec, value) if _type(value) in ("object", "array") else _dumps(value)
-    )
     return tag + codec.end + text + codec.close.format(name)
 
 
-def _type(value: Any) -> str:
+def json_type(value: Any) -> str:
     """The JSON type of a value."""
     match value:
         case None:

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from dragoman.constraints import Constraint
 from dragoman.conversation import Sampling
 
 
@@ -13,12 +14,14 @@ class Job(Struct, frozen=True):
     """One piece of work.
 
     `tokens` is the whole prompt. `limit` is the number of tokens to generate at most, at least 0: with 0 the engine reads the
-    prompt (and keeps it for the next one) and generates nothing. The caller has made sure that both fit the window.
+    prompt (and keeps it for the next one) and generates nothing. The caller has made sure that both fit the window. What is
+    generated follows `constraint`, from its first token on; only an engine that said that it `constrains` gets one.
     """
 
     tokens: Sequence[int]
     limit: int
     sampling: Sampling
+    constraint: Constraint | None = None
 
 
 class FinishReason(StrEnum):
@@ -59,7 +62,7 @@ class Capabilities(Struct, frozen=True):
     """What an engine said of itself and its model when it was asked at the start.
 
     `window` is the room for prompt and output together, in tokens, of one job. `slots` is how many jobs run at once.
-    `chat_template` is the model's own Jinja source, where it has one.
+    `chat_template` is the model's own Jinja source, where it has one. `constrains`: it was seen to hold a constraint.
     """
 
     model: str
@@ -68,6 +71,7 @@ class Capabilities(Struct, frozen=True):
     chat_template: str | None = None
     bos_token: str = ""
     eos_token: str = ""
+    constrains: bool = False
 
 
 class Engine(ABC):

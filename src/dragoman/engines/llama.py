@@ -26,6 +26,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from dragoman.conversation import Sampling
 from dragoman.engines.base import Capabilities, Engine, Finish, FinishReason, Job, Piece, PrefillProgress
+from dragoman.engines.llama_grammar import TRIAL, Grammars
 from dragoman.engines.sse import EventSplitter
 from dragoman.errors import EngineError, EngineFailed, EngineUnavailable
 
@@ -52,6 +53,7 @@ class LlamaServer(Engine):
         self._lost = lost or f"{self.name} closed the connection while it was working"
         self._session: aiohttp.ClientSession | None = None
         self._seats = asyncio.Semaphore()  # one, until the server has said how many
+        self._grammars = Grammars(self.tokenize)
 
     async def start(self) -> Capabilities:
         """Ask the server what it runs."""
@@ -65,12 +67,22 @@ class LlamaServer(Engine):
             chat_template=props.chat_template or None,
             bos_token=props.bos_token,
             eos_token=props.eos_token,
+            constrains=await self._constrains(),
         )
+
+    async def _constrains(self) -> bool:
+        """Does the server hold a grammar? One built without llguidance refuses it, or ignores it without a word."""
+        body = msgspec.json.encode({"prompt": "x", "n_predict": 1, "grammar": TRIAL.grammar, "temperature": 0})
+        try:
+            return (await self._call("POST", "/completion", _Chunk, body)).content == TRIAL.answer
+        except EngineFailed:
+            return False
 
     async def generate(self, job: Job) -> AsyncGenerator[Piece, None]:
         """Run the job on a connection of its own, as soon as there is a slot for it."""
+        grammar = await self._grammars.of(job.constraint) if job.constraint is not None else UNSET
         async with self._seats:
-            response = await self._send("POST", "/completion", _encode(job), _COMPLETION)
+            response = await self._send("POST", "/completion", _encode(job, grammar), _COMPLETION)
             try:
                 completion = CompletionReader(silent=job.limit == 0)
                 async for data in response.content.iter_any():
@@ -214,6 +226,7 @@ class _Completion(Struct):
     top_p: float | UnsetType = UNSET
     top_k: int | UnsetType = UNSET
     seed: int | UnsetType = UNSET
+    grammar: str | UnsetType = UNSET
     stream: bool = True
     return_progress: bool = True
     cache_prompt: bool = True
@@ -271,12 +284,12 @@ class _Tokens(Struct):
 _chunk = msgspec.json.Decoder(_Chunk).decode
 
 
-def _encode(job: Job) -> bytes:
+def _encode(job: Job, grammar: str | UnsetType = UNSET) -> bytes:
     sampling: Sampling = job.sampling
     fields: dict[str, Any] = {
         name: value for name in ("temperature", "top_p", "top_k", "seed") if (value := getattr(sampling, name)) is not None
     }
-    return msgspec.json.encode(_Completion(prompt=job.tokens, n_predict=max(job.limit, 1), **fields))
+    return msgspec.json.encode(_Completion(prompt=job.tokens, n_predict=max(job.limit, 1), grammar=grammar, **fields))
 
 
 def _check_other(event: bytes) -> None:

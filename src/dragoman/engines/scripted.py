@@ -1,7 +1,8 @@
 """An engine that replays text: for tests, for demonstrations, for developing clients without a model.
 
 A script is JSON lines, one `Line` each. The first line whose `when` occurs in the last 2,000 characters of the prompt answers,
-as often as it fits; otherwise the lines without `when` answer in order, and start over at the end. Tokens are words.
+as often as it fits; otherwise the lines without `when` answer in order, and start over at the end. Tokens are words. The script
+is the model, constraint and all: what a line says under a forced `tool_choice` should be a call.
 """
 
 import asyncio
@@ -75,11 +76,19 @@ def read_script(path: Path) -> list[Line]:
 class ScriptedEngine(Engine):
     """Replays `script`. Its vocabulary is every word it has met, so ids mean the same for as long as it lives."""
 
-    def __init__(self, script: Sequence[Line], *, model: str = "scripted", window: int = 200_000, slots: int = 64) -> None:
+    def __init__(
+        self,
+        script: Sequence[Line],
+        *,
+        model: str = "scripted",
+        window: int = 200_000,
+        slots: int = 64,
+        constrains: bool = True,
+    ) -> None:
         self._conditional = [line for line in script if line.when is not None]
         in_order = [line for line in script if line.when is None]
         self._in_order = cycle(in_order) if in_order else None
-        self._capabilities = Capabilities(model=model, window=window, slots=slots)
+        self._capabilities = Capabilities(model=model, window=window, slots=slots, constrains=constrains)
         self._ids: dict[str, int] = {}
         self._words: list[str] = []
 

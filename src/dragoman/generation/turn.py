@@ -1,34 +1,46 @@
 """One turn: what the engine says, read by the dialect, shaped by the policies, told as parts.
 
 The policies are small and each has one place: stop sequences act on visible text only (SEQ-4), reasoning is signed where it
-ends, each call gets an id of its own (TOOL-8), one call is enough where parallel calls are off (TOOL-7), and the end is
-looked up in a table.
+ends and closed where its budget is spent (THK-2), each call gets an id of its own (TOOL-8), one call is enough where parallel
+calls are off (TOOL-7), what was promised is checked, and the end is looked up in a table.
+
+A turn is one job, or two: where reasoning is closed by force, the engine goes on from there in another, and has all of the
+first one's prompt in its cache.
 """
 
 import secrets
 from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 
-from dragoman.conversation import Conversation, ThinkingDisplay, ToolChoice
+from dragoman.conversation import Conversation, ThinkingDisplay, ThinkingPolicy, ToolChoice
 from dragoman.conversation.signature import sign
-from dragoman.dialects import Dialect
+from dragoman.dialects import Constrainer, call_opening
 from dragoman.engines import Engine, Finish, FinishReason, Job, Piece
 from dragoman.errors import EngineFailed
 from dragoman.generation.endings import ENDINGS, Happening
+from dragoman.generation.promises import Promises
 from dragoman.generation.stops import StopScanner
 from dragoman.parts import CallDelta, CallEnd, CallStart, Ending, Part, Prefill, Tally, Text, Thinking, ThinkingEnd
 from dragoman.prompt import Prompt
 
 
 class Turn:
-    """One answer to one conversation. `run` may be called once; `tally` can be read at any time."""
+    """One answer to one conversation. `run` may be called once; `tally` can be read at any time.
 
-    def __init__(self, engine: Engine, dialect: Dialect, conversation: Conversation, prompt: Prompt) -> None:
+    `constrains`: the engine holds constraints. For one that does not, the opening of a forced call is written into the prompt.
+    """
+
+    def __init__(
+        self, engine: Engine, constrainer: Constrainer, conversation: Conversation, prompt: Prompt, *, constrains: bool = True
+    ) -> None:
         self._engine = engine
+        self._constrainer = constrainer
+        self._constrains = constrains
         self._conversation = conversation
         self._prompt = prompt
         self._limit = min(conversation.max_tokens, prompt.room)
-        self._parser = dialect.parser(
+        self._parser = constrainer.dialect.parser(
             {tool.name: tool.schema for tool in conversation.tools},
             thinking_open=prompt.thinking_open,
             calls_allowed=conversation.tool_policy.choice is not ToolChoice.NONE,
@@ -42,36 +54,90 @@ class Turn:
         self._calls = 0
         self.broke_call = False
         """Was a call cut, by the limit or by the model itself? Its block stands, and nobody should run it."""
-        self._cached = 0
+        self._promises = Promises(conversation)
+        self._budget = conversation.thinking.budget
+        self._written: list[str] = []  # all that the model wrote, for as long as its reasoning may have to be closed
+        self._cached: int | None = None
         self._output = 0
         self._thinking_tokens = 0
 
     @property
     def tally(self) -> Tally:
         """The counts as they are now."""
-        return Tally(len(self._prompt.tokens), self._cached, self._output, self._thinking_tokens)
+        return Tally(len(self._prompt.tokens), self._cached or 0, self._output, self._thinking_tokens)
 
     @property
     def repairs(self) -> list[str]:
         """Names of the repairs that reading the output needed."""
         return self._parser.repairs
 
+    @property
+    def broken_promises(self) -> list[str]:
+        """What the answer should have been, and is not."""
+        return self._promises.broken
+
     async def run(self) -> AsyncGenerator[Part, None]:
         """The parts, an `Ending` last. Raises what the engine raises; closing the iterator stops the engine."""
-        job = Job(self._prompt.tokens, self._limit, self._conversation.sampling)
-        async with aclosing(self._engine.generate(job)) as pieces:
-            async for piece in pieces:
-                for part in self._read(piece):
+        lead = self._lead()
+        job: Job | None = await self._job(lead, self._conversation, thinking_open=self._prompt.thinking_open)
+        for part in self._police(self._parser.feed(lead)) if lead else ():
+            yield part
+        while job is not None:
+            async with aclosing(self._engine.generate(job)) as pieces:
+                async for piece in pieces:
+                    for part in self._read(piece):
+                        yield part
+                    if self._happened is not None or self._overspent:
+                        break
+            job = None
+            if self._happened is None and self._overspent:
+                closer = self._constrainer.dialect.close_thinking
+                for part in self._police(self._parser.feed(closer)):
                     yield part
-                if self._happened is not None:
-                    break
+                job = await self._after_thinking("".join([lead, *self._written, closer]))
         yield self._ending()
+
+    def _lead(self) -> str:
+        """What is written for the model, where the engine cannot make it write that."""
+        policy = self._conversation.tool_policy
+        if self._constrains or policy.choice not in (ToolChoice.ANY, ToolChoice.TOOL):
+            return ""
+        tools = [tool for tool in self._conversation.tools if policy.name in (None, tool.name)]
+        closer = self._constrainer.dialect.close_thinking if self._prompt.thinking_open else ""
+        return closer + call_opening(self._constrainer.dialect, tools)
+
+    async def _job(self, written: str, conversation: Conversation, *, thinking_open: bool) -> Job:
+        """Go on behind `written`."""
+        tokens = self._prompt.tokens
+        limit = self._limit - self._output
+        if written:
+            tokens = [*tokens, *await self._engine.tokenize(written)]
+            limit = min(limit, self._prompt.room - (len(tokens) - len(self._prompt.tokens)))
+        constraint = self._constrainer.constraint(conversation, thinking_open=thinking_open) if self._constrains else None
+        return Job(tokens, limit, conversation.sampling, constraint)
+
+    async def _after_thinking(self, written: str) -> Job | None:
+        """The job that goes on behind the reasoning that was closed; None where there is no room for it."""
+        self._budget = None
+        self._written.clear()
+        job = await self._job(written, replace(self._conversation, thinking=ThinkingPolicy()), thinking_open=False)
+        if job.limit < 1:
+            self._happened = self._exhausted()
+            return None
+        return job
+
+    @property
+    def _overspent(self) -> bool:
+        """Is the budget for reasoning spent, and the model still at it?"""
+        return self._budget is not None and self._thinking_tokens >= self._budget and self._parser.thinking
 
     def _read(self, piece: Piece) -> Iterator[Part]:
         if piece.prefill is not None:
-            self._cached = piece.prefill.cached
+            self._cached = piece.prefill.cached if self._cached is None else self._cached
             yield Prefill(piece.prefill.total, piece.prefill.cached, piece.prefill.done)
         self._output += piece.output
+        if self._budget is not None:
+            self._written.append(piece.text)
         began_thinking = self._parser.thinking
         parts = self._parser.feed(piece.text) if piece.text else []
         self._thinking_tokens += _thinking_tokens(piece, parts, began_thinking=began_thinking)
@@ -87,10 +153,14 @@ class Turn:
             return
         yield from self._flush()
         if cut:
-            full = self._limit < self._conversation.max_tokens
-            self._happened = Happening.WINDOW_FULL if full else Happening.OUTPUT_LIMIT
+            self._happened = self._exhausted()
         else:
             self._happened = self._done()
+            self._promises.settle()
+
+    def _exhausted(self) -> Happening:
+        """Which of the limits it was."""
+        return Happening.WINDOW_FULL if self._limit < self._conversation.max_tokens else Happening.OUTPUT_LIMIT
 
     def _done(self) -> Happening:
         """How a turn ended that the model ended by itself."""
@@ -100,6 +170,7 @@ class Turn:
 
     def _police(self, parts: Iterable[Part]) -> Iterator[Part]:
         for part in parts:
+            self._promises.note(part)
             match part:
                 case Text(text):
                     yield from self._visible(text)

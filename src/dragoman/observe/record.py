@@ -27,6 +27,7 @@ class Record:
     ending: str = ""
     notes: Sequence[str] = ()
     repairs: Sequence[str] = ()
+    broken: Sequence[str] = ()
     unknown: Sequence[str] = ()
     _began: float = field(default_factory=time.monotonic)
 
@@ -69,7 +70,12 @@ class Record:
         words.append(f"took={self.age:.3f}s")
         if self.ending:
             words.append(self.ending)
-        for label, items in (("", self.notes), ("repaired: ", self.repairs), ("unknown: ", self.unknown)):
+        for label, items in (
+            ("", self.notes),
+            ("repaired: ", self.repairs),
+            ("not as promised: ", self.broken),
+            ("unknown: ", self.unknown),
+        ):
             if items:
                 words.append(f"[{label}{'; '.join(items)}]")
         return " ".join(words)

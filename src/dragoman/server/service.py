@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 
 from dragoman import dialects
 from dragoman.conversation import Conversation, ToolChoice
-from dragoman.dialects import Dialect
+from dragoman.dialects import Constrainer, Dialect
 from dragoman.engines import Engine
 from dragoman.errors import EngineFailed, EngineUnavailable, InvalidRequest, PromptTooLong, UnknownModel
 from dragoman.generation import Turn
 from dragoman.prompt import ChatTemplate, Prompt, PromptBuilder, TemplateRefusal
 from dragoman.server.admission import Admission
-from dragoman.wire.models import ModelCapabilities, ModelInfo, ThinkingFlags
+from dragoman.wire.models import Flag, ModelCapabilities, ModelInfo, ThinkingFlags
 
 _LOG = logging.getLogger(__name__)
 _FAMILY_PREFIX = "claude-"
@@ -41,9 +41,20 @@ class Settings:
 class Service:
     """One model behind one engine."""
 
-    def __init__(self, engine: Engine, dialect: Dialect, prompts: PromptBuilder, admission: Admission, info: ModelInfo) -> None:
+    def __init__(  # noqa: PLR0913 -- put together once, in `load`
+        self,
+        engine: Engine,
+        dialect: Dialect,
+        prompts: PromptBuilder,
+        admission: Admission,
+        info: ModelInfo,
+        *,
+        constrains: bool,
+    ) -> None:
         self.engine = engine
         self.dialect = dialect
+        self._constrainer = Constrainer(dialect)
+        self._constrains = constrains
         self.admission = admission
         self.info = info
         self._prompts = prompts
@@ -67,25 +78,38 @@ class Service:
             created_at=settings.created_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             max_input_tokens=found.window - 1,
             max_tokens=found.window - 1,
-            capabilities=ModelCapabilities(thinking=ThinkingFlags(supported=prompts.traits.thinking_switch is not None)),
+            capabilities=ModelCapabilities(
+                structured_outputs=Flag(supported=found.constrains),
+                thinking=ThinkingFlags(supported=prompts.traits.thinking_switch is not None),
+            ),
         )
-        return cls(engine, dialect, prompts, Admission(found.slots, settings.queue), info)
+        admission = Admission(found.slots, settings.queue)
+        return cls(engine, dialect, prompts, admission, info, constrains=found.constrains)
 
     async def prompt(self, conversation: Conversation) -> Prompt:
         """The prompt of a conversation, for counting and for generating alike (CNT-2).
 
         Raises `InvalidRequest` for a constraint that would not be enforced (BETA-4), and what building raises.
         """
-        choice = conversation.tool_policy.choice
-        if choice in (ToolChoice.ANY, ToolChoice.TOOL):
-            raise InvalidRequest.at("tool_choice", f"{choice.value!r} cannot be enforced by this server yet")
+        self._check_promises(conversation)
         return await self._prompts.build(conversation)
+
+    def _check_promises(self, conversation: Conversation) -> None:
+        if conversation.tool_policy.choice in (ToolChoice.ANY, ToolChoice.TOOL) and self.dialect.calls is None:
+            raise InvalidRequest.at("tool_choice", f"the dialect {self.dialect.name} has no tool calls")
+        if self._constrains:
+            return
+        if conversation.output is not None:
+            raise InvalidRequest.at("output_config.format", "this server's engine cannot hold an answer to a schema")
+        strict = next((index for index, tool in enumerate(conversation.tools) if tool.strict), None)
+        if strict is not None:
+            raise InvalidRequest.at(f"tools.{strict}.custom.strict", "this server's engine cannot hold a call to a schema")
 
     def turn(self, conversation: Conversation, prompt: Prompt) -> Turn:
         """The answer to a conversation. Raises `PromptTooLong`."""
         if prompt.room < 1:  # never cut: a client that is told compacts (ERR-11)
             raise PromptTooLong(len(prompt.tokens), self._prompts.window - 1)
-        return Turn(self.engine, self.dialect, conversation, prompt)
+        return Turn(self.engine, self._constrainer, conversation, prompt, constrains=self._constrains)
 
 
 class Gateway:

@@ -47,7 +47,7 @@ async def performed(turn: Turn, admission: Admission, record: Record) -> AsyncIt
             try:
                 yield parts
             finally:
-                record.tally, record.repairs = turn.tally, turn.repairs
+                record.tally, record.repairs, record.broken = turn.tally, turn.repairs, turn.broken_promises
 
 
 class EventStream:

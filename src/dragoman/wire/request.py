@@ -122,11 +122,18 @@ class Metadata(WireModel):
     user_id: Annotated[str, Field(max_length=256)] | None = None
 
 
+class OutputFormat(WireModel):
+    """The answer is JSON of this schema (STR-1)."""
+
+    type: Literal["json_schema"]
+    schema_: Annotated[dict[str, Any], Field(alias="schema")]
+
+
 class OutputConfig(WireModel):
     """How the answer should look (THK-14, STR-1)."""
 
     effort: Literal["low", "medium", "high", "xhigh", "max"] | None = None
-    format: dict[str, Any] | None = None
+    format: OutputFormat | None = None
     task_budget: Any = None
 
 
@@ -155,7 +162,7 @@ class PromptRequest(WireModel):
     tool_choice: AnyChoice | None = None
     thinking: ThinkingConfig | None = None
     output_config: OutputConfig | None = None
-    output_format: dict[str, Any] | None = None
+    output_format: OutputFormat | None = None
     cache_control: CacheControl | None = None
     context_management: ContextManagement | None = None
     temperature: Annotated[float, Field(ge=0, le=1)] | None = None
@@ -180,6 +187,11 @@ class PromptRequest(WireModel):
     fallback_credit_token: Any = None
     user_profile_id: Any = None
     workspace_id: Any = None
+
+    @property
+    def format(self) -> OutputFormat | None:
+        """The format asked for, in its place or in the one it had before (STR-2)."""
+        return (self.output_config and self.output_config.format) or self.output_format
 
 
 class CountTokensRequest(PromptRequest):

@@ -19,7 +19,7 @@ from dragoman.wire.request import (
     ThinkingBetweenTools,
     ThinkingEnabled,
 )
-from dragoman.wire.schemas import check_schema
+from dragoman.wire.schemas import check_schema, check_valid
 
 MAX_BREAKPOINTS = 4
 INTERLEAVED_THINKING = "interleaved-thinking-2025-05-14"
@@ -31,6 +31,7 @@ def check(request: PromptRequest, betas: frozenset[str] = frozenset()) -> None:
     _check_turns(request.messages)
     _check_calls(request.messages)
     _check_tools(request)
+    _check_format(request)
     _check_breakpoints(request)
     _check_thinking(request, betas)
     _check_stop_sequences(request.stop_sequences or ())
@@ -57,11 +58,9 @@ def _check_unbuilt(request: PromptRequest) -> None:
     """What would change the meaning of the answer is refused while it is not built (BETA-4, THR-3)."""
     if request.thread is not None:
         raise ThreadsUnsupported
-    for name in ("container", "mcp_servers", "compaction", "fallbacks", "output_format"):
+    for name in ("container", "mcp_servers", "compaction", "fallbacks"):
         if getattr(request, name):
             raise InvalidRequest.at(name, "not supported by this server")
-    if request.output_config and request.output_config.format is not None:
-        raise InvalidRequest.at("output_config.format", "structured outputs are not supported by this server yet")
     if isinstance(request.thinking, ThinkingBetweenTools):
         raise InvalidRequest.at("thinking.type", '"thinking.type.between_tools" is not supported for this model')
     edits = (request.context_management and request.context_management.edits) or []
@@ -198,8 +197,6 @@ def _check_tools(request: PromptRequest) -> None:
             raise InvalidRequest.at(f"tools.{index}.type", f"tools of type {tool.type!r} are not supported by this server")
         names.append(tool.name)
         check_schema(tool.input_schema, f"tools.{index}.custom.input_schema")
-        if tool.strict:
-            raise InvalidRequest.at(f"tools.{index}.custom.strict", "strict tools are not supported by this server yet")
     if any(count > 1 for count in Counter(names).values()):
         raise InvalidRequest.at("tools", "Tool names must be unique.")
     choice = request.tool_choice
@@ -208,6 +205,18 @@ def _check_tools(request: PromptRequest) -> None:
             raise InvalidRequest.at("tool_choice", f"{choice.type} needs `tools`, and none were given")
         if isinstance(choice, NamedToolChoice) and choice.name not in names:
             raise InvalidRequest.at("tool_choice", f"Tool '{choice.name}' not found in provided tools")
+
+
+def _check_format(request: PromptRequest) -> None:
+    """STR-1, STR-7."""
+    if request.format is None:
+        return
+    if request.output_config and request.output_config.format and request.output_format:
+        raise InvalidRequest.at("output_format", "`output_format` and `output_config.format` cannot both be set")
+    path = "output_config.format" if request.output_config and request.output_config.format else "output_format"
+    check_valid(request.format.schema_, f"{path}.schema")
+    if request.messages[-1].role == "assistant":
+        raise InvalidRequest("When using output format, pre-filling the `assistant` response is not supported.")
 
 
 def _breakpoints(request: PromptRequest) -> Iterator[tuple[str, CacheControl]]:

@@ -18,6 +18,11 @@ def check_schema(schema: dict[str, Any], path: str) -> None:
         raise InvalidRequest.at(f"{path}.type", "Input should be 'object'" if "type" in schema else "Field required")
     if any(key in schema for key in ("oneOf", "allOf", "anyOf")):
         raise InvalidRequest.at(path, "input_schema does not support oneOf, allOf, or anyOf at the top level")
+    check_valid(schema, path)
+
+
+def check_valid(schema: dict[str, Any], path: str) -> None:
+    """Raise `InvalidRequest` at `path` where the schema is not valid."""
     encoded = msgspec.json.encode(schema)
     problem = _remembered_problem(encoded) if len(encoded) <= _WORTH_REMEMBERING else _problem(encoded)
     if problem is not None:

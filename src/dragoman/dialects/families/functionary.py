@@ -17,6 +17,7 @@ FUNCTIONARY = Dialect(
         call="{name}",
         call_end="",
         between=">>>",
+        text="all",
     ),
     calls=Calls((), (), carrier=Recipient(), padding=""),
     terminals=_END,

@@ -19,6 +19,7 @@ GPT_OSS = Dialect(
         call="<|channel|>commentary to=functions.{name} <|constrain|>json",
         call_end="<|call|>",
         between="<|start|>assistant",
+        text="<|channel|>final",
     ),
     reasoning=Reasoning(
         ("<|channel|>analysis<|message|>",), (), force_close="<|end|><|start|>assistant<|channel|>final<|message|>"

@@ -15,6 +15,7 @@ MUSE_GLIMMER = Dialect(
         call=" to={name}",
         call_end="",
         between="<|eom|><|start|>assistant",
+        text=" to=user",
     ),
     reasoning=Reasoning((" to=self<|message|>",), (), force_close="<|eom|><|start|>assistant to=user<|message|>"),
     calls=Calls(

@@ -1,0 +1,150 @@
+"""What a turn holds a model to, with the engine's help or without it: forced calls, formats, the budget for reasoning."""
+
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from dragoman import dialects
+from dragoman.conversation import Conversation, Role, Text, ThinkingPolicy, Tool, ToolChoice, ToolPolicy, Turn
+from dragoman.engines import Job, Piece
+from dragoman.engines.scripted import Line, ScriptedEngine
+from dragoman.errors import EngineFailed
+from dragoman.generation import Turn as Generation
+from dragoman.parts import CallDelta, CallEnd, CallStart, Ending, Part, StopReason, ThinkingEnd
+from dragoman.parts import Text as TextPart
+from dragoman.parts import Thinking as ThinkingPart
+from dragoman.prompt import Prompt
+
+QWEN3 = dialects.get("qwen3")
+ADD = Tool("add", "", {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]})
+NOW = Tool("now", "", {"type": "object", "properties": {}})
+CALL = '<tool_call>\n{"name": "add", "arguments": {"a": 1}}\n</tool_call>'
+PROMPT = "a prompt of five words"
+
+
+class Listening(ScriptedEngine):
+    """Replays the lines, one job each, and keeps the jobs."""
+
+    def __init__(self, *lines: str, constrains: bool = True) -> None:
+        super().__init__([Line(line) for line in lines], constrains=constrains)
+        self.jobs: list[Job] = []
+
+    async def generate(self, job: Job) -> AsyncGenerator[Piece, None]:
+        self.jobs.append(job)
+        async for piece in super().generate(job):
+            yield piece
+
+    async def read(self, job: Job) -> str:
+        return "".join(self._words[token] for token in job.tokens)
+
+
+def ask(**policies: Any) -> Conversation:
+    return Conversation(**{"turns": [Turn(Role.USER, (Text("Hi"),))], "tools": [ADD, NOW], "max_tokens": 1000} | policies)
+
+
+async def answer(engine: Listening, conversation: Conversation, **prompt: Any) -> tuple[Generation, list[Part]]:
+    constrains = (await engine.start()).constrains
+    tokens = await engine.tokenize(PROMPT)
+    made = Prompt(tokens, "", prompt.get("room", 10_000), prompt.get("thinking_open", False))
+    turn = Generation(engine, dialects.Constrainer(QWEN3), conversation, made, constrains=constrains)
+    return turn, [part async for part in turn.run()]
+
+
+def texts(parts: Sequence[Part], kind: type[TextPart] | type[ThinkingPart]) -> str:
+    return "".join(part.text for part in parts if isinstance(part, kind))
+
+
+def forced(choice: str = "any", name: str | None = None) -> Conversation:
+    return ask(tool_policy=ToolPolicy(ToolChoice(choice), name))
+
+
+@pytest.mark.clause("THK-2", "USE-5")
+async def test_reasoning_is_closed_where_its_budget_is_spent_and_the_engine_goes_on_from_there():
+    engine = Listening("<think>\none two three four five six", "It is six.")
+    _, parts = await answer(engine, ask(thinking=ThinkingPolicy(enabled=True, budget=4)))
+    first, second = engine.jobs
+    assert len(first.tokens) == 5
+    assert (await engine.read(second)).startswith(PROMPT + "<think>\none two three")
+    assert (await engine.read(second)).endswith(QWEN3.close_thinking)
+    thought = texts(parts, ThinkingPart)
+    assert thought.startswith("one two three")
+    assert "six" not in thought
+    assert sum(isinstance(part, ThinkingEnd) for part in parts) == 1
+    assert texts(parts, TextPart) == "It is six."
+    ending = parts[-1]
+    assert isinstance(ending, Ending)
+    assert ending.reason is StopReason.END_TURN
+    assert ending.tally.prompt == 5
+    assert 4 <= ending.tally.thinking <= 6
+    assert second.limit == first.limit - (ending.tally.output - 3)
+    assert second.constraint is not None
+    assert second.constraint is not first.constraint  # there is no reasoning any more
+
+
+@pytest.mark.clause("THK-2")
+async def test_a_budget_that_is_kept_changes_nothing():
+    engine = Listening("<think>\none two\n</think>\n\nThree.")
+    _, parts = await answer(engine, ask(thinking=ThinkingPolicy(enabled=True, budget=1024)))
+    assert len(engine.jobs) == 1
+    assert texts(parts, TextPart) == "Three."
+
+
+@pytest.mark.clause("THK-2", "STOP-1")
+async def test_reasoning_that_is_closed_at_the_limit_ends_the_turn_there():
+    engine = Listening("one two three four five six")
+    conversation = ask(thinking=ThinkingPolicy(enabled=True, budget=4), max_tokens=4)
+    _, parts = await answer(engine, conversation, thinking_open=True)
+    assert len(engine.jobs) == 1
+    assert isinstance(parts[-1], Ending)
+    assert parts[-1].reason is StopReason.MAX_TOKENS
+
+
+@pytest.mark.clause("TOOL-5")
+@pytest.mark.parametrize("name", ["add", None])
+async def test_for_an_engine_without_constraints_the_opening_of_the_call_is_written_into_the_prompt(name: str | None):
+    opening = dialects.call_opening(QWEN3, [ADD] if name else [ADD, NOW])
+    engine = Listening(CALL.removeprefix(opening), constrains=False)
+    _, parts = await answer(engine, forced("tool" if name else "any", name))
+    assert (await engine.read(engine.jobs[0])) == PROMPT + opening
+    assert engine.jobs[0].constraint is None
+    merged = "".join(part.json for part in parts if isinstance(part, CallDelta))
+    assert [part.name for part in parts if isinstance(part, CallStart)] == ["add"]
+    assert merged == '{"a": 1}'
+    assert CallEnd() in parts
+    assert isinstance(parts[-1], Ending)
+    assert parts[-1].reason is StopReason.TOOL_USE
+
+
+@pytest.mark.clause("TOOL-5", "STOP-2")
+async def test_a_forced_call_that_does_not_come_is_a_failure_and_no_answer():
+    with pytest.raises(EngineFailed, match="without one"):
+        await answer(Listening("I rather not."), forced())
+
+
+@pytest.mark.clause("TOOL-5", "STOP-3")
+async def test_a_forced_call_that_is_cut_ends_with_max_tokens():
+    _, parts = await answer(Listening(CALL), replace(forced(), max_tokens=3))
+    assert isinstance(parts[-1], Ending)
+    assert parts[-1].reason is StopReason.MAX_TOKENS
+
+
+@pytest.mark.clause("TOOL-11")
+async def test_a_call_that_is_not_what_was_promised_is_reported():
+    strict = ask(tools=[replace(ADD, strict=True)])
+    turn, _ = await answer(Listening(CALL.replace("1", '"one"')), strict)
+    assert turn.broken_promises == ['call of add: "one" is not of type "integer"']
+    turn, _ = await answer(Listening(CALL), strict)
+    assert turn.broken_promises == []
+
+
+@pytest.mark.clause("STR-1", "STR-3")
+async def test_an_answer_that_is_not_of_its_format_is_reported():
+    wanted = ask(tools=[], output={"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]})
+    turn, _ = await answer(Listening('{"n": 1}'), wanted)
+    assert turn.broken_promises == []
+    turn, _ = await answer(Listening("{}"), wanted)
+    assert turn.broken_promises == ['output format: "n" is a required property']
+    turn, _ = await answer(Listening("Well."), wanted)
+    assert len(turn.broken_promises) == 1
