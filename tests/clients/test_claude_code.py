@@ -1,0 +1,243 @@
+"""Claude Code at work, on a model that says what the script tells it to."""
+
+import json
+import signal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from conftest import MODEL, live_gateway
+from dragoman import dialects
+from dragoman.conversation.types import ToolCall
+from dragoman.dialects import Dialect
+from dragoman.engines.scripted import Line, ScriptedEngine
+from dragoman.server import Gateway, Settings, create_app
+from stage import until
+
+from .cell import cell
+from .claude_code import ClaudeCode
+from .recorder import Recorder
+
+pytestmark = pytest.mark.slow
+
+
+class Scene(NamedTuple):
+    """A user in front of the client, and what the server heard."""
+
+    claude: ClaudeCode
+    heard: Recorder
+
+    @property
+    def project(self) -> Path:
+        return self.claude.project
+
+    def turns(self) -> list[dict[str, Any]]:
+        """The messages of the latest request."""
+        return list(self.heard.messages[-1].body["messages"])
+
+    def said(self, kind: str) -> list[Mapping[str, Any]]:
+        """The blocks of one type in the latest request."""
+        contents = [turn["content"] for turn in self.turns() if isinstance(turn["content"], list)]
+        return [block for content in contents for block in content if block["type"] == kind]
+
+
+Play = Callable[..., Scene]
+
+
+@pytest.fixture
+def play(tmp_path: Path) -> Iterator[Play]:
+    """`play(line, ...)`: a user whose model says that, one line a turn."""
+    with ExitStack() as stack:
+
+        def start(*script: str | Line, window: int = 200_000, dialect: Dialect = dialects.DEFAULT, **settings: Any) -> Scene:
+            lines = [line if isinstance(line, Line) else Line(line) for line in script]
+            engine = ScriptedEngine(lines, model=MODEL, window=window)
+            gateway = Gateway(engine, replace(Settings(), dialect=dialect, **settings))
+            ours = stack.enter_context(cell())
+            heard = Recorder(create_app(gateway))
+            stack.enter_context(live_gateway(gateway, heard, ours.listener))
+            return Scene(ClaudeCode(ours, tmp_path, MODEL), heard)
+
+        yield start
+
+
+def call(*calls: tuple[str, Mapping[str, Any]], dialect: Dialect = dialects.DEFAULT) -> str:
+    """What a model writes to call those tools."""
+    return dialect.encode_calls([ToolCall("", name, tool_input) for name, tool_input in calls])
+
+
+def test_it_answers(play: Play) -> None:
+    scene = play("The capital is Ulm.")
+    assert scene.claude.run("Name a capital.").answer == "The capital is Ulm."
+    assert scene.heard.refused == []
+    [only] = scene.heard.messages
+    assert (only.body["stream"], only.body["thinking"]["type"]) == (True, "adaptive")
+
+
+def test_it_writes_reads_edits_and_runs(play: Play, tmp_path: Path) -> None:
+    file = {"file_path": str(tmp_path / "project" / "hello.sh")}
+    scene = play(
+        "I write it.\n" + call(("Write", {**file, "content": "echo hello\n"})),
+        call(("Read", file)),
+        call(("Edit", {**file, "old_string": "hello", "new_string": "'guten Tag, \"Ulm\"'"})),
+        call(("Bash", {"command": "sh hello.sh", "description": "Run it"})),
+        "It greets.",
+    )
+    assert scene.claude.run("Make a greeting.").answer == "It greets."
+    assert scene.heard.refused == []
+    assert (scene.project / "hello.sh").read_text() == "echo 'guten Tag, \"Ulm\"'\n"
+    results = scene.said("tool_result")
+    assert [bool(result.get("is_error")) for result in results] == [False] * 4, results
+    assert results[-1]["content"] == 'guten Tag, "Ulm"'
+
+
+def test_two_calls_in_one_turn_come_back_in_order(play: Play) -> None:
+    scene = play(
+        call(
+            ("Bash", {"command": "echo first", "description": "One"}),
+            ("Bash", {"command": "echo second", "description": "Two"}),
+        ),
+        "Both ran.",
+    )
+    assert scene.claude.run("Run two.").answer == "Both ran."
+    assert scene.heard.refused == []
+    assert [result["content"] for result in scene.said("tool_result")] == ["first", "second"]
+    assert [block["name"] for block in scene.said("tool_use")] == ["Bash", "Bash"]
+
+
+def test_thinking_before_a_call_comes_back_as_it_was(play: Play) -> None:
+    thought = "I had better look first.\nThen speak."
+    qwen = dialects.get("qwen3")
+    listing = call(("Bash", {"command": "ls -a", "description": "Look"}), dialect=qwen)
+    scene = play(f"<think>\n{thought}\n</think>\n\nLet me look.\n{listing}", "Nothing there.", dialect=qwen)
+    assert scene.claude.run("What is there?").answer == "Nothing there."
+    assert scene.heard.refused == []
+    [thinking] = scene.said("thinking")
+    assert thinking["thinking"] == thought
+    assert thinking["signature"]
+
+
+MARKERS = (
+    "</tool_call>",
+    "</parameter>",
+    "</function>",
+    "<|im_end|>",
+    "<|im_start|>user",
+    "</think>",
+    "<tool_call>",
+    '{"name": "Bash"}',
+)
+
+
+@pytest.mark.parametrize("family", ["qwen3", "qwen3-coder"])
+def test_a_file_full_of_the_dialects_own_markers_arrives_byte_for_byte(play: Play, tmp_path: Path, family: str) -> None:
+    dialect = dialects.get(family)
+    text = "".join(f"{number}: {marker}\n" for number in range(180) for marker in MARKERS)
+    assert len(text) > 20_000
+    file = {"file_path": str(tmp_path / "project" / "markers.txt")}
+    scene = play(
+        call(("Write", {**file, "content": text}), dialect=dialect),
+        call(("Read", file), dialect=dialect),
+        "There it is.",
+        dialect=dialect,
+    )
+    assert scene.claude.run("Write the markers.").answer == "There it is."
+    assert scene.heard.refused == []
+    assert (scene.project / "markers.txt").read_text() == text
+    assert scene.said("tool_use")[0]["input"] == {**file, "content": text}
+    assert "179: </tool_call>" in scene.said("tool_result")[1]["content"]
+
+
+def test_sub_agents_work_side_by_side(play: Play) -> None:
+    jobs = [
+        ("Agent", {"description": f"Find {name}", "prompt": f"Find {name}.", "run_in_background": False}) for name in ("A", "B")
+    ]
+    found = "The agent has found it."
+    scene = play(call(*jobs), found, found, Line("Both have found it.", when="has found it"))
+    told = scene.claude.run("Find A and B.")
+    assert scene.heard.refused == []
+    assert told.answer == "Both have found it."
+    agents = [exchange.headers.get("x-claude-code-agent-id") for exchange in scene.heard.messages]
+    assert len({agent for agent in agents if agent}) == 2
+
+
+def test_an_overlong_first_prompt_is_told_in_numbers(play: Play) -> None:
+    scene = play("Never said.", window=3000)
+    told = scene.claude.run("Name a capital.")
+    assert told.result["is_error"]
+    [only] = scene.heard.messages
+    assert only.status == 400
+    [refusal] = scene.heard.refused
+    assert "prompt is too long" in refusal
+
+
+def test_an_overlong_conversation_is_compacted_and_goes_on(play: Play) -> None:
+    count = call(("Bash", {"command": "seq 1500", "description": "Count"}))
+    scene = play(
+        Line("<summary>We counted.</summary>", when="summary"),
+        count,
+        count,
+        count,
+        count,
+        "We have counted enough.",
+        window=12_900,
+    )
+    told = scene.claude.run("Count.")
+    print(told.result["result"])
+    for e in scene.heard.exchanges:
+        print(
+            e,
+            [
+                (m["role"], [b["type"] for b in m["content"]] if isinstance(m["content"], list) else "str")
+                for m in e.body["messages"]
+            ],
+        )
+    Path("/tmp/cc/compact.json").write_text(json.dumps([e.body for e in scene.heard.exchanges]))
+    assert told.answer == "We have counted enough."
+
+
+def test_an_interrupted_turn_is_resumed(play: Play) -> None:
+    scene = play(Line("One " * 400, delay_ms=200), "We were interrupted.")
+    with scene.claude.start("Count.", "--include-partial-messages") as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if "text_delta" in line:
+                break
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=30)
+    told = scene.claude.run("Go on.", "--continue")
+    assert told.answer == "We were interrupted."
+    assert scene.heard.refused == []
+
+
+def test_context_is_counted(play: Play) -> None:
+    scene = play("Never said.")
+    told = scene.claude.run("/context")
+    assert scene.heard.refused == []
+    assert any(e.path.endswith("count_tokens") for e in scene.heard.exchanges)
+
+
+def test_structured_output_is_a_tool_of_its_own(play: Play) -> None:
+    scene = play(call(("StructuredOutput", {"city": "Ulm"})), "Done.")
+    schema = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+    told = scene.claude.run("Name a city.", "--json-schema", json.dumps(schema))
+    assert told.result["structured_output"] == {"city": "Ulm"}
+    assert scene.heard.refused == []
+
+
+def test_a_wrong_key_is_final(play: Play) -> None:
+    scene = play("Never said.", api_key="secret")
+    told = scene.claude.run("Name a capital.")
+    assert told.result["is_error"]
+    assert [e.status for e in scene.heard.messages] == [401]
+
+
+def test_an_unknown_model_is_told(play: Play) -> None:
+    scene = play("Never said.")
+    told = scene.claude.run("Name a capital.", ANTHROPIC_MODEL="gpt-9")
+    assert told.result["is_error"]
+    assert {e.status for e in scene.heard.messages} == {404}
