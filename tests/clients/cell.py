@@ -1,8 +1,9 @@
 """A network of one machine: clients in it reach the server and nothing else.
 
-`Cell` starts this file as a program in a user and a network namespace of its own. There it brings the loopback interface up, opens the
-server's listening socket, hands it out and waits. The server takes connections from it outside; clients are started inside. Where
-namespaces are not permitted, a cell is an ordinary loopback socket, and the clients' own switches must keep them quiet.
+`cell` starts this file as a program in a user and a network namespace of its own. There it brings the loopback interface up,
+opens the server's listening socket, hands it out and waits. The server takes connections from it outside; clients are started
+inside. Where namespaces are not permitted, a cell is an ordinary loopback socket, and the clients' own switches must keep them
+quiet.
 """
 
 import fcntl
@@ -55,7 +56,8 @@ def cell() -> Iterator[Cell]:
 
 
 def _permitted(unshare: str) -> bool:
-    return subprocess.run([unshare, "--user", "--map-root-user", "--net", "true"], stderr=subprocess.DEVNULL).returncode == 0
+    command = [unshare, "--user", "--map-root-user", "--net", "true"]
+    return subprocess.run(command, stderr=subprocess.DEVNULL, check=False).returncode == 0
 
 
 def _inside(control: socket.socket) -> None:

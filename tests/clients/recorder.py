@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -45,6 +46,10 @@ class Recorder:
     def refused(self) -> Sequence[str]:
         """The requests that were not answered as the client wished."""
         return [str(exchange) for exchange in self.exchanges if exchange.status >= 400]
+
+    def write(self, path: Path) -> None:
+        """Keep what was heard, one body a line, for whoever wants to look at it."""
+        path.write_bytes(b"".join(bytes(exchange.raw) + b"\n" for exchange in self.exchanges))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
