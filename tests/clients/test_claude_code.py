@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
@@ -15,38 +15,21 @@ from conftest import MODEL, live_gateway
 from dragoman import dialects
 from dragoman.conversation.types import ToolCall
 from dragoman.dialects import Dialect
-from dragoman.engines.scripted import Line, ScriptedEngine
+from dragoman.engines.scripted import Line
 from dragoman.server import Gateway, Settings, create_app
 
 from .cell import cell
 from .claude_code import ClaudeCode
 from .recorder import Recorder
+from .scene import Attentive, Scene
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # the first run installs it
 
 
-class Scene(NamedTuple):
-    """A user in front of the client, and what the server heard."""
-
-    claude: ClaudeCode
-    heard: Recorder
-
-    @property
-    def project(self) -> Path:
-        return self.claude.project
-
-    def turns(self) -> list[dict[str, Any]]:
-        """The messages of the latest request."""
-        return list(self.heard.messages[-1].body["messages"])
-
-    def said(self, kind: str) -> list[Mapping[str, Any]]:
-        """The blocks of one type in the latest request."""
-        contents = [turn["content"] for turn in self.turns() if isinstance(turn["content"], list)]
-        return [block for content in contents for block in content if block["type"] == kind]
-
-
 PNG = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==")
 """One dot."""
+STANDS = 0.99
+"""The share of a prompt that the next one must begin with, where nothing but a turn was added."""
 
 Play = Callable[..., Scene]
 
@@ -58,13 +41,13 @@ def play(tmp_path: Path) -> Iterator[Play]:
 
         def start(*script: str | Line, window: int = 200_000, dialect: Dialect = dialects.DEFAULT, **settings: Any) -> Scene:
             lines = [line if isinstance(line, Line) else Line(line) for line in script]
-            engine = ScriptedEngine(lines, model=MODEL, window=window)
+            engine = Attentive(lines, window)
             gateway = Gateway(engine, replace(Settings(), dialect=dialect, **settings))
             ours = stack.enter_context(cell())
             heard = Recorder(create_app(gateway))
             stack.enter_context(live_gateway(gateway, heard, ours.listener))
             stack.callback(heard.write, tmp_path / "requests.jsonl")
-            return Scene(ClaudeCode(ours, tmp_path, MODEL), heard)
+            return Scene(ClaudeCode(ours, tmp_path, MODEL), heard, engine)
 
         yield start
 
@@ -74,6 +57,7 @@ def call(*calls: tuple[str, Mapping[str, Any]], dialect: Dialect = dialects.DEFA
     return dialect.encode_calls([ToolCall("", name, tool_input) for name, tool_input in calls])
 
 
+@pytest.mark.clause("CC-1", "CC-2")
 def test_it_answers(play: Play) -> None:
     scene = play("The capital is Ulm.")
     assert scene.claude.run("Name a capital.").answer == "The capital is Ulm."
@@ -82,6 +66,7 @@ def test_it_answers(play: Play) -> None:
     assert (only.body["stream"], only.body["thinking"]["type"]) == (True, "adaptive")
 
 
+@pytest.mark.clause("CACHE-4", "CC-4")
 def test_it_writes_reads_edits_and_runs(play: Play, tmp_path: Path) -> None:
     file = {"file_path": str(tmp_path / "project" / "hello.sh")}
     scene = play(
@@ -97,6 +82,7 @@ def test_it_writes_reads_edits_and_runs(play: Play, tmp_path: Path) -> None:
     results = scene.said("tool_result")
     assert [bool(result.get("is_error")) for result in results] == [False] * 4, results
     assert results[-1]["content"] == 'guten Tag, "Ulm"'
+    assert min(scene.model.reused()) > STANDS
 
 
 def test_two_calls_in_one_turn_are_both_answered(play: Play) -> None:
@@ -123,6 +109,7 @@ def test_thinking_before_a_call_comes_back_as_it_was(play: Play) -> None:
     [thinking] = scene.said("thinking")
     assert thinking["thinking"] == thought
     assert thinking["signature"]
+    assert min(scene.model.reused()) > STANDS
 
 
 MARKERS = (
@@ -180,6 +167,8 @@ def test_a_tool_is_searched_for_and_used(play: Play) -> None:
     scene = play(call(("ToolSearch", {"query": "select:CronList"})), call(("CronList", {})), "No jobs.")
     assert scene.claude.run("Which jobs?").answer == "No jobs."
     assert scene.heard.refused == []
+    assert [len(exchange.body["tools"]) for exchange in scene.heard.messages] == [12, 13, 13]
+    assert min(scene.model.reused()) > STANDS
 
 
 @pytest.mark.clause("ERR-11")

@@ -33,6 +33,7 @@ def called(name: str, arguments: dict[str, str]) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.clause("THR-1", "THR-3", "RES-8", "ERR-3")
 @pytest.mark.timeout(600)  # the first run installs it
 @pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.name)
 def test_a_client_takes_its_steps(client: Client, tmp_path: Path) -> None:

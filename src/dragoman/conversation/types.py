@@ -130,11 +130,15 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """All that is asked of the model. `max_tokens` of 0 means: read the prompt, write nothing (REQ-3)."""
+    """All that is asked of the model. `max_tokens` of 0 means: read the prompt, write nothing (REQ-3).
+
+    `waiting` are tools that can be called but are not in the list at the top: the model learns of them from a result (TOOL-12).
+    """
 
     turns: Sequence[Turn]
     system: Sequence[Text] = ()
     tools: Sequence[Tool] = ()
+    waiting: Sequence[Tool] = ()
     tool_policy: ToolPolicy = field(default_factory=ToolPolicy)
     thinking: ThinkingPolicy = field(default_factory=ThinkingPolicy)
     sampling: Sampling = field(default_factory=Sampling)
@@ -142,6 +146,6 @@ class Conversation:
     max_tokens: int = 0
 
     @property
-    def tool_names(self) -> frozenset[str]:
-        """The names a call may carry; no other text is a call."""
-        return frozenset(tool.name for tool in self.tools)
+    def schemas(self) -> Mapping[str, JsonObject]:
+        """What a call may name, and the schema of its input; no other text is a call."""
+        return {tool.name: tool.schema for tool in (*self.tools, *self.waiting)}

@@ -29,7 +29,7 @@ class Turn:
         self._prompt = prompt
         self._limit = min(conversation.max_tokens, prompt.room)
         self._parser = dialect.parser(
-            {tool.name: tool.schema for tool in conversation.tools},
+            conversation.schemas,
             thinking_open=prompt.thinking_open,
             calls_allowed=conversation.tool_policy.choice is not ToolChoice.NONE,
         )
