@@ -49,10 +49,12 @@ def cell() -> Iterator[Cell]:
         command = [unshare, "--user", "--map-root-user", "--net", sys.executable, __file__, str(theirs.fileno())]
         with subprocess.Popen(command, pass_fds=[theirs.fileno()]) as inmate:
             theirs.close()
-            _, [descriptor], _, _ = socket.recv_fds(ours, 1, 1)
-            with socket.socket(fileno=descriptor) as listener:
-                yield Cell(listener, [nsenter, f"--target={inmate.pid}", "--user", "--net"])
-            ours.close()  # the inmate leaves
+            try:
+                _, [descriptor], _, _ = socket.recv_fds(ours, 1, 1)
+                with socket.socket(fileno=descriptor) as listener:
+                    yield Cell(listener, [nsenter, f"--target={inmate.pid}", "--user", "--net"])
+            finally:
+                ours.close()  # the inmate leaves
 
 
 def _permitted(unshare: str) -> bool:

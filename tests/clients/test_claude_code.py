@@ -143,6 +143,13 @@ def test_a_file_full_of_the_dialects_own_markers_arrives_byte_for_byte(play: Pla
     assert "179: </tool_call>" in scene.said("tool_result")[1]["content"]
 
 
+@pytest.mark.clause("CC-5", "SSE-6")
+def test_it_waits_through_a_long_silence(play: Play) -> None:
+    scene = play(Line("At last.", chunk=0, delay_ms=12_000))  # the first ping comes after ten seconds
+    assert scene.claude.run("Take your time.").answer == "At last."
+    assert [exchange.status for exchange in scene.heard.exchanges] == [200]
+
+
 def test_sub_agents_work_side_by_side(play: Play) -> None:
     jobs = [
         ("Agent", {"description": f"Find {name}", "prompt": f"Find {name}.", "run_in_background": False}) for name in ("A", "B")

@@ -307,3 +307,12 @@ def test_deferred_tools_that_nothing_can_find_stand_behind_the_others():
     assert [tool.name for tool in _lower(tools=[FETCH | {"defer_loading": True}, other]).tools] == ["other", "fetch"]
     assert [tool.name for tool in _lower(tools=[FETCH | {"defer_loading": True}, SEARCH]).tools] == ["ToolSearch"]
     assert [tool.name for tool in _lower(tools=[FETCH | {"defer_loading": True}, other], messages=FOUND).tools] == ["other"]
+
+
+@pytest.mark.clause("IN-10")
+def test_results_that_came_back_in_another_order_stand_in_that_of_their_calls():
+    calls = [{"type": "tool_use", "id": name, "name": name, "input": {}} for name in ("a", "b", "c")]
+    results = [{"type": "tool_result", "tool_use_id": name, "content": name} for name in ("c", "a", "b")]
+    said = {"role": "user", "content": [*results, {"type": "text", "text": "Go on."}]}
+    turns = _lower(messages=[{"role": "user", "content": "Hi"}, {"role": "assistant", "content": calls}, said]).turns
+    assert turns[-1].content == (*(ToolResult(name, name, name, is_error=False) for name in ("a", "b", "c")), Text("Go on."))

@@ -1,7 +1,7 @@
 """From the Anthropic wire to the neutral form.
 
 Lowering never reorders turns and drops nothing without saying so: a block that no model here can read is refused by name, not
-left out. What it reads has passed `wire.rules`.
+left out. Results stand in the order of their calls. What it reads has passed `wire.rules`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -97,6 +97,7 @@ def _turns(request: PromptRequest, tools: Mapping[str, Tool]) -> Iterator[Turn]:
         for block in message.content
         if isinstance(block, ToolUseBlock)
     }
+    places = {identifier: place for place, identifier in enumerate(names)}
     for role, run in groupby(enumerate(request.messages), key=lambda entry: entry[1].role):
         content: list[Content] = []
         for index, message in run:
@@ -105,7 +106,14 @@ def _turns(request: PromptRequest, tools: Mapping[str, Tool]) -> Iterator[Turn]:
                 continue
             for position, block in enumerate(message.content):
                 content.extend(_content(block, names, tools, f"messages.{index}.content.{position}"))
-        yield Turn(Role(role), tuple(content))
+        yield Turn(Role(role), _in_call_order(content, places))
+
+
+def _in_call_order(content: Sequence[Content], places: Mapping[str, int]) -> Sequence[Content]:
+    """Parallel results come as they were done; a model whose template has no ids tells them apart by their order alone."""
+    results = [part for part in content if isinstance(part, ToolResult)]
+    in_order = iter(sorted(results, key=lambda result: places.get(result.call_id, 0)))
+    return tuple(next(in_order) if isinstance(part, ToolResult) else part for part in content)
 
 
 def _content(block: ContentBlock, names: Mapping[str, str], tools: Mapping[str, Tool], path: str) -> Iterator[Content]:
