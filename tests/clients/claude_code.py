@@ -3,7 +3,7 @@
 import json
 import os
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,6 @@ def installed() -> Path:
 class Told:
     """What one run wrote: a line of JSON per event."""
 
-    code: int
     events: Sequence[Mapping[str, Any]]
     errors: str
 
@@ -42,12 +41,6 @@ class Told:
         """The last words."""
         assert not self.result["is_error"], self.result
         return str(self.result["result"])
-
-    def blocks(self, kind: str) -> Iterator[Mapping[str, Any]]:
-        """The content blocks of one type, of both sides, in order."""
-        for event in self.events:
-            content = event.get("message", {}).get("content", ())
-            yield from (block for block in content if isinstance(block, dict) and block["type"] == kind)
 
 
 class ClaudeCode:
@@ -99,4 +92,4 @@ class ClaudeCode:
             except subprocess.TimeoutExpired:
                 process.kill()
                 raise
-        return Told(process.returncode, [json.loads(line) for line in written.splitlines() if line.startswith("{")], errors)
+        return Told([json.loads(line) for line in written.splitlines() if line.startswith("{")], errors)

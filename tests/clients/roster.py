@@ -24,9 +24,7 @@ QUIET = {
 _HERE = Path(__file__).parent
 _PATIENCE = 100.0
 WORKS, NOT_YET = "works", "not yet"
-_REFUSED_FOR_NOW = re.compile(
-    r"(?=.*400)?.*not supported by this server( yet)?\b|cannot be enforced by this server yet", re.DOTALL
-)
+_REFUSED_FOR_NOW = re.compile("(not supported|cannot be enforced) by this server yet")
 
 
 @dataclass(frozen=True, slots=True)

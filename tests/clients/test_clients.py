@@ -23,6 +23,7 @@ def script(client: Client) -> list[Line]:
         Line("It rains in Ulm.", when="rain, 12 degrees"),
         Line(called(client.weather_tool, {"place": "Ulm"}), when="Weather in Ulm?"),
         Line("<think>\nIt may rain.\n</think>\n\nWe shall see.", when="Think of rain."),
+        Line(json.dumps(city), when="in JSON."),
         Line(called(client.city_tool, city) if client.city_tool else json.dumps(city), when="Name a city."),
         Line("Hello there."),
     ]

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from steps import (
     AND_SUN,
     ASK_CITY,
+    ASK_CITY_AS_JSON,
     ASK_ON,
     ASK_THOUGHT,
     ASK_WEATHER,
@@ -73,7 +74,7 @@ class City(BaseModel):
 
 def structured() -> None:
     same(chat().with_structured_output(City).invoke(ASK_CITY), City(city=CITY))
-    same(chat().with_structured_output(City, method="json_schema").invoke(ASK_CITY), City(city=CITY))
+    same(chat().with_structured_output(City, method="json_schema").invoke(ASK_CITY_AS_JSON), City(city=CITY))
 
 
 def count() -> None:

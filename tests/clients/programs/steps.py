@@ -16,7 +16,7 @@ HELLO, HELLO_THERE = "Hello.", "Hello there."
 ASK_WEATHER, WEATHER, IT_RAINS = "Weather in Ulm?", "rain, 12 degrees", "It rains in Ulm."
 ASK_THOUGHT, THOUGHT = "Think of rain.", "It may rain."
 ASK_ON, AND_SUN = "And then?", "Then the sun."
-ASK_CITY, CITY = "Name a city.", "Ulm"
+ASK_CITY, ASK_CITY_AS_JSON, CITY = "Name a city.", "Name a city, in JSON.", "Ulm"
 
 SCHEMA: dict[str, Any] = {"type": "object", "properties": {"place": {"type": "string"}}, "required": ["place"]}
 
