@@ -1,17 +1,23 @@
 """A scene: a client, a model that says what the script tells it to, and everything that passes between them."""
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from conftest import MODEL
+from dragoman import dialects
+from dragoman.conversation.types import ToolCall
+from dragoman.dialects import Dialect
 from dragoman.engines import Job, Piece
 from dragoman.engines.scripted import Line, ScriptedEngine
 
 from .claude_code import ClaudeCode
 from .recorder import Recorder
+
+STANDS = 0.95
+"""The share of a prompt that the next one must begin with, where nothing but a turn was added."""
 
 
 class Attentive(ScriptedEngine):
@@ -55,3 +61,11 @@ class Scene:
         """The blocks of one type in the latest request."""
         contents = [turn["content"] for turn in self.turns() if isinstance(turn["content"], list)]
         return [block for content in contents for block in content if block["type"] == kind]
+
+
+Play = Callable[..., Scene]
+
+
+def call(*calls: tuple[str, Mapping[str, Any]], dialect: Dialect = dialects.DEFAULT) -> str:
+    """What a model writes to call those tools."""
+    return dialect.encode_calls([ToolCall("", name, tool_input) for name, tool_input in calls])

@@ -3,58 +3,20 @@
 import base64
 import json
 import signal
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from conftest import MODEL, live_gateway
 from dragoman import dialects
-from dragoman.conversation.types import ToolCall
-from dragoman.dialects import Dialect
 from dragoman.engines.scripted import Line
-from dragoman.server import Gateway, Settings, create_app
 
-from .cell import cell
-from .claude_code import ClaudeCode
-from .recorder import Recorder
-from .scene import Attentive, Scene
+from .scene import STANDS, Play, call
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # the first run installs it
 
 
 PNG = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==")
 """One dot."""
-STANDS = 0.99
-"""The share of a prompt that the next one must begin with, where nothing but a turn was added."""
-
-Play = Callable[..., Scene]
-
-
-@pytest.fixture
-def play(tmp_path: Path) -> Iterator[Play]:
-    """`play(line, ...)`: a user whose model says that, one line a turn."""
-    with ExitStack() as stack:
-
-        def start(*script: str | Line, window: int = 200_000, dialect: Dialect = dialects.DEFAULT, **settings: Any) -> Scene:
-            lines = [line if isinstance(line, Line) else Line(line) for line in script]
-            engine = Attentive(lines, window)
-            gateway = Gateway(engine, replace(Settings(), dialect=dialect, **settings))
-            ours = stack.enter_context(cell())
-            heard = Recorder(create_app(gateway))
-            stack.enter_context(live_gateway(gateway, heard, ours.listener))
-            stack.callback(heard.write, tmp_path / "requests.jsonl")
-            return Scene(ClaudeCode(ours, tmp_path, MODEL), heard, engine)
-
-        yield start
-
-
-def call(*calls: tuple[str, Mapping[str, Any]], dialect: Dialect = dialects.DEFAULT) -> str:
-    """What a model writes to call those tools."""
-    return dialect.encode_calls([ToolCall("", name, tool_input) for name, tool_input in calls])
 
 
 @pytest.mark.clause("CC-1", "CC-2")
