@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import uvicorn
 from hypothesis import settings
+from starlette.types import ASGIApp
 
 from dragoman.engines import Engine
 from dragoman.engines.scripted import Line, ScriptedEngine
@@ -45,10 +46,10 @@ def live_server(engine: Engine, settings: Settings) -> AbstractContextManager[st
 
 
 @contextmanager
-def live_gateway(gateway: Gateway) -> Iterator[str]:
-    """Likewise, for tests that look behind the scenes."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(create_app(gateway), log_config=None, access_log=False, lifespan="on", http="httptools")
+def live_gateway(gateway: Gateway, app: ASGIApp | None = None, listener: socket.socket | None = None) -> Iterator[str]:
+    """Likewise, for tests that look behind the scenes: `app` is what stands around the gateway's own application."""
+    listener = listener or socket.create_server(("127.0.0.1", 0))
+    config = uvicorn.Config(app or create_app(gateway), log_config=None, access_log=False, lifespan="on", http="httptools")
     server = uvicorn.Server(config)
     loaded = threading.Event()
 

@@ -1,7 +1,6 @@
 """One script, every line of the SDK that a server will meet."""
 
 import os
-import shutil
 import subprocess
 import sys
 from importlib.metadata import version
@@ -12,34 +11,15 @@ import pytest
 from conftest import Serve
 from dragoman.engines.scripted import Line
 
+from .installed import python_packages
+
 SCRIPT = Path(__file__).with_name("script.py")
-CACHE = Path(__file__).parents[2] / ".cache" / "sdk"
 THOUGHT = "<think>\nIt may rain.\n</think>\n\n"
 
 
 def installed(line: str) -> Path:
     """The folder with that line in it, which stays for the next run."""
-    folder = CACHE / line
-    if not (folder / "anthropic").is_dir():
-        uv = shutil.which("uv")
-        assert uv is not None, "uv runs the project, and installs what it compares with"
-        scratch = folder.with_name(f"{line}.new")
-        shutil.rmtree(scratch, ignore_errors=True)
-        scratch.mkdir(parents=True)
-        command = [
-            uv,
-            "pip",
-            "install",
-            "--quiet",
-            "--python",
-            sys.executable,
-            "--target",
-            str(scratch),
-            f"anthropic=={line}.*",
-        ]
-        subprocess.run(command, cwd=CACHE.anchor, check=True)  # at the root: our own pins must not bind it
-        scratch.rename(folder)
-    return folder
+    return python_packages(f"sdk/{line}", [f"anthropic=={line}.*"])
 
 
 def run_script(url: str, line: str, folder: Path | None) -> None:

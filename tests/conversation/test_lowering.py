@@ -265,3 +265,54 @@ def test_effort_counts_without_thinking_too():
 def test_a_request_to_count_is_the_same_conversation_with_nothing_to_generate():
     body = {"model": "m", "max_tokens": 16, "messages": [{"role": "user", "content": "Hi"}]}
     assert lower(CountTokensRequest.model_validate_json(json.dumps(body))) == Conversation(_lower().turns)
+
+
+SEARCH, FETCH = ({"name": name, "description": name, "input_schema": {"type": "object"}} for name in ("ToolSearch", "fetch"))
+FOUND = [
+    {"role": "user", "content": "Hi"},
+    {"role": "assistant", "content": [{"type": "tool_use", "id": "a", "name": "ToolSearch", "input": {}}]},
+    {
+        "role": "user",
+        "content": [
+            {
+                "type": "tool_result",
+                "tool_use_id": "a",
+                "content": [{"type": "tool_reference", "tool_name": name} for name in ("fetch", "lost")],
+            }
+        ],
+    },
+]
+
+
+def test_a_deferred_tool_is_described_where_it_was_found_and_not_at_the_top():
+    before, after = (
+        _lower(tools=tools, messages=messages)
+        for tools, messages in (([SEARCH], FOUND[:1]), ([FETCH | {"defer_loading": True}, SEARCH], FOUND))
+    )
+    assert before.tools == after.tools
+    assert list(after.schemas) == ["ToolSearch", "fetch"]
+    assert after.turns[-1].content == (
+        ToolResult(
+            "a",
+            "ToolSearch",
+            '<function>{"name": "fetch", "description": "fetch", "parameters": {"type": "object"}}</function>\n'
+            "The tool lost is no longer available.",
+            is_error=False,
+        ),
+    )
+
+
+def test_deferred_tools_that_nothing_can_find_stand_behind_the_others():
+    other = FETCH | {"name": "other"}
+    assert [tool.name for tool in _lower(tools=[FETCH | {"defer_loading": True}, other]).tools] == ["other", "fetch"]
+    assert [tool.name for tool in _lower(tools=[FETCH | {"defer_loading": True}, SEARCH]).tools] == ["ToolSearch"]
+    assert [tool.name for tool in _lower(tools=[FETCH | {"defer_loading": True}, other], messages=FOUND).tools] == ["other"]
+
+
+@pytest.mark.clause("IN-10")
+def test_results_that_came_back_in_another_order_stand_in_that_of_their_calls():
+    calls = [{"type": "tool_use", "id": name, "name": name, "input": {}} for name in ("a", "b", "c")]
+    results = [{"type": "tool_result", "tool_use_id": name, "content": name} for name in ("c", "a", "b")]
+    said = {"role": "user", "content": [*results, {"type": "text", "text": "Go on."}]}
+    turns = _lower(messages=[{"role": "user", "content": "Hi"}, {"role": "assistant", "content": calls}, said]).turns
+    assert turns[-1].content == (*(ToolResult(name, name, name, is_error=False) for name in ("a", "b", "c")), Text("Go on."))

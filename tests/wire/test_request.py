@@ -14,7 +14,7 @@ from .bodies import assistant, body, by_clause, call, complaint, read, result, t
 EPHEMERAL = {"type": "ephemeral"}
 KNOWN_BLOCKS = (
     "'text', 'thinking', 'redacted_thinking', 'tool_use', 'tool_result', 'image', 'document', 'search_result', "
-    "'tool_reference', 'browser_state', 'server_tool_use', 'web_search_tool_result', 'web_fetch_tool_result', "
+    "'browser_state', 'server_tool_use', 'web_search_tool_result', 'web_fetch_tool_result', "
     "'code_execution_tool_result', 'bash_code_execution_tool_result', 'text_editor_code_execution_tool_result', "
     "'tool_search_tool_result', 'container_upload', 'mcp_tool_use', 'mcp_tool_result', 'mcp_tool_listing', "
     "'advisor_tool_result', 'compaction', 'fallback', 'tool_addition', 'tool_removal'"

@@ -1,12 +1,13 @@
 """From the Anthropic wire to the neutral form.
 
 Lowering never reorders turns and drops nothing without saying so: a block that no model here can read is refused by name, not
-left out. What it reads has passed `wire.rules`.
+left out. Results stand in the order of their calls. What it reads has passed `wire.rules`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 
+from dragoman.conversation.discovery import described, offered
 from dragoman.conversation.signature import recover
 from dragoman.conversation.types import (
     Content,
@@ -31,6 +32,7 @@ from dragoman.wire.blocks import (
     ResultContent,
     TextBlock,
     ThinkingBlock,
+    ToolReferenceBlock,
     ToolResultBlock,
     ToolUseBlock,
     UnsupportedBlock,
@@ -53,14 +55,12 @@ _RECOVERY = {"image": "image_block", "document": "document_block"}
 
 def lower(request: PromptRequest) -> Conversation:
     """Raise `InvalidRequest` at the path of a block that cannot be given to the model."""
+    tools, waiting = _tools(request)
     return Conversation(
-        turns=tuple(_turns(request)),
+        turns=tuple(_turns(request, {tool.name: tool for tool in (*tools, *waiting)})),
         system=_system(request),
-        tools=tuple(
-            Tool(tool.name, tool.description or "", tool.input_schema, bool(tool.strict))
-            for tool in request.tools or ()
-            if isinstance(tool, CustomTool)  # `rules` has refused the others
-        ),
+        tools=tools,
+        waiting=waiting,
         tool_policy=_tool_policy(request),
         thinking=_thinking_policy(request),
         sampling=Sampling(request.temperature, request.top_p, request.top_k),
@@ -76,7 +76,22 @@ def _system(request: PromptRequest) -> Sequence[Text]:
     return tuple(Text(block.text) for block in request.system or () if block.text)
 
 
-def _turns(request: PromptRequest) -> Iterator[Turn]:
+def _tools(request: PromptRequest) -> tuple[Sequence[Tool], Sequence[Tool]]:
+    """The tools at the top, and those that wait to be found (TOOL-12)."""
+    at_once: list[Tool] = []
+    deferred: list[Tool] = []
+    for tool in request.tools or ():
+        if isinstance(tool, CustomTool):  # `rules` has refused the others
+            (deferred if tool.defer_loading else at_once).append(
+                Tool(tool.name, tool.description or "", tool.input_schema, bool(tool.strict))
+            )
+    blocks = (block for message in request.messages if not isinstance(message.content, str) for block in message.content)
+    results = (block.content for block in blocks if isinstance(block, ToolResultBlock) and isinstance(block.content, list))
+    found = any(isinstance(inner, ToolReferenceBlock) for content in results for inner in content)
+    return offered(tuple(at_once), tuple(deferred), found=found)
+
+
+def _turns(request: PromptRequest, tools: Mapping[str, Tool]) -> Iterator[Turn]:
     """One turn per run of messages with the same role (REQ-6)."""
     names = {
         block.id: block.name
@@ -85,6 +100,7 @@ def _turns(request: PromptRequest) -> Iterator[Turn]:
         for block in message.content
         if isinstance(block, ToolUseBlock)
     }
+    places = {identifier: place for place, identifier in enumerate(names)}
     for role, run in groupby(enumerate(request.messages), key=lambda entry: entry[1].role):
         content: list[Content] = []
         for index, message in run:
@@ -92,11 +108,18 @@ def _turns(request: PromptRequest) -> Iterator[Turn]:
                 content.extend([Text(message.content)] if message.content else [])
                 continue
             for position, block in enumerate(message.content):
-                content.extend(_content(block, names, f"messages.{index}.content.{position}"))
-        yield Turn(Role(role), tuple(content))
+                content.extend(_content(block, names, tools, f"messages.{index}.content.{position}"))
+        yield Turn(Role(role), _in_call_order(content, places))
 
 
-def _content(block: ContentBlock, names: dict[str, str], path: str) -> Iterator[Content]:
+def _in_call_order(content: Sequence[Content], places: Mapping[str, int]) -> Sequence[Content]:
+    """Parallel results come as they were done; a model whose template has no ids tells them apart by their order alone."""
+    results = [part for part in content if isinstance(part, ToolResult)]
+    in_order = iter(sorted(results, key=lambda result: places.get(result.call_id, 0)))
+    return tuple(next(in_order) if isinstance(part, ToolResult) else part for part in content)
+
+
+def _content(block: ContentBlock, names: Mapping[str, str], tools: Mapping[str, Tool], path: str) -> Iterator[Content]:
     match block:
         case TextBlock():
             yield Text(block.text)
@@ -110,22 +133,25 @@ def _content(block: ContentBlock, names: dict[str, str], path: str) -> Iterator[
             yield ToolCall(block.id, block.name, block.input)
         case ToolResultBlock():
             name = names.get(block.tool_use_id, "")
-            yield ToolResult(block.tool_use_id, name, _result_text(block, path), bool(block.is_error))
+            yield ToolResult(block.tool_use_id, name, _result_text(block, tools, path), bool(block.is_error))
         case UnsupportedBlock():
             raise _refusal(block, path)
 
 
-def _result_text(block: ToolResultBlock, path: str) -> str:
+def _result_text(block: ToolResultBlock, tools: Mapping[str, Tool], path: str) -> str:
     if block.content is None or isinstance(block.content, str):
         return block.content or ""
-    texts = [_readable(inner, f"{path}.content.{index}").text for index, inner in enumerate(block.content)]
-    return "\n".join(texts)
+    return "\n".join(_readable(inner, tools, f"{path}.content.{index}") for index, inner in enumerate(block.content))
 
 
-def _readable(block: ResultContent, path: str) -> TextBlock:
-    if isinstance(block, UnsupportedBlock):
-        raise _refusal(block, path)
-    return block
+def _readable(block: ResultContent, tools: Mapping[str, Tool], path: str) -> str:
+    match block:
+        case TextBlock():
+            return block.text
+        case ToolReferenceBlock():
+            return described(block.tool_name, tools)
+        case UnsupportedBlock():
+            raise _refusal(block, path)
 
 
 def _refusal(block: UnsupportedBlock, path: str) -> InvalidRequest:

@@ -136,12 +136,14 @@ class Sampling:
 class Conversation:
     """All that is asked of the model.
 
-    `max_tokens` of 0 means: read the prompt, write nothing (REQ-3). `output` is the JSON Schema of the answer (STR-1).
+    `max_tokens` of 0 means: read the prompt, write nothing (REQ-3). `waiting` are tools that can be called but are not in the
+    list at the top: the model learns of them from a result (TOOL-12). `output` is the JSON Schema of the answer (STR-1).
     """
 
     turns: Sequence[Turn]
     system: Sequence[Text] = ()
     tools: Sequence[Tool] = ()
+    waiting: Sequence[Tool] = ()
     tool_policy: ToolPolicy = field(default_factory=ToolPolicy)
     thinking: ThinkingPolicy = field(default_factory=ThinkingPolicy)
     sampling: Sampling = field(default_factory=Sampling)
@@ -150,6 +152,11 @@ class Conversation:
     output: JsonObject | None = None
 
     @property
-    def tool_names(self) -> frozenset[str]:
-        """The names a call may carry; no other text is a call."""
-        return frozenset(tool.name for tool in self.tools)
+    def callable(self) -> Sequence[Tool]:
+        """All tools that can be called, whether the model has heard of them or not."""
+        return (*self.tools, *self.waiting)
+
+    @property
+    def schemas(self) -> Mapping[str, JsonObject]:
+        """What a call may name, and the schema of its input; no other text is a call."""
+        return {tool.name: tool.schema for tool in self.callable}

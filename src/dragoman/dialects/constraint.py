@@ -45,7 +45,7 @@ class Constrainer:
         """What the answer is held to; None where anything goes. `thinking_open`: the prompt ends inside reasoning."""
         asked = (
             self.dialect.name,
-            conversation.tools,
+            conversation.callable,
             conversation.tool_policy,
             conversation.output,
             conversation.thinking.enabled,
@@ -78,12 +78,12 @@ class _Turn:
         self._thinking_open = thinking_open
         self._may_think = thinking_open or conversation.thinking.enabled
         self._forced = policy.choice in (ToolChoice.ANY, ToolChoice.TOOL)
-        tools = conversation.tools if policy.choice is not ToolChoice.NONE and dialect.calls is not None else ()
+        tools = conversation.callable if policy.choice is not ToolChoice.NONE and dialect.calls is not None else ()
         self._tools = [tool for tool in tools if policy.name in (None, tool.name)]
         self._parallel = policy.parallel and not self._forced  # a small model that must call never finds the end of calling
         self._firm = self._forced or any(tool.strict for tool in self._tools)
         self._barred = tuple(opener for calls in (dialect.calls,) if calls for opener in (*calls.section_opens, *calls.opens))
-        self._silent = policy.choice is ToolChoice.NONE and bool(conversation.tools) and bool(self._barred)
+        self._silent = policy.choice is ToolChoice.NONE and bool(conversation.callable) and bool(self._barred)
         self._arguments = Arguments(dialect.calls.codec) if dialect.calls else None
 
     def constraint(self, key: str) -> Constraint | None:

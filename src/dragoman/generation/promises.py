@@ -21,7 +21,7 @@ class Promises:
 
     def __init__(self, conversation: Conversation) -> None:
         self._forced = conversation.tool_policy.choice in (ToolChoice.ANY, ToolChoice.TOOL)
-        self._schemas = {tool.name: tool.schema for tool in conversation.tools if tool.strict or self._forced}
+        self._schemas = {tool.name: tool.schema for tool in conversation.callable if tool.strict or self._forced}
         self._output = conversation.output
         self._texts: list[str] = []
         self._arguments: list[str] = []

@@ -41,7 +41,7 @@ class Turn:
         self._prompt = prompt
         self._limit = min(conversation.max_tokens, prompt.room)
         self._parser = constrainer.dialect.parser(
-            {tool.name: tool.schema for tool in conversation.tools},
+            conversation.schemas,
             thinking_open=prompt.thinking_open,
             calls_allowed=conversation.tool_policy.choice is not ToolChoice.NONE,
         )
@@ -102,7 +102,7 @@ class Turn:
         policy = self._conversation.tool_policy
         if self._constrains or policy.choice not in (ToolChoice.ANY, ToolChoice.TOOL):
             return ""
-        tools = [tool for tool in self._conversation.tools if policy.name in (None, tool.name)]
+        tools = [tool for tool in self._conversation.callable if policy.name in (None, tool.name)]
         closer = self._constrainer.dialect.close_thinking if self._prompt.thinking_open else ""
         return closer + call_opening(self._constrainer.dialect, tools)
 

@@ -101,7 +101,7 @@ class Service:
             return
         if conversation.output is not None:
             raise InvalidRequest.at("output_config.format", "this server's engine cannot hold an answer to a schema")
-        strict = next((index for index, tool in enumerate(conversation.tools) if tool.strict), None)
+        strict = next((index for index, tool in enumerate(conversation.callable) if tool.strict), None)
         if strict is not None:
             raise InvalidRequest.at(f"tools.{strict}.custom.strict", "this server's engine cannot hold a call to a schema")
 

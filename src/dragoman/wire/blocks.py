@@ -67,7 +67,6 @@ class UnsupportedBlock(Block):
         "image",
         "document",
         "search_result",
-        "tool_reference",
         "browser_state",
         "server_tool_use",
         "web_search_tool_result",
@@ -88,7 +87,14 @@ class UnsupportedBlock(Block):
     ]
 
 
-ResultContent = Annotated[TextBlock | UnsupportedBlock, Field(discriminator="type")]
+class ToolReferenceBlock(Block):
+    """A tool that a search found (TOOL-12)."""
+
+    type: Literal["tool_reference"]
+    tool_name: str
+
+
+ResultContent = Annotated[TextBlock | ToolReferenceBlock | UnsupportedBlock, Field(discriminator="type")]
 
 
 class ToolResultBlock(Block):

@@ -1,0 +1,75 @@
+"""A network of one machine: clients in it reach the server and nothing else.
+
+`cell` starts this file as a program in a user and a network namespace of its own. There it brings the loopback interface up,
+opens the server's listening socket, hands it out and waits. The server takes connections from it outside; clients are started
+inside. Where namespaces are not permitted, a cell is an ordinary loopback socket, and the clients' own switches must keep them
+quiet.
+"""
+
+import fcntl
+import shutil
+import socket
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+_SIOCSIFFLAGS = 0x8914
+_IFF_UP = 0x1
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """`listener` is open inside; a command that begins with `entrance` runs inside. `sealed`: is there no other network?"""
+
+    listener: socket.socket
+    entrance: Sequence[str] = ()
+
+    @property
+    def sealed(self) -> bool:
+        return bool(self.entrance)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+
+
+@contextmanager
+def cell() -> Iterator[Cell]:
+    """A cell, until the end of the block."""
+    ours, theirs = socket.socketpair()
+    unshare, nsenter = shutil.which("unshare"), shutil.which("nsenter")
+    with ours, theirs:
+        if not (unshare and nsenter and _permitted(unshare)):
+            with socket.create_server(("127.0.0.1", 0)) as listener:
+                yield Cell(listener)
+            return
+        command = [unshare, "--user", "--map-root-user", "--net", sys.executable, __file__, str(theirs.fileno())]
+        with subprocess.Popen(command, pass_fds=[theirs.fileno()]) as inmate:
+            theirs.close()
+            try:
+                _, [descriptor], _, _ = socket.recv_fds(ours, 1, 1)
+                with socket.socket(fileno=descriptor) as listener:
+                    yield Cell(listener, [nsenter, f"--target={inmate.pid}", "--user", "--net"])
+            finally:
+                ours.close()  # the inmate leaves
+
+
+def _permitted(unshare: str) -> bool:
+    command = [unshare, "--user", "--map-root-user", "--net", "true"]
+    return subprocess.run(command, stderr=subprocess.DEVNULL, check=False).returncode == 0
+
+
+def _inside(control: socket.socket) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack("16sh", b"lo", _IFF_UP))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        socket.send_fds(control, [b"!"], [listener.fileno()])
+        control.recv(1)
+
+
+if __name__ == "__main__":
+    with socket.socket(fileno=int(sys.argv[1])) as outside:
+        _inside(outside)

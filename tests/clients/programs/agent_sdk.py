@@ -1,0 +1,85 @@
+"""The agent SDK, which brings a Claude Code of its own."""
+
+from contextlib import suppress
+from typing import Any
+
+from claude_agent_sdk import ClaudeAgentOptions, ResultError, create_sdk_mcp_server, query, tool
+from steps import (
+    ASK_CITY,
+    ASK_THOUGHT,
+    ASK_WEATHER,
+    CITY,
+    HELLO,
+    HELLO_THERE,
+    IT_RAINS,
+    KEY,
+    MODEL,
+    THOUGHT,
+    URL,
+    WEATHER,
+    same,
+    take,
+)
+
+
+async def ask(prompt: str, key: str = KEY, **options: Any) -> tuple[list[Any], Any]:
+    """All that came, and the result."""
+    asked = ClaudeAgentOptions(
+        **{"model": MODEL, "max_turns": 5, "tools": [], "skills": [], **options},
+        env={"ANTHROPIC_BASE_URL": URL, "ANTHROPIC_API_KEY": key},
+    )
+    told = []
+    with suppress(ResultError):  # raised behind the result that says the same
+        async for event in query(prompt=prompt, options=asked):
+            told.append(event)  # noqa: PERF401 what came before the error counts
+    return told, told[-1]
+
+
+def blocks(told: list[Any], kind: str) -> list[Any]:
+    contents = [event.content for event in told if type(event).__name__ == "AssistantMessage"]
+    return [block for content in contents for block in content if type(block).__name__ == kind]
+
+
+async def message() -> None:
+    _, result = await ask(HELLO)
+    same(result.result, HELLO_THERE)
+
+
+async def stream() -> None:
+    told, result = await ask(HELLO, include_partial_messages=True)
+    events = [event.event for event in told if type(event).__name__ == "StreamEvent"]
+    texts = [event["delta"].get("text", "") for event in events if event["type"] == "content_block_delta"]
+    same("".join(texts), result.result)
+
+
+@tool("get_weather", "Weather of a place.", {"place": str})
+async def get_weather(arguments: dict[str, Any]) -> dict[str, Any]:
+    same(arguments, {"place": "Ulm"})
+    return {"content": [{"type": "text", "text": WEATHER}]}
+
+
+async def tools() -> None:
+    servers = {"weather": create_sdk_mcp_server("weather", tools=[get_weather])}
+    _, result = await ask(ASK_WEATHER, mcp_servers=servers, allowed_tools=["mcp__weather__get_weather"])
+    same(result.result, IT_RAINS)
+
+
+async def thinking() -> None:
+    told, _ = await ask(ASK_THOUGHT)
+    [thought] = blocks(told, "ThinkingBlock")
+    same(thought.thinking, THOUGHT)
+
+
+async def structured() -> None:
+    schema = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+    _, result = await ask(ASK_CITY, output_format={"type": "json_schema", "schema": schema})
+    same(result.structured_output, {"city": CITY})
+
+
+async def errors() -> None:
+    for status, options in ((401, {"key": "wrong"}), (404, {"model": "gpt-9"})):
+        _, result = await ask(HELLO, **options)
+        same((result.is_error, result.api_error_status), (True, status))
+
+
+take(message, stream, tools, thinking, structured, errors)

@@ -1,0 +1,44 @@
+"""Instructor: typed answers, by a tool that the model must call."""
+
+from typing import Any
+
+import anthropic
+import instructor
+from pydantic import BaseModel
+from steps import ASK_CITY, CITY, HELLO, HELLO_THERE, KEY, MAX_TOKENS, MODEL, URL, refused, same, take
+
+asked = {"model": MODEL, "max_tokens": MAX_TOKENS, "max_retries": 1}
+
+
+def client(key: str = KEY, mode: instructor.Mode = instructor.Mode.ANTHROPIC_TOOLS) -> Any:
+    return instructor.from_anthropic(anthropic.Anthropic(base_url=URL, api_key=key, max_retries=0), mode=mode)
+
+
+def user(text: str) -> list[Any]:
+    return [{"role": "user", "content": text}]
+
+
+class City(BaseModel):
+    """A city."""
+
+    city: str
+
+
+def message() -> None:
+    same(client().messages.create(**asked, messages=user(HELLO), response_model=None).content[0].text, HELLO_THERE)
+
+
+def structured() -> None:
+    same(client().messages.create(**asked, messages=user(ASK_CITY), response_model=City).city, CITY)
+
+
+def errors() -> None:
+    def create(key: str = KEY, **fields: Any) -> object:
+        return client(key).messages.create(**{**asked, "messages": user(HELLO), "response_model": None, **fields})
+
+    refused(401, lambda: create(key="wrong"))
+    refused(404, lambda: create(model="gpt-9"))
+    refused(400, lambda: create(temperature=7))
+
+
+take(message, structured, errors)

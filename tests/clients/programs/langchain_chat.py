@@ -1,0 +1,90 @@
+"""LangChain's chat model, and its structured output."""
+
+from typing import Any
+
+from langchain_anthropic import ChatAnthropic
+from langchain_core.messages import HumanMessage, ToolMessage
+from langchain_core.tools import tool
+from pydantic import BaseModel
+from steps import (
+    AND_SUN,
+    ASK_CITY,
+    ASK_CITY_AS_JSON,
+    ASK_ON,
+    ASK_THOUGHT,
+    ASK_WEATHER,
+    CITY,
+    HELLO,
+    HELLO_THERE,
+    IT_RAINS,
+    KEY,
+    MAX_TOKENS,
+    MODEL,
+    THOUGHT,
+    URL,
+    WEATHER,
+    refused,
+    same,
+    take,
+)
+
+
+def chat(model: str = MODEL, key: str = KEY, **options: Any) -> ChatAnthropic:
+    return ChatAnthropic(model=model, base_url=URL, api_key=key, max_tokens=MAX_TOKENS, max_retries=0, **options)
+
+
+def message() -> None:
+    answer = chat().invoke(HELLO)
+    same(answer.text, HELLO_THERE)
+    assert answer.usage_metadata["input_tokens"] > 0
+
+
+def stream() -> None:
+    same("".join(chunk.text for chunk in chat().stream(HELLO)), HELLO_THERE)
+
+
+@tool
+def get_weather(place: str) -> str:
+    """Weather of a place."""
+    same(place, "Ulm")
+    return WEATHER
+
+
+def tools() -> None:
+    able = chat().bind_tools([get_weather])
+    turns: list[Any] = [HumanMessage(ASK_WEATHER)]
+    turns.append(able.invoke(turns))
+    [call] = turns[-1].tool_calls
+    turns.append(ToolMessage(get_weather.invoke(call["args"]), tool_call_id=call["id"]))
+    same(able.invoke(turns).text, IT_RAINS)
+
+
+def thinking() -> None:
+    thoughtful = chat(thinking={"type": "enabled", "budget_tokens": 1024})
+    answer = thoughtful.invoke(ASK_THOUGHT)
+    same(answer.content[0]["thinking"], THOUGHT)
+    same(thoughtful.invoke([HumanMessage(ASK_THOUGHT), answer, HumanMessage(ASK_ON)]).text, AND_SUN)
+
+
+class City(BaseModel):
+    """A city."""
+
+    city: str
+
+
+def structured() -> None:
+    same(chat().with_structured_output(City).invoke(ASK_CITY), City(city=CITY))
+    same(chat().with_structured_output(City, method="json_schema").invoke(ASK_CITY_AS_JSON), City(city=CITY))
+
+
+def count() -> None:
+    same(chat().get_num_tokens_from_messages([HumanMessage(HELLO)]), chat().invoke(HELLO).usage_metadata["input_tokens"])
+
+
+def errors() -> None:
+    refused(401, lambda: chat(key="wrong").invoke(HELLO))
+    refused(404, lambda: chat(model="gpt-9").invoke(HELLO))
+    refused(400, lambda: chat(temperature=7).invoke(HELLO))
+
+
+take(message, stream, tools, thinking, structured, count, errors)

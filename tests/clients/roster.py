@@ -1,0 +1,90 @@
+"""The clients of `clients.toml`, and how to run them."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .cell import Cell
+from .installed import node, node_packages, python_packages
+
+QUIET = {
+    "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+    "DISABLE_AUTOUPDATER": "1",
+    "DISABLE_TELEMETRY": "1",
+    "DISABLE_ERROR_REPORTING": "1",
+}
+"""What keeps Claude Code, alone or inside the agent SDK, from calling home."""
+
+_HERE = Path(__file__).parent
+_PATIENCE = 100.0
+WORKS, NOT_YET = "works", "not yet"
+_REFUSED_FOR_NOW = re.compile("(not supported|cannot be enforced) by this server yet")
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """One client; the fields are those of the file."""
+
+    packages: Sequence[str]
+    program: str
+    lacks: Sequence[str] = ()
+    not_yet: Sequence[str] = ()
+    weather_tool: str = "get_weather"
+    city_tool: str = ""
+
+    @property
+    def name(self) -> str:
+        """The first package, without its version and its extras."""
+        return re.sub(r"(?<=.)(\[.*)?(==|@)[^@]*$", "", self.packages[0])
+
+    @property
+    def version(self) -> str:
+        return re.split("==|@", self.packages[0])[-1]
+
+    @property
+    def expected(self) -> Mapping[str, str]:
+        """What each step should come to."""
+        return {step: NOT_YET if step in self.not_yet else WORKS for step in STEPS if step not in self.lacks}
+
+    def run(self, cell: Cell, home: Path) -> Mapping[str, str]:
+        """Install it, run its program in `cell`; gives what each step came to: a word, or what went wrong."""
+        folder = f"clients/{re.sub('[^a-z0-9]+', '-', self.name).strip('-')}-{self.version}"
+        program = str(_HERE / "programs" / self.program)
+        environment = {**QUIET, "PATH": os.environ["PATH"], "HOME": str(home), "LANG": "C.UTF-8"}
+        if self.program.endswith(".mjs"):
+            command, cwd = [str(node()), program], node_packages(folder, self.packages)
+        else:
+            # Without site: what the project itself installed is out of the client's sight.
+            command, cwd = [sys.executable, "-S", program], home
+            environment["PYTHONPATH"] = str(python_packages(folder, self.packages))
+        done = subprocess.run(
+            [*cell.entrance, *command, cell.url],
+            cwd=cwd,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=_PATIENCE,
+            check=False,
+        )
+        lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"step"')]
+        assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+        return {line["step"]: _outcome(line["error"]) for line in lines}
+
+
+def _outcome(error: str | None) -> str:
+    if error is None:
+        return WORKS
+    return NOT_YET if _REFUSED_FOR_NOW.search(error) else error
+
+
+_DATA = tomllib.loads((_HERE / "clients.toml").read_text(encoding="utf-8"))
+STEPS: Sequence[str] = _DATA["steps"]
+CLAUDE_CODE_VERSION: str = _DATA["claude_code"]["version"]
+CLAUDE_CODE_STEPS: Mapping[str, str] = _DATA["claude_code"]["steps"]
+CLIENTS = [Client(**entry) for entry in _DATA["client"]]

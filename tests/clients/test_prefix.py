@@ -1,0 +1,58 @@
+"""An agent's session is one growing prompt: what Claude Code sends in a turn begins what it sends in the next."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from dragoman import dialects
+from dragoman.conversation.lowering import lower
+from dragoman.dialects import Dialect
+from dragoman.prompt import ChatTemplate, PromptBuilder
+from dragoman.wire.request import MessagesRequest
+from prompt import templates
+
+from .scene import STANDS, Attentive, Play, call
+
+QWEN = dialects.get("qwen3")
+KINDS = {
+    "everything": templates.FULL,
+    "arguments as a string": templates.STRING_ARGUMENTS,
+    "no tools": templates.CHATML,
+    "users and assistants in turn": templates.ALTERNATING,
+    "a system turn at the top only": templates.SYSTEM_FIRST,
+}
+
+
+def bash(command: str) -> tuple[str, Mapping[str, Any]]:
+    return "Bash", {"command": command, "description": "Look"}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.clause("CACHE-4", "CC-4", "REQ-11", "REQ-12")
+async def test_each_prompt_of_a_long_session_begins_the_next_whatever_the_template_can(play: Play) -> None:
+    turns = [
+        call(bash("ls -a"), dialect=QWEN),
+        "<think>\nTwo at once.\n</think>\n\n" + call(bash("pwd"), bash("seq 20"), dialect=QWEN),
+        call(("ToolSearch", {"query": "select:CronList"}), dialect=QWEN),
+        "I look again.\n" + call(bash("ls"), dialect=QWEN),
+    ]
+    scene = play(*turns, "Half done.", *turns, "All done.", dialect=QWEN)
+    assert scene.claude.run("Look and count.").answer == "Half done."
+    assert scene.claude.run("And again.", "--continue").answer == "All done."
+    assert scene.heard.refused == []
+    assert min(scene.model.reused()) > STANDS
+    bodies = [exchange.body for exchange in scene.heard.messages]
+    assert len(bodies) == 2 * (len(turns) + 1)
+    reused = {kind: await least_reused(bodies, template, QWEN) for kind, template in KINDS.items()}
+    assert {kind: share for kind, share in reused.items() if share <= STANDS} == {}
+
+
+async def least_reused(bodies: Sequence[Mapping[str, Any]], template: str, dialect: Dialect) -> float:
+    """The smallest share of a prompt that the next one begins with, were these requests rendered with that template."""
+    model = Attentive([], window=200_000)
+    builder = await PromptBuilder.load(ChatTemplate(template), dialect, model.tokenize, 200_000)
+    requests = [MessagesRequest.model_validate(body) for body in bodies]
+    model.prompts = [(await builder.build(lower(request))).tokens for request in requests]
+    return min(model.reused())
