@@ -9,10 +9,12 @@ from datetime import UTC, datetime
 from dragoman import dialects
 from dragoman.conversation import Conversation, ToolChoice
 from dragoman.dialects import Dialect
-from dragoman.engines import Engine
+from dragoman.dialects.detect import HINTS, Detection, detect
+from dragoman.engines import Capabilities, Engine
 from dragoman.errors import EngineFailed, EngineUnavailable, InvalidRequest, PromptTooLong, UnknownModel
 from dragoman.generation import Turn
 from dragoman.prompt import ChatTemplate, Prompt, PromptBuilder, TemplateRefusal
+from dragoman.prompt.controls import ControlTokens
 from dragoman.server.admission import Admission
 from dragoman.wire.models import ModelCapabilities, ModelInfo, ThinkingFlags
 
@@ -25,7 +27,10 @@ _MOST_HEARD = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the operator chose. `queue` is how many requests may wait; `model_id` None means the engine's own name."""
+    """What the operator chose.
+
+    `queue` is how many requests may wait. `model_id` None means the engine's own name, `dialect` None what is detected.
+    """
 
     model_id: str | None = None
     display_name: str | None = None
@@ -41,9 +46,11 @@ class Settings:
 class Service:
     """One model behind one engine."""
 
-    def __init__(self, engine: Engine, dialect: Dialect, prompts: PromptBuilder, admission: Admission, info: ModelInfo) -> None:
+    def __init__(
+        self, engine: Engine, detection: Detection, prompts: PromptBuilder, admission: Admission, info: ModelInfo
+    ) -> None:
         self.engine = engine
-        self.dialect = dialect
+        self.detection = detection
         self.admission = admission
         self.info = info
         self._prompts = prompts
@@ -52,14 +59,15 @@ class Service:
     async def load(cls, engine: Engine, settings: Settings) -> "Service":
         """Bring the engine up and probe it. Raises `EngineFailed`, `EngineUnavailable`."""
         found = await engine.start()
-        dialect = settings.dialect or dialects.DEFAULT
-        source = found.chat_template or dialect.reference_template or dialects.DEFAULT.reference_template or ""
         try:
-            template = ChatTemplate(source, bos_token=found.bos_token, eos_token=found.eos_token)
-            prompts = await PromptBuilder.load(template, dialect, engine.tokenize, found.window)
+            own = _template(found, found.chat_template)
+            detection = Detection(settings.dialect, "chosen") if settings.dialect else await _detect(own, engine)
+            template = own or _template(found, detection.dialect.reference_template or dialects.DEFAULT.reference_template)
+            assert template is not None
+            prompts = await PromptBuilder.load(template, detection.dialect, engine.tokenize, found.window)
         except TemplateRefusal as refusal:
             raise EngineFailed(str(refusal)) from refusal
-        _LOG.info("dialect %s, template %s", dialect.name, prompts.traits)
+        _LOG.info("dialect %s (%s), template %s", detection.dialect.name, detection.found, prompts.traits)
         name = settings.model_id or found.model
         info = ModelInfo(
             id=name,
@@ -69,7 +77,7 @@ class Service:
             max_tokens=found.window - 1,
             capabilities=ModelCapabilities(thinking=ThinkingFlags(supported=prompts.traits.thinking_switch is not None)),
         )
-        return cls(engine, dialect, prompts, Admission(found.slots, settings.queue), info)
+        return cls(engine, detection, prompts, Admission(found.slots, settings.queue), info)
 
     async def prompt(self, conversation: Conversation) -> Prompt:
         """The prompt of a conversation, for counting and for generating alike (CNT-2).
@@ -85,7 +93,17 @@ class Service:
         """The answer to a conversation. Raises `PromptTooLong`."""
         if prompt.room < 1:  # never cut: a client that is told compacts (ERR-11)
             raise PromptTooLong(len(prompt.tokens), self._prompts.window - 1)
-        return Turn(self.engine, self.dialect, conversation, prompt)
+        return Turn(self.engine, self.detection.dialect, conversation, prompt)
+
+
+def _template(found: Capabilities, source: str | None) -> ChatTemplate | None:
+    return ChatTemplate(source, bos_token=found.bos_token, eos_token=found.eos_token) if source else None
+
+
+async def _detect(template: ChatTemplate | None, engine: Engine) -> Detection:
+    """Raises what the engine's tokenizer raises. Parsers of all dialects run over the template: not on the event loop."""
+    control_tokens = await ControlTokens(engine.tokenize).among(" ".join(sorted(HINTS)))
+    return await asyncio.to_thread(detect, template, control_tokens)
 
 
 class Gateway:
