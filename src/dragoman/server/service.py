@@ -79,6 +79,11 @@ class Service:
         )
         return cls(engine, detection, prompts, Admission(found.slots, settings.queue), info)
 
+    @property
+    def dialect(self) -> Dialect:
+        """What the model writes."""
+        return self.detection.dialect
+
     async def prompt(self, conversation: Conversation) -> Prompt:
         """The prompt of a conversation, for counting and for generating alike (CNT-2).
 
@@ -93,7 +98,7 @@ class Service:
         """The answer to a conversation. Raises `PromptTooLong`."""
         if prompt.room < 1:  # never cut: a client that is told compacts (ERR-11)
             raise PromptTooLong(len(prompt.tokens), self._prompts.window - 1)
-        return Turn(self.engine, self.detection.dialect, conversation, prompt)
+        return Turn(self.engine, self.dialect, conversation, prompt)
 
 
 def _template(found: Capabilities, source: str | None) -> ChatTemplate | None:
