@@ -30,7 +30,8 @@ ARROWS = {
 
 ONLY_THERE = {
     ("conversation", "wire"): {"conversation/lowering.py"},
-    **{("cli", room): {"cli/parse.py"} for room in ("wire", "conversation", "prompt", "generation")},  # it looks into all
+    **{("cli", room): {"cli/parse.py"} for room in ("wire", "conversation", "generation")},  # it looks into all
+    ("cli", "prompt"): {"cli/parse.py", "cli/detect.py"},  # and this one shows what a template can do
 }
 """Arrows that are drawn for one file of a room."""
 

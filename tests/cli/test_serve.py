@@ -141,6 +141,7 @@ def test_parsers_go_by_the_names_of_other_servers(tmp_path: Path) -> None:
     lines = script(tmp_path, json.dumps({"output": output}))
     parsers = ["--tool-call-parser", "hermes", "--reasoning-parser", "qwen3"]
     with serving("--engine", "scripted", "--script", lines, *parsers) as server:
+        assert "dialect hermes+qwen3 (chosen)" in server.banner
         tool = {"name": "f", "input_schema": {"type": "object"}}
         message = post(server.url, body(model=server.model, tools=[tool])).json
         assert [block["type"] for block in message["content"]] == ["thinking", "text", "tool_use"]

@@ -1,9 +1,9 @@
 import struct
 from pathlib import Path
 
-from dragoman.engines.gguf import trained_window
+from dragoman.engines.gguf import Tokenizer, tokenizer, trained_window
 
-STRING, ARRAY, UINT32, FLOAT = 8, 9, 4, 6
+STRING, ARRAY, UINT32, INT32, FLOAT = 8, 9, 4, 5, 6
 
 
 def test_the_window_is_read_from_a_real_file(model: Path):
@@ -40,6 +40,35 @@ def test_absurd_lengths_take_no_memory(tmp_path: Path):
     assert trained_window(gguf(tmp_path, [struct.pack("<Q", 1 << 62)])) is None
     assert trained_window(gguf(tmp_path, [string("a") + kind(STRING) + struct.pack("<Q", 1 << 63)])) is None
     assert trained_window(gguf(tmp_path, [string("a") + kind(ARRAY) + kind(ARRAY) + struct.pack("<Q", 1 << 60)])) is None
+
+
+def test_the_tokenizer_is_read_from_a_real_file(model: Path):
+    found = tokenizer(model)
+    assert found.chat_template is not None
+    assert "<|im_start|>" in found.chat_template
+    assert (found.bos_token, found.eos_token) == ("<|im_start|>", "<|im_end|>")
+    assert {"<|im_start|>", "<|endoftext|>"} < found.control_tokens
+    assert "the" not in found.control_tokens
+
+
+def test_a_tokenizer_is_what_the_file_says_of_it(tmp_path: Path):
+    words = [string(word) for word in ("a", "<s>", "</s>", "<tool>")]
+    pairs = [
+        string("tokenizer.ggml.tokens") + kind(ARRAY) + kind(STRING) + struct.pack("<Q", 4) + b"".join(words),
+        string("tokenizer.ggml.token_type") + kind(ARRAY) + kind(INT32) + struct.pack("<Q4i", 4, 1, 3, 3, 4),
+        string("tokenizer.ggml.eos_token_id") + kind(UINT32) + struct.pack("<I", 2),
+        string("general.name") + kind(STRING) + string("toy"),
+        string("tokenizer.chat_template") + kind(STRING) + string("{{ messages }}"),
+    ]
+    assert tokenizer(gguf(tmp_path, pairs)) == Tokenizer("{{ messages }}", "", "</s>", frozenset({"<s>", "</s>", "<tool>"}))
+    assert tokenizer(gguf(tmp_path, pairs[3:4])) == Tokenizer()
+
+
+def test_of_a_broken_header_no_tokenizer_is_read(tmp_path: Path):
+    absurd = string("tokenizer.chat_template") + kind(STRING) + struct.pack("<Q", 1 << 62)
+    assert tokenizer(gguf(tmp_path, [absurd])) == Tokenizer()
+    assert tokenizer(gguf(tmp_path, [absurd[:-3]])) == Tokenizer()
+    assert tokenizer(tmp_path / "missing.gguf") == Tokenizer()
 
 
 def gguf(folder: Path, pairs: list[bytes]) -> Path:

@@ -106,8 +106,9 @@ def _url(listener: socket.socket) -> str:
 
 
 def banner(service: Service, url: str, key: str | None) -> str:
-    """The URL, the model, and the three lines that a user pastes."""
+    """The URL, the model and its dialect, and the three lines that a user pastes."""
     model, token = service.info.id, key or "none"
+    detection = service.detection
     header = f" -H 'x-api-key: {key}'" if key else ""
     body = json.dumps({"model": model, "max_tokens": 64, "messages": [{"role": "user", "content": "Hello!"}]})
     code = (
@@ -118,6 +119,7 @@ def banner(service: Service, url: str, key: str | None) -> str:
     lines = [
         "",
         f"Dragoman serves {model} at {url}",
+        f"It reads the dialect {detection.dialect.name} ({detection.found})",
         "",
         f"  curl {url}/v1/messages -H 'content-type: application/json' -H 'anthropic-version: 2023-06-01'{header} -d '{body}'",
         f"  python -c '{code}'",

@@ -60,7 +60,7 @@ def resolve(spec: str | None) -> Weights:
 
 def _read(path: Path) -> Weights:
     """Check every file of the model."""
-    parts = [path.with_name(part) for part in gguf.parts(path.name)]
+    parts = [path.parent / part for part in gguf.parts(path.name)]
     for part in parts:
         gguf.check(part)
     return Weights(parts[0], gguf.model_name(path.stem))

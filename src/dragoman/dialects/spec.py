@@ -63,6 +63,8 @@ class Reasoning:
     """Markup within the span: dropped."""
     resumes: bool = False
     """Does thinking that a call has ended go on behind the call?"""
+    prompted: bool = False
+    """Does a prompt hold the opener where nothing was said about thinking? Then the models do not write it."""
     prose: tuple[str, ...] = ()
     """Those of the markers that are ordinary words: such an opener counts at the start of the turn only, such a closer only in
     thinking; elsewhere they are text."""

@@ -5,14 +5,20 @@ Strings are a 64-bit length and UTF-8; an array is the type of its elements, the
 """
 
 import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 MAGIC = b"GGUF"
 
 _UINT32, _STRING, _ARRAY, _UINT64 = 4, 8, 9, 10
 _FORMATS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d"}
 _LONGEST_KEY = 65_535
+_LONGEST_TEXT = 1 << 24
+_BROKEN = (OSError, ValueError, KeyError, OverflowError, struct.error)
+_NO_ORDINARY_TEXT = (3, 4)
+"""The types of tokens that the tokenizer was told to keep whole: control tokens, and those that were added."""
 
 
 def trained_window(path: Path) -> int | None:
@@ -22,22 +28,60 @@ def trained_window(path: Path) -> int | None:
     """
     try:
         with path.open("rb") as file:
-            return _context_length(file)
-    except (OSError, ValueError, KeyError, OverflowError, struct.error):
+            return next((int(value) for _, value in _pairs(file, lambda key: key.endswith(".context_length"))), None)
+    except _BROKEN:
         return None
 
 
-def _context_length(file: BinaryIO) -> int | None:
+@dataclass(frozen=True, slots=True)
+class Tokenizer:
+    """What a file says of its tokenizer: the chat template, None where it has none, and the spellings of its special tokens."""
+
+    chat_template: str | None = None
+    bos_token: str = ""
+    eos_token: str = ""
+    control_tokens: frozenset[str] = frozenset()
+
+
+def tokenizer(path: Path) -> Tokenizer:
+    """The tokenizer of a file, as far as its header is whole."""
+    try:
+        with path.open("rb") as file:
+            found = dict(_pairs(file, lambda key: key.startswith("tokenizer.")))
+    except _BROKEN:
+        return Tokenizer()
+    tokens: list[str] = found.get("tokenizer.ggml.tokens", [])
+    kinds: list[int] = found.get("tokenizer.ggml.token_type", [])
+    spellings = dict(enumerate(tokens))
+    return Tokenizer(
+        chat_template=found.get("tokenizer.chat_template"),
+        bos_token=spellings.get(found.get("tokenizer.ggml.bos_token_id", -1), ""),
+        eos_token=spellings.get(found.get("tokenizer.ggml.eos_token_id", -1), ""),
+        control_tokens=frozenset(token for token, kind in zip(tokens, kinds, strict=False) if kind in _NO_ORDINARY_TEXT),
+    )
+
+
+def _pairs(file: BinaryIO, wanted: Callable[[str], bool]) -> Iterator[tuple[str, Any]]:
+    """The pairs whose keys are wanted, in order. Raises one of `_BROKEN` where the header is not whole."""
     if file.read(4) != MAGIC:
-        return None
+        return
     _version, _tensors, pairs = struct.unpack("<IQQ", file.read(20))
     for _ in range(pairs):
-        key = _string(file)
+        key = _string(file, _LONGEST_KEY)
         kind = _scalar(file, _UINT32)
-        if key.endswith(b".context_length"):
-            return int(_scalar(file, kind))
-        _skip(file, kind)
-    return None
+        if wanted(key):
+            yield key, _value(file, kind)
+        else:
+            _skip(file, kind)
+
+
+def _value(file: BinaryIO, kind: int) -> Any:
+    if kind == _STRING:
+        return _string(file, _LONGEST_TEXT)
+    if kind == _ARRAY:
+        element, count = _scalar(file, _UINT32), _scalar(file, _UINT64)
+        return [_value(file, element) for _ in range(count)]
+    return _scalar(file, kind)
 
 
 def _scalar(file: BinaryIO, kind: int) -> int:
@@ -46,11 +90,14 @@ def _scalar(file: BinaryIO, kind: int) -> int:
     return int(value)
 
 
-def _string(file: BinaryIO) -> bytes:
+def _string(file: BinaryIO, longest: int) -> str:
     length = _scalar(file, _UINT64)
-    if length > _LONGEST_KEY:
+    if length > longest:
         raise ValueError(length)
-    return file.read(length)
+    text = file.read(length)
+    if len(text) < length:
+        raise ValueError(length)
+    return text.decode(errors="replace")
 
 
 def _skip(file: BinaryIO, kind: int) -> None:

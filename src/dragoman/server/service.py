@@ -9,10 +9,12 @@ from datetime import UTC, datetime
 from dragoman import dialects
 from dragoman.conversation import Conversation, ToolChoice
 from dragoman.dialects import Constrainer, Dialect
-from dragoman.engines import Engine
+from dragoman.dialects.detect import HINTS, Detection, detect
+from dragoman.engines import Capabilities, Engine
 from dragoman.errors import EngineFailed, EngineUnavailable, InvalidRequest, PromptTooLong, UnknownModel
 from dragoman.generation import Turn
 from dragoman.prompt import ChatTemplate, Prompt, PromptBuilder, TemplateRefusal
+from dragoman.prompt.controls import ControlTokens
 from dragoman.server.admission import Admission
 from dragoman.wire.models import Flag, ModelCapabilities, ModelInfo, ThinkingFlags
 
@@ -25,7 +27,10 @@ _MOST_HEARD = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the operator chose. `queue` is how many requests may wait; `model_id` None means the engine's own name."""
+    """What the operator chose.
+
+    `queue` is how many requests may wait. `model_id` None means the engine's own name, `dialect` None what is detected.
+    """
 
     model_id: str | None = None
     display_name: str | None = None
@@ -44,7 +49,7 @@ class Service:
     def __init__(  # noqa: PLR0913 -- put together once, in `load`
         self,
         engine: Engine,
-        dialect: Dialect,
+        detection: Detection,
         prompts: PromptBuilder,
         admission: Admission,
         info: ModelInfo,
@@ -52,8 +57,8 @@ class Service:
         constrains: bool,
     ) -> None:
         self.engine = engine
-        self.dialect = dialect
-        self._constrainer = Constrainer(dialect)
+        self.detection = detection
+        self._constrainer = Constrainer(detection.dialect)
         self._constrains = constrains
         self.admission = admission
         self.info = info
@@ -63,14 +68,15 @@ class Service:
     async def load(cls, engine: Engine, settings: Settings) -> "Service":
         """Bring the engine up and probe it. Raises `EngineFailed`, `EngineUnavailable`."""
         found = await engine.start()
-        dialect = settings.dialect or dialects.DEFAULT
-        source = found.chat_template or dialect.reference_template or dialects.DEFAULT.reference_template or ""
         try:
-            template = ChatTemplate(source, bos_token=found.bos_token, eos_token=found.eos_token)
-            prompts = await PromptBuilder.load(template, dialect, engine.tokenize, found.window)
+            own = _template(found, found.chat_template)
+            detection = Detection(settings.dialect, "chosen") if settings.dialect else await _detect(own, engine)
+            template = own or _template(found, detection.dialect.reference_template or dialects.DEFAULT.reference_template)
+            assert template is not None
+            prompts = await PromptBuilder.load(template, detection.dialect, engine.tokenize, found.window)
         except TemplateRefusal as refusal:
             raise EngineFailed(str(refusal)) from refusal
-        _LOG.info("dialect %s, template %s", dialect.name, prompts.traits)
+        _LOG.info("dialect %s (%s), template %s", detection.dialect.name, detection.found, prompts.traits)
         name = settings.model_id or found.model
         info = ModelInfo(
             id=name,
@@ -84,7 +90,12 @@ class Service:
             ),
         )
         admission = Admission(found.slots, settings.queue)
-        return cls(engine, dialect, prompts, admission, info, constrains=found.constrains)
+        return cls(engine, detection, prompts, admission, info, constrains=found.constrains)
+
+    @property
+    def dialect(self) -> Dialect:
+        """What the model writes."""
+        return self.detection.dialect
 
     async def prompt(self, conversation: Conversation) -> Prompt:
         """The prompt of a conversation, for counting and for generating alike (CNT-2).
@@ -110,6 +121,16 @@ class Service:
         if prompt.room < 1:  # never cut: a client that is told compacts (ERR-11)
             raise PromptTooLong(len(prompt.tokens), self._prompts.window - 1)
         return Turn(self.engine, self._constrainer, conversation, prompt, constrains=self._constrains)
+
+
+def _template(found: Capabilities, source: str | None) -> ChatTemplate | None:
+    return ChatTemplate(source, bos_token=found.bos_token, eos_token=found.eos_token) if source else None
+
+
+async def _detect(template: ChatTemplate | None, engine: Engine) -> Detection:
+    """Raises what the engine's tokenizer raises. Parsers of all dialects run over the template: not on the event loop."""
+    control_tokens = await ControlTokens(engine.tokenize).among(" ".join(sorted(HINTS)))
+    return await asyncio.to_thread(detect, template, control_tokens)
 
 
 class Gateway:

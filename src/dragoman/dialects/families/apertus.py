@@ -5,6 +5,7 @@ from dragoman.dialects.spec import Calls, JsonArguments, KeyIsName, Reasoning, T
 
 APERTUS = Dialect(
     name="apertus",
+    hints=("<|tools_prefix|>",),
     reasoning=Reasoning(("<|inner_prefix|>",), ("<|inner_suffix|>",), force_close="<|inner_suffix|>", resumes=True),
     calls=Calls(("<|tools_prefix|>",), ("<|tools_suffix|>",), carrier=KeyIsName(), codec=JsonArguments(array=True), padding=""),
     terminals=Terminals(("<|assistant_end|>",)),

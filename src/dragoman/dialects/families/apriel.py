@@ -6,7 +6,10 @@ from dragoman.dialects.spec import Calls, JsonArguments, Reasoning
 APRIEL = Dialect(
     name="apriel",
     reasoning=Reasoning(
-        opens=("Here are my reasoning steps:",), closes=("[BEGIN FINAL RESPONSE]",), force_close="\n[BEGIN FINAL RESPONSE]\n"
+        opens=("Here are my reasoning steps:",),
+        closes=("[BEGIN FINAL RESPONSE]",),
+        force_close="\n[BEGIN FINAL RESPONSE]\n",
+        prompted=True,
     ),
     calls=Calls(("<tool_calls>",), ("</tool_calls>",), codec=JsonArguments(array=True), padding=""),
 )

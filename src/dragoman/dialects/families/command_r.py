@@ -21,6 +21,7 @@ COMMAND_R_PLUS = Dialect(
 
 COMMAND_R7B = Dialect(
     name="command-r7b",
+    hints=("<|START_RESPONSE|>",),
     reasoning=Reasoning(("<|START_THINKING|>",), ("<|END_THINKING|>",), force_close="<|END_THINKING|><|START_RESPONSE|>"),
     wrapper=Wrapper(("<|START_RESPONSE|>", "<|END_RESPONSE|>", "<|START_TEXT|>", "<|END_TEXT|>")),
     calls=Calls(
@@ -37,5 +38,8 @@ COMMAND_R7B = Dialect(
 COMMAND_A_2026 = replace(
     COMMAND_R7B,
     name="command-a-2026",
-    reasoning=Reasoning(("<|START_THINKING|>",), ("<|END_THINKING|>",), force_close="<|END_THINKING|><|START_TEXT|>"),
+    hints=("<|START_TEXT|>", "<|START_ACTION|>"),
+    reasoning=Reasoning(
+        ("<|START_THINKING|>",), ("<|END_THINKING|>",), force_close="<|END_THINKING|><|START_TEXT|>", prompted=True
+    ),
 )

@@ -19,7 +19,7 @@ _END = Terminals(("<｜end▁of▁sentence｜>",))
 
 DEEPSEEK_R1 = Dialect(
     name="deepseek-r1",
-    reasoning=Reasoning(),
+    reasoning=Reasoning(prompted=True),
     calls=Calls(
         ("<｜tool▁call▁begin｜>function<｜tool▁sep｜>", "<｜tool▁call▁begin｜>", "function<｜tool▁sep｜>"),
         ("<｜tool▁call▁end｜>",),

@@ -3,4 +3,6 @@
 from dragoman.dialects.dialect import Dialect
 from dragoman.dialects.spec import Calls, Reasoning, Wrapper
 
-ERNIE_4_5 = Dialect(name="ernie-4.5", reasoning=Reasoning(), wrapper=Wrapper(("<response>", "</response>")), calls=Calls())
+ERNIE_4_5 = Dialect(
+    name="ernie-4.5", reasoning=Reasoning(prompted=True), wrapper=Wrapper(("<response>", "</response>")), calls=Calls()
+)

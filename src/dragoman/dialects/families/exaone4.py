@@ -3,4 +3,4 @@
 from dragoman.dialects.dialect import Dialect
 from dragoman.dialects.spec import Calls, Reasoning
 
-EXAONE4 = Dialect(name="exaone4", reasoning=Reasoning(), calls=Calls(padding=""))
+EXAONE4 = Dialect(name="exaone4", reasoning=Reasoning(prompted=True), calls=Calls(padding=""))

@@ -5,6 +5,7 @@ from dragoman.dialects.spec import Calls, LiteralArguments, NameTag, Terminals
 
 FUNCTIONGEMMA = Dialect(
     name="functiongemma",
+    hints=("<start_function_call>",),
     calls=Calls(
         ("<start_function_call>",),
         ("<end_function_call>",),

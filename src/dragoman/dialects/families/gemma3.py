@@ -9,6 +9,7 @@ _IN_CODE = replace(CALLEE, skips=(*CALLEE.skips, "print(", ")", "```"))
 
 GEMMA3 = Dialect(
     name="gemma3",
+    hints=("<start_of_image>",),
     calls=Calls((), (), CALLEE, KeywordArguments(), padding="", bare="["),
     also=(Calls(("```tool_code",), (), _IN_CODE, KeywordArguments()),),
     terminals=Terminals(("<end_of_turn>", "<eos>")),

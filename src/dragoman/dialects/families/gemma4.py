@@ -5,6 +5,7 @@ from dragoman.dialects.spec import Calls, LiteralArguments, NameTag, Reasoning, 
 
 GEMMA4 = Dialect(
     name="gemma4",
+    hints=("<|tool_call>",),
     reasoning=Reasoning(("<|channel>thought", "<|channel>"), ("<channel|>",), force_close="\n<channel|>"),
     calls=Calls(
         ("<|tool_call>",), ("<tool_call|>",), NameTag(prefix="call:"), LiteralArguments('<|"|>'), padding="", between=""

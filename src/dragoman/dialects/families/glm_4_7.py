@@ -8,7 +8,7 @@ from dragoman.dialects.spec import Calls, NameTag, Reasoning, Terminals
 
 GLM_4_7 = Dialect(
     name="glm-4.7",
-    reasoning=Reasoning(force_close="</think>"),
+    reasoning=Reasoning(force_close="</think>", prompted=True),
     calls=Calls(carrier=NameTag(), codec=replace(ARG_PAIRS, between=""), padding="", between=""),
     terminals=Terminals(("<|user|>", "<|observation|>", "<|endoftext|>")),
 )

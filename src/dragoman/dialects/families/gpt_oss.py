@@ -9,6 +9,7 @@ from dragoman.dialects.spec import Calls, Frame, Reasoning, Recipient, Wrapper
 
 GPT_OSS = Dialect(
     name="gpt-oss",
+    hints=("<|channel|>", "<|constrain|>"),
     frame=Frame(
         starts=("<|start|>", "<|channel|>"),
         header_end="<|message|>",

@@ -8,6 +8,7 @@ _CLOSES = ("Here is my response:", "Here's my response:")
 
 GRANITE_3 = Dialect(
     name="granite-3",
+    hints=("<|start_of_role|>", "<|tool_call|>"),
     reasoning=Reasoning(
         ("<think>", *_OPENS), ("</think>", *_CLOSES), force_close="</think><response>", prose=(*_OPENS, *_CLOSES)
     ),

@@ -7,6 +7,7 @@ from dragoman.dialects.spec import Calls, JsonArguments, Reasoning, Terminals
 
 INTERNLM2 = Dialect(
     name="internlm2",
+    hints=("<|action_start|>", "<|plugin|>"),
     calls=Calls(
         ("<|action_start|><|plugin|>", "<|action_start|> <|plugin|>", "<|action_start|>\n<|plugin|>"),
         ("<|action_end|>",),

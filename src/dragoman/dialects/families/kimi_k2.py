@@ -5,6 +5,7 @@ from dragoman.dialects.spec import Affixes, Calls, IdInName, Reasoning, Terminal
 
 KIMI_K2 = Dialect(
     name="kimi-k2",
+    hints=("<|tool_calls_section_begin|>",),
     reasoning=Reasoning(("<think>", "◁think▷"), ("</think>", "◁/think▷"), force_close="</think>"),
     calls=Calls(
         ("<|tool_call_begin|>",),

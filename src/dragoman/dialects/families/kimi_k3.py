@@ -9,6 +9,7 @@ KIMI_K3 = Dialect(
         opens=("<|open|>think<|sep|>",),
         closes=("<|close|>think<|sep|>", "<|open|>response<|sep|>"),
         force_close="<|close|>think<|sep|><|open|>response<|sep|>",
+        prompted=True,
     ),
     wrapper=Wrapper(("<|close|>response<|sep|>", "<|open|>message<|sep|>", "<|close|>message<|sep|>", "<|end_of_msg|>")),
     calls=Calls(

@@ -5,4 +5,10 @@ from dragoman.dialects.spec import CALLEE, Calls, KeywordArguments, Reasoning, T
 
 LFM_CALLS = Calls(("<|tool_call_start|>",), ("<|tool_call_end|>",), CALLEE, KeywordArguments(), padding="", between="")
 
-LFM2 = Dialect(name="lfm2", reasoning=Reasoning(force_close="</think>"), calls=LFM_CALLS, terminals=Terminals(("<|im_end|>",)))
+LFM2 = Dialect(
+    name="lfm2",
+    hints=("List of tools: <|tool_list_start|>[",),
+    reasoning=Reasoning(force_close="</think>"),
+    calls=LFM_CALLS,
+    terminals=Terminals(("<|im_end|>",)),
+)

@@ -5,5 +5,9 @@ from dragoman.dialects.families.lfm2 import LFM_CALLS
 from dragoman.dialects.spec import Reasoning, Terminals
 
 LFM2_5 = Dialect(
-    name="lfm2.5", reasoning=Reasoning(force_close="</think>"), calls=LFM_CALLS, terminals=Terminals(("<|im_end|>",))
+    name="lfm2.5",
+    hints=("List of tools: [",),
+    reasoning=Reasoning(force_close="</think>"),
+    calls=LFM_CALLS,
+    terminals=Terminals(("<|im_end|>",)),
 )

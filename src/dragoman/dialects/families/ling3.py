@@ -6,7 +6,7 @@ from dragoman.dialects.spec import Calls, NameTag, Reasoning, Terminals
 
 LING3 = Dialect(
     name="ling3",
-    reasoning=Reasoning(),
+    reasoning=Reasoning(prompted=True),
     calls=Calls(carrier=NameTag(), codec=ARG_PAIRS, padding=""),
     terminals=Terminals(("<|role_end|>",)),
 )

@@ -3,4 +3,8 @@
 from dragoman.dialects.dialect import Dialect
 from dragoman.dialects.spec import Calls
 
-LONGCAT = Dialect(name="longcat", calls=Calls(opens=("<longcat_tool_call>",), closes=("</longcat_tool_call>",), padding=""))
+LONGCAT = Dialect(
+    name="longcat",
+    hints=("<longcat_tool_call>",),
+    calls=Calls(opens=("<longcat_tool_call>",), closes=("</longcat_tool_call>",), padding=""),
+)

@@ -5,7 +5,8 @@ from dragoman.dialects.spec import Calls, NameTag, Reasoning, TaggedArguments, T
 
 MINIMAX_M2 = Dialect(
     name="minimax-m2",
-    reasoning=Reasoning(),
+    hints=("<minimax:tool_call>",),
+    reasoning=Reasoning(prompted=True),
     calls=Calls(
         ("<minimax:tool_call>", "<invoke "),
         ("</minimax:tool_call>",),

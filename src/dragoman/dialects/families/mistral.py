@@ -11,10 +11,11 @@ from dragoman.dialects.spec import Affixes, Calls, IdKey, IdMark, JsonArguments,
 _ARRAY = Calls(("[TOOL_CALLS]",), (), codec=JsonArguments(array=True), ids=IdKey(length=9), padding="")
 _NAMED = Calls(("[TOOL_CALLS]",), (), carrier=Affixes(suffix="[ARGS]"), ids=IdMark("[CALL_ID]"), padding="", between="")
 
-MISTRAL_V3 = Dialect(name="mistral-v3", calls=_ARRAY, terminals=Terminals(("</s>",)))
+MISTRAL_V3 = Dialect(name="mistral-v3", hints=("[TOOL_CALLS]",), calls=_ARRAY, terminals=Terminals(("</s>",)))
 
 MISTRAL_V11 = Dialect(
     name="mistral-v11",
+    hints=("[TOOL_CALLS]", "[ARGS]"),
     calls=_NAMED,
     also=(replace(_ARRAY, opens=("[TOOL_CALLS][", "[TOOL_CALLS] [")),),
     terminals=Terminals(("</s>",)),
@@ -23,6 +24,7 @@ MISTRAL_V11 = Dialect(
 MINISTRAL3 = replace(
     MISTRAL_V11,
     name="ministral3",
+    hints=("[TOOL_CALLS]", "[ARGS]", "[THINK]"),
     reasoning=Reasoning(("[THINK]",), ("[/THINK]",), force_close="[/THINK]", ended_by_call=False),
     calls=replace(_NAMED, ids=IdMark("[CALL_ID]", length=0)),
 )

@@ -5,5 +5,8 @@ from dragoman.dialects.families.qwen3_coder import QWEN_XML
 from dragoman.dialects.spec import Reasoning, Terminals
 
 NEMOTRON_3 = Dialect(
-    name="nemotron-3", reasoning=Reasoning(force_close="\n</think>\n"), calls=QWEN_XML, terminals=Terminals(("<|im_end|>",))
+    name="nemotron-3",
+    reasoning=Reasoning(force_close="\n</think>\n", prompted=True),
+    calls=QWEN_XML,
+    terminals=Terminals(("<|im_end|>",)),
 )

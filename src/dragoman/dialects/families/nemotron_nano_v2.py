@@ -5,6 +5,7 @@ from dragoman.dialects.spec import Calls, JsonArguments, Reasoning
 
 NEMOTRON_NANO_V2 = Dialect(
     name="nemotron-nano-v2",
-    reasoning=Reasoning(),
+    hints=("<TOOLCALL>",),
+    reasoning=Reasoning(prompted=True),
     calls=Calls(("<TOOLCALL>",), ("</TOOLCALL>",), codec=JsonArguments(array=True), padding=""),
 )

@@ -5,7 +5,7 @@ from dragoman.dialects.spec import CALLEE, Calls, KeywordArguments, Reasoning, T
 
 OLMO3 = Dialect(
     name="olmo3",
-    reasoning=Reasoning(),
+    reasoning=Reasoning(prompted=True),
     calls=Calls(("<function_calls>",), ("</function_calls>",), CALLEE, KeywordArguments(listed=False), padding=""),
     terminals=Terminals(("<|im_end|>", "<|endoftext|>")),
 )

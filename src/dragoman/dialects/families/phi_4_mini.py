@@ -5,6 +5,7 @@ from dragoman.dialects.spec import Calls, JsonArguments, Terminals
 
 PHI_4_MINI = Dialect(
     name="phi-4-mini",
+    hints=("<|tool|>", "<|/tool|>"),
     calls=Calls(("functools",), (), codec=JsonArguments(array=True), padding=""),
     also=(Calls(("<|tool_call|>",), ("<|/tool_call|>",)),),
     terminals=Terminals(("<|end|>", "<|endoftext|>")),

@@ -6,7 +6,7 @@ from dragoman.dialects.spec import Reasoning, Terminals
 
 QWEN3_5 = Dialect(
     name="qwen3.5",
-    reasoning=Reasoning(closes=("</think>", "</thinking>")),
+    reasoning=Reasoning(closes=("</think>", "</thinking>"), prompted=True),
     calls=QWEN_XML,
     terminals=Terminals(("<|im_end|>", "<|endoftext|>")),
 )

@@ -5,6 +5,7 @@ from dragoman.dialects.spec import Calls, NameTag, Reasoning, TaggedArguments, T
 
 SEED_OSS = Dialect(
     name="seed-oss",
+    hints=("<seed:tool_call>",),
     reasoning=Reasoning(
         opens=("<seed:think>", "<seed:think><seed:cot_budget_reflect>"),
         closes=("</seed:think>",),

@@ -6,7 +6,7 @@ from dragoman.dialects.spec import Calls, NameTag, Reasoning, TaggedArguments
 
 STEP3 = Dialect(
     name="step3",
-    reasoning=Reasoning(force_close="\n</think>\n"),
+    reasoning=Reasoning(force_close="\n</think>\n", prompted=True),
     calls=Calls(
         ("<｜tool_calls_begin｜>", "<｜tool_call_begin｜>", "<steptml:invoke "),
         ("<｜tool_calls_end｜>",),

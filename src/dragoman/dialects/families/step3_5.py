@@ -8,7 +8,7 @@ from dragoman.dialects.spec import Reasoning, Terminals
 
 STEP3_5 = Dialect(
     name="step3.5",
-    reasoning=Reasoning(force_close="\n</think>\n"),
+    reasoning=Reasoning(force_close="\n</think>\n", prompted=True),
     calls=replace(QWEN_XML, between=""),
     terminals=Terminals(("<|im_end|>",)),
 )

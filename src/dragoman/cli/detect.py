@@ -1,0 +1,92 @@
+"""`dragoman detect`: how a model writes thoughts and calls, and what its chat template does with a conversation."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from dragoman import dialects
+from dragoman.cli.gguf import SUFFIX
+from dragoman.cli.refusal import Refusal
+from dragoman.cli.weights import HUB_PREFIX, UnusableModel, resolve
+from dragoman.dialects.detect import detect as decode_back
+from dragoman.engines import gguf
+from dragoman.prompt import ChatTemplate, TemplateRefusal
+from dragoman.prompt.probe import probe
+
+
+@click.command(short_help="Tell a model's dialect, and what its chat template can do.")
+@click.argument("model", metavar="[TEMPLATE|MODEL]", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def detect(model: str | None, *, as_json: bool) -> None:
+    """Look at a chat template, or at that of a model.
+
+    A template is a file of Jinja. A model is named as for `serve`: nothing for the small default one, a path to a .gguf file,
+    or hf:OWNER/REPO[:QUANT].
+    """
+    try:
+        found = report(_tokenizer(model))
+    except (TemplateRefusal, UnusableModel) as refusal:
+        raise Refusal(str(refusal)) from refusal
+    if "refused" in found and found["found"].startswith("generic"):  # so it is no template at all, or of no use
+        raise Refusal(found["refused"])
+    if as_json:
+        click.echo(json.dumps(found, ensure_ascii=False))
+        return
+    width = max(map(len, found))
+    for name, value in found.items():
+        click.echo(f"{name.replace('_', ' '):{width}}  {in_words(value)}")
+
+
+def report(tokenizer: gguf.Tokenizer) -> dict[str, Any]:
+    """The dialect, how it was found, who else reads it, and what the probe says, by its own names, or why it says nothing.
+
+    Raises `TemplateRefusal` where the chat template is none.
+    """
+    own = _template(tokenizer, tokenizer.chat_template)
+    detection = decode_back(own, tokenizer.control_tokens)
+    used = own or _template(tokenizer, detection.dialect.reference_template or dialects.DEFAULT.reference_template)
+    assert used is not None
+    found = {"dialect": detection.dialect.name, "found": detection.found, "runners_up": detection.runners_up}
+    try:
+        return {**found, **_traits(used)}
+    except TemplateRefusal as refusal:
+        return {**found, "refused": str(refusal)}
+
+
+def _tokenizer(model: str | None) -> gguf.Tokenizer:
+    """That of a model; of a template, all that is known is the template. Raises `UnusableModel`."""
+    if model is None or model.startswith(HUB_PREFIX) or model.endswith(SUFFIX) or not Path(model).is_file():
+        return gguf.tokenizer(resolve(model).path)
+    try:
+        return gguf.Tokenizer(Path(model).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UnusableModel(f"{model} is neither a chat template nor a {SUFFIX} file: {error}") from None
+
+
+def _template(tokenizer: gguf.Tokenizer, source: str | None) -> ChatTemplate | None:
+    return ChatTemplate(source, bos_token=tokenizer.bos_token, eos_token=tokenizer.eos_token) if source else None
+
+
+def _traits(template: ChatTemplate) -> dict[str, Any]:
+    """All that the probe found, and all that it concludes from that. Raises `TemplateRefusal`."""
+    traits = probe(template)
+    concluded = [name for name, member in vars(type(traits)).items() if isinstance(member, property)]
+    return {**asdict(traits), **{name: getattr(traits, name) for name in concluded}}
+
+
+def in_words(value: Any) -> str:
+    """A value of a report, for people."""
+    match value:
+        case None | () | []:
+            return "none"
+        case bool():
+            return "yes" if value else "no"
+        case list() | tuple():
+            return ", ".join(map(in_words, value))
+        case dict():
+            return ", ".join(f"{name.replace('_', ' ')}: {in_words(inner)}" for name, inner in value.items())
+        case _:
+            return str(value)

@@ -1,0 +1,84 @@
+"""`dragoman detect`: a template or a model in, its dialect and what it can do out."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from dragoman import dialects
+from dragoman.cli import main
+from dragoman.prompt import ChatTemplate
+from dragoman.prompt.probe import probe
+from prompt.templates import CHATML
+
+QWEN3 = dialects.get("qwen3").reference_template or ""
+
+
+def detect(*arguments: str) -> dict[str, Any]:
+    result = CliRunner().invoke(main, ["detect", "--json", *arguments])
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def template(folder: Path, source: str) -> str:
+    path = folder / "chat.jinja"
+    path.write_text(source, encoding="utf-8")
+    return str(path)
+
+
+def test_a_template_is_decoded_back_and_probed(tmp_path: Path):
+    found = detect(template(tmp_path, QWEN3))
+    assert (found["dialect"], found["found"]) == ("qwen3", "decoded back")
+    assert "hermes" in found["runners_up"]
+    traits = probe(ChatTemplate(QWEN3))
+    assert found["late_system"] == traits.late_system
+    assert {name for name in dir(traits) if not name.startswith("_")} <= set(found)
+
+
+def test_the_default_model_has_no_calls_of_its_own():
+    found = detect()
+    assert (found["dialect"], found["found"]) == ("qwen3", "generic: the template prints no calls")
+    assert found["late_system"] == probe(ChatTemplate(CHATML)).late_system
+
+
+def test_for_people_there_is_a_line_for_each_finding(tmp_path: Path):
+    path = template(tmp_path, QWEN3)
+    result = CliRunner().invoke(main, ["detect", path])
+    lines = dict(line.split("  ", 1) for line in result.stdout.splitlines())
+    assert lines["dialect"].strip() == "qwen3"
+    assert lines["found"].strip() == "decoded back"
+    assert len(lines) == len(detect(path))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("none.jinja", None, "no such file"),
+        ("none.gguf", None, "no such file"),
+        ("not.gguf", "{{ messages }}", "is not a GGUF file"),
+        ("bad.jinja", "{% if %}", "does not compile"),
+        ("poem.txt", "No user speaks here.", "does not render a user turn"),
+    ],
+)
+def test_what_is_neither_a_template_nor_a_model_is_one_line_and_exit_code_2(
+    tmp_path: Path, name: str, content: str | None, reason: str
+):
+    path = tmp_path / name
+    if content is not None:
+        path.write_text(content, encoding="utf-8")
+    result = CliRunner().invoke(main, ["detect", str(path)])
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("Error: ")
+    assert reason in line
+
+
+def test_bytes_that_are_no_text_are_no_template(tmp_path: Path):
+    path = tmp_path / "weights.bin"
+    path.write_bytes(b"\xff\xfe\x00")
+    result = CliRunner().invoke(main, ["detect", str(path)])
+    assert result.exit_code == 2
+    assert "neither a chat template nor a .gguf file" in result.stderr

@@ -1,0 +1,194 @@
+"""Detection: the dialect whose parser reads back what the template writes."""
+
+import time
+
+import pytest
+
+from corpus import templates
+from dragoman import dialects
+from dragoman.dialects.detect import detect
+from dragoman.prompt import ChatTemplate
+
+from . import table
+from .real import UNREADABLE, expected
+from .written import Written
+
+
+def chatml(calls: str, *, thought: str = "", tail: str = "") -> str:
+    """A template with tools; `calls` is what it writes of `message.tool_calls`, `tail` what it begins the model's turn with."""
+    return (
+        "{% for message in messages %}<|im_start|>{{ message.role }}\n"
+        f"{thought}{{{{ message.content or '' }}}}{{% if message.tool_calls %}}{calls}{{% endif %}}<|im_end|>\n{{% endfor %}}"
+        f"{{% if add_generation_prompt %}}<|im_start|>assistant\n{tail}{{% endif %}}"
+    )
+
+
+def each(call: str, between: str = "\\n") -> str:
+    """`call` for each of the calls; `name` and `arguments` are its own."""
+    return (
+        "{% for call in message.tool_calls %}{% set name = call.function.name %}{% set arguments = call.function.arguments %}"
+        f"{call}{{% if not loop.last %}}{{{{ '{between}' }}}}{{% endif %}}{{% endfor %}}"
+    )
+
+
+ONE_ONLY = "{% if message.tool_calls | length > 1 %}{{ raise_exception('one call at a time') }}{% endif %}"
+HERMES = each(
+    """{{- '<tool_call>\\n{"name": "' + name + '", "arguments": ' }}{{ arguments | tojson }}{{ '}\\n</tool_call>' -}}"""
+)
+QWEN_XML = each(
+    "{{- '<tool_call>\\n<function=' + name + '>\\n' }}{% for key, value in arguments.items() %}"
+    "{{- '<parameter=' + key + '>\\n' }}{{ value if value is string else value | tojson }}{{ '\\n</parameter>\\n' }}"
+    "{%- endfor %}{{ '</function>\\n</tool_call>' -}}"
+)
+THOUGHT = "{% if message.reasoning_content %}<think>\n{{ message.reasoning_content }}\n</think>\n\n{% endif %}"
+CLOSED_SHORTER = THOUGHT.replace("</think>\n\n", "</think>\n")
+PYTHON = each(
+    "{{- name + '(' }}{% for key, value in arguments.items() %}{{ key }}={{ value | tojson }}{{ ', ' if not loop.last }}"
+    "{%- endfor %}{{ ')' -}}",
+    between=", ",
+)
+FUSED = each(
+    "{% if not call.id.startswith('functions.') %}{{ raise_exception('strange id') }}{% endif %}"
+    "<|tool_call_begin|>{{ call.id }}<|tool_call_argument_begin|>{{ arguments | tojson }}<|tool_call_end|>",
+    between="",
+)
+
+MECHANISMS = {
+    "arguments as an object": (chatml(HERMES), "hermes"),
+    "arguments as a string": (
+        chatml(each("<function={{ name }}>{{ '' + arguments }}</function>", between="")),
+        "functionary-3.1",
+    ),
+    "a name that is a key": (
+        chatml(
+            "<|tools_prefix|>["
+            + each("""{{- '{"' + name + '": ' }}{{ arguments | tojson }}{{ '}' -}}""", between=", ")
+            + "]<|tools_suffix|>"
+        ),
+        "apertus",
+    ),
+    "tagged parameters": (chatml(QWEN_XML), "qwen3-coder"),
+    "a second call is refused": (
+        chatml(ONE_ONLY + each("""{"name": "{{ name }}", "parameters": {{ arguments | tojson }}}""")),
+        "llama3-json",
+    ),
+    "ids of another shape are refused": (chatml(f"<|tool_calls_section_begin|>{FUSED}<|tool_calls_section_end|>"), "kimi-k2"),
+    "words beside calls are refused": (
+        chatml("{% if message.content is not none %}{{ raise_exception('silence') }}{% endif %}" + HERMES),
+        "hermes",
+    ),
+    "content is refused that is not in parts": (
+        chatml(HERMES).replace("message.content or ''", "message.content[0].text"),
+        "hermes",
+    ),
+    "tools are refused": ("{% if tools %}{{ raise_exception('no tools') }}{% endif %}" + chatml(HERMES), "hermes"),
+    "reasoning is shown": (chatml(HERMES, thought=THOUGHT), "qwen3"),
+    "reasoning is opened by the prompt": (chatml(HERMES, tail="<think>\n"), "qwq"),
+    "reasoning is shown and opened by the prompt": (chatml(QWEN_XML, thought=THOUGHT, tail="<think>\n"), "qwen3.5"),
+    "reasoning is closed in another way": (chatml(QWEN_XML, thought=CLOSED_SHORTER, tail="<think>\n"), "nemotron-3"),
+    "calls follow one another in another way": (
+        chatml(QWEN_XML.replace("{{ '\\n' }}", ""), thought=CLOSED_SHORTER, tail="<think>\n"),
+        "step3.5",
+    ),
+    "the turn ends in another way": (chatml(HERMES).replace("<|im_end|>", "<|end_of_text|>"), "granite-4"),
+}
+
+
+@pytest.mark.parametrize(("source", "dialect"), MECHANISMS.values(), ids=MECHANISMS)
+def test_the_dialect_is_the_one_that_reads_the_templates_calls(source: str, dialect: str):
+    detection = detect(ChatTemplate(source))
+    assert (detection.dialect.name, detection.found) == (dialect, "decoded back")
+
+
+@pytest.mark.parametrize("dialect", ["qwen3", "hermes"])
+def test_our_own_templates_are_read_by_their_dialect(dialect: str):
+    assert detect(ChatTemplate(dialects.get(dialect).reference_template or "")).dialect.name == dialect
+
+
+def test_those_that_read_the_same_calls_are_named_and_whoever_only_understands_such_calls_comes_last():
+    detection = detect(ChatTemplate(chatml(HERMES)))
+    assert {"qwen3", "qwq", "granite-4"} < set(detection.runners_up)
+    assert set(detection.runners_up[-2:]) == {"xlam", "granite-3"}
+
+
+NAMESAKES = {"lfm2.5": "lfm2", "magistral": "ministral3"}
+"""They write the same: where no hint is given, the first one is the answer."""
+
+
+@pytest.mark.parametrize("name", dialects.BY_NAME)
+def test_what_a_dialect_writes_is_known_to_be_its_own(name: str):
+    assert detect(Written(dialects.get(name))).dialect.name == NAMESAKES.get(name, name)
+
+
+SILENT = chatml("")
+
+
+def test_a_template_without_calls_is_known_by_a_hint_in_its_source():
+    tools = "{% if tools %}<|start_of_role|>tools: call them with <|tool_call|>.{% endif %}"
+    detection = detect(ChatTemplate(tools + SILENT))
+    assert (detection.dialect.name, detection.found) == ("granite-3", "hint: <|start_of_role|> <|tool_call|>")
+
+
+@pytest.mark.parametrize(
+    ("tools", "dialect"), [("List of tools: <|tool_list_start|>[", "lfm2"), ("List of tools: [", "lfm2.5")]
+)
+def test_hints_tell_apart_what_writes_the_same_whatever_the_vocabulary(tools: str, dialect: str):
+    template = f"{{% if tools %}}{tools}{{% endif %}}"
+    for source in (SILENT, chatml(f"<|tool_call_start|>[{PYTHON}]<|tool_call_end|>")):
+        detection = detect(ChatTemplate(template + source), {"<|tool_list_start|>", "<|tool_call_start|>"})
+        assert detection.dialect.name == dialect
+
+
+@pytest.mark.parametrize("template", [ChatTemplate(SILENT), None], ids=["no calls", "no template"])
+def test_a_model_is_known_by_its_control_tokens_where_its_template_does_not_tell(template: ChatTemplate | None):
+    vocabulary = {"<|im_end|>", "<|tools_prefix|>", "<|tools_suffix|>"}
+    assert detect(template, vocabulary).dialect.name == "apertus"
+
+
+def test_calls_that_are_read_back_count_more_than_hints():
+    assert detect(ChatTemplate(chatml(HERMES)), {"<|tools_prefix|>", "<|tool_list_start|>"}).dialect.name == "hermes"
+
+
+@pytest.mark.parametrize("template", [ChatTemplate(SILENT), ChatTemplate("{{ raise_exception('never') }}"), None])
+def test_where_nothing_tells_the_dialect_is_the_generic_one(template: ChatTemplate | None):
+    detection = detect(template)
+    assert detection.dialect is dialects.DEFAULT
+    assert detection.found.startswith("generic: ")
+
+
+def test_calls_that_no_dialect_reads_are_no_reason_to_believe_a_hint():
+    unreadable = chatml(each("<|tools_prefix|>{{ name }} with {{ arguments | tojson }}"))
+    detection = detect(ChatTemplate(unreadable))
+    assert detection.dialect is dialects.DEFAULT
+    assert detection.found == "generic: no dialect reads the calls that the template prints"
+
+
+@pytest.mark.parametrize(
+    ("source", "reasoning"),
+    [
+        (chatml("", tail="<think>\n"), "qwen3"),
+        (chatml("", tail="{% if enable_thinking %}<mm:think>{% endif %}"), "minimax-m3"),
+        (chatml("", thought="{% if message.reasoning %}[THINK]{{ message.reasoning }}[/THINK]{% endif %}"), "ministral3"),
+    ],
+)
+def test_reasoning_is_read_also_where_there_are_no_calls(source: str, reasoning: str):
+    found = detect(ChatTemplate(source)).dialect
+    assert found.calls == dialects.DEFAULT.calls
+    assert found.reasoning == dialects.get(reasoning).reasoning
+
+
+@pytest.mark.slow
+def test_of_every_real_template_the_dialect_is_known_or_nothing_tells_and_it_takes_no_time():
+    begun = time.perf_counter()
+    found = {name: detect(ChatTemplate(source)) for name, source in templates().items()}
+    seconds = time.perf_counter() - begun
+
+    answers = {name: (answer.dialect.name, answer.found.partition(":")[0]) for name, answer in found.items()}
+    assert answers == {name: expected(name) for name in found}
+    assert [name for name, answer in found.items() if "no dialect reads" in answer.found] == UNREADABLE
+    assert seconds / len(found) < 0.5
+
+
+@pytest.mark.slow
+def test_the_page_shows_what_is_detected():
+    assert table.written() == table.table()
