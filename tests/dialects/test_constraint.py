@@ -311,3 +311,17 @@ def test_the_opening_of_a_call_goes_as_far_as_what_is_certain(name: str):
     assert written.startswith(several)
     assert written.startswith(one)
     assert one.removeprefix(several).startswith("get_weather")
+
+
+@pytest.mark.clause("STR-4", "TOOL-11")
+@pytest.mark.parametrize("name", ["qwen3", "qwen3-coder", "gemma4", "minimax-m3"])
+def test_a_tree_that_must_be_filled_ends_somewhere(name: str):
+    def tree(depth: int) -> dict[str, object]:
+        return {"value": depth, "next": tree(depth - 1)} if depth else {"value": 0, "next": None}
+
+    dialect = dialects.get(name)
+    held = constraint(dialect, asked("tool", TREE, name="tree"))
+    for depth, may in ((0, True), (4, True), (5, False)):
+        call = ToolCall("toolu_01abcdefgh", "tree", {"root": tree(depth), "code": "ab-1"})
+        assert holds(held, dialect.encode_calls([call])) is may, depth
+    assert holds(constraint(dialect, asked("auto", TREE)), dialect.encode_calls([call]))  # who need not call may go on

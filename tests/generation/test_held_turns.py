@@ -1,5 +1,6 @@
 """What a turn holds a model to, with the engine's help or without it: forced calls, formats, the budget for reasoning."""
 
+import json
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -148,3 +149,56 @@ async def test_an_answer_that_is_not_of_its_format_is_reported():
     assert turn.broken_promises == ['output format: "n" is a required property']
     turn, _ = await answer(Listening("Well."), wanted)
     assert len(turn.broken_promises) == 1
+
+
+ROUND = "round and round and "
+
+
+@pytest.mark.clause("STOP-1")
+async def test_a_model_that_goes_round_in_circles_is_stopped_and_the_log_says_so():
+    engine = Listening("It begins well. " + ROUND * 1000)
+    turn, parts = await answer(engine, ask(max_tokens=10_000))
+    ending = parts[-1]
+    assert isinstance(ending, Ending)
+    assert ending.reason is StopReason.END_TURN
+    assert 4000 <= len(texts(parts, TextPart)) < 5000
+    assert turn.repairs == ["repetition stopped"]
+
+
+@pytest.mark.clause("STOP-3")
+async def test_a_circle_in_a_call_that_nobody_asked_for_leaves_it_broken():
+    engine = Listening('<tool_call>\n{"name": "add", "arguments": {"a": "' + ROUND * 1000)
+    turn, parts = await answer(engine, ask(max_tokens=10_000))
+    assert isinstance(parts[-1], Ending)
+    assert parts[-1].reason is StopReason.MAX_TOKENS
+    assert turn.broke_call
+
+
+@pytest.mark.clause("TOOL-5", "STOP-2")
+async def test_a_circle_in_a_forced_call_is_led_out_of_before_the_limit():
+    tool = Tool("note", "", {"type": "object", "properties": {"text": {"type": "string"}, "n": {"type": "integer"}}})
+    tool.schema["required"] = ["text", "n"]  # type: ignore[index]
+    engine = Listening('<tool_call>\n{"name": "note", "arguments": {"text": "' + ROUND * 1000)
+    conversation = replace(forced(), tools=[tool], max_tokens=400)
+    turn, parts = await answer(engine, conversation)
+    arguments = json.loads("".join(part.json for part in parts if isinstance(part, CallDelta)))
+    assert arguments["text"].startswith(ROUND * 10)
+    assert isinstance(arguments["n"], int)
+    assert isinstance(parts[-1], Ending)
+    assert parts[-1].reason is StopReason.TOOL_USE
+    assert turn.repairs == ["repetition stopped"]
+    assert turn.broken_promises == []
+
+
+async def test_a_circle_in_reasoning_ends_the_reasoning():
+    engine = Listening("<think>\n" + ROUND * 1000, "Done.")
+    turn, parts = await answer(engine, ask(max_tokens=10_000, thinking=ThinkingPolicy(enabled=True)))
+    assert texts(parts, TextPart) == "Done."
+    assert turn.repairs == ["reasoning closed"]
+
+
+@pytest.mark.parametrize("text", ["word " * 700, "-" * 300 + "\n" + "=" * 300, "0, " * 500], ids=["short", "rules", "numbers"])
+async def test_what_is_only_monotonous_is_left_alone(text: str):
+    engine = Listening(text)
+    _, parts = await answer(engine, ask(max_tokens=10_000))
+    assert texts(parts, TextPart) == text.rstrip() or texts(parts, TextPart) == text

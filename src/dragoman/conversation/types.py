@@ -104,6 +104,11 @@ class ToolPolicy:
     name: str | None = None
     parallel: bool = True
 
+    @property
+    def forced(self) -> bool:
+        """Must the model call a tool (TOOL-5)?"""
+        return self.choice in (ToolChoice.ANY, ToolChoice.TOOL)
+
 
 class ThinkingDisplay(StrEnum):
     """How reasoning is shown (THK-8)."""

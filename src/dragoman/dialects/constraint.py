@@ -22,10 +22,12 @@ from dragoman.conversation.types import Conversation, Tool, ToolChoice
 from dragoman.dialects.constrained_arguments import Arguments
 from dragoman.dialects.dialect import Dialect
 from dragoman.dialects.encoder import Written, write
-from dragoman.dialects.schema import ordered, tightened
+from dragoman.dialects.schema import Schema, ordered, tightened, unrolled
 from dragoman.dialects.spec import Frame, Reasoning
 
 _REMEMBERED = 64
+_DEEPEST = 5
+"""Levels of a recursive schema that a model may fill where it must fill it."""
 
 _NAME, _ARGUMENTS = "\ufdd1", "\ufdd2"
 _ID = "q" * 40
@@ -77,7 +79,7 @@ class _Turn:
         self._output = conversation.output
         self._thinking_open = thinking_open
         self._may_think = thinking_open or conversation.thinking.enabled
-        self._forced = policy.choice in (ToolChoice.ANY, ToolChoice.TOOL)
+        self._forced = policy.forced
         tools = conversation.callable if policy.choice is not ToolChoice.NONE and dialect.calls is not None else ()
         self._tools = [tool for tool in tools if policy.name in (None, tool.name)]
         self._parallel = policy.parallel and not self._forced  # a small model that must call never finds the end of calling
@@ -152,7 +154,7 @@ class _Turn:
         """
         if calls is not None and not self._forced and self._dialect.calls and self._dialect.calls.bare.startswith("{"):
             return None
-        answer: Node = Json(ordered(tightened(self._output)))
+        answer: Node = Json(ordered(self._schema(self._output or {})))
         lead = _lead(self._dialect.reasoning)
         if lead:
             answer = Choice((Series((Literal(lead), answer)), answer))
@@ -190,6 +192,11 @@ class _Turn:
         more = [Repeat(Series((Literal(between), call)))] if self._parallel and between else []
         return Series((Literal(head), call, *more, Literal(tail)))
 
+    def _schema(self, schema: Schema) -> Schema:
+        """What the model has to keep to: with no way out of a call or a format, recursion has to end somewhere."""
+        tight: Schema = tightened(schema)
+        return unrolled(tight, _DEEPEST) if self._firm or self._output is not None else tight
+
     def _call(self, inner: Sequence[str]) -> Node:
         """A call from its first hole to its last, each tool by its own name and schema."""
         arguments = self._arguments
@@ -199,7 +206,7 @@ class _Turn:
             if piece == _NAME:
                 return Literal(tool.name)
             if piece == _ARGUMENTS:
-                return arguments.of(tightened(tool.schema))
+                return arguments.of(self._schema(tool.schema))
             if piece.startswith("qqq"):
                 return Pattern(f"[a-zA-Z0-9]{{{len(piece)}}}")
             return Pattern("[0-9]{1,4}") if _HOLES.fullmatch(piece) else Literal(piece)
@@ -211,7 +218,7 @@ class _Turn:
         reasoning = self._dialect.reasoning
         header = frame.text + frame.header_end
         if self._output is not None:
-            body: Node = Series((Literal(header), Json(ordered(tightened(self._output)))))
+            body: Node = Series((Literal(header), Json(ordered(self._schema(self._output)))))
             body = Choice((self._calls(), body)) if self._tools else body
         elif not self._firm:
             return None

@@ -161,3 +161,66 @@ def ordered(schema: Schema) -> Schema:
         else:
             made[word] = ordered(value) if word in _SINGLE and isinstance(value, Mapping) else value
     return made
+
+
+def unrolled(schema: Schema, levels: int) -> Schema:
+    """The schema with its recursion written out, and forbidden below that many levels.
+
+    A small model that must fill a tree never stops to grow it. Every definition that can reach itself gets a copy per level;
+    where the last would refer to another, nothing is allowed: an array there is empty, an optional property is missing.
+    """
+    made = dict(schema)
+    for word in ("$defs", "definitions"):
+        known = schema.get(word)
+        if not isinstance(known, Mapping):
+            continue
+        prefix = f"#/{word}/"
+        reached = {name: {*_references(inner, prefix)} for name, inner in known.items()}
+        cyclic = {name for name in known if name in _closure(name, reached)}
+        copies: dict[str, Any] = {}
+        for name, inner in known.items():
+            for level in range(levels if name in cyclic else 1):
+                copies[_copy(name, level)] = _pointed(inner, prefix, cyclic, level + 1 if name in cyclic else 0, levels)
+        made[word] = copies
+    return made
+
+
+def _copy(name: str, level: int) -> str:
+    return f"{name}__{level}" if level else name
+
+
+def _references(schema: Any, prefix: str) -> Iterator[str]:
+    if isinstance(schema, Mapping):
+        reference = schema.get("$ref")
+        if isinstance(reference, str) and reference.startswith(prefix):
+            yield reference.removeprefix(prefix)
+        for value in schema.values():
+            yield from _references(value, prefix)
+    elif isinstance(schema, list):
+        for value in schema:
+            yield from _references(value, prefix)
+
+
+def _closure(name: str, reached: Mapping[str, set[str]]) -> set[str]:
+    """All that can be reached from a definition, in one step or more."""
+    found: set[str] = set()
+    pending = [name]
+    while pending:
+        fresh = reached.get(pending.pop(), set()) - found
+        found |= fresh
+        pending.extend(fresh)
+    return found
+
+
+def _pointed(schema: Any, prefix: str, cyclic: set[str], level: int, levels: int) -> Any:
+    """The schema with its references to recursive definitions pointing at the copies of that level, or at nothing."""
+    if isinstance(schema, list):
+        return [_pointed(inner, prefix, cyclic, level, levels) for inner in schema]
+    if not isinstance(schema, Mapping):
+        return schema
+    reference = schema.get("$ref")
+    name = reference.removeprefix(prefix) if isinstance(reference, str) and reference.startswith(prefix) else None
+    if name in cyclic and level >= levels:
+        return False
+    made = {word: _pointed(value, prefix, cyclic, level, levels) for word, value in schema.items()}
+    return made | {"$ref": prefix + _copy(name, level)} if name in cyclic and name is not None else made

@@ -60,7 +60,7 @@ class Grammar:
 def literals(constraint: Constraint) -> set[str]:
     """Every text in the tree that may spell control tokens."""
     found: set[str] = set()
-    for node in _nodes(constraint):
+    for node in nodes(constraint):
         match node:
             case Literal(text):
                 found.add(text)
@@ -71,7 +71,7 @@ def literals(constraint: Constraint) -> set[str]:
 
 def compiled(constraint: Constraint, segments: Mapping[str, Segments]) -> Grammar:
     """The grammar, known to compile. `segments` has every literal that is not just its own text. Raises `Uncompilable`."""
-    schemas = [json.dumps(node.schema) for node in _nodes(constraint) if isinstance(node, Json)]
+    schemas = [json.dumps(node.schema) for node in nodes(constraint) if isinstance(node, Json)]
     share = _SIZE // max(len(schemas), 1)
     crowded = sum(int(bound) for schema in schemas for bound in _LENGTH.findall(schema)) > _CROWD
     error = ""
@@ -83,7 +83,7 @@ def compiled(constraint: Constraint, segments: Mapping[str, Segments]) -> Gramma
     raise Uncompilable(error)
 
 
-def _nodes(constraint: Constraint) -> Iterator[Node]:
+def nodes(constraint: Constraint) -> Iterator[Node]:
     """Every node, once."""
     seen: set[int] = set()
     pending: list[Node] = [constraint.root, *constraint.rules.values()]
@@ -94,10 +94,10 @@ def _nodes(constraint: Constraint) -> Iterator[Node]:
         seen.add(id(node))
         yield node
         match node:
-            case Series(nodes) | Choice(nodes):
-                pending.extend(nodes)
-            case Repeat(inner):
-                pending.append(inner)
+            case Series(inner) | Choice(inner):
+                pending.extend(inner)
+            case Repeat(repeated):
+                pending.append(repeated)
 
 
 class _Writer:

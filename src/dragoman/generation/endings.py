@@ -11,6 +11,7 @@ class Happening(Enum):
     MODEL_DONE = auto()  # the model ended its turn
     MODEL_CALLED = auto()  # the model ended its turn and calls tools
     CALL_BROKEN = auto()  # the model ended its turn in the middle of a call, or wrote one that cannot be read to its end
+    REPETITION = auto()  # it went round in circles, and was stopped
     STOP_SEQUENCE = auto()  # visible text matched one
     OUTPUT_LIMIT = auto()  # `max_tokens` were generated
     WINDOW_FULL = auto()  # the context window has no more room
@@ -20,6 +21,7 @@ ENDINGS: dict[Happening, StopReason] = {
     Happening.MODEL_DONE: StopReason.END_TURN,
     Happening.MODEL_CALLED: StopReason.TOOL_USE,  # STOP-2: a runner goes by this alone
     Happening.CALL_BROKEN: StopReason.MAX_TOKENS,  # a call cut short, by whatever: the one ending after which nobody runs it
+    Happening.REPETITION: StopReason.END_TURN,  # no client should ask it to go on
     Happening.STOP_SEQUENCE: StopReason.STOP_SEQUENCE,
     Happening.OUTPUT_LIMIT: StopReason.MAX_TOKENS,  # also inside a call (STOP-3)
     Happening.WINDOW_FULL: StopReason.CONTEXT_WINDOW,

@@ -11,7 +11,7 @@ from typing import Any
 import jsonschema_rs
 import msgspec
 
-from dragoman.conversation import Conversation, ToolChoice
+from dragoman.conversation import Conversation
 from dragoman.errors import EngineFailed
 from dragoman.parts import CallDelta, CallEnd, CallStart, Part, Text
 
@@ -20,7 +20,7 @@ class Promises:
     """Listens to the parts of one turn. `broken` names what does not hold."""
 
     def __init__(self, conversation: Conversation) -> None:
-        self._forced = conversation.tool_policy.choice in (ToolChoice.ANY, ToolChoice.TOOL)
+        self._forced = conversation.tool_policy.forced
         self._schemas = {tool.name: tool.schema for tool in conversation.callable if tool.strict or self._forced}
         self._output = conversation.output
         self._texts: list[str] = []

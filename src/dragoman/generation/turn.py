@@ -5,9 +5,11 @@ ends and closed where its budget is spent (THK-2), each call gets an id of its o
 calls are off (TOOL-7), what was promised is checked, and the end is looked up in a table.
 
 A turn is one job, or two: where reasoning is closed by force, the engine goes on from there in another, and has all of the
-first one's prompt in its cache.
+first one's prompt in its cache. A model that goes round in circles is stopped: in reasoning as if its budget were spent, in an
+answer that was promised by the shortest way to its end, elsewhere where it stands.
 """
 
+import asyncio
 import secrets
 from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from contextlib import aclosing
@@ -17,12 +19,19 @@ from dragoman.conversation import Conversation, ThinkingDisplay, ThinkingPolicy,
 from dragoman.conversation.signature import sign
 from dragoman.dialects import Constrainer, call_opening
 from dragoman.engines import Engine, Finish, FinishReason, Job, Piece
+from dragoman.engines.closing import way_out
 from dragoman.errors import EngineFailed
 from dragoman.generation.endings import ENDINGS, Happening
 from dragoman.generation.promises import Promises
+from dragoman.generation.repetition import Repetition
 from dragoman.generation.stops import StopScanner
 from dragoman.parts import CallDelta, CallEnd, CallStart, Ending, Part, Prefill, Tally, Text, Thinking, ThinkingEnd
 from dragoman.prompt import Prompt
+
+_ENDLESS = 4000
+"""Characters of one thing over and over after which a model will not stop by itself."""
+_A_CIRCLE = 64
+"""The same where an answer was promised and three quarters of its room are gone."""
 
 
 class Turn:
@@ -56,7 +65,10 @@ class Turn:
         """Was a call cut, by the limit or by the model itself? Its block stands, and nobody should run it."""
         self._promises = Promises(conversation)
         self._budget = conversation.thinking.budget
-        self._written: list[str] = []  # all that the model wrote, for as long as its reasoning may have to be closed
+        self._held = conversation.output is not None or conversation.tool_policy.forced
+        self._repetition = Repetition()
+        self._mended: list[str] = []
+        self._written: list[str] = []  # what the model wrote in this job
         self._cached: int | None = None
         self._output = 0
         self._thinking_tokens = 0
@@ -68,8 +80,8 @@ class Turn:
 
     @property
     def repairs(self) -> list[str]:
-        """Names of the repairs that reading the output needed."""
-        return self._parser.repairs
+        """Names of the repairs that the output needed."""
+        return [*self._parser.repairs, *self._mended]
 
     @property
     def broken_promises(self) -> list[str]:
@@ -79,28 +91,40 @@ class Turn:
     async def run(self) -> AsyncGenerator[Part, None]:
         """The parts, an `Ending` last. Raises what the engine raises; closing the iterator stops the engine."""
         lead = self._lead()
-        job: Job | None = await self._job(lead, self._conversation, thinking_open=self._prompt.thinking_open)
         for part in self._police(self._parser.feed(lead)) if lead else ():
             yield part
+        job: Job | None = await self._job(lead, self._conversation, thinking_open=self._prompt.thinking_open)
         while job is not None:
-            async with aclosing(self._engine.generate(job)) as pieces:
-                async for piece in pieces:
-                    for part in self._read(piece):
-                        yield part
-                    if self._happened is not None or self._overspent:
-                        break
-            job = None
-            if self._happened is None and self._overspent:
+            async with aclosing(self._work(job)) as parts:
+                async for part in parts:
+                    yield part
+            if self._happened is not None or not self._astray:
+                break
+            if self._parser.thinking:
                 closer = self._constrainer.dialect.close_thinking
                 for part in self._police(self._parser.feed(closer)):
                     yield part
                 job = await self._after_thinking("".join([lead, *self._written, closer]))
+            else:
+                for part in self._led_out(await self._way_out(job)):
+                    yield part
+                break
         yield self._ending()
+
+    async def _work(self, job: Job) -> AsyncGenerator[Part, None]:
+        """What a job gives, until it ends, or something happens, or the model goes astray."""
+        self._written.clear()
+        async with aclosing(self._engine.generate(job)) as pieces:
+            async for piece in pieces:
+                for part in self._read(piece):
+                    yield part
+                if self._happened is not None or self._astray:
+                    break
 
     def _lead(self) -> str:
         """What is written for the model, where the engine cannot make it write that."""
         policy = self._conversation.tool_policy
-        if self._constrains or policy.choice not in (ToolChoice.ANY, ToolChoice.TOOL):
+        if self._constrains or not policy.forced:
             return ""
         tools = [tool for tool in self._conversation.callable if policy.name in (None, tool.name)]
         closer = self._constrainer.dialect.close_thinking if self._prompt.thinking_open else ""
@@ -118,8 +142,9 @@ class Turn:
 
     async def _after_thinking(self, written: str) -> Job | None:
         """The job that goes on behind the reasoning that was closed; None where there is no room for it."""
+        self._mended.append("reasoning closed")
         self._budget = None
-        self._written.clear()
+        self._repetition = Repetition()
         job = await self._job(written, replace(self._conversation, thinking=ThinkingPolicy()), thinking_open=False)
         if job.limit < 1:
             self._happened = self._exhausted()
@@ -127,17 +152,36 @@ class Turn:
         return job
 
     @property
-    def _overspent(self) -> bool:
-        """Is the budget for reasoning spent, and the model still at it?"""
-        return self._budget is not None and self._thinking_tokens >= self._budget and self._parser.thinking
+    def _astray(self) -> bool:
+        """Is the budget for reasoning spent, and the model still at it? Or does it go round in circles?"""
+        if self._budget is not None and self._thinking_tokens >= self._budget and self._parser.thinking:
+            return True
+        late = self._held and 4 * self._output >= 3 * self._limit
+        return self._repetition.stretch >= (_A_CIRCLE if late else _ENDLESS)
+
+    async def _way_out(self, job: Job) -> str | None:
+        """How an answer that was promised could end, from where the model stands."""
+        if not self._held or job.constraint is None:
+            return None
+        return await asyncio.to_thread(way_out, job.constraint, "".join(self._written))
+
+    def _led_out(self, way: str | None) -> Iterator[Part]:
+        """The model is stopped: behind the way out if there is one, else where it stands."""
+        self._mended.append("repetition stopped")
+        if way is not None:
+            yield from self._police(self._parser.feed(way))
+        yield from self._police(self._parser.finish(cut=way is None))
+        yield from self._flush()
+        if self._happened is None:
+            self._happened = Happening.REPETITION if way is None and not self.broke_call else self._done()
 
     def _read(self, piece: Piece) -> Iterator[Part]:
         if piece.prefill is not None:
             self._cached = piece.prefill.cached if self._cached is None else self._cached
             yield Prefill(piece.prefill.total, piece.prefill.cached, piece.prefill.done)
         self._output += piece.output
-        if self._budget is not None:
-            self._written.append(piece.text)
+        self._written.append(piece.text)
+        self._repetition.feed(piece.text)
         began_thinking = self._parser.thinking
         parts = self._parser.feed(piece.text) if piece.text else []
         self._thinking_tokens += _thinking_tokens(piece, parts, began_thinking=began_thinking)

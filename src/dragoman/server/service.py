@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from dragoman import dialects
-from dragoman.conversation import Conversation, ToolChoice
+from dragoman.conversation import Conversation
 from dragoman.dialects import Constrainer, Dialect
 from dragoman.dialects.detect import HINTS, Detection, detect
 from dragoman.engines import Capabilities, Engine
@@ -106,7 +106,7 @@ class Service:
         return await self._prompts.build(conversation)
 
     def _check_promises(self, conversation: Conversation) -> None:
-        if conversation.tool_policy.choice in (ToolChoice.ANY, ToolChoice.TOOL) and self.dialect.calls is None:
+        if conversation.tool_policy.forced and self.dialect.calls is None:
             raise InvalidRequest.at("tool_choice", f"the dialect {self.dialect.name} has no tool calls")
         if self._constrains:
             return

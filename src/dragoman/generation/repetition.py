@@ -1,0 +1,44 @@
+"""A model that goes round in circles: small ones do, in text, in thoughts and in the arguments of calls."""
+
+_EVERY = 256
+_KEPT = 8192
+_PROBE = 24
+_LEAST = 4
+
+
+class Repetition:
+    """Listens to what a model writes. `stretch`: how many characters at the end are one thing over and over, 0 if none.
+
+    Something has to stand there four times to count. It is looked for every 256 characters, in the last 8,192.
+    """
+
+    __slots__ = ("_fresh", "_pieces", "_tail", "stretch")
+
+    def __init__(self) -> None:
+        self.stretch = 0
+        self._tail = ""
+        self._pieces: list[str] = []
+        self._fresh = 0
+
+    def feed(self, text: str) -> None:
+        """Hear the next piece."""
+        self._pieces.append(text)
+        self._fresh += len(text)
+        if self._fresh >= _EVERY:
+            self._tail = (self._tail + "".join(self._pieces))[-_KEPT:]
+            self._pieces.clear()
+            self._fresh = 0
+            self.stretch = _stretch(self._tail)
+
+
+def _stretch(tail: str) -> int:
+    """The probe at the very end stood somewhere before; if it is a circle, that is one round ago."""
+    earlier = tail.rfind(tail[-_PROBE:], 0, -1)
+    if earlier < 0:
+        return 0
+    round_ = tail[earlier + _PROBE :]
+    position = len(tail)
+    while position >= len(round_) and tail.startswith(round_, position - len(round_)):
+        position -= len(round_)
+    found = len(tail) - position
+    return found if found >= _LEAST * len(round_) else 0
