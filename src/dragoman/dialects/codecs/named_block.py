@@ -26,12 +26,11 @@ class NamedBlock(JsonReader):
     def __init__(self, opener: str, calls: Calls, context: Context, name: str | None = None) -> None:
         super().__init__(opener, calls, context)
         self._doubtful = calls.doubtful
-        self._calls = calls
         self._ends = context.ends
         self._header = ""
         self._opened = False  # has the object of arguments begun?
         if name is not None:
-            self._object = NamedObject(name, "", self._object_repairs)
+            self._arguments = NamedObject(name, "", self._object_repairs)
 
     def _between(self, text: str, pos: int, out: list[Part]) -> int:
         if self._is_call is None:
@@ -59,8 +58,8 @@ class NamedBlock(JsonReader):
         if not self._header.strip():
             return end + len(found.marker) if is_suffix and found.marker.isspace() else self._leave_block(text, end, out)
         self._begin(text, end, out, lambda repairs: NamedObject(*self._name(), repairs))
-        assert self._object is not None
-        self._decide(self._object, out)
+        assert self._arguments is not None
+        self._decide(self._arguments, out)
         return end + len(found.marker) if is_suffix else end
 
     def _name(self) -> tuple[str, str]:
@@ -91,7 +90,7 @@ class NamedBlock(JsonReader):
     def _fences(self) -> tuple[str, ...]:
         if self._fenced:
             return (FENCE,)
-        return () if self._opened or self._object is None else FENCES
+        return () if self._opened or self._arguments is None else FENCES
 
     def _refuse(self, text: str, end: int, out: list[Part]) -> int:
         self.done = self.refused = True

@@ -13,7 +13,8 @@ from collections.abc import Callable
 from functools import lru_cache
 
 from dragoman.dialects.codecs.arguments import ArgumentReader
-from dragoman.dialects.codecs.base import CallReader, Context
+from dragoman.dialects.codecs.base import Context
+from dragoman.dialects.codecs.block import BlockReader
 from dragoman.dialects.codecs.elements import Elements
 from dragoman.dialects.codecs.literal_arguments import LiteralReader
 from dragoman.dialects.codecs.parameters import Parameters
@@ -28,63 +29,45 @@ from dragoman.dialects.spec import (
     NameTag,
     TaggedArguments,
 )
-from dragoman.parts import CallDelta, CallEnd, CallStart, Part, Text
+from dragoman.parts import Part
 
 _SPACE = re.compile(r"\s+")
 _NO_NAME = re.compile(r"[^\w.\-:/@\"' ]| (?=\S)")
 _NO_TAG = re.compile("<")
 
 
-class TagBlock(CallReader):
+class TagBlock(BlockReader):
     """One block of calls."""
 
+    _arguments: ArgumentReader | None
+
     def __init__(self, opener: str, calls: Calls, carrier: NameTag, context: Context) -> None:
-        self._calls, self._carrier = calls, carrier
-        self._tools, self._repairs = context.tools, context.repairs
-        self._doubtful = calls.doubtful or not opener
+        super().__init__(opener, calls, context)
+        self._carrier = carrier
         self._header, self._stops, self._tokens = _compile(calls, carrier)
-        self._arguments: ArgumentReader | None = None
-        self._is_call: bool | None = None  # the call being read, or else the last one; None: not known yet
-        self._kept = [opener]  # text that is no call's, or may be no call's
         self._final = False  # is there no more text to come?
-        self._from = 0  # where such text begins in the text at hand
         self._step: Callable[[TagBlock, str, int, list[Part]], int] = (
             TagBlock._name if opener and opener == carrier.open else TagBlock._between
         )
 
-    def read(self, text: str, pos: int, out: list[Part]) -> int:
-        """As `CallReader.read`."""
-        return self._read(text, pos, out)
+    def _step_on(self, text: str, pos: int, out: list[Part]) -> tuple[int, bool]:
+        before = self._step
+        return before(self, text, pos, out), self._step is not before
 
     def finish(self, tail: str, out: list[Part], *, cut: bool) -> None:
         """As `CallReader.finish`. A block that is cut before a name was read is dropped, unless it may have been no block."""
         self._final = True
-        self._from = 0 if cut else self._read(tail, 0, out)
+        self._from = 0 if cut else self.read(tail, 0, out)
         if self._arguments is not None and self._is_call:
-            complete = not cut and self._arguments.may_end
-            if not cut:
-                self._arguments.close()
-            self._end_call(self._arguments, out, complete=complete)
+            if cut:
+                self._cut_call(self._arguments, out, complete=False)
+            else:
+                self._end_call(self._arguments, out, complete=self._arguments.may_end)
         elif self._is_call is None and cut and not self._doubtful:
             self._repairs.append("cut-call")
         elif self.done or not self._is_call:
             self._release(tail, len(tail), out)
         self.done = True
-
-    def _read(self, text: str, pos: int, out: list[Part]) -> int:
-        self._from = pos
-        while pos < len(text) and not self.done:
-            before = pos, self._step
-            pos = self._step(self, text, pos, out)
-            if (pos, self._step) == before:
-                break
-        if self._arguments is not None and self._is_call:
-            self._flush(self._arguments, out)
-        elif self._is_call is False:
-            self._release(text, pos, out)
-        elif not self.done:
-            self._kept.append(text[self._from : pos])
-        return pos
 
     # The steps. Each reads one thing at `pos` and returns its end, or `pos` itself where it is undecided.
 
@@ -133,8 +116,7 @@ class TagBlock(CallReader):
         if not self._is_call and isinstance(self._calls.codec, TaggedArguments | ElementArguments):
             return self._leave_block(text, end, out)
         if self._is_call:
-            self._kept.clear()
-            out.append(CallStart(name, (self._carrier.id and attribute_in(inside, self._carrier.id)) or ""))
+            self._begin_call(name, (self._carrier.id and attribute_in(inside, self._carrier.id)) or "", out)
         schema = Schema(self._tools[name] if self._is_call else {})
         self._arguments = _open_arguments(self._calls, self._carrier, schema, self._repairs if self._is_call else [])
         self._step = TagBlock._inside
@@ -165,7 +147,6 @@ class TagBlock(CallReader):
             ends_with_block = isinstance(self._calls.codec, TaggedArguments) and not self._carrier.close
             if self._is_call and not (complete and ends_with_block):
                 self._repairs.append("missing-closer" if complete else "broken-call")
-            self._arguments.close()
             self._leave(self._arguments, text, pos, out, complete=complete)
             if found is None:
                 self.done = True
@@ -190,25 +171,6 @@ class TagBlock(CallReader):
             self._from = pos
         self._release(text, pos, out)
         return pos
-
-    def _end_call(self, arguments: ArgumentReader, out: list[Part], *, complete: bool) -> None:
-        self._flush(arguments, out)
-        out.append(CallEnd(complete))
-        self._arguments = None
-
-    def _flush(self, arguments: ArgumentReader, out: list[Part]) -> None:
-        written = "".join(arguments.out)
-        arguments.out.clear()
-        if written:
-            out.append(CallDelta(written))
-
-    def _release(self, text: str, end: int, out: list[Part]) -> None:
-        """What was kept is text, and so is the text at hand up to `end`."""
-        self._kept.append(text[self._from : end])
-        self._from = end
-        if released := "".join(self._kept):
-            out.append(Text(released))
-        self._kept.clear()
 
 
 def _open_arguments(calls: Calls, carrier: NameTag, schema: Schema, repairs: list[str]) -> ArgumentReader:
