@@ -13,11 +13,12 @@ A call that is cut by the limit keeps its arguments as they are, unclosed (STOP-
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from dragoman.dialects.codecs.base import Context
 from dragoman.dialects.codecs.block import BlockReader
 from dragoman.dialects.codecs.json_call import CallObject, NamedObject
+from dragoman.dialects.codecs.raw_text import RawText
 from dragoman.dialects.spec import Calls, JsonArguments, JsonKey, KeyIsName
 from dragoman.parts import Part
 
@@ -25,7 +26,7 @@ _SPACE = re.compile(r"\s+")
 FENCE = "```"
 FENCES = ("```json", FENCE)
 
-Object = CallObject | NamedObject
+Object = CallObject | NamedObject | RawText
 
 
 class JsonReader(BlockReader):
@@ -137,8 +138,7 @@ class JsonReader(BlockReader):
     def _may_become_closer(self, text: str, pos: int) -> bool:
         """Could what stands here become a closer, or a fence, with more text behind it?"""
         markers = (*self._calls.closes, *self._fences())
-        rest = text[pos : pos + max(map(len, markers), default=0)]
-        return any(len(rest) < len(marker) and marker.startswith(rest) for marker in markers)
+        return _begins(text, pos, markers)
 
     def _fences(self) -> tuple[str, ...]:
         """The fences that may stand here: the closing one, or an opening one before the first object."""
@@ -160,6 +160,10 @@ class JsonBlock(JsonReader):
         if text[pos] == "{":
             self._begin(text, pos, out, self._open_object)
             return pos + 1
+        if self._calls.opens and text.startswith(self._calls.opens, pos):
+            return self._leave_block(text, pos, out)
+        if _begins(text, pos, self._calls.opens):
+            return pos
         if text[pos] == "[" or (self._is_call is not None and text[pos] in ",;"):
             return pos + 1
         if self._is_call is not None and text[pos] in "]}":
@@ -168,3 +172,8 @@ class JsonBlock(JsonReader):
             return pos
         end = self._pass_fence(text, pos)
         return end if end > pos else self._leave_block(text, pos, out)
+
+
+def _begins(text: str, pos: int, markers: Iterable[str]) -> bool:
+    """Does the text end inside one of these, which begins at `pos`?"""
+    return any(len(text) - pos < len(marker) and marker.startswith(text[pos:]) for marker in markers)

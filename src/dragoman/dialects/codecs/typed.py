@@ -48,6 +48,13 @@ class Schema:
         """The names of the properties that it knows, in order."""
         return tuple({key: None for variant in self._variants(self._schema) for key in _mapping(variant.get("properties"))})
 
+    @property
+    def only_string(self) -> str:
+        """The one property that is needed, or the only one there is, if it is a string; "" where there is none."""
+        required = _mapping(self._schema).get("required")
+        keys = required if isinstance(required, list) and required else self.keys
+        return keys[0] if len(keys) == 1 and isinstance(keys[0], str) and self.member(keys[0]).kinds == STRING else ""
+
     def member(self, key: str) -> "Schema":
         """The schema of the value under a key."""
         for variant in self._variants(self._schema):

@@ -1,12 +1,16 @@
 """Apriel 1.5 and 1.6: the prompt opens the reasoning in prose, and only its end has a marker."""
 
 from dragoman.dialects.dialect import Dialect
-from dragoman.dialects.spec import Calls, JsonArguments, Reasoning
+from dragoman.dialects.spec import Calls, JsonArguments, Reasoning, Terminals
 
 APRIEL = Dialect(
     name="apriel",
     reasoning=Reasoning(
-        opens=("Here are my reasoning steps:",), closes=("[BEGIN FINAL RESPONSE]",), force_close="\n[BEGIN FINAL RESPONSE]\n"
+        opens=("Here are my reasoning steps:",),
+        closes=("[BEGIN FINAL RESPONSE]",),
+        force_close="\n[BEGIN FINAL RESPONSE]\n",
+        prose=("Here are my reasoning steps:",),
     ),
     calls=Calls(("<tool_calls>",), ("</tool_calls>",), codec=JsonArguments(array=True), padding=""),
+    terminals=Terminals(("<|end|>",)),
 )

@@ -1,9 +1,12 @@
-"""LFM2.5: the calls of LFM2; it may think although it is told not to."""
+"""LFM2.5: the calls of LFM2; it may think although it is told not to, and it thinks about calls in full."""
 
 from dragoman.dialects.dialect import Dialect
 from dragoman.dialects.families.lfm2 import LFM_CALLS
 from dragoman.dialects.spec import Reasoning, Terminals
 
 LFM2_5 = Dialect(
-    name="lfm2.5", reasoning=Reasoning(force_close="</think>"), calls=LFM_CALLS, terminals=Terminals(("<|im_end|>",))
+    name="lfm2.5",
+    reasoning=Reasoning(force_close="</think>", ended_by_call=False),
+    calls=LFM_CALLS,
+    terminals=Terminals(("<|im_end|>",)),
 )

@@ -16,7 +16,7 @@ MISTRAL_V3 = Dialect(name="mistral-v3", calls=_ARRAY, terminals=Terminals(("</s>
 MISTRAL_V11 = Dialect(
     name="mistral-v11",
     calls=_NAMED,
-    also=(replace(_ARRAY, opens=("[TOOL_CALLS][", "[TOOL_CALLS] [")),),
+    also=(_ARRAY,),
     terminals=Terminals(("</s>",)),
 )
 
