@@ -56,6 +56,7 @@ class Parser:
         self._held = ""  # undecided: presented again, with more behind it
         self._space = ""  # space behind the last word, and what may be leaking terminals
         self._edge = thinking_open  # has nothing but markup come since the span began or ended?
+        self._bare = True  # may a call come without its opener?
         self._spoken = False  # was there any visible text?
         self._trailing = not thinking_open  # would space at the end of the turn belong to text?
         self._thought = False  # was there thinking since the span began?
@@ -201,7 +202,7 @@ class Parser:
 
     def _opens_bare(self, text: str, pos: int, end: int) -> bool:
         """Does a block without an opener begin with the next word, before `end`? Then it is open now."""
-        if not self._grounds.bare or self.thinking or self._spoken:
+        if not self._grounds.bare or self.thinking or self._spoken or not self._bare:
             return False
         word = _WORD.search(text, pos, end)
         calls = self._grounds.bare.get(word.group()) if word else None
@@ -253,6 +254,7 @@ class Parser:
         self._pass_on(parts, out)
         if block.done:
             self._block, self._refused = None, block.refused
+            self._bare = self._bare and not block.refused
             if self._in_message:
                 self._in_message = False
                 self._begin_header("", out)

@@ -55,7 +55,7 @@ class JsonReader(BlockReader):
                 self._end_call(self._arguments, out, complete=self._arguments.may_end)
         elif self._is_call is None and cut and not self._doubtful:
             self._repairs.append("cut-call")
-        elif not self._is_call:
+        elif not self._is_call and not (self._is_call is None and self._lists_none(tail)):
             self._from = 0
             self._release(tail, len(tail), out)
 
@@ -90,9 +90,15 @@ class JsonReader(BlockReader):
         if end == pos and self._may_become_closer(text, pos):
             return pos
         self.done, self.refused = True, end == pos and not self._is_call
+        if self._is_call is None and end > pos and self._lists_none(text[self._from : pos]):
+            return end
         if end == pos or not self._is_call:
             self._release(text, end, out)
         return end
+
+    def _lists_none(self, text: str) -> bool:
+        """Is an empty list of calls all that was read?"""
+        return not self._doubtful and "".join((*self._kept[1:], text)).split() in (["[]"], ["[", "]"])
 
     def _inside(self, call: Object, text: str, pos: int, out: list[Part]) -> int:
         """Read on in an object."""
@@ -166,7 +172,7 @@ class JsonBlock(JsonReader):
             return pos
         if text[pos] == "[" or (self._is_call is not None and text[pos] in ",;"):
             return pos + 1
-        if self._is_call is not None and text[pos] in "]}":
+        if text[pos] == "]" or (self._is_call is not None and text[pos] == "}"):
             return self._pass_markup(pos, pos + 1)
         if self._may_become_closer(text, pos):
             return pos

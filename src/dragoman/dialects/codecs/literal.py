@@ -161,7 +161,7 @@ class Literal:
             return
         if self._step is Literal._string and self._key is None:
             self.out.append('"')
-        elif self._step is Literal._value and self._frames and self._frames[-1].colon:
+        elif self._step is Literal._value and self._frames:
             self.out.append("null")
         self.out.extend(frame.json for frame in reversed(self._frames))
         self._frames.clear()

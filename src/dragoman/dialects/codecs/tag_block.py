@@ -90,6 +90,8 @@ class TagBlock(BlockReader):
             return self._begin(text, pos, out, end)
         if marker and (marker in (*self._carrier.skips, self._carrier.close) or self._is_call is None):
             return end
+        if self._is_call and isinstance(self._calls.codec, LiteralArguments) and text[pos] in "}]":
+            return pos + 1  # one bracket too many
         if not marker and not self._carrier.open and (self._carrier.many or self._is_call is None):
             return self._begin(text, pos, out, pos)
         return self._leave_block(text, pos, out)
@@ -130,7 +132,8 @@ class TagBlock(BlockReader):
         if header is not None:
             return wrong.search(header[0]) is None
         found = wrong.search(text, pos)
-        return found is None or self._stops.match(text, found.start(), final=self._final) is not None
+        stop = self._stops.find(text, pos, final=self._final) if found else None
+        return found is None or (stop is not None and stop.start <= found.start())
 
     def _inside(self, text: str, pos: int, out: list[Part]) -> int:
         assert self._arguments is not None
@@ -190,7 +193,7 @@ def _compile(calls: Calls, carrier: NameTag) -> tuple[Header, Markers, Markers]:
     """The tag that holds the name, what ends it, and what can stand between calls."""
     codec = calls.codec
     begins = codec.open if isinstance(codec, TaggedArguments | ElementArguments) else "{"
-    stops = tuple(filter(None, (begins, carrier.close, *calls.closes)))
+    stops = tuple(filter(None, (begins, carrier.close, *calls.closes, *calls.opens)))
     tokens = filter(None, (*calls.opens, *calls.closes, carrier.open, carrier.close, *carrier.skips))
     header = Header(carrier.end, stops, quoted=bool(carrier.attribute))
     return header, Markers(filter(None, (carrier.end, *stops))), Markers(tokens)

@@ -21,6 +21,7 @@ MAX_SCALAR = 64
 """A value longer than this is no number and no word: it is a string if it may be one."""
 
 _REFERENCES = 32
+_QUOTED = re.compile(r'"(?:[^"\\\x00-\x1f]|\\["\\/bfnrt]|\\u[0-9a-fA-F]{4})*"')
 _CONTROL = re.compile(r"[\x00-\x1f\"\\]")
 
 
@@ -143,7 +144,13 @@ class Leaf:
 
 def read_typed(text: str, kinds: frozenset[str]) -> tuple[str, list[str]]:
     """A whole value as JSON text of one of these types, and the names of the repairs."""
-    read = _read(text.strip())
+    word = text.strip()
+    read = _read(word)
+    if read is None and (kinds == ANY or "string" not in kinds) and _QUOTED.fullmatch(word):
+        inside = json.loads(word)
+        if kinds == ANY:
+            return json.dumps(inside, ensure_ascii=False), []
+        read = _read(inside.strip())
     if read is not None:
         written, kind, repairs = read
         if kind in kinds or (kind in ("integer", "number") and kinds & {"integer", "number"}):
