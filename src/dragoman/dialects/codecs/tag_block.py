@@ -20,7 +20,7 @@ from dragoman.dialects.codecs.literal_arguments import LiteralReader
 from dragoman.dialects.codecs.parameters import Parameters
 from dragoman.dialects.codecs.tags import Header, attribute_in, name_in
 from dragoman.dialects.codecs.typed import Schema
-from dragoman.dialects.markers import Markers
+from dragoman.dialects.markers import Found, Markers
 from dragoman.dialects.spec import (
     Calls,
     ElementArguments,
@@ -108,7 +108,10 @@ class TagBlock(BlockReader):
 
     def _name(self, text: str, pos: int, out: list[Part]) -> int:
         header = self._header.read(text, pos)
-        if not self._is_name(text, pos, header):
+        stop = self._stops.find(text, pos, final=self._final)
+        if header is not None and stop is not None and not stop.marker and stop.start < header[1]:
+            header = None  # what seems to end the tag may be part of what comes after it
+        if not self._is_name(text, pos, header, stop):
             return self._leave_block(text, pos, out)
         if header is None:
             return pos
@@ -124,7 +127,7 @@ class TagBlock(BlockReader):
         self._step = TagBlock._inside
         return end
 
-    def _is_name(self, text: str, pos: int, header: tuple[str, int] | None) -> bool:
+    def _is_name(self, text: str, pos: int, header: tuple[str, int] | None, stop: Found | None) -> bool:
         """May what stands here, as far as it does, be the tag with a name? Prose that mentions the opener goes on otherwise."""
         if header is None and Header.too_long(text, pos):
             return False
@@ -132,7 +135,6 @@ class TagBlock(BlockReader):
         if header is not None:
             return wrong.search(header[0]) is None
         found = wrong.search(text, pos)
-        stop = self._stops.find(text, pos, final=self._final) if found else None
         return found is None or (stop is not None and stop.start <= found.start())
 
     def _inside(self, text: str, pos: int, out: list[Part]) -> int:
