@@ -1,21 +1,21 @@
-"""`uv run python -m bench [--runs N] [surface] [gateway]`."""
+"""`uv run python -m bench [--runs N] [surface] [gateway] [parser]`."""
 
 import argparse
 import asyncio
 import sys
 
-from bench import gateway, surface
+from bench import gateway, parser, surface
 from bench.report import table
 
-_PARTS = {"gateway": gateway.measure, "surface": surface.measure}
+_PARTS = {"gateway": gateway.measure, "surface": surface.measure, "parser": parser.measure}
 
 
 def main() -> None:
     """Measure what was asked for, or all of it, and print one table."""
-    parser = argparse.ArgumentParser(prog="python -m bench")
-    parser.add_argument("parts", nargs="*", choices=[*_PARTS, []], help="what to measure; all of it if nothing is named")
-    parser.add_argument("--runs", type=int, default=5, help="paired runs of each figure")
-    options = parser.parse_args()
+    arguments = argparse.ArgumentParser(prog="python -m bench")
+    arguments.add_argument("parts", nargs="*", choices=[*_PARTS, []], help="what to measure; all of it if nothing is named")
+    arguments.add_argument("--runs", type=int, default=5, help="paired runs of each figure")
+    options = arguments.parse_args()
     rows = []
     for part in options.parts or _PARTS:
         print(f"measuring: {part}", file=sys.stderr)

@@ -70,9 +70,13 @@ class CallDelta(Struct, frozen=True):
 
 
 class CallEnd(Struct, frozen=True):
-    """The call is over. `complete` is false where the output was cut inside it (STOP-3)."""
+    """The call is over. `complete` is false where the output was cut inside it (STOP-3), or the model broke it off.
+
+    Of a call that was broken off, the last `added` characters of the arguments are the parser's: they make JSON of them.
+    """
 
     complete: bool = True
+    added: int = 0
 
 
 class Ending(Struct, frozen=True):

@@ -41,6 +41,25 @@ def test_of_a_call_that_was_cut_the_streamed_arguments_are_shown():
     assert received["stop_reason"] == "max_tokens"
 
 
+@pytest.mark.clause("STOP-3", "TOOL-17")
+def test_of_a_call_that_broke_off_only_what_the_model_wrote_is_shown():
+    raw = '<tool_call>\n{"name": "add", "arguments": {"a": 1, "b": [2 oops'
+    (received,) = parse({"dialect": "hermes", "raw": raw, "tools": [ADD]})
+    assert received["partial_json"] == '{"a": 1, "b": [2'
+    assert received["content"][0]["input"] == {"a": 1, "b": [2]}
+
+
+def test_without_tools_whatever_is_called_by_name_between_tags_counts_as_declared():
+    tagged, bare, none = parse(
+        {"dialect": "qwen3-coder", "raw": "<function=look>\n<parameter=n>\n42\n</parameter>\n</function>"},
+        {"dialect": "llama3-json", "raw": '{"name": "look", "parameters": {"n": 42}}'},
+        {"dialect": "hermes", "raw": CALL, "tool_choice": "none"},
+    )
+    assert [(block["name"], block["input"]) for block in tagged["content"]] == [("look", {"n": "42"})]
+    assert [block["type"] for block in bare["content"]] == ["text"]
+    assert [block["type"] for block in none["content"]] == ["text"]
+
+
 def test_the_choice_the_limit_on_calls_and_the_start_inside_reasoning_are_heeded():
     none, single, inside = parse(
         {"dialect": "hermes", "raw": CALL, "tools": [ADD], "tool_choice": {"type": "none"}},

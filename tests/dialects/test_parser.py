@@ -2,6 +2,7 @@
 
 import json
 import random
+from dataclasses import fields, is_dataclass
 
 import pytest
 from hypothesis import given, settings
@@ -45,17 +46,14 @@ def objects(draw: st.DrawFn) -> str:
     return body if draw(st.integers(0, 3)) else body[: draw(st.integers(0, len(body)))]
 
 
-def markers_of(dialect: dialects.Dialect) -> list[str]:
-    """All that is markup in the dialect, somewhere."""
-    markers = [*dialect.wrapper.tags, *dialect.terminals.ends]
-    if dialect.reasoning:
-        markers += dialect.reasoning.opens + dialect.reasoning.closes
-    if dialect.frame:
-        markers += [*dialect.frame.starts, dialect.frame.header_end, *dialect.frame.ends, dialect.frame.call.format(name="add")]
-    for calls in (dialect.calls, *dialect.also):
-        assert calls is not None
-        markers += calls.section_opens + calls.section_closes + calls.opens + calls.closes
-    return markers
+def markers_of(blocks: object) -> list[str]:
+    """All that is markup in a dialect, or in one of its blocks, somewhere."""
+    if isinstance(blocks, str):
+        return [blocks.replace("{name}", "add")] if blocks else []
+    if isinstance(blocks, tuple):
+        return [marker for block in blocks for marker in markers_of(block)]
+    names = [field.name for field in fields(blocks)] if is_dataclass(blocks) else []
+    return markers_of(tuple(getattr(blocks, name) for name in names if name not in ("name", "template")))
 
 
 @st.composite

@@ -8,15 +8,19 @@ from typing import Any, Literal
 import click
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
+from msgspec.structs import replace
 
 from dragoman import dialects
 from dragoman.cli.refusal import Refusal
 from dragoman.conversation import Conversation, Role, Text, ThinkingPolicy, Tool, ToolChoice, ToolPolicy, Turn
+from dragoman.conversation.types import JsonObject
+from dragoman.dialects import Dialect
 from dragoman.engines.scripted import Line, ScriptedEngine
 from dragoman.generation import Turn as Generation
+from dragoman.parts import CallDelta, CallEnd, CallStart, Part
 from dragoman.prompt import Prompt
 from dragoman.wire.encoder import MessageEncoder
-from dragoman.wire.events import ContentBlockDelta, Event, InputJsonDelta
+from dragoman.wire.events import Event
 from dragoman.wire.fold import fold
 from dragoman.wire.message import BlockOut
 
@@ -40,7 +44,10 @@ class GivenChoice(Struct, frozen=True):
 
 
 class Given(Struct, frozen=True):
-    """One line in: what the model wrote, and the request that it answers. `chunk` is in characters, 0 for all at once."""
+    """One line in: what the model wrote, and the request that it answers. `chunk` is in characters, 0 for all at once.
+
+    Without `tools`, the tools that are called count as declared.
+    """
 
     raw: str
     dialect: str = dialects.DEFAULT.name
@@ -82,15 +89,45 @@ def parse() -> None:
 
 async def read(given: Given) -> Received:
     """Send what the model wrote through a turn, the encoder and the fold. Raises `UnknownDialect`."""
+    dialect = dialects.get(given.dialect)
+    if not given.tools:
+        given = replace(given, tools=_tools_called(dialect, given))
     engine = ScriptedEngine([Line(given.raw, chunk=given.chunk, finish_reason=given.finish)])
     prompt = Prompt(tokens=(), text="", room=_NO_LIMIT, thinking_open=bool(given.think_pre_opened))
-    turn = Generation(engine, dialects.Constrainer(dialects.get(given.dialect)), _conversation(given), prompt)
+    turn = Generation(engine, dialects.Constrainer(dialect), _conversation(given), prompt)
     encoder = MessageEncoder("msg_parse", given.dialect)
     events: list[Event] = [encoder.start(turn.tally)]
+    parts: list[Part] = []
     async for part in turn.run():
+        parts.append(part)
         events.extend(encoder.encode(part))
     message = fold(events)
-    return Received(message.content, message.stop_reason, turn.repairs, _cut_arguments(events, turn))
+    return Received(message.content, message.stop_reason, turn.repairs, _broken_arguments(parts))
+
+
+def _tools_called(dialect: Dialect, given: Given) -> tuple[GivenTool, ...]:
+    """Whatever is called by its name between tags, as tools without a schema: so one can look at an output alone.
+
+    Where nothing but the name tells a call from a message or from an answer in JSON, only a declared one does.
+    """
+    if dialect.frame or any(calls.bare for calls in (dialect.calls, *dialect.also) if calls):
+        return ()
+    parser = dialect.parser(_AnyTool(), thinking_open=bool(given.think_pre_opened))
+    parts = [*parser.feed(given.raw), *parser.finish(cut=given.finish == "length")]
+    return tuple(GivenTool(name) for name in {part.name: None for part in parts if isinstance(part, CallStart)})
+
+
+class _AnyTool(dict[str, JsonObject]):
+    """Every name there is, without a schema."""
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name != ""
+
+    def __missing__(self, name: str) -> JsonObject:
+        return {}
+
+    def __len__(self) -> int:
+        return 1
 
 
 def _conversation(given: Given) -> Conversation:
@@ -107,12 +144,18 @@ def _conversation(given: Given) -> Conversation:
     )
 
 
-def _cut_arguments(events: Sequence[Event], turn: Generation) -> str | UnsetType:
-    """The arguments of the last call, as they were streamed, where that call was cut."""
-    if not turn.broke_call:
-        return UNSET
-    deltas = [event for event in events if isinstance(event, ContentBlockDelta) and isinstance(event.delta, InputJsonDelta)]
-    last = deltas[-1].index
-    return "".join(
-        event.delta.partial_json for event in deltas if event.index == last and isinstance(event.delta, InputJsonDelta)
-    )
+def _broken_arguments(parts: Sequence[Part]) -> str | UnsetType:
+    """The arguments of the last call that is not whole, as far as the model wrote them."""
+    broken: str | UnsetType = UNSET
+    written = ""
+    for part in parts:
+        match part:
+            case CallStart():
+                written = ""
+            case CallDelta(json):
+                written += json
+            case CallEnd(complete=False, added=added):
+                broken = written[: len(written) - added]
+            case _:
+                pass
+    return broken

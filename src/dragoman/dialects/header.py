@@ -41,16 +41,21 @@ class Header:
         self.address: Address | None = None
 
     def read(self, text: str, pos: int) -> int:
-        """Read on from `pos`; returns the end of what was consumed. `address` is set where the header has ended."""
+        """Read on from `pos`; returns the end of what was consumed. `address` is set where the header has ended.
+
+        Where its message ends instead, there is no more to the message.
+        """
         found = _end(self._frame).find(text, pos, final=False)
         end = min(found.start if found else len(text), pos + MAX_HEADER - len(self._text))
         self._text += text[pos:end]
         if len(self._text) >= MAX_HEADER:
             self.address = Address(Kind.NONE, self._text)
-        elif found and found.marker:
+        elif found and found.marker == self._frame.header_end:
             self._text += found.marker
             self.address = self._judge()
             end += len(found.marker)
+        elif found and found.marker:
+            self.address = Address(Kind.TEXT if re.search(self._frame.known, self._text) else Kind.NONE, self._text)
         return end
 
     def finish(self, tail: str) -> str:
@@ -69,4 +74,4 @@ class Header:
 
 @lru_cache
 def _end(frame: Frame) -> Markers:
-    return Markers((frame.header_end,))
+    return Markers((frame.header_end, *frame.ends))

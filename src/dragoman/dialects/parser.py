@@ -9,23 +9,28 @@ What it guarantees, whatever the text:
 
 - parts nest: `CallStart CallDelta* CallEnd` with nothing between, and `ThinkingEnd` behind every run of `Thinking`;
 - a call is a call only if its tool is declared and calls are allowed; everything else is text (or thinking), byte for byte;
-- no marker appears in text, unless the text quotes it (a `"`, a `'` or a backtick on both sides) or a refused call contains it;
+- no marker appears in text, unless the text quotes it (a `"`, a `'` or a backtick on both sides, or a span of code around the
+  call that it opens) or a refused call contains it;
 - nothing is ever raised.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from dragoman.conversation.types import JsonObject
-from dragoman.dialects.codecs import CallReader, Context, open_block, open_message
+from dragoman.dialects.codecs import CallReader, Context, Mention, open_block, open_message
 from dragoman.dialects.header import Address, Header, Kind
 from dragoman.dialects.markers import Markers
 from dragoman.dialects.spec import Calls, Reasoning, Syntax
 from dragoman.parts import CallStart, Part, Text, Thinking, ThinkingEnd
 
+MAX_TAG = 256
+"""No tag of a citation is longer, and no space between an opener and its double."""
+
 _QUOTES = "\"'`"
+_FENCE_TICKS = 3
 _WORD = re.compile(r"\S")
 
 
@@ -42,7 +47,7 @@ class Parser:
         self.repairs: list[str] = []
         self.thinking = thinking_open
         calls_allowed = calls_allowed and bool(tools)
-        self._reasoning = syntax.reasoning or Reasoning(opens=(), closes=())
+        self._reasoning = syntax.reasoning or Reasoning(opens=(), closes=(), slips=())
         self._frame = syntax.frame
         self._terminals = syntax.terminals
         self._context = Context(tools if calls_allowed else {}, self.repairs, self._reasoning.closes)
@@ -51,11 +56,14 @@ class Parser:
         self._held = ""  # undecided: presented again, with more behind it
         self._space = ""  # space behind the last word, and what may be leaking terminals
         self._edge = thinking_open  # has nothing but markup come since the span began or ended?
+        self._bare = True  # may a call come without its opener?
         self._spoken = False  # was there any visible text?
         self._trailing = not thinking_open  # would space at the end of the turn belong to text?
         self._thought = False  # was there thinking since the span began?
+        self._ticks = 0  # backticks in this line so far
+        self._tagged = False  # was a slip's own opener in this thinking?
         self._block: CallReader | None = None
-        self._refused = False  # is the closer of a refused call still to come?
+        self._refused = False  # has the last call been refused, or quoted? Its closers are text as well
         self._resumes = False  # does thinking go on behind this block?
         self._header = Header(syntax.frame, "", self._context.tools) if syntax.frame and not thinking_open else None
         self._in_message = False  # is the block a whole message?
@@ -80,7 +88,7 @@ class Parser:
             if not parts:
                 self._drop_marker()
         elif self._header is not None:
-            self._write(self._header.finish(tail), out)
+            self._write_header(self._header.finish(tail), out)
         if self.thinking:
             self._end_thinking(out)
         elif self._trailing:
@@ -115,15 +123,41 @@ class Parser:
                 self._write(text[pos : found.start], out)
             if not found.marker:
                 return found.start
-            self._meet(found.marker, out)
             pos = found.start + len(found.marker)
+            dropped = self._drop(found.marker, text, pos, final=final)
+            if dropped is None:
+                self._meet(found.marker, out)
+            elif dropped < 0:
+                return found.start
+            else:
+                pos = dropped
         return pos
+
+    def _drop(self, marker: str, text: str, end: int, *, final: bool) -> int | None:
+        """Does a marker count for nothing? Then where what is dropped with it ends, or -1 where that cannot be told yet."""
+        rest = text[end : end + MAX_TAG]
+        is_open = len(rest) < MAX_TAG and not final
+        if marker in self._grounds.openers:
+            words = rest.lstrip()
+            if words.startswith(marker):  # a doubled opener: the second one counts
+                return end + len(rest) - len(words)
+            return -1 if marker.startswith(words) and is_open else None
+        if marker in self._terminals.citations and not marker.endswith(">"):
+            close = rest.find(">")
+            return end + close + 1 if close >= 0 else -1 if is_open else None
+        return None
 
     def _meet(self, marker: str, out: list[Part]) -> None:
         """A marker stands here."""
-        if calls := self._grounds.openers.get(marker):
-            self._open(open_block(marker, calls, self._context))
-        elif marker in self._grounds.quoted or self._is_prose(marker):
+        if self._quotes(marker) or self._is_prose(marker):
+            self._refused = self._refused or marker in self._grounds.openers
+            self._write(marker, out)
+        elif marker in self._grounds.openers:
+            self._open(self._reader(marker))
+        elif marker in self._reasoning.slips:
+            self._end_thinking(out)
+        elif marker in self._grounds.slips:
+            self._tagged = True
             self._write(marker, out)
         elif marker in self._reasoning.opens:
             if not self.thinking:
@@ -132,13 +166,30 @@ class Parser:
             self._end_thinking(out)
         elif marker in self._terminals.ends:
             self._space += marker
+        elif marker in self._terminals.citations:
+            self._write("" if marker.endswith(">") else marker, out)
         elif self._frame and marker in (*self._frame.starts, *self._frame.ends):
             self._begin_header(marker if marker in self._frame.starts else "", out)
         elif self._refused and marker in self._grounds.closers:
-            self._refused = False
             self._write(marker, out)
         else:  # a stray closer, or a wrapper's tag
             self._drop_marker()
+
+    def _quotes(self, marker: str) -> bool:
+        """Is the marker merely quoted, by itself or as part of a call in a span of code?"""
+        if marker in self._grounds.quoted:
+            return True
+        in_code = self._ticks % 2 == 1 and self._ticks != _FENCE_TICKS
+        is_call = marker in self._grounds.openers or marker in self._grounds.closers
+        return (in_code and is_call) or (self._tagged and marker in self._reasoning.slips)
+
+    def _reader(self, opener: str) -> CallReader:
+        if not self.thinking or self._reasoning.ended_by_call:
+            return self._open_any(opener, self._context)
+        return Mention(opener, self._open_any, self._context, self._grounds.behind_mention, self._terminals.ends)
+
+    def _open_any(self, opener: str, context: Context) -> CallReader:
+        return open_block(opener, self._grounds.openers[opener], context)
 
     def _is_prose(self, marker: str) -> bool:
         """Does a marker that is made of words stand where it is none?"""
@@ -151,12 +202,12 @@ class Parser:
 
     def _opens_bare(self, text: str, pos: int, end: int) -> bool:
         """Does a block without an opener begin with the next word, before `end`? Then it is open now."""
-        if not self._grounds.bare or self.thinking or self._spoken:
+        if not self._grounds.bare or self.thinking or self._spoken or not self._bare:
             return False
         word = _WORD.search(text, pos, end)
         calls = self._grounds.bare.get(word.group()) if word else None
         if calls is not None:
-            self._open(open_block("", calls, self._context))
+            self._open(open_block("", (calls,), self._context))
         return calls is not None
 
     def _begin_header(self, start: str, out: list[Part]) -> None:
@@ -184,9 +235,18 @@ class Parser:
                 assert self._frame is not None
                 assert self._message_calls is not None
                 self._in_message = True
-                self._open(open_message(address.name, replace(self._message_calls, closes=self._frame.ends), self._context))
+                calls = replace(self._message_calls, closes=self._frame.ends)
+                self._open(open_message(address.name, calls, self._context, self._grounds.stops))
             case Kind.NONE:
-                self._write(address.text, out)
+                self._write_header(address.text, out)
+
+    def _write_header(self, text: str, out: list[Part]) -> None:
+        """What was read as a header was none, but what begins one may begin it: behind that, it is text like any other."""
+        assert self._frame is not None
+        start = next((start for start in self._frame.starts if text.startswith(start)), "")
+        self._header = None
+        self._write(start, out)
+        self._scan(text[len(start) :], out, final=True)
 
     def _read_block(self, block: CallReader, text: str, pos: int, out: list[Part]) -> int:
         parts: list[Part] = []
@@ -194,6 +254,7 @@ class Parser:
         self._pass_on(parts, out)
         if block.done:
             self._block, self._refused = None, block.refused
+            self._bare = self._bare and not block.refused
             if self._in_message:
                 self._in_message = False
                 self._begin_header("", out)
@@ -214,6 +275,9 @@ class Parser:
 
     def _write(self, text: str, out: list[Part]) -> None:
         """Thinking or text, whichever ground this is. What may be markup of it waits in `_space`."""
+        if self._ticks or "`" in text:
+            line = text.rfind("\n") + 1
+            self._ticks = (0 if line else self._ticks) + text.count("`", line)
         body = text.rstrip("\n") if self.thinking else text.rstrip()
         if self._edge and not body.strip():
             body = ""
@@ -234,19 +298,20 @@ class Parser:
             out.append(Text(written))
 
     def _begin_thinking(self) -> None:
-        self.thinking, self._thought = True, False
+        self.thinking, self._thought, self._tagged, self._ticks = True, False, False, 0
         self._space, self._edge, self._trailing = "", True, False
 
     def _end_thinking(self, out: list[Part]) -> None:
         if self._thought:
             out.append(ThinkingEnd())
-        self.thinking = False
+        self.thinking, self._ticks = False, 0
         self._space, self._edge, self._trailing = "", True, False
 
     def _begin_call(self, out: list[Part]) -> None:
         if self.thinking:
             self._end_thinking(out)
             self._resumes = self._reasoning.resumes
+        self._ticks = 0
         self._drop_marker()
 
     def _drop_marker(self) -> None:
@@ -260,34 +325,50 @@ class Parser:
 class _Grounds:
     """The markers to look for in text and in thinking, and what they are.
 
-    `openers` of calls, their `closers`, mere quotations; `bare` calls are given by the character that they begin with.
+    `openers` of calls, each with the ways of writing that it opens; their `closers`; mere quotations; the openers of `slips`;
+    `bare` calls by the character that they begin with. `behind_mention` is what may follow a call in thinking that is meant,
+    `stops` what can end a message.
     """
 
     text: Markers
     thinking: Markers
-    openers: Mapping[str, Calls]
+    openers: Mapping[str, tuple[Calls, ...]]
+    behind_mention: Markers
     bare: Mapping[str, Calls]
     closers: frozenset[str]
     quoted: frozenset[str]
+    slips: frozenset[str]
+    stops: Markers
 
 
 @lru_cache
 def _grounds(syntax: Syntax, *, calls_allowed: bool) -> _Grounds:
     blocks = [calls for calls in (syntax.calls, *syntax.also) if calls is not None and calls_allowed]
-    openers = {opener: calls for calls in reversed(blocks) for opener in (*calls.section_opens, *calls.opens)}
+    openers: dict[str, tuple[Calls, ...]] = {}
+    for calls in blocks:
+        for opener in (*calls.section_opens, *calls.opens):
+            openers[opener] = (*openers.get(opener, ()), calls)
     closers = {closer for calls in blocks for closer in (*calls.section_closes, *calls.closes)}
-    reasoning = (*syntax.reasoning.opens, *syntax.reasoning.closes) if syntax.reasoning else ()
-    inside = syntax.reasoning.tags if syntax.reasoning else ()
+    spans = syntax.reasoning or Reasoning(opens=(), closes=(), slips=())
+    slips = frozenset(slip.replace("</", "<") for slip in spans.slips)
     frame = (*syntax.frame.starts, *syntax.frame.ends) if syntax.frame else ()
-    ended_by_call = syntax.reasoning is not None and syntax.reasoning.ended_by_call
-    quoted = frozenset(quote + marker + quote for marker in (*reasoning, *openers, *closers) for quote in _QUOTES)
+    anywhere = (*frame, *spans.opens, *spans.closes, *syntax.terminals.ends, *syntax.terminals.citations)
+    quoted = _quoted((*spans.opens, *spans.closes, *openers, *closers))
+    slips_quoted = _quoted(spans.slips)
     return _Grounds(
-        text=Markers((*frame, *reasoning, *openers, *closers, *syntax.wrapper.tags, *syntax.terminals.ends, *quoted)),
+        text=Markers((*anywhere, *openers, *closers, *syntax.wrapper.tags, *quoted)),
         thinking=Markers(
-            (*frame, *reasoning, *inside, *((*openers, *closers) if ended_by_call else ()), *syntax.terminals.ends)
+            (*anywhere, *spans.tags, *openers, *(closers if spans.ended_by_call else ()), *spans.slips, *slips, *slips_quoted)
         ),
         openers=openers,
+        behind_mention=Markers((*openers, *syntax.terminals.ends)),
         bare={first: calls for calls in reversed(blocks) for first in calls.bare},
         closers=frozenset(closers),
-        quoted=quoted,
+        quoted=quoted | slips_quoted,
+        slips=slips,
+        stops=Markers((*frame, *syntax.terminals.ends)),
     )
+
+
+def _quoted(markers: Iterable[str]) -> frozenset[str]:
+    return frozenset(quote + marker + quote for marker in markers for quote in _QUOTES)

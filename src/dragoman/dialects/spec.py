@@ -52,7 +52,8 @@ class Reasoning:
     """B: thinking between one of `opens` and one of `closes`.
 
     A doubled opener and a stray closer are dropped. `force_close` is what a model of the family would have written to end its
-    thinking: it is put into the prompt when the budget is spent. With `ended_by_call`, a call of a declared tool ends it too.
+    thinking: it is put into the prompt when the budget is spent. With `ended_by_call`, a call of a declared tool ends it too;
+    else such a call is a thought, unless the turn ends with it.
     """
 
     opens: tuple[str, ...] = ("<think>",)
@@ -68,6 +69,8 @@ class Reasoning:
     prose: tuple[str, ...] = ()
     """Those of the markers that are ordinary words: such an opener counts at the start of the turn only, such a closer only in
     thinking; elsewhere they are text."""
+    slips: tuple[str, ...] = ("</thinking>",)
+    """What models write for a closer by mistake. It counts in thinking only, and not where its own opener came before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +92,14 @@ class JsonArguments:
     """F1: the arguments are a JSON object under one of `keys`; it may be written as a string, or left out where empty.
 
     A block may hold one call, several, or an array of them; `array` is how the family itself writes. The JSON may stand in a
-    Markdown fence; `fenced` again is how the family itself writes.
+    Markdown fence; `fenced` again is how the family itself writes. With `raw`, a message to a tool may also hold no JSON at
+    all: it is then the value of the only argument that the tool needs, as code is for an interpreter.
     """
 
     keys: tuple[str, ...] = ("arguments", "parameters")
     array: bool = False
     fenced: bool = False
+    raw: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,9 +281,13 @@ class Results:
 
 @dataclass(frozen=True, slots=True)
 class Terminals:
-    """H: spellings of what ends a turn. Behind the last word they are dropped; with text behind them they are text."""
+    """H: spellings of what ends a turn. Behind the last word they are dropped; with text behind them they are text.
+
+    `citations` are the tags around what is cited, dropped wherever they stand; one that has no `>` goes on to the next.
+    """
 
     ends: tuple[str, ...] = ()
+    citations: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,62 +13,49 @@ A call that is cut by the limit keeps its arguments as they are, unclosed (STOP-
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
-from dragoman.dialects.codecs.base import CallReader, Context
+from dragoman.dialects.codecs.base import Context
+from dragoman.dialects.codecs.block import BlockReader
 from dragoman.dialects.codecs.json_call import CallObject, NamedObject
+from dragoman.dialects.codecs.raw_text import RawText
 from dragoman.dialects.spec import Calls, JsonArguments, JsonKey, KeyIsName
-from dragoman.parts import CallDelta, CallEnd, CallStart, Part, Text
+from dragoman.parts import Part
 
 _SPACE = re.compile(r"\s+")
 FENCE = "```"
 FENCES = ("```json", FENCE)
 
-Object = CallObject | NamedObject
+Object = CallObject | NamedObject | RawText
 
 
-class JsonReader(CallReader):
+class JsonReader(BlockReader):
     """What there is to reading a block, whatever its calls look like: `_open` begins an object where one can begin."""
 
-    def __init__(self, opener: str, calls: Calls, context: Context) -> None:
-        self._closes = calls.closes
-        self._tools = context.tools
-        self._repairs = context.repairs
-        self._doubtful = calls.doubtful or not opener
-        self._fenced = FENCE in opener  # is a fence open?
-        self._object: Object | None = None
-        self._is_call: bool | None = None  # the object being read, or else the last one; None: not known yet
-        self._object_repairs: list[str] = []  # they count only where the object is a call
-        self._kept = [opener]  # text that is no call's, or may be no call's
-        self._from = 0  # where such text begins in the text at hand
+    _arguments: Object | None
 
-    def read(self, text: str, pos: int, out: list[Part]) -> int:
-        """As `CallReader.read`."""
-        self._from = pos
-        while pos < len(text) and not self.done:
-            before = pos, self._object
-            pos = self._between(text, pos, out) if self._object is None else self._inside(self._object, text, pos, out)
-            if (pos, self._object) == before:
-                break
-        if self._object is not None and self._is_call:
-            self._flush(self._object, out)
-        elif self._is_call is False:
-            self._release(text, pos, out)
-        elif not self.done:
-            self._kept.append(text[self._from : pos])
-        return pos
+    def __init__(self, opener: str, calls: Calls, context: Context) -> None:
+        super().__init__(opener, calls, context)
+        self._fenced = FENCE in opener  # is a fence open?
+        self._object_repairs: list[str] = []  # they count only where the object is a call
+
+    def _step_on(self, text: str, pos: int, out: list[Part]) -> tuple[int, bool]:
+        before = self._arguments
+        end = self._between(text, pos, out) if before is None else self._inside(before, text, pos, out)
+        return end, self._arguments is not before
 
     def finish(self, tail: str, out: list[Part], *, cut: bool) -> None:
         """As `CallReader.finish`. A block that is cut before a name was read is dropped, unless it may have been no block."""
         self.done = True
-        if self._object is not None and self._is_call:
-            complete = self._object.whole if cut else self._object.may_end
-            if not cut:
-                self._object.close()
-            self._end_call(self._object, out, complete=complete)
+        if self._arguments is not None and self._is_call:
+            if cut:
+                self._cut_call(self._arguments, out, complete=self._arguments.whole)
+            else:
+                self._repairs.extend(self._object_repairs)
+                self._end_call(self._arguments, out, complete=self._arguments.may_end)
         elif self._is_call is None and cut and not self._doubtful:
             self._repairs.append("cut-call")
-        elif not self._is_call:
+        elif not self._is_call and not (self._is_call is None and self._lists_none(tail)):
             self._from = 0
             self._release(tail, len(tail), out)
 
@@ -81,7 +68,7 @@ class JsonReader(CallReader):
         if self._is_call is False:
             self._release(text, pos, out)
         self._object_repairs = []
-        self._object, self._is_call = opened(self._object_repairs), None
+        self._arguments, self._is_call = opened(self._object_repairs), None
 
     def _pass_fence(self, text: str, pos: int) -> int:
         """The end of a fence that opens or closes here, or `pos`."""
@@ -103,16 +90,22 @@ class JsonReader(CallReader):
         if end == pos and self._may_become_closer(text, pos):
             return pos
         self.done, self.refused = True, end == pos and not self._is_call
+        if self._is_call is None and end > pos and self._lists_none(text[self._from : pos]):
+            return end
         if end == pos or not self._is_call:
             self._release(text, end, out)
         return end
+
+    def _lists_none(self, text: str) -> bool:
+        """Is an empty list of calls all that was read?"""
+        return not self._doubtful and "".join((*self._kept[1:], text)).split() in (["[]"], ["[", "]"])
 
     def _inside(self, call: Object, text: str, pos: int, out: list[Part]) -> int:
         """Read on in an object."""
         pos = call.read(text, pos)
         self._decide(call, out)
         if self._is_call is False:
-            call.arguments.clear()
+            call.out.clear()
         if call.done:
             self._leave(call, text, pos, out, complete=True)
         elif call.stuck and not self._may_become_closer(text, pos):
@@ -120,7 +113,6 @@ class JsonReader(CallReader):
             complete = closed and call.clean
             if self._is_call and not (complete and call.may_end):
                 self._object_repairs.append("bracket" if complete else "broken-call")
-            call.close()
             self._leave(call, text, pos, out, complete=complete)
             self.done = not closed and not (self._fenced and text.startswith(FENCE, pos))
             self.refused = self.done and not self._is_call
@@ -133,51 +125,32 @@ class JsonReader(CallReader):
         if call.name not in self._tools:
             self._is_call = False
         elif call.begun or not self._doubtful:
-            self._is_call, call.strict = True, False
-            self._kept.clear()
-            out.append(CallStart(call.name, call.id))
+            call.strict = False
+            self._begin_call(call.name, call.id, out)
 
     def _leave(self, call: Object, text: str, pos: int, out: list[Part], *, complete: bool) -> None:
-        self._object = None
+        self._arguments = None
         if self._is_call:
+            self._repairs.extend(self._object_repairs)
             self._end_call(call, out, complete=complete)
         else:
             self._is_call = False
             self._release(text, pos, out)
         self._from = pos
 
-    def _end_call(self, call: Object, out: list[Part], *, complete: bool) -> None:
-        self._flush(call, out)
-        self._repairs.extend(self._object_repairs)
-        out.append(CallEnd(complete))
-
-    def _flush(self, call: Object, out: list[Part]) -> None:
-        if call.arguments:
-            out.append(CallDelta("".join(call.arguments)))
-            call.arguments.clear()
-
-    def _release(self, text: str, end: int, out: list[Part]) -> None:
-        """What was kept is text, and so is the text at hand up to `end`."""
-        self._kept.append(text[self._from : end])
-        self._from = end
-        if released := "".join(self._kept):
-            out.append(Text(released))
-        self._kept.clear()
-
     def _closer(self, text: str, pos: int) -> str:
-        return next((closer for closer in self._closes if text.startswith(closer, pos)), "")
+        return next((closer for closer in self._calls.closes if text.startswith(closer, pos)), "")
 
     def _may_become_closer(self, text: str, pos: int) -> bool:
         """Could what stands here become a closer, or a fence, with more text behind it?"""
-        markers = (*self._closes, *self._fences())
-        rest = text[pos : pos + max(map(len, markers), default=0)]
-        return any(len(rest) < len(marker) and marker.startswith(rest) for marker in markers)
+        markers = (*self._calls.closes, *self._fences())
+        return _begins(text, pos, markers)
 
     def _fences(self) -> tuple[str, ...]:
         """The fences that may stand here: the closing one, or an opening one before the first object."""
         if self._fenced:
             return (FENCE,)
-        return FENCES if self._object is None and self._is_call is None else ()
+        return FENCES if self._arguments is None and self._is_call is None else ()
 
 
 class JsonBlock(JsonReader):
@@ -193,11 +166,20 @@ class JsonBlock(JsonReader):
         if text[pos] == "{":
             self._begin(text, pos, out, self._open_object)
             return pos + 1
+        if self._calls.opens and text.startswith(self._calls.opens, pos):
+            return self._leave_block(text, pos, out)
+        if _begins(text, pos, self._calls.opens):
+            return pos
         if text[pos] == "[" or (self._is_call is not None and text[pos] in ",;"):
             return pos + 1
-        if self._is_call is not None and text[pos] in "]}":
+        if text[pos] == "]" or (self._is_call is not None and text[pos] == "}"):
             return self._pass_markup(pos, pos + 1)
         if self._may_become_closer(text, pos):
             return pos
         end = self._pass_fence(text, pos)
         return end if end > pos else self._leave_block(text, pos, out)
+
+
+def _begins(text: str, pos: int, markers: Iterable[str]) -> bool:
+    """Does the text end inside one of these, which begins at `pos`?"""
+    return any(len(text) - pos < len(marker) and marker.startswith(text[pos:]) for marker in markers)

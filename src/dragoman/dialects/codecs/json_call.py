@@ -23,14 +23,14 @@ class _Role(Enum):
 
 
 class CallObject:
-    """Read from behind its brace, by the rules of `JsonValue`. The owner empties `arguments` as they come.
+    """Read from behind its brace, by the rules of `JsonValue`. The owner empties `out`, the arguments, as they come.
 
     While it is `strict`, a key that calls do not have leaves it stuck: this is some other object.
     """
 
     __slots__ = (
         "_argued", "_arguments_keys", "_broken", "_id_key", "_key", "_name_keys", "_repairs", "_role", "_step", "_value",
-        "arguments", "done", "id", "name", "strict", "stuck", "whole",
+        "done", "id", "name", "out", "strict", "stuck", "whole",
     )  # fmt: skip
 
     def __init__(
@@ -38,7 +38,7 @@ class CallObject:
     ) -> None:
         self.name: str | None = None
         self.id = ""
-        self.arguments: list[str] = []
+        self.out: list[str] = []
         self.done = False
         self.stuck = False
         self.strict = strict
@@ -89,7 +89,7 @@ class CallObject:
             self._value.close()
             self._take_arguments()
         elif not self.whole:
-            self.arguments.append("{}")
+            self.out.append("{}")
         self.whole = self.done = True
 
     # The steps, as in `JsonValue`.
@@ -166,7 +166,7 @@ class CallObject:
         return self._key == self.name if self._arguments_keys is None else self._key in self._arguments_keys
 
     def _take_arguments(self) -> None:
-        self.arguments += self._value.out
+        self.out += self._value.out
         self._value.out.clear()
 
     def _skip(self, text: str, pos: int, more: str = "") -> int:
@@ -179,12 +179,12 @@ class CallObject:
 class NamedObject:
     """The arguments of a call whose name is known already: one object. Read like `CallObject`."""
 
-    __slots__ = ("_repairs", "_value", "arguments", "done", "id", "name", "strict", "stuck")
+    __slots__ = ("_repairs", "_value", "done", "id", "name", "out", "strict", "stuck")
 
     def __init__(self, name: str, id_: str, repairs: list[str]) -> None:
         self.name = name
         self.id = id_
-        self.arguments: list[str] = []
+        self.out: list[str] = []
         self.done = False
         self.stuck = False
         self.strict = False
@@ -232,5 +232,5 @@ class NamedObject:
 
     def _take(self) -> None:
         assert self._value is not None
-        self.arguments += self._value.out
+        self.out += self._value.out
         self._value.out.clear()

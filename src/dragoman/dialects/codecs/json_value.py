@@ -63,7 +63,7 @@ def string_piece(text: str, pos: int, quote: str) -> tuple[int, str, str]:
 class JsonValue:
     """One value. `out` holds the JSON text written so far; the owner empties it as it likes."""
 
-    __slots__ = ("_closers", "_comma", "_key", "_quote", "_step", "done", "out", "repairs", "stuck")
+    __slots__ = ("_closers", "_comma", "_gap", "_key", "_quote", "_step", "done", "out", "repairs", "stuck")
 
     def __init__(self, repairs: list[str]) -> None:
         self.out: list[str] = []
@@ -72,7 +72,8 @@ class JsonValue:
         self.stuck = False
         self._step: Callable[[JsonValue, str, int], int] = JsonValue._value
         self._closers: list[str] = []  # what is open, as the brackets that will close it
-        self._comma = ""  # a comma and the space behind it, until it is known whether something follows
+        self._gap = ""  # space behind a value, until it is known whether something follows
+        self._comma = ""  # a comma and the space behind it, likewise
         self._quote = '"'
         self._key = False  # is the string being read a key?
 
@@ -199,7 +200,8 @@ class JsonValue:
         if char in "}]":
             return self._bracket(char, pos)
         if space := _SPACE.match(text, pos):
-            return self._copy(space)
+            self._gap += space.group()
+            return space.end()
         if self._starts_member(text, pos) and char in '"{[':
             self.repairs.append("missing-comma")
             return self._member(text, pos)
@@ -221,8 +223,8 @@ class JsonValue:
 
     def _member(self, text: str, pos: int) -> int:
         """What follows a comma, which is written only now; a missing one too."""
-        self.out.append(self._comma or ",")
-        self._comma = ""
+        self.out.append(self._gap + (self._comma or ","))
+        self._gap = self._comma = ""
         self._step = JsonValue._next_key if self._closers[-1] == "}" else JsonValue._value
         return self._step(self, text, pos)
 
@@ -232,8 +234,8 @@ class JsonValue:
         while (closer := self._closers.pop()) != char:
             self.repairs.append("bracket")
             self.out.append(closer)
-        self.out.append(char)
-        self._comma = ""
+        self.out.append(self._gap + char)
+        self._gap = self._comma = ""
         self._end_value()
         return pos + 1
 

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from dragoman.dialects.codecs.json_value import MAX_DEPTH
 from dragoman.dialects.markers import Markers
+from dragoman.dialects.spec import Calls
 
 CONTAINERS = ("{", "[", "(")
 MAX_GAP = 256
@@ -27,6 +28,7 @@ _SPACE = re.compile(r"\s+")
 _WORD = re.compile(r"[^,:=()\[\]{}\"'\n]+")
 _VALUE = re.compile(r"[^,()\[\]{}\"'\n]+")
 _GAP = re.compile(rf"\s{{0,{MAX_GAP}}}")
+_BRACKETS = re.compile(rf"\}}{{1,{MAX_GAP}}}\s{{0,{MAX_GAP}}}")
 _AFTER_STRING = (",", ":", "=", "]", ")", "}")
 _JSON_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 _NUMBER = re.compile(r"[-+]?(?:[0-9]+(?:_[0-9]+)*\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
@@ -100,21 +102,21 @@ _KEYWORDS = _Frame(")", "}", "=")
 class Literal:
     """One value. `out` holds the JSON text written so far; the owner empties it.
 
-    `quote` is the token around strings, "" for Python's; `closers` may follow such a string too. `is_string` tells of a key of
-    the outermost object whether its value is a string even where it looks like a number; `positions` are the keys of arguments
-    that come without.
+    `quote` is the token around strings, "" for Python's; the closers of `calls` may follow such a string too, and end one that
+    lacks its token. `is_string` tells of a key of the outermost object whether its value is a string even where it looks like a
+    number; `positions` are the keys of arguments that come without.
     """
 
     __slots__ = (
-        "_comma", "_follows", "_frames", "_is_string", "_key", "_positions", "_quote", "_step", "_token",
-        "done", "out", "repairs", "stuck",
+        "_closers", "_comma", "_follows", "_frames", "_is_string", "_key", "_openers", "_positions", "_quote", "_step",
+        "_stop", "_token", "done", "final", "out", "repairs", "stuck",
     )  # fmt: skip
 
     def __init__(
         self,
         repairs: list[str],
         quote: str = "",
-        closers: tuple[str, ...] = (),
+        calls: Calls | None = None,
         is_string: Callable[[str], bool] = lambda _: False,
         positions: Sequence[str] = (),
     ) -> None:
@@ -123,7 +125,11 @@ class Literal:
         self.done = False
         self.stuck = False
         self._token = quote
-        self._follows = _markers((*_AFTER_STRING, *closers))
+        self.final = False
+        """Does no more text come?"""
+        self._follows = _markers((*_AFTER_STRING, *(calls.closes if calls else ())))
+        self._closers, self._openers = _markers(calls.closes if calls else ()), calls.opens if calls else ()
+        self._stop = _stop(quote)
         self._is_string = is_string
         self._positions = list(reversed(positions))
         self._frames: list[_Frame] = []
@@ -161,7 +167,7 @@ class Literal:
             return
         if self._step is Literal._string and self._key is None:
             self.out.append('"')
-        elif self._step is Literal._value and self._frames and self._frames[-1].colon:
+        elif self._step is Literal._value and self._frames:
             self.out.append("null")
         self.out.extend(frame.json for frame in reversed(self._frames))
         self._frames.clear()
@@ -231,9 +237,17 @@ class Literal:
         return end
 
     def _token_string(self, text: str, pos: int) -> int:
-        end = text.find(self._token[0], pos)
+        stop = self._stop.search(text, pos)
+        end = stop.start() if stop else len(text)
+        if end == pos and text[pos] == "}":
+            is_end = self._lost_token(text, pos)
+            if is_end is None:
+                return pos
+            if is_end:
+                self.repairs.append("quotes")
+                return self._end_string(pos)
+            end += 1
         if end != pos:
-            end = len(text) if end < 0 else end
             self._write(json.dumps(text[pos:end], ensure_ascii=False)[1:-1])
             return end
         rest = text[pos : pos + len(self._token)]
@@ -250,6 +264,26 @@ class Literal:
                 return pos
         self._write(json.dumps(text[pos], ensure_ascii=False)[1:-1])
         return pos + 1
+
+    def _lost_token(self, text: str, pos: int) -> bool | None:
+        """Do brackets, the block's closer and then another block or the end stand here? None: not known yet."""
+        brackets = _BRACKETS.match(text, pos)
+        assert brackets is not None
+        end = brackets.end()
+        closer = self._closers.match(text, end, final=self.final)
+        if closer is None:
+            return None if end == len(text) and end - pos <= MAX_GAP and not self.final else False
+        if not closer.marker:
+            return None
+        gap = _GAP.match(text, end + len(closer.marker))
+        end = gap.end() if gap else end
+        rest = text[end : end + max(map(len, self._openers), default=0)]
+        if rest.startswith(self._openers):
+            return True
+        may_follow = any(opener.startswith(rest) for opener in self._openers)
+        if end == len(text):
+            return self.final or None
+        return None if may_follow and not self.final else False
 
     def _write(self, piece: str) -> None:
         (self.out if self._key is None else self._key).append(piece)
@@ -353,3 +387,8 @@ class Literal:
 @lru_cache
 def _markers(markers: tuple[str, ...]) -> Markers:
     return Markers(markers)
+
+
+@lru_cache
+def _stop(quote: str) -> re.Pattern[str]:
+    return re.compile(f"[{re.escape(quote[:1])}}}]")

@@ -12,15 +12,13 @@ class LiteralReader(ArgumentReader):
     def __init__(self, calls: Calls, codec: LiteralArguments | KeywordArguments, schema: Schema, repairs: list[str]) -> None:
         super().__init__()
         quote = codec.quote if isinstance(codec, LiteralArguments) else ""
-        self._literal = Literal(
-            repairs, quote, calls.closes, lambda key: schema.member(key).kinds == STRING, positions=schema.keys
-        )
+        self._literal = Literal(repairs, quote, calls, lambda key: schema.member(key).kinds == STRING, positions=schema.keys)
         self._begun = isinstance(codec, KeywordArguments)
         self.out = self._literal.out
         if self._begun:
             self._literal.open_keywords()
 
-    def read(self, text: str, pos: int, *, final: bool) -> int:  # where a literal ends is never in doubt
+    def read(self, text: str, pos: int, *, final: bool) -> int:
         """As `ArgumentReader.read`."""
         if not self._begun:
             if text[pos].isspace():
@@ -29,6 +27,7 @@ class LiteralReader(ArgumentReader):
             if self.stuck:
                 return pos
             self._begun = True
+        self._literal.final = final
         pos = self._literal.read(text, pos)
         self.done, self.stuck = self._literal.done, self._literal.stuck
         return pos

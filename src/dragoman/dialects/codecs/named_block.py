@@ -6,12 +6,15 @@ suffixes, and engines that drop special tokens drop them too. A declared name be
 
 import re
 from functools import lru_cache
+from typing import NamedTuple
 
 from dragoman.dialects.codecs.base import Context
 from dragoman.dialects.codecs.json_block import FENCE, FENCES, JsonReader, Object
 from dragoman.dialects.codecs.json_call import NamedObject
+from dragoman.dialects.codecs.raw_text import RawText
+from dragoman.dialects.codecs.typed import Schema
 from dragoman.dialects.markers import Markers
-from dragoman.dialects.spec import Affixes, Calls, IdInName, IdMark
+from dragoman.dialects.spec import Affixes, Calls, IdInName, IdMark, JsonArguments
 from dragoman.parts import Part
 
 MAX_HEADER = 256
@@ -20,18 +23,28 @@ MAX_HEADER = 256
 _SPACE = re.compile(r"\s+")
 
 
-class NamedBlock(JsonReader):
-    """A block of one call. With a `name`, the opener has said it already: a message to a declared tool."""
+class Message(NamedTuple):
+    """A message to the declared tool `name`; `stops` are what can end it."""
 
-    def __init__(self, opener: str, calls: Calls, context: Context, name: str | None = None) -> None:
+    name: str
+    stops: Markers
+
+
+class NamedBlock(JsonReader):
+    """A block of one call. With a `message`, its name is known already."""
+
+    def __init__(self, opener: str, calls: Calls, context: Context, message: Message | None = None) -> None:
         super().__init__(opener, calls, context)
         self._doubtful = calls.doubtful
-        self._calls = calls
         self._ends = context.ends
         self._header = ""
         self._opened = False  # has the object of arguments begun?
-        if name is not None:
-            self._object = NamedObject(name, "", self._object_repairs)
+        self._message = message
+        self._raw_key = ""  # the argument that a message without JSON is the value of
+        if message is not None:
+            self._arguments = NamedObject(message.name, "", self._object_repairs)
+            if isinstance(calls.codec, JsonArguments) and calls.codec.raw:
+                self._raw_key = Schema(context.tools[message.name]).only_string
 
     def _between(self, text: str, pos: int, out: list[Part]) -> int:
         if self._is_call is None:
@@ -53,14 +66,17 @@ class NamedBlock(JsonReader):
         self._header += text[pos:end]
         if found is None or not found.marker:
             return end
+        if found.marker in self._calls.opens and not self._header.strip():  # a doubled opener: the second one counts
+            self._kept, self._header, self._from = [found.marker], "", end + len(found.marker)
+            return self._from
         if found.marker in self._calls.opens or found.marker in self._ends:
             return self._refuse(text, end, out)
         is_suffix = found.marker == _suffix(self._calls)
         if not self._header.strip():
             return end + len(found.marker) if is_suffix and found.marker.isspace() else self._leave_block(text, end, out)
         self._begin(text, end, out, lambda repairs: NamedObject(*self._name(), repairs))
-        assert self._object is not None
-        self._decide(self._object, out)
+        assert self._arguments is not None
+        self._decide(self._arguments, out)
         return end + len(found.marker) if is_suffix else end
 
     def _name(self) -> tuple[str, str]:
@@ -83,15 +99,23 @@ class NamedBlock(JsonReader):
                 return space.end()
             if self._may_become_closer(text, pos):
                 return pos
-            if (end := self._pass_fence(text, pos)) > pos:
+            if self._message and self._raw_key and text[pos] not in "{\"'`" and not self._closer(text, pos):
+                self._arguments = call = RawText(self._message.name, self._raw_key, self._message.stops)
+            elif (end := self._pass_fence(text, pos)) > pos:
                 return end
             self._opened = True
         return super()._inside(call, text, pos, out)
 
+    def finish(self, tail: str, out: list[Part], *, cut: bool) -> None:
+        """As `CallReader.finish`."""
+        if isinstance(self._arguments, RawText):
+            self._arguments.finish(tail)
+        super().finish(tail, out, cut=cut)
+
     def _fences(self) -> tuple[str, ...]:
         if self._fenced:
             return (FENCE,)
-        return () if self._opened or self._object is None else FENCES
+        return () if self._opened or self._arguments is None else FENCES
 
     def _refuse(self, text: str, end: int, out: list[Part]) -> int:
         self.done = self.refused = True

@@ -13,6 +13,7 @@ from enum import Enum, auto
 from functools import lru_cache
 
 from dragoman.dialects.codecs.arguments import ArgumentReader
+from dragoman.dialects.codecs.json_value import JsonValue
 from dragoman.dialects.codecs.tags import Header, attribute_in, name_in
 from dragoman.dialects.codecs.typed import ANY, STRING, Leaf, Schema, escape
 from dragoman.dialects.markers import Markers
@@ -30,6 +31,7 @@ class _At(Enum):
     """What comes next."""
 
     PARAMETER = auto()
+    OBJECT = auto()
     KEY = auto()
     VALUE_TAG = auto()
     VALUE_START = auto()
@@ -74,6 +76,7 @@ class Parameters(ArgumentReader):
         self._repairs = repairs
         self._given: set[str] = set()
         self._leaf = Leaf(STRING, repairs)
+        self._object = JsonValue(repairs)
         self._in_cdata = False
         self._quoted = 0  # blocks of calls that are open in the value
         self._at = _At.PARAMETER
@@ -81,7 +84,7 @@ class Parameters(ArgumentReader):
     @property
     def clean(self) -> bool:
         """As `ArgumentReader.clean`."""
-        return self._at is _At.PARAMETER
+        return self._at is _At.PARAMETER or (self._at is _At.OBJECT and self._object.clean)
 
     @property
     def may_end(self) -> bool:
@@ -92,7 +95,11 @@ class Parameters(ArgumentReader):
         """As `ArgumentReader.close`."""
         if self._at in (_At.VALUE_TAG, _At.VALUE_START, _At.VALUE):
             self.out.append(self._leaf.close())
-        self.out.append("}" if self._given else "{}")
+        if self._at is _At.OBJECT:
+            self._object.close()
+            self.out += self._object.out
+        elif not self._object.done:
+            self.out.append("}" if self._given else "{}")
         self._at = _At.END
         self.done = True
 
@@ -104,6 +111,8 @@ class Parameters(ArgumentReader):
             match self._at:
                 case _At.PARAMETER:
                     pos = self._parameter(text, pos, final=final)
+                case _At.OBJECT:
+                    pos = self._whole_object(text, pos)
                 case _At.KEY:
                     pos = self._key(text, pos)
                 case _At.VALUE_TAG:
@@ -119,11 +128,14 @@ class Parameters(ArgumentReader):
     def _parameter(self, text: str, pos: int, *, final: bool) -> int:
         if space := _SPACE.match(text, pos):
             return space.end()
+        if text[pos] == "{" and not self._given:
+            self._at = _At.OBJECT
+            return pos
         found = self._tags.tokens.match(text, pos, final=final)
         if found is not None and not found.marker:
             return pos
         marker = found.marker if found else ""
-        if marker and marker in self._tags.opens:
+        if marker and marker in self._tags.opens and not self._object.done:
             self._at = _At.KEY
         elif marker and marker == self._carrier.close:
             self.close()
@@ -131,6 +143,16 @@ class Parameters(ArgumentReader):
             self.stuck = True
             return pos
         return pos + len(marker)
+
+    def _whole_object(self, text: str, pos: int) -> int:
+        """All arguments as one JSON object, without tags."""
+        pos = self._object.read(text, pos)
+        self.out += self._object.out
+        self._object.out.clear()
+        self.stuck = self._object.stuck
+        if self._object.done:
+            self._at = _At.PARAMETER
+        return pos
 
     def _key(self, text: str, pos: int) -> int:
         header = self._tags.key.read(text, pos)

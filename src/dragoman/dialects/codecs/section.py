@@ -114,9 +114,11 @@ class Section(CallReader):
     def _end(self, closer: str, out: list[Part]) -> None:
         """The section's closer. Behind a call, it is markup and so is the space before it."""
         self.done = True
-        if self._called:
+        is_empty = not self._released and not "".join(self._kept[1:]).strip()  # it says that there are no calls
+        if self._called or is_empty:
             self._kept.clear()
-        self._kept.append("" if self._called else closer)
+        else:
+            self._kept.append(closer)
         self._release(out)
 
     def _release(self, out: list[Part]) -> None:

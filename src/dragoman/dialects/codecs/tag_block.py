@@ -13,13 +13,14 @@ from collections.abc import Callable
 from functools import lru_cache
 
 from dragoman.dialects.codecs.arguments import ArgumentReader
-from dragoman.dialects.codecs.base import CallReader, Context
+from dragoman.dialects.codecs.base import Context
+from dragoman.dialects.codecs.block import BlockReader
 from dragoman.dialects.codecs.elements import Elements
 from dragoman.dialects.codecs.literal_arguments import LiteralReader
 from dragoman.dialects.codecs.parameters import Parameters
 from dragoman.dialects.codecs.tags import Header, attribute_in, name_in
 from dragoman.dialects.codecs.typed import Schema
-from dragoman.dialects.markers import Markers
+from dragoman.dialects.markers import Found, Markers
 from dragoman.dialects.spec import (
     Calls,
     ElementArguments,
@@ -28,63 +29,45 @@ from dragoman.dialects.spec import (
     NameTag,
     TaggedArguments,
 )
-from dragoman.parts import CallDelta, CallEnd, CallStart, Part, Text
+from dragoman.parts import Part
 
 _SPACE = re.compile(r"\s+")
 _NO_NAME = re.compile(r"[^\w.\-:/@\"' ]| (?=\S)")
 _NO_TAG = re.compile("<")
 
 
-class TagBlock(CallReader):
+class TagBlock(BlockReader):
     """One block of calls."""
 
+    _arguments: ArgumentReader | None
+
     def __init__(self, opener: str, calls: Calls, carrier: NameTag, context: Context) -> None:
-        self._calls, self._carrier = calls, carrier
-        self._tools, self._repairs = context.tools, context.repairs
-        self._doubtful = calls.doubtful or not opener
+        super().__init__(opener, calls, context)
+        self._carrier = carrier
         self._header, self._stops, self._tokens = _compile(calls, carrier)
-        self._arguments: ArgumentReader | None = None
-        self._is_call: bool | None = None  # the call being read, or else the last one; None: not known yet
-        self._kept = [opener]  # text that is no call's, or may be no call's
         self._final = False  # is there no more text to come?
-        self._from = 0  # where such text begins in the text at hand
         self._step: Callable[[TagBlock, str, int, list[Part]], int] = (
             TagBlock._name if opener and opener == carrier.open else TagBlock._between
         )
 
-    def read(self, text: str, pos: int, out: list[Part]) -> int:
-        """As `CallReader.read`."""
-        return self._read(text, pos, out)
+    def _step_on(self, text: str, pos: int, out: list[Part]) -> tuple[int, bool]:
+        before = self._step
+        return before(self, text, pos, out), self._step is not before
 
     def finish(self, tail: str, out: list[Part], *, cut: bool) -> None:
         """As `CallReader.finish`. A block that is cut before a name was read is dropped, unless it may have been no block."""
         self._final = True
-        self._from = 0 if cut else self._read(tail, 0, out)
+        self._from = 0 if cut else self.read(tail, 0, out)
         if self._arguments is not None and self._is_call:
-            complete = not cut and self._arguments.may_end
-            if not cut:
-                self._arguments.close()
-            self._end_call(self._arguments, out, complete=complete)
+            if cut:
+                self._cut_call(self._arguments, out, complete=False)
+            else:
+                self._end_call(self._arguments, out, complete=self._arguments.may_end)
         elif self._is_call is None and cut and not self._doubtful:
             self._repairs.append("cut-call")
         elif self.done or not self._is_call:
             self._release(tail, len(tail), out)
         self.done = True
-
-    def _read(self, text: str, pos: int, out: list[Part]) -> int:
-        self._from = pos
-        while pos < len(text) and not self.done:
-            before = pos, self._step
-            pos = self._step(self, text, pos, out)
-            if (pos, self._step) == before:
-                break
-        if self._arguments is not None and self._is_call:
-            self._flush(self._arguments, out)
-        elif self._is_call is False:
-            self._release(text, pos, out)
-        elif not self.done:
-            self._kept.append(text[self._from : pos])
-        return pos
 
     # The steps. Each reads one thing at `pos` and returns its end, or `pos` itself where it is undecided.
 
@@ -107,6 +90,8 @@ class TagBlock(CallReader):
             return self._begin(text, pos, out, end)
         if marker and (marker in (*self._carrier.skips, self._carrier.close) or self._is_call is None):
             return end
+        if self._is_call and isinstance(self._calls.codec, LiteralArguments) and text[pos] in "}]":
+            return pos + 1  # one bracket too many
         if not marker and not self._carrier.open and (self._carrier.many or self._is_call is None):
             return self._begin(text, pos, out, pos)
         return self._leave_block(text, pos, out)
@@ -123,7 +108,10 @@ class TagBlock(CallReader):
 
     def _name(self, text: str, pos: int, out: list[Part]) -> int:
         header = self._header.read(text, pos)
-        if not self._is_name(text, pos, header):
+        stop = self._stops.find(text, pos, final=self._final)
+        if header is not None and stop is not None and not stop.marker and stop.start < header[1]:
+            header = None  # what seems to end the tag may be part of what comes after it
+        if not self._is_name(text, pos, header, stop):
             return self._leave_block(text, pos, out)
         if header is None:
             return pos
@@ -133,14 +121,13 @@ class TagBlock(CallReader):
         if not self._is_call and isinstance(self._calls.codec, TaggedArguments | ElementArguments):
             return self._leave_block(text, end, out)
         if self._is_call:
-            self._kept.clear()
-            out.append(CallStart(name, (self._carrier.id and attribute_in(inside, self._carrier.id)) or ""))
+            self._begin_call(name, (self._carrier.id and attribute_in(inside, self._carrier.id)) or "", out)
         schema = Schema(self._tools[name] if self._is_call else {})
         self._arguments = _open_arguments(self._calls, self._carrier, schema, self._repairs if self._is_call else [])
         self._step = TagBlock._inside
         return end
 
-    def _is_name(self, text: str, pos: int, header: tuple[str, int] | None) -> bool:
+    def _is_name(self, text: str, pos: int, header: tuple[str, int] | None, stop: Found | None) -> bool:
         """May what stands here, as far as it does, be the tag with a name? Prose that mentions the opener goes on otherwise."""
         if header is None and Header.too_long(text, pos):
             return False
@@ -148,7 +135,7 @@ class TagBlock(CallReader):
         if header is not None:
             return wrong.search(header[0]) is None
         found = wrong.search(text, pos)
-        return found is None or self._stops.match(text, found.start(), final=self._final) is not None
+        return found is None or (stop is not None and stop.start <= found.start())
 
     def _inside(self, text: str, pos: int, out: list[Part]) -> int:
         assert self._arguments is not None
@@ -165,7 +152,6 @@ class TagBlock(CallReader):
             ends_with_block = isinstance(self._calls.codec, TaggedArguments) and not self._carrier.close
             if self._is_call and not (complete and ends_with_block):
                 self._repairs.append("missing-closer" if complete else "broken-call")
-            self._arguments.close()
             self._leave(self._arguments, text, pos, out, complete=complete)
             if found is None:
                 self.done = True
@@ -191,25 +177,6 @@ class TagBlock(CallReader):
         self._release(text, pos, out)
         return pos
 
-    def _end_call(self, arguments: ArgumentReader, out: list[Part], *, complete: bool) -> None:
-        self._flush(arguments, out)
-        out.append(CallEnd(complete))
-        self._arguments = None
-
-    def _flush(self, arguments: ArgumentReader, out: list[Part]) -> None:
-        written = "".join(arguments.out)
-        arguments.out.clear()
-        if written:
-            out.append(CallDelta(written))
-
-    def _release(self, text: str, end: int, out: list[Part]) -> None:
-        """What was kept is text, and so is the text at hand up to `end`."""
-        self._kept.append(text[self._from : end])
-        self._from = end
-        if released := "".join(self._kept):
-            out.append(Text(released))
-        self._kept.clear()
-
 
 def _open_arguments(calls: Calls, carrier: NameTag, schema: Schema, repairs: list[str]) -> ArgumentReader:
     match calls.codec:
@@ -228,7 +195,7 @@ def _compile(calls: Calls, carrier: NameTag) -> tuple[Header, Markers, Markers]:
     """The tag that holds the name, what ends it, and what can stand between calls."""
     codec = calls.codec
     begins = codec.open if isinstance(codec, TaggedArguments | ElementArguments) else "{"
-    stops = tuple(filter(None, (begins, carrier.close, *calls.closes)))
+    stops = tuple(filter(None, (begins, carrier.close, *calls.closes, *calls.opens)))
     tokens = filter(None, (*calls.opens, *calls.closes, carrier.open, carrier.close, *carrier.skips))
     header = Header(carrier.end, stops, quoted=bool(carrier.attribute))
     return header, Markers(filter(None, (carrier.end, *stops))), Markers(tokens)

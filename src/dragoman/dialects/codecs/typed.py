@@ -21,6 +21,7 @@ MAX_SCALAR = 64
 """A value longer than this is no number and no word: it is a string if it may be one."""
 
 _REFERENCES = 32
+_QUOTED = re.compile(r'"(?:[^"\\\x00-\x1f]|\\["\\/bfnrt]|\\u[0-9a-fA-F]{4})*"')
 _CONTROL = re.compile(r"[\x00-\x1f\"\\]")
 
 
@@ -47,6 +48,13 @@ class Schema:
     def keys(self) -> tuple[str, ...]:
         """The names of the properties that it knows, in order."""
         return tuple({key: None for variant in self._variants(self._schema) for key in _mapping(variant.get("properties"))})
+
+    @property
+    def only_string(self) -> str:
+        """The one property that is needed, or the only one there is, if it is a string; "" where there is none."""
+        required = _mapping(self._schema).get("required")
+        keys = required if isinstance(required, list) and required else self.keys
+        return keys[0] if len(keys) == 1 and isinstance(keys[0], str) and self.member(keys[0]).kinds == STRING else ""
 
     def member(self, key: str) -> "Schema":
         """The schema of the value under a key."""
@@ -136,7 +144,13 @@ class Leaf:
 
 def read_typed(text: str, kinds: frozenset[str]) -> tuple[str, list[str]]:
     """A whole value as JSON text of one of these types, and the names of the repairs."""
-    read = _read(text.strip())
+    word = text.strip()
+    read = _read(word)
+    if read is None and (kinds == ANY or "string" not in kinds) and _QUOTED.fullmatch(word):
+        inside = json.loads(word)
+        if kinds == ANY:
+            return json.dumps(inside, ensure_ascii=False), []
+        read = _read(inside.strip())
     if read is not None:
         written, kind, repairs = read
         if kind in kinds or (kind in ("integer", "number") and kinds & {"integer", "number"}):

@@ -1,7 +1,7 @@
 """Apriel 1.5 and 1.6: the prompt opens the reasoning in prose, and only its end has a marker."""
 
 from dragoman.dialects.dialect import Dialect
-from dragoman.dialects.spec import Calls, JsonArguments, Reasoning
+from dragoman.dialects.spec import Calls, JsonArguments, Reasoning, Terminals
 
 APRIEL = Dialect(
     name="apriel",
@@ -10,6 +10,8 @@ APRIEL = Dialect(
         closes=("[BEGIN FINAL RESPONSE]",),
         force_close="\n[BEGIN FINAL RESPONSE]\n",
         prompted=True,
+        prose=("Here are my reasoning steps:",),
     ),
     calls=Calls(("<tool_calls>",), ("</tool_calls>",), codec=JsonArguments(array=True), padding=""),
+    terminals=Terminals(("<|end|>",)),
 )

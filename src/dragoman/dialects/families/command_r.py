@@ -5,7 +5,7 @@ from dataclasses import replace
 from dragoman.dialects.dialect import Dialect
 from dragoman.dialects.spec import Calls, IdKey, JsonArguments, JsonKey, Reasoning, Terminals, Wrapper
 
-_END = Terminals(("<|END_OF_TURN_TOKEN|>",))
+_END = Terminals(("<|END_OF_TURN_TOKEN|>",), citations=("<co>", "</co>", "<co: ", "</co: "))
 
 COMMAND_R_PLUS = Dialect(
     name="command-r-plus",

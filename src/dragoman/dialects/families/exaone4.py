@@ -1,6 +1,8 @@
 """EXAONE 4: Hermes calls without the newlines."""
 
 from dragoman.dialects.dialect import Dialect
-from dragoman.dialects.spec import Calls, Reasoning
+from dragoman.dialects.spec import Calls, Reasoning, Terminals
 
-EXAONE4 = Dialect(name="exaone4", reasoning=Reasoning(prompted=True), calls=Calls(padding=""))
+EXAONE4 = Dialect(
+    name="exaone4", reasoning=Reasoning(prompted=True), calls=Calls(padding=""), terminals=Terminals(("[|endofturn|]",))
+)

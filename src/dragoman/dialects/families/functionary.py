@@ -1,7 +1,7 @@
 """Functionary: 3.2 addresses each message, to a tool or to `all`; 3.1 puts a call's name in its tag."""
 
 from dragoman.dialects.dialect import Dialect
-from dragoman.dialects.spec import Affixes, Calls, Frame, Recipient, Terminals
+from dragoman.dialects.spec import Affixes, Calls, Frame, JsonArguments, Recipient, Terminals
 
 _END = Terminals(("<|eot_id|>", "<|eom_id|>", "<|end_of_text|>"))
 
@@ -19,7 +19,7 @@ FUNCTIONARY = Dialect(
         between=">>>",
         text="all",
     ),
-    calls=Calls((), (), carrier=Recipient(), padding=""),
+    calls=Calls((), (), carrier=Recipient(), codec=JsonArguments(raw=True), padding=""),
     terminals=_END,
 )
 

@@ -5,7 +5,7 @@ is the last.
 """
 
 from dragoman.dialects.dialect import Dialect
-from dragoman.dialects.spec import Calls, Frame, Reasoning, Recipient, Wrapper
+from dragoman.dialects.spec import Calls, Frame, JsonArguments, Reasoning, Recipient, Wrapper
 
 GPT_OSS = Dialect(
     name="gpt-oss",
@@ -26,5 +26,5 @@ GPT_OSS = Dialect(
         ("<|channel|>analysis<|message|>",), (), force_close="<|end|><|start|>assistant<|channel|>final<|message|>"
     ),
     wrapper=Wrapper(("<|message|>", "<|constrain|>")),
-    calls=Calls((), (), carrier=Recipient(), padding=""),
+    calls=Calls((), (), carrier=Recipient(), codec=JsonArguments(raw=True), padding=""),
 )

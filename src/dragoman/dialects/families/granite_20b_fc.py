@@ -1,6 +1,8 @@
 """Granite 20B function calling: an opener and no closer."""
 
 from dragoman.dialects.dialect import Dialect
-from dragoman.dialects.spec import Calls
+from dragoman.dialects.spec import Calls, Terminals
 
-GRANITE_20B_FC = Dialect(name="granite-20b-fc", calls=Calls(("<function_call>",), (), padding=" "))
+GRANITE_20B_FC = Dialect(
+    name="granite-20b-fc", calls=Calls(("<function_call>",), (), padding=" "), terminals=Terminals(("<|endoftext|>",))
+)

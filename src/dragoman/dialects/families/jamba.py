@@ -1,6 +1,10 @@
 """Jamba: an array of calls."""
 
 from dragoman.dialects.dialect import Dialect
-from dragoman.dialects.spec import Calls, JsonArguments
+from dragoman.dialects.spec import Calls, JsonArguments, Terminals
 
-JAMBA = Dialect(name="jamba", calls=Calls(("<tool_calls>",), ("</tool_calls>",), codec=JsonArguments(array=True), padding=""))
+JAMBA = Dialect(
+    name="jamba",
+    calls=Calls(("<tool_calls>",), ("</tool_calls>",), codec=JsonArguments(array=True), padding=""),
+    terminals=Terminals(("<|endoftext|>", "<|eom|>")),
+)

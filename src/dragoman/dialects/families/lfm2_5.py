@@ -1,4 +1,4 @@
-"""LFM2.5: the calls of LFM2; it may think although it is told not to."""
+"""LFM2.5: the calls of LFM2; it may think although it is told not to, and it thinks about calls in full."""
 
 from dragoman.dialects.dialect import Dialect
 from dragoman.dialects.families.lfm2 import LFM_CALLS
@@ -7,7 +7,7 @@ from dragoman.dialects.spec import Reasoning, Terminals
 LFM2_5 = Dialect(
     name="lfm2.5",
     hints=("List of tools: [",),
-    reasoning=Reasoning(force_close="</think>"),
+    reasoning=Reasoning(force_close="</think>", ended_by_call=False),
     calls=LFM_CALLS,
     terminals=Terminals(("<|im_end|>",)),
 )

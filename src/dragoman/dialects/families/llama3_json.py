@@ -1,13 +1,16 @@
 """Llama 3.1 to 3.3: a call is all there is in a turn, as bare JSON, or behind the tag that is meant for code."""
 
-from dragoman.dialects.dialect import Dialect
-from dragoman.dialects.spec import Calls, JsonArguments, Terminals
+from dataclasses import replace
 
+from dragoman.dialects.dialect import Dialect
+from dragoman.dialects.spec import CALLEE, Calls, JsonArguments, KeywordArguments, Terminals
+
+_TAG = ("<|python_tag|>",)
 _ARGUMENTS = JsonArguments(("parameters", "arguments"))
 
 LLAMA3_JSON = Dialect(
     name="llama3-json",
     calls=Calls((), (), codec=_ARGUMENTS, padding="", between="; ", bare="{["),
-    also=(Calls(("<|python_tag|>",), (), codec=_ARGUMENTS),),
+    also=(Calls(_TAG, (), codec=_ARGUMENTS), Calls(_TAG, (), replace(CALLEE, end=".call("), KeywordArguments())),
     terminals=Terminals(("<|eom_id|>", "<|eot_id|>", "<|end_of_text|>")),
 )

@@ -17,7 +17,7 @@ MISTRAL_V11 = Dialect(
     name="mistral-v11",
     hints=("[TOOL_CALLS]", "[ARGS]"),
     calls=_NAMED,
-    also=(replace(_ARRAY, opens=("[TOOL_CALLS][", "[TOOL_CALLS] [")),),
+    also=(_ARRAY,),
     terminals=Terminals(("</s>",)),
 )
 

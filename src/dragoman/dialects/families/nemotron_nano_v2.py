@@ -1,11 +1,12 @@
 """Nemotron Nano v2: an array of calls."""
 
 from dragoman.dialects.dialect import Dialect
-from dragoman.dialects.spec import Calls, JsonArguments, Reasoning
+from dragoman.dialects.spec import Calls, JsonArguments, Reasoning, Terminals
 
 NEMOTRON_NANO_V2 = Dialect(
     name="nemotron-nano-v2",
     hints=("<TOOLCALL>",),
     reasoning=Reasoning(prompted=True),
     calls=Calls(("<TOOLCALL>",), ("</TOOLCALL>",), codec=JsonArguments(array=True), padding=""),
+    terminals=Terminals(("<SPECIAL_12>",)),
 )

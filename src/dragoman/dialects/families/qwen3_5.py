@@ -1,4 +1,4 @@
-"""Qwen3.5, 3.6 and 3.8: the calls of Qwen3-Coder, and reasoning that is sometimes closed by the wrong tag."""
+"""Qwen3.5, 3.6 and 3.8: the calls of Qwen3-Coder."""
 
 from dragoman.dialects.dialect import Dialect
 from dragoman.dialects.families.qwen3_coder import QWEN_XML
@@ -6,7 +6,7 @@ from dragoman.dialects.spec import Reasoning, Terminals
 
 QWEN3_5 = Dialect(
     name="qwen3.5",
-    reasoning=Reasoning(closes=("</think>", "</thinking>"), prompted=True),
+    reasoning=Reasoning(prompted=True),
     calls=QWEN_XML,
     terminals=Terminals(("<|im_end|>", "<|endoftext|>")),
 )
