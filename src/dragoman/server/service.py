@@ -67,7 +67,7 @@ class Service:
             created_at=settings.created_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             max_input_tokens=found.window - 1,
             max_tokens=found.window - 1,
-            capabilities=ModelCapabilities(thinking=ThinkingFlags(supported=prompts.traits.thinking_switch is not None)),
+            capabilities=ModelCapabilities(thinking=ThinkingFlags(supported=prompts.traits.thinking is not None)),
         )
         return cls(engine, dialect, prompts, Admission(found.slots, settings.queue), info)
 

@@ -6,6 +6,8 @@ from dragoman.dialects.spec import Calls, JsonArguments, KeyIsName, Reasoning, T
 APERTUS = Dialect(
     name="apertus",
     reasoning=Reasoning(("<|inner_prefix|>",), ("<|inner_suffix|>",), force_close="<|inner_suffix|>", resumes=True),
-    calls=Calls(("<|tools_prefix|>",), ("<|tools_suffix|>",), carrier=KeyIsName(), codec=JsonArguments(array=True), padding=""),
+    calls=Calls(
+        ("<|tools_prefix|>",), ("<|tools_suffix|>",), carrier=KeyIsName(), codec=JsonArguments(array=True), padding="", lead=""
+    ),
     terminals=Terminals(("<|assistant_end|>",)),
 )

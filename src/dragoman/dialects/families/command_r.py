@@ -30,6 +30,7 @@ COMMAND_R7B = Dialect(
         codec=JsonArguments(("parameters", "arguments"), array=True),
         ids=IdKey("tool_call_id", first=True),
         padding="",
+        lead="",
     ),
     terminals=_END,
 )

@@ -9,6 +9,7 @@ DSML = Calls(
     ("</｜DSML｜function_calls>",),
     NameTag("<｜DSML｜invoke ", ">", "name", "</｜DSML｜invoke>", many=True),
     TaggedArguments("<｜DSML｜parameter ", ">", "</｜DSML｜parameter>", "name", type_attribute="string"),
+    lead="\n\n",
 )
 
 DEEPSEEK_V3_2 = Dialect(

@@ -12,6 +12,7 @@ FUNCTIONGEMMA = Dialect(
         LiteralArguments("<escape>"),
         padding="",
         between="",
+        lead="",
     ),
     terminals=Terminals(("<start_function_response>", "<end_of_turn>", "<eos>")),
 )

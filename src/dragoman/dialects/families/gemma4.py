@@ -7,7 +7,13 @@ GEMMA4 = Dialect(
     name="gemma4",
     reasoning=Reasoning(("<|channel>thought", "<|channel>"), ("<channel|>",), force_close="\n<channel|>"),
     calls=Calls(
-        ("<|tool_call>",), ("<tool_call|>",), NameTag(prefix="call:"), LiteralArguments('<|"|>'), padding="", between=""
+        ("<|tool_call>",),
+        ("<tool_call|>",),
+        NameTag(prefix="call:"),
+        LiteralArguments('<|"|>'),
+        padding="",
+        between="",
+        lead="",
     ),
     terminals=Terminals(("<turn|>", "<|tool_response>", "<eos>")),
 )

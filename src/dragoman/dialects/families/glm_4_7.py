@@ -9,6 +9,6 @@ from dragoman.dialects.spec import Calls, NameTag, Reasoning, Terminals
 GLM_4_7 = Dialect(
     name="glm-4.7",
     reasoning=Reasoning(force_close="</think>"),
-    calls=Calls(carrier=NameTag(), codec=replace(ARG_PAIRS, between=""), padding="", between=""),
+    calls=Calls(carrier=NameTag(), codec=replace(ARG_PAIRS, between=""), padding="", between="", lead=""),
     terminals=Terminals(("<|user|>", "<|observation|>", "<|endoftext|>")),
 )

@@ -15,7 +15,7 @@ _WITH_SUFFIX = Calls(
 
 HY_V3 = Dialect(
     name="hy-v3",
-    reasoning=Reasoning(),
+    reasoning=Reasoning(("<think>", "<think:opensource>"), ("</think>", "</think:opensource>")),
     calls=Calls(
         ("<tool_calls>", "<tool_call>"),
         ("</tool_calls>",),

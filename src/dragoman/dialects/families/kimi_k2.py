@@ -13,6 +13,7 @@ KIMI_K2 = Dialect(
         ids=IdInName(),
         padding="",
         between="",
+        lead="",
         section_opens=("<|tool_calls_section_begin|>", "<|tool_call_section_begin|>"),
         section_closes=("<|tool_calls_section_end|>", "<|tool_call_section_end|>"),
     ),

@@ -3,6 +3,6 @@
 from dragoman.dialects.dialect import Dialect
 from dragoman.dialects.spec import CALLEE, Calls, KeywordArguments, Reasoning, Terminals
 
-LFM_CALLS = Calls(("<|tool_call_start|>",), ("<|tool_call_end|>",), CALLEE, KeywordArguments(), padding="", between="")
+LFM_CALLS = Calls(("<|tool_call_start|>",), ("<|tool_call_end|>",), CALLEE, KeywordArguments(), padding="", between="", lead="")
 
 LFM2 = Dialect(name="lfm2", reasoning=Reasoning(force_close="</think>"), calls=LFM_CALLS, terminals=Terminals(("<|im_end|>",)))

@@ -13,6 +13,7 @@ MINIMAX_M3 = Dialect(
         (f"{_M}</tool_call>",),
         NameTag(f"{_M}<invoke ", ">", "name", f"{_M}</invoke>", many=True),
         ElementArguments(f"{_M}<", f"{_M}</{{}}>", item="item"),
+        lead="",
     ),
     terminals=Terminals(("[e~[",)),
 )

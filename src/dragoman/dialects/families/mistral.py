@@ -8,8 +8,10 @@ from dataclasses import replace
 from dragoman.dialects.dialect import Dialect
 from dragoman.dialects.spec import Affixes, Calls, IdKey, IdMark, JsonArguments, Reasoning, Terminals
 
-_ARRAY = Calls(("[TOOL_CALLS]",), (), codec=JsonArguments(array=True), ids=IdKey(length=9), padding="")
-_NAMED = Calls(("[TOOL_CALLS]",), (), carrier=Affixes(suffix="[ARGS]"), ids=IdMark("[CALL_ID]"), padding="", between="")
+_ARRAY = Calls(("[TOOL_CALLS]",), (), codec=JsonArguments(array=True), ids=IdKey(length=9), padding="", lead="")
+_NAMED = Calls(
+    ("[TOOL_CALLS]",), (), carrier=Affixes(suffix="[ARGS]"), ids=IdMark("[CALL_ID]"), padding="", between="", lead=""
+)
 
 MISTRAL_V3 = Dialect(name="mistral-v3", calls=_ARRAY, terminals=Terminals(("</s>",)))
 

@@ -1,9 +1,14 @@
 """Nemotron 3: the calls of Qwen3-Coder."""
 
+from dataclasses import replace
+
 from dragoman.dialects.dialect import Dialect
 from dragoman.dialects.families.qwen3_coder import QWEN_XML
 from dragoman.dialects.spec import Reasoning, Terminals
 
 NEMOTRON_3 = Dialect(
-    name="nemotron-3", reasoning=Reasoning(force_close="\n</think>\n"), calls=QWEN_XML, terminals=Terminals(("<|im_end|>",))
+    name="nemotron-3",
+    reasoning=Reasoning(force_close="\n</think>\n"),
+    calls=replace(QWEN_XML, lead="\n"),
+    terminals=Terminals(("<|im_end|>",)),
 )

@@ -9,6 +9,6 @@ from dragoman.dialects.spec import Reasoning, Terminals
 STEP3_5 = Dialect(
     name="step3.5",
     reasoning=Reasoning(force_close="\n</think>\n"),
-    calls=replace(QWEN_XML, between=""),
+    calls=replace(QWEN_XML, between="", lead=""),
     terminals=Terminals(("<|im_end|>",)),
 )

@@ -1,0 +1,157 @@
+"""The messages that a template is given: what it can render by itself as it wants it, the rest written by the dialect.
+
+One turn after the other, and none changes an earlier one because it came: that is what keeps the prompt append-only.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import count
+from typing import Any
+
+from dragoman.conversation import Role, Text, Thinking, ToolCall, ToolResult, Turn
+from dragoman.dialects import Dialect
+from dragoman.dialects.encoder import short_id
+from dragoman.prompt.seam import Seam
+from dragoman.prompt.traits import Beside, CallIds, LateSystem, Traits
+
+Message = dict[str, Any]
+
+PARAGRAPH = "\n\n"
+
+_NO_OUTPUT = "(no output)"
+
+
+class Transcript:
+    """Takes turns, makes messages. `notes` say in words what was moved, written by the dialect or lost."""
+
+    def __init__(self, traits: Traits, dialect: Dialect, seam: Seam) -> None:
+        self.messages: list[Message] = []
+        self.notes: list[str] = []
+        self._traits = traits
+        self._dialect = dialect
+        self._seam = seam
+        self._numbers = count()
+        self._calls: dict[str, ToolCall] = {}  # those of the last assistant turn, by the ids of the client
+        self._native = False  # did the template get them as calls?
+        self._waiting: dict[str, ToolCall] = {}  # calls whose turn comes with their result
+
+    def add(self, turn: Turn) -> None:
+        """The next turn."""
+        match turn.role:
+            case Role.USER:
+                self._results([part for part in turn.content if isinstance(part, ToolResult)])
+                self.say(words_of(turn), even_nothing=not any(isinstance(part, ToolResult) for part in turn.content))
+            case Role.ASSISTANT:
+                self._assistant(turn)
+            case Role.SYSTEM:
+                self._late_system(words_of(turn))
+
+    def instruct(self, words: str) -> None:
+        """A system turn at the top, or in front of the first user turn's words."""
+        self.messages.append({"role": "system" if self._traits.system else "user", "content": words})
+
+    def say(self, words: str, *, even_nothing: bool = False) -> None:
+        """A user's words. Behind a user turn they are its next paragraph; behind results too, if the template insists."""
+        last = self.messages[-1]["role"] if self.messages else None
+        if last == "user" or (last == "tool" and not self._traits.user_after_results):
+            if words:
+                before = self.messages[-1]["content"]
+                self.messages[-1]["content"] = f"{before}{PARAGRAPH}{words}" if before else words
+                self._note(last == "tool", "moved: words behind results, into the last of them")
+        elif words or even_nothing:
+            self.messages.append({"role": "user", "content": words})
+
+    def _late_system(self, words: str) -> None:
+        if self._traits.late_system is LateSystem.IN_PLACE:
+            self.messages.append({"role": "system", "content": words})
+            return
+        self._note(True, "moved: a late system turn, into the user turn before it")
+        self.say(f"<system>\n{words}\n</system>")
+
+    def _results(self, results: Sequence[ToolResult]) -> None:
+        """Results in the order of their calls, which is all that most templates have to tell them apart."""
+        places = {identifier: place for place, identifier in enumerate(self._calls)}
+        ordered = sorted(results, key=lambda result: places.get(result.call_id, len(places)))
+        self._note(ordered != list(results), "moved: results, into the order of their calls")
+        traits = self._traits
+        if traits.results if self._native else traits.bare_results and (traits.calls or traits.tools):
+            for result in ordered:
+                if waiting := self._waiting.pop(result.call_id, None):
+                    self.messages.append({"role": "assistant", "content": "", "tool_calls": [self._as_call(waiting)]})
+                words = result.outcome or ("" if traits.empty_result or not self._native else _NO_OUTPUT)
+                self.messages.append({"role": "tool", "tool_call_id": self._id(result), "name": result.name, "content": words})
+        elif ordered:
+            self.say(self._dialect.encode_results([replace(result, call_id=self._id(result)) for result in ordered]))
+            self._note(True, "encoded: results, as the template loses them")
+
+    def _assistant(self, turn: Turn) -> None:
+        words, calls = words_of(turn), [part for part in turn.content if isinstance(part, ToolCall)]
+        thought = "".join(part.text for part in turn.content if isinstance(part, Thinking))
+        self._calls = {call.id: self._with_id(call) for call in calls}
+        written = list(self._calls.values())
+        apart = self._dialect.apart
+        self._native = self._can_call("" if apart else words, written[:1] if apart else written)
+        if apart and written and words and self._traits.words is not Beside.KEPT:
+            self.messages.append({"role": "assistant", "content": words})
+            words = ""
+        message: Message = {"role": "assistant", "content": words}
+        if written and self._native:
+            message["tool_calls"] = [self._as_call(call) for call in (written[:1] if apart else written)]
+            self._waiting = dict(list(self._calls.items())[1:]) if apart else {}
+        elif written:
+            message["content"] = self._dialect.encode_turn(words, written)
+            self._note(True, "encoded: calls, as the template loses " + ("words beside them" if self._traits.calls else "them"))
+        self._think(message, thought)
+        self.messages.append(message)
+
+    def _can_call(self, words: str, calls: Sequence[ToolCall]) -> bool:
+        """Does the template render these calls beside these words, all of it and in this order?"""
+        traits = self._traits
+        return traits.calls and (traits.second_call or len(calls) < 2) and (not words or traits.words is Beside.KEPT)
+
+    def _think(self, message: Message, thought: str) -> None:
+        """Put the reasoning where the template takes it from, else in front of the words."""
+        field, words = self._traits.reasoning, message["content"]
+        if not thought:
+            message.update(self._seam.without_thought(message))
+        elif field == "content":
+            typed = [{"type": "text", "text": words}] if words else []
+            message["content"] = [{"type": "thinking", "thinking": thought}, *typed]
+        elif field and (self._traits.reasoning_beside_words or not (words and "tool_calls" in message)):
+            message[field] = thought
+        elif field:
+            message |= {field: f"{thought}{PARAGRAPH}{words}", "content": ""}
+            self._note(True, "moved: words beside a call, into the reasoning")
+        elif self._seam.thoughts:
+            message["content"] = self._seam.before_calls(message, self._dialect.encode_thinking(thought, words) + words)
+            self._note(True, "encoded: reasoning, as the template has no place for it")
+        else:
+            self._note(True, "removed: reasoning, as the template shows none")
+
+    def _with_id(self, call: ToolCall) -> ToolCall:
+        """The call with the id that the template, or the dialect, has in place of the client's."""
+        number = next(self._numbers)
+        if self._traits.call_ids is CallIds.NUMBERED or self._dialect.numbered:
+            return replace(call, id=f"functions.{call.name}:{number}")
+        if self._traits.call_ids is CallIds.NINE:
+            return replace(call, id=short_id(call.id, 9))
+        return call
+
+    def _id(self, result: ToolResult) -> str:
+        call = self._calls.get(result.call_id)
+        return call.id if call else result.call_id
+
+    def _as_call(self, call: ToolCall) -> Message:
+        arguments = json.dumps(call.input, ensure_ascii=False) if self._traits.string_arguments else call.input
+        return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": arguments}}
+
+    def _note(self, happened: bool, note: str) -> None:
+        """Every note once."""
+        if happened and note not in self.notes:
+            self.notes.append(note)
+
+
+def words_of(turn: Turn) -> str:
+    """The words of a turn: blocks are paragraphs, so that one block and a plain string are the same."""
+    return PARAGRAPH.join(part.text for part in turn.content if isinstance(part, Text))
