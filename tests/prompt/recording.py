@@ -8,7 +8,6 @@ again what it knew.
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from os.path import commonprefix
 
 from dragoman.conversation import Conversation, Text, Thinking, ToolCall, ToolResult, Turn
 from dragoman.conversation.types import Content
@@ -63,8 +62,8 @@ class Recording:
                     content.append(Thinking(text))
                 case TextPart(text):
                     content.append(Text(text))
-                case CallStart(name):
-                    identifier, arguments = f"call{len(self.prompts)}{len(content)}", ""
+                case CallStart(name, wire):
+                    identifier, arguments = f"toolu_{len(self.prompts)}{len(content)}{''.join(filter(str.isalnum, wire))}", ""
                 case CallDelta(json=piece):
                     arguments += piece
                 case CallEnd():
@@ -88,5 +87,11 @@ class Recording:
         return [
             number
             for number, (prompt, after) in enumerate(zip(self.prompts, self.following(), strict=True))
-            if number and not after.startswith(commonprefix([self.prompts[number - 1], prompt]))
+            if number and not after.startswith(shared(self.prompts[number - 1], prompt))
         ]
+
+
+def shared(first: str, second: str) -> str:
+    """How both begin."""
+    end = next((place for place, (one, other) in enumerate(zip(first, second, strict=False)) if one != other), len(first))
+    return first[:end]

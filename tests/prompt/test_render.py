@@ -71,10 +71,15 @@ def test_where_the_template_knows_no_tools_the_dialect_writes_them_behind_the_sy
     assert renderer(templates.CHATML).render(conversation) == Rendered(
         f"<|im_start|>system\nYou help.\n\n{QWEN3.encode_tools([READ, NOW])}<|im_end|>\n"
         "<|im_start|>user\nWhat does a.txt say?<|im_end|>\n"
-        f"<|im_start|>assistant\nI look.\n{QWEN3.encode_calls(calls)}<|im_end|>\n"
-        f"<|im_start|>user\n{QWEN3.encode_result(results[0])}\n{QWEN3.encode_result(results[1])}<|im_end|>\n"
+        f"<|im_start|>assistant\n<think>\nI must look.\n</think>\n\nI look.\n{QWEN3.encode_calls(calls)}<|im_end|>\n"
+        f"<|im_start|>user\n{QWEN3.encode_results(results)}<|im_end|>\n"
         "<|im_start|>assistant\n",
-        ["encoded: 2 tools, as the template knows none"],
+        [
+            "encoded: 2 tools, as the template knows none",
+            "encoded: calls, as the template loses them",
+            "encoded: reasoning, as the template has no place for it",
+            "encoded: results, as the template loses them",
+        ],
     )
 
 
@@ -114,7 +119,7 @@ def test_a_result_of_nothing_is_rendered_as_a_result(name: str, rendered: str):
 @pytest.mark.parametrize(
     ("name", "rendered", "notes"),
     [
-        ("FULL", "<system>You help.</s><user>Hi</s><system>Be brief.</s><assistant>Yes</s><user>So?</s>", []),
+        ("FULL", "<system>You help.</s><user>Hi</s><system>Be brief.</s><assistant><think></think>Yes</s><user>So?</s>", []),
         ("SYSTEM_FIRST", f"[system]You help.[user]Hi\n\n{MARKED}[assistant]Yes[user]So?[assistant]", [MOVED]),
         ("HOISTING", f"[system]You help.[user]Hi\n\n{MARKED}[assistant]Yes[user]So?", [MOVED]),
         ("ALTERNATING", f"[user]You help.\n\nHi\n\n{MARKED}[assistant]Yes[user]So?[assistant]", [MOVED]),

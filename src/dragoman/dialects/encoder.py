@@ -70,12 +70,15 @@ def encode_thinking(syntax: Syntax, thought: str, words: str = "") -> str:
 def encode_results(syntax: Syntax, results: Sequence[ToolResult]) -> str:
     """The results of a turn's calls, in the syntax's tags."""
     form = syntax.results
-    return form.before + form.between.join(_result(form, result) for result in results) + form.after
+    return form.before + form.between.join(_result(form, result, place) for place, result in enumerate(results)) + form.after
 
 
-def _result(form: Results, result: ToolResult) -> str:
-    opened = form.open.replace("{name}", result.name).replace("{id}", result.call_id)
-    return opened + (_dumps(result.outcome) if form.json else result.outcome) + form.close
+def _result(form: Results, result: ToolResult, place: int) -> str:
+    known = {"{name}": result.name, "{id}": result.call_id, "{place}": str(place)}
+    opened, closed = (
+        re.sub(r"\{(?:name|id|place)\}", lambda found: known[found[0]], around) for around in (form.open, form.close)
+    )
+    return opened + (_dumps(result.outcome) if form.json else result.outcome) + closed
 
 
 def encode_tools(syntax: Syntax, tools: Sequence[Tool]) -> str:

@@ -268,8 +268,8 @@ class Calls:
 class Results:
     """How results are written back where the template has no turns for them: each between `open` and `close`, in a user turn.
 
-    `{name}` and `{id}` in `open` are the call's. The outcome is written as text, with `json` as a JSON string. `between` stands
-    from one result to the next, `before` and `after` around all of them.
+    `{name}`, `{id}` and `{place}`, which counts from 0, are those of the call. The outcome is written as text, with `json` as a
+    JSON string. `between` stands from one result to the next, `before` and `after` around all of them.
     """
 
     open: str = "<tool_response>\n"

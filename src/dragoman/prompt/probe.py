@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from dragoman.prompt.switches import KEEP_REASONING, find_effort, find_switch
+from dragoman.prompt.switches import ALWAYS, find_effort, find_switch
 from dragoman.prompt.template import ChatTemplate, TemplateRefusal
 from dragoman.prompt.traits import Beside, CallIds, LateSystem, Traits
 
@@ -32,7 +32,7 @@ _THINKING: tuple[Message, ...] = ({}, {"enable_thinking": True}, {"thinking": Tr
 def probe(template: ChatTemplate) -> Traits:
     """Render the probes. A template that renders not even a user turn raises `TemplateRefusal`."""
     benches = (_Bench(template, typed=typed, tools=tools) for typed in (False, True) for tools in ([_TOOL], None))
-    bench = next((bench for bench in benches if bench.shows([_USER], "Uq1")), None)
+    bench = next((bench for bench in benches if bench.shows([_USER], "Uq1") and not _spelled_out(bench.text([_USER]))), None)
     if bench is None:
         raise TemplateRefusal("the chat template does not render a user turn")
     switch = find_switch(template, bench.written([_USER]))
@@ -69,7 +69,7 @@ class _Bench:
         """What is rendered; None where the template refuses."""
         try:
             variables = {**self.variables, "tools": self.tools} if self.tools else self.variables
-            return self.template.render(self.written(messages), **{**KEEP_REASONING, **variables})
+            return self.template.render(self.written(messages), **{**ALWAYS, **variables})
         except TemplateRefusal:
             return None
 
@@ -132,14 +132,18 @@ def _has_name(bench: _Bench) -> bool:
 
 def _in_loop(bench: _Bench, traits: Traits) -> Traits:
     two = [_USER, bench.calling(calls=2), bench.result("Oq90", 0), bench.result("Oq91", 1)]
+    second_call = bench.shows(two, "Vq50", "Vq51")
     results = bench.shows([*bench.loop(), _ANSWER], "Vq50", "Oq9", "Aq2")
+    results = results and (not second_call or bench.shows(two, "Oq90", "Oq91"))
+    traits = _reasoning(bench, traits)
     return replace(
-        _reasoning(bench, traits),
-        second_call=bench.shows(two, "Vq50", "Vq51", "Oq90", "Oq91"),
+        traits,
+        second_call=second_call,
         words=_words(bench),
         call_ids=_call_ids(bench),
         results=results,
         empty_result=results and bench.text([_USER, bench.calling(), bench.result("")]) == _without(bench, "Oq9"),
+        loop_goes_on=_loop_goes_on(bench, traits),
         user_after_results=bench.shows([*bench.loop(), _AGAIN, _ANSWER], "Vq50", "Oq9", "Uq8", "Aq2"),
     )
 
@@ -181,6 +185,15 @@ def _reasoning(bench: _Bench, traits: Traits) -> Traits:
     return traits
 
 
+def _loop_goes_on(bench: _Bench, traits: Traits) -> bool:
+    """Is the reasoning of a loop still there when a user turn follows a result, if it is there at all?"""
+    if traits.reasoning in (None, "content"):
+        return True
+    turns = bench.loop(**{traits.reasoning: "Rq6"})
+    text = bench.text([*turns, _AGAIN])
+    return text is None or "Rq6" in text or not bench.shows(turns, "Rq6")
+
+
 def _spelled_out(text: str | None) -> bool:
     """Was a list of typed parts printed as the value that it is?"""
-    return re.search(r"""["']thinking["']:""", text or "") is not None
+    return re.search(r"""["'](?:thinking|text)["']:""", text or "") is not None

@@ -20,7 +20,7 @@ from dragoman.dialects import Dialect
 from dragoman.prompt import volatile
 from dragoman.prompt.seam import find_seam
 from dragoman.prompt.shield import shield
-from dragoman.prompt.switches import KEEP_REASONING
+from dragoman.prompt.switches import ALWAYS
 from dragoman.prompt.template import ChatTemplate
 from dragoman.prompt.traits import Traits
 from dragoman.prompt.transcript import PARAGRAPH, Message, Transcript, words_of
@@ -78,7 +78,7 @@ class Renderer:
             variables |= self.traits.thinking.variables(enabled=thinking.enabled)
         if self.traits.typed_content:
             messages = [message | {"content": [{"type": "text", "text": message["content"]}]} for message in messages]
-        text = self._template.render(messages, **KEEP_REASONING, **variables)
+        text = self._template.render(messages, **ALWAYS, **variables)
         if not thinking.enabled and self.dialect.thinking_open(text):
             text += self.dialect.close_thinking
         return text

@@ -32,11 +32,13 @@ class Seam:
     """What has to be put in front of a turn's words.
 
     `missing` is what stands in the prompt of a turn without reasoning, and not in front of its words in the history; `fields`
-    make the template leave it there. `thoughts`: does reasoning stay that is put there? `glue` is the space that the template
-    writes between words and a call.
+    make the template leave it there. `extra` is space that the history has and the prompt has not: the model writes it, and
+    then the template would write it again. `thoughts`: does reasoning stay that is put there? `glue` is the space that the
+    template writes between words and a call.
     """
 
     missing: str = ""
+    extra: str = ""
     fields: Message = field(default_factory=dict)
     thoughts: bool = False
     glue: str = ""
@@ -58,7 +60,8 @@ def find_seam(unthinking: Render, thinking: Render, traits: Traits, dialect: Dia
     """The best seam. The two render the whole prompt of messages, without reasoning and with it; they may refuse."""
     loop = traits.calls and traits.results
     seam = Seam(glue=_glue(unthinking) if loop else "")
-    missing = _missing(unthinking)
+    missing, extra = _difference(unthinking)
+    seam = replace(seam, extra=extra)
     if missing:
         ways = [seam, *(replace(seam, missing=missing, fields=fields) for fields in ({}, {"reasoning_content": ""}))]
         seam = max(ways, key=lambda way: _appending(unthinking, _turns(traits, way.missing + _WORDS, way.fields)))
@@ -76,15 +79,19 @@ def _turns(traits: Traits, content: str, fields: Message) -> list[Message]:
     return [_USER, {**turn, "tool_calls": [call]}, {**_RESULT, "tool_call_id": identifier}, turn, _USER, turn, _USER]
 
 
-def _missing(render: Render) -> str:
-    """What the prompt has in front of the words, and the history has not."""
+def _difference(render: Render) -> tuple[str, str]:
+    """What the prompt has in front of the words and the history has not, and the space for which it is the other way round."""
     try:
         prompt = render([_USER])
         history = render([_USER, {"role": "assistant", "content": _WORDS}, _USER])
     except TemplateRefusal:
-        return ""
-    before = history[: history.find(_WORDS)]
-    return prompt[len(before) :] if _WORDS in history and prompt.startswith(before) else ""
+        return "", ""
+    before, found, _ = history.partition(_WORDS)
+    if not found:
+        return "", ""
+    missing = prompt.removeprefix(before) if prompt.startswith(before) else ""
+    extra = before.removeprefix(prompt) if before.startswith(prompt) else ""
+    return missing, "" if extra.strip() else extra
 
 
 def _appending(render: Render, turns: Sequence[Message]) -> int:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from dragoman.prompt.template import ChatTemplate, Messages, TemplateRefusal
@@ -19,14 +20,17 @@ _SWITCHES: Sequence[tuple[str, Any, Any]] = (
 
 _EFFORTS = ("reasoning_effort", "thinking_effort")
 
-KEEP_REASONING: Mapping[str, Any] = {
+ALWAYS: Mapping[str, Any] = {
     "preserve_thinking": True,
     "clear_thinking": False,
     "drop_thinking": False,
     "keep_past_thinking": True,
     "truncate_history_thinking": False,
+    "functions": "",
+    "datetime": "",
 }
-"""By these variables a template is asked not to drop the reasoning of earlier turns: it would rewrite what stands in the cache."""
+"""What every template is given. By the first five, some keep the reasoning of earlier turns, which to drop would rewrite the
+prompt; without the last two, some do not run at all."""
 
 LEVELS = ("low", "medium", "high", "xhigh", "max")
 """What the API's `effort` may say (THK-14), from least to most."""
@@ -64,13 +68,13 @@ class Effort:
 
 
 def find_switch(template: ChatTemplate, messages: Messages) -> Switch | None:
-    """The first variable that makes a difference; for one of several values, the prompt's end has to differ."""
+    """The first variable that makes a difference; one that takes words has to make it at the end of the prompt."""
     default = _render(template, messages)
     for variable, on, off in _SWITCHES:
         rendered = [_render(template, messages, {variable: value}) for value in (on, off)]
         if None in rendered or rendered[0] == rendered[1]:
             continue
-        if isinstance(on, bool) or not _same_end(*rendered):
+        if isinstance(on, bool) or not (_same_end(*rendered) or _prints(template, messages, variable)):
             return Switch(variable, on, off, {rendered[0]: True, rendered[1]: False}.get(default))
     return None
 
@@ -81,7 +85,7 @@ def find_effort(template: ChatTemplate, messages: Messages, switch: Switch | Non
     for variable in _EFFORTS:
         rendered = {level: _render(template, messages, {**on, variable: level}) for level in (*LEVELS, _NONSENSE)}
         nonsense = rendered.pop(_NONSENSE)
-        if nonsense is not None and _NONSENSE in nonsense:
+        if _prints(template, messages, variable, on):
             return Effort(variable, _nearest(_COMMON, LEVELS))
         taken = [level for level, text in rendered.items() if text is not None and text != nonsense]
         if taken and nonsense is None and len({rendered[level] for level in taken}) > 1:
@@ -100,12 +104,19 @@ def _nearest(taken: Sequence[str], levels: Iterable[str]) -> dict[str, str]:
     }
 
 
+def _prints(
+    template: ChatTemplate, messages: Messages, variable: str, others: Mapping[str, Any] = MappingProxyType({})
+) -> bool:
+    """Is any word put into the prompt as it is?"""
+    return _NONSENSE in (_render(template, messages, {**others, variable: _NONSENSE}) or "")
+
+
 def _same_end(first: str | None, second: str | None) -> bool:
     return (first or "")[-20:] == (second or "")[-20:]
 
 
 def _render(template: ChatTemplate, messages: Messages, variables: Mapping[str, Any] | None = None) -> str | None:
     try:
-        return template.render(messages, **(variables or {}))
+        return template.render(messages, **{**ALWAYS, **(variables or {})})
     except TemplateRefusal:
         return None

@@ -44,7 +44,8 @@ class Traits:
     `string_arguments`: it wants a call's arguments as a JSON string.
 
     `results`: tool turns; `bare_results`: also behind calls that stand in the text of their turn; `empty_result`: a tool turn
-    without a word; `user_after_results`: a user turn right behind a tool turn.
+    without a word; `user_after_results`: a user turn right behind a tool turn; `loop_goes_on`: such a turn does not make it
+    drop the reasoning of the loop.
 
     `reasoning`: the field that it takes reasoning from inside a running tool loop ("content": a typed part), None where it
     shows none; `reasoning_beside_words`: also where the turn has both words and a call; `reasoning_kept`: it still shows it
@@ -64,6 +65,7 @@ class Traits:
     bare_results: bool = False
     empty_result: bool = False
     user_after_results: bool = False
+    loop_goes_on: bool = False
     reasoning: str | None = None
     reasoning_beside_words: bool = False
     reasoning_kept: bool = False

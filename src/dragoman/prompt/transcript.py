@@ -66,8 +66,12 @@ class Transcript:
         if self._traits.late_system is LateSystem.IN_PLACE:
             self.messages.append({"role": "system", "content": words})
             return
+        marked = f"<system>\n{words}\n</system>"
         self._note(True, "moved: a late system turn, into the user turn before it")
-        self.say(f"<system>\n{words}\n</system>")
+        if self.messages and self.messages[-1]["role"] == "tool" and not self._traits.loop_goes_on:
+            self.messages[-1]["content"] += PARAGRAPH + marked
+        else:
+            self.say(marked)
 
     def _results(self, results: Sequence[ToolResult]) -> None:
         """Results in the order of their calls, which is all that most templates have to tell them apart."""
@@ -114,6 +118,7 @@ class Transcript:
         """Put the reasoning where the template takes it from, else in front of the words."""
         field, words = self._traits.reasoning, message["content"]
         if not thought:
+            words = message["content"] = words.removeprefix(self._seam.extra)
             message.update(self._seam.without_thought(message))
         elif field == "content":
             typed = [{"type": "text", "text": words}] if words else []

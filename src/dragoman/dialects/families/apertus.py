@@ -1,7 +1,7 @@
 """Apertus: the name of a tool is a key. Real calls stand inside the reasoning, which goes on behind them."""
 
 from dragoman.dialects.dialect import Dialect
-from dragoman.dialects.spec import Calls, JsonArguments, KeyIsName, Reasoning, Terminals
+from dragoman.dialects.spec import Calls, JsonArguments, KeyIsName, Reasoning, Results, Terminals
 
 APERTUS = Dialect(
     name="apertus",
@@ -10,4 +10,5 @@ APERTUS = Dialect(
         ("<|tools_prefix|>",), ("<|tools_suffix|>",), carrier=KeyIsName(), codec=JsonArguments(array=True), padding="", lead=""
     ),
     terminals=Terminals(("<|assistant_end|>",)),
+    results=Results("", "", between=", ", before="[", after="]"),
 )

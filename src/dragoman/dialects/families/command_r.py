@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from dragoman.dialects.dialect import Dialect
-from dragoman.dialects.spec import Calls, IdKey, JsonArguments, JsonKey, Reasoning, Terminals, Wrapper
+from dragoman.dialects.spec import Calls, IdKey, JsonArguments, JsonKey, Reasoning, Results, Terminals, Wrapper
 
 _END = Terminals(("<|END_OF_TURN_TOKEN|>",))
 
@@ -17,6 +17,7 @@ COMMAND_R_PLUS = Dialect(
         padding="\n",
     ),
     terminals=_END,
+    results=Results("", "", before="<results>\n", after="</results>"),
 )
 
 COMMAND_R7B = Dialect(
@@ -33,6 +34,14 @@ COMMAND_R7B = Dialect(
         lead="",
     ),
     terminals=_END,
+    results=Results(
+        '{"tool_call_id": "{place}", "results": {"0": ',
+        '}, "is_error": null}',
+        ", ",
+        "<|START_TOOL_RESULT|>[",
+        "]<|END_TOOL_RESULT|>",
+        json=True,
+    ),
 )
 
 COMMAND_A_2026 = replace(

@@ -5,7 +5,7 @@ The distilled models spell the section's opener as they like, and forget a call'
 """
 
 from dragoman.dialects.dialect import Dialect
-from dragoman.dialects.spec import Affixes, Calls, JsonArguments, Reasoning, Terminals
+from dragoman.dialects.spec import Affixes, Calls, JsonArguments, Reasoning, Results, Terminals
 
 _SECTION_OPENS = (
     "<｜tool▁calls▁begin｜>",
@@ -31,6 +31,9 @@ DEEPSEEK_R1 = Dialect(
         section_closes=_SECTION_CLOSES,
     ),
     terminals=_END,
+    results=Results(
+        "<｜tool▁output▁begin｜>", "<｜tool▁output▁end｜>", "\n", "<｜tool▁outputs▁begin｜>", "<｜tool▁outputs▁end｜>"
+    ),
 )
 
 DEEPSEEK_V3_1 = Dialect(
@@ -47,4 +50,5 @@ DEEPSEEK_V3_1 = Dialect(
         section_closes=_SECTION_CLOSES,
     ),
     terminals=_END,
+    results=Results("<｜tool▁output▁begin｜>", "<｜tool▁output▁end｜>", between=""),
 )

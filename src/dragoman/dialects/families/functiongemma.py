@@ -1,7 +1,7 @@
 """FunctionGemma: the dict of Gemma 4 with another quote."""
 
 from dragoman.dialects.dialect import Dialect
-from dragoman.dialects.spec import Calls, LiteralArguments, NameTag, Terminals
+from dragoman.dialects.spec import Calls, LiteralArguments, NameTag, Results, Terminals
 
 FUNCTIONGEMMA = Dialect(
     name="functiongemma",
@@ -15,4 +15,5 @@ FUNCTIONGEMMA = Dialect(
         lead="",
     ),
     terminals=Terminals(("<start_function_response>", "<end_of_turn>", "<eos>")),
+    results=Results("<start_function_response>response:{name}{value:<escape>", "<escape>}<end_function_response>", between=""),
 )

@@ -1,9 +1,13 @@
 """LFM2.5: the calls of LFM2; it may think although it is told not to."""
 
 from dragoman.dialects.dialect import Dialect
-from dragoman.dialects.families.lfm2 import LFM_CALLS
+from dragoman.dialects.families.lfm2 import LFM_CALLS, LFM_RESULTS
 from dragoman.dialects.spec import Reasoning, Terminals
 
 LFM2_5 = Dialect(
-    name="lfm2.5", reasoning=Reasoning(force_close="</think>"), calls=LFM_CALLS, terminals=Terminals(("<|im_end|>",))
+    name="lfm2.5",
+    reasoning=Reasoning(force_close="</think>"),
+    calls=LFM_CALLS,
+    terminals=Terminals(("<|im_end|>",)),
+    results=LFM_RESULTS,
 )

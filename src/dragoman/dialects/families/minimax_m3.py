@@ -1,7 +1,7 @@
 """MiniMax M3: a tree of elements, with a mark before every tag."""
 
 from dragoman.dialects.dialect import Dialect
-from dragoman.dialects.spec import Calls, ElementArguments, NameTag, Reasoning, Terminals
+from dragoman.dialects.spec import Calls, ElementArguments, NameTag, Reasoning, Results, Terminals
 
 _M = "]<]minimax[>["
 
@@ -16,4 +16,5 @@ MINIMAX_M3 = Dialect(
         lead="",
     ),
     terminals=Terminals(("[e~[",)),
+    results=Results("<response>", "</response>"),
 )
