@@ -77,7 +77,7 @@ _FAMILIES = {
     "poolside-Laguna-XS.2": "glm-4.5",
     "poolside-Laguna": "glm-4.7",
     "tencent-Hy3": "hy-v3",
-    "unsloth-mistral-Devstral": "mistral-v11",
+    "unsloth-mistral-Devstral": "ministral3",
     "upstage-Solar": "hermes",
 }
 

@@ -6,7 +6,8 @@ again what it knew.
 """
 
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from dragoman.conversation import Conversation, Text, Thinking, ToolCall, ToolResult, Turn
@@ -35,9 +36,19 @@ class Recording:
         """The model writes `output`, which may depend on the prompt; then come these turns, a string answering each call."""
         prompt = self.renderer.render(self.conversation).text
         self.prompts.append(prompt)
-        self.outputs.append(output if isinstance(output, str) else output(prompt))
-        reply = assistant(*self._read(self.outputs[-1]))
-        self.read.append(list(reply.content))
+        written = output if isinstance(output, str) else output(prompt)
+        before = self.conversation
+        self._answer(written, answer, failed=failed)
+        spaced = respaced(written, self.renderer.render(self.conversation).text.removeprefix(prompt))
+        if spaced != written and self._read(spaced) == self.read[-1]:
+            self.conversation = before
+            self.outputs.pop(), self.read.pop()
+            self._answer(spaced, answer, failed=failed)
+
+    def _answer(self, output: str, answer: Sequence[Turn | str], *, failed: bool) -> None:
+        self.outputs.append(output)
+        self.read.append(self._read(output))
+        reply = assistant(*self.read[-1])
         results = [
             ToolResult(part.id, part.name, text, is_error=failed)
             for part, text in zip(
@@ -89,6 +100,15 @@ class Recording:
             for number, (prompt, after) in enumerate(zip(self.prompts, self.following(), strict=True))
             if number and not after.startswith(shared(self.prompts[number - 1], prompt))
         ]
+
+
+def respaced(output: str, trained: str) -> str:
+    """The output with the white space of what the model has learnt from, the template's own rendering, if that is all.
+
+    What stands around the markers of a format is no part of what is said, and every model has its own habit.
+    """
+    found = re.match(r"\s*" + r"\s*".join(map(re.escape, "".join(output.split()))), trained)
+    return found.group() if found else output
 
 
 def shared(first: str, second: str) -> str:

@@ -45,7 +45,7 @@ class Renderer:
         self._template = template
         self.traits = traits
         self.dialect = dialect
-        self._seam = find_seam(
+        self.seam = find_seam(
             lambda messages: self._prompt(messages, ThinkingPolicy()),
             lambda messages: self._prompt(messages, ThinkingPolicy(enabled=True)),
             traits,
@@ -58,7 +58,7 @@ class Renderer:
         notes: list[str] = []
         turns = list(conversation.turns)
         prefill = self._prefill(turns.pop(), notes) if turns[-1].role is Role.ASSISTANT else ""
-        transcript = Transcript(self.traits, self.dialect, self._seam)
+        transcript = Transcript(self.traits, self.dialect, self.seam)
         top = self._system(conversation, notes)
         if top:
             transcript.instruct(top)

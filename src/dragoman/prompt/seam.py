@@ -64,9 +64,11 @@ def find_seam(unthinking: Render, thinking: Render, traits: Traits, dialect: Dia
     seam = replace(seam, extra=extra)
     if missing:
         ways = [seam, *(replace(seam, missing=missing, fields=fields) for fields in ({}, {"reasoning_content": ""}))]
-        seam = max(ways, key=lambda way: _appending(unthinking, _turns(traits, way.missing + _WORDS, way.fields)))
+        seam = max(ways, key=lambda way: _appending(unthinking, _turns(traits, way.missing + _WORDS, way.fields), extra))
     thought = dialect.encode_thinking(_THOUGHT, _WORDS)
-    return replace(seam, thoughts=bool(thought) and _appending(thinking, _turns(traits, thought + _WORDS, {})) > 0)
+    turns = _turns(traits, thought + _WORDS, {})
+    spoken = sum(turn["role"] == "assistant" for turn in turns)
+    return replace(seam, thoughts=bool(thought) and _appending(thinking, turns, extra) * 2 > spoken)
 
 
 def _turns(traits: Traits, content: str, fields: Message) -> list[Message]:
@@ -94,7 +96,7 @@ def _difference(render: Render) -> tuple[str, str]:
     return missing, "" if extra.strip() else extra
 
 
-def _appending(render: Render, turns: Sequence[Message]) -> int:
+def _appending(render: Render, turns: Sequence[Message], extra: str) -> int:
     """How many prompts of this conversation, with what the model wrote behind them, begin the next one."""
     spoken = [place for place, turn in enumerate(turns) if turn["role"] == "assistant"]
     try:
@@ -103,7 +105,7 @@ def _appending(render: Render, turns: Sequence[Message]) -> int:
         return 0
     contents = [turns[place]["content"] for place in spoken]
     return sum(
-        after.startswith(prompt + _behind(prompt, content))
+        after.startswith(prompt + extra + _behind(prompt, content))
         for (prompt, after), content in zip(pairwise(prompts), contents, strict=True)
     )
 
