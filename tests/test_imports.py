@@ -30,7 +30,8 @@ ARROWS = {
 
 ONLY_THERE = {
     ("conversation", "wire"): {"conversation/lowering.py"},
-    **{("cli", room): {"cli/parse.py"} for room in ("wire", "conversation", "prompt", "generation")},  # it looks into all
+    ("cli", "generation"): {"cli/parse.py"},
+    **{("cli", room): {"cli/parse.py", "cli/render.py"} for room in ("wire", "conversation", "prompt")},  # they look into all
 }
 """Arrows that are drawn for one file of a room."""
 

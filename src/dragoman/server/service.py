@@ -13,6 +13,7 @@ from dragoman.engines import Engine
 from dragoman.errors import EngineFailed, EngineUnavailable, InvalidRequest, PromptTooLong, UnknownModel
 from dragoman.generation import Turn
 from dragoman.prompt import ChatTemplate, Prompt, PromptBuilder, TemplateRefusal
+from dragoman.prompt.traits import Traits
 from dragoman.server.admission import Admission
 from dragoman.wire.models import ModelCapabilities, ModelInfo, ThinkingFlags
 
@@ -70,6 +71,11 @@ class Service:
             capabilities=ModelCapabilities(thinking=ThinkingFlags(supported=prompts.traits.thinking is not None)),
         )
         return cls(engine, dialect, prompts, Admission(found.slots, settings.queue), info)
+
+    @property
+    def traits(self) -> Traits:
+        """What the model's template was found to do by itself."""
+        return self._prompts.traits
 
     async def prompt(self, conversation: Conversation) -> Prompt:
         """The prompt of a conversation, for counting and for generating alike (CNT-2).
