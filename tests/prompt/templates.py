@@ -141,9 +141,9 @@ REMEMBERS_WHEN_ASKED = FORGETFUL.replace("loop.index0 > last.user", "(preserve_t
 UNTHINKING = CHATML.replace("<|im_start|>assistant\\n", "<|im_start|>assistant\\n<think>\\n\\n</think>\\n\\n")
 """Puts an empty thought in front of every answer, and leaves it out of the history."""
 
-SPACED = (
-    CHATML.replace("message['content']", "(' ' if message['role'] == 'assistant') + message['content']")
-    .replace("message['role'] + '\\n'", "message['role'] + ':'")
-    .replace("<|im_start|>assistant\\n", "<|im_start|>assistant:")
-)
+SPACED = """\
+{%- for message in messages %}
+    {{- '<|im_start|>' + message.role + ':' + (' ' if message.role == 'assistant' else '') + message.content + '<|im_end|>' }}
+{%- endfor %}
+{%- if add_generation_prompt %}{{ '<|im_start|>assistant:' }}{% endif %}"""
 """Writes a space in front of an answer in the history; the prompt leaves it to the model."""

@@ -50,7 +50,7 @@ class Shown(Struct, frozen=True):
 def render(model: str | None, template: Path | None, name: str | None, as_json: bool) -> None:
     """Read a request to /v1/messages, or to its count_tokens, from standard input.
 
-    The prompt goes to standard output; to standard error, how many tokens it has and what was removed, moved or encoded and why.
+    The prompt goes to standard output; to standard error, its length in tokens, and what was removed, moved or encoded and why.
     """
     if model and template:
         raise Refusal("--model and --template exclude each other: a model brings its own template.")

@@ -117,9 +117,10 @@ class Transcript:
     def _think(self, message: Message, thought: str) -> None:
         """Put the reasoning where the template takes it from, else in front of the words."""
         field, words = self._traits.reasoning, message["content"]
+        keeps = self._traits.words is Beside.KEPT or "tool_calls" not in message
         if not thought:
             words = message["content"] = words.removeprefix(self._seam.extra)
-            message.update(self._seam.without_thought(message))
+            message.update(self._seam.without_thought(message) if keeps else {})
         elif field == "content":
             typed = [{"type": "text", "text": words}] if words else []
             message["content"] = [{"type": "thinking", "thinking": thought}, *typed]
@@ -128,7 +129,7 @@ class Transcript:
         elif field:
             message |= {field: f"{thought}{PARAGRAPH}{words}", "content": ""}
             self._note(True, "moved: words beside a call, into the reasoning")
-        elif self._seam.thoughts:
+        elif self._seam.thoughts and keeps:
             message["content"] = self._seam.before_calls(message, self._dialect.encode_thinking(thought, words) + words)
             self._note(True, "encoded: reasoning, as the template has no place for it")
         else:
