@@ -68,5 +68,21 @@ EXCEPTIONS = {
     "trl/qwen3_5_think": "...R.RP ...R.RH",
 }
 
+DATED = {
+    "llama.cpp/Apertus-8B-Instruct",
+    "llama.cpp/Mistral-Small-3.2-24B-Instruct-2506",
+    "llama.cpp/ibm-granite-granite-3.3-2B-Instruct",
+    "llama.cpp/meta-llama-Llama-3.2-3B-Instruct",
+    "llama.cpp/muse-glimmer",
+    "llama.cpp/openai-gpt-oss-120b",
+    "llama.cpp/upstage-Solar-Open-100B",
+    "trl/gptoss",
+    "trl/gptoss_training",
+    "trl/llama3_2",
+    "trl/muse_glimmer",
+    "trl/muse_glimmer_training",
+}
+"""They print the day: once a day, all is read again."""
+
 ESCAPED = {"llama.cpp/Reka-Edge"}
 """It escapes what is not ASCII."""

@@ -1,17 +1,23 @@
 """Real templates: behind each of them a recorded agent's prompts are appended to, or it is known and said why not."""
 
 from collections.abc import Mapping
+from datetime import datetime, tzinfo
 
 import pytest
 
 from corpus import templates
 from dragoman.conversation import Text, Thinking, ToolCall
+from dragoman.dialects import Dialect
+from dragoman.prompt import ChatTemplate
+from dragoman.prompt.probe import probe
+from dragoman.prompt.render import Renderer
 
 from .agent import THOUGHT, breaks, record
-from .exceptions import ESCAPED, EXCEPTIONS
+from .exceptions import DATED, ESCAPED, EXCEPTIONS
 from .families import family_of
 from .recording import Recording
 from .tables import DOCS, append_only
+from .talk import talk, user
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -44,6 +50,25 @@ def test_each_prompt_and_the_output_behind_it_begin_the_next_one_but_for_known_e
 def test_nothing_that_was_said_is_rewritten_later_but_for_known_exceptions(recordings: Recordings):
     rewriting = {name for name, runs in recordings.items() if any(run.rewritings() for run in runs)}
     assert rewriting <= {name for name, row in EXCEPTIONS.items() if "R" in row or "T" in row}
+
+
+@pytest.mark.clause("CACHE-4")
+def test_no_prompt_is_another_one_on_another_day_but_for_known_exceptions(monkeypatch: pytest.MonkeyPatch):
+    class Clock(datetime):
+        day = 1
+
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> "Clock":
+            return cls(2031, 1, cls.day, tzinfo=tz)
+
+    def prompt(source: str, dialect: Dialect, day: int) -> str:
+        Clock.day = day
+        template = ChatTemplate(source)
+        return Renderer(template, probe(template), dialect).render(talk(user("Hi"))).text
+
+    monkeypatch.setattr("dragoman.prompt.template.datetime", Clock)
+    dated = {name for name, source in templates().items() if len({prompt(source, family_of(name), day) for day in (1, 2)}) > 1}
+    assert dated == DATED
 
 
 @pytest.mark.clause("IN-8", "REQ-11", "TOOL-8", "TOOL-17")

@@ -383,6 +383,14 @@ def test_where_a_template_takes_reasoning_or_words_the_words_join_the_reasoning(
     assert rendered.notes == ["moved: words beside a call, into the reasoning"]
 
 
+def test_tools_that_the_template_trips_over_are_written_by_the_dialect():
+    source = templates.FULL.replace("tools | tojson", "tools[0].function.parameters.properties.items() | length ~ (tools | tojson)")
+    assert notes(source, talk(user("Hi"), tools=[READ])) == []
+    rendered = renderer(source).render(talk(user("Hi"), tools=[NOW]))
+    assert f"<system>{QWEN3.encode_tools([NOW])}</s>" in rendered.text
+    assert rendered.notes == ["encoded: 1 tools, as the template refuses these"]
+
+
 def test_content_is_typed_where_the_template_wants_it_so():
     assert text(templates.TYPED, talk(user("Hi"), assistant("Yes"), user("So?"), top=["You help."])) == (
         "[system]You help.[user]Hi[assistant]Yes[user]So?[assistant]"

@@ -5,13 +5,17 @@ The template renders what the probe found it can. What it cannot is done around 
 - no system turn at the top: its text stands in front of the first user turn;
 - no late system turn: its text stands at the end of the user turn before it, between `<system>` and `</system>`, behind any
   tool results and never at the top (REQ-11, REQ-12);
-- no tools, calls or results: the dialect writes them as text, the tools behind the system text;
+- no tools, or not these: the dialect writes them behind the system text;
+- no calls, not several, or no words beside them; no results: the dialect writes that (`transcript` has the details);
+- no reasoning in a tool loop: the dialect writes it in front of the words, if it stays there (`seam`);
+- a thought that the template opens although there is to be none: the dialect's closer stands behind it (THK-1);
 - a final assistant turn is a prefill: its text follows the generation prompt, and the answer goes on from there (PRE-1).
 
 A prompt is append-only: what is rendered for turn n is not rendered differently because turn n+1 came; nothing looks ahead.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +25,7 @@ from dragoman.prompt import volatile
 from dragoman.prompt.seam import find_seam
 from dragoman.prompt.shield import shield
 from dragoman.prompt.switches import ALWAYS
-from dragoman.prompt.template import ChatTemplate
+from dragoman.prompt.template import ChatTemplate, TemplateRefusal
 from dragoman.prompt.traits import Traits
 from dragoman.prompt.transcript import PARAGRAPH, Message, Transcript, words_of
 
@@ -55,17 +59,28 @@ class Renderer:
     def render(self, conversation: Conversation, spelled: Sequence[str] = ()) -> Rendered:
         """`spelled` are the control tokens that the client's text spells. Raises `TemplateRefusal`."""
         conversation, mark = shield(conversation, spelled)
+        if not (conversation.tools and self.traits.tools):
+            return self._render(conversation, mark, "the template knows none")
+        try:
+            return self._render(conversation, mark)
+        except TemplateRefusal:
+            with suppress(TemplateRefusal):  # it lists tools, but not every schema that is one
+                return self._render(conversation, mark, "the template refuses these")
+            raise
+
+    def _render(self, conversation: Conversation, mark: str, lost_tools: str = "") -> Rendered:
+        """`lost_tools`: why the dialect writes the tools."""
         notes: list[str] = []
         turns = list(conversation.turns)
         prefill = self._prefill(turns.pop(), notes) if turns[-1].role is Role.ASSISTANT else ""
         transcript = Transcript(self.traits, self.dialect, self.seam)
-        top = self._system(conversation, notes)
+        top = self._system(conversation, lost_tools, notes)
         if top:
             transcript.instruct(top)
         for turn in turns:
             transcript.add(turn)
-        tools = [tool.function for tool in conversation.tools] if self.traits.tools else []
-        text = self._prompt(transcript.messages, conversation.thinking, **({"tools": tools} if tools else {}))
+        listed = {} if lost_tools else {"tools": [tool.function for tool in conversation.tools]}
+        text = self._prompt(transcript.messages, conversation.thinking, **listed)
         if prefill and self.dialect.thinking_open(text):
             text += self.dialect.close_thinking
         return Rendered(text + prefill, [*notes, *transcript.notes], mark)
@@ -88,12 +103,12 @@ class Renderer:
             notes.append("removed: thinking in a prefilled turn")
         return words_of(turn)
 
-    def _system(self, conversation: Conversation, notes: list[str]) -> str:
+    def _system(self, conversation: Conversation, lost_tools: str, notes: list[str]) -> str:
         blocks, rule = volatile.strip(conversation.system)
         if rule:
             notes.append(f"removed: system block 1 ({rule})")
         paragraphs = [block.text for block in blocks]
-        if conversation.tools and not self.traits.tools:
+        if conversation.tools and lost_tools:
             paragraphs.append(self.dialect.encode_tools(conversation.tools))
-            notes.append(f"encoded: {len(conversation.tools)} tools, as the template knows none")
+            notes.append(f"encoded: {len(conversation.tools)} tools, as {lost_tools}")
         return PARAGRAPH.join(paragraphs)
