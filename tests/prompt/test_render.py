@@ -297,7 +297,7 @@ def test_a_call_that_the_template_does_not_lose_is_its_own(name: str):
 def test_of_words_that_the_template_prints_behind_their_call_the_order_is_kept():
     rendered = renderer(templates.WORDS_BEHIND).render(talk(*LOOP, tools=[READ]))
     assert "I look.\n<tool_call>" in rendered.text
-    assert "encoded: calls, as the template loses words beside them" in rendered.notes
+    assert "encoded: calls, as the template loses some, or the words beside them" in rendered.notes
 
 
 @pytest.mark.clause("TOOL-8")
@@ -306,7 +306,7 @@ def test_where_calls_are_messages_of_their_own_each_is_a_turn_and_its_result_fol
     rendered = renderer(templates.ONE_CALL, GPT_OSS).render(talk(*LOOP[:2], user(*results), tools=[READ, NOW]))
     assert (
         '<assistant><think>I must look.</think>I look.<call a>read:path="a.txt";at=1;</s><tool>hello</s>'
-        "<assistant><call b>now:</s><tool>Error: no clock</s>" in rendered.text
+        "<assistant><think></think><call b>now:</s><tool>Error: no clock</s>" in rendered.text
     )
     assert rendered.notes == ["moved: results, into the order of their calls"]
 
@@ -384,7 +384,9 @@ def test_where_a_template_takes_reasoning_or_words_the_words_join_the_reasoning(
 
 
 def test_tools_that_the_template_trips_over_are_written_by_the_dialect():
-    source = templates.FULL.replace("tools | tojson", "tools[0].function.parameters.properties.items() | length ~ (tools | tojson)")
+    source = templates.FULL.replace(
+        "tools | tojson", "tools[0].function.parameters.properties.items() | length ~ (tools | tojson)"
+    )
     assert notes(source, talk(user("Hi"), tools=[READ])) == []
     rendered = renderer(source).render(talk(user("Hi"), tools=[NOW]))
     assert f"<system>{QWEN3.encode_tools([NOW])}</s>" in rendered.text

@@ -78,34 +78,52 @@ class Transcript:
         places = {identifier: place for place, identifier in enumerate(self._calls)}
         ordered = sorted(results, key=lambda result: places.get(result.call_id, len(places)))
         self._note(ordered != list(results), "moved: results, into the order of their calls")
-        traits = self._traits
-        if traits.results if self._native else traits.bare_results and (traits.calls or traits.tools):
-            for result in ordered:
-                if waiting := self._waiting.pop(result.call_id, None):
-                    self.messages.append({"role": "assistant", "content": "", "tool_calls": [self._as_call(waiting)]})
-                words = result.outcome or ("" if traits.empty_result or not self._native else _NO_OUTPUT)
-                self.messages.append({"role": "tool", "tool_call_id": self._id(result), "name": result.name, "content": words})
-        elif ordered:
-            self.say(self._dialect.encode_results([replace(result, call_id=self._id(result)) for result in ordered]))
+        known = [replace(result, call_id=self._wire_id(result.call_id)) for result in ordered]
+        if self._takes_results:
+            for result in known:
+                self._result(result)
+        elif known:
+            self.say(self._dialect.encode_results(known))
             self._note(True, "encoded: results, as the template loses them")
 
+    @property
+    def _takes_results(self) -> bool:
+        """Does the template render the results of the last turn's calls, which it may not have got as calls?"""
+        traits = self._traits
+        return traits.results if self._native else traits.bare_results and (traits.calls or traits.tools)
+
+    def _result(self, result: ToolResult) -> None:
+        if waiting := self._waiting.pop(result.call_id, None):
+            self._speak("", [waiting])
+        words = result.outcome or ("" if self._traits.empty_result or not self._native else _NO_OUTPUT)
+        self.messages.append({"role": "tool", "tool_call_id": result.call_id, "name": result.name, "content": words})
+
     def _assistant(self, turn: Turn) -> None:
-        words, calls = words_of(turn), [part for part in turn.content if isinstance(part, ToolCall)]
+        """One message. In a format whose calls are messages of their own, what the template loses beside a call is one too."""
+        traits, words = self._traits, words_of(turn)
         thought = "".join(part.text for part in turn.content if isinstance(part, Thinking))
-        self._calls = {call.id: self._with_id(call) for call in calls}
-        written = list(self._calls.values())
-        apart = self._dialect.apart
-        self._native = self._can_call("" if apart else words, written[:1] if apart else written)
-        if apart and written and words and self._traits.words is not Beside.KEPT:
-            self.messages.append({"role": "assistant", "content": words})
-            words = ""
+        self._calls = {part.id: self._with_id(part) for part in turn.content if isinstance(part, ToolCall)}
+        calls = list(self._calls.values())
+        if self._dialect.apart and traits.calls and traits.results:
+            if calls and words and traits.words is not Beside.KEPT:
+                self._speak(words, (), thought)
+                words = thought = ""
+            if not traits.second_call:
+                self._waiting = {call.id: call for call in calls[1:]}
+                del calls[1:]
+        self._speak(words, calls, thought)
+
+    def _speak(self, words: str, calls: Sequence[ToolCall], thought: str = "") -> None:
         message: Message = {"role": "assistant", "content": words}
-        if written and self._native:
-            message["tool_calls"] = [self._as_call(call) for call in (written[:1] if apart else written)]
-            self._waiting = dict(list(self._calls.items())[1:]) if apart else {}
-        elif written:
-            message["content"] = self._dialect.encode_turn(words, written)
-            self._note(True, "encoded: calls, as the template loses " + ("words beside them" if self._traits.calls else "them"))
+        self._native = self._can_call(words, calls)
+        if calls and self._native:
+            message["tool_calls"] = [self._as_call(call) for call in calls]
+        elif calls:
+            message["content"] = self._dialect.encode_turn(words, calls)
+            self._note(
+                True,
+                "encoded: calls, as the template loses " + ("some, or the words beside them" if self._traits.calls else "them"),
+            )
         self._think(message, thought)
         self.messages.append(message)
 
@@ -144,9 +162,9 @@ class Transcript:
             return replace(call, id=short_id(call.id, 9))
         return call
 
-    def _id(self, result: ToolResult) -> str:
-        call = self._calls.get(result.call_id)
-        return call.id if call else result.call_id
+    def _wire_id(self, identifier: str) -> str:
+        call = self._calls.get(identifier)
+        return call.id if call else identifier
 
     def _as_call(self, call: ToolCall) -> Message:
         arguments = json.dumps(call.input, ensure_ascii=False) if self._traits.string_arguments else call.input
