@@ -94,6 +94,9 @@ NINE = FULL.replace(
 ID_IS_NAME = FULL.replace("call.id + '>' + call.function.name + ':'", "call.id + '>'")
 """Prints a call's id where its name should be."""
 
+RENUMBERING = FULL.replace("call.id + '>' + call.function.name", "'functions.' + call.function.name ~ ':' ~ loop.index0 ~ '>'")
+"""Numbers the calls of every turn anew, whatever their ids."""
+
 NO_EMPTY_RESULTS = FULL.replace(
     "{{- '<' + message.role + '>' }}",
     "{% if message.role == 'tool' and not message.content %}{% continue %}{% endif %}{{- '<' + message.role + '>' }}",

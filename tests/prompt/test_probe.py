@@ -46,6 +46,7 @@ FOUND = {
     "WORDS_BEHIND": replace(ALL, words=Beside.BEHIND, reasoning_beside_words=False),
     "NINE": replace(ALL, call_ids=CallIds.NINE),
     "ID_IS_NAME": replace(ALL, call_ids=CallIds.NUMBERED),
+    "RENUMBERING": replace(ALL, call_ids=CallIds.RENUMBERED),
     "NO_RESULTS": replace(ALL, results=False, bare_results=False, empty_result=False, user_after_results=False),
     "NO_EMPTY_RESULTS": replace(ALL, empty_result=False),
     "USERS_ALTERNATE": replace(ALL, bare_results=False, user_after_results=False),

@@ -297,7 +297,7 @@ def test_a_call_that_the_template_does_not_lose_is_its_own(name: str):
 def test_of_words_that_the_template_prints_behind_their_call_the_order_is_kept():
     rendered = renderer(templates.WORDS_BEHIND).render(talk(*LOOP, tools=[READ]))
     assert "I look.\n<tool_call>" in rendered.text
-    assert "encoded: calls, as the template loses some, or the words beside them" in rendered.notes
+    assert "encoded: calls, as the template loses some, their ids or words beside them" in rendered.notes
 
 
 @pytest.mark.clause("TOOL-8")
@@ -331,7 +331,9 @@ def test_ids_are_of_the_shape_that_the_template_wants(name: str, written: str):
     assert f"<tool{written}>noon" in rendered
 
 
-@pytest.mark.parametrize("source", [templates.ID_IS_NAME, templates.CHATML], ids=["the template's", "the dialect's"])
+@pytest.mark.parametrize(
+    "source", [templates.ID_IS_NAME, templates.RENUMBERING, templates.CHATML], ids=["printed", "printed wrongly", "not printed"]
+)
 def test_calls_are_numbered_through_the_whole_conversation(source: str):
     again = [assistant(ToolCall("c", "now", {})), user(ToolResult("c", "now", "one", is_error=False))]
     rendered = renderer(source, KIMI).render(talk(*LOOP, *again, tools=[READ, NOW])).text

@@ -160,11 +160,19 @@ def _words(bench: _Bench) -> Beside:
 
 def _call_ids(bench: _Bench) -> CallIds:
     text = bench.text(bench.loop()) or ""
+    if bench.ids is CallIds.NUMBERED or "functions.probe_tool:" in text:
+        return _numbering(replace(bench, ids=CallIds.NUMBERED))
     if bench.ids is not CallIds.UNSEEN:
         return bench.ids
-    if re.search(r"functions\.probe_tool:\d", text):
-        return CallIds.NUMBERED
     return CallIds.PRINTED if bench.identifier(0) in text else CallIds.UNSEEN
+
+
+def _numbering(bench: _Bench) -> CallIds:
+    """Do the ids of two calls in two turns come out as they went in?"""
+    second = {**bench.calling(), "tool_calls": bench.calling(calls=2)["tool_calls"][1:]}
+    text = bench.text([*bench.loop(), second, bench.result("Oq91", 1)]) or ""
+    first, other = (text.count(bench.identifier(place)) for place in (0, 1))
+    return CallIds.NUMBERED if first == other else CallIds.RENUMBERED
 
 
 def _reasoning(bench: _Bench, traits: Traits) -> Traits:

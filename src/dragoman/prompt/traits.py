@@ -31,6 +31,7 @@ class CallIds(StrEnum):
     PRINTED = "printed"
     NINE = "nine letters and digits"
     NUMBERED = "functions.name:number"
+    RENUMBERED = "functions.name:number, anew in every turn"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +85,7 @@ class Traits:
                 ("calls", not self.calls),
                 ("second call", self.calls and not self.second_call),
                 ("text beside a call", self.calls and self.words is not Beside.KEPT),
-                ("call ids", self.calls and self.call_ids is CallIds.UNSEEN),
+                ("call ids", self.calls and self.call_ids in (CallIds.UNSEEN, CallIds.RENUMBERED)),
                 ("results", not self.results),
                 ("empty results", self.results and not self.empty_result),
                 ("a user turn behind results", self.results and not self.user_after_results),

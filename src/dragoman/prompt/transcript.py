@@ -122,33 +122,36 @@ class Transcript:
             message["content"] = self._dialect.encode_turn(words, calls)
             self._note(
                 True,
-                "encoded: calls, as the template loses " + ("some, or the words beside them" if self._traits.calls else "them"),
+                "encoded: calls, as the template loses "
+                + ("some, their ids or words beside them" if self._traits.calls else "them"),
             )
-        self._think(message, thought)
+        self._think(message, thought, words)
         self.messages.append(message)
 
     def _can_call(self, words: str, calls: Sequence[ToolCall]) -> bool:
         """Does the template render these calls beside these words, all of it and in this order?"""
         traits = self._traits
-        return traits.calls and (traits.second_call or len(calls) < 2) and (not words or traits.words is Beside.KEPT)
+        if not traits.calls or (calls and traits.call_ids is CallIds.RENUMBERED):
+            return False
+        return (traits.second_call or len(calls) < 2) and (not words or traits.words is Beside.KEPT)
 
-    def _think(self, message: Message, thought: str) -> None:
-        """Put the reasoning where the template takes it from, else in front of the words."""
-        field, words = self._traits.reasoning, message["content"]
+    def _think(self, message: Message, thought: str, words: str) -> None:
+        """Put the reasoning where the template takes it from, else in front of the words and what the dialect wrote."""
+        field, content = self._traits.reasoning, message["content"]
         keeps = self._traits.words is Beside.KEPT or "tool_calls" not in message
         if not thought:
-            words = message["content"] = words.removeprefix(self._seam.extra)
+            message["content"] = content.removeprefix(self._seam.extra)
             message.update(self._seam.without_thought(message) if keeps else {})
         elif field == "content":
-            typed = [{"type": "text", "text": words}] if words else []
+            typed = [{"type": "text", "text": content}] if content else []
             message["content"] = [{"type": "thinking", "thinking": thought}, *typed]
-        elif field and (self._traits.reasoning_beside_words or not (words and "tool_calls" in message)):
+        elif field and (self._traits.reasoning_beside_words or not (content and "tool_calls" in message)):
             message[field] = thought
         elif field:
             message |= {field: f"{thought}{PARAGRAPH}{words}", "content": ""}
             self._note(True, "moved: words beside a call, into the reasoning")
         elif self._seam.thoughts and keeps:
-            message["content"] = self._seam.before_calls(message, self._dialect.encode_thinking(thought, words) + words)
+            message["content"] = self._seam.before_calls(message, self._dialect.encode_thinking(thought, words) + content)
             self._note(True, "encoded: reasoning, as the template has no place for it")
         else:
             self._note(True, "removed: reasoning, as the template shows none")
@@ -156,7 +159,7 @@ class Transcript:
     def _with_id(self, call: ToolCall) -> ToolCall:
         """The call with the id that the template, or the dialect, has in place of the client's."""
         number = next(self._numbers)
-        if self._traits.call_ids is CallIds.NUMBERED or self._dialect.numbered:
+        if self._traits.call_ids in (CallIds.NUMBERED, CallIds.RENUMBERED) or self._dialect.numbered:
             return replace(call, id=f"functions.{call.name}:{number}")
         if self._traits.call_ids is CallIds.NINE:
             return replace(call, id=short_id(call.id, 9))
