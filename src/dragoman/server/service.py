@@ -60,7 +60,7 @@ class Service:
             prompts = await PromptBuilder.load(template, dialect, engine.tokenize, found.window)
         except TemplateRefusal as refusal:
             raise EngineFailed(str(refusal)) from refusal
-        _LOG.info("dialect %s, template %s", dialect.name, prompts.traits)
+        _LOG.info("dialect %s; the template loses: %s", dialect.name, ", ".join(prompts.traits.losses) or "nothing")
         name = settings.model_id or found.model
         info = ModelInfo(
             id=name,
