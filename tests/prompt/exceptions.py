@@ -44,8 +44,8 @@ EXCEPTIONS = {
     "llama.cpp/unsloth-Apriel-1.5": "FFF.F.. FFF.F..",
     "llama.cpp/upstage-Solar-Open-100B": "FFFFFFF",
     "trl/deepseek_r1_distill": "PPPPPPP HHHHHHH",
-    "trl/deepseekv3": ".PPPPFP .HHHH.H",
-    "trl/deepseekv3_training": ".PPPPFP .HHHH.H",
+    "trl/deepseekv3": "PPPPPFP HHHHH.H",
+    "trl/deepseekv3_training": "PPPPPFP HHHHH.H",
     "trl/diffusion_gemma": "..F.... H.HHHHH",
     "trl/diffusion_gemma_training": "..F.... H.HHHHH",
     "trl/gemma4": "....... H..RHHH",
@@ -81,6 +81,9 @@ DATED = {
     "trl/muse_glimmer_training",
 }
 """They print the day: once a day, all is read again."""
+
+WORDS_LOST = {"llama.cpp/openai-gpt-oss-120b", "trl/gptoss", "trl/gptoss_training"}
+"""They take words beside a call as reasoning, and drop that behind the next answer."""
 
 ESCAPED = {"llama.cpp/Reka-Edge"}
 """It escapes what is not ASCII."""

@@ -284,6 +284,10 @@ ONCE = (LOOP[0], assistant(ToolCall("a", "now", {})), user(ToolResult("a", "now"
 """A loop of one call without a word."""
 
 
+def text_in(source: str, dialect: Dialect, conversation: Conversation) -> str:
+    return renderer(source, dialect).render(conversation).text
+
+
 def notes(source: str, conversation: Conversation) -> Sequence[str]:
     return renderer(source).render(conversation).notes
 
@@ -393,6 +397,18 @@ def test_tools_that_the_template_trips_over_are_written_by_the_dialect():
     rendered = renderer(source).render(talk(user("Hi"), tools=[NOW]))
     assert f"<system>{QWEN3.encode_tools([NOW])}</s>" in rendered.text
     assert rendered.notes == ["encoded: 1 tools, as the template refuses these"]
+
+
+@pytest.mark.parametrize(
+    ("name", "rendered"),
+    [
+        ("FULL", "<assistant><think>I must look.</think>I look.</s><assistant><call a>"),
+        ("FORGETFUL", "<assistant><think>I must look.\n\nI look.</think><call a>"),
+    ],
+)
+def test_where_calls_are_messages_words_that_would_be_lost_are_one_too_if_that_ends_no_loop(name: str, rendered: str):
+    source = getattr(templates, name).replace("{{- message.content }}", "{{- '' if message.tool_calls else message.content }}")
+    assert rendered in text_in(source, GPT_OSS, talk(*LOOP, tools=[READ]))
 
 
 def test_content_is_typed_where_the_template_wants_it_so():

@@ -153,7 +153,9 @@ def _without(bench: _Bench, needle: str) -> str:
 
 
 def _words(bench: _Bench) -> Beside:
-    if bench.shows(bench.loop("Tq12"), "Tq12", "Vq50"):
+    """What becomes of them in a running loop, and once the next one has begun."""
+    again = [*bench.loop("Tq12"), _ANSWER, _AGAIN, bench.calling("Tq13"), bench.result()]
+    if bench.shows(again, "Tq12", "Vq50", "Uq8", "Tq13", "Vq50"):
         return Beside.KEPT
     return Beside.BEHIND if bench.shows(bench.loop("Tq12"), "Vq50", "Tq12") else Beside.LOST
 

@@ -105,9 +105,12 @@ class Transcript:
         self._calls = {part.id: self._with_id(part) for part in turn.content if isinstance(part, ToolCall)}
         calls = list(self._calls.values())
         if self._dialect.apart and traits.calls and traits.results:
-            if calls and words and traits.words is not Beside.KEPT:
+            if calls and words and traits.words is not Beside.KEPT and (traits.reasoning_kept or not traits.reasoning):
                 self._speak(words, (), thought)
                 words = thought = ""
+            elif calls and words and traits.words is not Beside.KEPT:  # an answer would end the loop, and with it its reasoning
+                thought, words = PARAGRAPH.join(filter(None, (thought, words))), ""
+                self._note(True, "moved: words beside a call, into the reasoning")
             if not traits.second_call:
                 self._waiting = {call.id: call for call in calls[1:]}
                 del calls[1:]
