@@ -30,8 +30,9 @@ ARROWS = {
 
 ONLY_THERE = {
     ("conversation", "wire"): {"conversation/lowering.py"},
-    **{("cli", room): {"cli/parse.py"} for room in ("wire", "conversation", "generation")},  # it looks into all
-    ("cli", "prompt"): {"cli/parse.py", "cli/detect.py"},  # and this one shows what a template can do
+    ("cli", "generation"): {"cli/parse.py"},
+    **{("cli", room): {"cli/parse.py", "cli/render.py"} for room in ("wire", "conversation")},  # they look into all
+    ("cli", "prompt"): {"cli/parse.py", "cli/render.py", "cli/detect.py"},  # the last shows what a template can do
 }
 """Arrows that are drawn for one file of a room."""
 

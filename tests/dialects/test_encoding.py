@@ -82,10 +82,58 @@ def test_an_id_that_is_a_name_is_written_back():
 
 
 def test_a_result_says_that_it_failed():
-    encode = dialects.get("hermes").encode_result
+    results = [ToolResult("1", "add", "3", is_error=False), ToolResult("2", "now", "no", is_error=True)]
 
-    assert encode(ToolResult("1", "add", "3", is_error=False)) == "<tool_response>\n3\n</tool_response>"
-    assert encode(ToolResult("1", "add", "no", is_error=True)) == "<tool_response>\nError: no\n</tool_response>"
+    assert dialects.get("hermes").encode_results(results) == (
+        "<tool_response>\n3\n</tool_response>\n<tool_response>\nError: no\n</tool_response>"
+    )
+
+
+@pytest.mark.clause("IN-8")
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("deepseek-v3.2", "<function_results>\n<result>3</result>\n<result></result>\n</function_results>"),
+        ("kimi-k2", "## Return of functions.add:0\n3\n\n## Return of functions.now:1\n"),
+        ("mistral-v3", ('[TOOL_RESULTS]{"content": "3", "call_id": "functions.add:0"}[/TOOL_RESULTS]'
+                       '[TOOL_RESULTS]{"content": "", "call_id": "functions.now:1"}[/TOOL_RESULTS]')),
+        ("command-r7b", ('<|START_TOOL_RESULT|>[{"tool_call_id": "0", "results": {"0": "3"}, "is_error": null}, '
+                        '{"tool_call_id": "1", "results": {"0": ""}, "is_error": null}]<|END_TOOL_RESULT|>')),
+        ("gemma4", ('<|tool_response>response:add{value:<|"|>3<|"|>}<tool_response|>'
+                   '<|tool_response>response:now{value:<|"|><|"|>}<tool_response|>')),
+    ],
+)  # fmt: skip
+def test_results_are_written_as_the_family_reads_them(name: str, written: str):
+    results = [
+        ToolResult("functions.add:0", "add", "3", is_error=False),
+        ToolResult("functions.now:1", "now", "", is_error=False),
+    ]
+
+    assert dialects.get(name).encode_results(results) == written
+
+
+def test_a_result_that_names_what_is_filled_in_stays_as_it_is():
+    result = ToolResult("{name}", "{id}", "{place}", is_error=False)
+
+    assert dialects.get("gemma4").encode_results([result]) == (
+        '<|tool_response>response:{id}{value:<|"|>{place}<|"|>}<tool_response|>'
+    )
+
+
+@pytest.mark.clause("THK-9")
+@pytest.mark.parametrize("dialect", [d for d in dialects.BY_NAME.values() if d.reasoning and not d.frame], ids=lambda d: d.name)
+@pytest.mark.parametrize("words", ["So: 3", ""])
+def test_a_turn_that_is_written_reads_back(dialect: Dialect, words: str):
+    call = ToolCall("1", "add", {"a": 1})
+    written = dialect.encode_thinking("Hm.\n\nYes.", words) + dialect.encode_turn(words, [call] if dialect.calls else [])
+
+    parts = read(dialect, [written], {"add": {"type": "object", "properties": {"a": {"type": "integer"}}}}).parts
+
+    calls = [{"call": "add", "arguments": '{"a": 1}', "complete": True}] if dialect.calls else []
+    if dialect.calls and dialect.calls.bare and words:  # where a call is all there is in a turn, words make it words
+        assert parts[0] == {"thinking": "Hm.\n\nYes."}
+    else:
+        assert parts == [{"thinking": "Hm.\n\nYes."}, *([{"text": words}] if words else []), *calls]
 
 
 def test_tools_are_described_with_an_example_in_the_dialect():

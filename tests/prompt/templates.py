@@ -65,3 +65,88 @@ SILENT_CALLS = FULL.replace("{{- message.content }}", "{{- '' if message.tool_ca
 
 NO_RESULTS = FULL.replace("{{- message.content }}", "{{- '' if message.role == 'tool' else message.content }}")
 """Loses the results."""
+
+SYSTEM_LOST = """\
+{%- for message in messages if message.role != 'system' or message == messages[0] %}
+    {{- '[' + message.role + ']' + message.content }}
+{%- endfor %}
+{%- if add_generation_prompt %}{{ '[assistant]' }}{% endif %}"""
+"""Leaves a late system turn out without a word."""
+
+TYPED = """\
+{%- for message in messages %}
+    {{- '[' + message.role + ']' }}
+    {%- for part in message.content %}{{ part.text }}{% endfor %}
+{%- endfor %}
+{%- if add_generation_prompt %}{{ '[assistant]' }}{% endif %}"""
+"""Wants content as a list of typed parts."""
+
+WORDS_BEHIND = FULL.replace("{{- message.content }}", "{{- '' if message.tool_calls else message.content }}").replace(
+    "{{- eos_token }}", "{{- message.content if message.tool_calls }}{{ eos_token }}"
+)
+"""Prints the words beside a call behind it."""
+
+NINE = FULL.replace(
+    "{{- '<call '", "{% if call.id | length != 9 %}{{ raise_exception('ids have nine') }}{% endif %}{{- '<call '"
+)
+"""Wants ids of nine letters and digits."""
+
+ID_IS_NAME = FULL.replace("call.id + '>' + call.function.name + ':'", "call.id + '>'")
+"""Prints a call's id where its name should be."""
+
+RENUMBERING = FULL.replace("call.id + '>' + call.function.name", "'functions.' + call.function.name ~ ':' ~ loop.index0 ~ '>'")
+"""Numbers the calls of every turn anew, whatever their ids."""
+
+NO_EMPTY_RESULTS = FULL.replace(
+    "{{- '<' + message.role + '>' }}",
+    "{% if message.role == 'tool' and not message.content %}{% continue %}{% endif %}{{- '<' + message.role + '>' }}",
+)
+"""Leaves out a result of nothing."""
+
+USERS_ALTERNATE = FULL.replace(
+    "{{- '<' + message.role + '>' }}",
+    """{% if message.role == 'user' and not loop.first and loop.previtem.role == 'tool' %}{{ raise_exception('no') }}{% endif %}
+    {%- if message.role == 'tool' and loop.previtem.role == 'assistant' and not loop.previtem.tool_calls %}
+        {{- raise_exception('a result of what?') }}
+    {%- endif %}
+    {{- '<' + message.role + '>' }}""",
+)
+"""Takes no user turn behind a result, and no result without a call."""
+
+_REASONING = "{%- if message.reasoning_content %}{{ '<think>' + message.reasoning_content + '</think>' }}{% endif %}"
+
+TYPED_REASONING = FULL.replace(_REASONING, "").replace(
+    "{{- message.content }}",
+    """{%- if message.content is string %}{{ message.content }}{% else %}{% for part in message.content %}
+    {{- '<think>' + part.thinking + '</think>' if part.type == 'thinking' else part.text }}
+    {%- endfor %}{% endif %}""",
+)
+"""Takes reasoning as a typed part of the content."""
+
+OTHER_REASONING = FULL.replace("reasoning_content", "thinking")
+"""Takes reasoning from another field."""
+
+ONE_OF_TWO = FULL.replace(
+    _REASONING,
+    "{% if message.reasoning_content and message.tool_calls and message.content %}{{ raise_exception(1) }}{% endif %}"
+    + _REASONING,
+)
+"""Takes reasoning or words beside a call, not both."""
+
+FORGETFUL = """{%- set last = namespace(user=0) %}
+{%- for message in messages %}{% if message.role == 'user' %}{% set last.user = loop.index0 %}{% endif %}{% endfor %}
+""" + FULL.replace("{%- if message.reasoning_content %}", "{%- if message.reasoning_content and loop.index0 > last.user %}")
+"""Drops the reasoning once the user has spoken again."""
+
+REMEMBERS_WHEN_ASKED = FORGETFUL.replace("loop.index0 > last.user", "(preserve_thinking or loop.index0 > last.user)")
+"""Drops it unless it is asked not to."""
+
+UNTHINKING = CHATML.replace("<|im_start|>assistant\\n", "<|im_start|>assistant\\n<think>\\n\\n</think>\\n\\n")
+"""Puts an empty thought in front of every answer, and leaves it out of the history."""
+
+SPACED = """\
+{%- for message in messages %}
+    {{- '<|im_start|>' + message.role + ':' + (' ' if message.role == 'assistant' else '') + message.content + '<|im_end|>' }}
+{%- endfor %}
+{%- if add_generation_prompt %}{{ '<|im_start|>assistant:' }}{% endif %}"""
+"""Writes a space in front of an answer in the history; the prompt leaves it to the model."""

@@ -5,95 +5,26 @@ blocks and comes back as blocks; and the prompt of the next turn must begin with
 the very bytes that the model wrote, or the engine reads everything again.
 """
 
-import json
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import pytest
 
 from dragoman import dialects
-from dragoman.conversation import Conversation, Text, Thinking, ThinkingPolicy, ToolCall, ToolResult, Turn
-from dragoman.conversation.types import Content
+from dragoman.conversation import ThinkingPolicy
 from dragoman.dialects import Dialect
-from dragoman.parts import CallDelta, CallEnd, CallStart
-from dragoman.parts import Text as TextPart
-from dragoman.parts import Thinking as ThinkingPart
 from dragoman.prompt import ChatTemplate
 from dragoman.prompt.probe import probe
 from dragoman.prompt.render import Renderer
 
 from . import templates
-from .talk import NOW, READ, assistant, system, talk, user
+from .recording import Recording
+from .talk import NOW, READ, system, talk, user
 
-OPENING = "<|im_start|>assistant\n"
 QWEN3, HERMES = dialects.get("qwen3"), dialects.get("hermes")
 
 
 def call(name: str, arguments: str) -> str:
     return f'<tool_call>\n{{"name": "{name}", "arguments": {arguments}}}\n</tool_call>'
-
-
-@dataclass
-class Recording:
-    """A conversation as it grows, with the prompt of each of its turns and the output that followed it."""
-
-    renderer: Renderer
-    dialect: Dialect
-    conversation: Conversation
-    prompts: list[str] = field(default_factory=list)
-    outputs: list[str] = field(default_factory=list)
-
-    def say(self, output: str, *answer: Turn | str) -> None:
-        """The model writes `output`; then come these turns, a string answering each call in turn."""
-        self.prompts.append(self.renderer.render(self.conversation).text)
-        self.outputs.append(output)
-        reply = assistant(*self._read(output))
-        results = [
-            ToolResult(part.id, part.name, text, is_error=False)
-            for part, text in zip(
-                (part for part in reply.content if isinstance(part, ToolCall)),
-                (text for text in answer if isinstance(text, str)),
-                strict=True,
-            )
-        ]
-        turns = [user(*results)] if results else []
-        turns += [turn for turn in answer if isinstance(turn, Turn)]
-        self.conversation = replace(self.conversation, turns=[*self.conversation.turns, reply, *turns])
-
-    def _read(self, output: str) -> list[Content]:
-        parser = self.dialect.parser({tool.name: tool.schema for tool in self.conversation.tools}, thinking_open=False)
-        content: list[Content] = []
-        for part in [*parser.feed(output), *parser.finish(cut=False)]:
-            match part:
-                case ThinkingPart(text):
-                    content.append(Thinking(text))
-                case TextPart(text):
-                    content.append(Text(text))
-                case CallStart(name):
-                    identifier, arguments = f"call{len(self.prompts)}{len(content)}", ""
-                case CallDelta(json=piece):
-                    arguments += piece
-                case CallEnd():
-                    content.append(ToolCall(identifier, name, json.loads(arguments or "{}")))
-        return content
-
-    def divergences(self) -> list[int]:
-        """The turns whose prompt, with what the model wrote behind it, does not begin the prompt of the next turn."""
-        following = [*self.prompts[1:], self.renderer.render(self.conversation).text]
-        return [
-            number
-            for number, (prompt, output, after) in enumerate(zip(self.prompts, self.outputs, following, strict=True))
-            if not after.startswith(prompt + output)
-        ]
-
-    def rewritings(self) -> list[int]:
-        """The turns whose prompt, less its generation prompt, does not begin the prompt of the next turn."""
-        history = [prompt[: prompt.rindex(OPENING)] for prompt in self.prompts]
-        following = [*self.prompts[1:], self.renderer.render(self.conversation).text]
-        return [
-            number
-            for number, (prompt, after) in enumerate(zip(history, following, strict=True))
-            if not after.startswith(prompt)
-        ]
 
 
 def record(source: str, dialect: Dialect, *, thought: str = "", thinking: bool = False) -> Recording:

@@ -1,12 +1,13 @@
 """Prompts: text, ids, and the room behind them."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from dragoman import dialects
-from dragoman.conversation import Conversation
+from dragoman.conversation import Conversation, ThinkingPolicy
 from dragoman.conversation.lowering import lower
 from dragoman.errors import InvalidRequest
 from dragoman.prompt import ChatTemplate, Prompt, PromptBuilder, TemplateRefusal
@@ -78,8 +79,10 @@ async def test_what_a_client_spells_stands_in_the_text_as_it_is_and_in_the_ids_a
 async def test_a_prompt_that_ends_inside_reasoning_says_so(tail: str, open_: bool):
     source = templates.CHATML.replace("<|im_start|>assistant\\n", "<|im_start|>assistant\\n" + tail)
     prompts = await builder(source)
-    assert (await prompts.build(talk(user("Hi")))).thinking_open is open_
-    assert (await prompts.build(talk(user("Why <think>"), assistant("So")))).thinking_open is False
+    on = ThinkingPolicy(enabled=True)
+    assert (await prompts.build(replace(talk(user("Hi")), thinking=on))).thinking_open is open_
+    assert (await prompts.build(replace(talk(user("Why <think>"), assistant("So")), thinking=on))).thinking_open is False
+    assert (await prompts.build(talk(user("Hi")))).thinking_open is False
 
 
 @pytest.mark.clause("CACHE-1", "CACHE-4", "CC-4", "REQ-7")

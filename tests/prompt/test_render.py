@@ -71,10 +71,15 @@ def test_where_the_template_knows_no_tools_the_dialect_writes_them_behind_the_sy
     assert renderer(templates.CHATML).render(conversation) == Rendered(
         f"<|im_start|>system\nYou help.\n\n{QWEN3.encode_tools([READ, NOW])}<|im_end|>\n"
         "<|im_start|>user\nWhat does a.txt say?<|im_end|>\n"
-        f"<|im_start|>assistant\nI look.\n{QWEN3.encode_calls(calls)}<|im_end|>\n"
-        f"<|im_start|>user\n{QWEN3.encode_result(results[0])}\n{QWEN3.encode_result(results[1])}<|im_end|>\n"
+        f"<|im_start|>assistant\n<think>\nI must look.\n</think>\n\nI look.\n{QWEN3.encode_calls(calls)}<|im_end|>\n"
+        f"<|im_start|>user\n{QWEN3.encode_results(results)}<|im_end|>\n"
         "<|im_start|>assistant\n",
-        ["encoded: 2 tools, as the template knows none"],
+        [
+            "encoded: 2 tools, as the template knows none",
+            "encoded: calls, as the template loses them",
+            "encoded: reasoning, as the template has no place for it",
+            "encoded: results, as the template loses them",
+        ],
     )
 
 
@@ -114,7 +119,7 @@ def test_a_result_of_nothing_is_rendered_as_a_result(name: str, rendered: str):
 @pytest.mark.parametrize(
     ("name", "rendered", "notes"),
     [
-        ("FULL", "<system>You help.</s><user>Hi</s><system>Be brief.</s><assistant>Yes</s><user>So?</s>", []),
+        ("FULL", "<system>You help.</s><user>Hi</s><system>Be brief.</s><assistant><think></think>Yes</s><user>So?</s>", []),
         ("SYSTEM_FIRST", f"[system]You help.[user]Hi\n\n{MARKED}[assistant]Yes[user]So?[assistant]", [MOVED]),
         ("HOISTING", f"[system]You help.[user]Hi\n\n{MARKED}[assistant]Yes[user]So?", [MOVED]),
         ("ALTERNATING", f"[user]You help.\n\nHi\n\n{MARKED}[assistant]Yes[user]So?[assistant]", [MOVED]),
@@ -272,3 +277,176 @@ def test_the_mark_is_longer_than_any_such_run_in_the_conversation():
     rendered = renderer(templates.CHATML).render(talk(user("\ufdd0 <|im_end|>")), BORDERS)
     assert rendered.mark == "\ufdd0\ufdd0"
     assert "\ufdd0 <\ufdd0\ufdd0|im_end|>" in rendered.text
+
+
+KIMI, MISTRAL, GPT_OSS = dialects.get("kimi-k2"), dialects.get("mistral-v11"), dialects.get("gpt-oss")
+ONCE = (LOOP[0], assistant(ToolCall("a", "now", {})), user(ToolResult("a", "now", "noon", is_error=False)))
+"""A loop of one call without a word."""
+
+
+def text_in(source: str, dialect: Dialect, conversation: Conversation) -> str:
+    return renderer(source, dialect).render(conversation).text
+
+
+def notes(source: str, conversation: Conversation) -> Sequence[str]:
+    return renderer(source).render(conversation).notes
+
+
+@pytest.mark.parametrize("name", ["ONE_CALL", "SILENT_CALLS", "WORDS_BEHIND"])
+def test_a_call_that_the_template_does_not_lose_is_its_own(name: str):
+    assert "<call a>now:</s><tool>noon</s>" in text(getattr(templates, name), talk(*ONCE, tools=[NOW]))
+    assert notes(getattr(templates, name), talk(*ONCE, tools=[NOW])) == []
+
+
+def test_of_words_that_the_template_prints_behind_their_call_the_order_is_kept():
+    rendered = renderer(templates.WORDS_BEHIND).render(talk(*LOOP, tools=[READ]))
+    assert "I look.\n<tool_call>" in rendered.text
+    assert "encoded: calls, as the template loses some, their ids or words beside them" in rendered.notes
+
+
+@pytest.mark.clause("TOOL-8")
+def test_where_calls_are_messages_of_their_own_each_is_a_turn_and_its_result_follows_it():
+    results = LOOP[2].content[::-1]  # however they come
+    rendered = renderer(templates.ONE_CALL, GPT_OSS).render(talk(*LOOP[:2], user(*results), tools=[READ, NOW]))
+    assert (
+        '<assistant><think>I must look.</think>I look.<call a>read:path="a.txt";at=1;</s><tool>hello</s>'
+        "<assistant><think></think><call b>now:</s><tool>Error: no clock</s>" in rendered.text
+    )
+    assert rendered.notes == ["moved: results, into the order of their calls"]
+
+
+def test_results_are_in_the_order_of_their_calls():
+    conversation = talk(*LOOP[:2], user(*LOOP[2].content[::-1]), tools=[READ])
+    assert "<tool>hello</s><tool>Error: no clock</s>" in text(templates.FULL, conversation)
+    assert notes(templates.FULL, conversation) == ["moved: results, into the order of their calls"]
+    assert notes(templates.FULL, talk(*LOOP, tools=[READ])) == []
+
+
+@pytest.mark.clause("TOOL-8")
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [("FULL", "toolu_0123aB_456789"), ("NINE", "3aB456789"), ("ID_IS_NAME", "functions.now:0")],
+)
+def test_ids_are_of_the_shape_that_the_template_wants(name: str, written: str):
+    call, result = ToolCall("toolu_0123aB_456789", "now", {}), ToolResult("toolu_0123aB_456789", "now", "noon", is_error=False)
+    source = getattr(templates, name).replace("<' + message.role + '>", "<' + message.role + (message.tool_call_id or '') + '>")
+    rendered = text(source, talk(LOOP[0], assistant(call), user(result), tools=[NOW]))
+    assert f"<call {written}>" in rendered
+    assert f"<tool{written}>noon" in rendered
+
+
+@pytest.mark.parametrize(
+    "source", [templates.ID_IS_NAME, templates.RENUMBERING, templates.CHATML], ids=["printed", "printed wrongly", "not printed"]
+)
+def test_calls_are_numbered_through_the_whole_conversation(source: str):
+    again = [assistant(ToolCall("c", "now", {})), user(ToolResult("c", "now", "one", is_error=False))]
+    rendered = renderer(source, KIMI).render(talk(*LOOP, *again, tools=[READ, NOW])).text
+    assert [rendered.count(f"functions.{name}") > 0 for name in ("read:0", "now:1", "now:2", "now:3")] == [True] * 3 + [False]
+
+
+def test_an_id_that_the_model_wrote_is_written_back():
+    call = ToolCall("toolu_0f1e2d3c4b5aAbC012345", "now", {})
+    rendered = renderer(templates.CHATML, MISTRAL).render(talk(LOOP[0], assistant(call), user("So?"), tools=[NOW]))
+    assert "[TOOL_CALLS]now[CALL_ID]AbC012345[ARGS]{}" in rendered.text
+
+
+@pytest.mark.clause("IN-8")
+def test_a_result_of_nothing_that_the_template_would_leave_out_says_that_it_is_nothing():
+    turns = [LOOP[0], assistant(ToolCall("a", "now", {})), user(ToolResult("a", "now", "", is_error=False))]
+    assert "<tool>(no output)</s>" in text(templates.NO_EMPTY_RESULTS, talk(*turns, tools=[NOW]))
+
+
+@pytest.mark.clause("IN-10")
+def test_where_a_user_may_not_speak_behind_results_the_words_are_in_the_last_of_them():
+    conversation = talk(*LOOP[:2], user(*LOOP[2].content, "Go on."), tools=[READ])
+    rendered = renderer(templates.USERS_ALTERNATE).render(conversation)
+    assert "<tool>hello</s><tool>Error: no clock\n\nGo on.</s><assistant>" in rendered.text
+    assert rendered.notes == ["moved: words behind results, into the last of them"]
+
+
+@pytest.mark.clause("REQ-12", "THK-9")
+def test_a_late_system_turn_does_not_make_a_template_forget_the_reasoning_of_the_loop():
+    source = templates.FORGETFUL.replace(
+        "{{- '<' + message.role",
+        "{% if message.role == 'system' and not loop.first %}{{ raise_exception('no') }}{% endif %}{{- '<' + message.role",
+    )
+    rendered = text(source, talk(*LOOP, system("Be brief."), tools=[READ]))
+    assert "<think>I must look.</think>" in rendered
+    assert f"Error: no clock\n\n{MARKED}</s><assistant>" in rendered
+
+
+@pytest.mark.clause("THK-9")
+@pytest.mark.parametrize("name", ["TYPED_REASONING", "OTHER_REASONING", "REMEMBERS_WHEN_ASKED"])
+def test_reasoning_goes_where_the_template_takes_it_from(name: str):
+    conversation = talk(*LOOP, assistant("It says hello."), user("So?"), tools=[READ])
+    assert '<think>I must look.</think>I look.<call a>read:path="a.txt"' in text(getattr(templates, name), conversation)
+
+
+@pytest.mark.clause("THK-9")
+def test_where_a_template_takes_reasoning_or_words_the_words_join_the_reasoning():
+    rendered = renderer(templates.ONE_OF_TWO).render(talk(*LOOP, tools=[READ]))
+    assert "<think>I must look.\n\nI look.</think><call a>" in rendered.text
+    assert rendered.notes == ["moved: words beside a call, into the reasoning"]
+
+
+def test_tools_that_the_template_trips_over_are_written_by_the_dialect():
+    source = templates.FULL.replace(
+        "tools | tojson", "tools[0].function.parameters.properties.items() | length ~ (tools | tojson)"
+    )
+    assert notes(source, talk(user("Hi"), tools=[READ])) == []
+    rendered = renderer(source).render(talk(user("Hi"), tools=[NOW]))
+    assert f"<system>{QWEN3.encode_tools([NOW])}</s>" in rendered.text
+    assert rendered.notes == ["encoded: 1 tools, as the template refuses these"]
+
+
+@pytest.mark.parametrize(
+    ("name", "rendered"),
+    [
+        ("FULL", "<assistant><think>I must look.</think>I look.</s><assistant><call a>"),
+        ("FORGETFUL", "<assistant><think>I must look.\n\nI look.</think><call a>"),
+    ],
+)
+def test_where_calls_are_messages_words_that_would_be_lost_are_one_too_if_that_ends_no_loop(name: str, rendered: str):
+    source = getattr(templates, name).replace("{{- message.content }}", "{{- '' if message.tool_calls else message.content }}")
+    assert rendered in text_in(source, GPT_OSS, talk(*LOOP, tools=[READ]))
+
+
+def test_content_is_typed_where_the_template_wants_it_so():
+    assert text(templates.TYPED, talk(user("Hi"), assistant("Yes"), user("So?"), top=["You help."])) == (
+        "[system]You help.[user]Hi[assistant]Yes[user]So?[assistant]"
+    )
+
+
+@pytest.mark.clause("CACHE-4", "THK-1")
+@pytest.mark.parametrize("name", ["UNTHINKING", "SPACED"])
+def test_what_a_prompt_ends_with_stands_in_the_history_too(name: str):
+    source, space = getattr(templates, name), " " * (name == "SPACED")
+    first = talk(user("Hi"))
+    then = talk(user("Hi"), assistant(f"{space}Yes"), user("So?"))
+    assert text(source, then).startswith(f"{text(source, first)}{space}Yes<|im_end|>")
+
+
+@pytest.mark.clause("THK-1", "THK-4")
+def test_reasoning_that_the_template_opens_is_closed_where_there_is_to_be_none():
+    source = templates.CHATML.replace("<|im_start|>assistant\\n", "<|im_start|>assistant\\n<think>\\n")
+    assert text(source, talk(user("Hi"))).endswith("<|im_start|>assistant\n<think>\n\n</think>\n\n")
+    on = replace(talk(user("Hi")), thinking=ThinkingPolicy(enabled=True))
+    assert text(source, on).endswith("<|im_start|>assistant\n<think>\n")
+
+
+@pytest.mark.clause("THK-1", "THK-14")
+def test_where_one_variable_is_switch_and_effort_effort_says_how_much_and_off_is_off():
+    source = templates.CHATML + (
+        "{% set ends = {'no_think': '</think>', 'low': '<think>less', 'high': '<think>'} %}"
+        "{% if reasoning_effort is defined %}{{ ends[reasoning_effort] or raise_exception('no such effort') }}{% endif %}"
+    )
+    ends = {
+        policy: text(source, replace(talk(user("Hi")), thinking=policy)).partition("assistant\n")[2]
+        for policy in (
+            ThinkingPolicy(effort="low"),
+            ThinkingPolicy(enabled=True),
+            ThinkingPolicy(enabled=True, effort="low"),
+            ThinkingPolicy(enabled=True, effort="max"),
+        )
+    }
+    assert list(ends.values()) == ["</think>", "<think>", "<think>less", "<think>"]

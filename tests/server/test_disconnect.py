@@ -105,7 +105,7 @@ def test_leaving_while_the_body_is_still_coming_is_no_matter(house: House) -> No
 @pytest.mark.clause("TRN-18")
 def test_a_client_that_stops_reading_is_given_up_and_disturbs_nobody(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream, "STALL_LIMIT", 0.3)
-    house.stage.says("word " * 400_000, chunk=5)
+    house.stage.says("".join(f"{number:04x} " for number in range(400_000)), chunk=5)
     with wire(house.url, buffer=4096) as stalled:
         stalled.send(body(stream=True, max_tokens=1_000_000))
         stalled.read_until(b"content_block_delta")
@@ -119,7 +119,7 @@ def test_a_client_that_reads_slowly_is_waited_for(house: House, monkeypatch: pyt
     monkeypatch.setattr(stream, "STALL_LIMIT", 5)
     words = 50_000
     before = house.stage.said
-    house.stage.says("word " * words, chunk=5)
+    house.stage.says("".join(f"{number:04x} " for number in range(words)), chunk=5)
     with wire(house.url, buffer=65536) as slow:
         slow.send(body(stream=True, max_tokens=words))
         slow.read_until(b"content_block_delta")

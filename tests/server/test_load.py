@@ -128,7 +128,7 @@ def test_a_slow_reader_too_is_told_that_the_server_left() -> None:
     gateway = Gateway(stage, Settings(model_id="scripted"))
     with live_gateway(gateway) as url, wire(url, buffer=65536) as slow:
         assert gateway.ready is not None
-        stage.says("word " * 200_000, chunk=5)
+        stage.says("".join(f"{number:04x} " for number in range(200_000)), chunk=5)
         slow.send(body(stream=True, max_tokens=1_000_000))
         slow.read_until(b"text_delta")
         until_still(lambda: stage.said)

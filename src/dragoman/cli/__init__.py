@@ -5,6 +5,7 @@ import click
 from dragoman import __version__
 from dragoman.cli.detect import detect
 from dragoman.cli.parse import parse
+from dragoman.cli.render import render
 from dragoman.cli.serve import serve
 
 
@@ -17,3 +18,4 @@ def main() -> None:
 main.add_command(serve)
 main.add_command(parse)
 main.add_command(detect)
+main.add_command(render)

@@ -7,7 +7,7 @@ from importlib.resources import files
 from dragoman.conversation.types import JsonObject, Tool, ToolCall, ToolResult
 from dragoman.dialects import encoder
 from dragoman.dialects.parser import Parser
-from dragoman.dialects.spec import Syntax
+from dragoman.dialects.spec import IdInName, Syntax
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,13 +46,31 @@ class Dialect(Syntax):
         """What ends the reasoning by force, behind the text of an unfinished thought."""
         return self.reasoning.force_close if self.reasoning else ""
 
+    @property
+    def apart(self) -> bool:
+        """Is each call a message of its own, which its result follows?"""
+        return self.frame is not None
+
+    @property
+    def numbered(self) -> bool:
+        """Is a call's id its name and its number in the conversation?"""
+        return self.calls is not None and isinstance(self.calls.ids, IdInName)
+
+    def encode_thinking(self, thought: str, words: str = "") -> str:
+        """A thought as the model would have written it in front of these words, or of calls; "" where it writes none."""
+        return encoder.encode_thinking(self, thought, words)
+
     def encode_calls(self, calls: Sequence[ToolCall]) -> str:
         """The calls of one turn as the model would have written them."""
         return encoder.encode_calls(self, calls)
 
-    def encode_result(self, result: ToolResult) -> str:
-        """A call's result as the model expects to read it in a user turn."""
-        return encoder.encode_result(self, result)
+    def encode_turn(self, words: str, calls: Sequence[ToolCall]) -> str:
+        """Words and the calls behind them."""
+        return encoder.encode_turn(self, words, calls)
+
+    def encode_results(self, results: Sequence[ToolResult]) -> str:
+        """The results of a turn's calls, as the model expects to read them in a user turn."""
+        return encoder.encode_results(self, results)
 
     def encode_tools(self, tools: Sequence[Tool]) -> str:
         """The part of the system turn that tells a model of these tools and of how to call them."""

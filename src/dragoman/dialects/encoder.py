@@ -22,6 +22,7 @@ from dragoman.dialects.spec import (
     KeyIsName,
     NameTag,
     Recipient,
+    Results,
     Syntax,
 )
 from dragoman.dialects.tag_encoder import write_arguments, write_calls
@@ -49,9 +50,35 @@ def encode_calls(syntax: Syntax, calls: Sequence[ToolCall]) -> str:
     return write(syntax, [Written(call.name, _arguments(syntax.calls, call.input), call.id, n) for n, call in enumerate(calls)])
 
 
-def encode_result(syntax: Syntax, result: ToolResult) -> str:
-    """The result of a call, in the syntax's tags."""
-    return syntax.results.open + result.outcome + syntax.results.close
+def encode_turn(syntax: Syntax, words: str, calls: Sequence[ToolCall]) -> str:
+    """Words, and the calls behind them."""
+    if syntax.calls is None or not calls:
+        return words
+    return words + (syntax.calls.lead if words else "") + encode_calls(syntax, calls)
+
+
+def encode_thinking(syntax: Syntax, thought: str, words: str = "") -> str:
+    """A thought with its tags; a newline in front of its end is one behind its beginning too."""
+    reasoning = syntax.reasoning
+    if reasoning is None or syntax.frame is not None:
+        return ""
+    before, closer, behind = reasoning.force_close.partition(reasoning.closes[0])
+    newline = "\n" if before.startswith("\n") else ""
+    return reasoning.opens[0] + newline + thought + before + closer + (behind if words or behind.isspace() else "")
+
+
+def encode_results(syntax: Syntax, results: Sequence[ToolResult]) -> str:
+    """The results of a turn's calls, in the syntax's tags."""
+    form = syntax.results
+    return form.before + form.between.join(_result(form, result, place) for place, result in enumerate(results)) + form.after
+
+
+def _result(form: Results, result: ToolResult, place: int) -> str:
+    known = {"{name}": result.name, "{id}": result.call_id, "{place}": str(place)}
+    opened, closed = (
+        re.sub(r"\{(?:name|id|place)\}", lambda found: known[found[0]], around) for around in (form.open, form.close)
+    )
+    return opened + (_dumps(result.outcome) if form.json else result.outcome) + closed
 
 
 def encode_tools(syntax: Syntax, tools: Sequence[Tool]) -> str:
@@ -139,8 +166,13 @@ def _name(carrier: Affixes, ids: Ids | None, call: Written) -> str:
 
 
 def _id(call: Written, length: int) -> str:
-    """The call's id as the wire has it: the same for the same id."""
-    return re.sub("[^a-zA-Z0-9]", "", call.id)[-length:].rjust(length, "0") if length else str(call.number)
+    """The call's id as the wire has it."""
+    return short_id(call.id, length) if length else str(call.number)
+
+
+def short_id(identifier: str, length: int) -> str:
+    """`length` letters and digits, the same for the same id."""
+    return re.sub("[^a-zA-Z0-9]", "", identifier)[-length:].rjust(length, "0")
 
 
 def _fence(codec: JsonArguments, body: str) -> str:

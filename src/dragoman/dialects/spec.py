@@ -240,7 +240,8 @@ Ids = IdKey | IdMark | IdInName
 class Calls:
     """D: a block of calls between one of `opens` and one of `closes`, which may be missing; some families have none.
 
-    The first of each is written, with `padding` inside the tags and `between` from one block to the next.
+    The first of each is written, with `padding` inside the tags, `between` from one block to the next and `lead` from the
+    turn's words to the first.
 
     Blocks may stand in a section of several, between one of `section_opens` and one of `section_closes`; all of them may be
     missing. With `bare`, a block may also begin without an opener, as the first visible thing of a turn, with one of these
@@ -255,6 +256,7 @@ class Calls:
     ids: Ids | None = None
     padding: str = "\n"
     between: str = "\n"
+    lead: str = "\n"
     section_opens: tuple[str, ...] = ()
     section_closes: tuple[str, ...] = ()
     bare: str = ""
@@ -273,10 +275,18 @@ class Calls:
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """How the result of a call is written back: between `open` and `close`, in a turn of the user's."""
+    """How results are written back where the template has no turns for them: each between `open` and `close`, in a user turn.
+
+    `{name}`, `{id}` and `{place}`, which counts from 0, are those of the call. The outcome is written as text, with `json` as a
+    JSON string. `between` stands from one result to the next, `before` and `after` around all of them.
+    """
 
     open: str = "<tool_response>\n"
     close: str = "\n</tool_response>"
+    between: str = "\n"
+    before: str = ""
+    after: str = ""
+    json: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from dragoman.dialects.spec import (
 )
 
 _PLAIN_KEY = re.compile(r"[^\s,:=()\[\]{}\"'<]+")
-_MARKUP = re.compile(r"[<&]")
+_MARKUP = re.compile(r"[<&\n]")
 
 
 def write_calls(calls: Calls, carrier: NameTag, written: Sequence[tuple[str, str, int]]) -> str:

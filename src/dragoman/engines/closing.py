@@ -14,9 +14,12 @@ from dragoman.constraints import Constraint, Until
 from dragoman.engines.lark import compiled, nodes
 
 _LONGEST: Final = 4096
+_TAIL: Final = 100
 _FREE: Final = 64
 """Where more bytes than this may come next, it is inside a string."""
-_CLOSERS: Final = b']})"0'
+_FIRST: Final = b']})"'
+_LAST: Final = b"0123456789-.eE"
+"""A number may always go on."""
 
 
 def way_out(constraint: Constraint, written: str) -> str | None:
@@ -24,33 +27,36 @@ def way_out(constraint: Constraint, written: str) -> str | None:
 
     Control tokens are read and written by their spelling.
     """
-    ends = sorted({end for node in nodes(constraint) if isinstance(node, Until) for end in node.ends}, key=len)
+    ends = sorted({end.encode() for node in nodes(constraint) if isinstance(node, Until) for end in node.ends}, key=len)
     matcher = LLMatcher(_bytes(), compiled(constraint, {}).text)
     start = list(written.encode())
     if matcher.try_consume_tokens(start) != len(start):
         return None
     found = bytearray()
     while not matcher.is_accepting():
-        step = next(_steps(matcher, ends), None)
+        step = next(_steps(matcher, ends, start[-_TAIL:] + list(found[-_TAIL:])), None)
         if step is None or len(found) > _LONGEST or not matcher.consume_tokens(list(step)):
             return None
         found += step
     return found.decode(errors="replace")
 
 
-def _steps(matcher: LLMatcher, ends: list[str]) -> Iterator[bytes]:
-    """What may come next, most promising first."""
+def _steps(matcher: LLMatcher, ends: list[bytes], behind: list[int]) -> Iterator[bytes]:
+    """What may come next, most promising first. `behind`: the last bytes that were written, which may have begun an end."""
     forced = matcher.compute_ff_tokens()
     if forced:
         yield bytes(forced)
         return
     allowed = _allowed(matcher)
     if len(allowed) > _FREE:
-        for end in ('"', "'", *ends):
+        tail = bytes(behind)
+        begun = [end[size:] for end in ends for size in range(len(end) - 1, 0, -1) if tail.endswith(end[:size])]
+        for end in (*begun, b'"', b"'", *ends):
             ahead = matcher.deep_copy()
-            if ahead.try_consume_tokens(list(end.encode())) == len(end.encode()) and len(_allowed(ahead)) <= _FREE:
-                yield end.encode()
-    yield from (bytes([byte]) for byte in (*_CLOSERS, *allowed) if byte in allowed)
+            if ahead.try_consume_tokens(list(end)) == len(end) and len(_allowed(ahead)) <= _FREE:
+                yield end
+    others = [byte for byte in allowed if byte not in _LAST]
+    yield from (bytes([byte]) for byte in (*_FIRST, *others, *_LAST) if byte in allowed)
 
 
 def _allowed(matcher: LLMatcher) -> list[int]:

@@ -227,9 +227,9 @@ class Turn:
                         yield part
                 case ThinkingEnd():
                     yield from self._signed()
-                case CallStart(name):
+                case CallStart(name, wire):
                     yield from self._flush()
-                    yield CallStart(name, f"toolu_{secrets.token_hex(12)}")
+                    yield CallStart(name, _call_id(wire))
                 case CallEnd(complete):
                     yield part
                     self._calls += complete
@@ -271,6 +271,11 @@ class Turn:
         if self._happened is None:
             raise EngineFailed("the engine closed its stream without a finish")
         return Ending(ENDINGS[self._happened], self.tally, self._matched)
+
+
+def _call_id(wire: str) -> str:
+    """An id of our own, unique (TOOL-8), which ends with the one that the model wrote, so that it can be written back."""
+    return f"toolu_{secrets.token_hex(12)}{wire if wire.isascii() and wire.isalnum() else ''}"
 
 
 def _thinking_tokens(piece: Piece, parts: Sequence[Part], *, began_thinking: bool) -> int:

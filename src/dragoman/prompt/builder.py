@@ -9,10 +9,11 @@ from dragoman.conversation import Conversation
 from dragoman.dialects import Dialect
 from dragoman.errors import InvalidRequest
 from dragoman.prompt.controls import ControlTokens, Tokenize
-from dragoman.prompt.probe import Traits, probe
+from dragoman.prompt.probe import probe
 from dragoman.prompt.render import Renderer
 from dragoman.prompt.template import ChatTemplate, TemplateRefusal
 from dragoman.prompt.tokens import TokenCache
+from dragoman.prompt.traits import Traits
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,118 +1,209 @@
 """What can this template do? Asked once, at load, by rendering small conversations and looking for what was put in.
 
-Nothing is read off the source and nothing off a name: a patched template answers for itself. What it cannot do is done around
-it, in the fixed ways that `render` documents.
+Nothing is read off the source and nothing off a name: a patched template answers for itself. Every probe is the same agent's
+conversation with one thing changed, and every word in it is a needle that occurs nowhere else: a template can do a thing if
+the needles come out, all of them and in their order. What it cannot do is done around it, in the fixed ways that `render`
+documents.
 """
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from dragoman.prompt.template import ChatTemplate, Messages, TemplateRefusal
+from dragoman.prompt.switches import ALWAYS, find_effort, find_switch
+from dragoman.prompt.template import ChatTemplate, TemplateRefusal
+from dragoman.prompt.traits import Beside, CallIds, LateSystem, Traits
 
-_USER = {"role": "user", "content": "Uq1"}
-_ANSWER = {"role": "assistant", "content": "Aq2"}
-_TOOL = {
-    "type": "function",
-    "function": {
-        "name": "probe_tool",
-        "description": "Dq3",
-        "parameters": {"type": "object", "properties": {"pq4": {"type": "string"}}, "required": ["pq4"]},
-    },
-}
+Message = dict[str, Any]
 
+_PARAMETERS = {"type": "object", "properties": {"pq4": {"type": "string", "description": "Dq4"}}, "required": ["pq4"]}
+_TOOL = {"type": "function", "function": {"name": "probe_tool", "description": "Dq3", "parameters": _PARAMETERS}}
+_USER: Message = {"role": "user", "content": "Uq1"}
+_ANSWER: Message = {"role": "assistant", "content": "Aq2"}
+_AGAIN: Message = {"role": "user", "content": "Uq8"}
+_SYSTEM: Message = {"role": "system", "content": "Sq7"}
 
-@dataclass(frozen=True, slots=True)
-class Traits:
-    """What a template renders by itself.
-
-    `system`: a system turn at the top. `late_system`: one after a user turn, in its place. `tools`: the list of tools.
-    `calls`: the calls of an assistant turn, all of them, and the text beside them. `results`: tool turns. `reasoning`:
-    `reasoning_content` inside a running tool loop. `string_arguments`: it wants a call's arguments as a JSON string.
-    `thinking_switch`: the variable that turns reasoning on and off.
-    """
-
-    system: bool
-    late_system: bool
-    tools: bool
-    calls: bool
-    results: bool
-    reasoning: bool
-    string_arguments: bool
-    thinking_switch: str | None
+_IDS = {CallIds.UNSEEN: "toolu_idq{}x", CallIds.NINE: "idq1idq{}a", CallIds.NUMBERED: "functions.probe_tool:{}"}
+_REASONING_FIELDS = ("reasoning_content", "reasoning", "thinking", "content")
+_THINKING: tuple[Message, ...] = ({}, {"enable_thinking": True}, {"thinking": True})
+"""Some templates show reasoning only where they are told to reason."""
 
 
 def probe(template: ChatTemplate) -> Traits:
     """Render the probes. A template that renders not even a user turn raises `TemplateRefusal`."""
-    if "Uq1" not in template.render([_USER]):
+    benches = (_Bench(template, typed=typed, tools=tools) for typed in (False, True) for tools in ([_TOOL], None))
+    bench = next((bench for bench in benches if bench.shows([_USER], "Uq1") and not _spelled_out(bench.text([_USER]))), None)
+    if bench is None:
         raise TemplateRefusal("the chat template does not render a user turn")
-    as_object = _renders_calls(template, {"pq4": "Vq5"})
-    as_string = not as_object and _renders_calls(template, '{"pq4": "Vq5"}')
-    tools = _shows(template, [_USER], "probe_tool", "pq4", tools=[_TOOL])
-    calls = as_object or as_string
-    loop = _loop({"pq4": "Vq5"} if as_object else '{"pq4": "Vq5"}', reasoning_content="Rq6")
-    return Traits(
-        system=_shows(template, [{"role": "system", "content": "Sq7"}, _USER], "Sq7", "Uq1"),
-        late_system=_shows(
-            template,
-            [_USER, {"role": "system", "content": "Sq7"}, _ANSWER, _USER | {"content": "Uq8"}],
-            "Uq1",
-            "Sq7",
-            "Aq2",
-            "Uq8",
-        ),
-        tools=tools,
-        calls=calls,
-        results=tools and calls and _shows(template, loop, "Vq5", "Oq9", tools=[_TOOL]),
-        reasoning=calls and _shows(template, loop, "Rq6", "Vq5", tools=[_TOOL]),
-        string_arguments=as_string,
-        thinking_switch=_thinking_switch(template),
+    switch = find_switch(template, bench.written([_USER]))
+    traits = Traits(
+        typed_content=bench.typed,
+        system=bench.shows([_SYSTEM, _USER], "Sq7", "Uq1"),
+        late_system=_late_system(bench),
+        tools=bench.holds([_USER], "probe_tool", "pq4"),
+        bare_results=bench.shows([_USER, _ANSWER, bench.result(), _ANSWER | {"content": "Aq3"}], "Aq2", "Oq9", "Aq3"),
+        thinking=switch,
+        effort=find_effort(template, bench.written([_USER]), switch),
+    )
+    return _tool_loop(bench, traits)
+
+
+@dataclass(frozen=True, slots=True)
+class _Bench:
+    """Renders probes of one template. `ids` and `string_arguments` are how its calls are written."""
+
+    template: ChatTemplate
+    typed: bool = False
+    tools: list[Message] | None = None
+    ids: CallIds = CallIds.UNSEEN
+    string_arguments: bool = False
+    variables: Message = field(default_factory=dict)
+
+    def written(self, messages: list[Message]) -> list[Message]:
+        """The messages with their content as this template wants it."""
+        if not self.typed:
+            return messages
+        return [message | {"content": [{"type": "text", "text": message["content"]}]} for message in messages]
+
+    def text(self, messages: list[Message]) -> str | None:
+        """What is rendered; None where the template refuses."""
+        try:
+            variables = {**self.variables, "tools": self.tools} if self.tools else self.variables
+            return self.template.render(self.written(messages), **{**ALWAYS, **variables})
+        except TemplateRefusal:
+            return None
+
+    def shows(self, messages: list[Message], *needles: str) -> bool:
+        """Does the rendered text hold all of that, in that order?"""
+        return re.search(".*?".join(map(re.escape, needles)), self.text(messages) or "", re.DOTALL) is not None
+
+    def holds(self, messages: list[Message], *needles: str) -> bool:
+        """Does the rendered text hold all of that, in any order?"""
+        text = self.text(messages) or ""
+        return all(needle in text for needle in needles)
+
+    def calling(self, words: Any = "", *, calls: int = 1, **fields: Any) -> Message:
+        """An assistant turn with calls; the value in the first is Vq50, in the second Vq51."""
+        return {"role": "assistant", "content": words, "tool_calls": [*map(self._call, range(calls))], **fields}
+
+    def _call(self, place: int) -> Message:
+        value = f"Vq5{place}"
+        arguments = f'{{"pq4": "{value}"}}' if self.string_arguments else {"pq4": value}
+        return {"id": self.identifier(place), "type": "function", "function": {"name": "probe_tool", "arguments": arguments}}
+
+    def identifier(self, place: int) -> str:
+        """The id of the call in this place."""
+        return _IDS[self.ids].format(place)
+
+    def result(self, words: str = "Oq9", place: int = 0) -> Message:
+        """A tool turn."""
+        return {"role": "tool", "tool_call_id": self.identifier(place), "name": "probe_tool", "content": words}
+
+    def loop(self, words: Any = "", **fields: Any) -> list[Message]:
+        """A running tool loop of one call, whose turn has these words and fields."""
+        return [_USER, self.calling(words, **fields), self.result()]
+
+
+def _late_system(bench: _Bench) -> LateSystem:
+    turns = [_USER, _SYSTEM, _ANSWER, _AGAIN]
+    text = bench.text(turns)
+    if text is None:
+        return LateSystem.REFUSED
+    if bench.shows(turns, "Uq1", "Sq7", "Aq2", "Uq8"):
+        return LateSystem.IN_PLACE
+    return LateSystem.HOISTED if "Sq7" in text else LateSystem.LOST
+
+
+def _tool_loop(bench: _Bench, traits: Traits) -> Traits:
+    """What becomes of a tool loop, with the first spelling of calls that the template shows."""
+    for string_arguments in (False, True):
+        for ids in _IDS:
+            calling = replace(bench, ids=ids, string_arguments=string_arguments)
+            if calling.holds(calling.loop(), "probe_tool", "Vq50") and _has_name(calling):
+                return _in_loop(calling, replace(traits, calls=True, string_arguments=string_arguments))
+    return traits
+
+
+def _has_name(bench: _Bench) -> bool:
+    """Is the name of a call shown, and not only that of the tool on offer or of the result?"""
+    before, after = bench.text([_USER]), bench.text([_USER, bench.calling()])
+    return after is None or after.count("probe_tool") > (before or "").count("probe_tool")
+
+
+def _in_loop(bench: _Bench, traits: Traits) -> Traits:
+    two = [_USER, bench.calling(calls=2), bench.result("Oq90", 0), bench.result("Oq91", 1)]
+    second_call = bench.shows(two, "Vq50", "Vq51")
+    results = bench.shows([*bench.loop(), _ANSWER], "Vq50", "Oq9", "Aq2")
+    results = results and (not second_call or bench.shows(two, "Oq90", "Oq91"))
+    traits = _reasoning(bench, traits)
+    return replace(
+        traits,
+        second_call=second_call,
+        words=_words(bench),
+        call_ids=_call_ids(bench),
+        results=results,
+        empty_result=results and bench.text([_USER, bench.calling(), bench.result("")]) == _without(bench, "Oq9"),
+        loop_goes_on=_loop_goes_on(bench, traits),
+        user_after_results=bench.shows([*bench.loop(), _AGAIN, _ANSWER], "Vq50", "Oq9", "Uq8", "Aq2"),
     )
 
 
-def _call(arguments: Any, identifier: str) -> dict[str, Any]:
-    return {"id": identifier, "type": "function", "function": {"name": "probe_tool", "arguments": arguments}}
+def _without(bench: _Bench, needle: str) -> str:
+    return (bench.text(bench.loop()) or needle).replace(needle, "")
 
 
-def _loop(arguments: Any, **assistant: str) -> Messages:
-    return [
-        _USER,
-        {"role": "assistant", "content": "", "tool_calls": [_call(arguments, "callidq10")], **assistant},
-        {"role": "tool", "tool_call_id": "callidq10", "name": "probe_tool", "content": "Oq9"},
-    ]
+def _words(bench: _Bench) -> Beside:
+    """What becomes of them in a running loop, and once the next one has begun."""
+    again = [*bench.loop("Tq12"), _ANSWER, _AGAIN, bench.calling("Tq13"), bench.result()]
+    if bench.shows(again, "Tq12", "Vq50", "Uq8", "Tq13", "Vq50"):
+        return Beside.KEPT
+    return Beside.BEHIND if bench.shows(bench.loop("Tq12"), "Vq50", "Tq12") else Beside.LOST
 
 
-def _renders_calls(template: ChatTemplate, arguments: Any) -> bool:
-    """Both calls of a turn, and the text in front of them."""
-    calls = [_call(arguments, "callidq10"), _call(arguments, "callidq11")]
-    turns: Messages = [
-        _USER,
-        {"role": "assistant", "content": "Tq12", "tool_calls": calls},
-        {"role": "tool", "tool_call_id": "callidq10", "name": "probe_tool", "content": "Oq9"},
-        {"role": "tool", "tool_call_id": "callidq11", "name": "probe_tool", "content": "Oq9"},
-    ]
-    return _shows(template, turns, "Tq12", "probe_tool", "Vq5", "probe_tool", "Vq5", tools=[_TOOL])
+def _call_ids(bench: _Bench) -> CallIds:
+    text = bench.text(bench.loop()) or ""
+    if bench.ids is CallIds.NUMBERED or "functions.probe_tool:" in text:
+        return _numbering(replace(bench, ids=CallIds.NUMBERED))
+    if bench.ids is not CallIds.UNSEEN:
+        return bench.ids
+    return CallIds.PRINTED if bench.identifier(0) in text else CallIds.UNSEEN
 
 
-def _shows(template: ChatTemplate, turns: Messages, *needles: str, **variables: Any) -> bool:
-    """Does the rendered text hold all of that, in that order?"""
-    try:
-        text = template.render(turns, **variables)
-    except TemplateRefusal:
-        return False
-    position = 0
-    for needle in needles:
-        position = text.find(needle, position)
-        if position < 0:
-            return False
-        position += len(needle)
-    return True
+def _numbering(bench: _Bench) -> CallIds:
+    """Do the ids of two calls in two turns come out as they went in?"""
+    second = {**bench.calling(), "tool_calls": bench.calling(calls=2)["tool_calls"][1:]}
+    text = bench.text([*bench.loop(), second, bench.result("Oq91", 1)]) or ""
+    first, other = (text.count(bench.identifier(place)) for place in (0, 1))
+    return CallIds.NUMBERED if first == other else CallIds.RENUMBERED
 
 
-def _thinking_switch(template: ChatTemplate) -> str | None:
-    for name in ("enable_thinking", "thinking"):
-        try:
-            if template.render([_USER], **{name: True}) != template.render([_USER], **{name: False}):
-                return name
-        except TemplateRefusal:
-            continue
-    return None
+def _reasoning(bench: _Bench, traits: Traits) -> Traits:
+    """Where the template takes reasoning from, by the first field that it shows."""
+    for variables in _THINKING:
+        for name in _REASONING_FIELDS:
+            thinking = replace(bench, variables=variables)
+            thought: Any = [{"type": "thinking", "thinking": "Rq6"}] if name == "content" else "Rq6"
+            turns = thinking.loop(**{name: thought})
+            if not bench.typed and thinking.shows(turns, "Rq6", "Vq50") and not _spelled_out(thinking.text(turns)):
+                words = {"content": [*thought, {"type": "text", "text": "Tq12"}]} if name == "content" else {name: thought}
+                return replace(
+                    traits,
+                    reasoning=name,
+                    reasoning_beside_words=thinking.shows(thinking.loop("Tq12", **words), "Rq6", "Tq12", "Vq50"),
+                    reasoning_kept=thinking.shows([*turns, _ANSWER, _AGAIN], "Rq6", "Vq50", "Uq8"),
+                )
+    return traits
+
+
+def _loop_goes_on(bench: _Bench, traits: Traits) -> bool:
+    """Is the reasoning of a loop still there when a user turn follows a result, if it is there at all?"""
+    if traits.reasoning in (None, "content"):
+        return True
+    turns = bench.loop(**{traits.reasoning: "Rq6"})
+    text = bench.text([*turns, _AGAIN])
+    return text is None or "Rq6" in text or not bench.shows(turns, "Rq6")
+
+
+def _spelled_out(text: str | None) -> bool:
+    """Was a list of typed parts printed as the value that it is?"""
+    return re.search(r"""["'](?:thinking|text)["']:""", text or "") is not None

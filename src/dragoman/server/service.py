@@ -15,6 +15,7 @@ from dragoman.errors import EngineFailed, EngineUnavailable, InvalidRequest, Pro
 from dragoman.generation import Turn
 from dragoman.prompt import ChatTemplate, Prompt, PromptBuilder, TemplateRefusal
 from dragoman.prompt.controls import ControlTokens
+from dragoman.prompt.traits import Traits
 from dragoman.server.admission import Admission
 from dragoman.wire.models import Flag, ModelCapabilities, ModelInfo, ThinkingFlags
 
@@ -76,7 +77,8 @@ class Service:
             prompts = await PromptBuilder.load(template, detection.dialect, engine.tokenize, found.window)
         except TemplateRefusal as refusal:
             raise EngineFailed(str(refusal)) from refusal
-        _LOG.info("dialect %s (%s), template %s", detection.dialect.name, detection.found, prompts.traits)
+        losses = ", ".join(prompts.traits.losses) or "nothing"
+        _LOG.info("dialect %s (%s); the template loses: %s", detection.dialect.name, detection.found, losses)
         name = settings.model_id or found.model
         info = ModelInfo(
             id=name,
@@ -86,7 +88,7 @@ class Service:
             max_tokens=found.window - 1,
             capabilities=ModelCapabilities(
                 structured_outputs=Flag(supported=found.constrains),
-                thinking=ThinkingFlags(supported=prompts.traits.thinking_switch is not None),
+                thinking=ThinkingFlags(supported=prompts.traits.thinking is not None),
             ),
         )
         admission = Admission(found.slots, settings.queue)
@@ -96,6 +98,11 @@ class Service:
     def dialect(self) -> Dialect:
         """What the model writes."""
         return self.detection.dialect
+
+    @property
+    def traits(self) -> Traits:
+        """What the model's template was found to do by itself."""
+        return self._prompts.traits
 
     async def prompt(self, conversation: Conversation) -> Prompt:
         """The prompt of a conversation, for counting and for generating alike (CNT-2).

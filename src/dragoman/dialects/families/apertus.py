@@ -1,12 +1,15 @@
 """Apertus: the name of a tool is a key. Real calls stand inside the reasoning, which goes on behind them."""
 
 from dragoman.dialects.dialect import Dialect
-from dragoman.dialects.spec import Calls, JsonArguments, KeyIsName, Reasoning, Terminals
+from dragoman.dialects.spec import Calls, JsonArguments, KeyIsName, Reasoning, Results, Terminals
 
 APERTUS = Dialect(
     name="apertus",
     hints=("<|tools_prefix|>",),
     reasoning=Reasoning(("<|inner_prefix|>",), ("<|inner_suffix|>",), force_close="<|inner_suffix|>", resumes=True),
-    calls=Calls(("<|tools_prefix|>",), ("<|tools_suffix|>",), carrier=KeyIsName(), codec=JsonArguments(array=True), padding=""),
+    calls=Calls(
+        ("<|tools_prefix|>",), ("<|tools_suffix|>",), carrier=KeyIsName(), codec=JsonArguments(array=True), padding="", lead=""
+    ),
     terminals=Terminals(("<|assistant_end|>",)),
+    results=Results("", "", between=", ", before="[", after="]"),
 )

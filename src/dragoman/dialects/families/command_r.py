@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from dragoman.dialects.dialect import Dialect
-from dragoman.dialects.spec import Calls, IdKey, JsonArguments, JsonKey, Reasoning, Terminals, Wrapper
+from dragoman.dialects.spec import Calls, IdKey, JsonArguments, JsonKey, Reasoning, Results, Terminals, Wrapper
 
 _END = Terminals(("<|END_OF_TURN_TOKEN|>",), citations=("<co>", "</co>", "<co: ", "</co: "))
 
@@ -17,6 +17,7 @@ COMMAND_R_PLUS = Dialect(
         padding="\n",
     ),
     terminals=_END,
+    results=Results("", "", before="<results>\n", after="</results>"),
 )
 
 COMMAND_R7B = Dialect(
@@ -31,8 +32,17 @@ COMMAND_R7B = Dialect(
         codec=JsonArguments(("parameters", "arguments"), array=True),
         ids=IdKey("tool_call_id", first=True),
         padding="",
+        lead="",
     ),
     terminals=_END,
+    results=Results(
+        '{"tool_call_id": "{place}", "results": {"0": ',
+        '}, "is_error": null}',
+        ", ",
+        "<|START_TOOL_RESULT|>[",
+        "]<|END_TOOL_RESULT|>",
+        json=True,
+    ),
 )
 
 COMMAND_A_2026 = replace(

@@ -5,7 +5,7 @@ The distilled models spell the section's opener as they like, and forget a call'
 """
 
 from dragoman.dialects.dialect import Dialect
-from dragoman.dialects.spec import Affixes, Calls, JsonArguments, Reasoning, Terminals
+from dragoman.dialects.spec import Affixes, Calls, JsonArguments, Reasoning, Results, Terminals
 
 _SECTION_OPENS = (
     "<｜tool▁calls▁begin｜>",
@@ -26,10 +26,14 @@ DEEPSEEK_R1 = Dialect(
         carrier=Affixes(suffix="\n"),
         codec=JsonArguments(fenced=True),
         padding="",
+        lead="",
         section_opens=_SECTION_OPENS,
         section_closes=_SECTION_CLOSES,
     ),
     terminals=_END,
+    results=Results(
+        "<｜tool▁output▁begin｜>", "<｜tool▁output▁end｜>", "\n", "<｜tool▁outputs▁begin｜>", "<｜tool▁outputs▁end｜>"
+    ),
 )
 
 DEEPSEEK_V3_1 = Dialect(
@@ -40,9 +44,11 @@ DEEPSEEK_V3_1 = Dialect(
         ("<｜tool▁call▁end｜>",),
         carrier=Affixes(suffix="<｜tool▁sep｜>"),
         padding="",
+        lead="",
         between="",
         section_opens=_SECTION_OPENS,
         section_closes=_SECTION_CLOSES,
     ),
     terminals=_END,
+    results=Results("<｜tool▁output▁begin｜>", "<｜tool▁output▁end｜>", between=""),
 )

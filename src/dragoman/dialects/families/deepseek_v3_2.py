@@ -2,13 +2,14 @@
 """DeepSeek V3.2: invocations with parameters that say whether they are strings."""
 
 from dragoman.dialects.dialect import Dialect
-from dragoman.dialects.spec import Calls, NameTag, Reasoning, TaggedArguments, Terminals
+from dragoman.dialects.spec import Calls, NameTag, Reasoning, Results, TaggedArguments, Terminals
 
 DSML = Calls(
     ("<｜DSML｜function_calls>", "<｜DSML｜invoke "),
     ("</｜DSML｜function_calls>",),
     NameTag("<｜DSML｜invoke ", ">", "name", "</｜DSML｜invoke>", many=True),
     TaggedArguments("<｜DSML｜parameter ", ">", "</｜DSML｜parameter>", "name", type_attribute="string"),
+    lead="\n\n",
 )
 
 DEEPSEEK_V3_2 = Dialect(
@@ -16,4 +17,5 @@ DEEPSEEK_V3_2 = Dialect(
     reasoning=Reasoning(force_close="</think>"),
     calls=DSML,
     terminals=Terminals(("<｜end▁of▁sentence｜>",)),
+    results=Results("<result>", "</result>", "\n", "<function_results>\n", "\n</function_results>"),
 )

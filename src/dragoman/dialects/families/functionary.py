@@ -25,6 +25,6 @@ FUNCTIONARY = Dialect(
 
 FUNCTIONARY_3_1 = Dialect(
     name="functionary-3.1",
-    calls=Calls(("<function=",), ("</function>",), carrier=Affixes(suffix=">"), padding="", between=""),
+    calls=Calls(("<function=",), ("</function>",), carrier=Affixes(suffix=">"), padding="", between="", lead=""),
     terminals=_END,
 )

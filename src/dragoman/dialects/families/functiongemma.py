@@ -1,7 +1,7 @@
 """FunctionGemma: the dict of Gemma 4 with another quote."""
 
 from dragoman.dialects.dialect import Dialect
-from dragoman.dialects.spec import Calls, LiteralArguments, NameTag, Terminals
+from dragoman.dialects.spec import Calls, LiteralArguments, NameTag, Results, Terminals
 
 FUNCTIONGEMMA = Dialect(
     name="functiongemma",
@@ -13,6 +13,8 @@ FUNCTIONGEMMA = Dialect(
         LiteralArguments("<escape>"),
         padding="",
         between="",
+        lead="",
     ),
     terminals=Terminals(("<start_function_response>", "<end_of_turn>", "<eos>")),
+    results=Results("<start_function_response>response:{name}{value:<escape>", "<escape>}<end_function_response>", between=""),
 )

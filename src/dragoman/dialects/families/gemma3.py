@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from dragoman.dialects.dialect import Dialect
-from dragoman.dialects.spec import CALLEE, Calls, KeywordArguments, Terminals
+from dragoman.dialects.spec import CALLEE, Calls, KeywordArguments, Results, Terminals
 
 _IN_CODE = replace(CALLEE, skips=(*CALLEE.skips, "print(", ")", "```"))
 
@@ -13,4 +13,5 @@ GEMMA3 = Dialect(
     calls=Calls((), (), CALLEE, KeywordArguments(), padding="", bare="["),
     also=(Calls(("```tool_code",), (), _IN_CODE, KeywordArguments()),),
     terminals=Terminals(("<end_of_turn>", "<eos>")),
+    results=Results("```tool_output\n", "\n```"),
 )

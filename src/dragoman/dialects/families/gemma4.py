@@ -1,14 +1,21 @@
 """Gemma 4: a dict whose strings stand between tokens, and no escapes in them."""
 
 from dragoman.dialects.dialect import Dialect
-from dragoman.dialects.spec import Calls, LiteralArguments, NameTag, Reasoning, Terminals
+from dragoman.dialects.spec import Calls, LiteralArguments, NameTag, Reasoning, Results, Terminals
 
 GEMMA4 = Dialect(
     name="gemma4",
     hints=("<|tool_call>",),
     reasoning=Reasoning(("<|channel>thought", "<|channel>"), ("<channel|>",), force_close="\n<channel|>"),
     calls=Calls(
-        ("<|tool_call>",), ("<tool_call|>",), NameTag(prefix="call:"), LiteralArguments('<|"|>'), padding="", between=""
+        ("<|tool_call>",),
+        ("<tool_call|>",),
+        NameTag(prefix="call:"),
+        LiteralArguments('<|"|>'),
+        padding="",
+        between="",
+        lead="",
     ),
     terminals=Terminals(("<turn|>", "<|tool_response>", "<eos>")),
+    results=Results('<|tool_response>response:{name}{value:<|"|>', '<|"|>}<tool_response|>', between=""),
 )

@@ -15,6 +15,7 @@ GIGACHAT3 = Dialect(
         ),
         (),
         padding="",
+        lead="",
     ),
     also=(
         Calls(

@@ -2,7 +2,7 @@
 
 from dragoman.dialects.dialect import Dialect
 from dragoman.dialects.families.glm_4_5 import ARG_PAIRS
-from dragoman.dialects.spec import Calls, NameTag, Reasoning, TaggedArguments, Terminals
+from dragoman.dialects.spec import Calls, NameTag, Reasoning, Results, TaggedArguments, Terminals
 
 _WITH_SUFFIX = Calls(
     ("<tool_calls:opensource>", "<tool_call:opensource>"),
@@ -15,7 +15,7 @@ _WITH_SUFFIX = Calls(
 
 HY_V3 = Dialect(
     name="hy-v3",
-    reasoning=Reasoning(),
+    reasoning=Reasoning(("<think>", "<think:opensource>"), ("</think>", "</think:opensource>")),
     calls=Calls(
         ("<tool_calls>", "<tool_call>"),
         ("</tool_calls>",),
@@ -24,4 +24,5 @@ HY_V3 = Dialect(
     ),
     also=(_WITH_SUFFIX,),
     terminals=Terminals(("<|eos|>",)),
+    results=Results(before="<tool_responses>\n", after="\n</tool_responses>"),
 )

@@ -1,7 +1,7 @@
 """Kimi K2: sections of calls whose id is their name and a number."""
 
 from dragoman.dialects.dialect import Dialect
-from dragoman.dialects.spec import Affixes, Calls, IdInName, Reasoning, Terminals
+from dragoman.dialects.spec import Affixes, Calls, IdInName, Reasoning, Results, Terminals
 
 KIMI_K2 = Dialect(
     name="kimi-k2",
@@ -14,8 +14,10 @@ KIMI_K2 = Dialect(
         ids=IdInName(),
         padding="",
         between="",
+        lead="",
         section_opens=("<|tool_calls_section_begin|>", "<|tool_call_section_begin|>"),
         section_closes=("<|tool_calls_section_end|>", "<|tool_call_section_end|>"),
     ),
     terminals=Terminals(("<|im_end|>",)),
+    results=Results("## Return of {id}\n", "", between="\n\n"),
 )

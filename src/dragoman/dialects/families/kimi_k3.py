@@ -26,6 +26,7 @@ KIMI_K3 = Dialect(
         ),
         TaggedArguments("<|open|>argument ", "<|sep|>", "<|close|>argument<|sep|>", "key", type_attribute="type", between=""),
         padding="",
+        lead="<|close|>response<|sep|>",
     ),
     terminals=Terminals(("<|end_of_msg|>",)),
 )

@@ -1,9 +1,10 @@
 """LFM2: a list of Python calls. Its template does not render them, so the encoder does."""
 
 from dragoman.dialects.dialect import Dialect
-from dragoman.dialects.spec import CALLEE, Calls, KeywordArguments, Reasoning, Terminals
+from dragoman.dialects.spec import CALLEE, Calls, KeywordArguments, Reasoning, Results, Terminals
 
-LFM_CALLS = Calls(("<|tool_call_start|>",), ("<|tool_call_end|>",), CALLEE, KeywordArguments(), padding="", between="")
+LFM_CALLS = Calls(("<|tool_call_start|>",), ("<|tool_call_end|>",), CALLEE, KeywordArguments(), padding="", between="", lead="")
+LFM_RESULTS = Results("<|tool_response_start|>", "<|tool_response_end|>")
 
 LFM2 = Dialect(
     name="lfm2",
@@ -11,4 +12,5 @@ LFM2 = Dialect(
     reasoning=Reasoning(force_close="</think>"),
     calls=LFM_CALLS,
     terminals=Terminals(("<|im_end|>",)),
+    results=LFM_RESULTS,
 )

@@ -1,7 +1,7 @@
 """LFM2.5: the calls of LFM2; it may think although it is told not to, and it thinks about calls in full."""
 
 from dragoman.dialects.dialect import Dialect
-from dragoman.dialects.families.lfm2 import LFM_CALLS
+from dragoman.dialects.families.lfm2 import LFM_CALLS, LFM_RESULTS
 from dragoman.dialects.spec import Reasoning, Terminals
 
 LFM2_5 = Dialect(
@@ -10,4 +10,5 @@ LFM2_5 = Dialect(
     reasoning=Reasoning(force_close="</think>", ended_by_call=False),
     calls=LFM_CALLS,
     terminals=Terminals(("<|im_end|>",)),
+    results=LFM_RESULTS,
 )

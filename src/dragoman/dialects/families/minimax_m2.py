@@ -1,7 +1,7 @@
 """MiniMax M2: invocations with parameters, values without newlines."""
 
 from dragoman.dialects.dialect import Dialect
-from dragoman.dialects.spec import Calls, NameTag, Reasoning, TaggedArguments, Terminals
+from dragoman.dialects.spec import Calls, NameTag, Reasoning, Results, TaggedArguments, Terminals
 
 MINIMAX_M2 = Dialect(
     name="minimax-m2",
@@ -14,4 +14,5 @@ MINIMAX_M2 = Dialect(
         TaggedArguments("<parameter ", ">", "</parameter>", "name"),
     ),
     terminals=Terminals(("[e~[",)),
+    results=Results("<response>", "</response>"),
 )

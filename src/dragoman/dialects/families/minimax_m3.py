@@ -1,7 +1,7 @@
 """MiniMax M3: a tree of elements, with a mark before every tag."""
 
 from dragoman.dialects.dialect import Dialect
-from dragoman.dialects.spec import Calls, ElementArguments, NameTag, Reasoning, Terminals
+from dragoman.dialects.spec import Calls, ElementArguments, NameTag, Reasoning, Results, Terminals
 
 _M = "]<]minimax[>["
 
@@ -13,6 +13,8 @@ MINIMAX_M3 = Dialect(
         (f"{_M}</tool_call>",),
         NameTag(f"{_M}<invoke ", ">", "name", f"{_M}</invoke>", many=True),
         ElementArguments(f"{_M}<", f"{_M}</{{}}>", item="item"),
+        lead="",
     ),
     terminals=Terminals(("[e~[",)),
+    results=Results("<response>", "</response>"),
 )

@@ -6,12 +6,20 @@ The newer ones read the array too. Magistral and Ministral 3 reason, and write a
 from dataclasses import replace
 
 from dragoman.dialects.dialect import Dialect
-from dragoman.dialects.spec import Affixes, Calls, IdKey, IdMark, JsonArguments, Reasoning, Terminals
+from dragoman.dialects.spec import Affixes, Calls, IdKey, IdMark, JsonArguments, Reasoning, Results, Terminals
 
-_ARRAY = Calls(("[TOOL_CALLS]",), (), codec=JsonArguments(array=True), ids=IdKey(length=9), padding="")
-_NAMED = Calls(("[TOOL_CALLS]",), (), carrier=Affixes(suffix="[ARGS]"), ids=IdMark("[CALL_ID]"), padding="", between="")
+_ARRAY = Calls(("[TOOL_CALLS]",), (), codec=JsonArguments(array=True), ids=IdKey(length=9), padding="", lead="")
+_NAMED = Calls(
+    ("[TOOL_CALLS]",), (), carrier=Affixes(suffix="[ARGS]"), ids=IdMark("[CALL_ID]"), padding="", between="", lead=""
+)
 
-MISTRAL_V3 = Dialect(name="mistral-v3", hints=("[TOOL_CALLS]",), calls=_ARRAY, terminals=Terminals(("</s>",)))
+MISTRAL_V3 = Dialect(
+    name="mistral-v3",
+    hints=("[TOOL_CALLS]",),
+    calls=_ARRAY,
+    terminals=Terminals(("</s>",)),
+    results=Results('[TOOL_RESULTS]{"content": ', ', "call_id": "{id}"}[/TOOL_RESULTS]', between="", json=True),
+)
 
 MISTRAL_V11 = Dialect(
     name="mistral-v11",
@@ -19,6 +27,7 @@ MISTRAL_V11 = Dialect(
     calls=_NAMED,
     also=(_ARRAY,),
     terminals=Terminals(("</s>",)),
+    results=Results("[TOOL_RESULTS]", "[/TOOL_RESULTS]", between=""),
 )
 
 MINISTRAL3 = replace(

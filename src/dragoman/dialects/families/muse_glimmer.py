@@ -1,7 +1,7 @@
 """Muse Glimmer: messages with an address; one to a tool holds an invocation with parameters."""
 
 from dragoman.dialects.dialect import Dialect
-from dragoman.dialects.spec import Calls, Frame, NameTag, Reasoning, TaggedArguments
+from dragoman.dialects.spec import Calls, Frame, NameTag, Reasoning, Results, TaggedArguments
 
 MUSE_GLIMMER = Dialect(
     name="muse-glimmer",
@@ -33,4 +33,5 @@ MUSE_GLIMMER = Dialect(
         TaggedArguments("<atem:parameter ", ">", "</atem:parameter>", "name"),
         padding="",
     ),
+    results=Results('<tool_output name="{name}">\n', "\n</tool_output>"),
 )

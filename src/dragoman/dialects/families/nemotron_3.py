@@ -1,5 +1,7 @@
 """Nemotron 3: the calls of Qwen3-Coder."""
 
+from dataclasses import replace
+
 from dragoman.dialects.dialect import Dialect
 from dragoman.dialects.families.qwen3_coder import QWEN_XML
 from dragoman.dialects.spec import Reasoning, Terminals
@@ -7,6 +9,6 @@ from dragoman.dialects.spec import Reasoning, Terminals
 NEMOTRON_3 = Dialect(
     name="nemotron-3",
     reasoning=Reasoning(force_close="\n</think>\n", prompted=True),
-    calls=QWEN_XML,
+    calls=replace(QWEN_XML, lead="\n"),
     terminals=Terminals(("<|im_end|>",)),
 )

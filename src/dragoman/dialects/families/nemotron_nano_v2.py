@@ -1,7 +1,7 @@
 """Nemotron Nano v2: an array of calls."""
 
 from dragoman.dialects.dialect import Dialect
-from dragoman.dialects.spec import Calls, JsonArguments, Reasoning, Terminals
+from dragoman.dialects.spec import Calls, JsonArguments, Reasoning, Results, Terminals
 
 NEMOTRON_NANO_V2 = Dialect(
     name="nemotron-nano-v2",
@@ -9,4 +9,5 @@ NEMOTRON_NANO_V2 = Dialect(
     reasoning=Reasoning(prompted=True),
     calls=Calls(("<TOOLCALL>",), ("</TOOLCALL>",), codec=JsonArguments(array=True), padding=""),
     terminals=Terminals(("<SPECIAL_12>",)),
+    results=Results("", "", ", ", "<TOOL_RESPONSE>[", "]</TOOL_RESPONSE>"),
 )

@@ -8,6 +8,7 @@ QWEN_XML = Calls(
     ("</tool_call>",),
     NameTag("<function=", ">", close="</function>"),
     TaggedArguments("<parameter=", ">", "</parameter>", newline=True),
+    lead="\n\n",
 )
 
 QWEN3_CODER = Dialect(name="qwen3-coder", calls=QWEN_XML, terminals=Terminals(("<|im_end|>", "<|endoftext|>")))

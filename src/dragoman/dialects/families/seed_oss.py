@@ -17,6 +17,7 @@ SEED_OSS = Dialect(
         ("</seed:tool_call>",),
         NameTag("<function=", ">", close="</function>"),
         TaggedArguments("<parameter=", ">", "</parameter>"),
+        lead="\n\n",
     ),
     terminals=Terminals(("<seed:eos>",)),
 )

@@ -1,0 +1,117 @@
+"""`dragoman render`: the prompt that a request becomes. A looking glass over the real rooms."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+import msgspec
+from msgspec import Struct
+
+from dragoman import dialects
+from dragoman.cli.refusal import Refusal
+from dragoman.cli.weights import UnusableModel, resolve
+from dragoman.conversation import Conversation
+from dragoman.conversation.lowering import lower
+from dragoman.dialects import Dialect
+from dragoman.errors import DragomanError
+from dragoman.prompt import ChatTemplate, TemplateRefusal
+from dragoman.prompt.probe import probe
+from dragoman.prompt.render import Renderer
+from dragoman.server import Service, Settings
+from dragoman.wire import rules
+from dragoman.wire.base import parse
+from dragoman.wire.request import CountTokensRequest, MessagesRequest
+
+
+class Shown(Struct, frozen=True):
+    """What there is to see. `tokens` is None where nothing at hand counts them; `losses` are the template's."""
+
+    prompt: str
+    tokens: int | None
+    dialect: str
+    thinking_open: bool
+    notes: Sequence[str]
+    losses: Sequence[str]
+
+
+@click.command(short_help="Show the prompt that a request becomes.")
+@click.option("--model", metavar="MODEL", help="The model, as for `serve`; without it, the small default one.")
+@click.option(
+    "--template",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="A chat template, no model.",
+)
+@click.option("--dialect", "name", metavar="NAME", help="How the model writes reasoning and tool calls.")
+@click.option("--json", "as_json", is_flag=True, help="All of it as one JSON object.")
+def render(model: str | None, template: Path | None, name: str | None, as_json: bool) -> None:
+    """Read a request to /v1/messages, or to its count_tokens, from standard input.
+
+    The prompt goes to standard output; to standard error, its length in tokens, and what was removed, moved or encoded and why.
+    """
+    if model and template:
+        raise Refusal("--model and --template exclude each other: a model brings its own template.")
+    try:
+        dialect = dialects.get(name) if name else None
+        conversation = read(sys.stdin.buffer.read())
+        shown = behind(template, conversation, dialect) if template else asyncio.run(_of_model(model, conversation, dialect))
+    except (dialects.UnknownDialect, UnusableModel, TemplateRefusal, UnicodeDecodeError, DragomanError) as error:
+        raise Refusal(str(error)) from error
+    if as_json:
+        click.echo(msgspec.json.encode(shown))
+        return
+    click.echo(shown.prompt, nl=False)
+    count = "unknown: a template alone counts none" if shown.tokens is None else shown.tokens
+    inside = ", inside reasoning" if shown.thinking_open else ""
+    for line in (f"tokens: {count}", f"dialect: {shown.dialect}{inside}", *shown.notes):
+        click.echo(line, err=True)
+
+
+def read(body: bytes) -> Conversation:
+    """Parse, check, lower, as the server does. Raises `InvalidRequest`."""
+    try:
+        generates = "max_tokens" in json.loads(body)
+    except (ValueError, TypeError):
+        generates = False  # the parser will say what is wrong
+    wanted = parse(MessagesRequest if generates else CountTokensRequest, body)
+    rules.check(wanted, frozenset())
+    return lower(wanted)
+
+
+def behind(template: Path, conversation: Conversation, dialect: Dialect | None) -> Shown:
+    """The prompt that a template makes, without a model. Raises `TemplateRefusal`."""
+    program = ChatTemplate(template.read_text(encoding="utf-8"))
+    renderer = Renderer(program, probe(program), dialect or dialects.DEFAULT)
+    rendered = renderer.render(conversation)
+    return Shown(
+        prompt=rendered.text,
+        tokens=None,
+        dialect=renderer.dialect.name,
+        thinking_open=renderer.dialect.thinking_open(rendered.text),
+        notes=rendered.notes,
+        losses=renderer.traits.losses,
+    )
+
+
+async def _of_model(model: str | None, conversation: Conversation, dialect: Dialect | None) -> Shown:
+    """The prompt that a server would send to this model. Raises `UnusableModel`, `DragomanError`."""
+    from dragoman.engines.embedded import EmbeddedLlama  # noqa: PLC0415 -- a template alone needs no engine
+
+    weights = resolve(model)
+    engine = EmbeddedLlama(weights.path, name=weights.id, parallel=1)
+    try:
+        service = await Service.load(engine, Settings(dialect=dialect))
+        prompt = await service.prompt(conversation)
+    finally:
+        await engine.close()
+    return Shown(
+        prompt=prompt.text,
+        tokens=len(prompt.tokens),
+        dialect=service.dialect.name,
+        thinking_open=prompt.thinking_open,
+        notes=prompt.notes,
+        losses=service.traits.losses,
+    )

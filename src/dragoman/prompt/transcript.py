@@ -1,0 +1,187 @@
+"""The messages that a template is given: what it can render by itself as it wants it, the rest written by the dialect.
+
+One turn after the other, and none changes an earlier one because it came: that is what keeps the prompt append-only.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import count
+from typing import Any
+
+from dragoman.conversation import Role, Text, Thinking, ToolCall, ToolResult, Turn
+from dragoman.dialects import Dialect
+from dragoman.dialects.encoder import short_id
+from dragoman.prompt.seam import Seam
+from dragoman.prompt.traits import Beside, CallIds, LateSystem, Traits
+
+Message = dict[str, Any]
+
+PARAGRAPH = "\n\n"
+
+_NO_OUTPUT = "(no output)"
+
+
+class Transcript:
+    """Takes turns, makes messages. `notes` say in words what was moved, written by the dialect or lost."""
+
+    def __init__(self, traits: Traits, dialect: Dialect, seam: Seam) -> None:
+        self.messages: list[Message] = []
+        self.notes: list[str] = []
+        self._traits = traits
+        self._dialect = dialect
+        self._seam = seam
+        self._numbers = count()
+        self._calls: dict[str, ToolCall] = {}  # those of the last assistant turn, by the ids of the client
+        self._native = False  # did the template get them as calls?
+        self._waiting: dict[str, ToolCall] = {}  # calls whose turn comes with their result
+
+    def add(self, turn: Turn) -> None:
+        """The next turn."""
+        match turn.role:
+            case Role.USER:
+                self._results([part for part in turn.content if isinstance(part, ToolResult)])
+                self.say(words_of(turn), even_nothing=not any(isinstance(part, ToolResult) for part in turn.content))
+            case Role.ASSISTANT:
+                self._assistant(turn)
+            case Role.SYSTEM:
+                self._late_system(words_of(turn))
+
+    def instruct(self, words: str) -> None:
+        """A system turn at the top, or in front of the first user turn's words."""
+        self.messages.append({"role": "system" if self._traits.system else "user", "content": words})
+
+    def say(self, words: str, *, even_nothing: bool = False) -> None:
+        """A user's words. Behind a user turn they are its next paragraph; behind results too, if the template insists."""
+        last = self.messages[-1]["role"] if self.messages else None
+        if last == "user" or (last == "tool" and not self._traits.user_after_results):
+            if words:
+                before = self.messages[-1]["content"]
+                self.messages[-1]["content"] = f"{before}{PARAGRAPH}{words}" if before else words
+                self._note(last == "tool", "moved: words behind results, into the last of them")
+        elif words or even_nothing:
+            self.messages.append({"role": "user", "content": words})
+
+    def _late_system(self, words: str) -> None:
+        if self._traits.late_system is LateSystem.IN_PLACE:
+            self.messages.append({"role": "system", "content": words})
+            return
+        marked = f"<system>\n{words}\n</system>"
+        self._note(True, "moved: a late system turn, into the user turn before it")
+        if self.messages and self.messages[-1]["role"] == "tool" and not self._traits.loop_goes_on:
+            self.messages[-1]["content"] += PARAGRAPH + marked
+        else:
+            self.say(marked)
+
+    def _results(self, results: Sequence[ToolResult]) -> None:
+        """Results in the order of their calls, which is all that most templates have to tell them apart."""
+        places = {identifier: place for place, identifier in enumerate(self._calls)}
+        ordered = sorted(results, key=lambda result: places.get(result.call_id, len(places)))
+        self._note(ordered != list(results), "moved: results, into the order of their calls")
+        known = [replace(result, call_id=self._wire_id(result.call_id)) for result in ordered]
+        if self._takes_results:
+            for result in known:
+                self._result(result)
+        elif known:
+            self.say(self._dialect.encode_results(known))
+            self._note(True, "encoded: results, as the template loses them")
+
+    @property
+    def _takes_results(self) -> bool:
+        """Does the template render the results of the last turn's calls, which it may not have got as calls?"""
+        traits = self._traits
+        return traits.results if self._native else traits.bare_results and (traits.calls or traits.tools)
+
+    def _result(self, result: ToolResult) -> None:
+        if waiting := self._waiting.pop(result.call_id, None):
+            self._speak("", [waiting])
+        words = result.outcome or ("" if self._traits.empty_result or not self._native else _NO_OUTPUT)
+        self.messages.append({"role": "tool", "tool_call_id": result.call_id, "name": result.name, "content": words})
+
+    def _assistant(self, turn: Turn) -> None:
+        """One message. In a format whose calls are messages of their own, what the template loses beside a call is one too."""
+        traits, words = self._traits, words_of(turn)
+        thought = "".join(part.text for part in turn.content if isinstance(part, Thinking))
+        self._calls = {part.id: self._with_id(part) for part in turn.content if isinstance(part, ToolCall)}
+        calls = list(self._calls.values())
+        if self._dialect.apart and traits.calls and traits.results:
+            if calls and words and traits.words is not Beside.KEPT and (traits.reasoning_kept or not traits.reasoning):
+                self._speak(words, (), thought)
+                words = thought = ""
+            elif calls and words and traits.words is not Beside.KEPT:  # an answer would end the loop, and with it its reasoning
+                thought, words = PARAGRAPH.join(filter(None, (thought, words))), ""
+                self._note(True, "moved: words beside a call, into the reasoning")
+            if not traits.second_call:
+                self._waiting = {call.id: call for call in calls[1:]}
+                del calls[1:]
+        self._speak(words, calls, thought)
+
+    def _speak(self, words: str, calls: Sequence[ToolCall], thought: str = "") -> None:
+        message: Message = {"role": "assistant", "content": words}
+        self._native = self._can_call(words, calls)
+        if calls and self._native:
+            message["tool_calls"] = [self._as_call(call) for call in calls]
+        elif calls:
+            message["content"] = self._dialect.encode_turn(words, calls)
+            self._note(
+                True,
+                "encoded: calls, as the template loses "
+                + ("some, their ids or words beside them" if self._traits.calls else "them"),
+            )
+        self._think(message, thought, words)
+        self.messages.append(message)
+
+    def _can_call(self, words: str, calls: Sequence[ToolCall]) -> bool:
+        """Does the template render these calls beside these words, all of it and in this order?"""
+        traits = self._traits
+        if not traits.calls or (calls and traits.call_ids is CallIds.RENUMBERED):
+            return False
+        return (traits.second_call or len(calls) < 2) and (not words or traits.words is Beside.KEPT)
+
+    def _think(self, message: Message, thought: str, words: str) -> None:
+        """Put the reasoning where the template takes it from, else in front of the words and what the dialect wrote."""
+        field, content = self._traits.reasoning, message["content"]
+        keeps = self._traits.words is Beside.KEPT or "tool_calls" not in message
+        if not thought:
+            message["content"] = content.removeprefix(self._seam.extra)
+            message.update(self._seam.without_thought(message) if keeps else {})
+        elif field == "content":
+            typed = [{"type": "text", "text": content}] if content else []
+            message["content"] = [{"type": "thinking", "thinking": thought}, *typed]
+        elif field and (self._traits.reasoning_beside_words or not (content and "tool_calls" in message)):
+            message[field] = thought
+        elif field:
+            message |= {field: f"{thought}{PARAGRAPH}{words}", "content": ""}
+            self._note(True, "moved: words beside a call, into the reasoning")
+        elif self._seam.thoughts and keeps:
+            message["content"] = self._seam.before_calls(message, self._dialect.encode_thinking(thought, words) + content)
+            self._note(True, "encoded: reasoning, as the template has no place for it")
+        else:
+            self._note(True, "removed: reasoning, as the template shows none")
+
+    def _with_id(self, call: ToolCall) -> ToolCall:
+        """The call with the id that the template, or the dialect, has in place of the client's."""
+        number = next(self._numbers)
+        if self._traits.call_ids in (CallIds.NUMBERED, CallIds.RENUMBERED) or self._dialect.numbered:
+            return replace(call, id=f"functions.{call.name}:{number}")
+        if self._traits.call_ids is CallIds.NINE:
+            return replace(call, id=short_id(call.id, 9))
+        return call
+
+    def _wire_id(self, identifier: str) -> str:
+        call = self._calls.get(identifier)
+        return call.id if call else identifier
+
+    def _as_call(self, call: ToolCall) -> Message:
+        arguments = json.dumps(call.input, ensure_ascii=False) if self._traits.string_arguments else call.input
+        return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": arguments}}
+
+    def _note(self, happened: bool, note: str) -> None:
+        """Every note once."""
+        if happened and note not in self.notes:
+            self.notes.append(note)
+
+
+def words_of(turn: Turn) -> str:
+    """The words of a turn: blocks are paragraphs, so that one block and a plain string are the same."""
+    return PARAGRAPH.join(part.text for part in turn.content if isinstance(part, Text))

@@ -1,0 +1,139 @@
+"""A recorded agent: seven turns with two tool loops, written in any family's own format, behind any template.
+
+In it: parallel calls, words beside calls, a call that fails, a result of nothing, system turns behind results and behind a
+user, two questions; with reasoning before every turn, or without any.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from enum import StrEnum
+from itertools import count
+
+from dragoman.conversation import ThinkingPolicy, Tool, ToolCall
+from dragoman.dialects import Dialect
+from dragoman.prompt import ChatTemplate
+from dragoman.prompt.probe import probe
+from dragoman.prompt.render import Renderer
+
+from .recording import Recording, shared
+from .talk import system, talk, user
+
+THOUGHT = "Hm."
+_PATH = {"path": {"type": "string", "description": "The file."}, "at": {"type": "integer", "description": "The line."}}
+READ = Tool("read", "Reads a file.", {"type": "object", "properties": _PATH, "required": ["path"]})
+NOW = Tool("now", "Tells the time.", {"type": "object", "properties": {}, "required": []})
+
+_ANSWERS = {"gpt-oss": "<|channel|>final<|message|>", "muse-glimmer": " to=user<|message|>", "functionary": "all\n"}
+_NEXT = {"gpt-oss": "<|end|><|start|>assistant", "muse-glimmer": "<|eom|><|start|>assistant", "functionary": ">>>"}
+"""How families whose turn is several messages begin an answer, and the message behind it."""
+
+
+class Break(StrEnum):
+    """Why a prompt does not begin with the one before it and what the model wrote behind it. The names are for tables."""
+
+    KEPT = "."
+    REASONING = "R"
+    TOOLS = "T"
+    THOUGHT = "H"
+    PROMPT = "P"
+    FORM = "F"
+
+
+REASONS = {
+    Break.REASONING: (
+        "The template drops the reasoning of earlier turns, an empty one too, when the user has spoken again, as its models "
+        "were trained: what was said since the question before is read again."
+    ),
+    Break.TOOLS: "The template puts the tools in front of the last user turn, and they move with it.",
+    Break.THOUGHT: "The template leaves a turn's thought out of the history, and out of its text too: the turn is read again.",
+    Break.PROMPT: (
+        "The prompt ends with more than the history has in that place, or with something else, such as an empty thought or the "
+        "end of the results, and the template leaves nothing there: the turn is read again."
+    ),
+    Break.FORM: (
+        "The template, or the dialect around it, writes in the history what the model wrote otherwise, such as the id of a "
+        "call, escapes in a string, or words beside a call: the turn is read again from there."
+    ),
+}
+
+
+class Agent:
+    """Writes turns as a model of the family would. `space` is what it writes first, having seen it in every history."""
+
+    def __init__(self, dialect: Dialect, *, thinks: bool, space: str) -> None:
+        self._dialect = dialect
+        self._thought = THOUGHT if thinks and dialect.reasoning else ""
+        self._space = space
+        self._numbers = count()
+
+    def turn(self, words: str, *calls: tuple[str, dict[str, object]]) -> Callable[[str], str]:
+        """What it writes behind a prompt. Where a call is all there is in a turn, or one is all, it writes no more."""
+        dialect = self._dialect
+        if calls and dialect.calls and dialect.calls.bare:
+            words = ""
+        made = [
+            ToolCall(self._identifier(name), name, arguments) for name, arguments in (calls[:1] if dialect.frame else calls)
+        ]
+        return lambda prompt: self._messages(words, made) if dialect.frame else self._text(prompt, words, made)
+
+    def _identifier(self, name: str) -> str:
+        number = next(self._numbers)
+        return f"functions.{name}:{number}" if self._dialect.numbered else f"wire{number:05}"
+
+    def _text(self, prompt: str, words: str, calls: list[ToolCall]) -> str:
+        written = self._dialect.encode_turn(words, calls)
+        if not self._thought:
+            return self._space + written
+        thought = self._dialect.encode_thinking(self._thought, words)
+        if self._dialect.thinking_open(prompt) and self._dialect.reasoning:
+            thought = thought.removeprefix(self._dialect.reasoning.opens[0])
+            thought = thought.removeprefix("\n") if prompt.endswith("\n") else thought
+        return thought + written
+
+    def _messages(self, words: str, calls: list[ToolCall]) -> str:
+        name, written = self._dialect.name, []
+        if self._thought and self._dialect.reasoning:
+            written.append(self._dialect.reasoning.opens[0] + self._thought)
+        if words:
+            written.append(_ANSWERS[name] + words)
+        if calls:
+            written.append(self._dialect.encode_calls(calls))
+        return _NEXT[name].join(written)
+
+
+def record(source: str, dialect: Dialect, *, thinks: bool) -> Recording:
+    """The conversation behind this template. Raises `TemplateRefusal`."""
+    template = ChatTemplate(source, bos_token="<s>", eos_token="</s>")
+    start = replace(
+        talk(user("What does a.txt say?"), top=["You help."], tools=[READ, NOW]), thinking=ThinkingPolicy(enabled=thinks)
+    )
+    renderer = Renderer(template, probe(template), dialect)
+    recording = Recording(renderer, dialect, start)
+    agent = Agent(dialect, thinks=thinks, space=renderer.seam.extra)
+    recording.say(agent.turn("I look.", ("read", {"path": 'a "b" ü 🦊\n', "at": 1}), ("now", {})), "hello", "noon")
+    recording.say(agent.turn("", ("read", {"path": "b.txt"})), "no such file", failed=True)
+    recording.say(agent.turn("", ("read", {"path": "c.txt"})), "", system("Be brief."))
+    recording.say(agent.turn("It says hello."), user("And d.txt?", "Tell me."))
+    recording.say(agent.turn("I look again.", ("read", {"path": "d.txt"})), "empty")
+    recording.say(agent.turn("Nothing."), user("Thanks."), system("Be kind."))
+    recording.say(agent.turn("You are welcome."), user("Bye."))
+    return recording
+
+
+def breaks(recording: Recording) -> str:
+    """For each turn, whether the next prompt begins with it, or why not."""
+    rewritten = recording.rewritings()
+    turns = zip(recording.prompts, recording.outputs, recording.following(), strict=True)
+    return "".join(_break(*turn, rewritten=number in rewritten) for number, turn in enumerate(turns))
+
+
+def _break(prompt: str, output: str, after: str, *, rewritten: bool) -> Break:
+    kept = len(shared(prompt + output, after))
+    if kept == len(prompt + output):
+        return Break.KEPT
+    wanted, got = (prompt + output)[kept:], after[kept:]
+    if rewritten:
+        return Break.TOOLS if "Reads a file." in wanted else Break.REASONING
+    if kept < len(prompt):
+        return Break.TOOLS if "Reads a file." in wanted else Break.THOUGHT if THOUGHT in output else Break.PROMPT
+    return Break.THOUGHT if THOUGHT in wanted and THOUGHT not in got[: len(wanted)] else Break.FORM

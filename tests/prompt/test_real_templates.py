@@ -1,0 +1,112 @@
+"""Real templates: behind each of them a recorded agent's prompts are appended to, or it is known and said why not."""
+
+from collections.abc import Mapping
+from datetime import datetime, tzinfo
+
+import pytest
+
+from corpus import templates
+from dragoman.conversation import Text, Thinking, ToolCall
+from dragoman.dialects import Dialect
+from dragoman.prompt import ChatTemplate
+from dragoman.prompt.probe import probe
+from dragoman.prompt.render import Renderer
+
+from .agent import THOUGHT, breaks, record
+from .exceptions import DATED, ESCAPED, EXCEPTIONS, WORDS_LOST
+from .families import family_of
+from .recording import Recording
+from .tables import DOCS, append_only
+from .talk import talk, user
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+SAID = (
+    "What does a.txt", "🦊", "hello", "noon", "b.txt", "no such file", "c.txt", "Be brief", "It says hello", "And d.txt",
+    "Tell me", "d.txt", "empty", "Nothing.", "Thanks", "Be kind", "You are welcome", "Bye",
+)  # fmt: skip
+CALLS = [["read", "now"], ["read"], ["read"], [], ["read"], [], []]
+
+Recordings = Mapping[str, list[Recording]]
+
+
+@pytest.fixture(scope="module")
+def recordings() -> Recordings:
+    """By template: without reasoning, and with it where the family has any."""
+    return {
+        name: [record(source, dialect, thinks=thinks) for thinks in ((False, True) if dialect.reasoning else (False,))]
+        for name, source in templates().items()
+        for dialect in [family_of(name)]
+    }
+
+
+@pytest.mark.clause("CACHE-4", "REQ-12", "TOOL-8", "THK-10")
+def test_each_prompt_and_the_output_behind_it_begin_the_next_one_but_for_known_exceptions(recordings: Recordings):
+    found = {name: " ".join(map(breaks, runs)) for name, runs in recordings.items()}
+    assert {name: row for name, row in found.items() if row.strip(". ")} == EXCEPTIONS
+
+
+@pytest.mark.clause("CACHE-4", "REQ-12")
+def test_nothing_that_was_said_is_rewritten_later_but_for_known_exceptions(recordings: Recordings):
+    rewriting = {name for name, runs in recordings.items() if any(run.rewritings() for run in runs)}
+    assert rewriting <= {name for name, row in EXCEPTIONS.items() if "R" in row or "T" in row}
+
+
+@pytest.mark.clause("CACHE-4")
+def test_no_prompt_is_another_one_on_another_day_but_for_known_exceptions(monkeypatch: pytest.MonkeyPatch):
+    class Clock(datetime):
+        day = 1
+
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> "Clock":
+            return cls(2031, 1, cls.day, tzinfo=tz)
+
+    def prompt(source: str, dialect: Dialect, day: int) -> str:
+        Clock.day = day
+        template = ChatTemplate(source)
+        return Renderer(template, probe(template), dialect).render(talk(user("Hi"))).text
+
+    monkeypatch.setattr("dragoman.prompt.template.datetime", Clock)
+    dated = {name for name, source in templates().items() if len({prompt(source, family_of(name), day) for day in (1, 2)}) > 1}
+    assert dated == DATED
+
+
+@pytest.mark.clause("IN-8", "REQ-11", "TOOL-8", "TOOL-17")
+def test_nothing_that_was_said_is_lost(recordings: Recordings):
+    for name, runs in recordings.items():
+        for run in runs:
+            prompt, position = run.following()[-1], 0
+            for words in SAID:
+                if (words == "noon" and run.dialect.frame) or (words == "🦊" and name in ESCAPED):
+                    continue
+                assert words in prompt[position:], f"{name} loses {words!r}"
+                position = prompt.index(words, position)
+
+
+def test_words_beside_a_call_are_not_lost_but_for_known_exceptions(recordings: Recordings):
+    lost = {
+        name
+        for name, runs in recordings.items()
+        for run in runs
+        for content in run.read
+        if any(part.text.strip() not in run.following()[-1] for part in content if isinstance(part, Text))
+    }
+    assert lost == WORDS_LOST
+
+
+@pytest.mark.clause("TOOL-8", "THK-6")
+def test_what_the_agent_writes_behind_a_prompt_is_read_as_what_it_was(recordings: Recordings):
+    for name, runs in recordings.items():
+        for thinks, run in enumerate(runs):
+            if run.dialect.calls is None:
+                continue
+            calls = [[part.name for part in content if isinstance(part, ToolCall)] for content in run.read]
+            assert calls == ([names[:1] for names in CALLS] if run.dialect.frame else CALLS), name
+            thoughts = [[part.text for part in content if isinstance(part, Thinking)] for content in run.read]
+            assert thoughts == [[THOUGHT] * thinks] * len(run.read), name
+            assert [part.text.strip() for part in run.read[3] if isinstance(part, Text)] == ["It says hello."], name
+
+
+def test_the_table_in_the_docs_is_this_run(recordings: Recordings):
+    rows = {name: (runs[0].dialect.name, [breaks(run) for run in runs]) for name, runs in recordings.items()}
+    assert append_only(rows) in DOCS.read_text(encoding="utf-8"), "write it anew with scripts/append-only-table"
