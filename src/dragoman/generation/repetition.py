@@ -1,5 +1,8 @@
 """A model that goes round in circles: small ones do, in text, in thoughts and in the arguments of calls."""
 
+import re
+
+_NUMBER = re.compile(r"[0-9]+")
 _EVERY = 256
 _KEPT = 8192
 _PROBE = 24
@@ -9,7 +12,8 @@ _LEAST = 4
 class Repetition:
     """Listens to what a model writes. `stretch`: how many characters at the end are one thing over and over, 0 if none.
 
-    Something has to stand there four times to count. It is looked for every 256 characters, in the last 8,192.
+    `counted` is the same where numbers that differ count as one. Something has to stand there four times to count. It is
+    looked for every 256 characters, in the last 8,192.
     """
 
     __slots__ = ("_fresh", "_pieces", "_tail", "stretch")
@@ -30,9 +34,17 @@ class Repetition:
             self._fresh = 0
             self.stretch = _stretch(self._tail)
 
+    @property
+    def counted(self) -> int:
+        """Characters at the end that are one thing over and over, but for its numbers; or one number without an end."""
+        number = len(self._tail) - len(self._tail.rstrip("0123456789"))
+        return max(number, _stretch(_NUMBER.sub("0", self._tail)))
+
 
 def _stretch(tail: str) -> int:
     """The probe at the very end stood somewhere before; if it is a circle, that is one round ago."""
+    if len(tail) <= _PROBE:
+        return 0
     earlier = tail.rfind(tail[-_PROBE:], 0, -1)
     if earlier < 0:
         return 0

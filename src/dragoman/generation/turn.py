@@ -31,7 +31,7 @@ from dragoman.prompt import Prompt
 _ENDLESS = 4000
 """Characters of one thing over and over after which a model will not stop by itself."""
 _A_CIRCLE = 64
-"""The same where an answer was promised and three quarters of its room are gone."""
+"""The same where an answer was promised and seven eighths of its room are gone; there, counting upwards is a circle too."""
 
 
 class Turn:
@@ -156,8 +156,9 @@ class Turn:
         """Is the budget for reasoning spent, and the model still at it? Or does it go round in circles?"""
         if self._budget is not None and self._thinking_tokens >= self._budget and self._parser.thinking:
             return True
-        late = self._held and 4 * self._output >= 3 * self._limit
-        return self._repetition.stretch >= (_A_CIRCLE if late else _ENDLESS)
+        if self._held and 8 * self._output >= 7 * self._limit:
+            return self._repetition.counted >= _A_CIRCLE
+        return self._repetition.stretch >= _ENDLESS
 
     async def _way_out(self, job: Job) -> str | None:
         """How an answer that was promised could end, from where the model stands."""
