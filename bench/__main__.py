@@ -1,13 +1,13 @@
-"""`uv run python -m bench [--runs N] [surface] [gateway] [parser]`."""
+"""`uv run python -m bench [--runs N] [surface] [gateway] [parser] [constraint]`."""
 
 import argparse
 import asyncio
 import sys
 
-from bench import gateway, parser, surface
+from bench import constraint, gateway, parser, surface
 from bench.report import table
 
-_PARTS = {"gateway": gateway.measure, "surface": surface.measure, "parser": parser.measure}
+_PARTS = {"gateway": gateway.measure, "surface": surface.measure, "parser": parser.measure, "constraint": constraint.measure}
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ ARROWS = {
     "conversation": {"wire"},  # lowering, and nothing else of it
     "dialects": {"conversation"},
     "engines": {"conversation"},  # `Sampling`
-    "prompt": {"conversation", "dialects"},
+    "prompt": {"conversation", "dialects", "engines"},
     "generation": {"conversation", "dialects", "engines", "prompt"},
     "observe": set(),
     "server": {"wire", "conversation", "dialects", "engines", "prompt", "generation", "observe"},
@@ -30,6 +30,7 @@ ARROWS = {
 
 ONLY_THERE = {
     ("conversation", "wire"): {"conversation/lowering.py"},
+    ("prompt", "engines"): {"prompt/builder.py", "prompt/tokens.py"},  # which spellings a tokenizer takes for control tokens
     ("cli", "generation"): {"cli/parse.py"},
     **{("cli", room): {"cli/parse.py", "cli/render.py"} for room in ("wire", "conversation")},  # they look into all
     ("cli", "prompt"): {"cli/parse.py", "cli/render.py", "cli/detect.py"},  # the last shows what a template can do

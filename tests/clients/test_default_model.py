@@ -1,13 +1,15 @@
 """The main job, end to end: the SDK, the server, llama.cpp in its child process, the default model."""
 
+import json
 import os
 import signal
 from collections.abc import Iterator
 
 import anthropic
+import jsonschema_rs
 import pytest
 from anthropic import Anthropic
-from anthropic.types import Message, MessageParam
+from anthropic.types import Message, MessageParam, ToolParam
 
 from conftest import live_gateway
 from dragoman.cli.weights import resolve
@@ -109,3 +111,45 @@ def test_an_engine_that_dies_ends_the_stream_with_an_error_and_answers_the_next(
     assert raised.value.type == "api_error"
     assert create(model).stop_reason == "max_tokens"
     assert engine.restarts == 1
+
+
+WEATHER: ToolParam = {
+    "name": "get_weather",
+    "description": "The weather in a place.",
+    "input_schema": {
+        "type": "object",
+        "properties": {"place": {"type": "string", "maxLength": 40}, "days": {"type": "integer", "minimum": 1, "maximum": 9}},
+        "required": ["place", "days"],
+    },
+}
+
+
+@pytest.mark.clause("TOOL-5", "TOOL-13", "STOP-2", "CACHE-4")
+def test_a_tool_loop_streams_a_forced_call_and_goes_on_behind_its_result(model: Anthropic):
+    question: MessageParam = {"role": "user", "content": "What is the weather in Ulm?"}
+    wanted = {"model": "claude-local", "max_tokens": 80, "tools": [WEATHER], "extra_body": GREEDY}
+    with model.messages.stream(**wanted, messages=[question], tool_choice={"type": "any"}) as stream:
+        deltas = [event.partial_json for event in stream if event.type == "input_json"]
+        first = stream.get_final_message()
+    (call,) = first.content
+    assert call.type == "tool_use"
+    assert first.stop_reason == "tool_use"
+    assert len(deltas) > 3  # as they come, not all at the end
+    assert jsonschema_rs.is_valid(WEATHER["input_schema"], call.input)
+    result: MessageParam = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": call.id, "content": "Rain."}]}
+    history = [question, {"role": "assistant", "content": first.content}, result]
+    with model.messages.stream(**wanted, messages=history, tool_choice={"type": "none"}) as stream:
+        second = stream.get_final_message()
+    assert [block.type for block in second.content] == ["text"]
+    assert second.usage.cache_read_input_tokens >= first.usage.input_tokens + first.usage.cache_read_input_tokens
+
+
+@pytest.mark.clause("STR-1", "STR-3", "TOOL-11")
+def test_a_format_and_a_strict_tool_bind_the_model(model: Anthropic):
+    schema = {"type": "object", "properties": {"ok": {"type": "boolean"}, "n": {"enum": [1, 2, 3]}}, "required": ["ok", "n"]}
+    answer = create(model, output_config={"format": {"type": "json_schema", "schema": schema}}, max_tokens=60)
+    assert [block.type for block in answer.content] == ["text"]
+    assert jsonschema_rs.is_valid(schema, json.loads(answer.content[0].text))
+    strict: ToolParam = {**WEATHER, "strict": True}
+    called = create(model, tools=[strict], tool_choice={"type": "tool", "name": "get_weather"}, max_tokens=80)
+    assert jsonschema_rs.is_valid(WEATHER["input_schema"], called.content[0].input)

@@ -13,16 +13,13 @@ BEGIN, END = "<!-- written by tests/dialects/table.py: begin -->\n", "<!-- end -
 _BETWEEN = re.compile(f"(?<={re.escape(BEGIN)}).*?(?={re.escape(END)})", re.DOTALL)
 
 
+HEAD = ("template", "dialect", "found", "late system", "thinking", "default", "what it loses")
+
+
 def table() -> str:
-    """A row for every template: all that `dragoman detect` says of thinking, and of late system turns."""
-    reports = {name: report(Tokenizer(source)) for name, source in templates().items()}
-    known = next(found for found in reports.values() if "refused" not in found)
-    traits = [name for name in known if name == "late_system" or name.startswith("thinking")]
-    head = ["template", "dialect", "found", *(name.replace("_", " ") for name in traits)]
-    return "".join(
-        f"| {' | '.join(cells)} |\n"
-        for cells in (head, ["---"] * len(head), *(_row(name, found, traits) for name, found in reports.items()))
-    )
+    """A row for every template: what `dragoman detect` says of it."""
+    rows = [_row(name, report(Tokenizer(source))) for name, source in templates().items()]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in (HEAD, ["---"] * len(HEAD), *rows))
 
 
 def written() -> str:
@@ -31,10 +28,13 @@ def written() -> str:
     return str(found)
 
 
-def _row(name: str, found: dict[str, Any], traits: list[str]) -> list[str]:
-    refusal = found.get("refused")
-    told = [f"refused: {refusal}"] + [""] * (len(traits) - 1) if refusal else [in_words(found[trait]) for trait in traits]
-    return [name, f"`{found['dialect']}`", _code(found["found"]), *told]
+def _row(name: str, found: dict[str, Any]) -> list[str]:
+    told = [name, f"`{found['dialect']}`", _code(found["found"])]
+    if "refused" in found:
+        return [*told, f"refused: {found['refused']}", "", "", ""]
+    switch = found["thinking"]
+    default = in_words(switch["default"]) if switch else ""
+    return [*told, found["late_system"], switch["variable"] if switch else "", default, ", ".join(found["losses"])]
 
 
 def _code(found: str) -> str:

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dragoman.engines.controls import ControlTokens
 from dragoman.prompt import tokens as tokens_module
-from dragoman.prompt.controls import ControlTokens
 from dragoman.prompt.tokens import TokenCache
 
 from .toy import ToyTokenizer

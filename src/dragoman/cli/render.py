@@ -16,6 +16,7 @@ from dragoman.cli.weights import UnusableModel, resolve
 from dragoman.conversation import Conversation
 from dragoman.conversation.lowering import lower
 from dragoman.dialects import Dialect
+from dragoman.dialects.detect import detect
 from dragoman.errors import DragomanError
 from dragoman.prompt import ChatTemplate, TemplateRefusal
 from dragoman.prompt.probe import probe
@@ -84,7 +85,7 @@ def read(body: bytes) -> Conversation:
 def behind(template: Path, conversation: Conversation, dialect: Dialect | None) -> Shown:
     """The prompt that a template makes, without a model. Raises `TemplateRefusal`."""
     program = ChatTemplate(template.read_text(encoding="utf-8"))
-    renderer = Renderer(program, probe(program), dialect or dialects.DEFAULT)
+    renderer = Renderer(program, probe(program), dialect or detect(program).dialect)
     rendered = renderer.render(conversation)
     return Shown(
         prompt=rendered.text,

@@ -5,15 +5,15 @@ import logging
 import re
 from collections import OrderedDict
 from collections.abc import Collection, Sequence
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 from dragoman.constraints import Constraint
+from dragoman.engines.controls import ControlTokens, Tokenize
 from dragoman.engines.lark import Segments, Uncompilable, compiled, literals
 from dragoman.errors import EngineFailed
 
 _LOG = logging.getLogger(__name__)
 _REMEMBERED: Final = 64
-_CANDIDATE: Final = re.compile(r"<[^<>\s]{1,64}>|\[/?[A-Z_]{2,32}\]")
 
 
 class Trial(NamedTuple):
@@ -26,20 +26,13 @@ class Trial(NamedTuple):
 TRIAL: Final = Trial('%llguidance {}\nstart: "Q"\n', "Q")
 
 
-class Tokenize(Protocol):
-    """An engine's tokenizer."""
-
-    async def __call__(self, text: str, *, special: bool = True) -> list[int]:
-        """Token ids of `text`, nothing added."""
-
-
 class Grammars:
     """The grammars of one engine, compiled once per constraint. Large ones are compiled beside the event loop."""
 
     def __init__(self, tokenize: Tokenize) -> None:
         self._tokenize = tokenize
         self._known: OrderedDict[str, str] = OrderedDict()
-        self._controls: dict[str, int | None] = {}
+        self._controls = ControlTokens(tokenize)
 
     async def of(self, constraint: Constraint) -> str:
         """The grammar's text. Raises `EngineFailed` where nothing compiles, and what the tokenizer raises."""
@@ -63,11 +56,9 @@ class Grammars:
 
     async def _segments(self, texts: Collection[str]) -> dict[str, Segments]:
         """The texts that spell control tokens, taken apart at those."""
-        candidates = {found for text in texts for found in _CANDIDATE.findall(text)}
-        for candidate in candidates - self._controls.keys():
-            whole, plain = await asyncio.gather(self._tokenize(candidate), self._tokenize(candidate, special=False))
-            self._controls[candidate] = whole[0] if len(whole) == 1 and whole != plain else None
-        controls = {spelling: token for spelling in candidates if (token := self._controls[spelling]) is not None}
+        spelled = await self._controls.among("\n".join(texts))
+        ids = await asyncio.gather(*map(self._tokenize, spelled))
+        controls = {spelling: found[0] for spelling, found in zip(spelled, ids, strict=True) if len(found) == 1}
         return {text: pieces for text in texts if len(pieces := _split(text, controls)) > 1 or pieces[:1] != [text]}
 
 

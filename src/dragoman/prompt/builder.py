@@ -7,8 +7,8 @@ import msgspec
 
 from dragoman.conversation import Conversation
 from dragoman.dialects import Dialect
+from dragoman.engines.controls import ControlTokens, Tokenize
 from dragoman.errors import InvalidRequest
-from dragoman.prompt.controls import ControlTokens, Tokenize
 from dragoman.prompt.probe import probe
 from dragoman.prompt.render import Renderer
 from dragoman.prompt.template import ChatTemplate, TemplateRefusal

@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from itertools import pairwise
 
-from dragoman.prompt.controls import ControlTokens, Tokenize
+from dragoman.engines.controls import ControlTokens, Tokenize
 
 _REMEMBERED_TOKENS = 2_000_000
 

@@ -11,10 +11,10 @@ from dragoman.conversation import Conversation
 from dragoman.dialects import Constrainer, Dialect
 from dragoman.dialects.detect import HINTS, Detection, detect
 from dragoman.engines import Capabilities, Engine
+from dragoman.engines.controls import ControlTokens
 from dragoman.errors import EngineFailed, EngineUnavailable, InvalidRequest, PromptTooLong, UnknownModel
 from dragoman.generation import Turn
 from dragoman.prompt import ChatTemplate, Prompt, PromptBuilder, TemplateRefusal
-from dragoman.prompt.controls import ControlTokens
 from dragoman.prompt.traits import Traits
 from dragoman.server.admission import Admission
 from dragoman.wire.models import Flag, ModelCapabilities, ModelInfo, ThinkingFlags

@@ -1,8 +1,7 @@
 """Which spellings are control tokens: asked of the tokenizer, once each."""
 
-from dragoman.prompt.controls import ControlTokens
-
-from .toy import ToyTokenizer
+from dragoman.engines.controls import ControlTokens
+from prompt.toy import ToyTokenizer
 
 CONTROL = ["<|im_end|>", "<|endoftext|>", "[INST]", "EOT"]
 

@@ -1,0 +1,118 @@
+"""What a constraint costs: to compile, and in every token."""
+
+import json
+import time
+from contextlib import aclosing
+from dataclasses import replace
+from statistics import median
+from typing import Any
+
+from bench.report import Row
+from dragoman import dialects
+from dragoman.cli.weights import resolve
+from dragoman.constraints import Constraint
+from dragoman.conversation import Conversation, Sampling, Tool, ToolChoice, ToolPolicy
+from dragoman.dialects import Constrainer
+from dragoman.engines import Engine, Job
+from dragoman.engines.embedded import EmbeddedLlama
+from dragoman.engines.lark import compiled, literals
+
+TOKENS = 128
+AGENT_TOOLS, MANY_TOOLS = 25, 300
+PROMPT = "<|im_start|>user\nWrite a long story about a lighthouse and a storm.<|im_end|>\n<|im_start|>assistant\n"
+
+
+def _tool(number: int) -> Tool:
+    """About 900 bytes: patterns, large bounds, references, recursion, unions."""
+    schema: dict[str, Any] = {
+        "type": "object",
+        "properties": {
+            "path": {"type": "string", "description": "The absolute path of the file to work on. " * 3},
+            "name": {"type": "string", "pattern": "^[a-z]{2,8}-[0-9]+$"},
+            "size": {"type": "integer", "minimum": 0, "maximum": 10**15},
+            "tree": {"$ref": "#/$defs/Node"},
+            "note": {"anyOf": [{"type": "string", "maxLength": 5000}, {"type": "null"}]},
+            "rows": {"type": "array", "items": {"enum": ["x", "y"]}, "maxItems": 1000},
+            f"only_{number}": {"type": "boolean"},
+        },
+        "required": ["path"],
+        "$defs": {
+            "Node": {
+                "type": "object",
+                "properties": {"value": {"type": "number"}, "next": {"anyOf": [{"$ref": "#/$defs/Node"}, {"type": "null"}]}},
+                "required": ["value"],
+            }
+        },
+    }
+    return Tool(f"tool_{number}", "Works on a file.", schema)
+
+
+def _asked(tools: int, choice: ToolChoice) -> Conversation:
+    return Conversation(turns=(), tools=tuple(map(_tool, range(tools))), tool_policy=ToolPolicy(choice))
+
+
+def _made(name: str, conversation: Conversation) -> Constraint:
+    made = Constrainer(dialects.get(name)).constraint(conversation, thinking_open=False)
+    assert made is not None
+    return made
+
+
+def _compiling(name: str) -> tuple[float, float]:
+    """Seconds to build and compile the constraint of 300 tools that nobody has seen, and of the same ones again."""
+    fresh = f"{time.perf_counter_ns():x}"
+    asked = _asked(MANY_TOOLS, ToolChoice.ANY)
+    tools = [replace(tool, schema={**tool.schema, "$comment": fresh, "minProperties": 1}) for tool in asked.tools]
+    asked = replace(asked, tools=tuple(tools))
+    constrainer = Constrainer(dialects.get(name))
+    spent = []
+    for _ in range(2):
+        began = time.perf_counter()
+        made = constrainer.constraint(asked, thinking_open=False)
+        assert made is not None
+        if not spent:
+            literals(made)
+            compiled(made, {})
+        spent.append(time.perf_counter() - began)
+    return spent[0], spent[1]
+
+
+async def _decoding(engine: Engine, constraint: Constraint | None) -> tuple[float, float]:
+    """Seconds to the first token, and tokens per second from there."""
+    job = Job(await engine.tokenize(PROMPT), TOKENS, Sampling(temperature=0), constraint)
+    began = time.perf_counter()
+    first = tokens = 0
+    async with aclosing(engine.generate(job)) as pieces:
+        async for piece in pieces:
+            if piece.text and not first:
+                first, tokens = time.perf_counter(), 0
+            tokens += piece.output
+    return first - began, tokens / (time.perf_counter() - first)
+
+
+async def measure(runs: int) -> list[Row]:
+    """Decoding in pairs, free and held, on the default model."""
+    size = len(json.dumps([tool.function for tool in _asked(MANY_TOOLS, ToolChoice.ANY).tools]))
+    rows = []
+    for name in ("qwen3", "qwen3-coder"):
+        firsts, agains = zip(*(_compiling(name) for _ in range(runs)), strict=True)
+        what = f"constraint, {MANY_TOOLS} tools of {size // 1000} KB, {name}"
+        rows.append(Row(f"{what}, first", f"{median(firsts) * 1000:.0f}", "", "ms", "<= 1000"))
+        rows.append(Row(f"{what}, again", f"{median(agains) * 1000:.1f}", "", "ms", ""))
+    held = _made("qwen3", _asked(AGENT_TOOLS, ToolChoice.AUTO))
+    engine = EmbeddedLlama(resolve(None).path, context=2048, parallel=1)
+    await engine.start()
+    try:
+        await _decoding(engine, held)
+        pairs = [(await _decoding(engine, held), await _decoding(engine, None)) for _ in range(runs)]
+    finally:
+        await engine.close()
+    ours, free = median(pair[0][1] for pair in pairs), median(pair[1][1] for pair in pairs)
+    ratio = median(pair[0][1] / pair[1][1] for pair in pairs)
+    what = f"{AGENT_TOOLS} tools, `auto`: held against free"
+    rows.append(Row(f"decode, {what}", f"{ours:.1f}", f"{free:.1f} (free)", "tok/s", ">= 0.9", ratio))
+    waits = median(pair[0][0] for pair in pairs), median(pair[1][0] for pair in pairs)
+    later = median(pair[0][0] - pair[1][0] for pair in pairs)
+    rows.append(
+        Row(f"first token, {what}", f"{waits[0] * 1000:.1f}", f"{waits[1] * 1000:.1f} (free)", "ms", "", later, difference=True)
+    )
+    return rows
