@@ -65,7 +65,7 @@ QUESTIONS = [
 
 @pytest.fixture
 def url() -> Iterator[str]:
-    engine = EmbeddedLlama(resolve(None).path, context=2048, parallel=4)
+    engine = EmbeddedLlama(resolve(None).path, context=2048, parallel=1)
     with live_gateway(Gateway(engine, Settings(model_id="default"))) as served:
         yield served
 
@@ -85,7 +85,7 @@ async def test_of_200_forced_calls_200_are_valid(url: str):
         async with seats:
             message = await client.messages.create(
                 model="claude-local",
-                max_tokens=256,
+                max_tokens=400,
                 tools=[{"name": name, "description": "Does it.", "input_schema": schema} for name, schema in schemas.items()],
                 tool_choice=choice,
                 messages=[{"role": "user", "content": QUESTIONS[question]}],

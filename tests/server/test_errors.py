@@ -7,6 +7,7 @@ import pytest
 
 from conftest import MODEL, Serve, body, live_gateway, user
 from dragoman.engines import Capabilities
+from dragoman.engines.scripted import Line, ScriptedEngine
 from dragoman.errors import DragomanError, EngineFailed, EngineUnavailable
 from dragoman.server import Gateway, Settings
 from server.http import Answer, ask, get, post
@@ -274,3 +275,18 @@ def test_what_may_be_ignored_is(stage: Stage) -> None:
 def test_what_would_change_the_answer_is_refused_while_it_is_not_built(stage: Stage, fields: dict[str, object]) -> None:
     named = next(iter(reversed(fields)))
     assert named.split("_", 1)[0] in refusal(post(stage.url, body(**fields)))
+
+
+@pytest.mark.clause("BETA-4", "TOOL-11", "STR-1", "MOD-5")
+@pytest.mark.parametrize(
+    ("fields", "path"),
+    [
+        ({"tools": [{"name": "f", "input_schema": {"type": "object"}, "strict": True}]}, "tools.0.custom.strict"),
+        ({"output_config": {"format": {"type": "json_schema", "schema": {"type": "object"}}}}, "output_config.format"),
+    ],
+)
+def test_what_an_engine_cannot_hold_is_refused_and_not_hoped_for(fields: dict[str, object], path: str) -> None:
+    engine = ScriptedEngine([Line("Well.")], model=MODEL, constrains=False)
+    with live_gateway(Gateway(engine, Settings(model_id=MODEL))) as url:
+        assert refusal(post(url, body(**fields))).startswith(f"{path}: this server's engine cannot hold")
+        assert get(url, f"/v1/models/{MODEL}").json["capabilities"]["structured_outputs"] == {"supported": False}

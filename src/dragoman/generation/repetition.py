@@ -16,13 +16,14 @@ class Repetition:
     looked for every 256 characters, in the last 8,192.
     """
 
-    __slots__ = ("_fresh", "_pieces", "_tail", "stretch")
+    __slots__ = ("_counted", "_fresh", "_pieces", "_tail", "stretch")
 
     def __init__(self) -> None:
         self.stretch = 0
         self._tail = ""
         self._pieces: list[str] = []
         self._fresh = 0
+        self._counted: int | None = None
 
     def feed(self, text: str) -> None:
         """Hear the next piece."""
@@ -33,12 +34,15 @@ class Repetition:
             self._pieces.clear()
             self._fresh = 0
             self.stretch = _stretch(self._tail)
+            self._counted = None
 
     @property
     def counted(self) -> int:
         """Characters at the end that are one thing over and over, but for its numbers; or one number without an end."""
-        number = len(self._tail) - len(self._tail.rstrip("0123456789"))
-        return max(number, _stretch(_NUMBER.sub("0", self._tail)))
+        if self._counted is None:
+            number = len(self._tail) - len(self._tail.rstrip("0123456789"))
+            self._counted = max(number, _stretch(_NUMBER.sub("0", self._tail)))
+        return self._counted
 
 
 def _stretch(tail: str) -> int:

@@ -90,10 +90,10 @@ class Turn:
 
     async def run(self) -> AsyncGenerator[Part, None]:
         """The parts, an `Ending` last. Raises what the engine raises; closing the iterator stops the engine."""
-        lead = self._lead()
-        for part in self._police(self._parser.feed(lead)) if lead else ():
+        behind = self._lead()
+        for part in self._police(self._parser.feed(behind)) if behind else ():
             yield part
-        job: Job | None = await self._job(lead, self._conversation, thinking_open=self._prompt.thinking_open)
+        job: Job | None = await self._job(behind, self._conversation, thinking_open=self._prompt.thinking_open)
         while job is not None:
             async with aclosing(self._work(job)) as parts:
                 async for part in parts:
@@ -104,7 +104,8 @@ class Turn:
                 closer = self._constrainer.dialect.close_thinking
                 for part in self._police(self._parser.feed(closer)):
                     yield part
-                job = await self._after_thinking("".join([lead, *self._written, closer]))
+                behind = "".join([behind, *self._written, closer])
+                job = await self._after_thinking(behind)
             else:
                 for part in self._led_out(await self._way_out(job)):
                     yield part

@@ -17,7 +17,7 @@ from dragoman.generation import Turn
 from dragoman.prompt import ChatTemplate, Prompt, PromptBuilder, TemplateRefusal
 from dragoman.prompt.traits import Traits
 from dragoman.server.admission import Admission
-from dragoman.wire.models import Flag, ModelCapabilities, ModelInfo, ThinkingFlags
+from dragoman.wire.models import EffortFlags, Flag, ModelCapabilities, ModelInfo, ThinkingFlags
 
 _LOG = logging.getLogger(__name__)
 _FAMILY_PREFIX = "claude-"
@@ -87,6 +87,7 @@ class Service:
             max_input_tokens=found.window - 1,
             max_tokens=found.window - 1,
             capabilities=ModelCapabilities(
+                effort=_effort(prompts.traits),
                 structured_outputs=Flag(supported=found.constrains),
                 thinking=ThinkingFlags(supported=prompts.traits.thinking is not None),
             ),
@@ -128,6 +129,12 @@ class Service:
         if prompt.room < 1:  # never cut: a client that is told compacts (ERR-11)
             raise PromptTooLong(len(prompt.tokens), self._prompts.window - 1)
         return Turn(self.engine, self._constrainer, conversation, prompt, constrains=self._constrains)
+
+
+def _effort(traits: Traits) -> EffortFlags:
+    """The levels that reach the model; a template without such a variable knows none (THK-14)."""
+    levels = traits.effort.values if traits.effort else {}
+    return EffortFlags(supported=bool(levels), **{level: Flag(supported=True) for level in levels})
 
 
 def _template(found: Capabilities, source: str | None) -> ChatTemplate | None:
