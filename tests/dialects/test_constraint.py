@@ -325,3 +325,16 @@ def test_a_tree_that_must_be_filled_ends_somewhere(name: str):
         call = ToolCall("toolu_01abcdefgh", "tree", {"root": tree(depth), "code": "ab-1"})
         assert holds(held, dialect.encode_calls([call])) is may, depth
     assert holds(constraint(dialect, asked("auto", TREE)), dialect.encode_calls([call]))  # who need not call may go on
+
+
+@pytest.mark.clause("TOOL-11")
+def test_large_bounds_are_held_where_a_tool_is_strict_and_cost_nothing_where_none_is():
+    rows = {"type": "array", "items": {"type": "integer"}, "maxItems": 40}
+    few = {"type": "array", "items": {"type": "integer"}, "maxItems": 2}
+    tool = Tool("fill", "", {"type": "object", "properties": {"rows": rows, "few": few}})
+    hermes = dialects.get("hermes")
+    loose, strict = (constraint(hermes, asked("auto", tool, strict=strict)) for strict in (False, True))
+    many = hermes.encode_calls([ToolCall("t", "fill", {"rows": [1] * 41})])
+    assert holds(loose, many)
+    assert not holds(strict, many)
+    assert not holds(loose, hermes.encode_calls([ToolCall("t", "fill", {"few": [1] * 3})]))

@@ -22,7 +22,7 @@ from dragoman.conversation.types import Conversation, Tool, ToolChoice
 from dragoman.dialects.constrained_arguments import Arguments
 from dragoman.dialects.dialect import Dialect
 from dragoman.dialects.encoder import Written, write
-from dragoman.dialects.schema import Schema, ordered, tightened, unrolled
+from dragoman.dialects.schema import Schema, loosened, ordered, tightened, unrolled
 from dragoman.dialects.spec import Frame, Reasoning
 
 _REMEMBERED = 64
@@ -193,9 +193,9 @@ class _Turn:
         return Series((Literal(head), call, *more, Literal(tail)))
 
     def _schema(self, schema: Schema) -> Schema:
-        """What the model has to keep to: with no way out of a call or a format, recursion has to end somewhere."""
+        """What the model has to keep to: all of it where that was asked for, and then recursion has to end somewhere."""
         tight: Schema = tightened(schema)
-        return unrolled(tight, _DEEPEST) if self._firm or self._output is not None else tight
+        return unrolled(tight, _DEEPEST) if self._firm or self._output is not None else loosened(tight)
 
     def _call(self, inner: Sequence[str]) -> Node:
         """A call from its first hole to its last, each tool by its own name and schema."""

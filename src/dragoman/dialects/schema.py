@@ -13,6 +13,8 @@ Schema = Mapping[str, Any]
 _ANNOTATIONS = frozenset(
     {"title", "description", "default", "examples", "$comment", "deprecated", "readOnly", "writeOnly", "$schema"}
 )
+_LENGTHS = ("minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties")
+_CHEAP = 32
 _APPLICATORS = ("$ref", "allOf", "anyOf", "oneOf", "not", "if", "patternProperties")
 _NAMED = ("properties", "$defs", "definitions", "patternProperties", "dependentSchemas")
 _LISTED = ("anyOf", "oneOf", "allOf", "prefixItems")
@@ -35,6 +37,23 @@ def tightened(schema: Any, *, close: bool = True) -> Any:
             made[word] = value
     if close and "properties" in made and "additionalProperties" not in made and not any(map(made.__contains__, _APPLICATORS)):
         made["additionalProperties"] = False
+    return made
+
+
+def loosened(schema: Any) -> Any:
+    """The schema without its larger bounds on lengths: what they cost an engine with every request, few calls are worth."""
+    if not isinstance(schema, Mapping):
+        return schema
+    made: dict[str, Any] = {}
+    for word, value in schema.items():
+        if word in _NAMED and isinstance(value, Mapping):
+            made[word] = {name: loosened(inner) for name, inner in value.items()}
+        elif word in _LISTED and isinstance(value, list):
+            made[word] = [loosened(inner) for inner in value]
+        elif word in _SINGLE:
+            made[word] = loosened(value)
+        elif word not in _LENGTHS or not isinstance(value, int) or value <= _CHEAP:
+            made[word] = value
     return made
 
 
