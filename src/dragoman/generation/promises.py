@@ -17,12 +17,13 @@ from dragoman.parts import CallDelta, CallEnd, CallStart, Part, Text
 
 
 class Promises:
-    """Listens to the parts of one turn. `broken` names what does not hold."""
+    """Listens to the parts of one turn. `broken` names what does not hold; `any`: is there something to listen for?"""
 
     def __init__(self, conversation: Conversation) -> None:
         self._forced = conversation.tool_policy.forced
         self._schemas = {tool.name: tool.schema for tool in conversation.callable if tool.strict or self._forced}
         self._output = conversation.output
+        self.any = self._forced or bool(self._schemas) or self._output is not None
         self._texts: list[str] = []
         self._arguments: list[str] = []
         self._name = ""

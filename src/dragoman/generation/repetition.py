@@ -25,16 +25,18 @@ class Repetition:
         self._fresh = 0
         self._counted: int | None = None
 
-    def feed(self, text: str) -> None:
-        """Hear the next piece."""
+    def feed(self, text: str) -> bool:
+        """Hear the next piece; was it a moment to look?"""
         self._pieces.append(text)
         self._fresh += len(text)
-        if self._fresh >= _EVERY:
-            self._tail = (self._tail + "".join(self._pieces))[-_KEPT:]
-            self._pieces.clear()
-            self._fresh = 0
-            self.stretch = _stretch(self._tail)
-            self._counted = None
+        if self._fresh < _EVERY:
+            return False
+        self._tail = (self._tail + "".join(self._pieces))[-_KEPT:]
+        self._pieces.clear()
+        self._fresh = 0
+        self.stretch = _stretch(self._tail)
+        self._counted = None
+        return True
 
     @property
     def counted(self) -> int:

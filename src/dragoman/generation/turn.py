@@ -67,6 +67,7 @@ class Turn:
         self._budget = conversation.thinking.budget
         self._held = conversation.output is not None or conversation.tool_policy.forced
         self._repetition = Repetition()
+        self._astray = False
         self._mended: list[str] = []
         self._written: list[str] = []  # what the model wrote in this job
         self._cached: int | None = None
@@ -95,9 +96,13 @@ class Turn:
             yield part
         job: Job | None = await self._job(behind, self._conversation, thinking_open=self._prompt.thinking_open)
         while job is not None:
-            async with aclosing(self._work(job)) as parts:
-                async for part in parts:
-                    yield part
+            self._written.clear()
+            async with aclosing(self._engine.generate(job)) as pieces:
+                async for piece in pieces:
+                    for part in self._read(piece):
+                        yield part
+                    if self._happened is not None or self._astray:
+                        break
             if self._happened is not None or not self._astray:
                 break
             if self._parser.thinking:
@@ -111,16 +116,6 @@ class Turn:
                     yield part
                 break
         yield self._ending()
-
-    async def _work(self, job: Job) -> AsyncGenerator[Part, None]:
-        """What a job gives, until it ends, or something happens, or the model goes astray."""
-        self._written.clear()
-        async with aclosing(self._engine.generate(job)) as pieces:
-            async for piece in pieces:
-                for part in self._read(piece):
-                    yield part
-                if self._happened is not None or self._astray:
-                    break
 
     def _lead(self) -> str:
         """What is written for the model, where the engine cannot make it write that."""
@@ -146,14 +141,14 @@ class Turn:
         self._mended.append("reasoning closed")
         self._budget = None
         self._repetition = Repetition()
+        self._astray = False
         job = await self._job(written, replace(self._conversation, thinking=ThinkingPolicy()), thinking_open=False)
         if job.limit < 1:
             self._happened = self._exhausted()
             return None
         return job
 
-    @property
-    def _astray(self) -> bool:
+    def _goes_astray(self) -> bool:
         """Is the budget for reasoning spent, and the model still at it? Or does it go round in circles?"""
         if self._budget is not None and self._thinking_tokens >= self._budget and self._parser.thinking:
             return True
@@ -183,11 +178,12 @@ class Turn:
             yield Prefill(piece.prefill.total, piece.prefill.cached, piece.prefill.done)
         self._output += piece.output
         self._written.append(piece.text)
-        self._repetition.feed(piece.text)
         began_thinking = self._parser.thinking
         parts = self._parser.feed(piece.text) if piece.text else []
         self._thinking_tokens += _thinking_tokens(piece, parts, began_thinking=began_thinking)
         yield from self._police(parts)
+        if self._repetition.feed(piece.text) or self._budget is not None:
+            self._astray = self._goes_astray()
         if piece.finish is not None and self._happened is None:
             yield from self._finish(piece.finish)
 
@@ -216,7 +212,8 @@ class Turn:
 
     def _police(self, parts: Iterable[Part]) -> Iterator[Part]:
         for part in parts:
-            self._promises.note(part)
+            if self._promises.any:
+                self._promises.note(part)
             match part:
                 case Text(text):
                     yield from self._visible(text)
