@@ -1,6 +1,7 @@
 """Wherever a forced call breaks off, there is a way to its end."""
 
 import json
+import os
 
 import jsonschema_rs
 import pytest
@@ -26,7 +27,7 @@ TOOL = Tool(
     },
 )
 CALL = ToolCall("toolu_01abcdefgh", "note", {"text": 'a "b" ü', "kind": "long", "deep": {"a": ["x", "y"]}, "n": 12})
-STEP = 9
+STEP = 1 if os.environ.get("DRAGOMAN_TESTS") == "thorough" else 29
 
 
 @pytest.mark.clause("TOOL-5", "TOOL-17")
