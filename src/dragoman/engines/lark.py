@@ -193,6 +193,7 @@ class _Writer:
 
 _ANY: Final = "/(?s:.*)/"
 _STEPS: Final = ("", "patterns", "bounds", "everything but the type")
+"""What each step leaves out."""
 
 
 @lru_cache(maxsize=_REMEMBERED)

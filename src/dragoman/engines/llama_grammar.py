@@ -50,8 +50,10 @@ class Grammars:
             grammar = await asyncio.to_thread(compiled, constraint, segments)
         except Uncompilable as error:
             raise EngineFailed(f"what the request asks for cannot be held: {error}") from error
-        for words in grammar.relaxed:
-            _LOG.warning("a schema was relaxed to make it compile, its %s", words)
+        if grammar.relaxed:  # one line, however many there are
+            _LOG.warning(
+                "%d schemas were relaxed to make them compile; of the first, %s", len(grammar.relaxed), grammar.relaxed[0]
+            )
         return grammar.text
 
     async def _segments(self, texts: Collection[str]) -> dict[str, Segments]:
