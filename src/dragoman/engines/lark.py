@@ -16,7 +16,7 @@ Control tokens have no spelling in a grammar: free text cannot hold them; where 
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
@@ -142,7 +142,7 @@ class _Writer:
             case Ref(name):
                 return name
 
-    def _rule(self, node: Node, body: Any) -> str:
+    def _rule(self, node: Node, body: Callable[[], str]) -> str:
         if id(node) not in self._rules:
             name = self._rules[id(node)] = f"n{len(self._rules)}"
             self._lines.append(f"{name}: {body()}")
