@@ -66,7 +66,7 @@ CALLS = [
     ),
     ToolCall("toolu_02abcdefgh", "now", {}),
 ]
-WALKS = 20 if os.environ.get("DRAGOMAN_TESTS") == "thorough" else 2
+WALKS = 20 if os.environ.get("DRAGOMAN_TESTS") == "thorough" else 4
 LONGEST = 3000
 
 
@@ -157,6 +157,7 @@ def test_a_forced_call_is_what_the_encoder_writes(name: str):
     assert not holds(constraint(dialect, asked("any")), "I would rather not.")
 
 
+@pytest.mark.slow
 @pytest.mark.clause("TOOL-5", "TOOL-11")
 @EVERY
 def test_whatever_is_written_under_a_forced_choice_is_a_valid_call(name: str):

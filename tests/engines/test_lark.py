@@ -79,6 +79,7 @@ def test_a_schema_that_does_not_compile_is_relaxed_as_little_as_will_do(schema: 
     assert not holds(made, text + "4")  # its neighbour is not
 
 
+@pytest.mark.slow
 def test_many_large_tools_compile():
     tool = {
         "type": "object",

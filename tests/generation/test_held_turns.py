@@ -175,11 +175,12 @@ async def test_a_circle_in_a_call_that_nobody_asked_for_leaves_it_broken():
 
 
 @pytest.mark.clause("TOOL-5", "STOP-2")
-async def test_a_circle_in_a_forced_call_is_led_out_of_before_the_limit():
+@pytest.mark.parametrize("max_tokens", [60, 100, 400])
+async def test_a_circle_in_a_forced_call_is_led_out_of_before_the_limit(max_tokens: int):
     tool = Tool("note", "", {"type": "object", "properties": {"text": {"type": "string"}, "n": {"type": "integer"}}})
     tool.schema["required"] = ["text", "n"]  # type: ignore[index]
     engine = Listening('<tool_call>\n{"name": "note", "arguments": {"text": "' + ROUND * 1000)
-    conversation = replace(forced(), tools=[tool], max_tokens=400)
+    conversation = replace(forced(), tools=[tool], max_tokens=max_tokens)
     turn, parts = await answer(engine, conversation)
     arguments = json.loads("".join(part.json for part in parts if isinstance(part, CallDelta)))
     assert arguments["text"].startswith(ROUND * 10)

@@ -182,7 +182,7 @@ class Turn:
         parts = self._parser.feed(piece.text) if piece.text else []
         self._thinking_tokens += _thinking_tokens(piece, parts, began_thinking=began_thinking)
         yield from self._police(parts)
-        if self._repetition.feed(piece.text) or self._budget is not None:
+        if self._repetition.feed(piece.text) or self._held or self._budget is not None:
             self._astray = self._goes_astray()
         if piece.finish is not None and self._happened is None:
             yield from self._finish(piece.finish)
