@@ -29,7 +29,7 @@ ARROWS = {
 }
 
 ONLY_THERE = {
-    ("conversation", "wire"): {"conversation/lowering.py"},
+    ("conversation", "wire"): {"conversation/lowering.py", "conversation/chat.py"},  # one per door
     ("prompt", "engines"): {"prompt/builder.py", "prompt/tokens.py"},  # which spellings a tokenizer takes for control tokens
     ("cli", "generation"): {"cli/parse.py"},
     **{("cli", room): {"cli/parse.py", "cli/render.py"} for room in ("wire", "conversation")},  # they look into all

@@ -1,0 +1,176 @@
+"""From the second door's wire to the neutral form.
+
+A reasoning model reasons here unless it is told not to (`reasoning_effort: none`): that is what this API's clients expect. The
+final answer of a body, where its last message is the assistant's, is gone on from.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from itertools import dropwhile, groupby
+
+from dragoman.conversation.types import (
+    Content,
+    Conversation,
+    JsonObject,
+    Role,
+    Sampling,
+    Text,
+    Thinking,
+    ThinkingPolicy,
+    Tool,
+    ToolCall,
+    ToolChoice,
+    ToolPolicy,
+    ToolResult,
+    Turn,
+)
+from dragoman.errors import InvalidRequest
+from dragoman.wire.openai.request import (
+    AssistantMessage,
+    ChatMessage,
+    ChatRequest,
+    JsonFormat,
+    NamedChoice,
+    SchemaFormat,
+    SystemMessage,
+    TextPart,
+    ToolMessage,
+    UserMessage,
+)
+
+UNLIMITED = 1 << 31
+"""Tokens, where no limit was asked for: the window is one."""
+
+_CHOICES = {None: ToolChoice.AUTO, "auto": ToolChoice.AUTO, "required": ToolChoice.ANY, "none": ToolChoice.NONE}
+
+
+def lower_chat(request: ChatRequest) -> Conversation:
+    """Raise `InvalidRequest` at the path of what cannot be given to the model."""
+    messages = list(enumerate(request.messages))
+    rest = list(dropwhile(_is_system, messages)) or messages
+    top = [message for _, message in messages[: len(messages) - len(rest)] if isinstance(message, SystemMessage)]
+    return Conversation(
+        turns=tuple(_turns(rest)),
+        system=tuple(part for message in top for part in _texts(message.content)),
+        tools=tuple(_tools(request)),
+        tool_policy=_tool_policy(request),
+        thinking=_thinking_policy(request),
+        sampling=Sampling(request.temperature, request.top_p, request.top_k, request.seed),
+        stop_sequences=request.stops,
+        max_tokens=request.max_completion_tokens or request.max_tokens or UNLIMITED,
+        output=_output(request),
+    )
+
+
+def _is_system(entry: tuple[int, ChatMessage]) -> bool:
+    return isinstance(entry[1], SystemMessage)
+
+
+def _role(entry: tuple[int, ChatMessage]) -> Role:
+    """Results are the user's side of a conversation."""
+    match entry[1]:
+        case SystemMessage():
+            return Role.SYSTEM
+        case AssistantMessage():
+            return Role.ASSISTANT
+        case UserMessage() | ToolMessage():
+            return Role.USER
+
+
+def _turns(messages: Sequence[tuple[int, ChatMessage]]) -> Iterator[Turn]:
+    """One turn per run of messages with the same role."""
+    calls: dict[str, str] = {}  # the latest answer's, by id: ids of other answers may be the same
+    for role, run in groupby(messages, key=_role):
+        content: list[Content] = []
+        for index, message in run:
+            if isinstance(message, AssistantMessage):
+                calls |= {call.id: call.function.name for call in message.tool_calls or ()}
+            content += _content(message, calls, f"messages.{index}")
+        yield Turn(role, tuple(_in_call_order(content, list(calls))))
+
+
+def _content(message: ChatMessage, calls: dict[str, str], path: str) -> Iterator[Content]:
+    match message:
+        case SystemMessage():
+            yield from _texts(message.content)
+        case UserMessage():
+            yield from _user_content(message, path)
+        case AssistantMessage():
+            if message.reasoning_content:
+                yield Thinking(message.reasoning_content)
+            yield from _texts(message.content or message.refusal or "")
+            for place, call in enumerate(message.tool_calls or ()):
+                arguments = _arguments(call.function.arguments, f"{path}.tool_calls.{place}.function.arguments")
+                yield ToolCall(call.id, call.function.name, arguments)
+        case ToolMessage():
+            words = "\n".join(part.text for part in _texts(message.content))
+            yield ToolResult(message.tool_call_id, calls[message.tool_call_id], words, is_error=False)
+
+
+def _texts(content: str | list[TextPart]) -> list[Text]:
+    if isinstance(content, str):
+        return [Text(content)] if content else []
+    return [Text(part.text) for part in content if part.text]
+
+
+def _user_content(message: UserMessage, path: str) -> Iterator[Content]:
+    if isinstance(message.content, str):
+        yield from _texts(message.content)
+        return
+    for place, part in enumerate(message.content):
+        if not isinstance(part, TextPart):
+            raise InvalidRequest.at(f"{path}.content.{place}", f"{part.type} parts are not supported by this server yet")
+        if part.text:
+            yield Text(part.text)
+
+
+def _arguments(text: str, path: str) -> JsonObject:
+    try:
+        value = json.loads(text or "{}")
+    except ValueError as error:
+        raise InvalidRequest.at(path, f"is not JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise InvalidRequest.at(path, "must be a JSON object")
+    return value
+
+
+def _in_call_order(content: Sequence[Content], order: Sequence[str]) -> Iterator[Content]:
+    """Results stand in the order of their calls, which is all that some templates have to tell them apart."""
+    results = sorted((part for part in content if isinstance(part, ToolResult)), key=lambda result: order.index(result.call_id))
+    in_order = iter(results)
+    for part in content:
+        yield next(in_order) if isinstance(part, ToolResult) else part
+
+
+def _tools(request: ChatRequest) -> Iterator[Tool]:
+    for tool in request.tools or ():
+        function = tool.function
+        schema = {"type": "object", "properties": {}, **(function.parameters or {})}
+        yield Tool(function.name, function.description or "", schema, bool(function.strict))
+
+
+def _tool_policy(request: ChatRequest) -> ToolPolicy:
+    parallel = request.parallel_tool_calls is not False
+    choice = request.tool_choice
+    if isinstance(choice, NamedChoice):
+        return ToolPolicy(ToolChoice.TOOL, choice.function.name, parallel=parallel)
+    return ToolPolicy(_CHOICES[choice], parallel=parallel)
+
+
+def _thinking_policy(request: ChatRequest) -> ThinkingPolicy:
+    effort = request.reasoning_effort
+    switches = request.chat_template_kwargs
+    asked = [switches.enable_thinking, switches.thinking] if switches else []
+    enabled = effort != "none" and False not in asked
+    level = "low" if effort == "minimal" else effort
+    return ThinkingPolicy(enabled=enabled, effort=level if enabled else None)
+
+
+def _output(request: ChatRequest) -> JsonObject | None:
+    match request.response_format:
+        case JsonFormat():
+            return {"type": "object"}
+        case SchemaFormat() as schema:
+            return schema.json_schema.schema_
+        case _:
+            return None

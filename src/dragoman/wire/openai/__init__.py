@@ -1,0 +1,1 @@
+"""The second door: OpenAI's chat completions and completions, as they travel."""

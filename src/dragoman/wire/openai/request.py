@@ -1,0 +1,230 @@
+"""The bodies of `POST /v1/chat/completions` and `POST /v1/completions`.
+
+Fields that change nothing but sampling and that we do not know (penalties) are carried, ignored and named in the log, as on the
+first door (BETA-2). What would change the meaning of the answer is declared here and refused by `rules`.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from dragoman.wire.base import PlainOrList, WireModel
+
+
+class TextPart(WireModel):
+    """Words."""
+
+    type: Literal["text"]
+    text: str
+
+
+class ImageUrl(WireModel):
+    """Where an image is: a `data:` URL holds it itself."""
+
+    url: str
+
+
+class ImagePart(WireModel):
+    """An image."""
+
+    type: Literal["image_url"]
+    image_url: ImageUrl
+
+
+class FilePart(WireModel):
+    """A document."""
+
+    type: Literal["file"]
+    file: dict[str, Any]
+
+
+class AudioPart(WireModel):
+    """Sound."""
+
+    type: Literal["input_audio"]
+    input_audio: dict[str, Any]
+
+
+UserPart = Annotated[TextPart | ImagePart | FilePart | AudioPart, Field(discriminator="type")]
+
+
+class SystemMessage(WireModel):
+    """What the operator says. `developer` is its newer name."""
+
+    role: Literal["system", "developer"]
+    content: PlainOrList[TextPart]
+
+
+class UserMessage(WireModel):
+    """What the user says."""
+
+    role: Literal["user"]
+    content: PlainOrList[UserPart]
+
+
+class FunctionCall(WireModel):
+    """`arguments` is JSON text, as the model wrote it."""
+
+    name: str
+    arguments: str
+
+
+class ToolCall(WireModel):
+    """A call in an earlier answer."""
+
+    id: str
+    type: Literal["function"] = "function"
+    function: FunctionCall
+
+
+class AssistantMessage(WireModel):
+    """An earlier answer, with its reasoning where the client kept it. The last one of a body is gone on from."""
+
+    role: Literal["assistant"]
+    content: PlainOrList[TextPart] | None = None
+    refusal: str | None = None
+    reasoning_content: str | None = None
+    tool_calls: list[ToolCall] | None = None
+
+
+class ToolMessage(WireModel):
+    """The result of a call."""
+
+    role: Literal["tool"]
+    tool_call_id: str
+    content: PlainOrList[TextPart]
+
+
+ChatMessage = Annotated[SystemMessage | UserMessage | AssistantMessage | ToolMessage, Field(discriminator="role")]
+
+
+class Function(WireModel):
+    """A function on offer."""
+
+    name: Annotated[str, Field(pattern=r"^[a-zA-Z0-9_.-]{1,128}$")]
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
+class FunctionTool(WireModel):
+    """A tool that the client runs."""
+
+    type: Literal["function"]
+    function: Function
+
+
+class FunctionName(WireModel):
+    """Names a function."""
+
+    name: str
+
+
+class NamedChoice(WireModel):
+    """This function must be called."""
+
+    type: Literal["function"]
+    function: FunctionName
+
+
+class JsonSchema(WireModel):
+    """The schema of an answer."""
+
+    name: str
+    schema_: Annotated[dict[str, Any], Field(alias="schema")]
+    description: str | None = None
+    strict: bool | None = None
+
+
+class TextFormat(WireModel):
+    """Any text."""
+
+    type: Literal["text"]
+
+
+class JsonFormat(WireModel):
+    """Any JSON object."""
+
+    type: Literal["json_object"]
+
+
+class SchemaFormat(WireModel):
+    """JSON of a schema."""
+
+    type: Literal["json_schema"]
+    json_schema: JsonSchema
+
+
+class StreamOptions(WireModel):
+    """`include_usage`: one more chunk at the end, with the counts."""
+
+    include_usage: bool | None = None
+
+
+class TemplateVariables(WireModel):
+    """What servers of open models take beside the standard: the template's own switch for reasoning."""
+
+    enable_thinking: bool | None = None
+    thinking: bool | None = None
+
+
+class _Request(WireModel):
+    """What both bodies share."""
+
+    model: str
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    top_k: Annotated[int, Field(ge=0)] | None = None
+    seed: int | None = None
+    stop: PlainOrList[str] | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    # Must be honoured or refused: `rules` refuses them.
+    n: int | None = None
+    logit_bias: dict[str, float] | None = None
+    logprobs: bool | int | None = None
+    # May be ignored.
+    user: Any = None
+    metadata: Any = None
+    store: Any = None
+    service_tier: Any = None
+    prompt_cache_key: Any = None
+    safety_identifier: Any = None
+
+    @property
+    def stops(self) -> tuple[str, ...]:
+        """The stop sequences; an empty one would match everywhere, and says nothing."""
+        given = [self.stop] if isinstance(self.stop, str) else self.stop or []
+        return tuple(sequence for sequence in given if sequence)
+
+
+class ChatRequest(_Request):
+    """The body of `POST /v1/chat/completions`."""
+
+    messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=100_000)]
+    max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
+    tools: list[FunctionTool] | None = None
+    tool_choice: Literal["none", "auto", "required"] | NamedChoice | None = None
+    parallel_tool_calls: bool | None = None
+    response_format: Annotated[TextFormat | JsonFormat | SchemaFormat, Field(discriminator="type")] | None = None
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
+    chat_template_kwargs: TemplateVariables | None = None
+    # Must be honoured or refused: `rules` refuses them.
+    top_logprobs: int | None = None
+    functions: Any = None
+    function_call: Any = None
+    audio: Any = None
+    modalities: list[str] | None = None
+    prediction: Any = None
+    web_search_options: Any = None
+
+
+class CompletionRequest(_Request):
+    """The body of `POST /v1/completions`: a text, or its token ids, to go on from."""
+
+    prompt: str | list[int] | list[str]
+    # Must be honoured or refused: `rules` refuses them.
+    best_of: int | None = None
+    echo: bool | None = None
+    suffix: str | None = None

@@ -1,0 +1,81 @@
+"""What no single field of the second door can check. Each rule raises `InvalidRequest`."""
+
+from collections import Counter
+
+from dragoman.errors import InvalidRequest
+from dragoman.wire.openai.request import (
+    AssistantMessage,
+    ChatRequest,
+    CompletionRequest,
+    NamedChoice,
+    SchemaFormat,
+    ToolMessage,
+)
+from dragoman.wire.schemas import check_valid
+
+_UNBUILT = ("logit_bias", "logprobs", "top_logprobs", "functions", "function_call", "audio", "prediction", "web_search_options")
+_UNBUILT_PLAIN = ("logit_bias", "logprobs", "echo", "suffix")
+
+
+def check_chat(request: ChatRequest) -> None:
+    """The first rule that a chat breaks."""
+    _refuse(request, _UNBUILT)
+    if any(modality != "text" for modality in request.modalities or ()):
+        raise InvalidRequest.at("modalities", "this server answers with text only")
+    _check_results(request)
+    _check_tools(request)
+    if isinstance(request.response_format, SchemaFormat):
+        check_valid(request.response_format.json_schema.schema_, "response_format.json_schema.schema")
+
+
+def check_completion(request: CompletionRequest) -> None:
+    """The first rule that a completion breaks."""
+    _refuse(request, _UNBUILT_PLAIN)
+    if request.best_of not in (None, 1):
+        raise InvalidRequest.at("best_of", "this server makes one answer")
+    if isinstance(request.prompt, list) and any(isinstance(inner, str) for inner in request.prompt) and len(request.prompt) > 1:
+        raise InvalidRequest.at("prompt", "this server takes one prompt at a time")
+    if not request.prompt:
+        raise InvalidRequest.at("prompt", "must not be empty")
+
+
+def _refuse(request: ChatRequest | CompletionRequest, names: tuple[str, ...]) -> None:
+    for name in names:
+        if getattr(request, name):
+            raise InvalidRequest.at(name, "not supported by this server")
+    if request.n not in (None, 1):
+        raise InvalidRequest.at("n", "this server makes one answer")
+
+
+def _check_results(request: ChatRequest) -> None:
+    """Every call is answered by the messages behind it, once; and nothing else is answered."""
+    open_calls: list[str] = []
+    for index, message in enumerate(request.messages):
+        if isinstance(message, ToolMessage):
+            if message.tool_call_id not in open_calls:
+                raise InvalidRequest.at(
+                    f"messages.{index}.tool_call_id", f"{message.tool_call_id} is no call of the assistant message before it"
+                )
+            open_calls.remove(message.tool_call_id)
+            continue
+        if open_calls:
+            raise InvalidRequest.at(f"messages.{index}", f"the calls before it have no tool message: {', '.join(open_calls)}")
+        if isinstance(message, AssistantMessage):
+            open_calls = [call.id for call in message.tool_calls or ()]
+    if open_calls:
+        raise InvalidRequest.at("messages", f"calls without a tool message: {', '.join(open_calls)}")
+
+
+def _check_tools(request: ChatRequest) -> None:
+    names = [tool.function.name for tool in request.tools or ()]
+    for name, times in Counter(names).items():
+        if times > 1:
+            raise InvalidRequest.at("tools", f"the function name {name} is there {times} times")
+    for index, tool in enumerate(request.tools or ()):
+        if tool.function.parameters:
+            check_valid(tool.function.parameters, f"tools.{index}.function.parameters")
+    choice = request.tool_choice
+    if isinstance(choice, NamedChoice) and choice.function.name not in names:
+        raise InvalidRequest.at("tool_choice.function.name", f"{choice.function.name} is not among the tools")
+    if choice == "required" and not names:
+        raise InvalidRequest.at("tool_choice", "there are no tools to choose from")

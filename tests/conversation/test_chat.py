@@ -1,0 +1,170 @@
+"""The second door's requests, as the neutral form."""
+
+import json
+from typing import Any
+
+import pytest
+
+from dragoman.conversation import Conversation, Role, Text, Thinking, ThinkingPolicy, ToolCall, ToolPolicy, ToolResult, Turn
+from dragoman.conversation.chat import UNLIMITED, lower_chat
+from dragoman.conversation.types import Sampling, ToolChoice
+from dragoman.errors import InvalidRequest
+from dragoman.wire.base import parse
+from dragoman.wire.openai.request import ChatRequest, CompletionRequest
+from dragoman.wire.openai.rules import check_chat, check_completion
+
+TOOL = {"type": "function", "function": {"name": "now", "description": "The time.", "parameters": {"type": "object"}}}
+CALLS = {
+    "role": "assistant",
+    "content": None,
+    "reasoning_content": "Two at once.",
+    "tool_calls": [
+        {"id": "a", "type": "function", "function": {"name": "now", "arguments": '{"z": 1, "a": 2}'}},
+        {"id": "b", "type": "function", "function": {"name": "now", "arguments": ""}},
+    ],
+}
+RESULTS = [{"role": "tool", "tool_call_id": "b", "content": "two"}, {"role": "tool", "tool_call_id": "a", "content": "one"}]
+
+
+def user(content: Any) -> dict[str, Any]:
+    return {"role": "user", "content": content}
+
+
+def lowered(*messages: dict[str, Any], **fields: Any) -> Conversation:
+    request = parse(ChatRequest, json.dumps({"model": "m", "messages": messages or [user("Hi")], **fields}).encode())
+    check_chat(request)
+    return lower_chat(request)
+
+
+def refusal(*messages: dict[str, Any], **fields: Any) -> str:
+    with pytest.raises(InvalidRequest) as raised:
+        lowered(*messages, **fields)
+    return raised.value.message
+
+
+def test_an_agents_conversation_keeps_its_turns_its_reasoning_and_the_order_of_its_calls():
+    conversation = lowered(
+        {"role": "developer", "content": "Be brief."},
+        {"role": "system", "content": [{"type": "text", "text": "And kind."}]},
+        user("What time?"),
+        CALLS,
+        *RESULTS,
+        user([{"type": "text", "text": "Well?"}]),
+        {"role": "system", "content": "It is late."},
+        {"role": "assistant", "content": "One and two."},
+        user("Thanks."),
+        tools=[TOOL],
+    )
+    assert conversation.system == (Text("Be brief."), Text("And kind."))
+    assert conversation.turns == (
+        Turn(Role.USER, (Text("What time?"),)),
+        Turn(Role.ASSISTANT, (Thinking("Two at once."), ToolCall("a", "now", {"z": 1, "a": 2}), ToolCall("b", "now", {}))),
+        Turn(
+            Role.USER,
+            (ToolResult("a", "now", "one", is_error=False), ToolResult("b", "now", "two", is_error=False), Text("Well?")),
+        ),
+        Turn(Role.SYSTEM, (Text("It is late."),)),
+        Turn(Role.ASSISTANT, (Text("One and two."),)),
+        Turn(Role.USER, (Text("Thanks."),)),
+    )
+    assert list(conversation.turns[1].content[1].input) == ["z", "a"]  # type: ignore[union-attr]
+    assert [(tool.name, tool.description, tool.strict) for tool in conversation.tools] == [("now", "The time.", False)]
+
+
+def test_who_sends_nothing_but_a_system_message_is_answered():
+    assert lowered({"role": "system", "content": "Say hi."}).turns == (Turn(Role.SYSTEM, (Text("Say hi."),)),)
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({}, ThinkingPolicy(enabled=True)),
+        ({"reasoning_effort": "high"}, ThinkingPolicy(enabled=True, effort="high")),
+        ({"reasoning_effort": "minimal"}, ThinkingPolicy(enabled=True, effort="low")),
+        ({"reasoning_effort": "none"}, ThinkingPolicy()),
+        ({"chat_template_kwargs": {"enable_thinking": False}}, ThinkingPolicy()),
+    ],
+)
+def test_a_model_reasons_unless_it_is_told_not_to(fields: dict[str, Any], expected: ThinkingPolicy):
+    assert lowered(**fields).thinking == expected
+
+
+@pytest.mark.parametrize(
+    ("choice", "expected"),
+    [
+        (None, ToolPolicy()),
+        ("auto", ToolPolicy()),
+        ("none", ToolPolicy(ToolChoice.NONE)),
+        ("required", ToolPolicy(ToolChoice.ANY)),
+        ({"type": "function", "function": {"name": "now"}}, ToolPolicy(ToolChoice.TOOL, "now")),
+    ],
+)
+def test_a_tool_choice_is_a_policy(choice: Any, expected: ToolPolicy):
+    assert lowered(tools=[TOOL], tool_choice=choice).tool_policy == expected
+    alone = lowered(tools=[TOOL], tool_choice=choice, parallel_tool_calls=False).tool_policy
+    assert (alone.choice, alone.name, alone.parallel) == (expected.choice, expected.name, False)
+
+
+def test_limits_sampling_stops_and_formats_are_carried():
+    schema = {"type": "object", "properties": {"b": {"type": "string"}, "a": {"type": "integer"}}}
+    conversation = lowered(
+        max_tokens=5, max_completion_tokens=7, temperature=1.5, top_p=0.5, seed=3, stop=["END", ""],
+        response_format={"type": "json_schema", "json_schema": {"name": "x", "schema": schema, "strict": True}},
+    )  # fmt: skip
+    assert (conversation.max_tokens, conversation.stop_sequences) == (7, ("END",))
+    assert conversation.sampling == Sampling(1.5, 0.5, None, 3)
+    assert conversation.output == schema
+    assert lowered(max_tokens=5).max_tokens == 5
+    assert lowered().max_tokens == UNLIMITED
+    assert lowered(stop="END").stop_sequences == ("END",)
+    assert lowered(response_format={"type": "json_object"}).output == {"type": "object"}
+    assert lowered(response_format={"type": "text"}).output is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "path"),
+    [
+        ({"n": 2}, "n"),
+        ({"logprobs": True}, "logprobs"),
+        ({"logit_bias": {"5": 1.0}}, "logit_bias"),
+        ({"functions": [{}]}, "functions"),
+        ({"modalities": ["text", "audio"]}, "modalities"),
+        ({"tools": [TOOL, TOOL]}, "tools"),
+        (
+            {"tools": [{"type": "function", "function": {"name": "x", "parameters": {"type": 5}}}]},
+            "tools.0.function.parameters",
+        ),
+        ({"tool_choice": "required"}, "tool_choice"),
+        ({"tool_choice": {"type": "function", "function": {"name": "x"}}, "tools": [TOOL]}, "tool_choice.function.name"),
+        ({"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": 5}}}}, "response_format."),
+        ({"max_tokens": 0}, "max_tokens"),
+        ({"messages": []}, "messages"),
+    ],
+)
+def test_what_would_not_be_honoured_is_refused_by_name(fields: dict[str, Any], path: str):
+    assert refusal(**fields).startswith(path)
+
+
+@pytest.mark.parametrize(
+    ("messages", "path"),
+    [
+        ([user("Hi"), {"role": "tool", "tool_call_id": "a", "content": "?"}], "messages.1.tool_call_id"),
+        ([user("Hi"), CALLS, RESULTS[0]], "messages: calls without a tool message: a"),
+        ([user("Hi"), CALLS, user("So?")], "messages.2"),
+        ([user("Hi"), {**CALLS, "tool_calls": [{"id": "a", "function": {"name": "now", "arguments": "{"}}]}, RESULTS[1]],
+         "messages.1.tool_calls.0.function.arguments"),
+        ([user([{"type": "input_audio", "input_audio": {"data": ""}}])], "messages.0.content.0"),
+    ],
+)  # fmt: skip
+def test_a_broken_conversation_is_refused_at_its_place(messages: list[dict[str, Any]], path: str):
+    assert refusal(*messages).startswith(path)
+
+
+@pytest.mark.parametrize(
+    ("fields", "path"), [({"prompt": ["a", "b"]}, "prompt"), ({"prompt": ""}, "prompt"), ({"echo": True}, "echo"),
+                         ({"suffix": "x"}, "suffix"), ({"best_of": 2}, "best_of"), ({"n": 3}, "n")],
+)  # fmt: skip
+def test_a_completion_is_checked_too(fields: dict[str, Any], path: str):
+    request = CompletionRequest.model_validate({"model": "m", "prompt": "Once", **fields})
+    with pytest.raises(InvalidRequest, match=f"^{path}:"):
+        check_completion(request)
