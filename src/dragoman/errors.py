@@ -46,12 +46,16 @@ class ClientError(DragomanError):
 
 
 class InvalidRequest(ClientError):
-    """A field, a block or an order of turns that the contract does not allow."""
+    """A field, a block or an order of turns that the contract does not allow. `path` is its place, where it has one."""
+
+    path: str | None = None
 
     @classmethod
     def at(cls, path: str, reason: str, *, details: dict[str, object] | None = None) -> "InvalidRequest":
         """The wording of ERR-9: `dotted.path: reason`."""
-        return cls(f"{path}: {reason}", details=details)
+        error = cls(f"{path}: {reason}", details=details)
+        error.path = path
+        return error
 
 
 class PromptTooLong(InvalidRequest):

@@ -66,13 +66,13 @@ class MessageEncoder:
         self._state = _State.NEW
         self._index = -1
 
-    def start(self, tally: Tally) -> MessageStart:
+    def start(self, tally: Tally) -> list[Event]:
         """Open the message. Its usage carries the counts as they are known now, the output as 1, as upstream does (SSE-5)."""
         if self._state is not _State.NEW:
             raise IllegalPart("the message was started twice")
         self._state = _State.BETWEEN
         usage = Usage.of(replace(tally, output=max(tally.output, 1)))
-        return MessageStart(MessageOut(id=self._id, model=self._model, content=[], usage=usage))
+        return [MessageStart(MessageOut(id=self._id, model=self._model, content=[], usage=usage))]
 
     def encode(self, part: Part) -> list[Event]:
         """The events that say this part. Raises `IllegalPart`."""
