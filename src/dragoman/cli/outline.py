@@ -38,21 +38,21 @@ def outline(status: int, content_type: str, body: bytes, *, whole: bool = True) 
     try:
         if content_type.startswith(_EVENTS):
             return _of_events(status, _events(body), whole=whole)
-        answer = json.loads(body)
-    except ValueError:
+        return _of_answer(status, json.loads(body), whole=whole)
+    except (ValueError, LookupError, TypeError, AttributeError):
         return Outline(status, whole=whole)
-    return _of_answer(status, answer) if isinstance(answer, dict) else Outline(status)
 
 
-def _of_answer(status: int, answer: Mapping[str, Any]) -> Outline:
+def _of_answer(status: int, answer: Mapping[str, Any], *, whole: bool) -> Outline:
     match answer.get("type"):
         case "message":
             blocks = answer["content"]
-            return Outline(status, answer["stop_reason"], tuple(map(_name, blocks)), tuple(map(_length, blocks)))
+            return Outline(status, answer["stop_reason"], tuple(map(_name, blocks)), tuple(map(_length, blocks)), whole=whole)
         case "error":
-            return Outline(status, None, (_error(answer),), (len(answer["error"]["message"]),))
+            return Outline(status, None, (_error(answer),), (len(answer["error"]["message"]),), whole=whole)
         case _:
-            return Outline(status, counts={name: value for name, value in answer.items() if name == "input_tokens"})
+            counts = {name: value for name, value in answer.items() if name == "input_tokens"}
+            return Outline(status, counts=counts, whole=whole)
 
 
 def _of_events(status: int, events: Iterable[Mapping[str, Any]], *, whole: bool) -> Outline:
@@ -77,7 +77,8 @@ def _of_events(status: int, events: Iterable[Mapping[str, Any]], *, whole: bool)
 
 
 def _events(body: bytes) -> Iterator[dict[str, Any]]:
-    for line in body.decode(errors="replace").splitlines():
+    """Those that are whole."""
+    for line in body.decode(errors="replace").split("\n")[:-1]:
         if line.startswith("data:"):
             yield json.loads(line.removeprefix("data:"))
 

@@ -80,7 +80,7 @@ def _sent(exchange: Exchange, url: str, key: str | None) -> Outline:
 def _agree(before: Outline, now: Outline) -> bool:
     """Of an answer that its client did not wait for, the beginning is all there is to agree with."""
     if before.whole:
-        return (before.status, before.shape) == (now.status, now.shape)
+        return (before.status, before.shape, before.whole) == (now.status, now.shape, now.whole)
     return before.status in (0, now.status) and before.shape == now.shape[: len(before.shape)]
 
 
@@ -88,6 +88,8 @@ def _differences(before: Outline, now: Outline) -> Iterator[str]:
     if not before.whole:
         yield f"the client had left: {before.summary}"
         return
+    if not now.whole:
+        yield "the answer was cut"
     if before.status != now.status:
         yield f"status: {before.status} became {now.status}"
     if before.stop_reason != now.stop_reason:

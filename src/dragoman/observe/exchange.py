@@ -23,6 +23,7 @@ _KEPT_QUERY = frozenset({"beta", "limit", "after_id", "before_id", "lifecycle", 
 _SECRET_FIELD = re.compile(r'("(?:user_id|authorization_token)"\s*:\s*)("(?:[^"\\]|\\.)*")')
 _OLD_USER = re.compile(r"user_(?P<device>[0-9a-f]+)_account_(?P<account>[0-9a-f-]*)_session_[0-9a-f-]+")
 _SESSION = "session_id"
+_PART = re.compile(r'(?P<before>"(?P<name>\w+)"\s*:\s*)(?P<value>"(?:[^"\\]|\\.)*"|[\d.]+)')
 
 
 class BadCapture(ValueError):
@@ -165,16 +166,18 @@ def _confidential(found: _Confidential) -> Iterator[object]:
 
 def _without_device(user: str) -> str:
     """Claude Code writes device, account and session into one string: as JSON, before that in one row. Others: who knows."""
-    try:
-        parts = msgspec.json.decode(user, type=dict[str, Any])
-    except msgspec.DecodeError:
-        parts = {}
-    if isinstance(parts.get(_SESSION), str):
-        names = {name: _zeros(value) if isinstance(value, str) and name != _SESSION else value for name, value in parts.items()}
-        return msgspec.json.encode(names).decode()
+    if _is_json_with_session(user):
+        return _PART.sub(lambda part: part[0] if part["name"] == _SESSION else part["before"] + _zeros(part["value"]), user)
     if old := _OLD_USER.fullmatch(user):
         return f"user_{_zeros(old['device'])}_account_{_zeros(old['account'])}_{user[old.end('account') + 1 :]}"
     return _zeros(user)
+
+
+def _is_json_with_session(user: str) -> bool:
+    try:
+        return _SESSION in msgspec.json.decode(user, type=dict[str, Any])
+    except msgspec.DecodeError:
+        return False
 
 
 def _zeros(text: str) -> str:

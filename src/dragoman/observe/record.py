@@ -7,7 +7,7 @@ as one that was not.
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -71,12 +71,16 @@ class Record:
     ending: str = ""
     error: str = ""
     message: str = ""
-    _began: float = field(default_factory=time.monotonic)
+    clock: Callable[[], float] = time.monotonic
+    _began: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._began = self.clock()
 
     @property
     def age(self) -> float:
         """Seconds since the request came in."""
-        return time.monotonic() - self._began
+        return self.clock() - self._began
 
     @property
     def waiting(self) -> bool:
