@@ -147,6 +147,28 @@ def test_parsers_go_by_the_names_of_other_servers(tmp_path: Path) -> None:
         assert [block["type"] for block in message["content"]] == ["thinking", "text", "tool_use"]
 
 
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_the_log_is_for_people_or_machines(hello: list[str], tmp_path: Path, form: str) -> None:
+    options = ["--log-level", "info", "--log-format", form, "--capture", str(tmp_path / "captured")]
+    with serving(*hello, *options) as server:
+        answer = post(server.url, body(model=server.model))
+        server.signal(signal.SIGTERM)
+        assert server.exit_code() == 0
+        lines = server.log().splitlines()
+    (line,) = [line for line in lines if answer.headers["request-id"] in line]
+    if form == "json":
+        assert all(json.loads(line)["level"] == "info" for line in lines)
+        assert json.loads(line)["ending"] == "end_turn"
+    else:
+        assert " I 200 messages " in line
+    assert len(list((tmp_path / "captured").glob("*.json"))) == 1
+
+
+def test_a_folder_that_cannot_be_written_to_is_one_line(hello: list[str], tmp_path: Path) -> None:
+    (tmp_path / "a file").touch()
+    assert "cannot capture" in refused(*hello, "--capture", str(tmp_path / "a file" / "below"))
+
+
 def test_sigterm_lets_a_running_stream_finish_and_nobody_new_in(tmp_path: Path) -> None:
     lines = script(tmp_path, json.dumps({"output": "word " * 100, "chunk": 5, "delay_ms": 10}))
     with serving("--engine", "scripted", "--script", lines) as server, wire(server.url) as stream:

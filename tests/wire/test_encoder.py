@@ -132,16 +132,18 @@ def test_a_message_starts_once(state: str):
 
 @pytest.mark.clause("SSE-4", "SSE-5", "USE-1", "USE-2", "USE-5", "RES-3")
 def test_the_start_is_a_whole_empty_message_with_the_counts_known_by_then():
-    assert MessageEncoder("msg_1", "claude-x").start(Tally(10, 4)) == MessageStart(
-        MessageOut(
-            id="msg_1",
-            model="claude-x",
-            content=[],
-            usage=Usage(input_tokens=6, output_tokens=1, cache_creation_input_tokens=0, cache_read_input_tokens=4),
-            stop_reason=None,
-            stop_sequence=None,
+    assert MessageEncoder("msg_1", "claude-x").start(Tally(10, 4)) == [
+        MessageStart(
+            MessageOut(
+                id="msg_1",
+                model="claude-x",
+                content=[],
+                usage=Usage(input_tokens=6, output_tokens=1, cache_creation_input_tokens=0, cache_read_input_tokens=4),
+                stop_reason=None,
+                stop_sequence=None,
+            )
         )
-    )
+    ]
 
 
 @pytest.mark.clause("STOP-1", "SEQ-1", "SSE-14")

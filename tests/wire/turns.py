@@ -81,7 +81,7 @@ def legal_parts(draw: st.DrawFn) -> list[Part]:
 def encode(parts: Iterable[Part], prompt: int = 7) -> list[Event]:
     """All the events of a message."""
     encoder = MessageEncoder("msg_1", "m")
-    return [encoder.start(Tally(prompt)), *(event for part in parts for event in encoder.encode(part))]
+    return [*encoder.start(Tally(prompt)), *(event for part in parts for event in encoder.encode(part))]
 
 
 def assert_blocks_are_whole(events: Sequence[Event]) -> None:

@@ -6,6 +6,7 @@ from dragoman import __version__
 from dragoman.cli.detect import detect
 from dragoman.cli.parse import parse
 from dragoman.cli.render import render
+from dragoman.cli.replay import replay
 from dragoman.cli.serve import serve
 
 
@@ -19,3 +20,4 @@ main.add_command(serve)
 main.add_command(parse)
 main.add_command(detect)
 main.add_command(render)
+main.add_command(replay)

@@ -96,7 +96,7 @@ async def read(given: Given) -> Received:
     prompt = Prompt(tokens=(), text="", room=_NO_LIMIT, thinking_open=bool(given.think_pre_opened))
     turn = Generation(engine, dialects.Constrainer(dialect), _conversation(given), prompt)
     encoder = MessageEncoder("msg_parse", given.dialect)
-    events: list[Event] = [encoder.start(turn.tally)]
+    events: list[Event] = [*encoder.start(turn.tally)]
     parts: list[Part] = []
     async for part in turn.run():
         parts.append(part)

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 
 from dragoman import dialects
 from dragoman.conversation import Conversation
@@ -31,6 +32,7 @@ class Settings:
     """What the operator chose.
 
     `queue` is how many requests may wait. `model_id` None means the engine's own name, `dialect` None what is detected.
+    `capture` is a folder for every request and its answer.
     """
 
     model_id: str | None = None
@@ -42,6 +44,7 @@ class Settings:
     queue: int = 256
     strict: bool = False
     dialect: Dialect | None = None
+    capture: Path | None = None
 
 
 class Service:
@@ -85,6 +88,7 @@ class Service:
             id=name,
             display_name=settings.display_name or name,
             created_at=settings.created_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            created=int(settings.created_at.timestamp()),
             max_input_tokens=found.window - 1,
             max_tokens=found.window - 1,
             capabilities=ModelCapabilities(
@@ -130,6 +134,18 @@ class Service:
         if prompt.room < 1:  # never cut: a client that is told compacts (ERR-11)
             raise PromptTooLong(len(prompt.tokens), self._prompts.window - 1)
         return Turn(self.engine, self._constrainer, conversation, prompt, constrains=self._constrains)
+
+    async def plain_turn(self, text: str | Sequence[int], limits: Conversation) -> Turn:
+        """The continuation of a text, or of token ids, by a model that is not told who speaks. `limits` has no turns.
+
+        Raises `PromptTooLong`, and what the engine's tokenizer raises.
+        """
+        tokens = await self.engine.tokenize(text) if isinstance(text, str) else text
+        prompt = Prompt(tokens, "", self._prompts.window - len(tokens), thinking_open=False)
+        if prompt.room < 1:
+            raise PromptTooLong(len(tokens), self._prompts.window - 1)
+        plain = Dialect(name="plain", terminals=self.dialect.terminals)
+        return Turn(self.engine, Constrainer(plain), limits, prompt, constrains=self._constrains)
 
 
 def _effort(traits: Traits) -> EffortFlags:

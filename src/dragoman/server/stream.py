@@ -10,6 +10,8 @@ Until the first byte is sent a failure is an ordinary HTTP error; after it, it i
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from starlette.types import Send
 
@@ -18,10 +20,8 @@ from dragoman.generation import Turn
 from dragoman.observe import Record
 from dragoman.parts import Part
 from dragoman.server.admission import Admission
-from dragoman.server.respond import response_start
-from dragoman.wire.encoder import MessageEncoder
-from dragoman.wire.errors import ErrorBody
-from dragoman.wire.events import Ping, frame
+from dragoman.server.respond import response_start, send_json
+from dragoman.wire.door import Door, Encoder
 
 MOMENT = 0.25
 """Seconds that `message_start` waits for the engine to say how much of the prompt it had cached."""
@@ -31,6 +31,8 @@ STALL_LIMIT = 120.0
 """Seconds for which a client may refuse to read before its work is given up."""
 _OUTBOX_LIMIT = 64 * 1024
 
+E = TypeVar("E")
+
 _HEADERS = {
     "content-type": "text/event-stream; charset=utf-8",
     "cache-control": "no-cache",
@@ -38,26 +40,45 @@ _HEADERS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Answer(Generic[E]):
+    """A turn on its way out: the door it leaves by, who encodes it there, and where it is noted."""
+
+    turn: Turn
+    door: Door[E]
+    encoder: Encoder[E]
+    record: Record
+
+
 @asynccontextmanager
 async def performed(turn: Turn, admission: Admission, record: Record) -> AsyncIterator[AsyncIterator[Part]]:
     """The parts of a turn, once it has a slot, which it holds for as long as the context lasts. Raises as `slot`."""
+    record.work, record.ready = turn, record.age
     async with admission.slot():
-        record.queued = record.age
+        record.started = record.age
         async with aclosing(turn.run()) as parts:
-            try:
-                yield parts
-            finally:
-                record.tally, record.repairs, record.broken = turn.tally, turn.repairs, turn.broken_promises
+            yield parts
 
 
-class EventStream:
+async def tell_whole(answer: Answer[E], admission: Admission, send: Send) -> None:
+    """The answer as one body: the fold of its events. Raises whatever fails."""
+    events = [*answer.encoder.start(answer.turn.tally)]
+    async with performed(answer.turn, admission, answer.record) as parts:
+        async for part in parts:
+            answer.record.note(part)
+            events.extend(answer.encoder.encode(part))
+    await send_json(send, answer.door.fold(events))
+
+
+class EventStream(Generic[E]):
     """One streamed answer."""
 
-    def __init__(self, turn: Turn, encoder: MessageEncoder, admission: Admission, record: Record) -> None:
-        self._turn = turn
-        self._encoder = encoder
+    def __init__(self, answer: Answer[E], admission: Admission) -> None:
+        self._turn = answer.turn
+        self._door = answer.door
+        self._encoder = answer.encoder
         self._admission = admission
-        self._record = record
+        self._record = answer.record
         self._outbox = bytearray()
         self._started = False
         self._done = False
@@ -89,7 +110,9 @@ class EventStream:
     def _start(self) -> None:
         if not self._started:
             self._started = True
-            self._outbox += frame(self._encoder.start(self._turn.tally)) + frame(Ping())
+            for event in self._encoder.start(self._turn.tally):
+                self._outbox += self._door.frame(event)
+            self._outbox += self._door.ping
             self._filled.set()
 
     async def _produce(self) -> None:
@@ -102,6 +125,7 @@ class EventStream:
                 raise
             self._fail(error)
         finally:
+            self._outbox += self._door.end
             self._done = True
             self._filled.set()
 
@@ -110,7 +134,7 @@ class EventStream:
         self._start()
         self._record.note(part)
         for event in self._encoder.encode(part):
-            self._outbox += frame(event)
+            self._outbox += self._door.frame(event)
         self._filled.set()
         if len(self._outbox) > _OUTBOX_LIMIT:
             self._emptied.clear()
@@ -120,7 +144,7 @@ class EventStream:
         """Say it in the stream: it never just closes."""
         known = error if isinstance(error, DragomanError) else Unexpected()
         self._record.fail(error)
-        self._outbox += frame(ErrorBody.of(known, self._record.request_id))
+        self._outbox += self._door.fault_frame(known, self._record.request_id)
 
     async def _send(self, send: Send) -> None:
         """Write what gathers. One clock stands beside it, so that nothing is wound up and stopped again for each event."""
@@ -161,6 +185,6 @@ class EventStream:
                 continue
             wait = self._sent + PING_INTERVAL - loop.time()
             if wait <= 0:
-                self._outbox += frame(Ping())
+                self._outbox += self._door.ping
                 self._filled.set()
             await asyncio.sleep(min(wait if wait > 0 else PING_INTERVAL / 4, STALL_LIMIT))

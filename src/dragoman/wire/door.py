@@ -13,15 +13,16 @@ from dragoman.wire.events import Event, Ping, frame
 from dragoman.wire.fold import fold
 
 E = TypeVar("E")
+E_co = TypeVar("E_co", covariant=True)
 
 
-class Encoder(Protocol[E]):
+class Encoder(Protocol[E_co]):
     """Tells one answer. `start` first, then each part in turn; the `Ending` is the last."""
 
-    def start(self, tally: Tally) -> Sequence[E]:
+    def start(self, tally: Tally) -> Sequence[E_co]:
         """The events that open the answer."""
 
-    def encode(self, part: Part) -> Sequence[E]:
+    def encode(self, part: Part) -> Sequence[E_co]:
         """The events that say this part."""
 
 

@@ -73,7 +73,11 @@ class ModelCapabilities(Struct, frozen=True):
 
 
 class ModelInfo(Struct, frozen=True, tag="model"):
-    """One model, under one of its names (MOD-3, MOD-4). Limits are in tokens."""
+    """One model, under one of its names (MOD-3, MOD-4). Limits are in tokens.
+
+    The last three fields are what the second door's clients look for in the same list (MOD-7); `created` is `created_at` in
+    seconds since the epoch.
+    """
 
     id: str
     display_name: str
@@ -85,6 +89,9 @@ class ModelInfo(Struct, frozen=True, tag="model"):
     line: None = None
     deprecated_at: None = None
     retires_at: None = None
+    object: str = "model"
+    created: int = 0
+    owned_by: str = "dragoman"
 
 
 class ModelPage(Struct, frozen=True):
@@ -94,6 +101,7 @@ class ModelPage(Struct, frozen=True):
     has_more: bool
     first_id: str | None
     last_id: str | None
+    object: str = "list"
 
     @classmethod
     def of(cls, models: list[ModelInfo], limit: int, after_id: str | None, before_id: str | None) -> "ModelPage":

@@ -4,7 +4,7 @@ Fields that change nothing but sampling and that we do not know (penalties) are 
 first door (BETA-2). What would change the meaning of the answer is declared here and refused by `rules`.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import Field
 
@@ -228,3 +228,12 @@ class CompletionRequest(_Request):
     best_of: int | None = None
     echo: bool | None = None
     suffix: str | None = None
+
+    @property
+    def only_prompt(self) -> str | list[int]:
+        """The prompt, out of a list of one. `rules` has refused longer ones."""
+        match self.prompt:
+            case [str(text), *_]:
+                return text
+            case prompt:
+                return cast("str | list[int]", prompt)

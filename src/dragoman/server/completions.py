@@ -1,0 +1,73 @@
+"""The second door: `POST /v1/chat/completions` and `POST /v1/completions`, in OpenAI's shape."""
+
+import asyncio
+import secrets
+import time
+
+from starlette.requests import Request
+from starlette.types import Send
+
+from dragoman.conversation import Conversation
+from dragoman.conversation.chat import lower_chat
+from dragoman.conversation.types import Sampling
+from dragoman.observe import Record
+from dragoman.server.endpoint import LARGE_BODY, Endpoint, turn_of
+from dragoman.wire.base import parse, unknown_fields
+from dragoman.wire.openai.doors import CHAT, COMPLETIONS
+from dragoman.wire.openai.encoder import ChatEncoder, CompletionEncoder
+from dragoman.wire.openai.request import ChatRequest, CompletionRequest
+from dragoman.wire.openai.rules import check_chat, check_completion
+
+_DEFAULT_COMPLETION = 16
+"""Tokens of a completion where the request names no limit: the API's own default."""
+
+
+class ChatCompletions(Endpoint):
+    """Answer a conversation."""
+
+    async def answer(self, request: Request, body: bytes, send: Send) -> None:
+        """Raises every refusal before the first byte."""
+        read = asyncio.to_thread(_read_chat, body) if len(body) > LARGE_BODY else None
+        wanted, conversation = await read if read else _read_chat(body)
+        record: Record = request.state.record
+        _note(record, wanted, self.gateway.unheard(unknown_fields(wanted)))
+        encoder = ChatEncoder(_id("chatcmpl"), int(time.time()), wanted.model, usage=_wants_usage(wanted))
+        await self.tell(lambda service: turn_of(conversation, service, record), CHAT, encoder, record, send)
+
+
+class Completions(Endpoint):
+    """Go on from a text, without a template."""
+
+    async def answer(self, request: Request, body: bytes, send: Send) -> None:
+        """Raises every refusal before the first byte."""
+        wanted = parse(CompletionRequest, body)
+        check_completion(wanted)
+        record: Record = request.state.record
+        _note(record, wanted, self.gateway.unheard(unknown_fields(wanted)))
+        limits = Conversation(
+            turns=(),
+            sampling=Sampling(wanted.temperature, wanted.top_p, wanted.top_k, wanted.seed),
+            stop_sequences=wanted.stops,
+            max_tokens=wanted.max_tokens or _DEFAULT_COMPLETION,
+        )
+        encoder = CompletionEncoder(_id("cmpl"), int(time.time()), wanted.model, usage=_wants_usage(wanted))
+        await self.tell(lambda service: service.plain_turn(wanted.only_prompt, limits), COMPLETIONS, encoder, record, send)
+
+
+def _read_chat(body: bytes) -> tuple[ChatRequest, Conversation]:
+    wanted = parse(ChatRequest, body)
+    check_chat(wanted)
+    return wanted, lower_chat(wanted)
+
+
+def _note(record: Record, wanted: ChatRequest | CompletionRequest, unknown: list[str]) -> None:
+    record.model, record.stream, record.unknown = wanted.model, bool(wanted.stream), unknown
+
+
+def _wants_usage(wanted: ChatRequest | CompletionRequest) -> bool:
+    """An unstreamed answer always says its counts; a stream where it is asked to."""
+    return not wanted.stream or bool(wanted.stream_options and wanted.stream_options.include_usage)
+
+
+def _id(kind: str) -> str:
+    return f"{kind}-{secrets.token_hex(12)}"

@@ -1,0 +1,67 @@
+"""What every endpoint that takes a prompt begins and ends with: a body is read, and a turn is told at a door."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from starlette.requests import Request
+from starlette.types import Receive, Scope, Send
+
+from dragoman.conversation import Conversation
+from dragoman.generation import Turn
+from dragoman.observe import Record
+from dragoman.server.body import read_json_body
+from dragoman.server.disconnect import until_disconnect
+from dragoman.server.service import Gateway, Service
+from dragoman.server.stream import Answer, EventStream, tell_whole
+from dragoman.wire.door import Door, Encoder
+
+E = TypeVar("E")
+
+LARGE_BODY = 256 * 1024
+"""Bytes from which on a body is parsed and lowered beside the event loop, not on it."""
+
+
+class Endpoint(ABC):
+    """An ASGI application for one path."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self.gateway = gateway
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Read the body, answer; stop where the client leaves."""
+        request = Request(scope, receive)
+        body = await read_json_body(request)
+        request.state.record.body_bytes = len(body)
+        await until_disconnect(receive, self.answer(request, body, send))
+
+    @abstractmethod
+    async def answer(self, request: Request, body: bytes, send: Send) -> None:
+        """Answer, or raise; every refusal comes before the first byte (ERR-8). Cancelled where the client leaves."""
+
+    async def service(self, record: Record) -> Service:
+        """The model that the request names. Raises `EngineUnavailable`, `UnknownModel`."""
+        service = await self.gateway.service()
+        self.gateway.resolve(service, record.model)
+        return service
+
+    async def tell(
+        self, make: Callable[[Service], Awaitable[Turn]], door: Door[E], encoder: Encoder[E], record: Record, send: Send
+    ) -> None:
+        """Make a turn and tell it, as a stream if the record says so. Raises as `answer`."""
+        service = await self.service(record)
+        with service.admission.admitted():
+            answer = Answer(await make(service), door, encoder, record)
+            if record.stream:
+                await EventStream(answer, service.admission).run(send)
+            else:
+                await tell_whole(answer, service.admission, send)
+
+
+async def turn_of(conversation: Conversation, service: Service, record: Record) -> Turn:
+    """The turn that answers a conversation. Raises what the prompt raises, and `PromptTooLong`."""
+    prompt = await service.prompt(conversation)
+    record.notes = prompt.notes
+    turn = service.turn(conversation, prompt)
+    record.diverged = service.lineage.follow(conversation, prompt)
+    return turn
