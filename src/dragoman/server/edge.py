@@ -133,7 +133,7 @@ def _tagged(send: Send, record: Record) -> Send:
             headers = MutableHeaders(scope=message)
             headers["request-id"] = record.request_id
             if record.diverged:
-                headers["dragoman-diverged"] = record.diverged.encode("ascii", "backslashreplace").decode()
+                headers["dragoman-diverged"] = record.diverged.encode("unicode_escape").decode()
         await send(message)
 
     return tagged
