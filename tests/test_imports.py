@@ -45,6 +45,7 @@ THIRD_PARTY = {
     "llguidance": {"engines"},
     "jinja2": {"prompt"},
     "aiohttp": {"engines"},
+    "tokenizers": {"engines"},
     "xllamacpp": {"engines"},
     "prometheus_client": {"observe"},
     "starlette": {"server"},
