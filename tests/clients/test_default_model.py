@@ -10,6 +10,7 @@ import jsonschema_rs
 import pytest
 from anthropic import Anthropic
 from anthropic.types import Message, MessageParam, ToolParam
+from openai import OpenAI
 
 from conftest import live_gateway
 from dragoman.cli.weights import resolve
@@ -153,3 +154,22 @@ def test_a_format_and_a_strict_tool_bind_the_model(model: Anthropic):
     strict: ToolParam = {**WEATHER, "strict": True}
     called = create(model, tools=[strict], tool_choice={"type": "tool", "name": "get_weather"}, max_tokens=80)
     assert jsonschema_rs.is_valid(WEATHER["input_schema"], called.content[0].input)
+
+
+@pytest.mark.clause("MOD-7")
+def test_the_second_door_is_another_way_to_the_same_model(model: Anthropic):
+    whole = create(model)
+    function = {"name": "add", "parameters": {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}}
+    with OpenAI(base_url=str(model.base_url).rstrip("/") + "/v1", api_key="any") as second:
+        listed = [found.id for found in second.models.list()]
+        asked = {"model": listed[0], "max_tokens": 24, "messages": STORY, "temperature": 0, "reasoning_effort": "none"}
+        answer = second.chat.completions.create(**asked)
+        called = second.chat.completions.create(
+            **asked | {"max_tokens": 200}, tools=[{"type": "function", "function": function}], tool_choice="required"
+        )
+        continued = second.completions.create(model=listed[0], prompt="1, 2, 3, 4,", max_tokens=2, temperature=0)
+    assert (answer.choices[0].message.content, answer.choices[0].finish_reason) == (whole.content[0].text, "length")
+    assert answer.usage.prompt_tokens == whole.usage.input_tokens + whole.usage.cache_read_input_tokens
+    assert called.choices[0].finish_reason == "tool_calls"
+    assert isinstance(json.loads(called.choices[0].message.tool_calls[0].function.arguments)["a"], int)
+    assert continued.choices[0].text.strip() == "5"

@@ -26,7 +26,7 @@ def page(url: str, query: str = "") -> tuple[list[str], bool]:
     assert answer.status == HTTPStatus.OK
     listing = answer.json
     ids = [item["id"] for item in listing["data"]]
-    assert list(listing) == ["data", "has_more", "first_id", "last_id"]
+    assert list(listing) == ["data", "has_more", "first_id", "last_id", "object"]
     assert (listing["first_id"], listing["last_id"]) == ((ids[0], ids[-1]) if ids else (None, None))
     return ids, listing["has_more"]
 
@@ -57,7 +57,7 @@ def test_a_limit_must_be_a_number_from_1_to_1000(crowd: str, limit: str) -> None
     assert answer.error[1].startswith("limit: ")
 
 
-@pytest.mark.clause("MOD-3", "MOD-4")
+@pytest.mark.clause("MOD-3", "MOD-4", "MOD-7")
 def test_a_model_says_what_it_is(serve: Serve) -> None:
     url = serve(
         window=5000,
@@ -79,6 +79,9 @@ def test_a_model_says_what_it_is(serve: Serve) -> None:
             "line": None,
             "deprecated_at": None,
             "retires_at": None,
+            "object": "model",
+            "created": 1772600767,
+            "owned_by": "dragoman",
         }
 
 

@@ -131,7 +131,7 @@ def _tagged(send: Send, record: Record) -> Send:
         if message["type"] == "http.response.start":
             record.status = message["status"]
             headers = MutableHeaders(scope=message)
-            headers["request-id"] = record.request_id
+            headers["request-id"] = headers["x-request-id"] = record.request_id  # each door's SDK has its own name for it
             if record.diverged:
                 headers["dragoman-diverged"] = record.diverged.encode("unicode_escape").decode()
         await send(message)
