@@ -64,8 +64,8 @@ class Scene:
         return [block for content in contents for block in content if block["type"] == kind]
 
 
-SILENCE_S = 210
-"""Longer than the 180 s after which a stalled stream was seen to be given up."""
+SILENCE_S = 310
+"""Longer than the client bears a stream in which nothing comes at all: then it leaves after 300 s, and asks again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -150,6 +151,9 @@ def test_a_server_of_its_own_comes_and_goes(tmp_path: Path) -> None:
     """The default model is far too small for this client: that it says so, with the true window, shows the way to it."""
     with cell() as ours:
         done = run([*ours.entrance, *dragoman("--", *WORKING, "--", "Hello.")], tmp_path, tmp_path)
+        [url] = re.findall(r"^Claude Code works with \S+ at (http://\S+)$", done.stderr, re.MULTILINE)
+        probe = [*ours.entrance, sys.executable, "-c", f"import urllib.request as r; r.urlopen('{url}/health')"]
+        assert "Connection refused" in subprocess.run(probe, capture_output=True, text=True, check=False).stderr
     assert "a window of 8,192 tokens is too small" in done.stderr
     assert events(done)[-1]["api_error_status"] == 400
     assert done.returncode == 1

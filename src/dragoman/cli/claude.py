@@ -5,7 +5,7 @@ import shlex
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +24,8 @@ _CLIENT = "claude"
 _ABSENT = (
     "Claude Code is not installed (there is no `claude` on the path): `npm install -g @anthropic-ai/claude-code` brings it."
 )
-_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+_ENDS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+_SIGNALS = [signal.SIGINT, *_ENDS]
 
 
 class _WithArguments(click.Command):
@@ -61,7 +62,8 @@ def claude(  # noqa: PLR0913 -- the options
     program = shutil.which(_CLIENT)
     if program is None and not print_env:
         raise Refusal(_ABSENT)
-    with _server(model, url, api_key, context_length, may_start=not print_env) as target:
+    server = _server(model, url, api_key, context_length, may_start=not print_env)
+    with _signals(_ENDS, _leave), server as target:
         for line in _warnings(target):
             click.echo(f"Warning: {line}.", err=True)
         if print_env:
@@ -151,10 +153,21 @@ def _run(command: Sequence[str], given: dict[str, str]) -> int:
             if number != signal.SIGINT:
                 process.send_signal(number)
 
-        before = {number: signal.signal(number, pass_on) for number in _SIGNALS}
-        try:
+        with _signals(_SIGNALS, pass_on):
             status = process.wait()
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
     return status if status >= 0 else 128 - status
+
+
+def _leave(number: int, _: FrameType | None) -> None:
+    """End in order: what was started is ended, too."""
+    raise SystemExit(128 + number)
+
+
+@contextmanager
+def _signals(numbers: Sequence[int], handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    before = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, previous in before.items():
+            signal.signal(number, previous)

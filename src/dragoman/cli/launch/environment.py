@@ -120,7 +120,11 @@ VARIABLES = (
     ),
     Variable("BASH_MAX_OUTPUT_LENGTH", lambda target: str(target.largest_result), "nor what a command prints"),
     Variable("API_TIMEOUT_MS", lambda _: str(_PATIENCE_MS), "a whole request may take half an hour"),
-    Variable("CLAUDE_STREAM_IDLE_TIMEOUT_MS", lambda _: str(_PATIENCE_MS), "a silent stream is left after as long, not sooner"),
+    Variable(
+        "CLAUDE_STREAM_IDLE_TIMEOUT_MS",
+        lambda _: str(_PATIENCE_MS),
+        "a stream in which nothing comes is left after as long, not after five minutes",
+    ),
     Variable("CLAUDE_CODE_ATTRIBUTION_HEADER", lambda _: "0", "no line at the top that is another one in each conversation"),
     Variable("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", _on, "nothing goes anywhere else"),
     Variable("DISABLE_TELEMETRY", _on, "likewise"),
