@@ -1,7 +1,9 @@
 """`dragoman claude`: what it tells Claude Code, what it warns of, and when it refuses. tests/clients runs the real one."""
 
 import json
+import os
 import shlex
+import signal
 import socket
 import subprocess
 from dataclasses import replace
@@ -15,6 +17,9 @@ from dragoman.cli import main
 from dragoman.cli.launch import servers
 from dragoman.cli.launch.environment import REMOVED, VARIABLES, Target, environment, variables
 from dragoman.cli.launch.overrides import overriding, replaced
+from server.http import get
+
+from .process import DRAGOMAN
 
 TARGET = Target("http://127.0.0.1:8000", "qwen", 131_072)
 
@@ -194,3 +199,19 @@ def test_what_cannot_be_done_is_said_in_one_line(serve: Serve, monkeypatch: pyte
         assert (done.exit_code, done.stdout) == (2, "")
         (line,) = done.stderr.splitlines()
         assert words in line
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_launcher_that_is_ended_ends_the_client_and_the_server(home: Path, number: int) -> None:
+    (home / "claude").write_text("#!/bin/sh\nexec sleep 60\n")
+    (home / "claude").chmod(0o755)
+    given = {**environment(TARGET, os.environ), "PATH": f"{home}:{os.environ['PATH']}"}
+    with subprocess.Popen([*DRAGOMAN, "claude"], env=given, stderr=subprocess.PIPE, text=True) as launcher:
+        assert launcher.stderr is not None
+        url = next(line.split()[-1] for line in launcher.stderr if line.startswith("Claude Code works with"))
+        assert get(url, "/health").json["status"] == "ok"
+        launcher.send_signal(number)
+        assert launcher.wait(30) == 128 + number
+    with pytest.raises(ConnectionRefusedError):
+        get(url, "/health")
