@@ -154,6 +154,12 @@ def test_a_server_that_runs_where_servers_do_is_found(
     assert capfd.readouterr().out == f"{MODEL} at {servers.DEFAULT_URL} with none, no other key: \n"
 
 
+def test_one_that_wants_a_key_there_is_passed_over(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(servers, "DEFAULT_URL", serve(api_key="secret"))
+    assert "is passed over: it wants a key" in invoke("--print-env").stderr
+    assert invoke("--print-env", "--api-key", "secret").exit_code == 0
+
+
 def test_the_variables_are_printed_for_a_shell(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-real")
     url = serve(model_id="a model's name")
@@ -185,7 +191,7 @@ def test_what_cannot_be_done_is_said_in_one_line(serve: Serve, monkeypatch: pyte
     attempts = {
         ("--print-env",): "no server for that runs at",
         ("--url", servers.DEFAULT_URL, "--print-env"): "nobody answers",
-        ("--url", url, "--print-env"): "wants a key: give it with --api-key",
+        ("--url", url, "--print-env"): "wants a key: --api-key KEY",
         ("--url", url, "--api-key", "wrong", "--print-env"): "wants another key",
         ("--url", url, "--api-key", "secret", "--print-env", "gpt-9"): "has no model gpt-9; it has scripted",
         ("missing.gguf",): "missing.gguf: no such file",

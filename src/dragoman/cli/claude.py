@@ -7,7 +7,6 @@ import signal
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
@@ -15,10 +14,9 @@ import click
 
 from dragoman.cli.launch import servers
 from dragoman.cli.launch.environment import COMFORTABLE, PROMPT, Target, environment, removed, variables
-from dragoman.cli.launch.fit import fit
+from dragoman.cli.launch.find import server
 from dragoman.cli.launch.overrides import overriding, replaced
 from dragoman.cli.refusal import Refusal
-from dragoman.cli.weights import UnusableModel, Weights, resolve
 
 _CLIENT = "claude"
 _ABSENT = (
@@ -62,8 +60,8 @@ def claude(  # noqa: PLR0913 -- the options
     program = shutil.which(_CLIENT)
     if program is None and not print_env:
         raise Refusal(_ABSENT)
-    server = _server(model, url, api_key, context_length, may_start=not print_env)
-    with _signals(_ENDS, _leave), server as target:
+    found = server(model, url, api_key, context_length, may_start=not print_env)
+    with _signals(_ENDS, _leave), found as target:
         for line in _warnings(target):
             click.echo(f"Warning: {line}.", err=True)
         if print_env:
@@ -73,57 +71,6 @@ def claude(  # noqa: PLR0913 -- the options
         click.echo(f"Claude Code works with {target.model} at {target.url}", err=True)
         status = _run([program, *arguments], environment(target, os.environ))
     raise SystemExit(status)
-
-
-@contextmanager
-def _server(model: str | None, url: str | None, key: str | None, context: int | None, *, may_start: bool) -> Iterator[Target]:
-    """The server that was named, one that runs where servers do, or one that is started and ended."""
-    found = _named(url, key, model) if url else _running(key, model)
-    if found:
-        windows = [window for window in (found.window, context) if window is not None]
-        yield replace(found, window=min(windows, default=None))
-        return
-    if not may_start:
-        raise Refusal(
-            f"no server for that runs at {servers.DEFAULT_URL}: start one with `dragoman serve`, or name one with --url."
-        )
-    chosen = fit(_weights(model).path)
-    window = context or chosen.context
-    click.echo(
-        f"A window of {window:,} tokens, for {chosen.parallel} at once ({chosen.memory >> 20:,} MiB are free).", err=True
-    )
-    options = ["--context-length", str(window), "--parallel", str(1 if context else chosen.parallel)]
-    with servers.started([*([model] if model else []), *options]) as target:
-        yield target
-
-
-def _named(url: str, key: str | None, model: str | None) -> Target:
-    url = url.rstrip("/")
-    try:
-        listed = servers.models(url, key)
-    except servers.NoServer as error:
-        raise Refusal(f"{url} is no server that can be used: {error}.") from None
-    chosen = servers.choose(listed, model)
-    if chosen is None:
-        raise Refusal(f"{url} has no model {model}; it has {', '.join(found.id for found in listed)}.")
-    return Target.of(url, chosen.id, chosen.window, key)
-
-
-def _running(key: str | None, model: str | None) -> Target | None:
-    """The server where `dragoman serve` listens, if it is one of ours and has the model."""
-    try:
-        listed = [found for found in servers.models(servers.DEFAULT_URL, key) if found.window is not None]
-    except servers.NoServer:
-        return None
-    chosen = listed and (servers.choose(listed, model) or servers.choose(listed, _weights(model).id))
-    return Target.of(servers.DEFAULT_URL, chosen.id, chosen.window, key) if chosen else None
-
-
-def _weights(model: str | None) -> Weights:
-    try:
-        return resolve(model)
-    except UnusableModel as error:
-        raise Refusal(str(error)) from None
 
 
 def _warnings(target: Target) -> Iterator[str]:

@@ -36,6 +36,10 @@ class NoServer(Exception):
     """Nobody there answers as a server of the Messages API would; the message says what was met instead."""
 
 
+class WrongKey(NoServer):
+    """It might, for somebody with its key."""
+
+
 @dataclass(frozen=True, slots=True)
 class Model:
     """One that a server has; `window` in tokens, None where it does not say."""
@@ -45,14 +49,14 @@ class Model:
 
 
 def models(url: str, key: str | None) -> list[Model]:
-    """What the server at `url` serves. Waits while it loads. Raises `NoServer`, and `Refusal` where it wants another key."""
+    """What the server at `url` serves. Waits while it loads. Raises `NoServer`, `WrongKey`."""
     _await_health(url)
     try:
         page = _get(f"{url}/v1/models?limit=1000", key)
         listed = [Model(entry["id"], _window(entry)) for entry in page["data"]]
     except HTTPError as error:
         if error.code in (401, 403):
-            raise Refusal(f"{url} wants {'another' if key else 'a'} key: give it with --api-key KEY.") from None
+            raise WrongKey(f"it wants {'another' if key else 'a'} key: --api-key KEY") from None
         raise NoServer(f"it answers {error.code} to the question for its models") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise NoServer(f"it does not say which models it has: {error}") from None
@@ -75,7 +79,8 @@ def started(arguments: Sequence[str]) -> Iterator[Target]:
     key = secrets.token_urlsafe()
     descriptor, name = tempfile.mkstemp(prefix="dragoman-", suffix=".log")
     log = Path(name)
-    command = [sys.executable, "-m", "dragoman", "serve", *arguments, "--port", "0"]
+    # -P: the project that the user stands in has no say in what is imported
+    command = [sys.executable, "-P", "-m", "dragoman", "serve", *arguments, "--port", "0"]
     with os.fdopen(descriptor, "wb") as sink:
         process = subprocess.Popen(  # noqa: S603 -- ourselves
             command,
