@@ -5,6 +5,7 @@ import os
 import shlex
 import signal
 import socket
+import struct
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -221,3 +222,12 @@ def test_a_launcher_that_is_ended_ends_the_client_and_the_server(home: Path, num
         assert launcher.wait(30) == 128 + number
     with pytest.raises(ConnectionRefusedError):
         get(url, "/health")
+
+
+@pytest.mark.slow
+def test_a_server_that_does_not_start_says_why(client: None, tmp_path: Path) -> None:
+    (tmp_path / "empty.gguf").write_bytes(b"GGUF" + struct.pack("<IQQ", 3, 0, 0) + bytes(32))
+    done = invoke("empty.gguf")
+    assert done.exit_code == 2
+    assert "the server did not start:\n" in done.stderr
+    assert "cannot load" in done.stderr
