@@ -1,6 +1,7 @@
 """The environment in which Claude Code works with a local model: one table, and a reason for each line of it.
 
-Every line was tried with the real client (docs/clients/claude-code.md says how), against a server that saw what came.
+What each does was seen with the real client, against a server that kept what came (docs/clients/claude-code.md says how); only
+that the last four keep it quiet could not be, where there is no other network.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,7 +17,7 @@ _LARGEST_RESERVE = 20_000
 _COMPACTION_RESERVE = 13_000
 """Tokens below window and reserve at which the client compacts, however small the window is."""
 PROMPT = 13_000
-"""Tokens that the client's own prompt takes before anybody has said a word: 49 kB, less than MCP servers and CLAUDE.md add."""
+"""Tokens that the client's own prompt takes before anybody has said a word: 49 kB, without MCP servers and CLAUDE.md."""
 COMFORTABLE = 48_000
 """Tokens of window from which on it compacts by itself, and has room for work in between (`Target.is_cramped`)."""
 _LARGEST_FILE = 25_000
@@ -32,7 +33,7 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 
 NO_KEY = "none"
-"""What stands in the place of a key where the server wants none: without any, the client asks its user to log in."""
+"""What stands in the place of a key where the server wants none: without any, the client says that nobody is logged in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,15 +137,12 @@ REMOVED = {
     "ANTHROPIC_API_KEY": "the client would send it to the local server, beside the token",
     "ANTHROPIC_CUSTOM_HEADERS": "they are meant for another server",
     "ANTHROPIC_UNIX_SOCKET": "the client would go there instead",
-    "CLAUDE_CODE_OAUTH_TOKEN": "it belongs to an account at Anthropic",
     "CLAUDE_CODE_USE_ANTHROPIC_AWS": "the client would ask that cloud instead",
     "CLAUDE_CODE_USE_ANTHROPIC_GOOGLE_CLOUD": "the client would ask that cloud instead",
     "CLAUDE_CODE_USE_BEDROCK": "the client would ask that cloud instead",
     "CLAUDE_CODE_USE_FOUNDRY": "the client would ask that cloud instead",
-    "CLAUDE_CODE_USE_GATEWAY": "the client would ask that gateway instead",
     "CLAUDE_CODE_USE_MANTLE": "the client would ask that cloud instead",
     "CLAUDE_CODE_USE_VERTEX": "the client would ask that cloud instead",
-    "CLAUDE_CODE_DISABLE_1M_CONTEXT": "the client would take every model it does not know for one of 200,000 tokens",
 }
 """What the user's shell may hold, and must not reach the client: the reason for each."""
 
