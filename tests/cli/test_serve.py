@@ -54,7 +54,7 @@ def test_it_prints_its_url_its_model_and_three_lines_to_paste(hello: list[str]) 
         assert settings == {
             "ANTHROPIC_BASE_URL": server.url,
             "ANTHROPIC_MODEL": server.model,
-            "ANTHROPIC_SMALL_FAST_MODEL": server.model,
+            "CLAUDE_CODE_MAX_CONTEXT_TOKENS": "200000",
         }
 
 
