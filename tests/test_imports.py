@@ -22,9 +22,9 @@ ARROWS = {
     "engines": {"conversation"},  # `Sampling`
     "prompt": {"conversation", "dialects", "engines"},
     "generation": {"conversation", "dialects", "engines", "prompt"},
-    "observe": set(),
+    "observe": {"wire"},  # what a request holds, by kind
     "server": {"wire", "conversation", "dialects", "engines", "prompt", "generation", "observe"},
-    "cli": {"dialects", "engines", "server", "wire", "conversation", "prompt", "generation"},
+    "cli": {"dialects", "engines", "server", "wire", "conversation", "prompt", "generation", "observe"},
     "__main__": {"cli"},
 }
 
@@ -32,6 +32,7 @@ ONLY_THERE = {
     ("conversation", "wire"): {"conversation/lowering.py"},
     ("prompt", "engines"): {"prompt/builder.py", "prompt/tokens.py"},  # which spellings a tokenizer takes for control tokens
     ("cli", "generation"): {"cli/parse.py"},
+    ("observe", "wire"): {"observe/census.py"},
     **{("cli", room): {"cli/parse.py", "cli/render.py"} for room in ("wire", "conversation")},  # they look into all
     ("cli", "prompt"): {"cli/parse.py", "cli/render.py", "cli/detect.py"},  # the last shows what a template can do
 }
@@ -45,6 +46,7 @@ THIRD_PARTY = {
     "jinja2": {"prompt"},
     "aiohttp": {"engines"},
     "xllamacpp": {"engines"},
+    "prometheus_client": {"observe"},
     "starlette": {"server"},
     "uvicorn": {"cli"},
     "click": {"cli"},

@@ -47,11 +47,16 @@ class Process:
     def exit_code(self) -> int:
         return self._popen.wait(30)
 
+    def log(self) -> str:
+        """All that it logged, once it is gone."""
+        assert self._popen.stderr is not None
+        return self._popen.stderr.read()
+
 
 @contextmanager
 def serving(*arguments: str, program: list[str] | None = None) -> Iterator[Process]:
     """`dragoman serve ARGUMENTS --port 0`, killed at the end if it still runs."""
-    command = [*(program or DRAGOMAN), "serve", *arguments, "--port", "0", "--log-level", "error"]
+    command = [*(program or DRAGOMAN), "serve", "--log-level", "error", *arguments, "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()) as popen:
         try:
             yield Process(popen)

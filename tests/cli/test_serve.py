@@ -147,6 +147,21 @@ def test_parsers_go_by_the_names_of_other_servers(tmp_path: Path) -> None:
         assert [block["type"] for block in message["content"]] == ["thinking", "text", "tool_use"]
 
 
+def test_the_log_can_be_read_by_machines_and_requests_can_be_kept(hello: list[str], tmp_path: Path) -> None:
+    with serving(*hello, "--log-level", "info", "--log-format", "json", "--capture", str(tmp_path / "captured")) as server:
+        request_id = post(server.url, body(model=server.model)).headers["request-id"]
+        server.signal(signal.SIGTERM)
+        assert server.exit_code() == 0
+        lines = [json.loads(line) for line in server.log().splitlines()]
+    assert [line["ending"] for line in lines if line.get("request_id") == request_id] == ["end_turn"]
+    assert [request_id in path.name for path in (tmp_path / "captured").iterdir()] == [True]
+
+
+def test_a_folder_that_cannot_be_written_to_is_one_line(hello: list[str], tmp_path: Path) -> None:
+    (tmp_path / "a file").touch()
+    assert "cannot capture" in refused(*hello, "--capture", str(tmp_path / "a file" / "below"))
+
+
 def test_sigterm_lets_a_running_stream_finish_and_nobody_new_in(tmp_path: Path) -> None:
     lines = script(tmp_path, json.dumps({"output": "word " * 100, "chunk": 5, "delay_ms": 10}))
     with serving("--engine", "scripted", "--script", lines) as server, wire(server.url) as stream:

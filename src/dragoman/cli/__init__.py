@@ -7,6 +7,7 @@ from dragoman.cli.claude import claude
 from dragoman.cli.detect import detect
 from dragoman.cli.parse import parse
 from dragoman.cli.render import render
+from dragoman.cli.replay import replay
 from dragoman.cli.serve import serve
 
 
@@ -21,3 +22,4 @@ main.add_command(claude)
 main.add_command(parse)
 main.add_command(detect)
 main.add_command(render)
+main.add_command(replay)

@@ -2,6 +2,7 @@
 
 import ipaddress
 import logging
+import os
 import socket
 import sys
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from dragoman.cli.refusal import Refusal
 from dragoman.cli.weights import UnusableModel, Weights, resolve
 from dragoman.dialects import Dialect
 from dragoman.engines import Engine
+from dragoman.observe import LOG_FORMATS
 from dragoman.server import Gateway, Settings
 
 LLAMACPP, LLAMA_SERVER, SCRIPTED = "llamacpp", "llama-server", "scripted"
@@ -44,6 +46,8 @@ class Options:
     any_model: bool
     strict: bool
     log_level: str
+    log_format: str
+    capture: Path | None
 
 
 @click.command(short_help="Serve a model.")
@@ -76,12 +80,21 @@ class Options:
 @click.option("--any-model", is_flag=True, help="Answer to every model name.")
 @click.option("--strict", is_flag=True, help="Refuse unknown fields, and what the API's newest version took out.")
 @click.option("--log-level", default="info", show_default=True, type=click.Choice(["debug", "info", "warning", "error"]))
+@click.option(
+    "--log-format", default="text", show_default=True, type=click.Choice(list(LOG_FORMATS)), help="For people, or JSON."
+)
+@click.option(
+    "--capture",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Keep every request and its answer there, without secrets, for `dragoman replay`.",
+)
 def serve(**given: Any) -> None:
     """Serve MODEL: nothing for the small default one, a path to a .gguf file, or hf:OWNER/REPO[:QUANT]."""
     options = Options(**given)
-    logging.basicConfig(level=options.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("uvicorn.error").setLevel(logging.WARNING if options.log_level == "info" else logging.NOTSET)
+    _log(options)
     _check_exposure(options)
+    _check_capture(options.capture)
     dialect = _dialect(options)
     weights = _weights(options.model) if options.engine == LLAMACPP else None
     settings = Settings(
@@ -93,6 +106,7 @@ def serve(**given: Any) -> None:
         queue=options.queue,
         strict=options.strict,
         dialect=dialect,
+        capture=options.capture,
     )
     engine = _embedded(weights, options) if weights else _other_engine(options)
     listener = _listen(options.host, options.port)
@@ -100,6 +114,25 @@ def serve(**given: Any) -> None:
     from dragoman.cli.run import run  # noqa: PLC0415 -- the HTTP stack is not needed to say that a path is wrong
 
     sys.exit(run(Gateway(engine, settings), listener))
+
+
+def _log(options: Options) -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(LOG_FORMATS[options.log_format]())
+    logging.basicConfig(level=options.log_level.upper(), handlers=[handler])
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING if options.log_level == "info" else logging.NOTSET)
+
+
+def _check_capture(folder: Path | None) -> None:
+    """Whoever wants to keep what is said should learn now that it cannot be kept."""
+    if folder is None:
+        return
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise Refusal(f"cannot capture to {folder}: {error.strerror or error}") from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise Refusal(f"cannot capture to {folder}: it cannot be written to")
 
 
 def _check_exposure(options: Options) -> None:

@@ -77,6 +77,9 @@ class Capabilities(Struct, frozen=True):
 class Engine(ABC):
     """One model, ready to work. Every method may be called from many tasks at once, on one event loop."""
 
+    restarts = 0
+    """How often it died and was brought up again, where it can be."""
+
     @property
     def status(self) -> str:
         """One word for a health page: "ready" when work would be taken up at once."""

@@ -80,6 +80,11 @@ class Turn:
         return Tally(len(self._prompt.tokens), self._cached or 0, self._output, self._thinking_tokens)
 
     @property
+    def calls(self) -> int:
+        """Whole calls so far."""
+        return self._calls
+
+    @property
     def repairs(self) -> list[str]:
         """Names of the repairs that the output needed."""
         return [*self._parser.repairs, *self._mended]

@@ -7,9 +7,10 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, Router
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from dragoman.server.edge import Edge
+from dragoman.observe.metrics import CONTENT_TYPE, Metrics
+from dragoman.server.edge import METRICS, Edge
 from dragoman.server.messages import CountTokens, Messages
 from dragoman.server.models import HealthCheck, ModelDetail, ModelList
 from dragoman.server.service import Gateway
@@ -26,12 +27,14 @@ def create_app(gateway: Gateway) -> ASGIApp:
         finally:
             await gateway.close()
 
+    metrics = Metrics(lambda: gateway.engine.restarts)
     router = Router(
         [
             Route("/v1/messages", Messages(gateway), methods=["POST"]),
             Route("/v1/messages/count_tokens", CountTokens(gateway), methods=["POST"]),
             Route("/v1/models", ModelList(gateway), methods=["GET"]),
             Route("/v1/models/{model:path}", ModelDetail(gateway), methods=["GET"]),
+            Route(METRICS, _Scrape(metrics), methods=["GET"]),
             Route("/health", HealthCheck(gateway), methods=["GET"]),
             Route("/", _quiet, methods=["GET"]),
             Route("/api/hello", _quiet, methods=["GET"]),
@@ -40,7 +43,17 @@ def create_app(gateway: Gateway) -> ASGIApp:
         redirect_slashes=False,
         lifespan=lifespan,
     )
-    return Edge(router, gateway.settings.api_key)
+    return Edge(router, gateway.settings.api_key, metrics, gateway.settings.capture)
+
+
+class _Scrape:
+    """What Prometheus asks for, every few seconds: with the key, where there is one."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await Response(self._metrics.page(), media_type=CONTENT_TYPE)(scope, receive, send)
 
 
 async def _quiet(request: Request) -> Response:

@@ -1,6 +1,7 @@
 """A client that leaves takes its work with it (TRN-18)."""
 
 import asyncio
+import time
 from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -11,7 +12,11 @@ T = TypeVar("T")
 
 
 class ClientGone(Exception):
-    """The client left before it was answered: there is nobody to tell."""
+    """The client left before it was answered: there is nobody to tell. `stop` seconds later its work had ended."""
+
+    def __init__(self, stop: float = 0.0) -> None:
+        super().__init__()
+        self.stop = stop
 
 
 async def until_disconnect(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
@@ -22,12 +27,18 @@ async def until_disconnect(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
         await asyncio.wait({worker, watcher}, return_when=asyncio.FIRST_COMPLETED)
         if worker.done():
             return worker.result()
-        raise ClientGone
+        left = time.monotonic()
+        await _ended(worker)
+        raise ClientGone(time.monotonic() - left)
     finally:
-        for task in (worker, watcher):
-            task.cancel()
-            with suppress(asyncio.CancelledError, Exception):
-                await task
+        await _ended(worker)
+        await _ended(watcher)
+
+
+async def _ended(task: "asyncio.Future[Any]") -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError, Exception):
+        await task
 
 
 async def _disconnected(receive: Receive) -> None:

@@ -2,29 +2,38 @@
 
 import secrets
 from http import HTTPStatus
+from pathlib import Path
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.routing import Match, Route, Router
+from starlette.types import Message, Receive, Scope, Send
 
 from dragoman.errors import DragomanError, MethodNotAllowed, Unexpected, UnknownRoute
-from dragoman.observe import Record
+from dragoman.observe import Record, tell
+from dragoman.observe.metrics import Metrics
 from dragoman.server.auth import check_key
 from dragoman.server.disconnect import ClientGone
 from dragoman.server.respond import response_start, send_error
+from dragoman.server.tap import Tap
 
 PREFIX = "/anthropic"
+METRICS = "/metrics"
 OPEN_PATHS = frozenset({"/", "/health", "/api/hello", "/api/event_logging/batch"})
-"""Asked for by probes and by telemetry: no key, no line in the log."""
+"""Asked for by probes and by telemetry: no key."""
+QUIET_PATHS = OPEN_PATHS | {METRICS}
+"""Of no interest to anybody: not logged, not counted, not captured."""
 _CLIENT_CLOSED = 499
 
 
 class Edge:
     """Wraps the routes. Whatever leaves here carries a `request-id` (TRN-6), and is JSON where it is an error (ERR-1)."""
 
-    def __init__(self, app: ASGIApp, api_key: str | None) -> None:
-        self._app = app
+    def __init__(self, router: Router, api_key: str | None, metrics: Metrics, capture: Path | None) -> None:
+        self._app = router
         self._api_key = api_key
+        self._metrics = metrics
+        self._capture = capture
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """An ASGI application."""
@@ -32,13 +41,29 @@ class Edge:
             await self._app(scope, receive, send)
             return
         scope = {**scope, "path": _plain(scope["path"]), "app": self}
-        record = Record(f"req_{secrets.token_hex(12)}", scope["method"], scope["path"])
+        record = _record(scope)
         scope["state"] = {**scope.get("state", {}), "record": record}
-        try:
+        if scope["path"] in QUIET_PATHS:
             await self._answer(scope, receive, _tagged(send, record), record)
+        elif self._capture is None:
+            await self._told(scope, receive, send, record)
+        else:
+            tap = Tap(scope, receive, send, lambda: record.age)
+            try:
+                await self._told(scope, tap.receive, tap.send, record)
+            finally:
+                await tap.keep(self._capture, record.request_id, left=record.stop is not None)
+
+    async def _told(self, scope: Scope, receive: Receive, send: Send, record: Record) -> None:
+        """Answer, and say how it was."""
+        record.endpoint = _route(self._app, scope)
+        try:
+            with self._metrics.under_way(record):
+                await self._answer(scope, receive, _tagged(send, record), record)
         finally:
-            if scope["path"] not in OPEN_PATHS:
-                record.log()
+            entry = record.entry()
+            self._metrics.count(entry)
+            tell(entry)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, record: Record) -> None:
         headers: dict[str, str] = {}
@@ -51,12 +76,14 @@ class Edge:
                 check_key(Headers(scope=scope), self._api_key)
             await self._app(scope, receive, send)
             return
-        except ClientGone:
-            record.status, record.ending = _CLIENT_CLOSED, "the client left"
+        except ClientGone as gone:
+            record.status = _CLIENT_CLOSED
+            record.leave(gone.stop)
             return
         except HTTPException as raised:
             error = _routing(raised, scope)
             headers = dict(raised.headers or {})
+            record.fail(error)
         except DragomanError as raised:
             error = raised
             record.fail(raised)
@@ -72,6 +99,25 @@ def _plain(path: str) -> str:
     if path == PREFIX or path.startswith(PREFIX + "/"):
         path = path[len(PREFIX) :]
     return path.rstrip("/") or "/"
+
+
+def _record(scope: Scope) -> Record:
+    """Who asks for what."""
+    headers = Headers(scope=scope)
+    return Record(
+        f"req_{secrets.token_hex(12)}",
+        scope["method"],
+        scope["path"],
+        client=headers.get("user-agent", ""),
+        session=headers.get("x-claude-code-session-id", ""),
+        agent=headers.get("x-claude-code-agent-id", ""),
+    )
+
+
+def _route(router: Router, scope: Scope) -> str:
+    """The path as it was written down, so that counters have one name for all models; empty where there is none."""
+    found = (route.path for route in router.routes if isinstance(route, Route) and route.matches(scope)[0] is not Match.NONE)
+    return next(found, "").replace(":path", "")
 
 
 def _tagged(send: Send, record: Record) -> Send:

@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import TypeVar
 
 from msgspec import Struct
@@ -14,6 +15,8 @@ from dragoman.conversation import Conversation
 from dragoman.conversation.lowering import lower
 from dragoman.errors import InvalidRequest
 from dragoman.observe import Record
+from dragoman.observe.census import census
+from dragoman.observe.entry import Volume
 from dragoman.server.body import read_json_body
 from dragoman.server.disconnect import until_disconnect
 from dragoman.server.respond import send_json
@@ -31,6 +34,7 @@ STRICT_VERSION = "2026-10-21"
 _LARGE_BODY = 256 * 1024
 
 R = TypeVar("R", bound=PromptRequest)
+_Read = tuple[R, Conversation, Mapping[str, Volume]]
 
 
 class TokenCount(Struct, frozen=True):
@@ -49,6 +53,7 @@ class _PromptEndpoint(ABC):
         """An ASGI application."""
         request = Request(scope, receive)
         body = await read_json_body(request)
+        request.state.record.body_bytes = len(body)
         await until_disconnect(receive, self.answer(request, body, send))
 
     @abstractmethod
@@ -61,8 +66,12 @@ class _PromptEndpoint(ABC):
         betas = _betas(request.headers)
         strict = self._gateway.settings.strict
         if len(body) > _LARGE_BODY:
-            return await asyncio.to_thread(_read, body, kind, betas, strict, version)
-        return _read(body, kind, betas, strict, version)
+            wanted, conversation, content = await asyncio.to_thread(_read, body, kind, betas, strict, version)
+        else:
+            wanted, conversation, content = _read(body, kind, betas, strict, version)
+        record: Record = request.state.record
+        record.model, record.content = wanted.model, content
+        return wanted, conversation
 
 
 class Messages(_PromptEndpoint):
@@ -72,7 +81,7 @@ class Messages(_PromptEndpoint):
         """Raises every refusal before the first byte (ERR-8)."""
         record: Record = request.state.record
         wanted, conversation = await self._read(request, body, MessagesRequest)
-        record.model, record.stream = wanted.model, bool(wanted.stream)
+        record.stream = bool(wanted.stream)
         record.unknown = self._gateway.unheard([*unknown_fields(wanted), *(f"beta {name}" for name in _betas(request.headers))])
         service = await self._gateway.service()
         self._gateway.resolve(service, wanted.model)
@@ -81,7 +90,6 @@ class Messages(_PromptEndpoint):
             record.notes = prompt.notes
             turn = service.turn(conversation, prompt)
             record.diverged = service.lineage.follow(conversation, prompt)
-            record.tally = turn.tally
             encoder = MessageEncoder(f"msg_{secrets.token_hex(12)}", wanted.model)
             if wanted.stream:
                 await EventStream(turn, encoder, service.admission, record).run(send)
@@ -99,20 +107,18 @@ class CountTokens(_PromptEndpoint):
 
     async def answer(self, request: Request, body: bytes, send: Send) -> None:
         """Raises what the message would raise."""
-        record: Record = request.state.record
         wanted, conversation = await self._read(request, body, CountTokensRequest)
-        record.model = wanted.model
         service = await self._gateway.service()
         self._gateway.resolve(service, wanted.model)
         await send_json(send, TokenCount(len((await service.prompt(conversation)).tokens)))
 
 
-def _read(body: bytes, kind: type[R], betas: frozenset[str], strict: bool, version: str) -> tuple[R, Conversation]:
+def _read(body: bytes, kind: type[R], betas: frozenset[str], strict: bool, version: str) -> _Read[R]:
     wanted = parse(kind, body)
     if strict:
         rules.check_strict(wanted, current=version == STRICT_VERSION)
     rules.check(wanted, betas)
-    return wanted, lower(wanted)
+    return wanted, lower(wanted), census(wanted)
 
 
 def _betas(headers: Headers) -> frozenset[str]:

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 
 from dragoman import dialects
 from dragoman.conversation import Conversation
@@ -31,6 +32,7 @@ class Settings:
     """What the operator chose.
 
     `queue` is how many requests may wait. `model_id` None means the engine's own name, `dialect` None what is detected.
+    `capture` is a folder for every request and its answer.
     """
 
     model_id: str | None = None
@@ -42,6 +44,7 @@ class Settings:
     queue: int = 256
     strict: bool = False
     dialect: Dialect | None = None
+    capture: Path | None = None
 
 
 class Service:

@@ -41,13 +41,11 @@ _HEADERS = {
 @asynccontextmanager
 async def performed(turn: Turn, admission: Admission, record: Record) -> AsyncIterator[AsyncIterator[Part]]:
     """The parts of a turn, once it has a slot, which it holds for as long as the context lasts. Raises as `slot`."""
+    record.work, record.ready = turn, record.age
     async with admission.slot():
-        record.queued = record.age
+        record.started = record.age
         async with aclosing(turn.run()) as parts:
-            try:
-                yield parts
-            finally:
-                record.tally, record.repairs, record.broken = turn.tally, turn.repairs, turn.broken_promises
+            yield parts
 
 
 class EventStream:

@@ -1,0 +1,115 @@
+"""`dragoman replay`: what was captured, sent again, and what is different this time."""
+
+import http.client
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import click
+
+from dragoman.cli.outline import Outline, outline
+from dragoman.cli.refusal import Refusal
+from dragoman.observe import BadCapture, Exchange
+
+_PATIENCE = 600.0
+"""Seconds without a byte, as many as the SDKs wait."""
+
+
+@click.command(short_help="Send captured requests again.")
+@click.argument("paths", nargs=-1, required=True, metavar="FILE|DIR...", type=click.Path(exists=True, path_type=Path))
+@click.option("--url", default="http://127.0.0.1:8000", show_default=True, help="The server to send them to.")
+@click.option("--key", metavar="KEY", help="Its key, if it wants one.")
+def replay(paths: Sequence[Path], url: str, key: str | None) -> None:
+    """Send again what `dragoman serve --capture` kept, one after the other, and say what differs.
+
+    Exit status 1 where a status or the shape of an answer (its blocks, its calls, its error) differs. Models sample: an ending
+    or the length of a text may differ, and is told.
+    """
+    same = True
+    for path in _files(paths):
+        exchange = _read(path)
+        if not exchange.request.whole:
+            click.echo(f"skipped  {path.name}  the request was not read to its end")
+            continue
+        before, now = _recorded(exchange), _sent(exchange, url, key)
+        verdict = _agree(before, now)
+        same = same and verdict
+        click.echo(f"{'same' if verdict else 'DIFFERS':<7}  {path.name}  {now.summary}")
+        for difference in _differences(before, now):
+            click.echo(f"         {difference}")
+    sys.exit(0 if same else 1)
+
+
+def _files(paths: Sequence[Path]) -> Iterator[Path]:
+    for path in paths:
+        yield from sorted(path.glob("*.json")) if path.is_dir() else [path]
+
+
+def _read(path: Path) -> Exchange:
+    try:
+        return Exchange.read(path)
+    except BadCapture as error:
+        raise Refusal(str(error)) from error
+
+
+def _recorded(exchange: Exchange) -> Outline:
+    answer = exchange.response
+    return outline(answer.status, answer.headers.get("content-type", ""), answer.content, whole=answer.whole)
+
+
+def _sent(exchange: Exchange, url: str, key: str | None) -> Outline:
+    """Raises `Refusal` where nobody answers."""
+    server, asked = urlsplit(url), exchange.request
+    kind = http.client.HTTPSConnection if server.scheme == "https" else http.client.HTTPConnection
+    connection = kind(server.netloc, timeout=_PATIENCE)
+    headers = {**asked.headers, **({"x-api-key": key} if key else {})}
+    body = asked.content
+    try:
+        connection.request(asked.method, server.path.rstrip("/") + asked.target, body or None, headers)
+        answer = connection.getresponse()
+        content, whole = _received(answer)
+        return outline(answer.status, answer.getheader("content-type", ""), content, whole=whole)
+    except (OSError, http.client.HTTPException) as error:
+        raise Refusal(f"no answer from {url}: {error}") from error
+    finally:
+        connection.close()
+
+
+def _received(answer: http.client.HTTPResponse) -> tuple[bytes, bool]:
+    """All that came, and whether that is all."""
+    content = bytearray()
+    try:
+        while piece := answer.read1(1 << 16):
+            content += piece
+    except (OSError, http.client.HTTPException):
+        return bytes(content), False
+    return bytes(content), not answer.length
+
+
+def _agree(before: Outline, now: Outline) -> bool:
+    """Of an answer that its client did not wait for, the beginning is all there is to agree with."""
+    if before.whole:
+        return (before.status, before.shape, before.whole) == (now.status, now.shape, now.whole)
+    return before.status in (0, now.status) and before.shape == now.shape[: len(before.shape)]
+
+
+def _differences(before: Outline, now: Outline) -> Iterator[str]:
+    if not before.whole:
+        yield f"the client had left: {before.summary}"
+        return
+    if not now.whole:
+        yield "the answer was cut"
+    if before.status != now.status:
+        yield f"status: {before.status} became {now.status}"
+    if before.stop_reason != now.stop_reason:
+        yield f"stop_reason: {before.stop_reason} became {now.stop_reason}"
+    if before.shape != now.shape:
+        yield f"blocks: {', '.join(before.shape) or 'none'} became {', '.join(now.shape) or 'none'}"
+    else:
+        for name, was, length in zip(before.shape, before.lengths, now.lengths, strict=True):
+            if was != length:
+                yield f"{name}: {was} characters became {length}"
+    for name, was in before.counts.items():
+        if now.counts.get(name) != was:
+            yield f"{name}: {was} became {now.counts.get(name)}"

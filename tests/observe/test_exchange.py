@@ -1,0 +1,123 @@
+"""Captured files: what is in them, and what is not."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from dragoman.observe import BadCapture, Exchange
+from dragoman.observe.exchange import Answered, Asked, kept_headers, kept_target, without_secrets
+
+DEVICE, ACCOUNT, SESSION = "9f" * 32, "0a1b2c3d-0000-4000-8000-aabbccddeeff", "11112222-3333-4444-5555-666677778888"
+MODERN = json.dumps({"device_id": DEVICE, "account_uuid": ACCOUNT, "session_id": SESSION})
+OLD = f"user_{DEVICE}_account_{ACCOUNT}_session_{SESSION}"
+
+
+def asking(user: object, text: str = "Hi") -> str:
+    return json.dumps({"messages": [{"role": "user", "content": text}], "metadata": {"user_id": user}, "max_tokens": 1})
+
+
+@pytest.mark.parametrize("user", [MODERN, OLD])
+def test_device_and_account_go_and_the_session_stays(user: str) -> None:
+    body, removed = without_secrets(asking(user))
+    assert removed == ["metadata.user_id"]
+    assert DEVICE not in body
+    assert ACCOUNT not in body
+    assert SESSION in body
+    assert json.loads(body)["messages"] == [{"role": "user", "content": "Hi"}]
+
+
+def test_a_user_of_an_unknown_form_goes_altogether() -> None:
+    body, _ = without_secrets(asking("Ann.Müller@example.org"))
+    assert json.loads(body)["metadata"] == {"user_id": "000.000000@0000000.000"}
+
+
+def test_all_other_bytes_stay() -> None:
+    strange = (
+        '{ "max_tokens":1,\n\t"messages" : [{"content":"\\u00e9 \\"user_id\\": \\"x\\""}],  "metadata":{"user_id" :  "ann"} }  '
+    )
+    assert without_secrets(strange)[0] == strange.replace('"ann"', '"000"')
+
+
+def test_a_tool_may_be_called_with_a_user_id() -> None:
+    body = json.dumps(
+        {"messages": [{"content": [{"type": "tool_use", "input": {"user_id": "bob"}}]}], "metadata": {"user_id": "ann"}}
+    )
+    assert without_secrets(body) == (body.replace('"ann"', '"000"'), ["metadata.user_id"])
+
+
+def test_what_is_no_json_loses_every_such_field() -> None:
+    assert without_secrets('{"metadata": {"user_id": "ann"}, "x": {"user_id": "bob"}')[0] == (
+        '{"metadata": {"user_id": "000"}, "x": {"user_id": "000"}'
+    )
+
+
+def test_tokens_for_other_servers_go() -> None:
+    body = json.dumps({"mcp_servers": [{"url": "https://x", "authorization_token": "s3cret"}]})
+    assert without_secrets(body) == (body.replace("s3cret", "000000"), ["mcp_servers.authorization_token"])
+
+
+@pytest.mark.parametrize("body", ["", "[]", "null", '{"metadata": 3, "mcp_servers": [4, {}]}', '{"metadata": {"user_id": 7}}'])
+def test_bodies_without_secrets_stay_as_they_are(body: str) -> None:
+    assert without_secrets(body) == (body, [])
+
+
+def test_only_headers_that_say_what_is_asked_are_kept() -> None:
+    kept, removed = kept_headers(
+        [
+            ("host", "example.org"),
+            ("authorization", "Bearer s3cret"),
+            ("x-api-key", "s3cret"),
+            ("proxy-authorization", "Basic s3cret"),
+            ("cookie", "s3cret=1"),
+            ("x-forwarded-for", "10.0.0.1"),
+            ("content-type", "application/json"),
+            ("anthropic-version", "2023-06-01"),
+            ("anthropic-beta", "a"),
+            ("anthropic-beta", "b"),
+            ("user-agent", "claude-cli/2.1"),
+            ("x-claude-code-session-id", SESSION),
+            ("x-stainless-lang", "js"),
+        ]
+    )
+    assert kept == {
+        "content-type": "application/json",
+        "anthropic-version": "2023-06-01",
+        "anthropic-beta": "a, b",
+        "user-agent": "claude-cli/2.1",
+        "x-claude-code-session-id": SESSION,
+        "x-stainless-lang": "js",
+    }
+    assert removed == ["host", "authorization", "x-api-key", "proxy-authorization", "cookie", "x-forwarded-for"]
+
+
+def test_of_the_query_stays_what_the_api_knows() -> None:
+    assert kept_target("/v1/messages", "beta=true&api_key=s3cret") == "/v1/messages?beta=true"
+    assert kept_target("/v1/models/a b", "") == "/v1/models/a%20b"
+
+
+EXCHANGE = Exchange(
+    request_id="req_1",
+    began="2026-11-22T23:44:35.123Z",
+    request=Asked("POST", "/v1/messages", {"content-type": "application/json"}, "{\xff", "latin-1"),
+    response=Answered(200, {"request-id": "req_1"}, ((0.1, "event: ping\n"), (0.2, "data: é\n\n"))),
+    removed=("x-api-key",),
+)
+
+
+def test_a_file_is_read_as_it_was_written(tmp_path: Path) -> None:
+    folder = tmp_path / "a" / "b"
+    EXCHANGE.write(folder)
+    (path,) = folder.iterdir()
+    assert path.name == "20261122T234435.123Z-req_1.json"
+    assert Exchange.read(path) == EXCHANGE
+    assert EXCHANGE.request.content == b"{\xff"
+    assert EXCHANGE.response.content == "event: ping\ndata: é\n\n".encode()
+    assert (path.stat().st_mode & 0o777, folder.stat().st_mode & 0o777) == (0o600, 0o700)
+
+
+def test_a_file_that_is_no_exchange_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    path.write_text("{}", encoding="utf-8")
+    with pytest.raises(BadCapture, match=r"x\.json"):
+        Exchange.read(path)

@@ -1,0 +1,173 @@
+"""What a live server tells of its requests: the log line, the counters."""
+
+import json
+import logging
+from collections.abc import Iterator
+from http import HTTPStatus
+from typing import Any
+
+import pytest
+
+from conftest import MODEL, Serve, body, live_server, user
+from dragoman.observe import LOG_FORMATS
+from dragoman.server import Settings
+from server.http import get, post, wire
+from stage import FIRST_TOKEN, Stage, until
+
+TOOL = {"name": "now", "input_schema": {"type": "object"}}
+SAID = '<think>Let me see.</think>Sure. <tool_call>{"name": "now", "arguments": {}}</tool_call>'
+
+
+class Told(logging.Handler):
+    """The lines of the log, as JSON. They are written when the client has its answer already: wait for them."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self.setFormatter(LOG_FORMATS["json"]())
+        self.lines: list[dict[str, Any]] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(json.loads(self.format(record)))
+
+    def one(self) -> dict[str, Any]:
+        until(lambda: len(self.lines) == 1)
+        return self.lines.pop()
+
+
+@pytest.fixture
+def told() -> Iterator[Told]:
+    logger, handler = logging.getLogger("dragoman.request"), Told()
+    level = logger.level
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
+    yield handler
+    logger.removeHandler(handler)
+    logger.setLevel(level)
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_turn_is_told_in_full(stage: Stage, told: Told, stream: bool) -> None:
+    url = stage.says(SAID)
+    stage.cached = 7
+    asked = body(user("What time is it?"), system="Be brief.", tools=[TOOL], thinking={"type": "adaptive"}, stream=stream)
+    answer = post(url, asked, user_agent="claude-cli/2.1", x_claude_code_session_id="b1946ac9-24", x_claude_code_agent_id="a77")
+    line = told.one()
+    seconds = line.pop("seconds")
+    assert set(seconds) == {"total", "prepare", "queue", "prefill", "decode", "first_token"}
+    assert all(0 <= value <= seconds["total"] for value in seconds.values())
+    assert line.pop("tokens_per_second") > 0
+    assert line.pop("time")
+    prompt, thinking = line["tokens"]["prompt"], line["tokens"]["thinking"]
+    assert 0 < thinking < 7
+    assert line == {
+        "level": "info",
+        "logger": "dragoman.request",
+        "request_id": answer.headers["request-id"],
+        "method": "POST",
+        "path": "/v1/messages",
+        "endpoint": "/v1/messages",
+        "status": 200,
+        "client": "claude-cli/2.1",
+        "session": "b1946ac9-24",
+        "agent": "a77",
+        "model": MODEL,
+        **({"stream": True} if stream else {}),
+        "body_bytes": len(json.dumps(asked)),
+        "content": {
+            "system": {"count": 1, "characters": 9},
+            "tools": {"count": 1, "characters": 47},
+            "text": {"count": 1, "characters": 16},
+        },
+        "tokens": {"prompt": prompt, "new": prompt - 7, "cached": 7, "output": 7, "thinking": thinking},
+        "calls": 1,
+        "ending": "tool_use",
+    }
+
+
+def test_a_count_is_told_without_a_turn(stage: Stage, told: Told) -> None:
+    post(stage.url, body(user("Hi")), "/v1/messages/count_tokens")
+    line = told.one()
+    assert (line["endpoint"], line["model"], line["content"]) == (
+        "/v1/messages/count_tokens",
+        MODEL,
+        {"text": {"count": 1, "characters": 2}},
+    )
+    assert {"tokens", "ending", "calls"}.isdisjoint(line)
+
+
+def test_a_refusal_is_told_with_its_reason(stage: Stage, told: Told) -> None:
+    post(stage.url, {"model": MODEL, "messages": []})
+    line = told.one()
+    assert (line["status"], line["ending"], line["error"], line["message"]) == (
+        HTTPStatus.BAD_REQUEST,
+        "error",
+        "invalid_request_error",
+        "max_tokens: Field required",
+    )
+
+
+def test_a_stream_that_fails_late_is_an_error_under_a_good_status(stage: Stage, told: Told) -> None:
+    post(stage.says("one two three", finish_reason="error"), body(stream=True))
+    line = told.one()
+    assert (line["status"], line["error"], line["tokens"]["output"]) == (HTTPStatus.OK, "api_error", 3)
+
+
+@pytest.mark.parametrize(("path", "endpoint"), [("/v1/models/nobody", "/v1/models/{model}"), ("/nowhere", "")])
+def test_the_endpoint_is_the_route_and_empty_where_there_is_none(stage: Stage, told: Told, path: str, endpoint: str) -> None:
+    assert get(stage.url, path).status == HTTPStatus.NOT_FOUND
+    assert told.one()["endpoint"] == endpoint
+
+
+def test_probes_are_not_told_of(stage: Stage, told: Told) -> None:
+    for path in ("/", "/health", "/api/hello", "/metrics"):
+        assert get(stage.url, path).status == HTTPStatus.OK
+    get(stage.url, "/v1/models")
+    assert told.one()["path"] == "/v1/models"
+
+
+def scraped(url: str, *names: str) -> list[str]:
+    """The samples whose names begin so."""
+    answer = get(url, "/metrics")
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    begin = tuple(f"dragoman_{name}" for name in names)
+    return [line for line in answer.content.decode().splitlines() if line.startswith(begin) and "_created" not in line]
+
+
+def test_metrics_count_what_was_asked_and_no_probe(serve: Serve) -> None:
+    url = serve(SAID)
+    post(url, body(tools=[TOOL], stream=True))
+    post(url, body(max_tokens=-1))
+    get(url, "/health")
+    until(lambda: len(scraped(url, "requests_total")) == 2)
+    assert scraped(url, "requests_total", "errors_total", "output_tokens_total", "time_to_first_token_seconds_count") == [
+        'dragoman_requests_total{endpoint="/v1/messages",status="200"} 1.0',
+        'dragoman_requests_total{endpoint="/v1/messages",status="400"} 1.0',
+        'dragoman_errors_total{type="invalid_request_error"} 1.0',
+        "dragoman_output_tokens_total 7.0",
+        "dragoman_time_to_first_token_seconds_count 1.0",
+    ]
+
+
+def test_metrics_ask_for_the_key(serve: Serve) -> None:
+    url = serve(api_key="sesame")
+    assert get(url, "/metrics").status == HTTPStatus.UNAUTHORIZED
+    assert get(url, "/metrics", authorization="Bearer sesame").status == HTTPStatus.OK
+
+
+@pytest.mark.clause("TRN-18")
+def test_gauges_show_the_queue_and_departures_are_timed(told: Told) -> None:
+    engine = Stage(slots=1)
+    with live_server(engine, Settings(model_id=MODEL)) as url:
+        engine.hold(before=FIRST_TOKEN)
+        with wire(url) as working, wire(url) as queued:
+            working.send(body(stream=True))
+            until(lambda: engine.waiting == 1)
+            queued.send(body())
+            busy = ["dragoman_requests_running 1.0", "dragoman_requests_waiting 1.0"]
+            until(lambda: scraped(url, "requests_running", "requests_waiting") == busy)
+        until(lambda: scraped(url, "cancel_seconds_count") == ["dragoman_cancel_seconds_count 2.0"])
+        assert scraped(url, "requests_running", "requests_waiting") == [line.replace("1.0", "0.0") for line in busy]
+    lines = {"tokens" in line: line for line in told.lines}
+    assert [lines[begun]["ending"] for begun in (True, False)] == ["client_left", "client_left"]
+    assert [lines[begun]["status"] for begun in (True, False)] == [499, 499]
+    assert 0 <= lines[True]["seconds"]["stop"] < 5
