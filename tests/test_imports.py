@@ -23,8 +23,9 @@ ARROWS = {
     "prompt": {"conversation", "dialects", "engines"},
     "generation": {"conversation", "dialects", "engines", "prompt"},
     "observe": set(),
+    "doctor": set(),  # a stranger: it knows the wire, and nobody in the house
     "server": {"wire", "conversation", "dialects", "engines", "prompt", "generation", "observe"},
-    "cli": {"dialects", "engines", "server", "wire", "conversation", "prompt", "generation"},
+    "cli": {"doctor", "dialects", "engines", "server", "wire", "conversation", "prompt", "generation"},
     "__main__": {"cli"},
 }
 
@@ -40,10 +41,10 @@ ONLY_THERE = {
 THIRD_PARTY = {
     "pydantic": {"wire"},
     "pydantic_core": {"wire"},
-    "jsonschema_rs": {"wire", "generation"},
+    "jsonschema_rs": {"wire", "generation", "doctor"},
     "llguidance": {"engines"},
     "jinja2": {"prompt"},
-    "aiohttp": {"engines"},
+    "aiohttp": {"engines", "doctor"},
     "xllamacpp": {"engines"},
     "starlette": {"server"},
     "uvicorn": {"cli"},
