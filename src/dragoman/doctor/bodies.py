@@ -50,7 +50,7 @@ def body(*messages: Object, **fields: Any) -> Object:
     return {name: value for name, value in wanted.items() if value is not None}
 
 
-PLACE = {"type": "string", "maxLength": 24}
+PLACE = {"type": "string", "enum": ["Ulm", "Bonn"]}  # an end to it, however small the model
 WEATHER = tool(
     "get_weather", "The weather in a place.", {"place": PLACE, "days": {"type": "integer", "minimum": 1, "maximum": 9}}
 )
@@ -64,7 +64,7 @@ def forced(name: str | None = None, **choice: Any) -> Object:
     """A request that must be answered with a call: of any tool, or of that one."""
     wanted = {"type": "tool", "name": name} if name else {"type": "any"}
     question = ASK_TIME if name == "get_time" else ASK_WEATHER
-    return body(question, tools=TOOLS, tool_choice={**wanted, **choice}, max_tokens=96)
+    return body(question, tools=TOOLS, tool_choice={**wanted, **choice}, max_tokens=64)
 
 
 BETAS = (

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -81,6 +82,7 @@ class Client:
         self.key = key
         self.model = model
         self.window: int | None = None
+        self.nonce = secrets.token_hex(4)  # makes this visit's prompts different from those of the last one
         self._seen: dict[object, object] = {}
 
     @classmethod

@@ -81,8 +81,8 @@ class Stream:
 
     @property
     def said(self) -> list[Event]:
-        """Everything but pings."""
-        return [event for event in self.events if event.type != "ping"]
+        """Everything but pings, and what is no event at all."""
+        return [event for event in self.events if event.data is not None and event.type != "ping"]
 
     def of(self, kind: str) -> list[Event]:
         """The events of one type."""

@@ -1,10 +1,8 @@
 """An agent's session: everything at once, and a prompt of which each turn repeats all but the end.
 
-What was cached is told by the server itself, in `cache_read_input_tokens`; a server that keeps a cache and does not tell fails too,
-since its users cannot see when they lose it.
+What was cached is told by the server itself, in `cache_read_input_tokens`; a server that keeps a cache and does not tell fails
+too, since its users cannot see when they lose it.
 """
-
-import secrets
 
 from dragoman.doctor.bodies import BETAS, agent, assistant, first_turns, system, text, user
 from dragoman.doctor.check import Subject
@@ -13,13 +11,11 @@ from dragoman.doctor.fault import Fault, Skip
 from dragoman.doctor.message import Message
 
 SUBJECT = Subject("agent")
-NONCE = secrets.token_hex(4)
-"""What makes this visit's prompts different from those of the last one."""
 
 
 async def _first(client: Client) -> Message:
     """The first turn of a session."""
-    return await client.message(agent(*first_turns(), nonce=NONCE), anthropic_beta=BETAS)
+    return await client.message(agent(*first_turns(), nonce=client.nonce), anthropic_beta=BETAS)
 
 
 def _reused(before: Message, after: Message, share: float) -> None:
@@ -30,9 +26,9 @@ def _reused(before: Message, after: Message, share: float) -> None:
 
 @SUBJECT.check("Claude Code's first request is taken", "the session does not begin", "CC-2", "CC-1")
 async def first_request(client: Client) -> None:
-    stream = await client.stream(agent(*first_turns(), nonce=NONCE), anthropic_beta=BETAS)
+    stream = await client.stream(agent(*first_turns(), nonce=client.nonce), anthropic_beta=BETAS)
     if stream.status != 200:
-        answer = await client.post(agent(*first_turns(), nonce=NONCE), anthropic_beta=BETAS)
+        answer = await client.post(agent(*first_turns(), nonce=client.nonce), anthropic_beta=BETAS)
         raise Fault(f"answered {stream.status}: {answer.said}")
     if not stream.of("message_stop"):
         raise Fault(f"the stream ends with {stream.events[-1].type if stream.events else 'nothing'}")
@@ -47,7 +43,7 @@ async def first_request(client: Client) -> None:
 async def next_turn(client: Client) -> None:
     before = await _started(client)
     turns = [*first_turns(marked=False), assistant("Hello."), user([text("And again.", cache_control={"type": "ephemeral"})])]
-    after = await client.message(agent(*turns, nonce=NONCE), anthropic_beta=BETAS)
+    after = await client.message(agent(*turns, nonce=client.nonce), anthropic_beta=BETAS)
     _reused(before, after, 0.9)
 
 
@@ -56,7 +52,7 @@ async def next_turn(client: Client) -> None:
 )
 async def billing_line(client: Client) -> None:
     before = await _started(client)
-    after = await client.message(agent(*first_turns(), fingerprint="b2e", nonce=NONCE), anthropic_beta=BETAS)
+    after = await client.message(agent(*first_turns(), fingerprint="b2e", nonce=client.nonce), anthropic_beta=BETAS)
     _reused(before, after, 0.9)
 
 
@@ -64,14 +60,14 @@ async def billing_line(client: Client) -> None:
 async def system_in_place(client: Client) -> None:
     before = await _started(client)
     turns = [*first_turns(marked=False), assistant("Hello."), user("Go on."), system("The user has opened another folder.")]
-    after = await client.message(agent(*turns, nonce=NONCE), anthropic_beta=BETAS)
+    after = await client.message(agent(*turns, nonce=client.nonce), anthropic_beta=BETAS)
     _reused(before, after, 0.9)
 
 
 @SUBJECT.check("usage in a stream tells what was cached", "clients show the cache from the stream", "USE-2", "SSE-5")
 async def cache_in_stream(client: Client) -> None:
     before = await _started(client)
-    stream = await client.streamed(agent(*first_turns(), nonce=NONCE), anthropic_beta=BETAS)
+    stream = await client.streamed(agent(*first_turns(), nonce=client.nonce), anthropic_beta=BETAS)
     _reused(before, stream.fold(), 0.9)
 
 

@@ -1,7 +1,7 @@
 """What a long prompt does to the one who waits for it, and to the others; and what is left of one who went away.
 
-One long prompt serves three checks. How long a prompt must be to take its time depends on the machine: it grows with the speed at
-which the server read the first one, up to most of the window.
+One long prompt serves three checks. How long a prompt must be to take its time depends on the machine: it grows with the speed
+at which the server read a shorter one, up to most of the window.
 """
 
 import asyncio

@@ -8,13 +8,15 @@ from dragoman.doctor.bodies import body, forced, user
 from dragoman.doctor.check import Subject
 from dragoman.doctor.client import Client
 from dragoman.doctor.fault import Fault, Skip, quoted
-from dragoman.doctor.stream import Event, Stream
+from dragoman.doctor.message import read_message
+from dragoman.doctor.stream import Stream
 
 SUBJECT = Subject("streams")
 COUNTING = body(user("Count from one to forty in words."), max_tokens=48)
 NAMES = {
-    "message_start", "content_block_start", "content_block_delta", "content_block_stop", "message_delta", "message_stop", "ping",
-}  # fmt: skip
+    *("message_start", "message_delta", "message_stop", "ping"),
+    *("content_block_start", "content_block_delta", "content_block_stop"),
+}
 SUITS = {
     "text": {"text_delta", "citations_delta"},
     "thinking": {"thinking_delta", "signature_delta"},
@@ -164,6 +166,8 @@ async def sse_end(client: Client) -> None:
         tail = [event.type for event in stream.said[-2:]]
         if tail != ["message_delta", "message_stop"] or len(stream.of("message_stop")) != 1:
             raise Fault(f"{what}: the last events are {', '.join(tail)}")
+        if len(stream.of("message_delta")) > 1:
+            raise Fault(f"{what}: {len(stream.of('message_delta'))} of message_delta, each of which overwrites the reason")
 
 
 @SUBJECT.check(
@@ -222,13 +226,9 @@ async def stream_equals_whole(client: Client) -> None:
         stream = (await client.once(_recorded)).get(what)
         if stream is None or answer.status != 200:
             continue
-        whole, started = answer.object, next(iter(stream.of("message_start")), _NOTHING).inner("message")
-        folded, message = stream.fold(), await client.message(request)
-        shapes = [(message.types, message.stop_reason, message.model), (folded.types, folded.stop_reason, folded.model)]
+        shapes = [(one.types, one.stop_reason, one.model) for one in (read_message(answer.object), stream.fold())]
         if shapes[0] != shapes[1]:
             raise Fault(f"{what}: whole {shapes[0]}, streamed {shapes[1]}")
-        if missing := set(whole) ^ set(started):
-            raise Fault(f"{what}: only one of both has {', '.join(sorted(missing))}")
-
-
-_NOTHING = Event(None, None, "", 0)
+        for start in stream.of("message_start"):
+            if different := set(answer.object) ^ set(start.inner("message")):
+                raise Fault(f"{what}: only one of both has {', '.join(sorted(different))}")

@@ -136,9 +136,9 @@ def _formed(message: Message, schema: dict[str, Any]) -> None:
         raise Fault(f"{quoted(message.text)}: {quoted(wrong.message)}")
 
 
-def _asking(schema: dict[str, Any]) -> dict[str, Any]:
+def _asking(words: str, schema: dict[str, Any]) -> dict[str, Any]:
     return body(
-        user("Is 17 + 25 even? Answer as JSON."),
+        user(words),
         output_config={"format": {"type": "json_schema", "schema": schema}},
         max_tokens=64,
     )
@@ -146,9 +146,9 @@ def _asking(schema: dict[str, Any]) -> dict[str, Any]:
 
 @SUBJECT.check("output_config.format binds the answer", "`messages.parse()` raises on anything else", "STR-1", "STR-3")
 async def form(client: Client) -> None:
-    _formed(await client.message(_asking(FORM)), FORM)
+    _formed(await client.message(_asking("Is 17 + 25 even? Answer as JSON.", FORM)), FORM)
 
 
 @SUBJECT.check("$defs, anyOf and const bind it too", "they are what the SDK makes of a class", "STR-4")
 async def form_nested(client: Client) -> None:
-    _formed(await client.message(_asking(NESTED)), NESTED)
+    _formed(await client.message(_asking("Describe an old oak as JSON.", NESTED)), NESTED)
