@@ -663,7 +663,7 @@ def late_system_messages_are_hoisted(body: dict[str, Any]) -> None:
     body["system"] += [{"type": "text", "text": text} for text in texts]
 
 
-@before("next-turn", "system-in-place")
+@before("next-turn")
 @_agents
 def a_mark_changes_a_byte(body: dict[str, Any]) -> None:
     last = body["messages"][1]
