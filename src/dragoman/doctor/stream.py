@@ -25,6 +25,12 @@ class Event:
         """What the payload says that it is."""
         return str(self.data.get("type", "")) if self.data is not None else ""
 
+    @property
+    def index(self) -> int | None:
+        """The block that it is about."""
+        index = (self.data or {}).get("index")
+        return index if isinstance(index, int) else None
+
     def inner(self, key: str) -> dict[str, Any]:
         """An object in the payload; empty where there is none."""
         value = (self.data or {}).get(key)
@@ -88,14 +94,13 @@ class Stream:
         """The events of one type."""
         return [event for event in self.events if event.type == kind]
 
-    def partial_json(self) -> dict[Any, str]:
+    def partial_json(self) -> dict[int | None, str]:
         """The arguments as they were streamed, by the index of their block."""
-        pieces: dict[Any, str] = {}
+        pieces: dict[int | None, str] = {}
         for event in self.deltas:
             piece = event.inner("delta").get("partial_json")
             if isinstance(piece, str):
-                index = (event.data or {}).get("index")
-                pieces[index] = pieces.get(index, "") + piece
+                pieces[event.index] = pieces.get(event.index, "") + piece
         return pieces
 
     def fold(self) -> Message:
@@ -107,21 +112,22 @@ class Stream:
                 message = {**event.inner("message")}
             if event.type == "message_delta":
                 message |= event.inner("delta")
-            for found in (event.inner("message").get("usage"), event.inner("usage")):
-                usage |= {name: count for name, count in (found or {}).items() if count is not None}
+            for told in (event.inner("message").get("usage"), event.inner("usage")):
+                if isinstance(told, dict):
+                    usage |= {name: count for name, count in told.items() if count is not None}
         return read_message({**message, "usage": usage, "content": list(self._blocks())})
 
     def _blocks(self) -> Iterator[dict[str, Any]]:
-        blocks: dict[Any, dict[str, Any]] = {}
+        blocks: dict[int | None, dict[str, Any]] = {}
         for event in self.events:
-            index = (event.data or {}).get("index")
+            index = event.index
             if event.type == "content_block_start":
                 blocks[index] = {**event.inner("content_block")}
             elif event.type == "content_block_delta" and index in blocks:
                 for name in ("text", "thinking", "signature"):
                     piece = event.inner("delta").get(name)
                     if isinstance(piece, str):
-                        blocks[index][name] = blocks[index].get(name, "") + piece
+                        blocks[index][name] = str(blocks[index].get(name, "")) + piece
         for index, written in self.partial_json().items():
             if index in blocks and written:
                 try:

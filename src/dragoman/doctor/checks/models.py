@@ -19,18 +19,23 @@ async def _page(client: Client) -> dict[str, Any]:
     return (await client.ask("GET", MODELS)).expect(200).object
 
 
+def _models(page: dict[str, Any]) -> list[dict[str, Any]]:
+    data = page.get("data")
+    return [model for model in data if isinstance(model, dict)] if isinstance(data, list) else []
+
+
 async def _first(client: Client) -> dict[str, Any]:
-    data = (await client.once(_page)).get("data")
-    if not isinstance(data, list) or not data or not isinstance(data[0], dict):
+    models = _models(await client.once(_page))
+    if not models:
         raise Skip("the list names no model")
-    return data[0]
+    return models[0]
 
 
 @SUBJECT.check("the list is a page", "without has_more the SDK asks for the next page for ever", "MOD-1", "MOD-2")
 async def models_list(client: Client) -> None:
     page = await client.once(_page)
-    data = page.get("data")
-    if not isinstance(data, list) or not data:
+    data = _models(page)
+    if not data:
         raise Fault("data is no list of models")
     if page.get("has_more") is not False:
         raise Fault(f"has_more is {page.get('has_more')!r} on a page that holds all")
@@ -45,16 +50,16 @@ async def models_paging(client: Client) -> None:
     after = ""
     for _ in range(50):
         page = (await client.ask("GET", f"{MODELS}?limit=1{after}")).expect(200).object
-        found = [model.get("id") for model in page.get("data") or []]
+        found = [str(model.get("id")) for model in _models(page)]
         if set(found) & set(ids):
             raise Fault(f"{found[0]} comes again on a later page")
         ids += found
         if not found or page.get("has_more") is False:
             break
         after = f"&after_id={page.get('last_id')}"
-    rest = (await client.ask("GET", f"{MODELS}?after_id={ids[-1]}" if ids else MODELS)).expect(200).object.get("data")
-    if rest:
-        raise Fault(f"behind the last model comes {rest[0].get('id')} again")
+    rest = (await client.ask("GET", f"{MODELS}?after_id={ids[-1]}")).expect(200).object if ids else {}
+    for model in _models(rest):
+        raise Fault(f"behind the last model comes {model.get('id')} again")
 
 
 @SUBJECT.check("a model says what it is", "the SDK's type demands these fields, pickers show them", "MOD-3", "MOD-4")
@@ -102,7 +107,7 @@ def _without_supported(capabilities: dict[str, Any]) -> Iterator[str]:
 
 @SUBJECT.check("one model can be asked for", "clients look up the window of the model they were given", "MOD-6", "TRN-14")
 async def models_one(client: Client) -> None:
-    found = (await client.one_model((await _first(client))["id"])).expect(200).object
+    found = (await client.one_model(str((await _first(client)).get("id")))).expect(200).object
     if not isinstance(found.get("id"), str):
         raise Fault(f"id is {found.get('id')!r}")
 

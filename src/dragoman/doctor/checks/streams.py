@@ -82,7 +82,8 @@ async def sse_start(client: Client) -> None:
     for what, stream in (await client.once(_recorded)).items():
         starts = stream.of("message_start")
         if len(starts) != 1 or stream.said[0] is not starts[0]:
-            raise Fault(f"{what}: {len(starts)} of message_start, and the first event is {stream.said[0].type}")
+            first = stream.said[0].type if stream.said else "nothing"
+            raise Fault(f"{what}: {len(starts)} of message_start, and the first event is {first}")
         message = starts[0].inner("message")
         wanted: dict[str, Any] = {
             "type": "message",
@@ -117,7 +118,7 @@ async def sse_blocks(client: Client) -> None:
     for what, stream in (await client.once(_recorded)).items():
         opened, open_one = 0, None
         for event in stream.events:
-            index = (event.data or {}).get("index")
+            index = event.index
             match event.type:
                 case "content_block_start":
                     if open_one is not None or index != opened:
@@ -144,12 +145,9 @@ async def sse_block_start(client: Client) -> None:
 @SUBJECT.check("deltas suit their block", "a delta in a wrong block is dropped by SDKs and fatal in Claude Code", "SSE-9")
 async def sse_deltas(client: Client) -> None:
     for what, stream in (await client.once(_recorded)).items():
-        kinds = {
-            (event.data or {}).get("index"): event.inner("content_block").get("type")
-            for event in stream.of("content_block_start")
-        }
+        kinds = {event.index: event.inner("content_block").get("type") for event in stream.of("content_block_start")}
         for event in stream.deltas:
-            block, delta = kinds.get((event.data or {}).get("index")), event.inner("delta").get("type")
+            block, delta = kinds.get(event.index), event.inner("delta").get("type")
             if delta not in SUITS.get(str(block), {delta}):
                 raise Fault(f"{what}: {delta} in a block of type {block}")
 
