@@ -62,7 +62,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def failed(*, slots: int = 64, around: type[Relay | Deaf] | None = None) -> Sequence[str]:
-    """The checks of patience that fail of such a server; none of them is skipped."""
+    """The checks of patience that fail of such a server."""
     gateway = Gateway(SlowReader(slots=slots), Settings())
     app = create_app(gateway)
     with live_gateway(gateway, around(app) if around else app) as url:
@@ -73,7 +73,8 @@ async def _failed(url: str) -> Sequence[str]:
     checks = [check for check in CHECKS if check.subject == patience.SUBJECT.name]
     async with Client.connect(url) as client:
         results = [result async for result in examine(client, checks)]
-    assert {Outcome.PASS, Outcome.FAIL} >= {result.outcome for result in results}, results
+    untold = {result.check.id for result in results if result.outcome not in (Outcome.PASS, Outcome.FAIL)}
+    assert untold <= {"leaving"}, results  # a server that gathers its answers has nobody leave in the middle
     return [result.check.id for result in results if result.outcome is Outcome.FAIL]
 
 

@@ -89,11 +89,12 @@ class Client:
     @asynccontextmanager
     async def connect(cls, url: str, key: str | None = None, model: str | None = None) -> AsyncIterator["Client"]:
         """A client of the server at `http://…` or `unix:///path`; its first model unless one is named. Raises `Unreachable`."""
+        # A connection for each request: one that is kept may be closed by the server while a request is on its way.
         connector: aiohttp.BaseConnector
         if url.startswith("unix://"):
-            connector, base = aiohttp.UnixConnector(url.removeprefix("unix://"), limit=0), "http://unix"
+            connector, base = aiohttp.UnixConnector(url.removeprefix("unix://"), limit=0, force_close=True), "http://unix"
         else:
-            connector, base = aiohttp.TCPConnector(limit=0), url.rstrip("/")
+            connector, base = aiohttp.TCPConnector(limit=0, force_close=True), url.rstrip("/")
         async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=PATIENCE)) as session:
             client = cls(session, base, key, model or _NO_MODEL)
             await client._look_around(url, model)
