@@ -42,7 +42,7 @@ refuses(
     name="one at a time",
     status=529,
 )
-refuses(lambda e: e.is_count and e.in_flight > 4, "burst-of-counts", name="few counts at a time", status=429)
+refuses(lambda e: e.is_count and e.in_flight > 1, "burst-of-counts", name="one count at a time", status=429)
 
 
 # ---- models
