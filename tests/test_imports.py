@@ -24,7 +24,8 @@ ARROWS = {
     "generation": {"conversation", "dialects", "engines", "prompt"},
     "observe": {"wire"},  # what a request holds, by kind
     "server": {"wire", "conversation", "dialects", "engines", "prompt", "generation", "observe"},
-    "cli": {"dialects", "engines", "server", "wire", "conversation", "prompt", "generation", "observe"},
+    "cli": {"doctor", "dialects", "engines", "server", "wire", "conversation", "prompt", "generation", "observe"},
+    "doctor": set(),  # a stranger: it knows the wire, and nobody in the house
     "__main__": {"cli"},
 }
 
@@ -41,10 +42,10 @@ ONLY_THERE = {
 THIRD_PARTY = {
     "pydantic": {"wire"},
     "pydantic_core": {"wire"},
-    "jsonschema_rs": {"wire", "generation"},
+    "jsonschema_rs": {"wire", "generation", "doctor"},
     "llguidance": {"engines"},
     "jinja2": {"prompt"},
-    "aiohttp": {"engines"},
+    "aiohttp": {"engines", "doctor"},
     "xllamacpp": {"engines"},
     "prometheus_client": {"observe"},
     "starlette": {"server"},
