@@ -17,7 +17,7 @@ LEAVES = {"constraints", "errors", "parts"}
 
 ARROWS = {
     "wire": set(),
-    "conversation": {"wire"},  # lowering, and nothing else of it
+    "conversation": {"wire"},  # lowering, and what it lowers attachments by
     "dialects": {"conversation"},
     "engines": {"conversation"},  # `Sampling`
     "prompt": {"conversation", "dialects", "engines"},
@@ -29,7 +29,7 @@ ARROWS = {
 }
 
 ONLY_THERE = {
-    ("conversation", "wire"): {"conversation/lowering.py"},
+    ("conversation", "wire"): {"conversation/lowering.py", "conversation/attachments.py"},
     ("prompt", "engines"): {"prompt/builder.py", "prompt/tokens.py"},  # which spellings a tokenizer takes for control tokens
     ("cli", "generation"): {"cli/parse.py"},
     **{("cli", room): {"cli/parse.py", "cli/render.py"} for room in ("wire", "conversation")},  # they look into all

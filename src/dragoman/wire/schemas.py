@@ -1,5 +1,6 @@
-"""Is a tool's `input_schema` a JSON Schema that the API would take (TOOL-3)?"""
+"""Is a tool's `input_schema` a JSON Schema that the API would take (TOOL-3), and do its examples fit (TOOL-12)?"""
 
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -34,10 +35,46 @@ def _problem(schema: bytes) -> str | None:
     try:
         jsonschema_rs.meta.validate({**msgspec.json.decode(schema), "$schema": _DRAFT})
     except jsonschema_rs.ValidationError as error:
-        place = ".".join(str(step) for step in error.instance_path)
-        return f"{place}: {error.message}" if place else error.message
+        return _told(error)
     return None
+
+
+def _told(error: jsonschema_rs.ValidationError) -> str:
+    place = ".".join(str(step) for step in error.instance_path)
+    return f"{place}: {error.message}" if place else error.message
 
 
 _remembered_problem = lru_cache(maxsize=1024)(_problem)
 """An agent sends the same tools on every turn; larger schemas than an agent's are not kept."""
+
+
+def check_examples(schema: Mapping[str, Any], examples: Sequence[Mapping[str, Any]], path: str) -> None:
+    """Raise `InvalidRequest` at the path of the first example that is no input of that schema."""
+    if not examples:
+        return
+    encoded = msgspec.json.encode(schema), msgspec.json.encode(examples)
+    small = sum(map(len, encoded)) <= _WORTH_REMEMBERING
+    misfit = (_remembered_misfit if small else _misfit)(*encoded)
+    if misfit is not None:
+        index, problem = misfit
+        raise InvalidRequest.at(f"{path}.{index}", f"the example does not match input_schema: {problem}")
+
+
+def _misfit(schema: bytes, examples: bytes) -> tuple[int, str] | None:
+    """The number of the first example that does not fit, and one sentence on it."""
+    try:
+        validator = jsonschema_rs.validator_for(msgspec.json.decode(schema), retriever=_refuse)
+    except ValueError as error:
+        return 0, str(error).partition("\n")[0]
+    for index, example in enumerate(msgspec.json.decode(examples)):
+        for misfit in validator.iter_errors(example):
+            return index, _told(misfit)
+    return None
+
+
+_remembered_misfit = lru_cache(maxsize=256)(_misfit)
+
+
+def _refuse(uri: str) -> Any:
+    """A reference out of the schema is never followed: a request must not send this server anywhere."""
+    raise ValueError(f"{uri} is not fetched")
