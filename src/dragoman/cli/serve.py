@@ -43,6 +43,7 @@ class Options:
     aliases: tuple[str, ...]
     any_model: bool
     strict: bool
+    strict_input: bool
     log_level: str
 
 
@@ -75,6 +76,7 @@ class Options:
 @click.option("--alias", "aliases", multiple=True, metavar="NAME", help="Another name for the model; may be repeated.")
 @click.option("--any-model", is_flag=True, help="Answer to every model name.")
 @click.option("--strict", is_flag=True, help="Refuse unknown fields, and what the API's newest version took out.")
+@click.option("--strict-input", is_flag=True, help="Refuse images and PDFs, instead of noting where they were.")
 @click.option("--log-level", default="info", show_default=True, type=click.Choice(["debug", "info", "warning", "error"]))
 def serve(**given: Any) -> None:
     """Serve MODEL: nothing for the small default one, a path to a .gguf file, or hf:OWNER/REPO[:QUANT]."""
@@ -92,6 +94,7 @@ def serve(**given: Any) -> None:
         api_key=options.api_key or None,  # an empty variable in the environment is no key
         queue=options.queue,
         strict=options.strict,
+        strict_input=options.strict_input,
         dialect=dialect,
     )
     engine = _embedded(weights, options) if weights else _other_engine(options)

@@ -30,7 +30,8 @@ _MOST_HEARD = 10_000
 class Settings:
     """What the operator chose.
 
-    `queue` is how many requests may wait. `model_id` None means the engine's own name, `dialect` None what is detected.
+    `queue` is how many requests may wait. With `strict_input`, what the model cannot see is refused, instead of a note in its
+    place. `model_id` None means the engine's own name, `dialect` None what is detected.
     """
 
     model_id: str | None = None
@@ -41,6 +42,7 @@ class Settings:
     api_key: str | None = None
     queue: int = 256
     strict: bool = False
+    strict_input: bool = False
     dialect: Dialect | None = None
 
 
