@@ -9,7 +9,7 @@ import pytest
 from conftest import Serve, body, user
 from server.http import count, post
 from server.test_count import TOOL
-from stage import Stage
+from stage import Stage, until
 
 PICTURE = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "iVBORw0KGgo="}}
 SCAN = {"type": "document", "title": "Scan", "source": {"type": "base64", "media_type": "application/pdf", "data": "JVBERi0x"}}
@@ -67,6 +67,7 @@ def test_the_note_is_the_same_in_every_later_turn(stage: Stage) -> None:
 def test_the_log_line_says_what_the_model_does_not_get(stage: Stage, caplog: pytest.LogCaptureFixture, stream: bool) -> None:
     caplog.set_level("INFO", "dragoman.request")
     answer = post(stage.url, body(*TALK, {"role": "user", "content": [SCAN]}, stream=stream))
+    until(lambda: any(answer.headers["request-id"] in line for line in caplog.messages))  # it is written behind the answer
     line = next(line for line in caplog.messages if answer.headers["request-id"] in line)
     assert "omitted: 2 images and 1 document that the model cannot see" in line
 

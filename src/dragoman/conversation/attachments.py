@@ -18,8 +18,8 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from dragoman.wire.base import WireModel
 from dragoman.wire.blocks import (
+    Attachment,
     CitableBlock,
     ContentSource,
     DocumentBlock,
@@ -38,7 +38,7 @@ _BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}")
 _ADDRESS = re.compile(r"https?://\S+")
 
 
-def as_text(block: ImageBlock | DocumentBlock | SearchResultBlock) -> str:
+def as_text(block: Attachment) -> str:
     """What the model reads in the place of the block."""
     match block:
         case ImageBlock():
@@ -49,11 +49,11 @@ def as_text(block: ImageBlock | DocumentBlock | SearchResultBlock) -> str:
             return _element("search_result", _joined(block.content), source=block.source, title=block.title)
 
 
-def notes_on(blocks: Iterable[WireModel]) -> Sequence[str]:
-    """What of these blocks the model does not get, in words for the log."""
+def notes_on(blocks: Iterable[Attachment]) -> Sequence[str]:
+    """What of these the model does not get, in words for the log."""
     notes, unseen, cited = [], Counter[str](), False
     for block in blocks:
-        if isinstance(block, ImageBlock | DocumentBlock) and needs_eyes(block):
+        if needs_eyes(block):
             unseen[block.type] += 1
         cited = cited or (isinstance(block, CitableBlock) and block.wants_citations)
     if unseen:

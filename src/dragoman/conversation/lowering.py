@@ -60,9 +60,11 @@ from dragoman.wire.request import (
 
 def lower(request: PromptRequest) -> Conversation:
     """Raise `InvalidRequest` at the path of a block that cannot be given to the model."""
-    tools, waiting = _tools(request)
+    blocks = [block for _, block in request.walk()]
+    tools, waiting = _tools(request, found=any(isinstance(block, ToolReferenceBlock) for block in blocks))
+    names = {block.id: block.name for block in blocks if isinstance(block, ToolUseBlock)}
     return Conversation(
-        turns=tuple(_turns(request, {tool.name: tool for tool in (*tools, *waiting)})),
+        turns=tuple(_turns(request, names, {tool.name: tool for tool in (*tools, *waiting)})),
         system=_system(request),
         tools=tools,
         waiting=waiting,
@@ -72,7 +74,7 @@ def lower(request: PromptRequest) -> Conversation:
         stop_sequences=tuple(request.stop_sequences or ()),
         max_tokens=request.max_tokens if isinstance(request, MessagesRequest) else 0,
         output=request.format.schema_ if request.format else None,
-        notes=notes_on(block for _, block in request.walk()),
+        notes=notes_on(block for _, block in request.attachments()),
     )
 
 
@@ -82,13 +84,12 @@ def _system(request: PromptRequest) -> Sequence[Text]:
     return tuple(Text(block.text) for block in request.system or () if block.text)
 
 
-def _tools(request: PromptRequest) -> tuple[Sequence[Tool], Sequence[Tool]]:
-    """The tools at the top, and those that wait to be found (TOOL-12)."""
+def _tools(request: PromptRequest, *, found: bool) -> tuple[Sequence[Tool], Sequence[Tool]]:
+    """The tools at the top, and those that wait to be found (TOOL-12). `found`: was one already?"""
     at_once: list[Tool] = []
     deferred: list[Tool] = []
     for tool in request.tools or ():
         (deferred if tool.defer_loading else at_once).append(_tool(tool))
-    found = any(isinstance(block, ToolReferenceBlock) for _, block in request.walk())
     return offered(tuple(at_once), tuple(deferred), found=found)
 
 
@@ -106,9 +107,8 @@ def _tool(tool: CustomTool | DefinedTool) -> Tool:
     return Tool(name, words, schema, bool(tool.strict))
 
 
-def _turns(request: PromptRequest, tools: Mapping[str, Tool]) -> Iterator[Turn]:
-    """One turn per run of messages with the same role (REQ-6)."""
-    names = {block.id: block.name for _, block in request.walk() if isinstance(block, ToolUseBlock)}
+def _turns(request: PromptRequest, names: Mapping[str, str], tools: Mapping[str, Tool]) -> Iterator[Turn]:
+    """One turn per run of messages with the same role (REQ-6). `names` are those of the calls, by their ids."""
     places = {identifier: place for place, identifier in enumerate(names)}
     for role, run in groupby(enumerate(request.messages), key=lambda entry: entry[1].role):
         content: list[Content] = []

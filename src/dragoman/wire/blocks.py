@@ -155,6 +155,13 @@ class SearchResultBlock(CitableBlock):
     content: list[TextBlock]
 
 
+Attachment = ImageBlock | DocumentBlock | SearchResultBlock
+"""What comes along with words."""
+
+ATTACHMENTS = frozenset({ImageBlock, DocumentBlock, SearchResultBlock})
+"""The same, for the quick question: pydantic's `isinstance` is slow where the answer is no, and blocks come by the thousand."""
+
+
 class UnsupportedBlock(Block):
     """A block of the API that this server cannot give to a model yet."""
 
@@ -215,6 +222,9 @@ ContentBlock = Annotated[
     Field(discriminator="type"),
 ]
 
+_HOLDERS = frozenset({ToolResultBlock, SearchResultBlock, DocumentBlock})
+"""Blocks with others inside."""
+
 Placed = tuple[str, WireModel]
 """A block and its path."""
 
@@ -224,13 +234,14 @@ def walk(blocks: Sequence[WireModel], path: str) -> Iterator[Placed]:
     for index, block in enumerate(blocks):
         here = f"{path}.{index}"
         yield here, block
-        match block:
-            case ToolResultBlock(content=list(inner)) | SearchResultBlock(content=inner):
-                yield from walk(inner, f"{here}.content")
-            case DocumentBlock(source=ContentSource(content=list(inner))):
-                yield from walk(inner, f"{here}.source.content")
+        if type(block) in _HOLDERS:
+            match block:
+                case ToolResultBlock(content=list(inner)) | SearchResultBlock(content=inner):
+                    yield from walk(inner, f"{here}.content")
+                case DocumentBlock(source=ContentSource(content=list(inner))):
+                    yield from walk(inner, f"{here}.source.content")
 
 
-def needs_eyes(block: WireModel) -> bool:
+def needs_eyes(block: Attachment) -> bool:
     """Is it something that a model of words alone cannot read? A document behind a URL is a PDF (IN-5)."""
     return isinstance(block, ImageBlock) or (isinstance(block, DocumentBlock) and isinstance(block.source, PdfData | UrlSource))

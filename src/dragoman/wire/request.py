@@ -1,12 +1,12 @@
 """The bodies of `POST /v1/messages` and `/v1/messages/count_tokens` (contract §4, §11, §16)."""
 
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import Discriminator, Field, Tag
 
 from dragoman.wire.base import PlainOrList, WireModel
-from dragoman.wire.blocks import CacheControl, ContentBlock, Placed, TextBlock, walk
+from dragoman.wire.blocks import ATTACHMENTS, Attachment, CacheControl, ContentBlock, Placed, TextBlock, walk
 
 
 class Message(WireModel):
@@ -208,6 +208,10 @@ class PromptRequest(WireModel):
         """Every block of every message with its path, also those inside others."""
         for index, message in enumerate(self.messages):
             yield from walk(message.blocks, f"messages.{index}.content")
+
+    def attachments(self) -> Iterator[tuple[str, Attachment]]:
+        """Those that are no words, with their paths."""
+        return ((path, cast("Attachment", block)) for path, block in self.walk() if type(block) in ATTACHMENTS)
 
 
 class CountTokensRequest(PromptRequest):
