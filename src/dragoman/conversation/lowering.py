@@ -113,10 +113,9 @@ def _turns(request: PromptRequest, names: Mapping[str, str], tools: Mapping[str,
     for role, run in groupby(enumerate(request.messages), key=lambda entry: entry[1].role):
         content: list[Content] = []
         for index, message in run:
-            if isinstance(message.content, str):
-                content.extend([Text(message.content)] if message.content else [])
-                continue
-            for position, block in enumerate(message.content):
+            if isinstance(message.content, str) and message.content:
+                content.append(Text(message.content))
+            for position, block in enumerate(message.blocks):
                 content.extend(_content(block, names, tools, f"messages.{index}.content.{position}"))
         yield Turn(Role(role), _in_call_order(content, places))
 

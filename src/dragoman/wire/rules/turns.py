@@ -39,8 +39,6 @@ def _check_system_place(messages: list[Message], index: int) -> None:
         raise InvalidRequest.at(f"messages.{index}", "role 'system' must follow a 'user' message")
     if after not in (None, "assistant"):
         raise InvalidRequest.at(f"messages.{index}", "role 'system' must precede an 'assistant' message or end the array")
-    if isinstance(messages[index].content, str):
-        return
-    for position, block in enumerate(messages[index].content):
+    for position, block in enumerate(messages[index].blocks):
         if not isinstance(block, TextBlock):
             raise InvalidRequest.at(f"messages.{index}.content.{position}", "system messages may hold text blocks only")
