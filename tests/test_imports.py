@@ -12,7 +12,7 @@ import dragoman
 
 ROOT = Path(dragoman.__file__).parent
 
-LEAVES = {"constraints", "errors", "parts"}
+LEAVES = {"constraints", "errors", "parts", "subschemas"}
 """They import nothing of ours, and everybody may import them."""
 
 ARROWS = {
@@ -53,7 +53,7 @@ THIRD_PARTY = {
 }
 """The rooms that may know of a library; libraries that are not here may be known everywhere."""
 
-SANS_IO = {"wire", "conversation", "dialects", "constraints", "parts", "errors"}
+SANS_IO = {"wire", "conversation", "dialects", "constraints", "subschemas", "parts", "errors"}
 IO = {"asyncio", "socket", "subprocess", "threading", "time", "aiohttp", "http.client", "urllib.request", "selectors", "signal"}
 """Modules that wait, look at a clock or talk to somebody: the rooms that think do none of that."""
 

@@ -92,3 +92,8 @@ class Constraint:
     root: Node
     key: str
     rules: Mapping[str, Node] = field(default_factory=dict)
+
+
+def one_of(nodes: Sequence[Node]) -> Node:
+    """A choice, where there is one."""
+    return nodes[0] if len(nodes) == 1 else Choice(tuple(nodes))

@@ -11,13 +11,17 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 @dataclass(slots=True)
 class Exchange:
-    """One request. `status` is 0 while there is no answer; `answer` holds the bytes of a refusal, and of nothing else."""
+    """One request. `status` is 0 while there is no answer; `answer` holds the bytes of a refusal, and of nothing else.
+
+    `diverged` is where the server saw the prompt break with the one before it.
+    """
 
     method: str
     path: str
     headers: dict[str, str]
     raw: bytearray = field(default_factory=bytearray)
     status: int = 0
+    diverged: str = ""
     answer: bytearray = field(default_factory=bytearray)
 
     @property
@@ -66,6 +70,7 @@ class Recorder:
 
         async def say(message: Message) -> None:
             exchange.status = message.get("status", exchange.status)
+            exchange.diverged += dict(message.get("headers", ())).get(b"dragoman-diverged", b"").decode()
             if exchange.status >= 400:
                 exchange.answer += message.get("body", b"")
             await send(message)

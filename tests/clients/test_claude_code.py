@@ -10,7 +10,7 @@ import pytest
 from dragoman import dialects
 from dragoman.engines.scripted import Line
 
-from .scene import STANDS, Play, call
+from .scene import SILENCE_S, STANDS, Play, Silence, call
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # the first run installs it
 
@@ -110,6 +110,15 @@ def test_it_waits_through_a_long_silence(play: Play) -> None:
     scene = play(Line("At last.", chunk=0, delay_ms=12_000))  # the first ping comes after ten seconds
     assert scene.claude.run("Take your time.").answer == "At last."
     assert [exchange.status for exchange in scene.heard.exchanges] == [200]
+
+
+@pytest.mark.clause("CC-5", "SSE-6")
+def test_minutes_of_silence_neither_end_a_turn_nor_repeat_it(silence: Silence) -> None:
+    told = silence.end()
+    assert told.answer == "At last."
+    assert told.result["duration_ms"] > SILENCE_S * 1000
+    assert [exchange.status for exchange in silence.scene.heard.exchanges] == [200]
+    assert len(silence.scene.model.prompts) == 1
 
 
 def test_sub_agents_work_side_by_side(play: Play) -> None:

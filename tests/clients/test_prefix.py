@@ -42,6 +42,10 @@ async def test_each_prompt_of_a_long_session_begins_the_next_whatever_the_templa
     assert scene.claude.run("Look and count.").answer == "Half done."
     assert scene.claude.run("And again.", "--continue").answer == "All done."
     assert scene.heard.refused == []
+    broke = [exchange.diverged.partition(": ")[2] for exchange in scene.heard.messages if exchange.diverged]
+    assert broke == ['rendered anew behind turn 4 (user), tool result 1, "<tool_call>"'], (
+        "Qwen3 forgets a thought once the user speaks"
+    )
     assert min(scene.model.reused()) > STANDS
     bodies = [exchange.body for exchange in scene.heard.messages]
     assert len(bodies) == 2 * (len(turns) + 1)

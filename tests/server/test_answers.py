@@ -9,7 +9,7 @@ import pytest
 from conftest import MODEL, Serve, body, user
 from server.http import post
 from server.test_count import CALL, RESULT, TOOL
-from stage import Stage
+from stage import Stage, until
 
 THOUGHT = "<think>\nIt rains.\n</think>\n\n"
 WEATHER = '<tool_call>\n{"name": "get_weather", "arguments": {"place": "Ulm"}}\n</tool_call>'
@@ -229,3 +229,18 @@ def test_an_agents_history_is_accepted(stage: Stage) -> None:
 )
 def test_a_model_that_does_not_reason_ignores_what_asks_it_to(stage: Stage, thinking: dict[str, Any]) -> None:
     assert answer(stage.url, thinking=thinking)["content"][0]["text"] == "Hello there."
+
+
+@pytest.mark.clause("CACHE-4")
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_answer_says_where_its_prompt_broke_with_the_one_before(
+    stage: Stage, caplog: pytest.LogCaptureFixture, stream: bool
+) -> None:
+    caplog.set_level("INFO", "dragoman.request")
+    url = stage.says("Hello there.")
+    asked = body(messages=[user(f"Where does it break, {stream}?")], stream=stream)
+    first, again, changed = (post(url, asked | {"system": system}) for system in ("One äh.", "One äh.", "Two ö\x00h."))
+    assert not {"dragoman-diverged"} & (first.headers.keys() | again.headers.keys())
+    place = changed.headers["dragoman-diverged"]
+    assert re.fullmatch(r'token \d+ of \d+: system block 1, ".*Two \\xf6\\x00h\..*"', place)
+    until(lambda: "diverged at token 1 of" in caplog.text)

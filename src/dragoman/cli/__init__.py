@@ -3,6 +3,7 @@
 import click
 
 from dragoman import __version__
+from dragoman.cli.claude import claude
 from dragoman.cli.detect import detect
 from dragoman.cli.parse import parse
 from dragoman.cli.render import render
@@ -16,6 +17,7 @@ def main() -> None:
 
 
 main.add_command(serve)
+main.add_command(claude)
 main.add_command(parse)
 main.add_command(detect)
 main.add_command(render)

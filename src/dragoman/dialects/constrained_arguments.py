@@ -8,8 +8,8 @@ import re
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from dragoman.constraints import Choice, Json, Literal, Node, Pattern, Ref, Repeat, Series, Until
-from dragoman.dialects.schema import Place, Schema, resolve
+from dragoman.constraints import Choice, Json, Literal, Node, Pattern, Ref, Repeat, Series, Until, one_of
+from dragoman.dialects.schema import Place, resolve
 from dragoman.dialects.spec import (
     Codec,
     ElementArguments,
@@ -19,6 +19,7 @@ from dragoman.dialects.spec import (
     TaggedArguments,
 )
 from dragoman.dialects.tag_encoder import element, json_type, literal_key, parameter
+from dragoman.subschemas import Schema
 
 _HOLE = "\ufdd0"
 _NOTHING = Series(())
@@ -79,7 +80,7 @@ class Arguments:
         if (values := place.values) is not None:
             strings = [Literal(codec.quote + value + codec.quote) for value in values if isinstance(value, str)]
             others = [Json({"const": value}) for value in values if not isinstance(value, str)]
-            return _choice([*strings, *others])
+            return one_of([*strings, *others])
         match place.kind:
             case "object":
                 return self._literal_object(codec, place)
@@ -146,7 +147,7 @@ class Arguments:
             else [build(simple) for simple in place.alternatives()]
         )
         self._depth -= 1
-        return _choice(nodes)
+        return one_of(nodes)
 
 
 def _object(place: Place) -> Place:
@@ -174,7 +175,7 @@ def _parameter(codec: TaggedArguments, name: str, place: Place) -> Node:
         written = "number" if kind == "integer" else kind
         before, after = parameter(codec, name, _HOLE, written).split(_HOLE)
         made.append(Series((Literal(before), _plain(simple, kind, after))))
-    return _choice(made)
+    return one_of(made)
 
 
 def _plain(place: Place, kind: str, after: str) -> Node:
@@ -184,7 +185,7 @@ def _plain(place: Place, kind: str, after: str) -> Node:
         texts = [value if isinstance(value, str) else None for value in values]
         nodes: list[Node] = [Literal(text + after) for text in texts if text is not None]
         others = [value for value, text in zip(values, texts, strict=True) if text is None]
-        return _choice([*nodes, *([Series((Json({"enum": others}), Literal(after)))] if others else [])])
+        return one_of([*nodes, *([Series((Json({"enum": others}), Literal(after)))] if others else [])])
     if kind == "string":
         return Until((after,), _patterns(place))
     return Series((Json(place.standalone), Literal(after)))
@@ -206,7 +207,7 @@ def _python(place: Place) -> Node:
                     made.append(_PYTHON_STRING)
                 case _:
                     made.append(Json(simple.standalone))
-    return _choice(made)
+    return one_of(made)
 
 
 def _patterns(place: Place) -> tuple[str, ...]:
@@ -242,7 +243,3 @@ def _listed(items: Sequence[tuple[Node, bool]], separator: str) -> Node:
 
 def _maybe(node: Node, must: bool = False) -> Node:
     return node if must else Repeat(node, 0, 1)
-
-
-def _choice(nodes: Sequence[Node]) -> Node:
-    return nodes[0] if len(nodes) == 1 else Choice(tuple(nodes))

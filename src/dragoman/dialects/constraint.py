@@ -17,13 +17,14 @@ from hashlib import blake2b
 
 import msgspec
 
-from dragoman.constraints import Choice, Constraint, Json, Literal, Node, Pattern, Repeat, Series, Text, Until
+from dragoman.constraints import Choice, Constraint, Json, Literal, Node, Pattern, Repeat, Series, Text, Until, one_of
 from dragoman.conversation.types import Conversation, Tool, ToolChoice
 from dragoman.dialects.constrained_arguments import Arguments
 from dragoman.dialects.dialect import Dialect
 from dragoman.dialects.encoder import Written, write
-from dragoman.dialects.schema import Schema, loosened, ordered, tightened, unrolled
+from dragoman.dialects.schema_forms import loosened, ordered, tightened, unrolled
 from dragoman.dialects.spec import Frame, Reasoning
+from dragoman.subschemas import Schema
 
 _REMEMBERED = 64
 _DEEPEST = 5
@@ -66,8 +67,13 @@ def call_opening(dialect: Dialect, tools: Sequence[Tool]) -> str:
     """How a call of one of these tools begins: up to its name, and with one tool up to its arguments; "" without calls."""
     if dialect.calls is None:
         return ""
-    head, *rest = _HOLES.split(write(dialect, [Written(_NAME, _ARGUMENTS)]))
+    head, *rest = _skeleton(dialect, [Written(_NAME, _ARGUMENTS)])
     return head + tools[0].name + rest[1] if len(tools) == 1 and rest[2] == _ARGUMENTS else head
+
+
+def _skeleton(dialect: Dialect, calls: Sequence[Written]) -> list[str]:
+    """What a dialect writes for these calls, cut at its holes: text, hole, text, hole, ..., text."""
+    return _HOLES.split(write(dialect, calls))
 
 
 class _Turn:
@@ -140,7 +146,7 @@ class _Turn:
         if shape is None or ((shape.bare or shape.doubtful or not trigger) and not self._firm):
             return None
         if not trigger:
-            head = _HOLES.split(write(self._dialect, [Written(_NAME, _ARGUMENTS)]))[0]
+            head = _skeleton(self._dialect, [Written(_NAME, _ARGUMENTS)])[0]
             return Choice((calls, Text(beginning=head)))
         called = Series((*self._asides(), Until((trigger,)), self._calls(begun=True)))
         if self._parallel:
@@ -183,7 +189,7 @@ class _Turn:
     def _calls(self, *, begun: bool = False) -> Node:
         """One call, or several where they may be parallel. `begun`: the trigger has been written."""
         one = [Written(_NAME, _ARGUMENTS, _ID, _PLACE)]
-        alone, pair = _HOLES.split(write(self._dialect, one)), _HOLES.split(write(self._dialect, one * 2))
+        alone, pair = _skeleton(self._dialect, one), _skeleton(self._dialect, one * 2)
         inner = alone[1:-1]
         head, between, tail = alone[0], pair[len(alone) - 1], pair[-1]
         if begun:
@@ -211,7 +217,7 @@ class _Turn:
                 return Pattern(f"[a-zA-Z0-9]{{{len(piece)}}}")
             return Pattern("[0-9]{1,4}") if _HOLES.fullmatch(piece) else Literal(piece)
 
-        return _choice([Series([fill(piece, tool) for piece in inner if piece]) for tool in self._tools])
+        return one_of([Series([fill(piece, tool) for piece in inner if piece]) for tool in self._tools])
 
     def _framed(self, frame: Frame) -> Node | None:
         """A turn of messages: reasoning first, then calls, or one message for the user."""
@@ -247,7 +253,3 @@ def _behind(reasoning: Reasoning) -> str:
         if found:
             return behind
     return ""
-
-
-def _choice(nodes: Sequence[Node]) -> Node:
-    return nodes[0] if len(nodes) == 1 else Choice(tuple(nodes))

@@ -24,6 +24,7 @@ from typing import Any, Final
 from llguidance import LLMatcher, LLParserLimits
 
 from dragoman.constraints import Choice, Constraint, Json, Literal, Node, Pattern, Ref, Repeat, Series, Text, Until
+from dragoman.subschemas import rewritten
 
 Segments = Sequence[str | int]
 """A text as an engine's tokenizer sees it: ids of control tokens, and what stands between them as text."""
@@ -41,8 +42,6 @@ _BOUNDS: Final = frozenset(
     {"minLength", "maxLength", "minItems", "maxItems", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}
     | {"multipleOf", "minProperties", "maxProperties", "uniqueItems", "contains", "minContains", "maxContains"}
 )
-_NAMES: Final = frozenset({"properties", "$defs", "definitions"})
-_VALUES: Final = frozenset({"enum", "const"})
 
 
 class Uncompilable(Exception):
@@ -220,21 +219,11 @@ def _form(schema: str, step: int) -> str:
 
 
 def _without(schema: Any, words: frozenset[str]) -> Any:
-    match schema:
-        case dict():
-            return {
-                word: {name: _without(inner, words) for name, inner in value.items()}
-                if word in _NAMES and isinstance(value, dict)
-                else value
-                if word in _VALUES
-                else _without(value, words)
-                for word, value in schema.items()
-                if word not in words
-            }
-        case list():
-            return [_without(inner, words) for inner in schema]
-        case _:
-            return schema
+    if not isinstance(schema, dict):
+        return schema
+    return rewritten(
+        {word: value for word, value in schema.items() if word not in words}, lambda _, inner: _without(inner, words)
+    )
 
 
 def _any_of(expressions: Sequence[str]) -> str:

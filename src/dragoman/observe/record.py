@@ -25,6 +25,7 @@ class Record:
     queued: float | None = None
     first_token: float | None = None
     ending: str = ""
+    diverged: str = ""
     notes: Sequence[str] = ()
     repairs: Sequence[str] = ()
     broken: Sequence[str] = ()
@@ -71,6 +72,7 @@ class Record:
         if self.ending:
             words.append(self.ending)
         for label, items in (
+            ("diverged at ", [self.diverged] if self.diverged else ()),
             ("", self.notes),
             ("repaired: ", self.repairs),
             ("not as promised: ", self.broken),

@@ -1,6 +1,7 @@
 """From a conversation to token ids: the only place where a prompt is rendered or counted."""
 
 from dragoman.prompt.builder import Prompt, PromptBuilder
+from dragoman.prompt.lineage import Lineage
 from dragoman.prompt.template import ChatTemplate, TemplateRefusal
 
-__all__ = ["ChatTemplate", "Prompt", "PromptBuilder", "TemplateRefusal"]
+__all__ = ["ChatTemplate", "Lineage", "Prompt", "PromptBuilder", "TemplateRefusal"]

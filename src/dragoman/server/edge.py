@@ -78,7 +78,10 @@ def _tagged(send: Send, record: Record) -> Send:
     async def tagged(message: Message) -> None:
         if message["type"] == "http.response.start":
             record.status = message["status"]
-            MutableHeaders(scope=message)["request-id"] = record.request_id
+            headers = MutableHeaders(scope=message)
+            headers["request-id"] = record.request_id
+            if record.diverged:
+                headers["dragoman-diverged"] = record.diverged.encode("unicode_escape").decode()
         await send(message)
 
     return tagged

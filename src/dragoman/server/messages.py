@@ -80,6 +80,7 @@ class Messages(_PromptEndpoint):
             prompt = await service.prompt(conversation)
             record.notes = prompt.notes
             turn = service.turn(conversation, prompt)
+            record.diverged = service.lineage.follow(conversation, prompt)
             record.tally = turn.tally
             encoder = MessageEncoder(f"msg_{secrets.token_hex(12)}", wanted.model)
             if wanted.stream:

@@ -14,7 +14,7 @@ from dragoman.engines import Capabilities, Engine
 from dragoman.engines.controls import ControlTokens
 from dragoman.errors import EngineFailed, EngineUnavailable, InvalidRequest, PromptTooLong, UnknownModel
 from dragoman.generation import Turn
-from dragoman.prompt import ChatTemplate, Prompt, PromptBuilder, TemplateRefusal
+from dragoman.prompt import ChatTemplate, Lineage, Prompt, PromptBuilder, TemplateRefusal
 from dragoman.prompt.traits import Traits
 from dragoman.server.admission import Admission
 from dragoman.wire.models import EffortFlags, Flag, ModelCapabilities, ModelInfo, ThinkingFlags
@@ -65,6 +65,7 @@ class Service:
         self._constrains = constrains
         self.admission = admission
         self.info = info
+        self.lineage = Lineage()
         self._prompts = prompts
 
     @classmethod

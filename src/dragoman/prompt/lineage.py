@@ -1,0 +1,175 @@
+"""Where did the prefix break?
+
+In one conversation each prompt should begin with the one before it: that is what the engine's cache lives on. Where it does
+not, something changed that had been sent already: the client its words, or the template its own writing of an earlier turn.
+The newest prompts are remembered with what they were made of, and where a prompt parts from its predecessor too early, the
+place is named in words that its sender knows: `token 412 of 18,204: system block 2, "gitStatus:"`.
+
+A conversation is known by the user's first words, and by nothing that a client says of itself. What changes in the last turn
+is no break: a turn that was interrupted is asked again, with more words.
+"""
+
+from array import array
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeVar
+
+from dragoman.conversation import Conversation, Role, Text, Thinking, ToolCall, ToolResult
+from dragoman.conversation.types import Content
+from dragoman.prompt.builder import Prompt
+from dragoman.prompt.volatile import strip
+
+_REMEMBERED = 32
+"""Prompts: the newest of as many conversations."""
+_QUOTED = 40
+"""Characters of a quotation, and of the beginning of a part by which it is found in a prompt."""
+
+_KINDS: Mapping[type[Content], str] = {
+    Text: "text",
+    Thinking: "thinking",
+    ToolCall: "tool call",
+    ToolResult: "tool result",
+}
+
+S = TypeVar("S", str, "array[int]")
+
+
+class Lineage:
+    """The newest prompts of one model."""
+
+    def __init__(self) -> None:
+        self._known: deque[_Known] = deque(maxlen=_REMEMBERED)
+
+    def follow(self, conversation: Conversation, prompt: Prompt) -> str:
+        """Remember this prompt. Gives the place where it breaks with the one it should begin with; "" where it does not."""
+        new = _Known(_opening(conversation), conversation, prompt.text, array("I", prompt.tokens))
+        family = [known for known in self._known if known.opening == new.opening]
+        nearest = max(family, key=lambda known: _common(new.text, known.text), default=None)
+        if nearest is not None and new.text.startswith(nearest.text):
+            self._known.remove(nearest)  # its successor stands for both
+        self._known.append(new)
+        place = _place(new, nearest) if nearest is not None else ""
+        return f"token {_common(new.tokens, nearest.tokens):,} of {len(new.tokens):,}: {place}" if nearest and place else ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Known:
+    opening: str
+    conversation: Conversation
+    text: str
+    tokens: "array[int]"
+
+    @property
+    def newest(self) -> int:
+        """Where the last turn stands."""
+        return len(self.conversation.turns) - 1
+
+    def newest_from(self) -> int:
+        """Where in the text the last turn begins; the end, where that cannot be seen."""
+        mark = next((part.mark for part in _parts(self.conversation).values() if part.turn == self.newest), "")
+        start = self.text.rfind(mark) if mark else -1
+        return start if start >= 0 else len(self.text)
+
+
+class _Part(NamedTuple):
+    """What must not change from prompt to prompt. `mark` is how it begins in the text, `turn` is -1 in front of the first."""
+
+    value: Any
+    mark: str = ""
+    turn: int = -1
+
+
+def _place(new: _Known, old: _Known) -> str:
+    """Where the texts part, if it is too early, and how the line goes on there."""
+    position = _common(new.text, old.text)
+    if position == len(old.text):
+        return ""
+    answered = any(turn.role is Role.ASSISTANT for turn in new.conversation.turns[old.newest + 1 :][:1])
+    if position >= new.newest_from() or (not answered and position >= old.newest_from()):
+        return ""
+    ours = _parts(new.conversation)
+    place = _changed((ours, new.text), (_parts(old.conversation), old.text), position, old.newest)
+    return f"{place or f'rendered anew behind {_before(ours, new.text, position)}'}, {_quoted(new.text, position)}"
+
+
+def _parts(conversation: Conversation) -> dict[str, _Part]:
+    """The parts by their names, in their order."""
+    return dict(_named(conversation))
+
+
+def _named(conversation: Conversation) -> Iterator[tuple[str, _Part]]:
+    system, _ = strip(conversation.system)
+    for number, block in enumerate(system, len(conversation.system) - len(system) + 1):
+        yield f"system block {number}", _Part(block.text, _beginning(block.text))
+    for tool in conversation.tools:
+        yield f"tool {tool.name}", _Part(tool, tool.name)
+    yield "the order of the tools", _Part([tool.name for tool in conversation.tools])
+    yield "the thinking settings", _Part((conversation.thinking.enabled, conversation.thinking.effort))
+    for place, turn in enumerate(conversation.turns):
+        for number, content in enumerate(turn.content, 1):
+            name = f"turn {place + 1} ({turn.role}), {_KINDS[type(content)]} {number}"
+            yield name, _Part(content, _beginning(_words(content)), place)
+
+
+def _words(content: Content) -> str:
+    match content:
+        case Text(text) | Thinking(text):
+            return text
+        case ToolCall():
+            return content.name
+        case ToolResult():
+            return content.outcome
+
+
+def _beginning(text: str) -> str:
+    return text.strip()[:_QUOTED]
+
+
+def _opening(conversation: Conversation) -> str:
+    """The user's first words: the last block, as clients put their reminders in front of it."""
+    first = next((turn.content for turn in conversation.turns if turn.role is Role.USER), ())
+    return next((content.text for content in reversed(first) if isinstance(content, Text)), "")
+
+
+def _changed(new: tuple[dict[str, _Part], str], old: tuple[dict[str, _Part], str], position: int, newest: int) -> str:
+    """Of what is no longer the same, the part in which the texts part, or that begins just behind; "" where there is none."""
+    starts: dict[str, int] = {}
+    for name in {**new[0], **old[0]}:
+        ours, theirs = new[0].get(name), old[0].get(name)
+        part, text = (ours, new[1]) if ours else (theirs, old[1])
+        if part and ours != theirs and part.turn <= newest:
+            starts[name if ours else f"{name}, gone"] = text.find(part.mark)
+    near = [name for name, start in starts.items() if start <= position + _QUOTED]
+    return max(near, key=lambda name: (starts[name] <= position, starts[name]), default="")
+
+
+def _before(parts: Mapping[str, _Part], text: str, position: int) -> str:
+    """The last part that begins in front of a place."""
+    found, at = "the beginning", 0
+    for name, part in parts.items():
+        start = text.find(part.mark, at) if part.turn >= 0 else -1
+        if start >= position:
+            break
+        if start >= 0:
+            found, at = name, start
+    return found
+
+
+def _quoted(text: str, position: int) -> str:
+    """The line that holds this place, from its beginning if that is near."""
+    start = text.rfind("\n", 0, position) + 1
+    line = text[start if position - start < _QUOTED else position :][:_QUOTED].partition("\n")[0]
+    return f'"{line.strip()}"'
+
+
+def _common(one: S, other: S) -> int:
+    """The length of what both begin with."""
+    low, high = 0, min(len(one), len(other))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if one[low:middle] == other[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
