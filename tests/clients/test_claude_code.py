@@ -133,8 +133,21 @@ def test_sub_agents_work_side_by_side(play: Play) -> None:
     assert (agents[0], agents[-1], len(set(agents))) == (None, None, 3)
 
 
-def test_a_picture_that_the_model_cannot_see_costs_one_request(play: Play) -> None:
+@pytest.mark.clause("IN-4")
+def test_a_picture_that_the_model_cannot_see_is_a_note_to_it(play: Play) -> None:
     scene = play(call(("Read", {"file_path": "dot.png"})), "A dot.")
+    (scene.project / "dot.png").write_bytes(PNG)
+    assert scene.claude.run("What is it?").answer == "A dot."
+    assert scene.heard.refused == []
+    assert len(scene.heard.messages) == 2
+    [shown] = scene.said("tool_result")
+    assert shown["content"][0]["type"] == "image"
+    assert min(scene.model.reused()) > STANDS
+
+
+@pytest.mark.clause("IN-4", "CC-8")
+def test_a_picture_that_is_refused_costs_one_request(play: Play) -> None:
+    scene = play(call(("Read", {"file_path": "dot.png"})), "A dot.", strict_input=True)
     (scene.project / "dot.png").write_bytes(PNG)
     assert scene.claude.run("What is it?").answer == "A dot."
     [refusal] = scene.heard.refused

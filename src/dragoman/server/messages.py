@@ -20,7 +20,7 @@ from dragoman.observe.entry import Volume
 from dragoman.server.body import read_json_body
 from dragoman.server.disconnect import until_disconnect
 from dragoman.server.respond import send_json
-from dragoman.server.service import Gateway
+from dragoman.server.service import Gateway, Settings
 from dragoman.server.stream import EventStream, performed
 from dragoman.wire import rules
 from dragoman.wire.base import parse, unknown_fields
@@ -64,11 +64,11 @@ class _PromptEndpoint(ABC):
         """Parse, check, lower. Raises `InvalidRequest`. A large body is read beside the event loop, not on it."""
         version = _version(request.headers)
         betas = _betas(request.headers)
-        strict = self._gateway.settings.strict
+        settings = self._gateway.settings
         if len(body) > _LARGE_BODY:
-            wanted, conversation, content = await asyncio.to_thread(_read, body, kind, betas, strict, version)
+            wanted, conversation, content = await asyncio.to_thread(_read, body, kind, betas, settings, version)
         else:
-            wanted, conversation, content = _read(body, kind, betas, strict, version)
+            wanted, conversation, content = _read(body, kind, betas, settings, version)
         record: Record = request.state.record
         record.model, record.content = wanted.model, content
         return wanted, conversation
@@ -113,11 +113,13 @@ class CountTokens(_PromptEndpoint):
         await send_json(send, TokenCount(len((await service.prompt(conversation)).tokens)))
 
 
-def _read(body: bytes, kind: type[R], betas: frozenset[str], strict: bool, version: str) -> _Read[R]:
+def _read(body: bytes, kind: type[R], betas: frozenset[str], settings: Settings, version: str) -> _Read[R]:
     wanted = parse(kind, body)
-    if strict:
+    if settings.strict:
         rules.check_strict(wanted, current=version == STRICT_VERSION)
     rules.check(wanted, betas)
+    if settings.strict_input:
+        rules.check_strict_input(wanted)
     return wanted, lower(wanted), census(wanted)
 
 
