@@ -12,24 +12,25 @@ import dragoman
 
 ROOT = Path(dragoman.__file__).parent
 
-LEAVES = {"constraints", "errors", "parts", "subschemas"}
+LEAVES = {"constraints", "errors", "json_schema", "parts"}
 """They import nothing of ours, and everybody may import them."""
 
 ARROWS = {
     "wire": set(),
-    "conversation": {"wire"},  # lowering, and nothing else of it
+    "conversation": {"wire"},  # lowering, and what it lowers attachments by
     "dialects": {"conversation"},
     "engines": {"conversation"},  # `Sampling`
     "prompt": {"conversation", "dialects", "engines"},
     "generation": {"conversation", "dialects", "engines", "prompt"},
     "observe": {"wire"},  # what a request holds, by kind
     "server": {"wire", "conversation", "dialects", "engines", "prompt", "generation", "observe"},
-    "cli": {"dialects", "engines", "server", "wire", "conversation", "prompt", "generation", "observe"},
+    "cli": {"doctor", "dialects", "engines", "server", "wire", "conversation", "prompt", "generation", "observe"},
+    "doctor": set(),  # a stranger: it knows the wire, and nobody in the house
     "__main__": {"cli"},
 }
 
 ONLY_THERE = {
-    ("conversation", "wire"): {"conversation/lowering.py", "conversation/chat.py"},  # one per door
+    ("conversation", "wire"): {"conversation/lowering.py", "conversation/chat.py", "conversation/attachments.py"},
     ("prompt", "engines"): {"prompt/builder.py", "prompt/tokens.py"},  # which spellings a tokenizer takes for control tokens
     ("cli", "generation"): {"cli/parse.py"},
     ("observe", "wire"): {"observe/census.py"},
@@ -41,10 +42,10 @@ ONLY_THERE = {
 THIRD_PARTY = {
     "pydantic": {"wire"},
     "pydantic_core": {"wire"},
-    "jsonschema_rs": {"wire", "generation"},
+    "jsonschema_rs": {"wire", "json_schema", "doctor"},
     "llguidance": {"engines"},
     "jinja2": {"prompt"},
-    "aiohttp": {"engines"},
+    "aiohttp": {"engines", "doctor"},
     "tokenizers": {"engines"},
     "xllamacpp": {"engines"},
     "prometheus_client": {"observe"},
@@ -56,7 +57,7 @@ THIRD_PARTY = {
 }
 """The rooms that may know of a library; libraries that are not here may be known everywhere."""
 
-SANS_IO = {"wire", "conversation", "dialects", "constraints", "subschemas", "parts", "errors"}
+SANS_IO = {"wire", "conversation", "dialects", "constraints", "json_schema", "parts", "errors"}
 IO = {"asyncio", "socket", "subprocess", "threading", "time", "aiohttp", "http.client", "urllib.request", "selectors", "signal"}
 """Modules that wait, look at a clock or talk to somebody: the rooms that think do none of that."""
 

@@ -1,74 +1,80 @@
 """`dragoman replay`: what was captured, sent again."""
 
 import socket
+import threading
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from msgspec.structs import replace
 
-from conftest import MODEL, Serve, body, live_server, user
+from captured import file_of
+from conftest import MODEL, body, live_server, user
 from dragoman.cli import main
 from dragoman.cli.outline import Outline, outline
-from dragoman.engines.scripted import Line
+from dragoman.engines.scripted import Line, ScriptedEngine
+from dragoman.errors import EngineFailed
+from dragoman.observe import Exchange
 from dragoman.server import Settings
-from server.http import get, post, wire
-from stage import FIRST_TOKEN, Stage, until
+from server.http import get, post
+from stage import Stage
 
+KEY = "sesame"
 TOOL = {"name": "now", "input_schema": {"type": "object"}}
-SCRIPT = [
-    Line('<think>Hm.</think>Sure. <tool_call>{"name": "now", "arguments": {"zone": "UTC"}}</tool_call>', when="time"),
-    Line("one two three", when="late", finish_reason="error"),
-    Line("Hello there."),
-]
+CALLING = '<think>Hm.</think>Sure. <tool_call>{"name": "now", "arguments": {"zone": "UTC"}}</tool_call>'
+SCRIPT = [Line(CALLING, when="time"), Line("one two three", when="late", finish_reason="error"), Line("Hello there.")]
+TIME: dict[str, Any] = body(user("What time is it?"), tools=[TOOL], thinking={"type": "adaptive"})
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("captured")
+
+
+@pytest.fixture(scope="module")
+def house(folder: Path) -> Iterator[str]:
+    """A server that captures, and asks for a key."""
+    engine = ScriptedEngine(SCRIPT, model=MODEL)
+    with live_server(engine, Settings(api_key=KEY, capture=folder)) as url:
+        yield url
+
+
+def captured(url: str, folder: Path, asked: Any, path: str = "/v1/messages") -> Path:
+    """Ask, and give the file."""
+    return file_of(folder, post(url, asked, path, x_api_key=KEY))
 
 
 def replayed(*arguments: str | Path) -> Result:
     return CliRunner().invoke(main, ["replay", *map(str, arguments)])
 
 
-def captured(folder: Path, number: int) -> list[Path]:
-    until(lambda: len(list(folder.glob("*.json"))) == number)
-    return sorted(folder.iterdir())
-
-
-def converse(url: str, **headers: str) -> int:
-    """Ask for all there is to ask; the number of requests."""
-    thinking = {"type": "adaptive"}
-    post(url, body(user("What time is it?"), tools=[TOOL], thinking=thinking, stream=True), **headers)
-    post(url, body(user("What time is it?"), tools=[TOOL], thinking=thinking), **headers)
-    post(url, body(user("Come late"), stream=True), **headers)
-    post(url, body(user("Hi")), "/v1/messages/count_tokens", **headers)
-    post(url, b"{", **headers)
-    post(url, body(model="nobody"), **headers)
-    get(url, "/v1/models?limit=1", **headers)
-    return 7
-
-
-def test_the_same_server_answers_the_same(serve: Serve, tmp_path: Path) -> None:
-    url = serve(*SCRIPT, capture=tmp_path)
-    number = converse(url)
-    files = captured(tmp_path, number)
-    found = replayed(*files, "--url", url)
+def test_the_same_server_answers_the_same(house: str, folder: Path, tmp_path: Path) -> None:
+    files = [
+        captured(house, folder, {**TIME, "stream": True}),
+        captured(house, folder, TIME),
+        captured(house, folder, body(user("Come late"), stream=True)),
+        captured(house, folder, TIME, "/v1/messages/count_tokens"),
+        captured(house, folder, b"{"),
+        captured(house, folder, body(model="nobody")),
+        file_of(folder, get(house, "/v1/models?limit=1", x_api_key=KEY)),
+    ]
+    for path in files:
+        path.rename(tmp_path / path.name)
+    found = replayed(tmp_path, "--url", house, "--key", KEY)
     lines = found.output.splitlines()
     assert found.exit_code == 0, found.output
-    assert [line.split()[:2] for line in lines] == [["same", path.name] for path in files]
-    assert lines[0].endswith("200  tool_use  thinking 3, text 5, tool_use(now) 15"), lines[0]
+    assert [line.split()[:2] for line in lines] == [["same", path.name] for path in sorted(files)]
+    assert lines[0].endswith("200  tool_use  thinking 3, text 5, tool_use(now) 15")
     assert lines[2].endswith("200  text 13, error(api_error) 42")
     assert "input_tokens" in lines[3]
+    assert replayed(tmp_path, "--url", house).exit_code == 1  # without the key
 
 
-def test_a_key_is_given_anew(serve: Serve, tmp_path: Path) -> None:
-    url = serve(*SCRIPT, capture=tmp_path / "captured", api_key="sesame")
-    captured(tmp_path / "captured", converse(url, x_api_key="sesame"))
-    plain = serve(*SCRIPT, api_key="sesame")
-    assert replayed(tmp_path / "captured", "--url", plain).exit_code == 1
-    assert replayed(tmp_path / "captured", "--url", plain, "--key", "sesame").exit_code == 0
-
-
-def test_another_text_is_told_and_is_no_failure(serve: Serve, tmp_path: Path) -> None:
-    post(serve("Hello there.", capture=tmp_path), body())
-    captured(tmp_path, 1)
-    found = replayed(tmp_path, "--url", serve(Line("Hello to you all.", finish_reason="length")))
+def test_another_text_is_told_and_is_no_failure(house: str, folder: Path, stage: Stage) -> None:
+    path = captured(house, folder, body())
+    found = replayed(path, "--url", stage.says("Hello to you all.", finish_reason="length"))
     assert found.exit_code == 0
     assert [line.strip() for line in found.output.splitlines()[1:]] == [
         "stop_reason: end_turn became max_tokens",
@@ -77,57 +83,76 @@ def test_another_text_is_told_and_is_no_failure(serve: Serve, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("stream", [True, False])
-def test_other_blocks_are_a_failure(serve: Serve, tmp_path: Path, stream: bool) -> None:
-    post(serve(SCRIPT[0], capture=tmp_path), body(user("What time is it?"), tools=[TOOL], stream=stream))
-    captured(tmp_path, 1)
-    found = replayed(tmp_path, "--url", serve("Hello there."))
+def test_other_blocks_are_a_failure(house: str, folder: Path, stage: Stage, stream: bool) -> None:
+    path = captured(house, folder, {**TIME, "stream": stream})
+    found = replayed(path, "--url", stage.url)
     assert found.exit_code == 1
     assert found.output.startswith("DIFFERS  ")
     assert "blocks: thinking, text, tool_use(now) became text" in found.output
 
 
-def test_another_status_is_a_failure(serve: Serve, tmp_path: Path) -> None:
-    post(serve(capture=tmp_path), body(user("word " * 100)))
-    captured(tmp_path, 1)
-    found = replayed(tmp_path, "--url", serve(window=50))
+def test_another_status_is_a_failure(house: str, folder: Path, stage: Stage) -> None:
+    path = captured(house, folder, body())
+    stage.failure, stage.fails_at_once = EngineFailed("it died"), True
+    found = replayed(path, "--url", stage.url)
     assert found.exit_code == 1
-    assert "status: 200 became 400" in found.output
+    assert "status: 200 became 500" in found.output
 
 
-def test_of_an_answer_that_was_not_waited_for_the_beginning_must_agree(serve: Serve, tmp_path: Path) -> None:
-    engine = Stage()
-    with live_server(engine, Settings(model_id=MODEL, capture=tmp_path)) as url:
-        engine.says("one two three four", chunk=4)
-        engine.hold(before=FIRST_TOKEN + 1)
-        with wire(url) as client:
-            client.send(body(stream=True))
-            client.read_until(b'"text":"one')
-        captured(tmp_path, 1)
-        engine.release()
-    assert replayed(tmp_path, "--url", serve("one two three four")).exit_code == 0
-    found = replayed(tmp_path, "--url", serve("<think>one</think>two"))
+def test_a_stream_that_breaks_off_is_a_failure(house: str, folder: Path) -> None:
+    path = captured(house, folder, body(stream=True))
+    exchange = Exchange.read(path)
+    with socket.create_server(("127.0.0.1", 0)) as breaking:
+        sent = exchange.response.content
+        head = f"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: {len(sent) + 1}\r\n\r\n".encode()
+
+        def answer() -> None:
+            client, _ = breaking.accept()
+            with client:
+                asked = b""
+                while not asked.endswith(exchange.request.content):
+                    asked += client.recv(1 << 16)
+                client.sendall(head + sent)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        found = replayed(path, "--url", f"http://127.0.0.1:{breaking.getsockname()[1]}")
+        thread.join(20)
+    assert found.exit_code == 1
+    assert "the answer was cut" in found.output
+
+
+def test_of_an_answer_that_was_not_waited_for_the_beginning_must_agree(
+    house: str, folder: Path, stage: Stage, tmp_path: Path
+) -> None:
+    exchange = Exchange.read(captured(house, folder, body(stream=True)))
+    begun = next(index for index, (_, text) in enumerate(exchange.response.body) if "content_block_start" in text) + 1
+    cut = replace(exchange.response, body=exchange.response.body[:begun], whole=False)
+    replace(exchange, response=cut).write(tmp_path)
+    assert replayed(tmp_path, "--url", stage.says("one two three four")).exit_code == 0
+    found = replayed(tmp_path, "--url", stage.says("<think>one</think>two"))
     assert found.exit_code == 1
     assert "the client had left" in found.output
+    replace(exchange, response=replace(cut, status=0, body=())).write(tmp_path)  # it left before there was a word
+    assert replayed(tmp_path, "--url", stage.url).exit_code == 0
 
 
-def test_what_was_not_read_is_not_sent(serve: Serve, tmp_path: Path) -> None:
-    url = serve(capture=tmp_path, api_key="sesame")
-    post(url, body())
-    captured(tmp_path, 1)
-    found = replayed(tmp_path, "--url", url)
+def test_what_was_not_read_is_not_sent(house: str, folder: Path) -> None:
+    path = file_of(folder, post(house, body()))
+    found = replayed(path, "--url", house)
     assert (found.exit_code, found.output.split()[0]) == (0, "skipped")
 
 
-def test_a_file_that_is_none_and_a_server_that_is_gone_are_refused(serve: Serve, tmp_path: Path) -> None:
-    post(serve(capture=tmp_path), body())
-    (path,) = captured(tmp_path, 1)
+def test_a_file_that_is_none_and_a_server_that_is_gone_are_refused(house: str, folder: Path, tmp_path: Path) -> None:
+    path = captured(house, folder, body())
     with socket.create_server(("127.0.0.1", 0)) as nobody:
         port = nobody.getsockname()[1]
     gone = replayed(path, "--url", f"http://127.0.0.1:{port}")
     assert gone.exit_code == 2
     assert "no answer from" in gone.stderr
-    path.write_text("[]", encoding="utf-8")
-    assert replayed(path).exit_code == 2
+    other = tmp_path / "other.json"
+    other.write_text("[]", encoding="utf-8")
+    assert replayed(other).exit_code == 2
 
 
 def test_a_stream_that_was_cut_shows_the_events_that_are_whole() -> None:

@@ -43,6 +43,16 @@ class Told:
         return str(self.result["result"])
 
 
+def heard_from(process: "subprocess.Popen[str]", patience: float) -> Told:
+    """All that it writes until its end, which comes within so many seconds."""
+    try:
+        written, errors = process.communicate(timeout=patience)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
+    return Told([json.loads(line) for line in written.splitlines() if line.startswith("{")], errors)
+
+
 class ClaudeCode:
     """One user with one project; each `run` is one start of the program."""
 
@@ -61,6 +71,16 @@ class ClaudeCode:
             "ANTHROPIC_MODEL": model,
             "ANTHROPIC_DEFAULT_HAIKU_MODEL": model,
         }
+
+    @property
+    def url(self) -> str:
+        """The server's."""
+        return self._cell.url
+
+    @property
+    def entrance(self) -> Sequence[str]:
+        """What begins a command that is to run where the client does."""
+        return self._cell.entrance
 
     def start(self, prompt: str, *arguments: str, **environment: str) -> "subprocess.Popen[str]":
         """Start it in print mode; it reads nothing from us."""
@@ -87,9 +107,4 @@ class ClaudeCode:
     def run(self, prompt: str, *arguments: str, **environment: str) -> Told:
         """Start it and wait for its end."""
         with self.start(prompt, *arguments, **environment) as process:
-            try:
-                written, errors = process.communicate(timeout=_PATIENCE)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                raise
-        return Told([json.loads(line) for line in written.splitlines() if line.startswith("{")], errors)
+            return heard_from(process, _PATIENCE)

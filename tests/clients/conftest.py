@@ -1,5 +1,5 @@
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from stage import Stage
 from .cell import cell
 from .claude_code import ClaudeCode
 from .recorder import Recorder
-from .scene import Attentive, Play, Scene
+from .scene import SILENCE_S, Attentive, Play, Scene, Silence
 
 
 @pytest.fixture(scope="session")
@@ -41,6 +41,13 @@ def sdk(url: str, **options: object) -> Anthropic:
 @pytest.fixture
 def play(tmp_path: Path) -> Iterator[Play]:
     """`play(line, ...)`: a user whose model says that, one line a turn."""
+    with stage_for(tmp_path) as start:
+        yield start
+
+
+@contextmanager
+def stage_for(folder: Path) -> Iterator[Play]:
+    """Likewise; what is heard is written to `folder` at the end."""
     with ExitStack() as stack:
 
         def start(*script: str | Line, window: int = 200_000, dialect: Dialect = dialects.DEFAULT, **settings: Any) -> Scene:
@@ -50,7 +57,37 @@ def play(tmp_path: Path) -> Iterator[Play]:
             ours = stack.enter_context(cell())
             heard = Recorder(create_app(gateway))
             stack.enter_context(live_gateway(gateway, heard, ours.listener))
-            stack.callback(heard.write, tmp_path / "requests.jsonl")
-            return Scene(ClaudeCode(ours, tmp_path, MODEL), heard, engine)
+            stack.callback(heard.write, folder / "requests.jsonl")
+            return Scene(ClaudeCode(ours, folder, MODEL), heard, engine)
 
         yield start
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Who waits for the long silence does so last."""
+    items.sort(key=waits)
+
+
+def waits(item: pytest.Item) -> bool:
+    return "silence" in getattr(item, "fixturenames", ())
+
+
+@pytest.fixture(scope="session", autouse=True)
+def background(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Silence | None]:
+    """The long silence, if anybody waits for it, from the first test of clients on: the others are played meanwhile."""
+    if not any(map(waits, request.session.items)):
+        yield None
+        return
+    with stage_for(tmp_path_factory.mktemp("silence")) as start:
+        scene = start(Line("At last.", chunk=0, delay_ms=SILENCE_S * 1000))
+        with scene.claude.start("Take your time.") as client:
+            yield Silence(scene, client)
+            client.kill()
+
+
+@pytest.fixture
+def silence(background: Silence | None) -> Silence:
+    """A scene in which the model reads the prompt for longer than the client is known to bear."""
+    assert background is not None
+    return background

@@ -1,16 +1,20 @@
-"""The table of clients in the documentation, made from the roster that the tests hold true."""
+"""What is made in the pages about clients, from the data that the tests hold true; and the lines to paste in them."""
 
 import ast
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from .roster import CLAUDE_CODE_STEPS, CLAUDE_CODE_VERSION, CLIENTS, NOT_YET, STEPS, WORKS
+from dragoman.cli.launch.environment import REMOVED, VARIABLES
 
-PAGE = Path(__file__).parents[2] / "docs" / "clients.md"
+from .roster import CLAUDE_CODE_STEPS, CLAUDE_CODE_VERSION, CLIENTS, NOT_YET, STEPS, WORKS, Client
+
+_DOCS = Path(__file__).parents[2] / "docs"
+_PAGES = _DOCS / "clients"
+_CLAUDE_CODE = "claude-code"
 _SCENES = Path(__file__).with_name("test_claude_code.py")
-_TABLE, _LIST = "table", "scenes"
 _SIGNS = {WORKS: "✓", NOT_YET: "not yet", None: ""}
+_LANGUAGES = {".py": "python", ".mjs": "javascript"}
 
 
 def scenes() -> Sequence[str]:
@@ -20,10 +24,32 @@ def scenes() -> Sequence[str]:
     return [name.removeprefix("test_").replace("_", " ") for name in names if name.startswith("test_")]
 
 
-def renewed(page: str) -> str:
+def lines_to_paste(client: Client) -> str:
+    """The program that the client's page has for its language."""
+    language = _LANGUAGES[Path(client.program).suffix]
+    page = (_PAGES / f"{client.page}.md").read_text(encoding="utf-8")
+    [found] = re.findall(rf"^```{language}\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    return str(found)
+
+
+def made() -> Mapping[Path, Mapping[str, Iterable[str]]]:
+    """For each page the parts of it that are made, as lines."""
+    tried = {_CLAUDE_CODE: [_tried("Claude Code", CLAUDE_CODE_VERSION, CLAUDE_CODE_STEPS)]}
+    for client in CLIENTS:
+        works = [step for step, outcome in client.expected.items() if outcome == WORKS]
+        tried.setdefault(client.page, []).append(_tried(f"`{client.name}`", client.version, works))
+    parts: dict[Path, dict[str, Iterable[str]]] = {_PAGES / f"{page}.md": {"tried": lines} for page, lines in tried.items()}
+    parts[_PAGES / f"{_CLAUDE_CODE}.md"] |= {"variables": _variables(), "removed": _removed()}
+    parts[_DOCS / "clients.md"] = {"table": _table(), "scenes": (f"- {scene}" for scene in scenes())}
+    return parts
+
+
+def renewed(page: Path, parts: Mapping[str, Iterable[str]]) -> str:
     """The page with everything that is made up to date."""
-    page = _between(page, _TABLE, "\n".join(_table()))
-    return _between(page, _LIST, "\n".join(f"- {scene}" for scene in scenes()))
+    text = page.read_text(encoding="utf-8")
+    for name, lines in parts.items():
+        text = _between(text, name, "\n".join(lines))
+    return text
 
 
 def _between(page: str, name: str, text: str) -> str:
@@ -33,14 +59,30 @@ def _between(page: str, name: str, text: str) -> str:
     return found
 
 
+def _tried(name: str, version: str, steps: Iterable[str]) -> str:
+    return f"Tried with {name} {version}: {', '.join(steps)} ([what that means](../clients.md))."
+
+
 def _table() -> Iterator[str]:
     yield _row("client", "version", *STEPS)
     yield _row(*["---"] * (2 + len(STEPS)))
     claude_code = dict.fromkeys(CLAUDE_CODE_STEPS, WORKS)
-    rows = [("Claude Code", CLAUDE_CODE_VERSION, claude_code)]
-    rows += [(f"`{client.name}`", client.version, dict(client.expected)) for client in CLIENTS]
-    for name, version, outcome in rows:
-        yield _row(name, version, *(_SIGNS[outcome.get(step)] for step in STEPS))
+    rows = [("Claude Code", _CLAUDE_CODE, CLAUDE_CODE_VERSION, claude_code)]
+    rows += [(f"`{client.name}`", client.page, client.version, dict(client.expected)) for client in CLIENTS]
+    for name, page, version, outcome in rows:
+        yield _row(f"[{name}](clients/{page}.md)", version, *(_SIGNS[outcome.get(step)] for step in STEPS))
+
+
+def _variables() -> Iterator[str]:
+    yield _row("variable", "why")
+    yield _row("---", "---")
+    yield from (_row(f"`{variable.name}`", variable.reason) for variable in VARIABLES)
+
+
+def _removed() -> Iterator[str]:
+    yield _row("variable", "why")
+    yield _row("---", "---")
+    yield from (_row(f"`{name}`", reason) for name, reason in REMOVED.items())
 
 
 def _row(*cells: str) -> str:

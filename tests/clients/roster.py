@@ -32,6 +32,7 @@ class Client:
     """One client; the fields are those of the file."""
 
     packages: Sequence[str]
+    page: str
     program: str
     lacks: Sequence[str] = ()
     not_yet: Sequence[str] = ()
@@ -52,19 +53,29 @@ class Client:
         """What each step should come to."""
         return {step: NOT_YET if step in self.not_yet else WORKS for step in STEPS if step not in self.lacks}
 
+    @property
+    def installed(self) -> Path:
+        """The folder that it is installed in, now if not before."""
+        folder = f"clients/{re.sub('[^a-z0-9]+', '-', self.name).strip('-')}-{self.version}"
+        return (node_packages if self.program.endswith(".mjs") else python_packages)(folder, self.packages)
+
     def run(self, cell: Cell, home: Path) -> Mapping[str, str]:
         """Install it, run its program in `cell`; gives what each step came to: a word, or what went wrong."""
-        folder = f"clients/{re.sub('[^a-z0-9]+', '-', self.name).strip('-')}-{self.version}"
-        program = str(_HERE / "programs" / self.program)
+        written = self.execute(_HERE / "programs" / self.program, cell, home, cell.url)
+        lines = [json.loads(line) for line in written.splitlines() if line.startswith('{"step"')]
+        return {line["step"]: _outcome(line["error"]) for line in lines}
+
+    def execute(self, program: Path, cell: Cell, home: Path, *arguments: str) -> str:
+        """Run any program that uses it; gives what was printed."""
         environment = {**QUIET, "PATH": os.environ["PATH"], "HOME": str(home), "LANG": "C.UTF-8"}
-        if self.program.endswith(".mjs"):
-            command, cwd = [str(node()), program], node_packages(folder, self.packages)
+        if program.suffix == ".mjs":
+            command, cwd = [str(node())], self.installed
         else:
             # Without site: what the project itself installed is out of the client's sight.
-            command, cwd = [sys.executable, "-S", program], home
-            environment["PYTHONPATH"] = str(python_packages(folder, self.packages))
+            command, cwd = [sys.executable, "-S"], home
+            environment["PYTHONPATH"] = str(self.installed)
         done = subprocess.run(
-            [*cell.entrance, *command, cell.url],
+            [*cell.entrance, *command, str(program), *arguments],
             cwd=cwd,
             env=environment,
             capture_output=True,
@@ -72,9 +83,8 @@ class Client:
             timeout=_PATIENCE,
             check=False,
         )
-        lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"step"')]
         assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-        return {line["step"]: _outcome(line["error"]) for line in lines}
+        return done.stdout
 
 
 def _outcome(error: str | None) -> str:

@@ -1,5 +1,6 @@
 """A scene: a client, a model that says what the script tells it to, and everything that passes between them."""
 
+import subprocess
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -13,7 +14,7 @@ from dragoman.dialects import Dialect
 from dragoman.engines import Job, Piece
 from dragoman.engines.scripted import Line, ScriptedEngine
 
-from .claude_code import ClaudeCode
+from .claude_code import ClaudeCode, Told, heard_from
 from .recorder import Recorder
 
 STANDS = 0.95
@@ -61,6 +62,22 @@ class Scene:
         """The blocks of one type in the latest request."""
         contents = [turn["content"] for turn in self.turns() if isinstance(turn["content"], list)]
         return [block for content in contents for block in content if block["type"] == kind]
+
+
+SILENCE_S = 310
+"""Longer than the client bears a stream in which nothing comes at all: then it leaves after 300 s, and asks again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """A scene that began long ago, with a client that waits in it."""
+
+    scene: Scene
+    client: "subprocess.Popen[str]"
+
+    def end(self) -> Told:
+        """What the client wrote when it was over."""
+        return heard_from(self.client, SILENCE_S + 60)
 
 
 Play = Callable[..., Scene]

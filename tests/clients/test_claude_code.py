@@ -10,7 +10,7 @@ import pytest
 from dragoman import dialects
 from dragoman.engines.scripted import Line
 
-from .scene import STANDS, Play, call
+from .scene import SILENCE_S, STANDS, Play, Silence, call
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # the first run installs it
 
@@ -112,6 +112,15 @@ def test_it_waits_through_a_long_silence(play: Play) -> None:
     assert [exchange.status for exchange in scene.heard.exchanges] == [200]
 
 
+@pytest.mark.clause("CC-5", "SSE-6")
+def test_minutes_of_silence_neither_end_a_turn_nor_repeat_it(silence: Silence) -> None:
+    told = silence.end()
+    assert told.answer == "At last."
+    assert told.result["duration_ms"] > SILENCE_S * 1000
+    assert [exchange.status for exchange in silence.scene.heard.exchanges] == [200]
+    assert len(silence.scene.model.prompts) == 1
+
+
 def test_sub_agents_work_side_by_side(play: Play) -> None:
     jobs = [
         ("Agent", {"description": f"Find {name}", "prompt": f"Find {name}.", "run_in_background": False}) for name in ("A", "B")
@@ -124,8 +133,21 @@ def test_sub_agents_work_side_by_side(play: Play) -> None:
     assert (agents[0], agents[-1], len(set(agents))) == (None, None, 3)
 
 
-def test_a_picture_that_the_model_cannot_see_costs_one_request(play: Play) -> None:
+@pytest.mark.clause("IN-4")
+def test_a_picture_that_the_model_cannot_see_is_a_note_to_it(play: Play) -> None:
     scene = play(call(("Read", {"file_path": "dot.png"})), "A dot.")
+    (scene.project / "dot.png").write_bytes(PNG)
+    assert scene.claude.run("What is it?").answer == "A dot."
+    assert scene.heard.refused == []
+    assert len(scene.heard.messages) == 2
+    [shown] = scene.said("tool_result")
+    assert shown["content"][0]["type"] == "image"
+    assert min(scene.model.reused()) > STANDS
+
+
+@pytest.mark.clause("IN-4", "CC-8")
+def test_a_picture_that_is_refused_costs_one_request(play: Play) -> None:
+    scene = play(call(("Read", {"file_path": "dot.png"})), "A dot.", strict_input=True)
     (scene.project / "dot.png").write_bytes(PNG)
     assert scene.claude.run("What is it?").answer == "A dot."
     [refusal] = scene.heard.refused

@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 
 from conftest import MODEL, live_gateway
+from dragoman.cli.launch.servers import DEFAULT_URL
 from dragoman.engines.scripted import Line, ScriptedEngine
 from dragoman.server import Gateway, Settings, create_app
 
 from .cell import cell
-from .page import PAGE, renewed, scenes
+from .page import lines_to_paste, made, renewed, scenes
 from .recorder import Recorder
 from .roster import CLAUDE_CODE_STEPS, CLIENTS, STEPS, Client
 
@@ -47,8 +48,22 @@ def test_a_client_takes_its_steps(client: Client, tmp_path: Path) -> None:
     assert outcome == client.expected, "\n".join(map(str, recorder.exchanges))
 
 
-def test_the_page_of_clients_says_what_the_roster_says() -> None:
-    assert PAGE.read_text(encoding="utf-8") == renewed(PAGE.read_text(encoding="utf-8")), "run scripts/client-table"
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.name)
+def test_the_lines_to_paste_do_what_they_say(client: Client, tmp_path: Path) -> None:
+    gateway = Gateway(ScriptedEngine(script(client), model=MODEL), Settings())
+    with cell() as ours, live_gateway(gateway, listener=ours.listener):
+        program = tmp_path / f"pasted{Path(client.program).suffix}"
+        program.write_text(lines_to_paste(client).replace(DEFAULT_URL, ours.url), encoding="utf-8")
+        if program.suffix == ".mjs":
+            (tmp_path / "node_modules").symlink_to(client.installed / "node_modules")  # a module looks beside itself
+        assert client.execute(program, ours, tmp_path).splitlines()[-1] in ("Hello there.", "Ulm")
+
+
+@pytest.mark.parametrize("page", made(), ids=lambda page: page.stem)
+def test_a_page_of_clients_says_what_the_data_say(page: Path) -> None:
+    assert page.read_text(encoding="utf-8") == renewed(page, made()[page]), "run scripts/client-table"
 
 
 def test_the_steps_of_claude_code_are_scenes_that_are_played() -> None:

@@ -23,6 +23,7 @@ from dragoman.conversation import (
 from dragoman.conversation.lowering import lower
 from dragoman.conversation.signature import sign
 from dragoman.errors import InvalidRequest
+from dragoman.wire.defined_tools import DEFINED
 from dragoman.wire.request import CountTokensRequest, MessagesRequest
 
 
@@ -186,40 +187,20 @@ def test_a_result_of_nothing_is_a_result(content: object, text: str):
     assert _content(block, role="user")[-1] == ToolResult("a", "", text, False)
 
 
-REFUSED = [
-    (
-        {"type": "image", "source": {"type": "url", "url": "x"}},
-        "image blocks are not supported by this server yet (capability_rejected: image_block)",
-    ),
-    (
-        {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "x"}},
-        "document blocks are not supported by this server yet (capability_rejected: document_block)",
-    ),
-    ({"type": "search_result"}, "search_result blocks are not supported by this server yet"),
-    ({"type": "web_search_tool_result"}, "web_search_tool_result blocks are not supported by this server yet"),
-    ({"type": "container_upload"}, "container_upload blocks are not supported by this server yet"),
-]
-
-
-@pytest.mark.clause("IN-2", "IN-4", "IN-5", "IN-6", "IN-12", "IN-14", "CC-8")
-@pytest.mark.parametrize(("block", "reason"), REFUSED, ids=[str(block["type"]) for block, _ in REFUSED])
-def test_a_block_that_no_model_here_can_read_is_refused_at_its_path(block: dict[str, Any], reason: str):
+@pytest.mark.clause("IN-12", "IN-14")
+@pytest.mark.parametrize("kind", ["web_search_tool_result", "container_upload", "tool_addition"])
+def test_a_block_that_no_model_here_can_read_is_refused_at_its_path(kind: str):
     with pytest.raises(InvalidRequest) as refusal:
-        _content({"type": "text", "text": "x"}, block, role="user")
-    assert refusal.value.message == f"messages.1.content.1: {reason}"
+        _content({"type": "text", "text": "x"}, {"type": kind}, role="user")
+    assert refusal.value.message == f"messages.1.content.1: {kind} blocks are not supported by this server yet"
 
 
-@pytest.mark.clause("IN-4", "IN-8", "CC-8")
-def test_an_image_inside_a_result_is_refused_at_its_path():
-    inner = [
-        {"type": "text", "text": "x"},
-        {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": ""}},
-    ]
+@pytest.mark.clause("IN-8")
+def test_a_block_inside_a_result_is_refused_at_its_path():
+    inner = [{"type": "text", "text": "x"}, {"type": "browser_state"}]
     with pytest.raises(InvalidRequest) as refusal:
         _content({"type": "tool_result", "tool_use_id": "a", "content": inner}, role="user")
-    assert refusal.value.message == (
-        "messages.1.content.0.content.1: image blocks are not supported by this server yet (capability_rejected: image_block)"
-    )
+    assert refusal.value.message == "messages.1.content.0.content.1: browser_state blocks are not supported by this server yet"
 
 
 @pytest.mark.clause("TOOL-4", "TOOL-7", "TOOL-9")
@@ -284,6 +265,7 @@ FOUND = [
 ]
 
 
+@pytest.mark.clause("TOOL-12")
 def test_a_deferred_tool_is_described_where_it_was_found_and_not_at_the_top():
     before, after = (
         _lower(tools=tools, messages=messages)
@@ -302,6 +284,7 @@ def test_a_deferred_tool_is_described_where_it_was_found_and_not_at_the_top():
     )
 
 
+@pytest.mark.clause("TOOL-12")
 def test_deferred_tools_that_nothing_can_find_stand_behind_the_others():
     other = FETCH | {"name": "other"}
     assert [tool.name for tool in _lower(tools=[FETCH | {"defer_loading": True}, other]).tools] == ["other", "fetch"]
@@ -316,3 +299,30 @@ def test_results_that_came_back_in_another_order_stand_in_that_of_their_calls():
     said = {"role": "user", "content": [*results, {"type": "text", "text": "Go on."}]}
     turns = _lower(messages=[{"role": "user", "content": "Hi"}, {"role": "assistant", "content": calls}, said]).turns
     assert turns[-1].content == (*(ToolResult(name, name, name, is_error=False) for name in ("a", "b", "c")), Text("Go on."))
+
+
+@pytest.mark.clause("TOOL-12", "CACHE-4")
+@pytest.mark.parametrize(("words", "head"), [("Reads.", "Reads.\n\n"), (None, "")])
+def test_examples_stand_behind_the_description_as_they_came(words: str | None, head: str):
+    examples = [{"z": "Grüße", "a": 1}, {}]
+    (tool,) = _lower(
+        tools=[{"name": "f", "description": words, "input_schema": {"type": "object"}, "input_examples": examples}]
+    ).tools
+    assert tool.description == head + 'Examples of its input:\n{"z": "Grüße", "a": 1}\n{}'
+    assert _lower(tools=[{"name": "f", "input_schema": {"type": "object"}, "input_examples": []}]).tools[0].description == ""
+
+
+@pytest.mark.clause("TOOL-14")
+@pytest.mark.parametrize("kind", DEFINED)
+def test_a_tool_that_anthropic_defines_is_a_tool_like_any_other(kind: str):
+    name, words, schema = DEFINED[kind]
+    (tool,) = _lower(tools=[{"type": kind, "name": name, "strict": True, "cache_control": {"type": "ephemeral"}}]).tools
+    assert tool == Tool(name, words, schema, strict=True)
+
+
+@pytest.mark.clause("TOOL-14")
+def test_the_model_is_told_how_much_of_a_file_it_will_see():
+    editor = {"type": "text_editor_20250728", "name": "str_replace_based_edit_tool"}
+    assert _lower(tools=[editor | {"max_characters": 10_000}]).tools[0].description == (
+        DEFINED["text_editor_20250728"].description + " A `view` shows at most 10000 characters."
+    )

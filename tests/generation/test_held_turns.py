@@ -1,6 +1,7 @@
 """What a turn holds a model to, with the engine's help or without it: forced calls, formats, the budget for reasoning."""
 
 import json
+import socket
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -135,9 +136,22 @@ async def test_a_forced_call_that_is_cut_ends_with_max_tokens():
 async def test_a_call_that_is_not_what_was_promised_is_reported():
     strict = ask(tools=[replace(ADD, strict=True)])
     turn, _ = await answer(Listening(CALL.replace("1", '"one"')), strict)
-    assert turn.broken_promises == ['call of add: "one" is not of type "integer"']
+    assert turn.broken_promises == ['call of add: the value is not of type "integer"']
     turn, _ = await answer(Listening(CALL), strict)
     assert turn.broken_promises == []
+
+
+@pytest.mark.clause("TOOL-11")
+async def test_no_schema_sends_the_server_anywhere_or_keeps_it_busy():
+    steps = {f"a{number}": {"anyOf": [{"$ref": f"#/$defs/a{number + 1}"}] * 4} for number in range(20)}
+    with socket.create_server(("127.0.0.1", 0)) as visited:
+        visited.settimeout(0)
+        elsewhere = {"$ref": f"http://127.0.0.1:{visited.getsockname()[1]}/schema"}
+        for schema in (elsewhere, {"properties": {"a": {"$ref": "#/$defs/a0"}}, "$defs": {**steps, "a20": {}}}):
+            turn, _ = await answer(Listening(CALL), ask(tools=[replace(ADD, strict=True, schema=schema)]))
+            assert turn.broken_promises == ["call of add: its schema is not one that can be checked"]
+        with pytest.raises(BlockingIOError):
+            visited.accept()
 
 
 @pytest.mark.clause("STR-1", "STR-3")

@@ -93,7 +93,7 @@ def test_only_headers_that_say_what_is_asked_are_kept() -> None:
 
 def test_of_the_query_stays_what_the_api_knows() -> None:
     assert kept_target("/v1/messages", "beta=true&api_key=s3cret") == "/v1/messages?beta=true"
-    assert kept_target("/v1/models", "") == "/v1/models"
+    assert kept_target("/v1/models/a b", "") == "/v1/models/a%20b"
 
 
 EXCHANGE = Exchange(

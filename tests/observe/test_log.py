@@ -74,9 +74,9 @@ def logged(name: str, entry: Entry) -> str:
 def test_people_read_columns_then_what_is_special_then_who_and_what() -> None:
     assert line(TURN) == (
         "200 messages        5.6s   18,204 in  98% cached    231 out    44.4 tok/s  tool_use    2 calls  80 thinking"
-        '  [diverged at token 412 of 18,204: system block 2, "gitStatus:"]  [repaired: quotes]  [an image was left out]'
+        '  [diverged at token 412 of 18,204: system block 2, "gitStatus:"]  [repaired: quotes]'
         "  prefill 0.41s decode 5.20s  claude-cli/2.1.330  b1946ac9/a77c01d9  qwen3 stream"
-        "  3 system 6.9k, 12 tools 32.0k, 4 text 720  req_1"
+        "  3 system 6.9k, 12 tools 32.0k, 4 text 720  [an image was left out]  req_1"
     )
 
 

@@ -87,12 +87,21 @@ def test_what_was_cut_tells_as_far_as_it_came(clock: Clock) -> None:
     assert told.tokens is not None
 
 
-def test_who_left_in_the_queue_cost_no_tokens() -> None:
-    found = Record("req_1", "POST", "/v1/messages", work=Turn(), ready=0.1)
+def test_the_stretch_that_was_cut_lasts_to_the_end(clock: Clock) -> None:
+    found = begun(clock)
+    clock.wait(60)
+    found.fail(EngineFailed("it died"))
+    assert found.entry().seconds == Seconds(total=63, prepare=1, queue=2, prefill=60)
+
+
+def test_who_left_in_the_queue_cost_no_tokens(clock: Clock) -> None:
+    found = Record("req_1", "POST", "/v1/messages", work=Turn(), ready=0.0, clock=clock)
+    clock.wait(5)
     assert (found.waiting, found.running) == (True, False)
     found.leave(0)
     told = found.entry()
-    assert (told.tokens, told.calls, told.repairs, told.seconds.decode) == (None, 0, (), None)
+    assert (told.tokens, told.calls, told.repairs) == (None, 0, ())
+    assert told.seconds == Seconds(total=5, prepare=0, queue=5, stop=0)
 
 
 @pytest.mark.parametrize(

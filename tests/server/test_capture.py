@@ -3,12 +3,16 @@
 import gzip
 import json
 import logging
+import re
+import shutil
+from collections.abc import Iterator
 from http import HTTPStatus
 from pathlib import Path
 
 import pytest
 
-from conftest import MODEL, Serve, body, live_server, user
+from captured import exchange_of, file_of
+from conftest import MODEL, body, live_server, user
 from dragoman.observe import Exchange
 from dragoman.server import Settings
 from server.http import get, post, wire
@@ -18,91 +22,97 @@ KEY = "sesame-opens"
 DEVICE = "9f" * 32
 
 
-def captured(folder: Path, number: int = 1) -> list[Exchange]:
-    """The exchanges there, once there are so many."""
-    until(lambda: len(list(folder.glob("*.json"))) == number)
-    assert len(list(folder.iterdir())) == number
-    return [Exchange.read(path) for path in sorted(folder.iterdir())]
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("house") / "captured"
 
 
-def test_both_bodies_are_kept_to_the_byte(serve: Serve, tmp_path: Path) -> None:
-    url = serve("Hello there.", capture=tmp_path)
+@pytest.fixture(scope="module")
+def house(folder: Path) -> Iterator[Stage]:
+    """A server that captures, and asks for a key."""
+    engine = Stage()
+    with live_server(engine, Settings(model_id=MODEL, api_key=KEY, capture=folder)) as engine.url:
+        yield engine
+
+
+def test_both_bodies_are_kept_to_the_byte(house: Stage, folder: Path) -> None:
     asked = b' {"model": "scripted",\n "max_tokens":5, "messages":[{"role":"user","content":"\\u00e9\xc3\xa9"}]} '
-    answer = post(url, asked, "/v1/messages?beta=true")
-    (found,) = captured(tmp_path)
+    answer = post(house.url, asked, "/v1/messages?beta=true", x_api_key=KEY)
+    found = exchange_of(folder, answer)
     assert (found.request.method, found.request.target) == ("POST", "/v1/messages?beta=true")
     assert (found.request.content, found.request.whole) == (asked, True)
     assert (found.response.status, found.response.content, found.response.whole) == (HTTPStatus.OK, answer.content, True)
-    assert found.request_id == answer.headers["request-id"] == found.response.headers["request-id"]
+    assert found.request_id == found.response.headers["request-id"]
 
 
-def test_the_events_of_a_stream_are_kept_with_their_times(serve: Serve, tmp_path: Path) -> None:
-    answer = post(serve("one two three", capture=tmp_path), body(stream=True))
-    (found,) = captured(tmp_path)
+def test_the_events_of_a_stream_are_kept_with_their_times(house: Stage, folder: Path) -> None:
+    answer = post(house.url, body(stream=True), x_api_key=KEY)
+    found = exchange_of(folder, answer)
     assert found.response.content == answer.content
     times = [age for age, _ in found.response.body]
     assert times == sorted(times)
     assert all(text.endswith("\n\n") for _, text in found.response.body)
 
 
-def test_no_secret_reaches_the_file(serve: Serve, tmp_path: Path) -> None:
-    url = serve(api_key=KEY, capture=tmp_path)
+@pytest.mark.parametrize("header", ["x-api-key", "authorization"])
+def test_no_secret_reaches_the_file(house: Stage, folder: Path, header: str) -> None:
     who = json.dumps({"device_id": DEVICE, "account_uuid": "", "session_id": "s-1"})
     asked = body(metadata={"user_id": who})
-    for headers in ({"x_api_key": KEY}, {"authorization": f"Bearer {KEY}"}):
-        assert post(url, asked, cookie=f"k={KEY}", content_encoding=None, **headers).status == HTTPStatus.OK
+    given = {"x-api-key": KEY, "authorization": f"Bearer {KEY}"}[header]
+    answer = post(house.url, asked, cookie=f"k={KEY}", **{header: given})
+    path = file_of(folder, answer)
+    assert KEY not in path.read_text(encoding="utf-8")
+    assert DEVICE not in path.read_text(encoding="utf-8")
+    found = Exchange.read(path)
+    assert json.loads(found.request.content) == {**asked, "metadata": {"user_id": who.replace(DEVICE, "0" * 64)}}
+    assert {header, "cookie", "metadata.user_id"} <= set(found.removed)
+
+
+def test_a_packed_body_is_kept_unpacked_or_not_at_all(house: Stage, folder: Path) -> None:
+    asked = body(user("Hello"), metadata={"user_id": "ann"})
     packed = gzip.compress(json.dumps(asked).encode())
-    assert post(url, packed, x_api_key=KEY, content_encoding="gzip").status == HTTPStatus.OK
-    assert post(url, packed[:-9], x_api_key=KEY, content_encoding="gzip").status == HTTPStatus.BAD_REQUEST
-    found = captured(tmp_path, 4)
-    for path in tmp_path.iterdir():
-        assert KEY not in path.read_text(encoding="utf-8")
-        assert DEVICE not in path.read_text(encoding="utf-8")
-    assert json.loads(found[0].request.content) == {**asked, "metadata": {"user_id": who.replace(DEVICE, "0" * 64)}}
-    assert {"x-api-key", "cookie", "metadata.user_id"} <= set(found[0].removed)
-    assert {"authorization", "cookie", "metadata.user_id"} <= set(found[1].removed)
-    assert found[2].request.content == found[0].request.content
-    assert (found[3].request.content, found[3].request.whole) == (b"", False)
+    found = exchange_of(folder, post(house.url, packed, x_api_key=KEY, content_encoding="gzip"))
+    assert json.loads(found.request.content) == {**asked, "metadata": {"user_id": "000"}}
+    broken = exchange_of(folder, post(house.url, packed[:-9], x_api_key=KEY, content_encoding="gzip"))
+    assert broken.response.status == HTTPStatus.BAD_REQUEST
+    assert (broken.request.content, broken.request.whole) == (b"", False)
 
 
-def test_refusals_are_kept_too(serve: Serve, tmp_path: Path) -> None:
-    url = serve(api_key=KEY, capture=tmp_path)
-    post(url, b"{", x_api_key=KEY)
-    post(url, body(user("nobody may read this")))
-    get(url, "/nowhere", x_api_key=KEY)
-    broken, keyless, lost = captured(tmp_path, 3)
-    assert (broken.response.status, broken.request.content) == (HTTPStatus.BAD_REQUEST, b"{")
+def test_refusals_are_kept_too(house: Stage, folder: Path) -> None:
+    broken = exchange_of(folder, post(house.url, b"{\xff", x_api_key=KEY))
+    assert (broken.response.status, broken.request.content) == (HTTPStatus.BAD_REQUEST, b"{\xff")
+    keyless = exchange_of(folder, post(house.url, body(user("nobody reads this"))))
     assert (keyless.response.status, keyless.request.whole) == (HTTPStatus.UNAUTHORIZED, False)
+    lost = exchange_of(folder, get(house.url, "/nowhere", x_api_key=KEY))
     assert (lost.response.status, lost.request.target, lost.request.whole) == (HTTPStatus.NOT_FOUND, "/nowhere", True)
 
 
-def test_probes_are_not_kept(serve: Serve, tmp_path: Path) -> None:
-    url = serve(capture=tmp_path)
-    for path in ("/", "/health", "/metrics"):
-        get(url, path)
-    post(url, body())
-    assert captured(tmp_path)[0].request.target == "/v1/messages"
+def test_probes_are_not_kept(house: Stage, folder: Path) -> None:
+    probes = [get(house.url, path, x_api_key=KEY) for path in ("/", "/health", "/metrics")]
+    file_of(folder, post(house.url, body(), x_api_key=KEY))
+    assert not any(probe.headers["request-id"] in path.name for probe in probes for path in folder.iterdir())
 
 
-def test_what_a_client_got_before_it_left_is_kept(tmp_path: Path) -> None:
-    engine = Stage()
-    with live_server(engine, Settings(model_id=MODEL, capture=tmp_path)) as url:
-        engine.says("one two three four", chunk=4)
-        engine.hold(before=FIRST_TOKEN + 1)
-        with wire(url) as client:
-            client.send(body(stream=True))
-            client.read_until(b'"text":"one')
-        (found,) = captured(tmp_path)
+def test_what_a_client_got_before_it_left_is_kept(house: Stage, folder: Path) -> None:
+    house.says("one two three four", chunk=4)
+    house.hold(before=FIRST_TOKEN + 1)
+    with wire(house.url) as client:
+        client.send(body(stream=True), x_api_key=KEY)
+        request_id = re.search(rb"req_\w+", client.read_until(b'"text":"one'))
+    assert request_id is not None
+    found = exchange_of(folder, request_id[0].decode())
+    house.release()
     assert not found.response.whole
     assert b"message_start" in found.response.content
     assert b"message_stop" not in found.response.content
 
 
 def test_a_folder_that_cannot_be_written_costs_a_warning_and_no_answer(
-    serve: Serve, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    house: Stage, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    taken = tmp_path / "a file"
-    taken.touch()
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.touch()
     with caplog.at_level(logging.WARNING):
-        assert post(serve(capture=taken), body()).status == HTTPStatus.OK
+        assert post(house.url, body(), x_api_key=KEY).status == HTTPStatus.OK
         until(lambda: "was not captured" in caplog.text)
+    folder.unlink()

@@ -1,14 +1,19 @@
 """Streams, event by event (contract §9)."""
 
+import asyncio
+from collections.abc import AsyncGenerator
 from http import HTTPStatus
+from itertools import count as count_up
 from typing import Any
 
 import pytest
 
-from conftest import MODEL, Serve, body, user
-from dragoman.engines.scripted import Line
+from conftest import MODEL, Serve, body, live_server, user
+from dragoman.engines import Job, Piece
+from dragoman.engines.base import PrefillProgress
+from dragoman.engines.scripted import Line, ScriptedEngine
 from dragoman.errors import EngineFailed, EngineUnavailable
-from dragoman.server import stream
+from dragoman.server import Settings, stream
 from server.http import count, parse_events, post, wire
 from server.test_answers import THOUGHT, WEATHER
 from server.test_count import TOOL
@@ -167,6 +172,24 @@ def test_silence_is_filled_with_pings_while_a_request_waits_for_a_slot(serve: Se
         waiting.read_until(b"message_start")
         for _ in range(5):
             assert b"content_block" not in waiting.read_until(b"event: ping\n")
+
+
+class LongReader(ScriptedEngine):
+    """Reads its prompt for ever, and keeps telling how far it is."""
+
+    async def generate(self, job: Job) -> AsyncGenerator[Piece, None]:
+        for done in count_up():
+            yield Piece(prefill=PrefillProgress(total=1_000_000, cached=0, done=done))
+            await asyncio.sleep(stream.PING_INTERVAL / 4)
+
+
+@pytest.mark.clause("CC-5", "SSE-19")
+def test_an_engine_that_tells_how_far_it_has_read_breaks_no_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "PING_INTERVAL", 0.04)
+    with live_server(LongReader([], model=MODEL), Settings()) as url, wire(url) as connection:
+        connection.send(body(stream=True))
+        for _ in range(3):
+            connection.read_until(b'event: ping\ndata: {"type":"ping"}\n\n')
 
 
 def test_the_interval_between_pings_suits_the_clients() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from .bodies import assistant, body, call, result, system, text, tool, user
 
+PICTURE = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": ""}}
 VALID = body(
     user(text("Hi", cache_control={"type": "ephemeral", "ttl": "5m"})),
     assistant(
@@ -16,7 +17,13 @@ VALID = body(
         call("a", "read", {"path": "/etc/hosts", "lines": [1, 2.5, None, True]}),
         call("b", "now"),
     ),
-    user(result("a", content=[text("127.0.0.1")]), result("b", content="noon", is_error=False), text("So?")),
+    user(
+        result("a", content=[text("127.0.0.1"), {"type": "image", "source": {"type": "url", "url": "https://a/b.png"}}]),
+        result("b", content="noon", is_error=False),
+        text("So?"),
+        {"type": "search_result", "source": "s", "title": "t", "content": [text("x")], "citations": {"enabled": True}},
+        {"type": "document", "title": "t", "source": {"type": "content", "content": [text("x"), PICTURE]}},
+    ),
     system("Be brief."),
     assistant("It is "),
     system=[text("x-anthropic-billing-header: v=1"), text("You help.")],
@@ -29,7 +36,8 @@ VALID = body(
                 "$defs": {"lines": {}},
             },
         ),
-        tool("now", description="The time."),
+        tool("now", description="The time.", input_examples=[{}], allowed_callers=["direct"]),
+        {"type": "bash_20250124", "name": "bash", "strict": False},
     ],
     tool_choice={"type": "auto", "disable_parallel_tool_use": True},
     thinking={"type": "adaptive", "display": "omitted"},
@@ -44,7 +52,7 @@ VALID = body(
 ODDITIES: list[Any] = [
     None, True, False, 0, -1, 1, 5.5, 1e308, -0.0, 10**30, "", " ", "\x00", "🦊", "text", "tool_use", "object", "auto",
     [], {}, [[]], [{}], {"": ""}, {"type": None}, {"type": "text"}, {"type": "tool_result", "tool_use_id": "a"}, "x" * 5000,
-    {"type": {"type": {}}}, {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": ""}},
+    {"type": {"type": {}}}, PICTURE, {"type": "file", "file_id": "f"},
     {"$ref": "#"},
 ]  # fmt: skip
 

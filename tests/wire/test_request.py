@@ -194,7 +194,7 @@ def test_what_may_be_ignored_is_accepted_and_changes_nothing():
                 eager_input_streaming=True,
                 defer_loading=True,
                 allowed_callers=["direct"],
-                input_examples=[{}],
+                input_examples=[],
             )
         ],
         metadata={"user_id": "u" * 256},

@@ -237,16 +237,6 @@ TOOLS: list[tuple[str, dict[str, Any], str]] = [
     ("TOOL-4", body(tool_choice={"type": "tool", "name": "f"}, tools=[tool()]), ""),
     ("TOOL-4", body(tool_choice={"type": "none"}), ""),
     ("TOOL-11", body(tools=[tool(strict=True)]), ""),
-    (
-        "TOOL-15",
-        body(tools=[tool(), {"type": "web_search_20250305", "name": "web_search"}]),
-        "tools.1.type: tools of type 'web_search_20250305' are not supported by this server",
-    ),
-    (
-        "TOOL-14",
-        body(tools=[{"type": "browser_toolset_20260801"}]),
-        "tools.0.type: tools of type 'browser_toolset_20260801' are not supported by this server",
-    ),
 ]
 
 

@@ -3,7 +3,9 @@
 import click
 
 from dragoman import __version__
+from dragoman.cli.claude import claude
 from dragoman.cli.detect import detect
+from dragoman.cli.doctor import doctor
 from dragoman.cli.parse import parse
 from dragoman.cli.render import render
 from dragoman.cli.replay import replay
@@ -17,6 +19,8 @@ def main() -> None:
 
 
 main.add_command(serve)
+main.add_command(claude)
+main.add_command(doctor)
 main.add_command(parse)
 main.add_command(detect)
 main.add_command(render)

@@ -1,16 +1,12 @@
 """GGUF files from outside: what they are called, and how they begin."""
 
 import re
-import struct
 from pathlib import Path
 from typing import BinaryIO
 
-SUFFIX = ".gguf"
+from dragoman.engines.gguf import HEADER, MAGIC, VERSIONS
 
-HEADER = struct.Struct("<4sIQQ")
-"""Magic, version, number of tensors, number of metadata entries."""
-MAGIC = b"GGUF"
-VERSIONS = (2, 3)
+SUFFIX = ".gguf"
 
 PART = re.compile(r"-(?P<index>\d{5})-of-(?P<count>(?!00000)\d{5})$")
 """The end of the stem where a model is split into several files."""

@@ -68,13 +68,23 @@ def _sent(exchange: Exchange, url: str, key: str | None) -> Outline:
     try:
         connection.request(asked.method, server.path.rstrip("/") + asked.target, body or None, headers)
         answer = connection.getresponse()
-        return outline(answer.status, answer.getheader("content-type", ""), answer.read())
-    except http.client.IncompleteRead as cut:
-        return outline(answer.status, answer.getheader("content-type", ""), cut.partial, whole=False)
+        content, whole = _received(answer)
+        return outline(answer.status, answer.getheader("content-type", ""), content, whole=whole)
     except (OSError, http.client.HTTPException) as error:
         raise Refusal(f"no answer from {url}: {error}") from error
     finally:
         connection.close()
+
+
+def _received(answer: http.client.HTTPResponse) -> tuple[bytes, bool]:
+    """All that came, and whether that is all."""
+    content = bytearray()
+    try:
+        while piece := answer.read1(1 << 16):
+            content += piece
+    except (OSError, http.client.HTTPException):
+        return bytes(content), False
+    return bytes(content), not answer.length
 
 
 def _agree(before: Outline, now: Outline) -> bool:

@@ -115,6 +115,7 @@ def banner(service: Service, url: str, key: str | None) -> str:
         f'from anthropic import Anthropic; print(Anthropic(base_url="{url}", api_key="{token}").messages.create('
         f'model="{model}", max_tokens=64, messages=[{{"role": "user", "content": "Hello!"}}]).content[0].text)'
     )
+    window = service.info.max_input_tokens + 1
     variables = f"ANTHROPIC_BASE_URL={url} ANTHROPIC_AUTH_TOKEN={token} ANTHROPIC_MODEL={model}"
     lines = [
         "",
@@ -123,7 +124,7 @@ def banner(service: Service, url: str, key: str | None) -> str:
         "",
         f"  curl {url}/v1/messages -H 'content-type: application/json' -H 'anthropic-version: 2023-06-01'{header} -d '{body}'",
         f"  python -c '{code}'",
-        f"  {variables} ANTHROPIC_SMALL_FAST_MODEL={model} claude",
+        f"  {variables} CLAUDE_CODE_MAX_CONTEXT_TOKENS={window} claude",  # `dragoman claude` knows more to say
         "",
     ]
     return "\n".join(lines)

@@ -45,6 +45,7 @@ class Options:
     aliases: tuple[str, ...]
     any_model: bool
     strict: bool
+    strict_input: bool
     log_level: str
     log_format: str
     capture: Path | None
@@ -79,6 +80,7 @@ class Options:
 @click.option("--alias", "aliases", multiple=True, metavar="NAME", help="Another name for the model; may be repeated.")
 @click.option("--any-model", is_flag=True, help="Answer to every model name.")
 @click.option("--strict", is_flag=True, help="Refuse unknown fields, and what the API's newest version took out.")
+@click.option("--strict-input", is_flag=True, help="Refuse images and PDFs, instead of noting where they were.")
 @click.option("--log-level", default="info", show_default=True, type=click.Choice(["debug", "info", "warning", "error"]))
 @click.option(
     "--log-format", default="text", show_default=True, type=click.Choice(list(LOG_FORMATS)), help="For people, or JSON."
@@ -105,6 +107,7 @@ def serve(**given: Any) -> None:
         api_key=options.api_key or None,  # an empty variable in the environment is no key
         queue=options.queue,
         strict=options.strict,
+        strict_input=options.strict_input,
         dialect=dialect,
         capture=options.capture,
     )

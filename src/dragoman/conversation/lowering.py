@@ -1,12 +1,15 @@
 """From the Anthropic wire to the neutral form.
 
-Lowering never reorders turns and drops nothing without saying so: a block that no model here can read is refused by name, not
-left out. Results stand in the order of their calls. What it reads has passed `wire.rules`.
+Lowering never reorders turns and drops nothing without saying so: a note stands in the place of what the model cannot see
+(`attachments`), and blocks that this server knows by their type alone are refused by name. Results stand in the order of their
+calls. What it reads has passed `wire.rules`.
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 
+from dragoman.conversation.attachments import as_text, notes_on
 from dragoman.conversation.discovery import described, offered
 from dragoman.conversation.signature import recover
 from dragoman.conversation.types import (
@@ -28,8 +31,11 @@ from dragoman.conversation.types import (
 from dragoman.errors import InvalidRequest
 from dragoman.wire.blocks import (
     ContentBlock,
+    DocumentBlock,
+    ImageBlock,
     RedactedThinkingBlock,
     ResultContent,
+    SearchResultBlock,
     TextBlock,
     ThinkingBlock,
     ToolReferenceBlock,
@@ -37,10 +43,12 @@ from dragoman.wire.blocks import (
     ToolUseBlock,
     UnsupportedBlock,
 )
+from dragoman.wire.defined_tools import DEFINED
 from dragoman.wire.request import (
     AnyToolChoice,
     AutoToolChoice,
     CustomTool,
+    DefinedTool,
     MessagesRequest,
     NamedToolChoice,
     NoToolChoice,
@@ -49,15 +57,14 @@ from dragoman.wire.request import (
     ThinkingEnabled,
 )
 
-_RECOVERY = {"image": "image_block", "document": "document_block"}
-"""What a client must read in a refusal to go on without the block, instead of failing on every later turn."""
-
 
 def lower(request: PromptRequest) -> Conversation:
     """Raise `InvalidRequest` at the path of a block that cannot be given to the model."""
-    tools, waiting = _tools(request)
+    blocks = [block for _, block in request.walk()]
+    tools, waiting = _tools(request, found=any(isinstance(block, ToolReferenceBlock) for block in blocks))
+    names = {block.id: block.name for block in blocks if isinstance(block, ToolUseBlock)}
     return Conversation(
-        turns=tuple(_turns(request, {tool.name: tool for tool in (*tools, *waiting)})),
+        turns=tuple(_turns(request, names, {tool.name: tool for tool in (*tools, *waiting)})),
         system=_system(request),
         tools=tools,
         waiting=waiting,
@@ -67,6 +74,7 @@ def lower(request: PromptRequest) -> Conversation:
         stop_sequences=tuple(request.stop_sequences or ()),
         max_tokens=request.max_tokens if isinstance(request, MessagesRequest) else 0,
         output=request.format.schema_ if request.format else None,
+        notes=notes_on(block for _, block in request.attachments()),
     )
 
 
@@ -76,38 +84,38 @@ def _system(request: PromptRequest) -> Sequence[Text]:
     return tuple(Text(block.text) for block in request.system or () if block.text)
 
 
-def _tools(request: PromptRequest) -> tuple[Sequence[Tool], Sequence[Tool]]:
-    """The tools at the top, and those that wait to be found (TOOL-12)."""
+def _tools(request: PromptRequest, *, found: bool) -> tuple[Sequence[Tool], Sequence[Tool]]:
+    """The tools at the top, and those that wait to be found (TOOL-12). `found`: was one already?"""
     at_once: list[Tool] = []
     deferred: list[Tool] = []
     for tool in request.tools or ():
-        if isinstance(tool, CustomTool):  # `rules` has refused the others
-            (deferred if tool.defer_loading else at_once).append(
-                Tool(tool.name, tool.description or "", tool.input_schema, bool(tool.strict))
-            )
-    blocks = (block for message in request.messages if not isinstance(message.content, str) for block in message.content)
-    results = (block.content for block in blocks if isinstance(block, ToolResultBlock) and isinstance(block.content, list))
-    found = any(isinstance(inner, ToolReferenceBlock) for content in results for inner in content)
+        (deferred if tool.defer_loading else at_once).append(_tool(tool))
     return offered(tuple(at_once), tuple(deferred), found=found)
 
 
-def _turns(request: PromptRequest, tools: Mapping[str, Tool]) -> Iterator[Turn]:
-    """One turn per run of messages with the same role (REQ-6)."""
-    names = {
-        block.id: block.name
-        for message in request.messages
-        if not isinstance(message.content, str)
-        for block in message.content
-        if isinstance(block, ToolUseBlock)
-    }
+def _tool(tool: CustomTool | DefinedTool) -> Tool:
+    """With its examples behind its description: no template has a place of their own for them (TOOL-12)."""
+    if isinstance(tool, CustomTool):
+        name, words, schema = tool.name, tool.description or "", tool.input_schema
+    else:
+        name, words, schema = DEFINED[tool.type]
+        if tool.max_characters:
+            words += f" A `view` shows at most {tool.max_characters} characters."
+    if tool.input_examples:
+        examples = (json.dumps(example, ensure_ascii=False) for example in tool.input_examples)
+        words = "\n".join([f"{words}\n\nExamples of its input:".lstrip(), *examples])
+    return Tool(name, words, schema, bool(tool.strict))
+
+
+def _turns(request: PromptRequest, names: Mapping[str, str], tools: Mapping[str, Tool]) -> Iterator[Turn]:
+    """One turn per run of messages with the same role (REQ-6). `names` are those of the calls, by their ids."""
     places = {identifier: place for place, identifier in enumerate(names)}
     for role, run in groupby(enumerate(request.messages), key=lambda entry: entry[1].role):
         content: list[Content] = []
         for index, message in run:
-            if isinstance(message.content, str):
-                content.extend([Text(message.content)] if message.content else [])
-                continue
-            for position, block in enumerate(message.content):
+            if isinstance(message.content, str) and message.content:
+                content.append(Text(message.content))
+            for position, block in enumerate(message.blocks):
                 content.extend(_content(block, names, tools, f"messages.{index}.content.{position}"))
         yield Turn(Role(role), _in_call_order(content, places))
 
@@ -134,6 +142,8 @@ def _content(block: ContentBlock, names: Mapping[str, str], tools: Mapping[str, 
         case ToolResultBlock():
             name = names.get(block.tool_use_id, "")
             yield ToolResult(block.tool_use_id, name, _result_text(block, tools, path), bool(block.is_error))
+        case ImageBlock() | DocumentBlock() | SearchResultBlock():
+            yield Text(as_text(block))
         case UnsupportedBlock():
             raise _refusal(block, path)
 
@@ -150,14 +160,14 @@ def _readable(block: ResultContent, tools: Mapping[str, Tool], path: str) -> str
             return block.text
         case ToolReferenceBlock():
             return described(block.tool_name, tools)
+        case ImageBlock() | DocumentBlock() | SearchResultBlock():
+            return as_text(block)
         case UnsupportedBlock():
             raise _refusal(block, path)
 
 
 def _refusal(block: UnsupportedBlock, path: str) -> InvalidRequest:
-    token = _RECOVERY.get(block.type)
-    recovery = f" (capability_rejected: {token})" if token else ""
-    return InvalidRequest.at(path, f"{block.type} blocks are not supported by this server yet{recovery}")
+    return InvalidRequest.at(path, f"{block.type} blocks are not supported by this server yet")
 
 
 def _tool_policy(request: PromptRequest) -> ToolPolicy:

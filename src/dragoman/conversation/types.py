@@ -143,6 +143,7 @@ class Conversation:
 
     `max_tokens` of 0 means: read the prompt, write nothing (REQ-3). `waiting` are tools that can be called but are not in the
     list at the top: the model learns of them from a result (TOOL-12). `output` is the JSON Schema of the answer (STR-1).
+    `notes` say, for the log, what of the request the model does not get.
     """
 
     turns: Sequence[Turn]
@@ -155,6 +156,7 @@ class Conversation:
     stop_sequences: Sequence[str] = ()
     max_tokens: int = 0
     output: JsonObject | None = None
+    notes: Sequence[str] = ()
 
     @property
     def callable(self) -> Sequence[Tool]:

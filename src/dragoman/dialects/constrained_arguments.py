@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from dragoman.constraints import Choice, Json, Literal, Node, Pattern, Ref, Repeat, Series, Until, one_of
-from dragoman.dialects.schema import Place, resolve
+from dragoman.dialects.schema import Place
 from dragoman.dialects.spec import (
     Codec,
     ElementArguments,
@@ -19,7 +19,7 @@ from dragoman.dialects.spec import (
     TaggedArguments,
 )
 from dragoman.dialects.tag_encoder import element, json_type, literal_key, parameter
-from dragoman.subschemas import Schema
+from dragoman.json_schema import Schema, resolve
 
 _HOLE = "\ufdd0"
 _NOTHING = Series(())

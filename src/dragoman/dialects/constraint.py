@@ -24,7 +24,7 @@ from dragoman.dialects.dialect import Dialect
 from dragoman.dialects.encoder import Written, write
 from dragoman.dialects.schema_forms import loosened, ordered, tightened, unrolled
 from dragoman.dialects.spec import Frame, Reasoning
-from dragoman.subschemas import Schema
+from dragoman.json_schema import Schema
 
 _REMEMBERED = 64
 _DEEPEST = 5

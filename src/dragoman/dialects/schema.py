@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from functools import reduce
 from typing import Any
 
-from dragoman.subschemas import Schema
+from dragoman.json_schema import Schema, resolve
 
 
 class Place:
@@ -96,14 +96,6 @@ def _resolved(schema: object, root: Schema) -> Schema:
         return {}
     reference = schema.get("$ref")
     return resolve(reference, root) if isinstance(reference, str) else schema
-
-
-def resolve(reference: str, root: Schema) -> Schema:
-    """What a reference within the document points at; an empty schema where it points at nothing."""
-    found: object = root
-    for step in reference.removeprefix("#").split("/")[1:]:
-        found = found.get(step.replace("~1", "/").replace("~0", "~")) if isinstance(found, Mapping) else None
-    return found if isinstance(found, Mapping) else {}
 
 
 def _merged(left: Schema, right: Schema) -> Schema:

@@ -7,7 +7,7 @@ names them, and no others, so that a small model does not go on inventing keys.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from dragoman.subschemas import Schema, rewritten
+from dragoman.json_schema import Schema, rewritten
 
 _ANNOTATIONS = frozenset(
     {"title", "description", "default", "examples", "$comment", "deprecated", "readOnly", "writeOnly", "$schema"}

@@ -10,13 +10,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+HEADER = struct.Struct("<4sIQQ")
+"""Magic, version, number of tensors, number of metadata entries."""
 MAGIC = b"GGUF"
+VERSIONS = (2, 3)
 
 _UINT32, _STRING, _ARRAY, _UINT64 = 4, 8, 9, 10
 _FORMATS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d"}
 _LONGEST_KEY = 65_535
 _LONGEST_TEXT = 1 << 24
 _BROKEN = (OSError, ValueError, KeyError, OverflowError, struct.error)
+_SHAPE = (
+    ".block_count",
+    ".embedding_length",
+    ".attention.head_count",
+    ".attention.head_count_kv",
+    ".attention.key_length",
+    ".attention.value_length",
+)
+_HALF = 2
+"""Bytes of a number in llama.cpp's cache."""
 _NO_ORDINARY_TEXT = (3, 4)
 """The types of tokens that the tokenizer was told to keep whole: control tokens, and those that were added."""
 
@@ -61,11 +74,30 @@ def tokenizer(path: Path) -> Tokenizer:
     )
 
 
+def cache_bytes(path: Path) -> int | None:
+    """What one token of context takes in llama.cpp's cache, in bytes: a key and a value for each head of each layer.
+
+    Rather too much than too little: layers that look back only a little way, or compress what they keep, are counted as if
+    they did not. None where the file does not say.
+    """
+    try:
+        with path.open("rb") as file:
+            found = {key.partition(".")[2]: value for key, value in _pairs(file, lambda key: key.endswith(_SHAPE))}
+        layers, heads = int(found["block_count"]), found["attention.head_count"]
+        cached = found.get("attention.head_count_kv", heads)
+        cached_heads = sum(cached) if isinstance(cached, list) else cached * layers
+        usual = found["embedding_length"] // (max(heads) if isinstance(heads, list) else heads)
+        lengths = found.get("attention.key_length", usual) + found.get("attention.value_length", usual)
+        return int(cached_heads * lengths * _HALF)
+    except (*_BROKEN, TypeError, ZeroDivisionError):
+        return None
+
+
 def _pairs(file: BinaryIO, wanted: Callable[[str], bool]) -> Iterator[tuple[str, Any]]:
     """The pairs whose keys are wanted, in order. Raises one of `_BROKEN` where the header is not whole."""
-    if file.read(4) != MAGIC:
+    magic, _version, _tensors, pairs = HEADER.unpack(file.read(HEADER.size))
+    if magic != MAGIC:
         return
-    _version, _tensors, pairs = struct.unpack("<IQQ", file.read(20))
     for _ in range(pairs):
         key = _string(file, _LONGEST_KEY)
         kind = _scalar(file, _UINT32)

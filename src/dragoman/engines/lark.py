@@ -24,7 +24,7 @@ from typing import Any, Final
 from llguidance import LLMatcher, LLParserLimits
 
 from dragoman.constraints import Choice, Constraint, Json, Literal, Node, Pattern, Ref, Repeat, Series, Text, Until
-from dragoman.subschemas import rewritten
+from dragoman.json_schema import rewritten
 
 Segments = Sequence[str | int]
 """A text as an engine's tokenizer sees it: ids of control tokens, and what stands between them as text."""

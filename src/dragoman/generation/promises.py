@@ -5,14 +5,13 @@ client that forces one has no use for anything else.
 """
 
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any
 
-import jsonschema_rs
 import msgspec
 
 from dragoman.conversation import Conversation
 from dragoman.errors import EngineFailed
+from dragoman.json_schema import validator
 from dragoman.parts import CallDelta, CallEnd, CallStart, Part, Text
 
 
@@ -53,20 +52,14 @@ class Promises:
             self._check("output format", self._output, self._texts)
 
     def _check(self, what: str, schema: Mapping[str, Any], pieces: list[str]) -> None:
+        checks = validator(schema)
+        if checks is None:
+            self.broken.append(f"{what}: its schema is not one that can be checked")
+            return
         try:
-            problem = _problem(msgspec.json.encode(schema), "".join(pieces))
-        except ValueError as error:
-            problem = str(error)
-        if problem:
-            self.broken.append(f"{what}: {problem}")
-
-
-@lru_cache(maxsize=256)
-def _validator(schema: bytes) -> jsonschema_rs.Validator:
-    return jsonschema_rs.validator_for(msgspec.json.decode(schema))
-
-
-def _problem(schema: bytes, text: str) -> str:
-    """What is wrong with a text as JSON of that schema; "" where nothing is. Raises `ValueError` where one of them is none."""
-    error = next(iter(_validator(schema).iter_errors(msgspec.json.decode(text))), None)
-    return error.message if error is not None else ""
+            error = next(iter(checks.iter_errors(msgspec.json.decode("".join(pieces)))), None)
+        except ValueError as fault:
+            self.broken.append(f"{what}: {fault}")
+            return
+        if error is not None:
+            self.broken.append(f"{what}: {error.message}")

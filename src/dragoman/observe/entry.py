@@ -36,7 +36,8 @@ class Tokens(Struct, frozen=True):
 class Seconds(Struct, frozen=True, omit_defaults=True):
     """Where the time went; None for what did not happen.
 
-    `prepare` is up to the finished prompt, `queue` the wait for a slot, `prefill` the reading of the prompt, `decode` the rest.
+    `prepare` is up to the finished prompt, `queue` the wait for a slot, `prefill` the reading of the prompt, `decode` the rest;
+    the last of them that there is may have been cut.
     `first_token` counts from the request's arrival, `stop` from the moment the client left to the moment its work had ended.
     """
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, quote, urlencode
 
 import msgspec
 from msgspec import Struct
@@ -20,10 +20,11 @@ _KEPT = re.compile(
 )
 """Headers of a request; all others go."""
 _KEPT_QUERY = frozenset({"beta", "limit", "after_id", "before_id", "lifecycle", "lifecycle[]"})
-_SECRET_FIELD = re.compile(r'("(?:user_id|authorization_token)"\s*:\s*)("(?:[^"\\]|\\.)*")')
+_STRING = r'"[^"\\]*(?:\\.[^"\\]*)*"'
+_SECRET_FIELD = re.compile(rf'("(?:user_id|authorization_token)"\s*:\s*)({_STRING})')
 _OLD_USER = re.compile(r"user_(?P<device>[0-9a-f]+)_account_(?P<account>[0-9a-f-]*)_session_[0-9a-f-]+")
 _SESSION = "session_id"
-_PART = re.compile(r'(?P<before>"(?P<name>\w+)"\s*:\s*)(?P<value>"(?:[^"\\]|\\.)*"|[\d.]+)')
+_PART = re.compile(rf'(?P<before>"(?P<name>\w+)"\s*:\s*)(?P<value>{_STRING}|[\d.]+)')
 
 
 class BadCapture(ValueError):
@@ -109,9 +110,9 @@ def kept_headers(headers: Iterable[tuple[str, str]]) -> tuple[dict[str, str], li
 
 
 def kept_target(path: str, query: str) -> str:
-    """The path, and of the query what the API knows."""
+    """The path as it travels, and of the query what the API knows."""
     known = [(name, value) for name, value in parse_qsl(query, keep_blank_values=True) if name in _KEPT_QUERY]
-    return f"{path}?{urlencode(known)}" if known else path
+    return f"{quote(path)}?{urlencode(known)}" if known else quote(path)
 
 
 def without_secrets(body: str) -> tuple[str, list[str]]:

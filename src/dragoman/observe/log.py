@@ -67,8 +67,8 @@ LOG_FORMATS: dict[str, type[logging.Formatter]] = {"text": HumanFormatter, "json
 
 
 def line(entry: Entry) -> str:
-    """An entry for people: first the columns that the eye compares, then what is special, then who and what, the id last."""
-    shown = "  ".join([*_columns(entry), *_particulars(entry), *_asked(entry), entry.request_id])
+    """An entry for people: the columns that the eye compares, what is special, who and what, what was done to it, the id."""
+    shown = "  ".join([*_columns(entry), *_particulars(entry), *_asked(entry), *_treated(entry), entry.request_id])
     return shown if shown.isprintable() else "".join(mark if mark.isprintable() else ascii(mark)[1:-1] for mark in shown)
 
 
@@ -94,14 +94,8 @@ def _particulars(entry: Entry) -> Iterator[str]:
         yield f"{entry.tokens.thinking:,} thinking"
     if entry.diverged:
         yield f"[diverged at {entry.diverged}]"
-    for label, items in (
-        ("repaired: ", entry.repairs),
-        ("not as promised: ", entry.broken),
-        ("", entry.notes),
-        ("unknown: ", entry.unknown),
-    ):
-        if items:
-            yield f"[{label}{'; '.join(items)}]"
+    yield from _listed("repaired: ", entry.repairs)
+    yield from _listed("not as promised: ", entry.broken)
 
 
 def _asked(entry: Entry) -> Iterator[str]:
@@ -116,6 +110,17 @@ def _asked(entry: Entry) -> Iterator[str]:
         yield f"{entry.model} stream" if entry.stream else entry.model
     if entry.content:
         yield ", ".join(f"{volume.count:,} {kind} {_short(volume.characters)}" for kind, volume in entry.content.items())
+
+
+def _treated(entry: Entry) -> Iterator[str]:
+    """What is much the same with every request of a client, and long."""
+    yield from _listed("", entry.notes)
+    yield from _listed("unknown: ", entry.unknown)
+
+
+def _listed(label: str, items: Sequence[str]) -> Iterator[str]:
+    if items:
+        yield f"[{label}{'; '.join(items)}]"
 
 
 def _stretches(seconds: Seconds) -> Sequence[str]:

@@ -148,21 +148,25 @@ class Record:
         )
 
     def _seconds(self, total: float) -> Seconds:
-        """The stretches between the moments. Decoding begins where the prompt is read: what comes first may be hidden."""
+        """The stretches between the moments; one that was cut lasts up to the end.
+
+        Decoding begins where the prompt is read: what comes first may be hidden.
+        """
+        end = total if self.ended is None else self.ended
         read = self.read if self.read is not None else self.first
         return Seconds(
             total=round(total, 6),
-            prepare=_between(0.0, self.ready),
-            queue=_between(self.ready, self.started),
-            prefill=_between(self.started, read),
-            decode=_between(read, total if self.ended is None else self.ended),
-            first_token=_between(0.0, self.first),
-            stop=_between(0.0, self.stop),
+            prepare=None if self.ready is None else round(self.ready, 6),
+            queue=_between(self.ready, self.started, end),
+            prefill=_between(self.started, read, end),
+            decode=_between(read, end, end),
+            first_token=None if self.first is None else round(self.first, 6),
+            stop=None if self.stop is None else round(self.stop, 6),
         )
 
 
-def _between(begin: float | None, end: float | None) -> float | None:
-    return None if begin is None or end is None else round(end - begin, 6)
+def _between(begin: float | None, until: float | None, end: float) -> float | None:
+    return None if begin is None else round((end if until is None else until) - begin, 6)
 
 
 def _tokens(tally: Tally) -> Tokens:

@@ -70,7 +70,7 @@ class Renderer:
 
     def _render(self, conversation: Conversation, mark: str, lost_tools: str = "") -> Rendered:
         """`lost_tools`: why the dialect writes the tools."""
-        notes: list[str] = []
+        notes = list(conversation.notes)
         turns = list(conversation.turns)
         prefill = self._prefill(turns.pop(), notes) if turns[-1].role is Role.ASSISTANT else ""
         transcript = Transcript(self.traits, self.dialect, self.seam)

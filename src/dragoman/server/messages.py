@@ -18,6 +18,7 @@ from dragoman.observe.census import census
 from dragoman.observe.entry import Volume
 from dragoman.server.endpoint import LARGE_BODY, Endpoint, turn_of
 from dragoman.server.respond import send_json
+from dragoman.server.service import Settings
 from dragoman.wire import rules
 from dragoman.wire.base import parse, unknown_fields
 from dragoman.wire.door import MESSAGES
@@ -44,11 +45,11 @@ class _MessagesEndpoint(Endpoint):
         """Parse, check, lower. Raises `InvalidRequest`."""
         version = _version(request.headers)
         betas = _betas(request.headers)
-        strict = self.gateway.settings.strict
+        settings = self.gateway.settings
         if len(body) > LARGE_BODY:
-            wanted, conversation, content = await asyncio.to_thread(_read, body, kind, betas, strict, version)
+            wanted, conversation, content = await asyncio.to_thread(_read, body, kind, betas, settings, version)
         else:
-            wanted, conversation, content = _read(body, kind, betas, strict, version)
+            wanted, conversation, content = _read(body, kind, betas, settings, version)
         record: Record = request.state.record
         record.model, record.content = wanted.model, content
         return wanted, conversation
@@ -77,11 +78,13 @@ class CountTokens(_MessagesEndpoint):
         await send_json(send, TokenCount(len((await service.prompt(conversation)).tokens)))
 
 
-def _read(body: bytes, kind: type[R], betas: frozenset[str], strict: bool, version: str) -> _Read[R]:
+def _read(body: bytes, kind: type[R], betas: frozenset[str], settings: Settings, version: str) -> _Read[R]:
     wanted = parse(kind, body)
-    if strict:
+    if settings.strict:
         rules.check_strict(wanted, current=version == STRICT_VERSION)
     rules.check(wanted, betas)
+    if settings.strict_input:
+        rules.check_strict_input(wanted)
     return wanted, lower(wanted), census(wanted)
 
 

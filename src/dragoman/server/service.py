@@ -31,8 +31,9 @@ _MOST_HEARD = 10_000
 class Settings:
     """What the operator chose.
 
-    `queue` is how many requests may wait. `model_id` None means the engine's own name, `dialect` None what is detected.
-    `capture` is a folder for every request and its answer.
+    `queue` is how many requests may wait. With `strict_input`, what the model cannot see is refused, instead of a note in its
+    place. `model_id` None means the engine's own name, `dialect` None what is detected. `capture` is a folder for every request
+    and its answer.
     """
 
     model_id: str | None = None
@@ -43,6 +44,7 @@ class Settings:
     api_key: str | None = None
     queue: int = 256
     strict: bool = False
+    strict_input: bool = False
     dialect: Dialect | None = None
     capture: Path | None = None
 

@@ -156,8 +156,10 @@ class EventStream(Generic[E]):
         try:
             while not (self._done and not self._outbox):
                 await self._filled.wait()
-                data, self._outbox = bytes(self._outbox), bytearray()
                 self._filled.clear()
+                if not self._outbox:
+                    continue  # the engine told how far it has read: no sign of life for the client, whom only bytes reach
+                data, self._outbox = bytes(self._outbox), bytearray()
                 self._emptied.set()
                 self._sending = loop.time()
                 await send({"type": "http.response.body", "body": data, "more_body": True})

@@ -1,9 +1,10 @@
 """Content blocks as clients send them (contract §5).
 
-Text, tools and thinking are understood. Blocks that the API knows and this server cannot show to a model yet are parsed by
-their type alone, so that the refusal can name them; a type that nobody knows is refused while parsing (IN-13).
+Blocks that the API knows and this server cannot show to a model yet are parsed by their type alone, so that the refusal can
+name them; a type that nobody knows is refused while parsing (IN-13).
 """
 
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -60,13 +61,111 @@ class ToolUseBlock(Block):
     toolset_name: str | None = None
 
 
+class UrlSource(WireModel):
+    """Something on the web. It is never fetched from here."""
+
+    type: Literal["url"]
+    url: str
+
+
+class FileSource(WireModel):
+    """Something that was uploaded before (FIL-4)."""
+
+    type: Literal["file"]
+    file_id: str
+
+
+class ImageData(WireModel):
+    """An image, written out."""
+
+    type: Literal["base64"]
+    media_type: Literal["image/jpeg", "image/png", "image/gif", "image/webp"]
+    data: str
+
+
+class Transformations(WireModel):
+    """What a model with eyes may be shown instead of an image that is too large."""
+
+    oversized_image: Literal["downsize", "error"] | None = None
+
+
+class ImageBlock(Block):
+    """An image (IN-2)."""
+
+    type: Literal["image"]
+    source: Annotated[ImageData | UrlSource | FileSource, Field(discriminator="type")]
+    transformations: Transformations | None = None
+
+
+class PdfData(WireModel):
+    """A PDF, written out."""
+
+    type: Literal["base64"]
+    media_type: Literal["application/pdf"]
+    data: str
+
+
+class PlainText(WireModel):
+    """A document that is text."""
+
+    type: Literal["text"]
+    media_type: Literal["text/plain"]
+    data: str
+
+
+class ContentSource(WireModel):
+    """A document that the client has cut into blocks."""
+
+    type: Literal["content"]
+    content: PlainOrList[Annotated[TextBlock | ImageBlock, Field(discriminator="type")]]
+
+
+class Citations(WireModel):
+    """Should the answer say where it has it from?"""
+
+    enabled: bool | None = None
+
+
+class CitableBlock(Block):
+    """What an answer could cite. No answer here does, and none has to."""
+
+    citations: Citations | None = None
+
+    @property
+    def wants_citations(self) -> bool:
+        """Are they switched on?"""
+        return bool(self.citations and self.citations.enabled)
+
+
+class DocumentBlock(CitableBlock):
+    """A document, and what the client has to say about it (IN-5)."""
+
+    type: Literal["document"]
+    source: Annotated[PdfData | PlainText | ContentSource | UrlSource | FileSource, Field(discriminator="type")]
+    title: str | None = None
+    context: str | None = None
+
+
+class SearchResultBlock(CitableBlock):
+    """Something that a search of the client's found (IN-6)."""
+
+    type: Literal["search_result"]
+    source: str
+    title: str
+    content: list[TextBlock]
+
+
+Attachment = ImageBlock | DocumentBlock | SearchResultBlock
+"""What comes along with words."""
+
+ATTACHMENTS = frozenset({ImageBlock, DocumentBlock, SearchResultBlock})
+"""The same, for the quick question: pydantic's `isinstance` is slow where the answer is no, and blocks come by the thousand."""
+
+
 class UnsupportedBlock(Block):
     """A block of the API that this server cannot give to a model yet."""
 
     type: Literal[
-        "image",
-        "document",
-        "search_result",
         "browser_state",
         "server_tool_use",
         "web_search_tool_result",
@@ -94,7 +193,10 @@ class ToolReferenceBlock(Block):
     tool_name: str
 
 
-ResultContent = Annotated[TextBlock | ToolReferenceBlock | UnsupportedBlock, Field(discriminator="type")]
+ResultContent = Annotated[
+    TextBlock | ToolReferenceBlock | ImageBlock | DocumentBlock | SearchResultBlock | UnsupportedBlock,
+    Field(discriminator="type"),
+]
 
 
 class ToolResultBlock(Block):
@@ -108,6 +210,38 @@ class ToolResultBlock(Block):
 
 
 ContentBlock = Annotated[
-    TextBlock | ThinkingBlock | RedactedThinkingBlock | ToolUseBlock | ToolResultBlock | UnsupportedBlock,
+    TextBlock
+    | ThinkingBlock
+    | RedactedThinkingBlock
+    | ToolUseBlock
+    | ToolResultBlock
+    | ImageBlock
+    | DocumentBlock
+    | SearchResultBlock
+    | UnsupportedBlock,
     Field(discriminator="type"),
 ]
+
+_HOLDERS = frozenset({ToolResultBlock, SearchResultBlock, DocumentBlock})
+"""Blocks with others inside."""
+
+Placed = tuple[str, WireModel]
+"""A block and its path."""
+
+
+def walk(blocks: Sequence[WireModel], path: str) -> Iterator[Placed]:
+    """Each block of a list that stands at `path`, followed by those inside it."""
+    for index, block in enumerate(blocks):
+        here = f"{path}.{index}"
+        yield here, block
+        if type(block) in _HOLDERS:
+            match block:
+                case ToolResultBlock(content=list(inner)) | SearchResultBlock(content=inner):
+                    yield from walk(inner, f"{here}.content")
+                case DocumentBlock(source=ContentSource(content=list(inner))):
+                    yield from walk(inner, f"{here}.source.content")
+
+
+def needs_eyes(block: Attachment) -> bool:
+    """Is it something that a model of words alone cannot read? A document behind a URL is a PDF (IN-5)."""
+    return isinstance(block, ImageBlock) or (isinstance(block, DocumentBlock) and isinstance(block.source, PdfData | UrlSource))

@@ -1,11 +1,12 @@
 """The bodies of `POST /v1/messages` and `/v1/messages/count_tokens` (contract §4, §11, §16)."""
 
-from typing import Annotated, Any, Literal
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import Discriminator, Field, Tag
 
 from dragoman.wire.base import PlainOrList, WireModel
-from dragoman.wire.blocks import CacheControl, ContentBlock, TextBlock
+from dragoman.wire.blocks import ATTACHMENTS, Attachment, CacheControl, ContentBlock, Placed, TextBlock, walk
 
 
 class Message(WireModel):
@@ -14,14 +15,15 @@ class Message(WireModel):
     role: Literal["user", "assistant", "system"]
     content: PlainOrList[ContentBlock]
 
+    @property
+    def blocks(self) -> Sequence[ContentBlock]:
+        """Its blocks; of a plain string there are none."""
+        return () if isinstance(self.content, str) else self.content
 
-class CustomTool(WireModel):
-    """A tool that the client runs (TOOL-1, TOOL-2)."""
 
-    type: Literal["custom"] | None = None
-    name: Annotated[str, Field(max_length=128, pattern=r"^[a-zA-Z0-9_-]{1,128}$")]
-    description: str | None = None
-    input_schema: dict[str, Any]
+class Tool(WireModel):
+    """What tools share (TOOL-1). `eager_input_streaming` needs nothing: arguments always stream as they come."""
+
     strict: bool | None = None
     cache_control: CacheControl | None = None
     eager_input_streaming: bool | None = None
@@ -30,12 +32,21 @@ class CustomTool(WireModel):
     input_examples: list[dict[str, Any]] | None = None
 
 
-class DefinedTool(WireModel):
+class CustomTool(Tool):
+    """A tool that the client defines and runs (TOOL-1, TOOL-2)."""
+
+    type: Literal["custom"] | None = None
+    name: Annotated[str, Field(max_length=128, pattern=r"^[a-zA-Z0-9_-]{1,128}$")]
+    description: str | None = None
+    input_schema: dict[str, Any]
+
+
+class DefinedTool(Tool):
     """A tool that Anthropic defines and names by its type, `bash_20250124` or `web_search_20250305` (TOOL-14, TOOL-15)."""
 
     type: str
     name: str | None = None
-    cache_control: CacheControl | None = None
+    max_characters: Annotated[int, Field(ge=1)] | None = None
 
 
 def _tool_kind(value: object) -> str | None:
@@ -192,6 +203,15 @@ class PromptRequest(WireModel):
     def format(self) -> OutputFormat | None:
         """The format asked for, in its place or in the one it had before (STR-2)."""
         return (self.output_config and self.output_config.format) or self.output_format
+
+    def walk(self) -> Iterator[Placed]:
+        """Every block of every message with its path, also those inside others."""
+        for index, message in enumerate(self.messages):
+            yield from walk(message.blocks, f"messages.{index}.content")
+
+    def attachments(self) -> Iterator[tuple[str, Attachment]]:
+        """Those that are no words, with their paths."""
+        return ((path, cast("Attachment", block)) for path, block in self.walk() if type(block) in ATTACHMENTS)
 
 
 class CountTokensRequest(PromptRequest):

@@ -1,5 +1,6 @@
-"""Is a tool's `input_schema` a JSON Schema that the API would take (TOOL-3)?"""
+"""Is a tool's `input_schema` a JSON Schema that the API would take (TOOL-3), and do its examples fit (TOOL-12)?"""
 
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -7,6 +8,7 @@ import jsonschema_rs
 import msgspec
 
 from dragoman.errors import InvalidRequest
+from dragoman.json_schema import validator
 
 _WORTH_REMEMBERING = 32 * 1024
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
@@ -34,10 +36,27 @@ def _problem(schema: bytes) -> str | None:
     try:
         jsonschema_rs.meta.validate({**msgspec.json.decode(schema), "$schema": _DRAFT})
     except jsonschema_rs.ValidationError as error:
-        place = ".".join(str(step) for step in error.instance_path)
-        return f"{place}: {error.message}" if place else error.message
+        return _told(error)
     return None
+
+
+def _told(error: jsonschema_rs.ValidationError) -> str:
+    place = ".".join(str(step) for step in error.instance_path)
+    return f"{place}: {error.message}" if place else error.message
 
 
 _remembered_problem = lru_cache(maxsize=1024)(_problem)
 """An agent sends the same tools on every turn; larger schemas than an agent's are not kept."""
+
+
+def check_examples(schema: Mapping[str, Any], examples: Sequence[Mapping[str, Any]], path: str) -> None:
+    """Raise `InvalidRequest` at the path of the first example that is no input of that schema.
+
+    Where a check could take for ever, or lead out of the schema, the examples are taken at their word.
+    """
+    checks = validator(schema) if examples else None
+    if checks is None:
+        return
+    for index, example in enumerate(examples):
+        for misfit in checks.iter_errors(example):
+            raise InvalidRequest.at(f"{path}.{index}", f"the example does not match input_schema: {_told(misfit)}")

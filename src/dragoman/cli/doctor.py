@@ -1,0 +1,126 @@
+"""`dragoman doctor`: play an agent's conversation against a server, ours or anybody's, and say what works."""
+
+import asyncio
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
+
+import click
+import msgspec
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from dragoman.cli.refusal import Refusal
+from dragoman.doctor import CHECKS, Check, Client, Outcome, Result, Unreachable, examine
+
+DEFAULT_URL = "http://127.0.0.1:8000"
+_SIGNS = {
+    Outcome.PASS: ("pass", "green"),
+    Outcome.FAIL: ("FAIL", "bold red"),
+    Outcome.SKIP: ("skip", "yellow"),
+    Outcome.DEFECT: ("????", "bold magenta"),
+}
+
+
+@click.command(short_help="Say what works on a server, and what does not.")
+@click.argument("url", default=DEFAULT_URL)
+@click.option("--key", metavar="KEY", help="The server's key, if it wants one.")
+@click.option("--model", metavar="NAME", help="The model to ask for; the server's first one unless you say otherwise.")
+@click.option("--only", multiple=True, metavar="NAME", help="One check, or one subject; may be repeated.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object, for scripts.")
+def doctor(url: str, key: str | None, model: str | None, only: tuple[str, ...], as_json: bool) -> None:
+    """Play an agent's conversation against the server at URL, and say of each feature whether it is there.
+
+    Any server that speaks the Anthropic Messages API will do. The exit status is 1 where a check fails.
+    """
+    checks = _chosen(only)
+    show = _quiet if as_json else _Report(Console()).show
+    try:
+        asked, results = asyncio.run(_visit(url, key, model, checks, show))
+    except Unreachable as unreachable:
+        raise Refusal(str(unreachable)) from unreachable
+    if as_json:
+        click.echo(as_data(url, asked, results))
+    else:
+        Console().print(_sum(url, asked, results))
+    sys.exit(any(result.outcome in (Outcome.FAIL, Outcome.DEFECT) for result in results))
+
+
+def _chosen(only: Iterable[str]) -> Sequence[Check]:
+    names = set(only)
+    if unknown := names - {check.id for check in CHECKS} - {check.subject for check in CHECKS}:
+        subjects = ", ".join(repr(name) for name, _ in groupby(CHECKS, key=lambda check: check.subject))
+        raise Refusal(f"no check is called {', '.join(sorted(unknown))}; subjects are {subjects}.")
+    return [check for check in CHECKS if not names or names & {check.id, check.subject}]
+
+
+async def _visit(
+    url: str, key: str | None, model: str | None, checks: Iterable[Check], show: Callable[[Result], None]
+) -> tuple[str, list[Result]]:
+    """Make the checks; gives the model that was asked for, too. Raises `Unreachable`."""
+    results = []
+    async with Client.connect(url, key, model) as client:
+        async for result in examine(client, checks):
+            show(result)
+            results.append(result)
+        return client.model, results
+
+
+def _quiet(_: Result) -> None:
+    """A script reads all of it at the end."""
+
+
+class _Report:
+    """Prints results as they come, under the name of their subject."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._subject = ""
+
+    def show(self, result: Result) -> None:
+        check = result.check
+        if check.subject != self._subject:
+            self._subject = check.subject
+            self._console.print(f"\n[bold]{check.subject}[/]")
+        row = Table.grid(padding=(0, 1))
+        row.add_column(width=4)
+        row.add_column(width=21, no_wrap=True)
+        row.add_column()
+        said = Text(check.title)
+        if result.reason:
+            said.append(f"\n{result.reason}", _SIGNS[result.outcome][1])
+        row.add_row(Text(*_SIGNS[result.outcome]), check.id, said)
+        if result.outcome is Outcome.FAIL:
+            row.add_row("", "", Text(f"who suffers: {check.why}", "dim"))
+        self._console.print(row)
+
+
+def _sum(url: str, model: str, results: Sequence[Result]) -> Text:
+    count = Counter(result.outcome for result in results)
+    parts = [f"{count[outcome]} {word}" for outcome, word in _WORDS.items() if count[outcome]]
+    seconds = sum(result.seconds for result in results)
+    return Text(f"\n{', '.join(parts)}: {model} at {url}, in {seconds:.0f} s", "bold")
+
+
+_WORDS = {Outcome.PASS: "passed", Outcome.FAIL: "failed", Outcome.SKIP: "skipped", Outcome.DEFECT: "broken checks"}
+
+
+def as_data(url: str, model: str, results: Sequence[Result]) -> bytes:
+    """All of it, as JSON."""
+    count = Counter(str(result.outcome) for result in results)
+    checks = [
+        {
+            "id": result.check.id,
+            "subject": result.check.subject,
+            "title": result.check.title,
+            "why": result.check.why,
+            "clauses": result.check.clauses,
+            "outcome": result.outcome,
+            "reason": result.reason,
+            "seconds": round(result.seconds, 3),
+        }
+        for result in results
+    ]
+    return msgspec.json.encode({"url": url, "model": model, "count": {name: count[name] for name in Outcome}, "checks": checks})

@@ -1,0 +1,70 @@
+"""Which server the client works with."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import click
+
+from dragoman.cli.launch import servers
+from dragoman.cli.launch.environment import Target
+from dragoman.cli.launch.fit import fit
+from dragoman.cli.refusal import Refusal
+from dragoman.cli.weights import UnusableModel, Weights, resolve
+
+
+@contextmanager
+def server(model: str | None, url: str | None, key: str | None, context: int | None, *, may_start: bool) -> Iterator[Target]:
+    """The server that was named, one that runs where servers do, or one that is started and ended.
+
+    `context` is the window that was asked for, in tokens: it can make that of a server smaller, not larger. Raises `Refusal`.
+    """
+    found = _named(url, key, model) if url else _running(key, model)
+    if found:
+        windows = [window for window in (found.window, context) if window is not None]
+        yield replace(found, window=min(windows, default=None))
+        return
+    if not may_start:
+        raise Refusal(
+            f"no server for that runs at {servers.DEFAULT_URL}: start one with `dragoman serve`, or name one with --url."
+        )
+    chosen = fit(_weights(model).path)
+    if context:
+        chosen = replace(chosen, context=context, parallel=1)
+    at_once = "one conversation" if chosen.parallel == 1 else f"each of {chosen.parallel} conversations"
+    click.echo(f"A window of {chosen.context:,} tokens for {at_once}; {chosen.memory >> 20:,} MiB were free", err=True)
+    options = ["--context-length", str(chosen.context), "--parallel", str(chosen.parallel)]
+    with servers.started([*([model] if model else []), *options]) as target:
+        yield target
+
+
+def _named(url: str, key: str | None, model: str | None) -> Target:
+    url = url.rstrip("/")
+    try:
+        listed = servers.models(url, key)
+    except servers.NoServer as error:
+        raise Refusal(f"{url} cannot be used: {error}.") from None
+    chosen = servers.choose(listed, model)
+    if chosen is None:
+        raise Refusal(f"{url} has no model {model}; it has {', '.join(found.id for found in listed)}.")
+    return Target.of(url, chosen.id, chosen.window, key)
+
+
+def _running(key: str | None, model: str | None) -> Target | None:
+    """The server where `dragoman serve` listens, if it is one of ours and has the model."""
+    try:
+        listed = [found for found in servers.models(servers.DEFAULT_URL, key) if found.window is not None]
+    except servers.WrongKey as error:
+        click.echo(f"What runs at {servers.DEFAULT_URL} is passed over: {error}", err=True)
+        return None
+    except servers.NoServer:
+        return None
+    chosen = listed and (servers.choose(listed, model) or servers.choose(listed, _weights(model).id))
+    return Target.of(servers.DEFAULT_URL, chosen.id, chosen.window, key) if chosen else None
+
+
+def _weights(model: str | None) -> Weights:
+    try:
+        return resolve(model)
+    except UnusableModel as error:
+        raise Refusal(str(error)) from None

@@ -1,0 +1,78 @@
+"""An agent's session: everything at once, and a prompt of which each turn repeats all but the end.
+
+What was cached is told by the server itself, in `cache_read_input_tokens`; a server that keeps a cache and does not tell fails
+too, since its users cannot see when they lose it.
+"""
+
+from dragoman.doctor.bodies import BETAS, agent, assistant, first_turns, system, text, user
+from dragoman.doctor.check import Subject
+from dragoman.doctor.client import Client
+from dragoman.doctor.fault import Fault, Skip
+from dragoman.doctor.message import Message
+
+SUBJECT = Subject("agent")
+
+
+async def _first(client: Client) -> Message:
+    """The first turn of a session."""
+    return await client.message(agent(*first_turns(), nonce=client.nonce), anthropic_beta=BETAS)
+
+
+def _reused(before: Message, after: Message, share: float) -> None:
+    """Raises `Fault` where less than that share of the earlier prompt was read from the cache."""
+    if after.usage.cached < share * before.usage.prompt:
+        raise Fault(f"of the {before.usage.prompt} tokens before, {after.usage.cached} were read from the cache")
+
+
+@SUBJECT.check("Claude Code's first request is taken", "the session does not begin", "CC-2", "CC-1")
+async def first_request(client: Client) -> None:
+    stream = await client.stream(agent(*first_turns(), nonce=client.nonce), anthropic_beta=BETAS)
+    if stream.status != 200:
+        answer = await client.post(agent(*first_turns(), nonce=client.nonce), anthropic_beta=BETAS)
+        raise Fault(f"answered {stream.status}: {answer.said}")
+    if not stream.of("message_stop"):
+        raise Fault(f"the stream ends with {stream.events[-1].type if stream.events else 'nothing'}")
+
+
+@SUBJECT.check(
+    "the next turn finds the last one cached",
+    "each turn reads the whole conversation again: minutes on a long one",
+    "CACHE-4",
+    "USE-5",
+)
+async def next_turn(client: Client) -> None:
+    before = await _started(client)
+    turns = [*first_turns(marked=False), assistant("Hello."), user([text("And again.", cache_control={"type": "ephemeral"})])]
+    after = await client.message(agent(*turns, nonce=client.nonce), anthropic_beta=BETAS)
+    _reused(before, after, 0.9)
+
+
+@SUBJECT.check(
+    "a volatile first line does not cost the cache", "Claude Code's attribution line differs in every session", "CC-4"
+)
+async def billing_line(client: Client) -> None:
+    before = await _started(client)
+    after = await client.message(agent(*first_turns(), fingerprint="b2e", nonce=client.nonce), anthropic_beta=BETAS)
+    _reused(before, after, 0.9)
+
+
+@SUBJECT.check("a late system message is not moved to the top", "everything behind the top is read again", "REQ-12", "CACHE-4")
+async def system_in_place(client: Client) -> None:
+    before = await _started(client)
+    turns = [*first_turns(marked=False), assistant("Hello."), user("Go on."), system("The user has opened another folder.")]
+    after = await client.message(agent(*turns, nonce=client.nonce), anthropic_beta=BETAS)
+    _reused(before, after, 0.9)
+
+
+@SUBJECT.check("usage in a stream tells what was cached", "clients show the cache from the stream", "USE-2", "SSE-5")
+async def cache_in_stream(client: Client) -> None:
+    before = await _started(client)
+    stream = await client.streamed(agent(*first_turns(), nonce=client.nonce), anthropic_beta=BETAS)
+    _reused(before, stream.fold(), 0.9)
+
+
+async def _started(client: Client) -> Message:
+    try:
+        return await client.once(_first)
+    except Fault as fault:
+        raise Skip("the first request of the session is refused") from fault

@@ -1,0 +1,124 @@
+"""How a server says no: clients decide by status, type and wording whether to retry, to compact or to give up."""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from dragoman.doctor.bodies import body, user
+from dragoman.doctor.check import Subject
+from dragoman.doctor.client import MESSAGES, Answer, Client
+from dragoman.doctor.fault import Fault, Skip, quoted
+
+SUBJECT = Subject("errors")
+UNTOLD_WINDOW = 60_000
+"""Words that a window which nobody told of is tried with."""
+
+_TOO_LONG = re.compile(r"prompt is too long: \d+ tokens > \d+ maximum")
+
+
+async def _refusals(client: Client) -> Mapping[str, Answer]:
+    """Four ways to be wrong."""
+    return {
+        "a body that is no JSON": await client.ask("POST", MESSAGES, b'{"model": '),
+        "a body without max_tokens": await client.post({"messages": [user("Hi")]}),
+        "an unknown path": await client.ask("GET", "/v1/nowhere"),
+        "messages that are no list": await client.post(body() | {"messages": "Hi"}),
+    }
+
+
+def _error(answer: Answer) -> dict[str, Any]:
+    error = answer.object.get("error")
+    return error if isinstance(error, dict) else {}
+
+
+@SUBJECT.check("every failure has the API's shape", "SDKs read the type and the message from it and nowhere else", "ERR-1")
+async def error_shape(client: Client) -> None:
+    for what, answer in (await client.once(_refusals)).items():
+        error = _error(answer)
+        whole = answer.object.get("type") == "error" and all(isinstance(error.get(name), str) for name in ("type", "message"))
+        if not whole:
+            raise Fault(f"{what} is answered {quoted(answer.body.decode(errors='replace'))}")
+
+
+@SUBJECT.check("a failure names its request", "support, logs and the SDK's error print it", "ERR-1", "TRN-6")
+async def error_request_id(client: Client) -> None:
+    for what, answer in (await client.once(_refusals)).items():
+        told, header = answer.object.get("request_id"), answer.headers.get("request-id")
+        if not told or told != header:
+            raise Fault(f"{what}: request_id is {told!r}, the header says {header!r}")
+
+
+@SUBJECT.check(
+    "a broken body is a 400 invalid_request_error", "422 and 500 are retried, or mean something else", "ERR-2", "ERR-3"
+)
+async def bad_json(client: Client) -> None:
+    refusals = await client.once(_refusals)
+    for what in ("a body that is no JSON", "messages that are no list"):
+        answer = refusals[what]
+        if answer.status != 400:
+            raise Fault(f"{what} is answered {answer.status}: {answer.said}")
+        if _error(answer).get("type") != "invalid_request_error":
+            raise Fault(f"{what} is of type {_error(answer).get('type')!r}")
+
+
+@SUBJECT.check("a missing field is named", "people and clients match `max_tokens: Field required`", "ERR-9", "REQ-1")
+async def missing_field(client: Client) -> None:
+    answer = (await client.once(_refusals))["a body without max_tokens"]
+    answer.expect(400)
+    if _error(answer).get("message") != "max_tokens: Field required":
+        raise Fault(f"it says: {answer.said}")
+
+
+@SUBJECT.check("an unknown path is a 404 not_found_error", "clients probe for endpoints and fall back by this", "ERR-2")
+async def unknown_route(client: Client) -> None:
+    answer = (await client.once(_refusals))["an unknown path"].expect(404)
+    if _error(answer).get("type") != "not_found_error":
+        raise Fault(f"the type is {_error(answer).get('type')!r}")
+
+
+@SUBJECT.check("an unknown model is a 404 that names it", "clients tell a wrong name by the 404", "ERR-10")
+async def unknown_model(client: Client) -> None:
+    answer = await client.post({**body(max_tokens=1), "model": "no-such-model"})
+    answer.expect(404)
+    if _error(answer).get("type") != "not_found_error" or "no-such-model" not in answer.said:
+        raise Fault(f"{_error(answer).get('type')}: {answer.said}")
+
+
+@SUBJECT.check("what fails early is no stream", "a client retries a status, and loses an error inside a stream", "ERR-8")
+async def early_status(client: Client) -> None:
+    answer = await client.post({"max_tokens": 1, "stream": True})
+    if answer.status < 400:
+        raise Fault(f"a request without messages is answered {answer.status}: {answer.said}")
+    if "json" not in answer.headers.get("content-type", ""):
+        raise Fault(f"content-type: {answer.headers.get('content-type')}")
+
+
+@SUBJECT.check(
+    "a prompt beyond the window says `prompt is too long`",
+    "Claude Code compacts when it reads this, and dies of all else",
+    "ERR-11",
+    "CC-8",
+)
+async def overflow(client: Client) -> None:
+    words = "word " * (client.window + 500 if client.window else UNTOLD_WINDOW)
+    answer = await client.post(body(user(words), max_tokens=1))
+    if answer.status == 200 and not client.window:
+        raise Skip(f"the window is not told, and holds {UNTOLD_WINDOW} words")
+    answer.expect(400)
+    if not _TOO_LONG.search(str(_error(answer).get("message"))):
+        raise Fault(f"it says: {answer.said}")
+
+
+@SUBJECT.check("threads are refused so that runners go on without", "the SDK's tool runner sends `thread` unasked", "THR-3")
+async def thread(client: Client) -> None:
+    answer = await client.post(body(thread={"type": "create"}, max_tokens=1), anthropic_beta="message-threads-2026-08-12")
+    if answer.status == 200:
+        raise Fault(
+            "`thread` is accepted; unless threads are kept, the next request of a tool loop is answered without its history"
+        )
+    details = _error(answer).get("details")
+    if answer.status != 400 or not isinstance(details, dict) or details.get("error_code") != "thread_unsupported_request":
+        raise Fault(
+            f"answered {answer.status} without error_code thread_unsupported_request: {quoted(json.dumps(_error(answer)))}"
+        )

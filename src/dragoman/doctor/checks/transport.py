@@ -1,0 +1,118 @@
+"""Paths, headers, keys: what a request may look like before anybody reads its body."""
+
+import asyncio
+
+from dragoman.doctor.bodies import body
+from dragoman.doctor.check import Subject
+from dragoman.doctor.client import COUNT, MESSAGES, MODELS, Client
+from dragoman.doctor.fault import Fault, Skip
+
+SUBJECT = Subject("transport")
+SHORT = body(max_tokens=1)
+
+
+@SUBJECT.check(
+    "every answer carries a request-id of its own", "nobody can match a client's complaint with a line of the log", "TRN-6"
+)
+async def request_id(client: Client) -> None:
+    answers = [await client.post(SHORT), await client.post(SHORT), await client.ask("GET", "/v1/nowhere")]
+    ids = [answer.headers.get("request-id") for answer in answers]
+    for answer, found in zip(answers, ids, strict=True):
+        if not found:
+            raise Fault(f"no request-id header on an answer with status {answer.status}")
+    if len(set(ids)) < len(ids):
+        raise Fault(f"the same request-id twice: {ids[0]}")
+
+
+@SUBJECT.check("a message is declared as JSON", "the Node SDK hands its caller a string instead of a message", "TRN-4")
+async def json_type(client: Client) -> None:
+    kind = (await client.post(SHORT)).expect(200).headers.get("content-type", "")
+    if not kind.partition(";")[0].strip().endswith("json"):
+        raise Fault(f"content-type: {kind}")
+
+
+@SUBJECT.check(
+    "the API is under /anthropic too", "clients whose base URL ends in /anthropic, as many providers have it", "TRN-1"
+)
+async def prefix(client: Client) -> None:
+    (await client.post(SHORT, f"/anthropic{MESSAGES}")).expect(200)
+    (await client.ask("GET", f"/anthropic{MODELS}")).expect(200)
+
+
+@SUBJECT.check(
+    "a query string does not change the route", "Claude Code and older SDKs post to /v1/messages?beta=true", "TRN-2", "CC-1"
+)
+async def query(client: Client) -> None:
+    (await client.post(SHORT, f"{MESSAGES}?beta=true")).expect(200)
+
+
+@SUBJECT.check(
+    "nothing is redirected", "a POST that is redirected is lost; Claude Code's discovery of models gives up", "TRN-10"
+)
+async def no_redirect(client: Client) -> None:
+    answers = [(path, await client.ask("GET", path)) for path in (f"{MODELS}?limit=1000", f"{MODELS}/")]
+    answers.append((f"{MESSAGES}/", await client.post(SHORT, f"{MESSAGES}/")))
+    for path, answer in answers:
+        if 300 <= answer.status < 400:
+            raise Fault(f"{path} is redirected ({answer.status}) to {answer.headers.get('location')}")
+
+
+@SUBJECT.check("probes are answered", "clients and supervisors look at / and /api/hello before they begin", "CC-1")
+async def probes(client: Client) -> None:
+    for path in ("/", "/api/hello"):
+        answer = await client.ask("HEAD", path)
+        if answer.status >= 300 and answer.status not in (401, 404):
+            raise Fault(f"HEAD {path} is answered {answer.status}")
+
+
+@SUBJECT.check("both versions of the API are accepted", "SDKs before and after 2.0 name different ones", "TRN-8")
+async def versions(client: Client) -> None:
+    for version in ("2023-06-01", "2026-10-21"):
+        answer = await client.post(body(max_tokens=1, temperature=None), anthropic_version=version)
+        if answer.status != 200:
+            raise Fault(f"anthropic-version {version} is answered {answer.status}: {answer.said}")
+
+
+@SUBJECT.check("the key may come in either header", "SDKs before 2.0 send x-api-key, later ones Bearer", "AUTH-1", "AUTH-4")
+async def key_headers(client: Client) -> None:
+    key = client.key or "any"
+    for headers in ({"x_api_key": key}, {"x_api_key": None, "authorization": f"Bearer {key}"}):
+        answer = await client.post(SHORT, **headers)
+        if answer.status != 200:
+            name = "authorization: Bearer" if "authorization" in headers else "x-api-key"
+            raise Fault(f"with {name} it is answered {answer.status}: {answer.said}")
+
+
+@SUBJECT.check("a wrong key is a 401 authentication_error", "clients retry everything else for minutes", "AUTH-3")
+async def wrong_key(client: Client) -> None:
+    answer = await client.post(SHORT, x_api_key="certainly-wrong")
+    if answer.status == 200:
+        raise Skip("the server asks for no key")
+    answer.expect(401)
+    error = answer.object.get("error")
+    kind = error.get("type") if isinstance(error, dict) else None
+    if kind != "authentication_error":
+        raise Fault(f"the error's type is {kind}")
+
+
+@SUBJECT.check("unknown betas are accepted", "each release of Claude Code names new ones", "BETA-1")
+async def unknown_beta(client: Client) -> None:
+    (await client.post(SHORT, anthropic_beta="brand-new-2027-01-01,another-one")).expect(200)
+
+
+@SUBJECT.check("unknown fields are accepted", "clients add fields with each release", "BETA-2", "REQ-19")
+async def unknown_field(client: Client) -> None:
+    (await client.post({**SHORT, "brand_new_field": {"x": 1}, "stop_sequences": None})).expect(200)
+
+
+@SUBJECT.check("several requests at once are answered", "sub-agents, titles and probes arrive side by side", "CC-6")
+async def several_at_once(client: Client) -> None:
+    for answer in await asyncio.gather(*(client.post(SHORT) for _ in range(4))):
+        answer.expect(200)
+
+
+@SUBJECT.check("a burst of counts is answered", "Claude Code's /context asks for two dozen at once", "CC-1", "CNT-1")
+async def burst_of_counts(client: Client) -> None:
+    bodies = [{"messages": [{"role": "user", "content": f"word {number}"}]} for number in range(24)]
+    for answer in await asyncio.gather(*(client.post(one, COUNT) for one in bodies)):
+        answer.expect(200)

@@ -1,0 +1,40 @@
+"""The tools on offer, and the choice among them."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from dragoman.errors import InvalidRequest
+from dragoman.wire.defined_tools import definition
+from dragoman.wire.request import AnyChoice, AnyToolChoice, CustomTool, DefinedTool, NamedToolChoice, PromptRequest
+from dragoman.wire.schemas import check_examples, check_schema
+
+
+def check_tools(request: PromptRequest) -> None:
+    """TOOL-2, TOOL-3, TOOL-6, TOOL-12, TOOL-14, TOOL-15."""
+    names = [_checked_name(tool, f"tools.{index}") for index, tool in enumerate(request.tools or ())]
+    if any(count > 1 for count in Counter(names).values()):
+        raise InvalidRequest.at("tools", "Tool names must be unique.")
+    _check_choice(request.tool_choice, names)
+
+
+def _checked_name(tool: CustomTool | DefinedTool, path: str) -> str:
+    if isinstance(tool, CustomTool):
+        path, name, schema = f"{path}.custom", tool.name, tool.input_schema
+        check_schema(schema, f"{path}.input_schema")
+    else:
+        name, _, schema = definition(tool.type, f"{path}.type")
+        path = f"{path}.{tool.type}"
+        if tool.name != name:
+            raise InvalidRequest.at(f"{path}.name", "Field required" if tool.name is None else f"Input should be '{name}'")
+    if tool.allowed_callers and "direct" not in tool.allowed_callers:
+        raise InvalidRequest.at(f"{path}.allowed_callers", "'direct' must be among them: no code that could call runs here")
+    check_examples(schema, tool.input_examples or (), f"{path}.input_examples")
+    return name
+
+
+def _check_choice(choice: AnyChoice | None, names: Sequence[str]) -> None:
+    if isinstance(choice, AnyToolChoice | NamedToolChoice):
+        if not names:
+            raise InvalidRequest.at("tool_choice", f"{choice.type} needs `tools`, and none were given")
+        if isinstance(choice, NamedToolChoice) and choice.name not in names:
+            raise InvalidRequest.at("tool_choice", f"Tool '{choice.name}' not found in provided tools")

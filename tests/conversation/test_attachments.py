@@ -1,0 +1,138 @@
+"""What a model of words reads in the place of documents, search results and pictures."""
+
+import base64
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dragoman.conversation import Role, Text, ToolResult, Turn
+from wire.bodies import assistant, body, call, read, result, text, user
+
+JsonObject = dict[str, Any]
+
+
+def picture(data: str = "AAAA", media_type: str = "image/png") -> JsonObject:
+    return {"type": "image", "source": {"type": "base64", "media_type": media_type, "data": data}}
+
+
+def linked(url: str) -> JsonObject:
+    return {"type": "image", "source": {"type": "url", "url": url}}
+
+
+def document(kind: str, **fields: Any) -> JsonObject:
+    sources = {
+        "text": {"media_type": "text/plain", "data": "Line one.\nLine two."},
+        "base64": {"media_type": "application/pdf", "data": "AAAA"},
+        "url": {"url": "https://example.com/a.pdf"},
+    }
+    return {"type": "document", "source": {"type": kind, **(sources.get(kind) or fields.pop("source"))}, **fields}
+
+
+def found(**fields: Any) -> JsonObject:
+    return {
+        "type": "search_result",
+        "source": "https://example.com/a",
+        "title": "A page",
+        "content": [text("One."), text("Two.")],
+        **fields,
+    }
+
+
+def seen(*blocks: JsonObject) -> list[str]:
+    """What the model reads for these blocks."""
+    return [part.text for part in read(body(user(*blocks))).turns[0].content if isinstance(part, Text)]
+
+
+FORMS: dict[str, tuple[JsonObject, list[str]]] = {
+    "a text with title and context": (
+        document("text", title="Report", context="Of last year."),
+        [
+            *("<document>", "<title>Report</title>", "<context>Of last year.</context>"),
+            *("<content>", "Line one.", "Line two.", "</content>", "</document>"),
+        ],
+    ),
+    "a bare text": (document("text"), ["<document>", "<content>", "Line one.", "Line two.", "</content>", "</document>"]),
+    "a string in a content source": (
+        document("content", source={"content": "All of it."}, title="T"),
+        ["<document>", "<title>T</title>", "<content>", "All of it.", "</content>", "</document>"],
+    ),
+    "blocks in a content source": (
+        document("content", source={"content": [text("One."), picture(), text("Two.")]}),
+        [
+            *("<document>", "<content>", "One.", "[image omitted: this model cannot see images (image/png, 3 bytes)]"),
+            *("Two.", "</content>", "</document>"),
+        ],
+    ),
+    "a PDF": (
+        document("base64", title="Scan"),
+        [
+            *("<document>", "<title>Scan</title>", "<content>"),
+            "[document omitted: this model cannot read PDF (application/pdf, 3 bytes)]",
+            *("</content>", "</document>"),
+        ],
+    ),
+    "a PDF behind a URL": (
+        document("url"),
+        [
+            *("<document>", "<content>", "[document omitted: this model cannot read PDF (https://example.com/a.pdf)]"),
+            *("</content>", "</document>"),
+        ],
+    ),
+    "a search result": (
+        found(),
+        [
+            *("<search_result>", "<source>https://example.com/a</source>", "<title>A page</title>"),
+            *("<content>", "One.", "Two.", "</content>", "</search_result>"),
+        ],
+    ),
+    "an image": (picture(), ["[image omitted: this model cannot see images (image/png, 3 bytes)]"]),
+    "an image behind a URL": (
+        linked("https://example.com/a.png?size=2"),
+        ["[image omitted: this model cannot see images (https://example.com/a.png?size=2)]"],
+    ),
+}
+
+
+@pytest.mark.clause("IN-2", "IN-4", "IN-5", "IN-6")
+@pytest.mark.parametrize(("block", "lines"), FORMS.values(), ids=FORMS.keys())
+def test_an_attachment_reads_the_same_at_the_top_and_inside_a_result(block: JsonObject, lines: list[str]):
+    words = "\n".join(lines)
+    assert seen(text("Look:"), block, text("Well?")) == ["Look:", words, "Well?"]
+    turns = read(body(user("Hi"), assistant(call("a", "look")), user(result("a", content=[text("Here:"), block])))).turns
+    assert turns[-1] == Turn(Role.USER, (ToolResult("a", "look", f"Here:\n{words}", is_error=False),))
+
+
+@pytest.mark.clause("IN-4")
+@given(st.binary(min_size=1, max_size=5000))
+def test_the_size_of_an_image_is_told_without_a_byte_of_it(content: bytes):
+    data = base64.b64encode(content).decode()
+    assert seen(picture(data)) == [f"[image omitted: this model cannot see images (image/png, {len(content):,} bytes)]"]
+
+
+@pytest.mark.clause("IN-4")
+@pytest.mark.parametrize("data", ["", "=", "AAA", "AA=A", "no base64 at all", "AAAA\n", "🦊🦊🦊🦊", "-_-_"])
+def test_what_is_no_base64_is_a_note_too_and_breaks_no_conversation(data: str):
+    assert seen(picture(data, "image/gif")) == [
+        "[image omitted: this model cannot see images (image/gif, not readable as base64)]"
+    ]
+
+
+@pytest.mark.clause("IN-4")
+@pytest.mark.parametrize("url", ["data:image/png;base64,AAAA", "file:///etc/passwd", "", "https://a b", "HELLO"])
+def test_an_address_that_is_none_is_not_shown(url: str):
+    assert seen(linked(url)) == ["[image omitted: this model cannot see images (at an address that is none)]"]
+
+
+@pytest.mark.clause("IN-4")
+def test_the_log_is_told_what_the_model_does_not_get():
+    assert read(body(user("Hi"))).notes == ()
+    assert read(body(user(document("text"), found()))).notes == ()
+    assert read(body(user(picture()))).notes == ("omitted: 1 image that the model cannot see",)
+    inner = result("a", content=[picture(), document("content", source={"content": [picture()]})])
+    talk = body(user(picture(), document("base64")), assistant(call("a")), user(inner, found(citations={"enabled": True})))
+    assert read(talk).notes == (
+        "omitted: 3 images and 1 document that the model cannot see",
+        "ignored: citations, as the model writes none",
+    )

@@ -1,0 +1,54 @@
+"""A server that is well: Dragoman, with a model that says what each check wants to hear."""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+
+from msgspec.structs import replace
+
+from conftest import MODEL
+from dragoman.engines import Job, Piece
+from dragoman.engines.base import PrefillProgress
+from dragoman.engines.scripted import Line, ScriptedEngine
+
+TALE = (
+    "Once upon a time a lighthouse stood on a rock by the sea, and the keeper lit it each evening when the gulls came home. "
+    * 4
+)
+
+
+def _call(name: str, arguments: str) -> str:
+    return f'<tool_call>\n{{"name": "{name}", "arguments": {arguments}}}\n</tool_call>'
+
+
+SCRIPT = (
+    Line('{"even": true, "sum": 42}', when="even? Answer as JSON"),
+    Line('{"kind": "oak", "of": "tree", "age": null}', when="oak as JSON"),
+    Line("43.", when="And one more?"),
+    Line("42.", when="25?<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>"),  # the template's way to switch it off
+    Line("<think>\nThey make 42.\n</think>\n\n42.", when="What is 17 + 25?"),
+    Line(TALE, when="<tool_response>"),
+    Line(_call("get_weather", '{"place": "Ulm", "days": 1}'), when="Use get_weather."),
+    Line(_call("get_time", '{"place": "Bonn"}'), when="Use get_time."),
+    Line(_call("order", '{"count": 2, "kinds": ["oak"], "to": {"town": "Ulm"}, "express": false}'), when="Use order."),
+    Line(TALE),
+)
+
+
+class Patient(ScriptedEngine):
+    """Replays the script, and tells how much of a prompt it has read before."""
+
+    def __init__(self, *, window: int = 4_000, slots: int = 64) -> None:
+        super().__init__(SCRIPT, model=MODEL, window=window, slots=slots)
+        self._read: list[Sequence[int]] = []
+
+    async def generate(self, job: Job) -> AsyncGenerator[Piece, None]:
+        cached = min(max((_shared(prompt, job.tokens) for prompt in self._read), default=0), len(job.tokens) - 1)
+        self._read.append(job.tokens)
+        progress = PrefillProgress(total=len(job.tokens), cached=cached, done=len(job.tokens))
+        async with aclosing(super().generate(job)) as pieces:
+            async for piece in pieces:
+                yield replace(piece, prefill=progress) if piece.prefill else piece
+
+
+def _shared(one: Sequence[int], other: Sequence[int]) -> int:
+    return next((number for number, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))

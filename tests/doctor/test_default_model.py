@@ -1,0 +1,31 @@
+"""The whole house under examination: the server, llama.cpp in its child process, the default model."""
+
+import asyncio
+
+import pytest
+
+from conftest import live_server
+from dragoman.cli.weights import resolve
+from dragoman.doctor import CHECKS, Client, Outcome, Result, examine
+from dragoman.engines.embedded import EmbeddedLlama
+from dragoman.server import Settings
+
+CANNOT_BE_TOLD = {"wrong-key", "thinking-first", "thinking-signed", "thinking-replay"}
+"""It asks for no key, and the model does not think."""
+
+TOO_FAST = {"sse-bit-by-bit", "early-start", "silence", "small-beside-long", "leaving"}
+"""What a fast machine leaves untold."""
+
+
+async def visit(url: str) -> list[Result]:
+    async with Client.connect(url) as client:
+        return [result async for result in examine(client, CHECKS)]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_the_default_model_passes_every_check() -> None:
+    with live_server(EmbeddedLlama(resolve(None).path), Settings(model_id="default")) as url:
+        results = asyncio.run(visit(url))
+    assert [(result.check.id, result.reason) for result in results if result.outcome in (Outcome.FAIL, Outcome.DEFECT)] == []
+    assert {result.check.id for result in results if result.outcome is Outcome.SKIP} - TOO_FAST == CANNOT_BE_TOLD

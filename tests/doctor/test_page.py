@@ -1,0 +1,13 @@
+"""The table in the documentation, which scripts/doctor-table makes, is of the checks that there are."""
+
+import re
+from pathlib import Path
+
+from dragoman.doctor import CHECKS
+
+PAGE = Path(__file__).parents[2] / "docs" / "doctor.md"
+
+
+def test_the_page_has_a_line_for_each_check() -> None:
+    lines = re.findall(r"^\| [^|]*\| `([\w-]+)`: ([^|]*) \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    assert lines == [(check.id, check.title) for check in CHECKS]
