@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator, Sequence
 from itertools import dropwhile, groupby
 
+from dragoman.conversation.attachments import as_text, notes_on
 from dragoman.conversation.types import (
     Content,
     Conversation,
@@ -25,10 +26,14 @@ from dragoman.conversation.types import (
     Turn,
 )
 from dragoman.errors import InvalidRequest
+from dragoman.wire.blocks import DocumentBlock, ImageBlock
 from dragoman.wire.openai.request import (
     AssistantMessage,
+    AudioPart,
     ChatMessage,
     ChatRequest,
+    FilePart,
+    ImagePart,
     JsonFormat,
     NamedChoice,
     SchemaFormat,
@@ -59,6 +64,7 @@ def lower_chat(request: ChatRequest) -> Conversation:
         stop_sequences=request.stops,
         max_tokens=request.max_completion_tokens or request.max_tokens or UNLIMITED,
         output=_output(request),
+        notes=notes_on(_attachments(request.messages)),
     )
 
 
@@ -118,10 +124,20 @@ def _user_content(message: UserMessage, path: str) -> Iterator[Content]:
         yield from _texts(message.content)
         return
     for place, part in enumerate(message.content):
-        if not isinstance(part, TextPart):
-            raise InvalidRequest.at(f"{path}.content.{place}", f"{part.type} parts are not supported by this server yet")
-        if part.text:
-            yield Text(part.text)
+        match part:
+            case TextPart():
+                yield from _texts([part])
+            case ImagePart() | FilePart():
+                yield Text(as_text(part.block))
+            case AudioPart():
+                raise InvalidRequest.at(f"{path}.content.{place}", f"{part.type} parts are not supported by this server yet")
+
+
+def _attachments(messages: Sequence[ChatMessage]) -> Iterator[ImageBlock | DocumentBlock]:
+    for message in messages:
+        for part in message.content or ():
+            if isinstance(part, ImagePart | FilePart):
+                yield part.block
 
 
 def _arguments(text: str, path: str) -> JsonObject:

@@ -12,11 +12,12 @@ from dragoman.conversation.chat import lower_chat
 from dragoman.conversation.types import Sampling
 from dragoman.observe import Record
 from dragoman.server.endpoint import LARGE_BODY, Endpoint, turn_of
-from dragoman.wire.base import parse, unknown_fields
+from dragoman.server.service import Settings
+from dragoman.wire.base import check_known, parse, unknown_fields
 from dragoman.wire.openai.doors import CHAT, COMPLETIONS
 from dragoman.wire.openai.encoder import ChatEncoder, CompletionEncoder
 from dragoman.wire.openai.request import ChatRequest, CompletionRequest
-from dragoman.wire.openai.rules import check_chat, check_completion
+from dragoman.wire.openai.rules import check_chat, check_completion, check_strict_input
 
 _DEFAULT_COMPLETION = 16
 """Tokens of a completion where the request names no limit: the API's own default."""
@@ -27,8 +28,9 @@ class ChatCompletions(Endpoint):
 
     async def answer(self, request: Request, body: bytes, send: Send) -> None:
         """Raises every refusal before the first byte."""
-        read = asyncio.to_thread(_read_chat, body) if len(body) > LARGE_BODY else None
-        wanted, conversation = await read if read else _read_chat(body)
+        settings = self.gateway.settings
+        read = asyncio.to_thread(_read_chat, body, settings) if len(body) > LARGE_BODY else None
+        wanted, conversation = await read if read else _read_chat(body, settings)
         record: Record = request.state.record
         _note(record, wanted, self.gateway.unheard(unknown_fields(wanted)))
         encoder = ChatEncoder(_id("chatcmpl"), int(time.time()), wanted.model, usage=_wants_usage(wanted))
@@ -54,9 +56,13 @@ class Completions(Endpoint):
         await self.tell(lambda service: service.plain_turn(wanted.only_prompt, limits), COMPLETIONS, encoder, record, send)
 
 
-def _read_chat(body: bytes) -> tuple[ChatRequest, Conversation]:
+def _read_chat(body: bytes, settings: Settings) -> tuple[ChatRequest, Conversation]:
     wanted = parse(ChatRequest, body)
     check_chat(wanted)
+    if settings.strict:
+        check_known(wanted)
+    if settings.strict_input:
+        check_strict_input(wanted)
     return wanted, lower_chat(wanted)
 
 

@@ -66,6 +66,12 @@ def unknown_fields(model: WireModel, path: str = "") -> Iterator[str]:
         yield from _unknown_below(value, f"{path}{name}.")
 
 
+def check_known(model: WireModel) -> None:
+    """Raise `InvalidRequest` for the first field that was not understood (BETA-2, strict)."""
+    for name in unknown_fields(model):
+        raise InvalidRequest.at(name, "Extra inputs are not permitted")
+
+
 def _unknown_below(value: Any, path: str) -> Iterator[str]:
     if isinstance(value, WireModel):
         yield from unknown_fields(value, path)

@@ -4,11 +4,15 @@ Fields that change nothing but sampling and that we do not know (penalties) are 
 first door (BETA-2). What would change the meaning of the answer is declared here and refused by `rules`.
 """
 
+import re
 from typing import Annotated, Any, Literal, cast
 
 from pydantic import Field
 
 from dragoman.wire.base import PlainOrList, WireModel
+from dragoman.wire.blocks import DocumentBlock, ImageBlock, ImageData, PdfData, UrlSource
+
+_DATA_URL = re.compile(r"data:(?P<media_type>[\w.+-]+/[\w.+-]+);base64,(?P<data>.*)", re.DOTALL)
 
 
 class TextPart(WireModel):
@@ -30,12 +34,36 @@ class ImagePart(WireModel):
     type: Literal["image_url"]
     image_url: ImageUrl
 
+    @property
+    def block(self) -> ImageBlock:
+        """The same, as the first door has it."""
+        written = _DATA_URL.fullmatch(self.image_url.url)
+        if written is None:
+            return ImageBlock(type="image", source=UrlSource(type="url", url=self.image_url.url))
+        data = ImageData.model_construct(type="base64", media_type=written["media_type"], data=written["data"])
+        return ImageBlock.model_construct(type="image", source=data)
+
+
+class FileData(WireModel):
+    """A file that is written out, as a `data:` URL."""
+
+    file_data: str
+    filename: str | None = None
+
 
 class FilePart(WireModel):
     """A document."""
 
     type: Literal["file"]
-    file: dict[str, Any]
+    file: FileData
+
+    @property
+    def block(self) -> DocumentBlock:
+        """The same, as the first door has it."""
+        written = _DATA_URL.fullmatch(self.file.file_data)
+        media_type, data = (written["media_type"], written["data"]) if written else ("application/pdf", self.file.file_data)
+        source = PdfData.model_construct(type="base64", media_type=media_type, data=data)
+        return DocumentBlock.model_construct(type="document", source=source, title=self.file.filename, context=None)
 
 
 class AudioPart(WireModel):

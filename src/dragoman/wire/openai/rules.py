@@ -7,6 +7,8 @@ from dragoman.wire.openai.request import (
     AssistantMessage,
     ChatRequest,
     CompletionRequest,
+    FilePart,
+    ImagePart,
     NamedChoice,
     SchemaFormat,
     ToolMessage,
@@ -26,6 +28,14 @@ def check_chat(request: ChatRequest) -> None:
     _check_tools(request)
     if isinstance(request.response_format, SchemaFormat):
         check_valid(request.response_format.json_schema.schema_, "response_format.json_schema.schema")
+
+
+def check_strict_input(request: ChatRequest) -> None:
+    """Refuse what only a model with eyes could read."""
+    for index, message in enumerate(request.messages):
+        for place, part in enumerate(message.content or ()):
+            if isinstance(part, ImagePart | FilePart):
+                raise InvalidRequest.at(f"messages.{index}.content.{place}", f"this model cannot see {part.type} parts")
 
 
 def check_completion(request: CompletionRequest) -> None:

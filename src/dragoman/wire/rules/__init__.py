@@ -6,7 +6,7 @@ Each rule raises `InvalidRequest` in the wording of the real API, where that is 
 from collections.abc import Sequence
 
 from dragoman.errors import InvalidRequest, ThreadsUnsupported
-from dragoman.wire.base import unknown_fields
+from dragoman.wire.base import check_known
 from dragoman.wire.blocks import DocumentBlock, TextBlock, walk
 from dragoman.wire.request import (
     AnyToolChoice,
@@ -45,8 +45,7 @@ def check(request: PromptRequest, betas: frozenset[str] = frozenset()) -> None:
 
 def check_strict(request: PromptRequest, *, current: bool) -> None:
     """Refuse what this server otherwise lets pass: unknown fields (BETA-2), and what the `current` version took out (TRN-9)."""
-    for name in unknown_fields(request):
-        raise InvalidRequest.at(name, "Extra inputs are not permitted")
+    check_known(request)
     if not current:
         return
     for name in ("temperature", "top_p", "top_k"):
