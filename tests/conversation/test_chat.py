@@ -11,7 +11,7 @@ from dragoman.conversation.types import Sampling, ToolChoice
 from dragoman.errors import InvalidRequest
 from dragoman.wire.base import parse
 from dragoman.wire.openai.request import ChatRequest, CompletionRequest
-from dragoman.wire.openai.rules import check_chat, check_completion
+from dragoman.wire.openai.rules import check_chat, check_completion, check_strict_input
 
 TOOL = {"type": "function", "function": {"name": "now", "description": "The time.", "parameters": {"type": "object"}}}
 CALLS = {
@@ -158,6 +158,29 @@ def test_what_would_not_be_honoured_is_refused_by_name(fields: dict[str, Any], p
 )  # fmt: skip
 def test_a_broken_conversation_is_refused_at_its_place(messages: list[dict[str, Any]], path: str):
     assert refusal(*messages).startswith(path)
+
+
+PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGVsbG8="}}
+PAPER = {"type": "file", "file": {"filename": "a.pdf", "file_data": "data:application/pdf;base64,aGVsbG8="}}
+
+
+def test_what_the_model_cannot_see_is_a_note_in_its_place():
+    away = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
+    conversation = lowered(user([PICTURE, away, PAPER, {"type": "text", "text": "What is it?"}]))
+    picture, elsewhere, paper, words = (part.text for part in conversation.turns[0].content if isinstance(part, Text))
+    assert "(image/png, 5 bytes)" in picture
+    assert "https://example.com/a.png" in elsewhere
+    assert "a.pdf" in paper
+    assert "(application/pdf, 5 bytes)" in paper
+    assert words == "What is it?"
+    assert conversation.notes == ("omitted: 2 images and 1 document that the model cannot see",)
+
+
+@pytest.mark.parametrize("part", [PICTURE, PAPER])
+def test_an_operator_may_have_it_refused_instead(part: dict[str, Any]):
+    request = ChatRequest.model_validate({"model": "m", "messages": [user([part])]})
+    with pytest.raises(InvalidRequest, match=r"^messages\.0\.content\.0: this model cannot see"):
+        check_strict_input(request)
 
 
 @pytest.mark.parametrize(
