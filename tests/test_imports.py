@@ -5,7 +5,8 @@ that is written down and never used, lest this page say more than the house does
 """
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
 import dragoman
@@ -66,8 +67,13 @@ def _room(path: Path) -> str:
     return path.relative_to(ROOT).parts[0].removesuffix(".py")
 
 
-def _imports() -> Iterator[tuple[Path, str]]:
+@cache
+def _imports() -> Sequence[tuple[Path, str]]:
     """Every module that a file of ours imports, by its full name."""
+    return list(_read())
+
+
+def _read() -> Iterator[tuple[Path, str]]:
     for path in sorted(ROOT.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
