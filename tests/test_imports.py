@@ -23,7 +23,7 @@ ARROWS = {
     "engines": {"conversation"},  # `Sampling`
     "prompt": {"conversation", "dialects", "engines"},
     "generation": {"conversation", "dialects", "engines", "prompt"},
-    "observe": {"wire"},  # what a request holds, by kind
+    "observe": {"conversation"},  # what a request holds, by kind
     "server": {"wire", "conversation", "dialects", "engines", "prompt", "generation", "observe"},
     "cli": {"doctor", "dialects", "engines", "server", "wire", "conversation", "prompt", "generation", "observe"},
     "doctor": set(),  # a stranger: it knows the wire, and nobody in the house
@@ -34,7 +34,7 @@ ONLY_THERE = {
     ("conversation", "wire"): {"conversation/lowering.py", "conversation/chat.py", "conversation/attachments.py"},
     ("prompt", "engines"): {"prompt/builder.py", "prompt/tokens.py"},  # which spellings a tokenizer takes for control tokens
     ("cli", "generation"): {"cli/parse.py"},
-    ("observe", "wire"): {"observe/census.py"},
+    ("observe", "conversation"): {"observe/census.py"},
     **{("cli", room): {"cli/parse.py", "cli/render.py"} for room in ("wire", "conversation")},  # they look into all
     ("cli", "prompt"): {"cli/parse.py", "cli/render.py", "cli/detect.py"},  # the last shows what a template can do
 }

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from conftest import body, user
+from dragoman.conversation.lowering import lower
 from dragoman.observe.census import census
 from dragoman.observe.entry import Volume
 from dragoman.wire.base import parse
@@ -12,34 +13,30 @@ from dragoman.wire.request import MessagesRequest
 
 def counted(*messages: dict[str, Any], **fields: Any) -> dict[str, tuple[int, int]]:
     wanted = parse(MessagesRequest, json.dumps(body(*messages, **fields)).encode())
-    return {kind: (volume.count, volume.characters) for kind, volume in census(wanted).items()}
+    return {kind: (volume.count, volume.characters) for kind, volume in census(lower(wanted)).items()}
 
 
 def test_every_kind_is_counted_by_its_own_measure() -> None:
     tool = {"name": "now", "input_schema": {"type": "object"}}
     call = {"type": "tool_use", "id": "toolu_1", "name": "now", "input": {"zone": "Zürich"}}
-    image = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AAAA"}}
-    result = {"type": "tool_result", "tool_use_id": "toolu_1", "content": [{"type": "text", "text": "noon"}, image]}
+    result = {"type": "tool_result", "tool_use_id": "toolu_1", "content": [{"type": "text", "text": "noon"}]}
     found = counted(
         user("Hi"),
         {"role": "system", "content": "Be brief."},
         {"role": "assistant", "content": [{"type": "thinking", "thinking": "Hm.", "signature": "s"}, call]},
         {"role": "user", "content": [result, {"type": "text", "text": "Well?"}]},
         system=[{"type": "text", "text": "You are."}],
-        tools=[tool, tool],
+        tools=[tool, {**tool, "name": "set", "defer_loading": True}],
     )
-    lengths = {
-        kind: len(json.dumps(value, separators=(",", ":"), ensure_ascii=False))
-        for kind, value in (("tools", tool), ("tool_use", call), ("image", image))
-    }
+    (count, characters) = found.pop("tools")
+    assert count == 2
+    assert characters > 2 * len(json.dumps(tool["input_schema"]))
     assert found == {
         "system": (2, len("You are.Be brief.")),
-        "tools": (2, 2 * lengths["tools"]),
         "text": (2, len("HiWell?")),
         "thinking": (1, len("Hm.")),
-        "tool_use": (1, lengths["tool_use"]),
+        "tool_use": (1, len('{"name":"now","input":{"zone":"Zürich"}}'.encode())),
         "tool_result": (1, len("noon")),
-        "image": (1, lengths["image"]),
     }
 
 

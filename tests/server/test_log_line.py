@@ -75,7 +75,7 @@ def test_a_turn_is_told_in_full(stage: Stage, told: Told, stream: bool) -> None:
         "body_bytes": len(json.dumps(asked)),
         "content": {
             "system": {"count": 1, "characters": 9},
-            "tools": {"count": 1, "characters": 47},
+            "tools": {"count": 1, "characters": 62},
             "text": {"count": 1, "characters": 16},
         },
         "tokens": {"prompt": prompt, "new": prompt - 7, "cached": 7, "output": 7, "thinking": thinking},

@@ -11,6 +11,7 @@ from dragoman.conversation import Conversation
 from dragoman.conversation.chat import lower_chat
 from dragoman.conversation.types import Sampling
 from dragoman.observe import Record
+from dragoman.observe.census import census
 from dragoman.server.endpoint import LARGE_BODY, Endpoint, turn_of
 from dragoman.server.service import Settings
 from dragoman.wire.base import check_known, parse, unknown_fields
@@ -32,6 +33,7 @@ class ChatCompletions(Endpoint):
         read = asyncio.to_thread(_read_chat, body, settings) if len(body) > LARGE_BODY else None
         wanted, conversation = await read if read else _read_chat(body, settings)
         record: Record = request.state.record
+        record.content = census(conversation)
         _note(record, wanted, self.gateway.unheard(unknown_fields(wanted)))
         encoder = ChatEncoder(_id("chatcmpl"), int(time.time()), wanted.model, usage=_wants_usage(wanted))
         await self.tell(lambda service: turn_of(conversation, service, record), CHAT, encoder, record, send)

@@ -2,7 +2,6 @@
 
 import asyncio
 import secrets
-from collections.abc import Mapping
 from typing import TypeVar
 
 from msgspec import Struct
@@ -15,7 +14,6 @@ from dragoman.conversation.lowering import lower
 from dragoman.errors import InvalidRequest
 from dragoman.observe import Record
 from dragoman.observe.census import census
-from dragoman.observe.entry import Volume
 from dragoman.server.endpoint import LARGE_BODY, Endpoint, turn_of
 from dragoman.server.respond import send_json
 from dragoman.server.service import Settings
@@ -29,7 +27,6 @@ VERSIONS = frozenset({"2023-01-01", "2023-06-01", "2026-10-21"})
 STRICT_VERSION = "2026-10-21"
 
 R = TypeVar("R", bound=PromptRequest)
-_Read = tuple[R, Conversation, Mapping[str, Volume]]
 
 
 class TokenCount(Struct, frozen=True):
@@ -47,11 +44,11 @@ class _MessagesEndpoint(Endpoint):
         betas = _betas(request.headers)
         settings = self.gateway.settings
         if len(body) > LARGE_BODY:
-            wanted, conversation, content = await asyncio.to_thread(_read, body, kind, betas, settings, version)
+            wanted, conversation = await asyncio.to_thread(_read, body, kind, betas, settings, version)
         else:
-            wanted, conversation, content = _read(body, kind, betas, settings, version)
+            wanted, conversation = _read(body, kind, betas, settings, version)
         record: Record = request.state.record
-        record.model, record.content = wanted.model, content
+        record.model, record.content = wanted.model, census(conversation)
         return wanted, conversation
 
 
@@ -78,14 +75,14 @@ class CountTokens(_MessagesEndpoint):
         await send_json(send, TokenCount(len((await service.prompt(conversation)).tokens)))
 
 
-def _read(body: bytes, kind: type[R], betas: frozenset[str], settings: Settings, version: str) -> _Read[R]:
+def _read(body: bytes, kind: type[R], betas: frozenset[str], settings: Settings, version: str) -> tuple[R, Conversation]:
     wanted = parse(kind, body)
     if settings.strict:
         rules.check_strict(wanted, current=version == STRICT_VERSION)
     rules.check(wanted, betas)
     if settings.strict_input:
         rules.check_strict_input(wanted)
-    return wanted, lower(wanted), census(wanted)
+    return wanted, lower(wanted)
 
 
 def _betas(headers: Headers) -> frozenset[str]:
