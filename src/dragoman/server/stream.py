@@ -13,6 +13,7 @@ from contextlib import aclosing, asynccontextmanager
 
 from starlette.types import Send
 
+from dragoman.engines import SHORT_PROMPT
 from dragoman.errors import ClientStalled, DragomanError, Unexpected
 from dragoman.generation import Turn
 from dragoman.observe import Record
@@ -41,7 +42,7 @@ _HEADERS = {
 @asynccontextmanager
 async def performed(turn: Turn, admission: Admission, record: Record) -> AsyncIterator[AsyncIterator[Part]]:
     """The parts of a turn, once it has a slot, which it holds for as long as the context lasts. Raises as `slot`."""
-    async with admission.slot():
+    async with admission.slot(short=turn.tally.prompt <= SHORT_PROMPT):
         record.queued = record.age
         async with aclosing(turn.run()) as parts:
             try:
