@@ -12,7 +12,7 @@ from dragoman.engines.embedded import EmbeddedLlama
 from dragoman.server import Settings
 from server.http import post
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 STANDS = 0.95
 Request = Mapping[str, Any]
