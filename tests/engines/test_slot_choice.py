@@ -81,10 +81,15 @@ def test_a_long_prompt_is_not_read_in_the_slot_that_comes_first():
     assert choice.take(grown(others[0])) == Seat(0, named=False)  # but what is mostly copied may be: little is left to read
 
 
-def test_an_edited_history_stays_where_it_was_until_there_is_a_copy():
+def test_what_ended_last_is_copied_first_where_a_copy_is_wanted():
     edited = [*MAIN[:2500], *OTHER]
-    assert seated(SlotChoice(4), MAIN, edited) == [1, 1]
-    assert seated(SlotChoice(4), MAIN, TITLE, edited) == [1, 0, THE_SERVER]
+    choice = SlotChoice(4)
+    assert seated(choice, MAIN) == [1]
+    seat = choice.take(edited)
+    assert seat == Seat(3, named=False, nudge=0)
+    choice.leave(seat)
+    assert seated(choice, TITLE) == [0]
+    assert choice.take([*MAIN[:2400], *OTHER]) == Seat(2, named=False)  # it was copied when the others began
 
 
 def test_a_slot_at_work_is_nobody_elses():

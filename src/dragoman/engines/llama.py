@@ -82,9 +82,11 @@ class LlamaServer(Engine):
 
     async def _constrains(self) -> bool:
         """Does the server hold a grammar? One built without llguidance refuses it, or ignores it without a word."""
-        body = msgspec.json.encode({"prompt": "x", "n_predict": 1, "grammar": TRIAL.grammar, "temperature": 0})
+        trial = {"prompt": "x", "n_predict": 1, "grammar": TRIAL.grammar, "temperature": 0}
+        if self._alone:
+            trial["id_slot"] = 0  # so that of the others none was used before
         try:
-            return (await self._call("POST", "/completion", _Chunk, body)).content == TRIAL.answer
+            return (await self._call("POST", "/completion", _Chunk, msgspec.json.encode(trial))).content == TRIAL.answer
         except EngineFailed:
             return False
 
@@ -115,6 +117,9 @@ class LlamaServer(Engine):
                 return
             seat = self._slots.take(job.tokens)
             try:
+                if seat.nudge is not None:
+                    nudge = Job(job.tokens[:1], 1, job.sampling)
+                    (await self._send("POST", "/completion", _encode(nudge, slot=seat.nudge), _COMPLETION)).close()
                 yield seat.slot if seat.named else UNSET
             finally:
                 self._slots.leave(seat)

@@ -25,17 +25,21 @@ from dragoman.engines.base import FEWEST_WITH_A_SPARE, SHORT_PROMPT
 
 _KEPT: Final = 0.95
 """The share of what a slot holds that a job must go on from, for the rest not to be missed."""
-_EDITED: Final = 0.5
 _COPIED: Final = 0.25
 """llama.cpp brings back no copy of which less than this would be kept."""
 _REMEMBERED: Final = 32
 
 
 class Seat(Struct, frozen=True):
-    """A job's place. `named`: the server is told; otherwise `slot` is the one that it is expected to take."""
+    """A job's place. `named`: the server is told; otherwise `slot` is the one that it is expected to take.
+
+    `nudge` is a slot for a job of one token, to be done first: the server copies what is idle when a job begins, not when one
+    ends, and here a copy is wanted of what ended last.
+    """
 
     slot: int
     named: bool
+    nudge: int | None = None
 
 
 class SlotChoice:
@@ -45,15 +49,18 @@ class SlotChoice:
         self._spare = 0 if count >= FEWEST_WITH_A_SPARE else None
         self._held = dict.fromkeys(range(count), array("I"))
         self._idle = list(reversed(range(count)))  # idle for longest first; the server begins with the last
-        self._uncopied: set[int] = set()  # it copies all that is idle when the next job begins
+        self._uncopied: set[int] = set()
         self._pushed_out: deque[array[int]] = deque(maxlen=_REMEMBERED)
 
     def take(self, tokens: Sequence[int]) -> Seat:
         """A place for a prompt, to be left when its job is over. No more may be taken than there are slots."""
         prompt = array("I", tokens)
         named = self._choose(prompt)
-        seat = Seat(self._idle[0] if named is None else named, named=named is not None)
+        seat = Seat(self._idle[0], named=False, nudge=self._nudge(prompt)) if named is None else Seat(named, named=True)
         self._idle.remove(seat.slot)
+        if seat.nudge is not None:
+            self._idle.remove(seat.nudge)
+            self._idle.append(seat.nudge)
         self._uncopied.clear()
         before, self._held[seat.slot] = self._held[seat.slot], prompt
         if len(before) > SHORT_PROMPT and _kept(before, prompt) < _KEPT:
@@ -67,7 +74,7 @@ class SlotChoice:
 
     def _choose(self, prompt: "array[int]") -> int | None:
         short = len(prompt) <= SHORT_PROMPT
-        going_on = [slot for slot in self._idle if self._goes_on(slot, prompt) and (short or slot != self._spare)]
+        going_on = [slot for slot in self._idle if _kept(self._held[slot], prompt) >= _KEPT and (short or slot != self._spare)]
         if going_on:
             return max(going_on, key=lambda slot: len(self._held[slot]))
         worthless = [slot for slot in self._idle if len(self._held[slot]) <= SHORT_PROMPT]
@@ -82,9 +89,11 @@ class SlotChoice:
             return self._idle[1]  # much is left to read, and in the spare slot it would be read before all else
         return None
 
-    def _goes_on(self, slot: int, prompt: "array[int]") -> bool:
-        """A history that was edited goes on, too, where there is no copy to go on from."""
-        return _kept(self._held[slot], prompt) >= (_EDITED if slot in self._uncopied else _KEPT)
+    def _nudge(self, prompt: "array[int]") -> int | None:
+        expected, *others = self._idle
+        if all(slot == expected or _kept(self._held[slot], prompt) < _COPIED for slot in self._uncopied):
+            return None
+        return min((slot for slot in others if len(self._held[slot]) <= SHORT_PROMPT), default=None)
 
 
 def _kept(held: "array[int]", prompt: "array[int]") -> float:
