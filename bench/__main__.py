@@ -1,13 +1,19 @@
-"""`uv run python -m bench [--runs N] [surface] [gateway] [parser] [constraint]`."""
+"""`uv run python -m bench [--runs N] [surface] [gateway] [parser] [constraint] [agent]`."""
 
 import argparse
 import asyncio
 import sys
 
-from bench import constraint, gateway, parser, surface
+from bench import agent, constraint, gateway, parser, surface
 from bench.report import table
 
-_PARTS = {"gateway": gateway.measure, "surface": surface.measure, "parser": parser.measure, "constraint": constraint.measure}
+_PARTS = {
+    "gateway": gateway.measure,
+    "surface": surface.measure,
+    "parser": parser.measure,
+    "constraint": constraint.measure,
+    "agent": agent.measure,
+}
 
 
 def main() -> None:

@@ -21,6 +21,8 @@ ALL_CORES = frozenset(os.sched_getaffinity(0))
 SERVER_CORE = frozenset({min(ALL_CORES)})
 OTHER_CORES = (ALL_CORES - SERVER_CORE) or ALL_CORES
 KEY = "bench"
+OWN_SIMILARITY = 0.1
+"""What llama.cpp's `--slot-prompt-similarity` is where nobody sets it."""
 
 
 def _pinned(cores: frozenset[int]) -> Callable[[], None]:
@@ -51,10 +53,15 @@ def scripted(lines: Sequence[dict[str, object]], cores: frozenset[int] = ALL_COR
 
 @contextmanager
 def llama_server(slots: int, context: int) -> Iterator[str]:
-    """The embedded engine's binary, as the embedded engine starts it, with the default model; its address. The key is `KEY`."""
+    """The embedded engine's binary with the default model, as it is started there but for the choice of slots; its address.
+
+    The key is `KEY`.
+    """
     with tempfile.TemporaryDirectory() as folder:
         weights = resolve(None)
-        config = ChildConfig(str(weights.path), weights.id, f"{folder}/engine.sock", KEY, context, slots, len(ALL_CORES))
+        config = ChildConfig(
+            str(weights.path), weights.id, f"{folder}/engine.sock", KEY, context, slots, len(ALL_CORES), OWN_SIMILARITY
+        )
         command = [sys.executable, "-m", "dragoman.engines.llama_child"]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
         with subprocess.Popen(command, **pipes) as child:  # type: ignore[call-overload]

@@ -24,7 +24,8 @@ def _completion(chunks: int) -> bytes:
 
     progress = {"total": 5, "cache": 0, "processed": 5, "time_ms": 1}
     events = [event(content="", tokens=[0], stop=False, tokens_predicted=0, prompt_progress=progress)]
-    events += [event(content=" word", tokens=[7], stop=False, tokens_predicted=n + 1) for n in range(chunks)]
+    words = [f" {number * 40503 % 65536:04x}" for number in range(chunks)]  # no circle: a model in one is stopped
+    events += [event(content=word, tokens=[7], stop=False, tokens_predicted=n) for n, word in enumerate(words, 1)]
     events.append(event(content="", tokens=[], stop=True, stop_type="eos", tokens_predicted=chunks, timings={"cache_n": 0}))
     head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
     return head + _chunked(events)

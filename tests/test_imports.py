@@ -13,7 +13,7 @@ import dragoman
 
 ROOT = Path(dragoman.__file__).parent
 
-LEAVES = {"constraints", "errors", "json_schema", "parts"}
+LEAVES = {"constraints", "errors", "json_schema", "parts", "prefix"}
 """They import nothing of ours, and everybody may import them."""
 
 ARROWS = {
@@ -58,7 +58,7 @@ THIRD_PARTY = {
 }
 """The rooms that may know of a library; libraries that are not here may be known everywhere."""
 
-SANS_IO = {"wire", "conversation", "dialects", "constraints", "json_schema", "parts", "errors"}
+SANS_IO = {"wire", "conversation", "dialects", "constraints", "json_schema", "parts", "prefix", "errors"}
 IO = {"asyncio", "socket", "subprocess", "threading", "time", "aiohttp", "http.client", "urllib.request", "selectors", "signal"}
 """Modules that wait, look at a clock or talk to somebody: the rooms that think do none of that."""
 

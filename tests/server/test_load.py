@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from conftest import HEADERS, Serve, body, live_gateway
+from conftest import HEADERS, Serve, body, live_gateway, user
+from dragoman.engines import SHORT_PROMPT
 from dragoman.errors import ShuttingDown
 from dragoman.server import Gateway, Settings
 from dragoman.server.admission import Admission
@@ -98,6 +99,25 @@ def test_the_queue_is_first_come_first_served() -> None:
         for client in clients:
             client.read_until(b"end_turn")
         assert [len(tokens) for tokens in stage.prompts] == sorted(len(tokens) for tokens in stage.prompts)
+
+
+def test_a_short_turn_does_not_wait_for_as_many_long_ones_as_there_are_slots() -> None:
+    stage = Stage(slots=4)
+    gateway = Gateway(stage, Settings(model_id="scripted"))
+    with live_gateway(gateway) as url, ExitStack() as stack:
+        assert gateway.ready is not None
+        admission = gateway.ready.admission
+        stage.hold(before=FIRST_TOKEN)
+        clients = [stack.enter_context(wire(url)) for _ in range(5)]
+        for number, client in enumerate(clients, 1):
+            client.send(body(user("word " * (1000 if number < 5 else 10))))
+            until(lambda expected=number: admission.inside == expected)
+        until(lambda: stage.waiting == 4)
+        assert sorted(len(tokens) > SHORT_PROMPT for tokens in stage.prompts) == [False, True, True, True]
+        stage.release()
+        for client in clients:
+            client.read_until(b"end_turn")
+        assert len(stage.prompts) == 5
 
 
 @pytest.mark.clause("ERR-8")

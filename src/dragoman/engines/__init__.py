@@ -1,5 +1,25 @@
 """Engines: token ids in, text out. Nothing here knows of Anthropic, of dialects or of templates."""
 
-from dragoman.engines.base import Capabilities, Engine, Finish, FinishReason, Job, Piece, PrefillProgress
+from dragoman.engines.base import (
+    FEWEST_WITH_A_SPARE,
+    SHORT_PROMPT,
+    Capabilities,
+    Engine,
+    Finish,
+    FinishReason,
+    Job,
+    Piece,
+    PrefillProgress,
+)
 
-__all__ = ["Capabilities", "Engine", "Finish", "FinishReason", "Job", "Piece", "PrefillProgress"]
+__all__ = [
+    "FEWEST_WITH_A_SPARE",
+    "SHORT_PROMPT",
+    "Capabilities",
+    "Engine",
+    "Finish",
+    "FinishReason",
+    "Job",
+    "Piece",
+    "PrefillProgress",
+]

@@ -3,11 +3,17 @@
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Sequence
 from enum import StrEnum
+from typing import Final
 
 from msgspec import Struct
 
 from dragoman.constraints import Constraint
 from dragoman.conversation import Sampling
+
+SHORT_PROMPT: Final = 512
+"""Tokens that are read in a step or two, even without a GPU: a title, a probe. Such a job need not wait behind long ones."""
+FEWEST_WITH_A_SPARE: Final = 4
+"""Of so many slots and more, one is kept for short jobs."""
 
 
 class Job(Struct, frozen=True):

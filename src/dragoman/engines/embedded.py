@@ -247,7 +247,7 @@ class _Child:
             await asyncio.wait({self.exit, self._listener})
             raise EngineFailed(f"{_NAME} cannot load {self._config.model}: {self._reason()}")
         address = msgspec.json.decode(answer, type=Listening).address
-        self.server = LlamaServer(address, key=self._config.key, name=_NAME, lost=_LOST)
+        self.server = LlamaServer(address, key=self._config.key, name=_NAME, lost=_LOST, alone=True)
         return await self.server.start()
 
     async def gone(self, deadline: float) -> None:

@@ -14,7 +14,8 @@ What the server does, and this file has to know:
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import PurePath
 from typing import Any, Final
 
@@ -25,6 +26,7 @@ from dragoman.conversation import Sampling
 from dragoman.engines.base import Capabilities, Engine, Finish, FinishReason, Job, Piece, PrefillProgress
 from dragoman.engines.http import EngineHttp, Fault, fault
 from dragoman.engines.llama_grammar import TRIAL, Grammars
+from dragoman.engines.slot_choice import SlotChoice
 from dragoman.engines.sse import EventSplitter
 from dragoman.errors import EngineFailed
 
@@ -38,10 +40,17 @@ class LlamaServer(Engine):
     server's command line decides, and in the last place llama.cpp (temperature 0.8, top-k 40, top-p 0.95, min-p 0.05).
     """
 
-    def __init__(self, address: str, *, key: str | None = None, name: str | None = None, lost: str | None = None) -> None:
-        """`name` is what errors call the server, `lost` what they say when the connection breaks while it is at work."""
+    def __init__(
+        self, address: str, *, key: str | None = None, name: str | None = None, lost: str | None = None, alone: bool = False
+    ) -> None:
+        """`name` is what errors call the server, `lost` what they say when the connection breaks while it is at work.
+
+        `alone`: nobody else uses the server, so that what its slots hold is known and can be chosen among.
+        """
         self._http = EngineHttp("llama-server", address, key=key, name=name, lost=lost)
         self._seats = asyncio.Semaphore()  # one, until the server has said how many
+        self._alone = alone
+        self._slots: SlotChoice | None = None
         self._grammars = Grammars(self.tokenize)
 
     async def start(self) -> Capabilities:
@@ -49,6 +58,7 @@ class LlamaServer(Engine):
         props = await self._http.call("GET", "/props", _Props)
         models = await self._http.call("GET", "/v1/models", _Models)
         self._seats = asyncio.Semaphore(props.total_slots)
+        self._slots = SlotChoice(props.total_slots) if self._alone else None
         return Capabilities(
             model=_model_name(models.data[0].id if models.data else props.model_path),
             window=props.default_generation_settings.n_ctx,
@@ -61,24 +71,43 @@ class LlamaServer(Engine):
 
     async def _constrains(self) -> bool:
         """Does the server hold a grammar? One built without llguidance refuses it, or ignores it without a word."""
-        body = msgspec.json.encode({"prompt": "x", "n_predict": 1, "grammar": TRIAL.grammar, "temperature": 0})
+        trial = {"prompt": "x", "n_predict": 1, "grammar": TRIAL.grammar, "temperature": 0}
+        if self._alone:
+            trial["id_slot"] = 0  # so that of the others none was used before
         try:
-            return (await self._http.call("POST", "/completion", _Chunk, body)).content == TRIAL.answer
+            return (await self._http.call("POST", "/completion", _Chunk, msgspec.json.encode(trial))).content == TRIAL.answer
         except EngineFailed:
             return False
 
     async def generate(self, job: Job) -> AsyncGenerator[Piece, None]:
         """Run the job on a connection of its own, as soon as there is a slot for it."""
         grammar = await self._grammars.of(job.constraint) if job.constraint is not None else UNSET
-        async with self._seats:
+        async with self._seat(job) as slot:
             completion = CompletionReader(silent=job.limit == 0)
-            async with self._http.work("/completion", _encode(job, grammar)) as answer:
+            async with self._http.work("/completion", _encode(job, grammar, slot)) as answer:
                 async for data in answer:
                     for piece in completion.feed(data):
                         yield piece
                     if completion.finished:
                         return
             raise self._http.lost()
+
+    @asynccontextmanager
+    async def _seat(self, job: Job) -> AsyncIterator[int | UnsetType]:
+        """Wait until there is a slot; gives the one that the job should have, if it matters."""
+        async with self._seats:
+            if self._slots is None:
+                yield UNSET
+                return
+            seat = self._slots.take(job.tokens)
+            try:
+                if seat.nudge is not None:
+                    nudge = Job(job.tokens[:1], 1, job.sampling)
+                    async with self._http.work("/completion", _encode(nudge, slot=seat.nudge)):
+                        pass
+                yield seat.slot if seat.named else UNSET
+            finally:
+                self._slots.leave(seat)
 
     async def tokenize(self, text: str, *, special: bool = True) -> list[int]:
         """Ask the server's own tokenizer."""
@@ -162,6 +191,7 @@ class _Completion(Struct):
     top_k: int | UnsetType = UNSET
     seed: int | UnsetType = UNSET
     grammar: str | UnsetType = UNSET
+    id_slot: int | UnsetType = UNSET
     stream: bool = True
     return_progress: bool = True
     cache_prompt: bool = True
@@ -211,12 +241,14 @@ class _Tokens(Struct):
 _chunk = msgspec.json.Decoder(_Chunk).decode
 
 
-def _encode(job: Job, grammar: str | UnsetType = UNSET) -> bytes:
+def _encode(job: Job, grammar: str | UnsetType = UNSET, slot: int | UnsetType = UNSET) -> bytes:
     sampling: Sampling = job.sampling
     fields: dict[str, Any] = {
         name: value for name in ("temperature", "top_p", "top_k", "seed") if (value := getattr(sampling, name)) is not None
     }
-    return msgspec.json.encode(_Completion(prompt=job.tokens, n_predict=max(job.limit, 1), grammar=grammar, **fields))
+    return msgspec.json.encode(
+        _Completion(prompt=job.tokens, n_predict=max(job.limit, 1), grammar=grammar, id_slot=slot, **fields)
+    )
 
 
 def _check_other(event: bytes) -> None:

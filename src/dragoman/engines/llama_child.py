@@ -30,7 +30,10 @@ one more busy process on two cores, and decoding falls from 110 tokens per secon
 
 
 class ChildConfig(Struct, frozen=True):
-    """`host` is a path (a unix socket) or an address (a free port is taken). `context` is in tokens per slot."""
+    """`host` is a path (a unix socket) or an address (a free port is taken). `context` is in tokens per slot.
+
+    `similarity` is the share of a prompt that a slot must hold for the server to choose it for that; with 0 it never does.
+    """
 
     model: str
     name: str
@@ -39,6 +42,7 @@ class ChildConfig(Struct, frozen=True):
     context: int
     parallel: int
     threads: int
+    similarity: float = 0.0
 
 
 class Listening(Struct, frozen=True):
@@ -91,6 +95,7 @@ def _serve(config: ChildConfig) -> Any:
     params.n_ctx = config.context * config.parallel
     params.ctx_shift = False
     params.cont_batching = params.cache_prompt = params.warmup = True
+    params.slot_prompt_similarity = config.similarity
     params.cache_ram_mib = _prompt_cache_mib()
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = config.threads
     cpu = xllamacpp.ggml_backend_dev_type.GGML_BACKEND_DEVICE_TYPE_CPU

@@ -13,10 +13,11 @@ from array import array
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from dragoman.conversation import Conversation, Role, Text, Thinking, ToolCall, ToolResult
 from dragoman.conversation.types import Content
+from dragoman.prefix import common
 from dragoman.prompt.builder import Prompt
 from dragoman.prompt.volatile import strip
 
@@ -32,8 +33,6 @@ _KINDS: Mapping[type[Content], str] = {
     ToolResult: "tool result",
 }
 
-S = TypeVar("S", str, "array[int]")
-
 
 class Lineage:
     """The newest prompts of one model."""
@@ -45,12 +44,12 @@ class Lineage:
         """Remember this prompt. Gives the place where it breaks with the one it should begin with; "" where it does not."""
         new = _Known(_opening(conversation), conversation, prompt.text, array("I", prompt.tokens))
         family = [known for known in self._known if known.opening == new.opening]
-        nearest = max(family, key=lambda known: _common(new.text, known.text), default=None)
+        nearest = max(family, key=lambda known: common(new.text, known.text), default=None)
         if nearest is not None and new.text.startswith(nearest.text):
             self._known.remove(nearest)  # its successor stands for both
         self._known.append(new)
         place = _place(new, nearest) if nearest is not None else ""
-        return f"token {_common(new.tokens, nearest.tokens):,} of {len(new.tokens):,}: {place}" if nearest and place else ""
+        return f"token {common(new.tokens, nearest.tokens):,} of {len(new.tokens):,}: {place}" if nearest and place else ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,7 +81,7 @@ class _Part(NamedTuple):
 
 def _place(new: _Known, old: _Known) -> str:
     """Where the texts part, if it is too early, and how the line goes on there."""
-    position = _common(new.text, old.text)
+    position = common(new.text, old.text)
     if position == len(old.text):
         return ""
     answered = any(turn.role is Role.ASSISTANT for turn in new.conversation.turns[old.newest + 1 :][:1])
@@ -161,15 +160,3 @@ def _quoted(text: str, position: int) -> str:
     start = text.rfind("\n", 0, position) + 1
     line = text[start if position - start < _QUOTED else position :][:_QUOTED].partition("\n")[0]
     return f'"{line.strip()}"'
-
-
-def _common(one: S, other: S) -> int:
-    """The length of what both begin with."""
-    low, high = 0, min(len(one), len(other))
-    while low < high:
-        middle = (low + high + 1) // 2
-        if one[low:middle] == other[low:middle]:
-            low = middle
-        else:
-            high = middle - 1
-    return low

@@ -1,14 +1,16 @@
 """Who may work now, who waits, and who is sent away.
 
-The engine has so many slots; behind them stands a queue of bounded length, first come first served. Past the queue there is
-nothing but a clear "later" (ERR-8). When the process leaves, nobody new comes in, and after a while those inside are told to
-stop.
+The engine has so many slots; behind them stands a queue of bounded length, first come first served. Where there are enough
+slots, long turns never have all of them, so that a title or a probe does not wait for somebody's whole answer. Past the queue
+there is nothing but a clear "later" (ERR-8). When the process leaves, nobody new comes in, and after a while those inside are
+told to stop.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 
+from dragoman.engines import FEWEST_WITH_A_SPARE
 from dragoman.errors import Overloaded, ShuttingDown
 
 
@@ -18,6 +20,7 @@ class Admission:
     def __init__(self, slots: int, queue: int) -> None:
         self._capacity = slots + queue
         self._slots = asyncio.Semaphore(slots)
+        self._long = asyncio.Semaphore(slots - (slots >= FEWEST_WITH_A_SPARE))
         self._inside = 0
         self._working: set[asyncio.Task[object]] = set()
         self._draining = False
@@ -42,15 +45,18 @@ class Admission:
             self._inside -= 1
 
     @asynccontextmanager
-    async def slot(self) -> AsyncIterator[None]:
-        """Wait for a slot and hold it. Raises `ShuttingDown`, while waiting or in the body, when `expire` was called."""
+    async def slot(self, *, short: bool = False) -> AsyncIterator[None]:
+        """Wait for a slot and hold it; a `short` turn may have any of them.
+
+        Raises `ShuttingDown`, while waiting or in the body, when `expire` was called.
+        """
         if self._expired:
             raise ShuttingDown("the server is shutting down")
         task = asyncio.current_task()
         assert task is not None
         self._working.add(task)
         try:
-            async with self._slots:
+            async with nullcontext() if short else self._long, self._slots:
                 yield
         except asyncio.CancelledError:
             if not self._expired:

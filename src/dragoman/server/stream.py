@@ -15,6 +15,7 @@ from typing import Generic, TypeVar
 
 from starlette.types import Send
 
+from dragoman.engines import SHORT_PROMPT
 from dragoman.errors import ClientStalled, DragomanError, Unexpected
 from dragoman.generation import Turn
 from dragoman.observe import Record
@@ -54,7 +55,7 @@ class Answer(Generic[E]):
 async def performed(turn: Turn, admission: Admission, record: Record) -> AsyncIterator[AsyncIterator[Part]]:
     """The parts of a turn, once it has a slot, which it holds for as long as the context lasts. Raises as `slot`."""
     record.work, record.ready = turn, record.age
-    async with admission.slot():
+    async with admission.slot(short=turn.tally.prompt <= SHORT_PROMPT):
         record.started = record.age
         async with aclosing(turn.run()) as parts:
             yield parts

@@ -1,0 +1,131 @@
+"""An agent at work: how much of its prompt is reused from turn to turn, alone and amid others, and who waits for whom."""
+
+import asyncio
+import json
+from statistics import median
+from typing import Any
+
+import aiohttp
+
+from bench.client import connect, post
+from bench.processes import dragoman, llama_server, nonce
+from bench.report import Row
+from bench.session import Json, requests
+from dragoman.engines.llama_child import CPU_BATCH
+
+SLOTS, CONTEXT = 4, 8192
+TURNS = 6
+LONG, SHORTER = 2000, 1000
+"""Words of the prompts that somebody waits behind: one alone, and four at once."""
+_HEAD_START = 0.5
+"""Seconds until they are surely being read."""
+_NOT_TAKEN = "refused"
+
+
+async def measure(runs: int) -> list[Row]:
+    """Ours over the embedded engine, theirs the same binary with its own defaults, one after the other; times are medians."""
+    with dragoman("--context-length", str(CONTEXT), "--parallel", str(SLOTS)) as (url, _):
+        ours = await _figures(url, runs)
+    with llama_server(SLOTS, CONTEXT) as address:
+        theirs = await _figures(address, runs)
+    return [Row(figure, ours[figure], theirs[figure], unit, target) for figure, (unit, target) in _FIGURES.items()]
+
+
+_FIGURES = {
+    "least reuse of the prompt before, a session alone": ("%", ">= 95"),
+    "least reuse of the prompt before, amid three sessions, titles and probes": ("%", ">= 95"),
+    "prompt tokens read for all of these": ("of those sent", ""),
+    "a tiny request alone": ("ms", ""),
+    "a tiny request while a long prompt is read": ("ms", ""),
+    "the same, in steps of that prompt": ("steps", "<= 2"),
+    "a tiny request while four prompts are read": ("ms", ""),
+}
+
+
+async def _figures(address: str, runs: int) -> dict[str, str]:
+    async with connect(address) as session:
+        try:
+            reuse = [f"{await _alone(session) * 100:.1f}", *(await _amid(session))]
+        except RuntimeError:  # the answer was an error
+            reuse = [_NOT_TAKEN] * 3
+        waits = [await _waits(session) for _ in range(runs)]
+    alone, behind_one, steps, behind_four = (median(values) for values in zip(*waits, strict=True))
+    times = [f"{alone * 1000:.0f}", f"{behind_one * 1000:.0f}", f"{steps:.1f}", f"{behind_four * 1000:.0f}"]
+    return dict(zip(_FIGURES, [*reuse, *times], strict=True))
+
+
+class _Session:
+    """A conversation, turn by turn, and what was cached of each."""
+
+    def __init__(self, bodies: list[Json]) -> None:
+        self._bodies = iter(bodies)
+        self._before = 0
+        self.least = 1.0
+        self.sent = self.read = 0
+
+    async def go_on(self, session: aiohttp.ClientSession) -> None:
+        sent, cached = await _ask(session, next(self._bodies))
+        if self._before:
+            self.least = min(self.least, cached / self._before)
+        self._before = sent
+        self.sent += sent
+        self.read += sent - cached
+
+
+async def _alone(session: aiohttp.ClientSession) -> float:
+    bodies = requests(nonce())
+    agent = _Session(bodies)
+    for _ in bodies:
+        await agent.go_on(session)
+    return agent.least
+
+
+async def _amid(session: aiohttp.ClientSession) -> tuple[str, str]:
+    """A main session, a sub-agent that shares its system prompt and tools, and two that share others."""
+    first, second = nonce(), nonce()
+    tasks = [(first, "Mend the parser."), (first, "Look for callers."), (second, "Review."), (second, "Write a test.")]
+    main, *others = agents = [_Session(requests(mark, task)) for mark, task in tasks]
+    for turn in range(TURNS):
+        await main.go_on(session)
+        await _ask(session, _plain(f"Give this a title: story {nonce()} of a house by the river.", 12))
+        for other in others[: turn + 1]:  # they begin one after the other
+            await other.go_on(session)
+        await _ask(session, _plain("quota", 1))
+    read, sent = sum(agent.read for agent in agents), sum(agent.sent for agent in agents)
+    return f"{main.least * 100:.1f}", f"{read:,} of {sent:,}"
+
+
+async def _waits(session: aiohttp.ClientSession) -> tuple[float, float, float, float]:
+    """Seconds of a tiny request: alone, behind a long prompt, the same in steps of that one, and behind four."""
+    alone = await _tiny(session)
+    (behind_one, took, tokens), (behind_four, _, _) = await _behind(session, LONG, 1), await _behind(session, SHORTER, SLOTS)
+    return alone, behind_one, behind_one / (took / (tokens / CPU_BATCH)), behind_four
+
+
+async def _behind(session: aiohttp.ClientSession, words: int, prompts: int) -> tuple[float, float, int]:
+    """Seconds of a tiny request while prompts of so many words are read, seconds that took, and their tokens."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    bodies = [_plain(f"{nonce()} " + "the old stone house by the river " * (words // 7), 1) for _ in range(prompts)]
+    reading = asyncio.gather(*(_ask(session, body) for body in bodies))
+    await asyncio.sleep(_HEAD_START)
+    waited = await _tiny(session)
+    tokens = sum(sent for sent, _ in await reading)
+    return waited, loop.time() - began, tokens
+
+
+async def _tiny(session: aiohttp.ClientSession) -> float:
+    took, _ = await post(session, "/v1/messages", json.dumps(_plain(f"{nonce()} quota", 1)).encode())
+    return took
+
+
+async def _ask(session: aiohttp.ClientSession, body: Json) -> tuple[int, int]:
+    """Prompt tokens, and how many of them were cached."""
+    _, answer = await post(session, "/v1/messages", json.dumps(body).encode())
+    usage = answer["usage"]
+    cached = usage.get("cache_read_input_tokens") or 0
+    return usage["input_tokens"] + cached, cached
+
+
+def _plain(text: str, tokens: int) -> dict[str, Any]:
+    return {"model": "claude-bench", "max_tokens": tokens, "temperature": 0, "messages": [{"role": "user", "content": text}]}

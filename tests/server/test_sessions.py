@@ -1,0 +1,62 @@
+"""An agent's session on the real engine: what was read once is not read again, whatever happens beside it."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+from bench.session import requests
+
+from conftest import MODEL, body, live_server, user
+from dragoman.cli.weights import resolve
+from dragoman.engines.embedded import EmbeddedLlama
+from dragoman.server import Settings
+from server.http import post
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+STANDS = 0.95
+Request = Mapping[str, Any]
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    with live_server(EmbeddedLlama(resolve(None).path, parallel=4), Settings(model_id=MODEL)) as url:
+        yield url
+
+
+class Agent:
+    """It asks, turn by turn, and notes what was reused."""
+
+    def __init__(self, url: str, mark: str, task: str) -> None:
+        self._url = url
+        self._requests = iter(requests(mark, task, max_tokens=2))
+        self._before = 0
+        self.reused: list[float] = []
+
+    def go_on(self, turns: int = 1) -> None:
+        for _, request in zip(range(turns), self._requests, strict=False):
+            usage = post(self._url, {**request, "model": MODEL}).json["usage"]
+            if self._before:
+                self.reused.append(usage["cache_read_input_tokens"] / self._before)
+            self._before = usage["input_tokens"] + usage["cache_read_input_tokens"]
+
+
+@pytest.mark.clause("CACHE-4", "CC-4", "REQ-11")
+def test_each_turn_of_an_agent_reuses_the_turn_before(url: str) -> None:
+    agent = Agent(url, "one", "Mend the parser.")
+    agent.go_on(10)
+    assert len(agent.reused) == 9
+    assert min(agent.reused) >= STANDS
+
+
+@pytest.mark.clause("CACHE-4")
+def test_titles_probes_and_sub_agents_do_not_push_a_session_out(url: str) -> None:
+    main = Agent(url, "two", "Mend the parser.")
+    others = [Agent(url, "two", "Look for callers."), Agent(url, "three", "Review."), Agent(url, "three", "Write a test.")]
+    for turn in range(4):
+        main.go_on()
+        post(url, body(user(f"Give this a title: story {turn} of a house by the river."), max_tokens=8))
+        for other in others:
+            other.go_on()
+        post(url, body(user("quota"), max_tokens=1))
+    assert {agent: min(agent.reused) for agent in (main, *others) if min(agent.reused) < STANDS} == {}
