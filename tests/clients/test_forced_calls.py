@@ -1,4 +1,4 @@
-"""A very small model, forced to call 200 times: 200 calls, each valid by its schema.
+"""A very small model, forced to call 200 times: 200 calls, each valid by its schema. Every second of them, unless thoroughly.
 
 The schemas are of the kinds that clients send. A model of this size fills what has no end until its room is gone, so the run
 uses a fixed room and the model's own most likely words: the same ones every time.
@@ -6,6 +6,7 @@ uses a fixed room and the model's own most likely words: the same ones every tim
 
 import asyncio
 import json
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,6 +19,7 @@ from dragoman.cli.weights import resolve
 from dragoman.engines.embedded import EmbeddedLlama
 from dragoman.server import Gateway, Settings
 
+STEP = 1 if os.environ.get("DRAGOMAN_TESTS") == "thorough" else 2
 TEXT, WHOLE, NUMBER = {"type": "string"}, {"type": "integer"}, {"type": "number"}
 
 
@@ -73,7 +75,7 @@ def url() -> Iterator[str]:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.clause("TOOL-5", "TOOL-7", "TOOL-17", "STOP-2")
-async def test_of_200_forced_calls_200_are_valid(url: str):
+async def test_of_all_forced_calls_all_are_valid(url: str):
     seats = asyncio.Semaphore(4)
 
     async def ask(number: int, question: int) -> str:
@@ -98,7 +100,8 @@ async def test_of_200_forced_calls_200_are_valid(url: str):
         return f"{number}, {question}: {message.stop_reason} {json.dumps([block.to_dict() for block in message.content])[:200]}"
 
     pairs = [(number, question) for number in range(len(SCHEMAS)) for question in range(len(QUESTIONS))]
+    pairs = [pair for pair in pairs if sum(pair) % STEP == 0]
     async with anthropic.AsyncAnthropic(base_url=url, api_key="x", max_retries=0, timeout=300) as client:
         outcomes = await asyncio.gather(*(ask(*pair) for pair in pairs))
-    assert len(outcomes) == 200
+    assert len(outcomes) == 200 // STEP
     assert [outcome for outcome in outcomes if outcome] == []
