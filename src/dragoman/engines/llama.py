@@ -14,26 +14,19 @@ What the server does, and this file has to know:
 """
 
 import asyncio
-import io
 from collections.abc import AsyncGenerator, Iterator, Sequence
-from http import HTTPStatus
 from pathlib import PurePath
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
-import aiohttp
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from dragoman.conversation import Sampling
 from dragoman.engines.base import Capabilities, Engine, Finish, FinishReason, Job, Piece, PrefillProgress
+from dragoman.engines.http import EngineHttp, Fault, fault
 from dragoman.engines.llama_grammar import TRIAL, Grammars
 from dragoman.engines.sse import EventSplitter
-from dragoman.errors import EngineError, EngineFailed, EngineUnavailable
-
-T = TypeVar("T")
-
-_CALL: Final = aiohttp.ClientTimeout(total=60, sock_connect=10)
-_COMPLETION: Final = aiohttp.ClientTimeout(total=None, sock_connect=10)  # a job may wait for its slot for as long as it likes
+from dragoman.errors import EngineFailed
 
 _FINISHES: Final = {"eos": FinishReason.STOP, "word": FinishReason.STOP, "limit": FinishReason.LENGTH}
 
@@ -47,18 +40,14 @@ class LlamaServer(Engine):
 
     def __init__(self, address: str, *, key: str | None = None, name: str | None = None, lost: str | None = None) -> None:
         """`name` is what errors call the server, `lost` what they say when the connection breaks while it is at work."""
-        self.address = address.rstrip("/")
-        self.name = name or f"the engine at {self.address}"
-        self._key = key
-        self._lost = lost or f"{self.name} closed the connection while it was working"
-        self._session: aiohttp.ClientSession | None = None
+        self._http = EngineHttp("llama-server", address, key=key, name=name, lost=lost)
         self._seats = asyncio.Semaphore()  # one, until the server has said how many
         self._grammars = Grammars(self.tokenize)
 
     async def start(self) -> Capabilities:
         """Ask the server what it runs."""
-        props = await self._get("/props", _Props)
-        models = await self._get("/v1/models", _Models)
+        props = await self._http.call("GET", "/props", _Props)
+        models = await self._http.call("GET", "/v1/models", _Models)
         self._seats = asyncio.Semaphore(props.total_slots)
         return Capabilities(
             model=_model_name(models.data[0].id if models.data else props.model_path),
@@ -74,7 +63,7 @@ class LlamaServer(Engine):
         """Does the server hold a grammar? One built without llguidance refuses it, or ignores it without a word."""
         body = msgspec.json.encode({"prompt": "x", "n_predict": 1, "grammar": TRIAL.grammar, "temperature": 0})
         try:
-            return (await self._call("POST", "/completion", _Chunk, body)).content == TRIAL.answer
+            return (await self._http.call("POST", "/completion", _Chunk, body)).content == TRIAL.answer
         except EngineFailed:
             return False
 
@@ -82,81 +71,27 @@ class LlamaServer(Engine):
         """Run the job on a connection of its own, as soon as there is a slot for it."""
         grammar = await self._grammars.of(job.constraint) if job.constraint is not None else UNSET
         async with self._seats:
-            response = await self._send("POST", "/completion", _encode(job, grammar), _COMPLETION)
-            try:
-                completion = CompletionReader(silent=job.limit == 0)
-                async for data in response.content.iter_any():
+            completion = CompletionReader(silent=job.limit == 0)
+            async with self._http.work("/completion", _encode(job, grammar)) as answer:
+                async for data in answer:
                     for piece in completion.feed(data):
                         yield piece
                     if completion.finished:
                         return
-            except (aiohttp.ClientError, OSError, RuntimeError) as error:  # the last for a session that was closed meanwhile
-                raise EngineFailed(self._lost) from error
-            finally:
-                response.close()
-            raise EngineFailed(self._lost)
+            raise self._http.lost()
 
     async def tokenize(self, text: str, *, special: bool = True) -> list[int]:
         """Ask the server's own tokenizer."""
         body = msgspec.json.encode({"content": text, "parse_special": special, "add_special": False})
-        return (await self._call("POST", "/tokenize", _Tokens, body)).tokens
+        return (await self._http.call("POST", "/tokenize", _Tokens, body)).tokens
 
     async def slots(self) -> "list[Slot]":
         """What each slot is doing. Raises as `tokenize`, also where the server was started without this view."""
-        return await self._get("/slots", list[Slot])
+        return await self._http.call("GET", "/slots", list[Slot])
 
     async def close(self) -> None:
         """Close every connection; the server goes on."""
-        if self._session is not None:
-            await self._session.close()
-
-    async def _get(self, path: str, answer: type[T]) -> T:
-        return await self._call("GET", path, answer, None)
-
-    async def _call(self, method: str, path: str, answer: type[T], body: bytes | None) -> T:
-        response = await self._send(method, path, body, _CALL)
-        try:
-            return msgspec.json.decode(await response.read(), type=answer)
-        except msgspec.MsgspecError as error:
-            raise EngineFailed(f"{self.name} is no llama-server: its answer to {path} makes no sense ({error})") from error
-        except TimeoutError as error:
-            raise EngineUnavailable(f"{self.name} does not answer") from error
-        except (aiohttp.ClientError, OSError) as error:
-            raise EngineFailed(self._lost) from error
-        finally:
-            response.close()
-
-    async def _send(self, method: str, path: str, body: bytes | None, limits: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
-        """The response, when its status is 200; the caller closes it."""
-        session = self._session = self._session or self._connect()
-        if session.closed:
-            raise EngineUnavailable(f"{self.name} is closed")
-        data = None if body is None else io.BytesIO(body)
-        try:
-            response = await session.request(method, path, data=data, timeout=limits)
-        except (aiohttp.ClientConnectorError, TimeoutError) as error:
-            raise EngineUnavailable(f"{self.name} cannot be reached") from error
-        except (aiohttp.ClientError, OSError) as error:
-            raise EngineUnavailable(f"{self.name} closed the connection before it answered") from error
-        if response.status == HTTPStatus.OK:
-            return response
-        try:
-            fault = await response.read()
-        except (aiohttp.ClientError, OSError) as error:
-            raise EngineFailed(self._lost) from error
-        finally:
-            response.close()
-        raise _refusal(self.name, response.status, fault)
-
-    def _connect(self) -> aiohttp.ClientSession:
-        headers = {"Content-Type": "application/json"}
-        if self._key is not None:
-            headers["Authorization"] = f"Bearer {self._key}"
-        if self.address.startswith("unix://"):
-            unix = aiohttp.UnixConnector(self.address.removeprefix("unix://"), limit=0, force_close=True)
-            return aiohttp.ClientSession("http://engine", connector=unix, headers=headers)
-        tcp = aiohttp.TCPConnector(limit=0, force_close=True)
-        return aiohttp.ClientSession(self.address, connector=tcp, headers=headers)
+        await self._http.close()
 
 
 class CompletionReader:
@@ -233,14 +168,6 @@ class _Completion(Struct):
     response_fields: tuple[str, ...] = ("content", "stop", "stop_type", "tokens_predicted")
 
 
-class _Fault(Struct):
-    message: str = "no reason given"
-
-
-class _FaultBody(_Fault):
-    error: _Fault | None = None
-
-
 class _Progress(Struct):
     total: int
     cache: int
@@ -253,7 +180,7 @@ class _Chunk(Struct, gc=False):
     stop: bool = False
     stop_type: str = "none"
     prompt_progress: _Progress | None = None
-    error: _Fault | None = None
+    error: Fault | None = None
 
 
 class _Settings(Struct):
@@ -295,28 +222,9 @@ def _encode(job: Job, grammar: str | UnsetType = UNSET) -> bytes:
 def _check_other(event: bytes) -> None:
     """Comments keep a connection alive; `error:` is how older servers report a failure; nothing else is expected."""
     if event.startswith(b"error:"):
-        raise EngineFailed(f"the engine failed: {_fault(event[6:])}")
+        raise EngineFailed(f"the engine failed: {fault(event[6:])}")
     if event and not event.startswith(b":"):
         raise EngineFailed(f"the engine broke its protocol: {event[:80]!r} is no event")
-
-
-def _refusal(name: str, status: int, body: bytes) -> EngineError:
-    match status:
-        case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
-            return EngineFailed(f"{name} refused the key")
-        case HTTPStatus.SERVICE_UNAVAILABLE:
-            return EngineUnavailable(f"{name} is not ready: {_fault(body)}")
-        case _:
-            return EngineFailed(f"{name} refused with status {status}: {_fault(body)}")
-
-
-def _fault(body: bytes) -> str:
-    """The sentence in an error: `{"error": {"message": …}}`, the inner object alone, or whatever else came."""
-    try:
-        fault = msgspec.json.decode(body, type=_FaultBody)
-    except msgspec.MsgspecError:
-        return body[:200].decode(errors="replace").strip() or _Fault().message
-    return (fault.error or fault).message
 
 
 def _model_name(name: str) -> str:

@@ -1,0 +1,134 @@
+"""An engine at an address: the HTTP that all adapters share.
+
+Every call has a connection of its own, since to close it is the one way to leave that all engines understand. What goes wrong
+on the way is told in the house's two words: `EngineUnavailable` where the work was not taken up, and another try can help;
+`EngineFailed` where it was, or where the engine refuses it.
+"""
+
+import io
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from typing import Final, TypeVar
+
+import aiohttp
+import msgspec
+from msgspec import Struct
+
+from dragoman.errors import EngineError, EngineFailed, EngineUnavailable
+
+T = TypeVar("T")
+
+_CALL: Final = aiohttp.ClientTimeout(total=60, sock_connect=10)
+_WORK: Final = aiohttp.ClientTimeout(total=None, sock_connect=10)  # a job may wait for its turn for as long as it likes
+
+
+class Fault(Struct):
+    """What an engine says of a failure."""
+
+    message: str = "no reason given"
+
+
+class _FaultBody(Fault):
+    error: Fault | None = None
+
+
+def fault(body: bytes) -> str:
+    """The sentence in an error: `{"error": {"message": …}}`, the inner object alone, or whatever else came."""
+    try:
+        found = msgspec.json.decode(body, type=_FaultBody)
+    except msgspec.MsgspecError:
+        return body[:200].decode(errors="replace").strip() or Fault().message
+    return (found.error or found).message
+
+
+class EngineHttp:
+    """The engine at `address`: `http://host:port`, or `unix:///path/of.sock`.
+
+    `kind` is what it should be; `name` is what errors call it, `lost` what they say when the connection breaks at work.
+    """
+
+    def __init__(
+        self, kind: str, address: str, *, key: str | None = None, name: str | None = None, lost: str | None = None
+    ) -> None:
+        self._kind = kind
+        self.address = address.rstrip("/")
+        self.name = name or f"the engine at {self.address}"
+        self._key = key
+        self._lost = lost or f"{self.name} closed the connection while it was working"
+        self._session: aiohttp.ClientSession | None = None
+
+    async def call(self, method: str, path: str, answer: type[T], body: bytes | None = None) -> T:
+        """One question, one answer. Raises `EngineFailed`, also where the answer makes no sense, and `EngineUnavailable`."""
+        response = await self._send(method, path, body, _CALL)
+        try:
+            return msgspec.json.decode(await response.read(), type=answer)
+        except msgspec.MsgspecError as error:
+            raise EngineFailed(f"{self.name} is no {self._kind}: its answer to {path} makes no sense ({error})") from error
+        except TimeoutError as error:
+            raise EngineUnavailable(f"{self.name} does not answer") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise EngineFailed(self._lost) from error
+        finally:
+            response.close()
+
+    @asynccontextmanager
+    async def work(self, path: str, body: bytes) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Post a job; its answer, as the bytes arrive. Leaving the context closes the connection, and so ends the work."""
+        response = await self._send("POST", path, body, _WORK)
+        try:
+            yield response.content.iter_any()
+        except (aiohttp.ClientError, OSError, RuntimeError) as error:  # the last for a session that was closed meanwhile
+            raise self.lost() from error
+        finally:
+            response.close()
+
+    def lost(self) -> EngineFailed:
+        """The failure to raise where an answer ends before its end."""
+        return EngineFailed(self._lost)
+
+    async def close(self) -> None:
+        """Close every connection; the engine goes on."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def _send(self, method: str, path: str, body: bytes | None, limits: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
+        """The response, when its status is 200; the caller closes it."""
+        session = self._session = self._session or self._connect()
+        if session.closed:
+            raise EngineUnavailable(f"{self.name} is closed")
+        data = None if body is None else io.BytesIO(body)
+        try:
+            response = await session.request(method, path, data=data, timeout=limits)
+        except (aiohttp.ClientConnectorError, TimeoutError) as error:
+            raise EngineUnavailable(f"{self.name} cannot be reached") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise EngineUnavailable(f"{self.name} closed the connection before it answered") from error
+        if response.status == HTTPStatus.OK:
+            return response
+        try:
+            reason = await response.read()
+        except (aiohttp.ClientError, OSError) as error:
+            raise self.lost() from error
+        finally:
+            response.close()
+        raise self._refusal(response.status, reason)
+
+    def _refusal(self, status: int, body: bytes) -> EngineError:
+        match status:
+            case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
+                return EngineFailed(f"{self.name} refused the key")
+            case HTTPStatus.SERVICE_UNAVAILABLE:
+                return EngineUnavailable(f"{self.name} is not ready: {fault(body)}")
+            case _:
+                return EngineFailed(f"{self.name} refused with status {status}: {fault(body)}")
+
+    def _connect(self) -> aiohttp.ClientSession:
+        headers = {"Content-Type": "application/json"}
+        if self._key is not None:
+            headers["Authorization"] = f"Bearer {self._key}"
+        if self.address.startswith("unix://"):
+            unix = aiohttp.UnixConnector(self.address.removeprefix("unix://"), limit=0, force_close=True)
+            return aiohttp.ClientSession("http://engine", connector=unix, headers=headers)
+        tcp = aiohttp.TCPConnector(limit=0, force_close=True)
+        return aiohttp.ClientSession(self.address, connector=tcp, headers=headers)
