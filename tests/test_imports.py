@@ -44,6 +44,7 @@ THIRD_PARTY = {
     "llguidance": {"engines"},
     "jinja2": {"prompt"},
     "aiohttp": {"engines"},
+    "tokenizers": {"engines"},
     "xllamacpp": {"engines"},
     "starlette": {"server"},
     "uvicorn": {"cli"},

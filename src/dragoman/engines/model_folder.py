@@ -1,0 +1,107 @@
+"""A model's folder as the Hub lays it out: tokenizer, chat template, names of its tokens.
+
+An engine on another machine takes token ids, so they are made here, by the library that made the tokenizer's file, and from
+the very file that the engine reads. Nothing of `transformers` is needed for that.
+"""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from tokenizers import Tokenizer
+
+from dragoman.errors import EngineFailed
+
+FILES: Final = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "chat_template.jinja",
+    "chat_template.json",
+    "config.json",
+    "generation_config.json",
+)
+"""What has to be brought here of a model that lives on the Hub. Its weights are the engine's business."""
+
+_LARGE: Final = 4_096
+"""Characters from which on a text is tokenized beside the event loop: the library lets go of the interpreter."""
+
+
+class ModelFolder:
+    """Reads `path`. Raises `EngineFailed` where there is no tokenizer in it, or one that cannot be read."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            source = (path / "tokenizer.json").read_text(encoding="utf-8")
+            spelled: dict[str, Any] = json.loads(source)
+            self._special = Tokenizer.from_str(source)
+            self._plain = Tokenizer.from_str(json.dumps({**spelled, "added_tokens": []}, ensure_ascii=False))
+        except FileNotFoundError:
+            raise EngineFailed(f"{path} has no tokenizer.json: name the model's folder with --tokenizer") from None
+        except Exception as error:  # the library's errors are plain `Exception`s
+            raise EngineFailed(f"the tokenizer in {path} cannot be read: {error}") from error
+        self._config = _object(path / "tokenizer_config.json")
+        self._names = _object(path / "special_tokens_map.json") | self._config
+
+    @property
+    def chat_template(self) -> str | None:
+        """The template's source: from a file of its own, else from the tokenizer's settings, of several the default one."""
+        own = self.path / "chat_template.jinja"
+        if own.is_file():
+            return own.read_text(encoding="utf-8")
+        found = self._config.get("chat_template") or _object(self.path / "chat_template.json").get("chat_template")
+        if isinstance(found, list):
+            named = {entry["name"]: entry["template"] for entry in found}
+            found = named.get("default") or next(iter(named.values()), None)
+        return found if isinstance(found, str) else None
+
+    @property
+    def bos_token(self) -> str:
+        """How the beginning of a text is spelled; "" where nothing is."""
+        return _spelling(self._names.get("bos_token"))
+
+    @property
+    def eos_token(self) -> str:
+        """How the end of a turn is spelled."""
+        return _spelling(self._names.get("eos_token"))
+
+    @property
+    def window(self) -> int | None:
+        """The tokens that the model was trained for, where its settings say."""
+        config = _object(self.path / "config.json")
+        inner = config.get("text_config")
+        found = (inner if isinstance(inner, dict) else config).get("max_position_embeddings")
+        return found if isinstance(found, int) else None
+
+    async def tokenize(self, text: str, *, special: bool = True) -> list[int]:
+        """Token ids, nothing added; with `special`, the spelling of a control token becomes that token."""
+        tokenizer = self._special if special else self._plain
+        if len(text) > _LARGE:
+            return await asyncio.to_thread(_ids, tokenizer, text)
+        return _ids(tokenizer, text)
+
+
+def _ids(tokenizer: Tokenizer, text: str) -> list[int]:
+    ids: list[int] = tokenizer.encode(text, add_special_tokens=False).ids
+    return ids
+
+
+def _object(path: Path) -> dict[str, Any]:
+    """A file of settings; empty where there is none."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise EngineFailed(f"{path} is no JSON: {error}") from error
+    return found if isinstance(found, dict) else {}
+
+
+def _spelling(token: object) -> str:
+    """A token's spelling, which may stand in an object of its own."""
+    if isinstance(token, Mapping):
+        token = token.get("content")
+    return token if isinstance(token, str) else ""
