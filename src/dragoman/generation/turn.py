@@ -175,7 +175,7 @@ class Turn:
     def _read(self, piece: Piece) -> Iterator[Part]:
         if piece.prefill is not None:
             self._cached = piece.prefill.cached if self._cached is None else self._cached
-            yield Prefill(piece.prefill.total, piece.prefill.cached, piece.prefill.done)
+            yield Prefill(piece.prefill.total, piece.prefill.cached or 0, piece.prefill.done)
         self._output += piece.output
         self._written.append(piece.text)
         began_thinking = self._parser.thinking
@@ -184,6 +184,8 @@ class Turn:
         yield from self._police(parts)
         if self._repetition.feed(piece.text) or self._held or self._budget is not None:
             self._astray = self._goes_astray()
+        if piece.finish is not None:
+            self._cached = piece.finish.cached if self._cached is None else self._cached
         if piece.finish is not None and self._happened is None:
             yield from self._finish(piece.finish)
 
