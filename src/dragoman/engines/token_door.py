@@ -58,13 +58,17 @@ class TokenDoor(Engine):
         """As the watch found it."""
         return self.watch.status if self.watch is not None else super().status
 
-    async def generate(self, job: Job) -> AsyncGenerator[Piece, None]:
+    def generate(self, job: Job) -> AsyncGenerator[Piece, None]:
         """Run the job on a connection of its own."""
+        return self._read(self.reader(job), self.posted(job))
+
+    async def _read(
+        self, reader: Reader, posted: AbstractAsyncContextManager[AsyncIterator[bytes]]
+    ) -> AsyncGenerator[Piece, None]:
         if self.watch is not None:
             self.watch.check()
-        reader = self.reader(job)
         try:
-            async with self.posted(job) as answer:
+            async with posted as answer:
                 for piece in reader.feed(b""):
                     yield piece
                 async for data in answer:
