@@ -25,6 +25,7 @@ from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]  # is
 
 from dragoman.cli import gguf
 from dragoman.cli.gguf import UnusableModel
+from dragoman.engines.model_folder import FILES
 
 PREFERENCE = ("Q4_K_M", "Q4_0", "Q4_1", "Q8_0")
 """What is taken where the user named nothing: the best for its size first, then the commonest."""
@@ -44,6 +45,12 @@ def download(repo: str, wanted: str | None) -> Path:
         file = _choose(repo, _list(hub, repo), wanted)
         paths = [Path(hub.hf_hub_download(repo, part)) for part in gguf.parts(file)]
         return paths[0]
+
+
+def folder(repo: str) -> Path:
+    """Bring here what an engine elsewhere keeps to itself, its tokenizer and its settings. Raises `UnusableModel`."""
+    with _plainly(repo):
+        return Path(HfApi().snapshot_download(repo, allow_patterns=list(FILES)))
 
 
 def _list(hub: HfApi, repo: str) -> list[str]:

@@ -12,13 +12,11 @@ from typing import Any
 import click
 
 from dragoman import dialects
+from dragoman.cli.engines import ENGINES, LLAMACPP, build
 from dragoman.cli.refusal import Refusal
 from dragoman.cli.weights import UnusableModel, Weights, resolve
 from dragoman.dialects import Dialect
-from dragoman.engines import Engine
 from dragoman.server import Gateway, Settings
-
-LLAMACPP, LLAMA_SERVER, SCRIPTED = "llamacpp", "llama-server", "scripted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +29,7 @@ class Options:
     engine: str
     engine_url: str | None
     engine_key: str | None
+    tokenizer: str | None
     script: Path | None
     dialect: str | None
     tool_call_parser: str | None
@@ -54,13 +53,14 @@ class Options:
 )
 @click.option(
     "--engine",
-    type=click.Choice([LLAMACPP, SCRIPTED, LLAMA_SERVER]),
+    type=click.Choice(ENGINES),
     default=LLAMACPP,
     show_default=True,
     help="What computes.",
 )
-@click.option("--engine-url", metavar="URL", help="Where the llama-server is that somebody else runs.")
+@click.option("--engine-url", metavar="URL", help="Where the engine is that somebody else runs.")
 @click.option("--engine-key", metavar="KEY", help="Its key, if it wants one.")
+@click.option("--tokenizer", metavar="DIR|REPO", help="Where its model's tokenizer is, if not where the engine says.")
 @click.option("--script", type=click.Path(path_type=Path), metavar="FILE", help="What the scripted engine says: JSON lines.")
 @click.option("--dialect", metavar="NAME", help="How the model writes reasoning and tool calls.")
 @click.option("--tool-call-parser", metavar="NAME", help="The same, by the name of a vLLM, SGLang or LMDeploy parser.")
@@ -94,7 +94,7 @@ def serve(**given: Any) -> None:
         strict=options.strict,
         dialect=dialect,
     )
-    engine = _embedded(weights, options) if weights else _other_engine(options)
+    engine = build(options, weights)
     listener = _listen(options.host, options.port)
 
     from dragoman.cli.run import run  # noqa: PLC0415 -- the HTTP stack is not needed to say that a path is wrong
@@ -133,36 +133,6 @@ def _weights(model: str | None) -> Weights:
         return resolve(model)
     except UnusableModel as error:
         raise Refusal(str(error)) from error
-
-
-def _embedded(weights: Weights, options: Options) -> Engine:
-    from dragoman.engines.embedded import EmbeddedLlama  # noqa: PLC0415 -- each engine brings its own client library
-
-    return EmbeddedLlama(weights.path, name=weights.id, context=options.context_length or 0, parallel=options.parallel or 4)
-
-
-def _other_engine(options: Options) -> Engine:
-    return _scripted(options) if options.engine == SCRIPTED else _llama_server(options)
-
-
-def _llama_server(options: Options) -> Engine:
-    from dragoman.engines.llama import LlamaServer  # noqa: PLC0415
-
-    if options.engine_url is None:
-        raise Refusal("--engine llama-server needs --engine-url URL.")
-    return LlamaServer(options.engine_url, key=options.engine_key)
-
-
-def _scripted(options: Options) -> Engine:
-    from dragoman.engines.scripted import BadScript, ScriptedEngine, read_script  # noqa: PLC0415
-
-    if options.script is None:
-        raise Refusal("--engine scripted needs --script FILE.")
-    try:
-        lines = read_script(options.script)
-    except BadScript as error:
-        raise Refusal(str(error)) from error
-    return ScriptedEngine(lines, window=options.context_length or 200_000, slots=options.parallel or 64)
 
 
 def _listen(host: str, port: int) -> socket.socket:
