@@ -129,7 +129,8 @@ class Vllm(TokenDoor):
                     answer = await connection.enter_async_context(self._http.work(*self.request(job, held)))
                     break
                 except EngineRefused as refusal:
-                    self._constraints.refused(job.constraint, step, refusal)
+                    if not self._constraints.relax(job.constraint, step, refusal):
+                        raise
             yield answer
 
     def request(self, job: Job, held: Raw | UnsetType = UNSET) -> tuple[str, bytes]:
@@ -171,6 +172,8 @@ class CompletionReader:
             self._taken = True
             yield Piece(prefill=PrefillProgress(self._prompt, None, 0))
         for event in self._events.feed(data):
+            if self.finished:
+                return
             if not event.startswith(b"data: "):
                 if event and not event.startswith(b":"):
                     raise EngineFailed(f"the engine broke its protocol: {event[:80]!r} is no event")
@@ -178,8 +181,6 @@ class CompletionReader:
                 yield self._end(None)
             else:
                 yield from self._read(event[6:])
-            if self.finished:
-                return
 
     def _read(self, payload: bytes) -> Iterator[Piece]:
         try:

@@ -66,7 +66,8 @@ class Watch:
     async def _run(self) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._doubt.wait(), self._pause)
+                async with asyncio.timeout(self._pause):  # and not `wait_for`, which until 3.12 can swallow a cancellation
+                    await self._doubt.wait()
             self._doubt.clear()
             await self._look()
 
