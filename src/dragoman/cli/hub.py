@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-from huggingface_hub import HfApi, constants, scan_cache_dir
+from huggingface_hub import HfApi, constants, scan_cache_dir, snapshot_download
 from huggingface_hub.errors import (
     CacheNotFound,
     GatedRepoError,
@@ -44,6 +44,12 @@ def download(repo: str, wanted: str | None) -> Path:
         file = _choose(repo, _list(hub, repo), wanted)
         paths = [Path(hub.hf_hub_download(repo, part)) for part in gguf.parts(file)]
         return paths[0]
+
+
+def download_files(repo: str, names: Sequence[str]) -> Path:
+    """Bring those of the named files here that the repository has, and return the folder. Raises `UnusableModel`."""
+    with _plainly(repo):
+        return Path(snapshot_download(repo, allow_patterns=list(names)))
 
 
 def _list(hub: HfApi, repo: str) -> list[str]:

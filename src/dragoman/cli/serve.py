@@ -18,7 +18,7 @@ from dragoman.dialects import Dialect
 from dragoman.engines import Engine
 from dragoman.server import Gateway, Settings
 
-LLAMACPP, LLAMA_SERVER, SCRIPTED = "llamacpp", "llama-server", "scripted"
+LLAMACPP, LLAMA_SERVER, SCRIPTED, VLLM = "llamacpp", "llama-server", "scripted", "vllm"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +26,13 @@ class Options:
     """The options of `dragoman serve`, by their names on the command line."""
 
     model: str | None
+    engine_args: tuple[str, ...]
     host: str
     port: int
     engine: str
     engine_url: str | None
     engine_key: str | None
+    tokenizer: str | None
     script: Path | None
     dialect: str | None
     tool_call_parser: str | None
@@ -48,19 +50,21 @@ class Options:
 
 @click.command(short_help="Serve a model.")
 @click.argument("model", required=False)
+@click.argument("engine_args", nargs=-1, metavar="[-- ENGINE ARGS]")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
     "--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="Port to listen on; 0 takes a free one."
 )
 @click.option(
     "--engine",
-    type=click.Choice([LLAMACPP, SCRIPTED, LLAMA_SERVER]),
+    type=click.Choice([LLAMACPP, VLLM, LLAMA_SERVER, SCRIPTED]),
     default=LLAMACPP,
     show_default=True,
     help="What computes.",
 )
-@click.option("--engine-url", metavar="URL", help="Where the llama-server is that somebody else runs.")
+@click.option("--engine-url", metavar="URL", help="Where the engine is that somebody else runs.")
 @click.option("--engine-key", metavar="KEY", help="Its key, if it wants one.")
+@click.option("--tokenizer", metavar="DIR|REPO", help="Tokenizer and template, if they are not those of the engine's model.")
 @click.option("--script", type=click.Path(path_type=Path), metavar="FILE", help="What the scripted engine says: JSON lines.")
 @click.option("--dialect", metavar="NAME", help="How the model writes reasoning and tool calls.")
 @click.option("--tool-call-parser", metavar="NAME", help="The same, by the name of a vLLM, SGLang or LMDeploy parser.")
@@ -77,15 +81,20 @@ class Options:
 @click.option("--strict", is_flag=True, help="Refuse unknown fields, and what the API's newest version took out.")
 @click.option("--log-level", default="info", show_default=True, type=click.Choice(["debug", "info", "warning", "error"]))
 def serve(**given: Any) -> None:
-    """Serve MODEL: nothing for the small default one, a path to a .gguf file, or hf:OWNER/REPO[:QUANT]."""
+    """Serve MODEL: nothing for the small default one, a path to a .gguf file, or hf:OWNER/REPO[:QUANT].
+
+    With --engine vllm, MODEL is a model's folder or OWNER/REPO, and vLLM is started with it; or give --engine-url alone.
+    """
     options = Options(**given)
     logging.basicConfig(level=options.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING if options.log_level == "info" else logging.NOTSET)
     _check_exposure(options)
+    if options.engine_args and (options.engine != VLLM or options.engine_url):
+        raise Refusal("arguments behind -- are for an engine that is started here: --engine vllm MODEL -- ARGS.")
     dialect = _dialect(options)
     weights = _weights(options.model) if options.engine == LLAMACPP else None
     settings = Settings(
-        model_id=weights.id if weights else options.model,
+        model_id=weights.id if weights else None if options.engine == VLLM else options.model,
         created_at=datetime.fromtimestamp(weights.path.stat().st_mtime if weights else 0, UTC),
         aliases=options.aliases,
         any_model=options.any_model,
@@ -142,7 +151,32 @@ def _embedded(weights: Weights, options: Options) -> Engine:
 
 
 def _other_engine(options: Options) -> Engine:
-    return _scripted(options) if options.engine == SCRIPTED else _llama_server(options)
+    match options.engine:
+        case "scripted":
+            return _scripted(options)
+        case "vllm":
+            return _vllm(options)
+        case _:
+            return _llama_server(options)
+
+
+def _vllm(options: Options) -> Engine:
+    from dragoman.cli.folder import find_folder  # noqa: PLC0415
+    from dragoman.engines.vllm import SLOTS, Vllm  # noqa: PLC0415
+    from dragoman.engines.vllm_child import NotInstalled, StartedVllm  # noqa: PLC0415
+
+    slots = options.parallel or SLOTS
+    if options.engine_url is not None:
+        return Vllm(options.engine_url, find_folder, key=options.engine_key, tokenizer=options.tokenizer, slots=slots)
+    if options.model is None:
+        raise Refusal("--engine vllm needs --engine-url URL, or a MODEL to start vLLM with.")
+    window = ["--max-model-len", str(options.context_length)] if options.context_length else []
+    try:
+        return StartedVllm(
+            options.model, find_folder, tokenizer=options.tokenizer, slots=slots, args=[*window, *options.engine_args]
+        )
+    except NotInstalled as error:
+        raise Refusal(str(error)) from error
 
 
 def _llama_server(options: Options) -> Engine:

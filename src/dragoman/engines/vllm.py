@@ -41,7 +41,10 @@ _DONE: Final = b"data: [DONE]"
 
 
 class Vllm(TokenDoor):
-    """A vLLM server at `address`. `tokenizer` names the folder or the repository of its tokenizer, if its model's is not it."""
+    """A vLLM server at `address`. `tokenizer` names the folder or the repository of its tokenizer, if its model's is not it.
+
+    `watched`: somebody else runs it, and may put another in its place.
+    """
 
     def __init__(  # noqa: PLR0913 -- most are options of the command line
         self,
@@ -53,11 +56,13 @@ class Vllm(TokenDoor):
         slots: int = SLOTS,
         name: str | None = None,
         lost: str | None = None,
+        watched: bool = True,
     ) -> None:
         super().__init__(EngineHttp("vLLM", address, key=key, name=name, lost=lost))
         self._find_folder = find_folder
         self._tokenizer = tokenizer
         self._slots = slots
+        self._watched = watched
         self._constraints = EngineConstraints(self.tokenize)
         self._model = ""
         self._window = 0
@@ -71,8 +76,9 @@ class Vllm(TokenDoor):
         usage = (await self._trial(UNSET)).usage
         tells_cached = usage is not None and usage.prompt_tokens_details is not None
         way = await self._constraints.settle(self._holds)
-        self.watch = Watch(self._http.name, self._identity)
-        await self.watch.begin()
+        if self._watched:
+            self.watch = Watch(self._http.name, self._identity)
+            await self.watch.begin()
         return Capabilities(
             model=PurePosixPath(served.id).name,
             window=served.max_model_len,
