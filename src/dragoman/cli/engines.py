@@ -1,19 +1,16 @@
 """From the options of `dragoman serve` to the engine. Each brings a client library of its own, imported where it is chosen."""
 
-import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from dragoman.cli.refusal import Refusal
-from dragoman.cli.weights import HUB_PREFIX, REPOSITORY, UnusableModel, Weights
+from dragoman.cli.weights import Weights
 from dragoman.engines import Engine
-from dragoman.errors import EngineFailed
 
 if TYPE_CHECKING:
     from dragoman.cli.serve import Options
 
-LLAMACPP, SCRIPTED = "llamacpp", "scripted"
+LLAMACPP, SCRIPTED, VLLM = "llamacpp", "scripted", "vllm"
 
 
 def build(options: "Options", weights: Weights | None) -> Engine:
@@ -22,6 +19,8 @@ def build(options: "Options", weights: Weights | None) -> Engine:
         return _embedded(options, weights)
     if options.engine == SCRIPTED:
         return _scripted(options)
+    if options.engine == VLLM and options.engine_url is None:
+        return _started_vllm(options)
     if options.engine_url is None:
         raise Refusal(f"--engine {options.engine} needs --engine-url URL.")
     return ELSEWHERE[options.engine](options, options.engine_url)
@@ -51,7 +50,22 @@ def _llama_server(options: "Options", url: str) -> Engine:
     return LlamaServer(url, key=options.engine_key)
 
 
+def _started_vllm(options: "Options") -> Engine:
+    from dragoman.cli.folder import find_folder  # noqa: PLC0415
+    from dragoman.engines.vllm import SLOTS  # noqa: PLC0415
+    from dragoman.engines.vllm_child import NotInstalled, StartedVllm  # noqa: PLC0415
+
+    if options.model is None:
+        raise Refusal("--engine vllm needs --engine-url URL, or a MODEL to start vLLM with.")
+    args = [*(("--max-model-len", str(options.context_length)) if options.context_length else ()), *options.engine_args]
+    try:
+        return StartedVllm(options.model, find_folder, tokenizer=options.tokenizer, slots=options.parallel or SLOTS, args=args)
+    except NotInstalled as error:
+        raise Refusal(str(error)) from error
+
+
 def _vllm(options: "Options", url: str) -> Engine:
+    from dragoman.cli.folder import find_folder  # noqa: PLC0415
     from dragoman.engines.vllm import SLOTS, Vllm  # noqa: PLC0415
 
     slots = options.parallel or SLOTS
@@ -59,6 +73,7 @@ def _vllm(options: "Options", url: str) -> Engine:
 
 
 def _sglang(options: "Options", url: str) -> Engine:
+    from dragoman.cli.folder import find_folder  # noqa: PLC0415
     from dragoman.engines.sglang import SLOTS, SGLang  # noqa: PLC0415
 
     slots, window = options.parallel or SLOTS, options.context_length
@@ -66,6 +81,7 @@ def _sglang(options: "Options", url: str) -> Engine:
 
 
 def _lmdeploy(options: "Options", url: str) -> Engine:
+    from dragoman.cli.folder import find_folder  # noqa: PLC0415
     from dragoman.engines.lmdeploy import SLOTS, LMDeploy  # noqa: PLC0415
 
     slots, window = options.parallel or SLOTS, options.context_length
@@ -74,26 +90,10 @@ def _lmdeploy(options: "Options", url: str) -> Engine:
 
 ELSEWHERE: Final[dict[str, Callable[["Options", str], Engine]]] = {
     "llama-server": _llama_server,
-    "vllm": _vllm,
+    VLLM: _vllm,
     "sglang": _sglang,
     "lmdeploy": _lmdeploy,
 }
 """Engines that somebody else runs, at an address."""
 
 ENGINES: Final = (LLAMACPP, SCRIPTED, *ELSEWHERE)
-
-
-def find_folder(name: str) -> Path:
-    """The folder of a model's tokenizer: a path on this machine, or a repository on the Hub. Raises `EngineFailed`."""
-    path = Path(name)
-    if path.is_dir():
-        return path
-    repo = name.removeprefix(HUB_PREFIX)
-    if not re.fullmatch(REPOSITORY, repo):
-        raise EngineFailed(f"{name} is no folder on this machine: say where the tokenizer is, --tokenizer DIR or OWNER/REPO")
-    from dragoman.cli import hub  # noqa: PLC0415 -- slow to import, and most starts go without
-
-    try:
-        return hub.folder(repo)
-    except UnusableModel as error:
-        raise EngineFailed(f"{error}; --tokenizer takes a folder, too") from error

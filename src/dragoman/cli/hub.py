@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-from huggingface_hub import HfApi, constants, scan_cache_dir
+from huggingface_hub import HfApi, constants, scan_cache_dir, snapshot_download
 from huggingface_hub.errors import (
     CacheNotFound,
     GatedRepoError,
@@ -25,7 +25,6 @@ from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]  # is
 
 from dragoman.cli import gguf
 from dragoman.cli.gguf import UnusableModel
-from dragoman.engines.model_folder import FILES
 
 PREFERENCE = ("Q4_K_M", "Q4_0", "Q4_1", "Q8_0")
 """What is taken where the user named nothing: the best for its size first, then the commonest."""
@@ -47,10 +46,10 @@ def download(repo: str, wanted: str | None) -> Path:
         return paths[0]
 
 
-def folder(repo: str) -> Path:
-    """Bring here what an engine elsewhere keeps to itself, its tokenizer and its settings. Raises `UnusableModel`."""
+def download_files(repo: str, names: Sequence[str]) -> Path:
+    """Bring those of the named files here that the repository has, and return the folder. Raises `UnusableModel`."""
     with _plainly(repo):
-        return Path(HfApi().snapshot_download(repo, allow_patterns=list(FILES)))
+        return Path(snapshot_download(repo, allow_patterns=list(names)))
 
 
 def _list(hub: HfApi, repo: str) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from dragoman import dialects
-from dragoman.cli.engines import ENGINES, LLAMACPP, build
+from dragoman.cli.engines import ENGINES, LLAMACPP, VLLM, build
 from dragoman.cli.refusal import Refusal
 from dragoman.cli.weights import UnusableModel, Weights, resolve
 from dragoman.dialects import Dialect
@@ -24,6 +24,7 @@ class Options:
     """The options of `dragoman serve`, by their names on the command line."""
 
     model: str | None
+    engine_args: tuple[str, ...]
     host: str
     port: int
     engine: str
@@ -47,6 +48,7 @@ class Options:
 
 @click.command(short_help="Serve a model.")
 @click.argument("model", required=False)
+@click.argument("engine_args", nargs=-1, metavar="[-- ENGINE ARGS]")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
     "--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="Port to listen on; 0 takes a free one."
@@ -60,7 +62,7 @@ class Options:
 )
 @click.option("--engine-url", metavar="URL", help="Where the engine is that somebody else runs.")
 @click.option("--engine-key", metavar="KEY", help="Its key, if it wants one.")
-@click.option("--tokenizer", metavar="DIR|REPO", help="Where its model's tokenizer is, if not where the engine says.")
+@click.option("--tokenizer", metavar="DIR|REPO", help="Tokenizer and template, if they are not those of the engine's model.")
 @click.option("--script", type=click.Path(path_type=Path), metavar="FILE", help="What the scripted engine says: JSON lines.")
 @click.option("--dialect", metavar="NAME", help="How the model writes reasoning and tool calls.")
 @click.option("--tool-call-parser", metavar="NAME", help="The same, by the name of a vLLM, SGLang or LMDeploy parser.")
@@ -77,15 +79,20 @@ class Options:
 @click.option("--strict", is_flag=True, help="Refuse unknown fields, and what the API's newest version took out.")
 @click.option("--log-level", default="info", show_default=True, type=click.Choice(["debug", "info", "warning", "error"]))
 def serve(**given: Any) -> None:
-    """Serve MODEL: nothing for the small default one, a path to a .gguf file, or hf:OWNER/REPO[:QUANT]."""
+    """Serve MODEL: nothing for the small default one, a path to a .gguf file, or hf:OWNER/REPO[:QUANT].
+
+    With --engine vllm, MODEL is a model's folder or OWNER/REPO, and vLLM is started with it; or give --engine-url alone.
+    """
     options = Options(**given)
     logging.basicConfig(level=options.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING if options.log_level == "info" else logging.NOTSET)
     _check_exposure(options)
+    if options.engine_args and (options.engine != VLLM or options.engine_url):
+        raise Refusal("arguments behind -- are for an engine that is started here: --engine vllm MODEL -- ARGS.")
     dialect = _dialect(options)
     weights = _weights(options.model) if options.engine == LLAMACPP else None
     settings = Settings(
-        model_id=weights.id if weights else options.model,
+        model_id=weights.id if weights else None if options.engine == VLLM else options.model,
         created_at=datetime.fromtimestamp(weights.path.stat().st_mtime if weights else 0, UTC),
         aliases=options.aliases,
         any_model=options.any_model,

@@ -161,7 +161,8 @@ class SGLang(TokenDoor):
                         yield piece
                 return
             except EngineRefused as refusal:
-                self._constraints.refused(job.constraint, step, refusal)
+                if not self._constraints.relax(job.constraint, step, refusal):
+                    raise
             except (asyncio.CancelledError, GeneratorExit):
                 self._call_off(rid)
                 raise

@@ -76,12 +76,13 @@ class EngineConstraints:
         except TooLarge:
             raise EngineFailed("what the request asks for cannot be held: it is too large") from None
 
-    def refused(self, constraint: Constraint | None, step: int, refusal: EngineRefused) -> None:
-        """Go on with the next form; raise the refusal where there is none."""
+    def relax(self, constraint: Constraint | None, step: int, refusal: EngineRefused) -> bool:
+        """The form was refused: is there another one?"""
         if constraint is None or self._lark or step == LAST_STEP:
-            raise refusal
+            return False
         _LOG.warning("a constraint is relaxed to step %d: %s", step + 1, refusal.message)
         self._steps[constraint.key] = step + 1
+        return True
 
 
 def _tag(tag: dict[str, object]) -> Raw:

@@ -41,7 +41,10 @@ _DONE: Final = b"data: [DONE]"
 
 
 class Vllm(TokenDoor):
-    """A vLLM server at `address`. `tokenizer` names the folder or the repository of its tokenizer, if its model's is not it."""
+    """A vLLM server at `address`. `tokenizer` names the folder or the repository of its tokenizer, if its model's is not it.
+
+    `watched`: somebody else runs it, and may put another in its place.
+    """
 
     def __init__(  # noqa: PLR0913 -- most are options of the command line
         self,
@@ -53,11 +56,13 @@ class Vllm(TokenDoor):
         slots: int = SLOTS,
         name: str | None = None,
         lost: str | None = None,
+        watched: bool = True,
     ) -> None:
         super().__init__(EngineHttp("vLLM", address, key=key, name=name, lost=lost))
         self._find_folder = find_folder
         self._tokenizer = tokenizer
         self._slots = slots
+        self._watched = watched
         self._constraints = EngineConstraints(self.tokenize)
         self._model = ""
         self._window = 0
@@ -71,8 +76,9 @@ class Vllm(TokenDoor):
         usage = (await self._trial(UNSET)).usage
         tells_cached = usage is not None and usage.prompt_tokens_details is not None
         way = await self._constraints.settle(self._holds)
-        self.watch = Watch(self._http.name, self._identity)
-        await self.watch.begin()
+        if self._watched:
+            self.watch = Watch(self._http.name, self._identity)
+            await self.watch.begin()
         return Capabilities(
             model=PurePosixPath(served.id).name,
             window=served.max_model_len,
@@ -129,7 +135,8 @@ class Vllm(TokenDoor):
                     answer = await connection.enter_async_context(self._http.work(*self.request(job, held)))
                     break
                 except EngineRefused as refusal:
-                    self._constraints.refused(job.constraint, step, refusal)
+                    if not self._constraints.relax(job.constraint, step, refusal):
+                        raise
             yield answer
 
     def request(self, job: Job, held: Raw | UnsetType = UNSET) -> tuple[str, bytes]:
@@ -171,6 +178,8 @@ class CompletionReader:
             self._taken = True
             yield Piece(prefill=PrefillProgress(self._prompt, None, 0))
         for event in self._events.feed(data):
+            if self.finished:
+                return
             if not event.startswith(b"data: "):
                 if event and not event.startswith(b":"):
                     raise EngineFailed(f"the engine broke its protocol: {event[:80]!r} is no event")
@@ -178,8 +187,6 @@ class CompletionReader:
                 yield self._end(None)
             else:
                 yield from self._read(event[6:])
-            if self.finished:
-                return
 
     def _read(self, payload: bytes) -> Iterator[Piece]:
         try:

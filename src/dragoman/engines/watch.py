@@ -66,7 +66,7 @@ class Watch:
     async def _run(self) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._pause):  # `wait_for` forgets a cancellation that comes together with a doubt
+                async with asyncio.timeout(self._pause):  # and not `wait_for`, which until 3.12 can swallow a cancellation
                     await self._doubt.wait()
             self._doubt.clear()
             await self._look()

@@ -75,11 +75,11 @@ class Messages(_PromptEndpoint):
         record.model, record.stream = wanted.model, bool(wanted.stream)
         record.unknown = self._gateway.unheard([*unknown_fields(wanted), *(f"beta {name}" for name in _betas(request.headers))])
         service = await self._gateway.service()
-        self._gateway.resolve(service, wanted.model)
+        adapter = self._gateway.resolve(service, wanted.model)
         with service.admission.admitted():
             prompt = await service.prompt(conversation)
             record.notes = prompt.notes
-            turn = service.turn(conversation, prompt)
+            turn = service.turn(conversation, prompt, adapter)
             record.diverged = service.lineage.follow(conversation, prompt)
             record.tally = turn.tally
             encoder = MessageEncoder(f"msg_{secrets.token_hex(12)}", wanted.model)
