@@ -116,9 +116,13 @@ class Upstream(ABC):
         app.router.add_route("*", "/{path:.*}", self._other)
         runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.01)
         await runner.setup()
-        await web.SockSite(runner, listener).start()
+        site = web.SockSite(runner, listener)
+        await site.start()
         ready.set()
         await self._stopping.wait()
+        await site.stop()
+        for _ in range(3):  # who was let in at the last moment takes a seat, from which to be shown out
+            await asyncio.sleep(0)
         await runner.cleanup()
 
     async def _other(self, request: web.Request) -> web.Response:

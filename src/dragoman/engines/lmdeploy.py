@@ -157,7 +157,7 @@ class ChatReader:
             self._usage = chunk.usage or self._usage
             for choice in chunk.choices:
                 yield from self._read(choice)
-        if self._events.done:
+        if self._events.done and not self.finished:
             yield self._end()
 
     def _read(self, choice: "_Choice") -> Iterator[Piece]:
