@@ -77,7 +77,7 @@ def model(gateway: Gateway) -> Iterator[Anthropic]:
 @contextmanager
 def connected(gateway: Gateway) -> Iterator[Anthropic]:
     """The SDK over a gateway."""
-    with live_gateway(gateway) as url, sdk(url) as client:
+    with live_gateway(gateway, loads_within=STARTS_WITHIN) as url, sdk(url) as client:
         yield client
 
 

@@ -4,6 +4,8 @@ import json
 import os
 import re
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -17,7 +19,8 @@ from dragoman import dialects
 from dragoman.server import Gateway, Settings
 from stage import until
 
-from .conftest import STARTS_WITHIN, connected, started
+from .conftest import ENVIRONMENT, SIZE, STARTS_WITHIN, connected, started
+from .installed import vllm
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(STARTS_WITHIN * 2)]
 
@@ -51,6 +54,13 @@ def working(url: str) -> int:
     """How many jobs vLLM works on, by its own count."""
     metrics = urlopen(f"{url}/metrics", timeout=10).read().decode()
     return sum(int(float(found)) for found in re.findall(r"^vllm:num_requests_running\{.*\} (\S+)$", metrics, re.MULTILINE))
+
+
+def below(pid: int) -> list[int]:
+    """The processes that a process started, and those that they did."""
+    children = Path(f"/proc/{pid}/task/{pid}/children")
+    found = [int(child) for child in children.read_text().split()] if children.exists() else []
+    return [*found, *(one for child in found for one in below(child))]
 
 
 def said(message: Message) -> str:
@@ -105,7 +115,6 @@ def test_no_tokens_at_all_still_reads_the_prompt(model: Anthropic):
     assert (message.content, message.usage.output_tokens) == ([], 0)
 
 
-@pytest.mark.clause("CACHE-1")
 def test_a_prompt_that_came_before_is_not_read_again(model: Anthropic):
     long: list[MessageParam] = [{"role": "user", "content": "A quick brown fox and a lazy dog. " * 60}]
     first, again = create(model, long, 2).usage, create(model, long, 2).usage
@@ -190,10 +199,23 @@ def test_one_that_we_started_holds_calls_and_is_started_again_when_it_dies(folde
         for stream in streams:
             assert next(event for event in stream if event.type == "content_block_delta")
         assert engine.pid is not None
-        os.kill(engine.pid, signal.SIGKILL)
+        os.killpg(engine.pid, signal.SIGKILL)
         for stream in streams:
             with pytest.raises(anthropic.APIStatusError) as raised:
                 list(stream)
             assert raised.value.type == "api_error"
         assert said(create(model.with_options(timeout=STARTS_WITHIN), SUM)) != ""  # it waited
         assert engine.restarts == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_one_that_we_started_ends_with_us_however_we_end(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    command = [sys.executable, "-m", "dragoman", "serve", "--engine", "vllm", str(folder), "--port", "0", "--parallel", "1"]
+    path = f"{vllm()}{os.pathsep}{os.environ['PATH']}"
+    with subprocess.Popen([*command, "--", *SIZE], env={**os.environ, "PATH": path}, stderr=subprocess.DEVNULL) as server:
+        until(lambda: len(below(server.pid)) > 2, STARTS_WITHIN)  # one watches, one listens, one computes
+        family = below(server.pid)
+        server.kill()
+    until(lambda: not any(Path("/proc", str(pid)).exists() for pid in family))
