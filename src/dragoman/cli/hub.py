@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-from huggingface_hub import HfApi, constants, scan_cache_dir, snapshot_download
+from huggingface_hub import HfApi, constants, scan_cache_dir
 from huggingface_hub.errors import (
     CacheNotFound,
     GatedRepoError,
@@ -47,9 +47,14 @@ def download(repo: str, wanted: str | None) -> Path:
 
 
 def download_files(repo: str, names: Sequence[str]) -> Path:
-    """Bring those of the named files here that the repository has, and return the folder. Raises `UnusableModel`."""
+    """Bring those of the named files here that the repository has, and return their folder. Raises `UnusableModel`."""
     with _plainly(repo):
-        return Path(snapshot_download(repo, allow_patterns=list(names)))
+        hub = HfApi()
+        held = set(_list(hub, repo)).intersection(names)
+        paths = [Path(hub.hf_hub_download(repo, name)) for name in names if name in held]
+    if not paths:
+        raise UnusableModel(f"{repo} has no {names[0]}")
+    return paths[0].parent
 
 
 def _list(hub: HfApi, repo: str) -> list[str]:

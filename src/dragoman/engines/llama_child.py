@@ -50,7 +50,7 @@ class Listening(Struct, frozen=True):
 def main() -> None:
     """Serve until standard input ends."""
     config = msgspec.json.decode(sys.stdin.buffer.readline(), type=ChildConfig)
-    die_with_parent()
+    _die_with_parent()
     answer = os.dup(1)
     os.dup2(2, 1)  # whatever llama.cpp may print, the one line on standard output is ours
     try:
@@ -62,7 +62,7 @@ def main() -> None:
     os._exit(0)  # no farewells: there is nothing to save, and open streams could hold them up
 
 
-def die_with_parent() -> None:
+def _die_with_parent() -> None:
     """Have the kernel send SIGIO, whose default is the end, when the other end of standard input is gone.
 
     Reading until the end would do, but llama.cpp keeps the interpreter locked while it loads, for minutes with a large model.

@@ -21,6 +21,7 @@ from typing import Any, Final, assert_never
 from dragoman.constraints import Choice, Constraint, Json, Literal, Node, Pattern, Ref, Repeat, Series, Text, Until
 from dragoman.engines.controls import Segments
 from dragoman.engines.lark import relaxed
+from dragoman.subschemas import possible
 
 Format = dict[str, Any]
 
@@ -74,7 +75,8 @@ class _Writer:
             case Pattern(regex):
                 return {"type": "regex", "pattern": regex}
             case Json(schema):
-                return {"type": "json_schema", "json_schema": relaxed(schema, self._step), "max_whitespace_cnt": 1}
+                held = possible(relaxed(schema, self._step))
+                return None if held is False else {"type": "json_schema", "json_schema": held, "max_whitespace_cnt": 1}
             case Series(nodes):
                 return self._series(nodes)
             case Choice(nodes):
@@ -144,4 +146,8 @@ def _text(without: tuple[str, ...], beginning: str) -> Format:
 def _leaving(barred: str) -> Iterator[str]:
     for length, one in enumerate(barred):
         blank = "" if length else r"\s"
-        yield rf"\s*{re.escape(barred[:length])}[^{blank}{re.escape(one)}]"
+        yield rf"\s*{_escaped(barred[:length])}[^{blank}{_escaped(one)}]"
+
+
+def _escaped(text: str) -> str:
+    return re.escape(text).replace("\\ ", " ")  # xgrammar wonders at an escaped blank

@@ -15,6 +15,7 @@ import contextlib
 import logging
 import os
 import signal
+import sys
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import AsyncGenerator
@@ -81,10 +82,9 @@ class Child(ABC):
         if hasattr(self, "engine"):
             await self.engine.close()
         if not self.exit.done():
-            with contextlib.suppress(ProcessLookupError):
-                self.process.terminate()
+            self._bid_end()
             await asyncio.wait({self.exit}, timeout=_GRACE)
-        self._kill()
+        self._bid_end(at_once=True)
         if self.process.stdin is not None:
             self.process.stdin.close()
         await asyncio.wait({self.exit, self._listener})
@@ -93,11 +93,11 @@ class Child(ABC):
         """How it ended, for the log."""
         return f"exit status {self.process.returncode}, last words: {self._words[-1] if self._words else 'none'}"
 
-    def _kill(self) -> None:
-        """A child leads a group of its own."""
+    def _bid_end(self, *, at_once: bool = False) -> None:
+        """To the child and what it started: where there are groups, it leads one."""
         with contextlib.suppress(ProcessLookupError):
-            if hasattr(os, "killpg"):
-                os.killpg(self.process.pid, signal.SIGKILL)
+            if sys.platform != "win32":
+                os.killpg(self.process.pid, signal.SIGKILL if at_once else signal.SIGTERM)
             elif not self.exit.done():
                 self.process.kill()
 

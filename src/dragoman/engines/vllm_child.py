@@ -1,6 +1,9 @@
 """vLLM in a process of our own: `vllm serve MODEL`, on a free port of this machine. `supervised` keeps it alive.
 
-    python -m dragoman.engines.vllm_child COMMAND…     becomes that command, and ends with whoever started it
+    python -m dragoman.engines.vllm_child COMMAND…     runs that command for as long as somebody holds its standard input
+
+vLLM is several processes, and those that compute live on where only the first one dies. So they are a group with one that only
+watches, and end with it and with whoever started it, however that ends: the kernel closes the pipe.
 
 It is told to say how much of a prompt was cached, and to hold constraints as llama.cpp does: with llguidance, which knows the
 model's control tokens. Arguments of the user's come behind ours, and so go before them. What it says goes to our log.
@@ -9,14 +12,16 @@ model's control tokens. Arguments of the user's come behind ours, and so go befo
 import asyncio
 import os
 import shutil
+import signal
 import socket
+import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from typing import Final
 
 from dragoman.engines.base import Capabilities
 from dragoman.engines.http import EngineHttp
-from dragoman.engines.llama_child import die_with_parent
 from dragoman.engines.supervised import LOST, NAME, Child, Supervised, born
 from dragoman.engines.token_door import FindFolder
 from dragoman.engines.vllm import SLOTS, Vllm
@@ -105,9 +110,16 @@ def _free_port() -> int:
 
 
 def main() -> None:
-    """Become the command."""
-    die_with_parent()
-    os.execv(sys.argv[1], sys.argv[1:])  # noqa: S606 -- no shell is wanted
+    """Run the command; its exit status is ours."""
+    signal.signal(signal.SIGTERM, lambda *_: None)  # the group gets it, and the command decides when it is done
+    command = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL)  # noqa: S603 -- what the user asked for
+    threading.Thread(target=_hold, daemon=True).start()
+    sys.exit(command.wait())
+
+
+def _hold() -> None:
+    sys.stdin.buffer.read()
+    os.killpg(0, signal.SIGKILL)
 
 
 if __name__ == "__main__":

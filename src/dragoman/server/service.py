@@ -181,6 +181,7 @@ class Gateway:
         """Stop loading, stop the engine."""
         if self._loading is not None:
             self._loading.cancel()
+            await asyncio.wait({self._loading})  # an engine that was coming up is let go in order
         await self.engine.close()
 
     def unheard(self, names: Iterable[str]) -> list[str]:
