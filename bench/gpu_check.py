@@ -79,19 +79,26 @@ class Client:
             return status, [json.loads(line[6:]) for line in content.splitlines() if line.startswith("data: ")]
         return status, json.loads(content)
 
+    def message(self, **fields: Any) -> Any:
+        """The message; anything else is an error that says what came."""
+        status, body = self.post(**fields)
+        if status != 200:
+            raise RuntimeError(f"status {status}: {body['error']['message']}")
+        return body
+
 
 def _text(client: Client) -> bool:
-    _, message = client.post(prompt="What is the capital of France? One word.", max_tokens=1024)
+    message = client.message(prompt="What is the capital of France? One word.", max_tokens=1024)
     return "Paris" in "".join(block.get("text", "") for block in message["content"]) and message["stop_reason"] == "end_turn"
 
 
 def _characters(client: Client) -> bool:
-    _, message = client.post(prompt="Repeat exactly, and nothing else: 🦊é漢字", max_tokens=1024)
+    message = client.message(prompt="Repeat exactly, and nothing else: 🦊é漢字", max_tokens=1024)
     return "\ufffd" not in json.dumps(message, ensure_ascii=False) and bool(message["content"])
 
 
 def _thinking(client: Client) -> bool:
-    _, message = client.post(prompt="What is 17 + 25?", max_tokens=2048, thinking={"type": "enabled", "budget_tokens": 1024})
+    message = client.message(prompt="What is 17 + 25?", max_tokens=2048, thinking={"type": "enabled", "budget_tokens": 1024})
     return [block["type"] for block in message["content"]][:1] == ["thinking"]
 
 
@@ -103,37 +110,37 @@ def _streamed(client: Client) -> bool:
 
 def _forced(client: Client) -> bool:
     choice = {"type": "tool", "name": "weather"}
-    _, message = client.post(prompt="How is the weather in Ulm?", tools=[TOOL], tool_choice=choice, max_tokens=512)
+    message = client.message(prompt="How is the weather in Ulm?", tools=[TOOL], tool_choice=choice, max_tokens=512)
     calls = [block for block in message["content"] if block["type"] == "tool_use"]
     return message["stop_reason"] == "tool_use" and len(calls) == 1 and isinstance(calls[0]["input"].get("city"), str)
 
 
 def _limit(client: Client) -> bool:
-    _, message = client.post(max_tokens=5, thinking={"type": "disabled"})
+    message = client.message(max_tokens=5, thinking={"type": "disabled"})
     return message["stop_reason"] == "max_tokens" and message["usage"]["output_tokens"] == 5
 
 
 def _nothing(client: Client) -> bool:
-    _, message = client.post(max_tokens=0)
+    message = client.message(max_tokens=0)
     return message["content"] == [] and message["usage"]["output_tokens"] == 0
 
 
 def _stopped(client: Client) -> bool:
     fields = {"stop_sequences": ["4"], "thinking": {"type": "disabled"}}
-    _, message = client.post(prompt="Count from 1 to 9: 1, 2, 3,", **fields)
+    message = client.message(prompt="Count from 1 to 9: 1, 2, 3,", **fields)
     return (message["stop_reason"], message["stop_sequence"]) == ("stop_sequence", "4")
 
 
 def _counted(client: Client) -> bool:
     prompt = f"Say yes. {nonce()}"
     _, counted = client.post("/v1/messages/count_tokens", prompt=prompt)
-    usage = client.post(prompt=prompt, max_tokens=1)[1]["usage"]
+    usage = client.message(prompt=prompt, max_tokens=1)["usage"]
     return bool(usage["input_tokens"] + usage["cache_read_input_tokens"] == counted["input_tokens"])
 
 
 def _cached(client: Client) -> bool:
     prompt = f"{nonce()} " + "A long story about a fox in the rain. " * 100
-    usages = [client.post(prompt=prompt, max_tokens=8)[1]["usage"] for _ in range(2)]
+    usages = [client.message(prompt=prompt, max_tokens=8)["usage"] for _ in range(2)]
     return usages[1]["cache_read_input_tokens"] > usages[0]["cache_read_input_tokens"]
 
 
@@ -144,8 +151,8 @@ def _too_long(client: Client) -> bool:
 
 def _filled(client: Client) -> bool:
     """The window is used to its end, and no engine refuses what is left of it."""
-    status, message = client.post(prompt="fox " * (CONTEXT - 200), max_tokens=CONTEXT)
-    return status == 200 and message["stop_reason"] in ("end_turn", "model_context_window_exceeded", "max_tokens")
+    message = client.message(prompt="fox " * (CONTEXT - 200), max_tokens=CONTEXT)
+    return message["stop_reason"] in ("end_turn", "model_context_window_exceeded", "max_tokens")
 
 
 CHECKS: Final[dict[str, Callable[[Client], bool]]] = {
