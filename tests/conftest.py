@@ -46,7 +46,9 @@ def live_server(engine: Engine, settings: Settings) -> AbstractContextManager[st
 
 
 @contextmanager
-def live_gateway(gateway: Gateway, app: ASGIApp | None = None, listener: socket.socket | None = None) -> Iterator[str]:
+def live_gateway(
+    gateway: Gateway, app: ASGIApp | None = None, listener: socket.socket | None = None, *, loads_within: float = 60
+) -> Iterator[str]:
     """Likewise, for tests that look behind the scenes: `app` is what stands around the gateway's own application."""
     listener = listener or socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(app or create_app(gateway), log_config=None, access_log=False, lifespan="on", http="httptools")
@@ -64,7 +66,7 @@ def live_gateway(gateway: Gateway, app: ASGIApp | None = None, listener: socket.
     thread = threading.Thread(target=run)
     thread.start()
     try:
-        assert loaded.wait(60)
+        assert loaded.wait(loads_within)
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
         server.should_exit = True

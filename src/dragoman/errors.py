@@ -12,6 +12,7 @@
     │   └── RequestTooLarge      the body passes the limit (TRN-12)
     ├── EngineError              the engine is at fault
     │   ├── EngineFailed         it died, broke its protocol or reported a failure
+    │   │   └── EngineRefused        it did not take the work in the form in which it got it
     │   └── EngineUnavailable    it is loading, restarting or gone: waiting can help
     └── ServerError              this process is at fault
         ├── Overloaded           the queue is full
@@ -103,6 +104,10 @@ class EngineFailed(EngineError):
     """It died, broke its protocol or reported a failure."""
 
 
+class EngineRefused(EngineFailed):
+    """It did not take the work in the form in which it got it: nothing was done."""
+
+
 class EngineUnavailable(EngineError):
     """It is loading, restarting or gone: waiting can help."""
 
@@ -156,6 +161,7 @@ RESPONSES: dict[type[DragomanError], Response] = {
     MethodNotAllowed: Response(HTTPStatus.METHOD_NOT_ALLOWED, "invalid_request_error"),
     RequestTooLarge: Response(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "request_too_large"),
     EngineFailed: Response(HTTPStatus.INTERNAL_SERVER_ERROR, "api_error"),
+    EngineRefused: Response(HTTPStatus.INTERNAL_SERVER_ERROR, "api_error"),
     EngineUnavailable: Response(OVERLOADED_STATUS, "overloaded_error"),
     Overloaded: Response(OVERLOADED_STATUS, "overloaded_error"),
     ShuttingDown: Response(OVERLOADED_STATUS, "overloaded_error"),

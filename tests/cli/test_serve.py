@@ -127,6 +127,15 @@ def test_an_address_beyond_this_machine_needs_a_key(hello: list[str], host: str)
 
 def test_an_engine_url_is_needed_for_a_server_of_somebody_else() -> None:
     assert "--engine-url" in refused("--engine", "llama-server")
+    assert "--engine-url" in refused("--engine", "vllm")
+
+
+def test_an_engine_that_is_not_installed_is_not_started(tmp_path: Path) -> None:
+    assert "vLLM is not installed here" in refused("--engine", "vllm", str(tmp_path))
+
+
+def test_arguments_are_for_an_engine_that_is_started_here(hello: list[str]) -> None:
+    assert "started here" in refused(*hello, "model", "--", "--tensor-parallel-size", "2")
 
 
 @pytest.mark.parametrize("arguments", [["--no-auth"], ["--api-key", "secret"]])

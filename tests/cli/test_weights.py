@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
+from dragoman.cli.folder import find_folder
 from dragoman.cli.weights import UnusableModel, Weights, resolve
+from dragoman.errors import EngineFailed
 
 from . import hub as stand_in
 from .hub import TOKEN, Hub, model
@@ -400,3 +402,25 @@ def test_the_environment_says_where_the_hub_is_who_asks_and_where_the_cache_is(h
     assert Path(done.stdout.strip()).is_relative_to(home)
     assert {request.token for request in hub.requests if REPO in request.path} == {f"Bearer {TOKEN}"}
     assert [request.token for request in hub.downloads] == [None]
+
+
+def test_of_a_repository_that_an_engine_reads_only_the_tokenizers_files_are_brought_here(hub: Hub):
+    hub.add(REPO, "model.safetensors", "tokenizer.json", "chat_template.jinja", "config.json")
+    folder = find_folder(REPO)
+    assert sorted(path.name for path in folder.iterdir()) == ["chat_template.jinja", "config.json", "tokenizer.json"]
+    assert find_folder(f"hf:{REPO}") == folder
+    assert len(hub.downloads) == 3
+
+
+def test_a_folder_here_is_taken_as_it_is(tmp_path: Path):
+    assert find_folder(str(tmp_path)) == tmp_path
+
+
+def test_a_model_without_a_folder_here_asks_for_the_tokenizer(hub: Hub):
+    with pytest.raises(
+        EngineFailed, match=r"/models/large is no folder on this machine: name the tokenizer's with --tokenizer"
+    ):
+        find_folder("/models/large")
+    hub.add(REPO, "model.safetensors")
+    with pytest.raises(EngineFailed, match=r"has no tokenizer\.json"):
+        find_folder(REPO)

@@ -65,7 +65,7 @@ async def test_a_child_killed_while_idle_is_replaced(engine: EmbeddedLlama):
     assert text(await collect(engine, job(PROMPT, 2))) == " Paris."
     assert engine.restarts == restarts + 1
     assert engine.pid not in (None, pid)
-    assert engine.status is Status.READY
+    assert engine.status == Status.READY
 
 
 @pytest.mark.parametrize("phase", ["prefill", "decode"])
@@ -112,7 +112,7 @@ async def test_closing_during_a_restart_ends_the_wait(model: Path, home: Path):
     kill(engine)
 
     async def restarting() -> bool:
-        return engine.status is Status.RESTARTING
+        return engine.status == Status.RESTARTING
 
     await until(restarting)
     assert engine.pid is None
@@ -138,7 +138,7 @@ async def test_a_broken_file_is_told_in_llama_cpps_own_words(broken: Path, home:
     engine = EmbeddedLlama(broken)
     with pytest.raises(EngineFailed, match=r"cannot load .*broken\.gguf: .*model is corrupted or incomplete"):
         await engine.start()
-    assert engine.status is Status.CLOSED
+    assert engine.status == Status.CLOSED
     assert contents(home) == []
 
 
@@ -154,7 +154,7 @@ async def test_leaving_while_it_loads_leaves_nothing(model: Path, home: Path):
     with pytest.raises(asyncio.CancelledError):
         await loading
     assert contents(home) == []
-    assert engine.status is Status.CLOSED
+    assert engine.status == Status.CLOSED
 
 
 async def test_a_window_beyond_the_trained_one_is_cut_with_a_warning(model: Path, caplog: pytest.LogCaptureFixture):

@@ -8,7 +8,7 @@ import pytest
 from dragoman import dialects
 from dragoman.conversation import Conversation, Role, Text, ThinkingDisplay, ThinkingPolicy, Tool, ToolChoice, ToolPolicy, Turn
 from dragoman.conversation.signature import recover, sign
-from dragoman.engines import Job, Piece, PrefillProgress
+from dragoman.engines import Finish, FinishReason, Job, Piece, PrefillProgress
 from dragoman.engines.scripted import Line, ScriptedEngine
 from dragoman.errors import EngineFailed
 from dragoman.generation import Turn as Generation
@@ -428,3 +428,18 @@ async def test_a_call_that_the_model_broke_off_ends_as_one_that_was_cut_and_neve
     parts = await generate(written)
     assert parts[-1].reason is StopReason.MAX_TOKENS
     assert [part.complete for part in parts if isinstance(part, CallEnd)] == [False]
+
+
+class _Late(ScriptedEngine):
+    """Tells at the end how much of the prompt it had."""
+
+    async def generate(self, job: Job) -> AsyncGenerator[Piece, None]:
+        yield Piece(prefill=PrefillProgress(len(job.tokens), None, 0))
+        yield Piece("Yes.", 1)
+        yield Piece(finish=Finish(FinishReason.STOP, 3))
+
+
+async def test_an_engine_that_tells_late_what_it_had_cached_is_believed_at_the_end():
+    turn = await generation(_Late([]), ask())
+    counts = [(type(part), turn.tally.cached) async for part in turn.run()]
+    assert counts == [(Prefill, 0), (TextPart, 0), (Ending, 3)]

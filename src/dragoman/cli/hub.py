@@ -46,6 +46,17 @@ def download(repo: str, wanted: str | None) -> Path:
         return paths[0]
 
 
+def download_files(repo: str, names: Sequence[str]) -> Path:
+    """Bring those of the named files here that the repository has, and return their folder. Raises `UnusableModel`."""
+    with _plainly(repo):
+        hub = HfApi()
+        held = set(_list(hub, repo)).intersection(names)
+        paths = [Path(hub.hf_hub_download(repo, name)) for name in names if name in held]
+    if not paths:
+        raise UnusableModel(f"{repo} has no {names[0]}")
+    return paths[0].parent
+
+
 def _list(hub: HfApi, repo: str) -> list[str]:
     """Name the repository's files. Where the Hub cannot be asked, those that were downloaded before."""
     try:

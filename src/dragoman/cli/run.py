@@ -121,6 +121,7 @@ def banner(service: Service, url: str, key: str | None) -> str:
         "",
         f"Dragoman serves {model} at {url}",
         f"It reads the dialect {detection.dialect.name} ({detection.found})",
+        *(f"  {what}: {found}" for what, found in service.found.found.items()),
         "",
         f"  curl {url}/v1/messages -H 'content-type: application/json' -H 'anthropic-version: 2023-06-01'{header} -d '{body}'",
         f"  python -c '{code}'",

@@ -13,14 +13,12 @@ from typing import Any
 import click
 
 from dragoman import dialects
+from dragoman.cli.engines import ENGINES, LLAMACPP, VLLM, build
 from dragoman.cli.refusal import Refusal
 from dragoman.cli.weights import UnusableModel, Weights, resolve
 from dragoman.dialects import Dialect
-from dragoman.engines import Engine
 from dragoman.observe import LOG_FORMATS
 from dragoman.server import Gateway, Settings
-
-LLAMACPP, LLAMA_SERVER, SCRIPTED = "llamacpp", "llama-server", "scripted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +26,13 @@ class Options:
     """The options of `dragoman serve`, by their names on the command line."""
 
     model: str | None
+    engine_args: tuple[str, ...]
     host: str
     port: int
     engine: str
     engine_url: str | None
     engine_key: str | None
+    tokenizer: str | None
     script: Path | None
     dialect: str | None
     tool_call_parser: str | None
@@ -53,19 +53,21 @@ class Options:
 
 @click.command(short_help="Serve a model.")
 @click.argument("model", required=False)
+@click.argument("engine_args", nargs=-1, metavar="[-- ENGINE ARGS]")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
     "--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="Port to listen on; 0 takes a free one."
 )
 @click.option(
     "--engine",
-    type=click.Choice([LLAMACPP, SCRIPTED, LLAMA_SERVER]),
+    type=click.Choice(ENGINES),
     default=LLAMACPP,
     show_default=True,
     help="What computes.",
 )
-@click.option("--engine-url", metavar="URL", help="Where the llama-server is that somebody else runs.")
+@click.option("--engine-url", metavar="URL", help="Where the engine is that somebody else runs.")
 @click.option("--engine-key", metavar="KEY", help="Its key, if it wants one.")
+@click.option("--tokenizer", metavar="DIR|REPO", help="Tokenizer and template, if they are not those of the engine's model.")
 @click.option("--script", type=click.Path(path_type=Path), metavar="FILE", help="What the scripted engine says: JSON lines.")
 @click.option("--dialect", metavar="NAME", help="How the model writes reasoning and tool calls.")
 @click.option("--tool-call-parser", metavar="NAME", help="The same, by the name of a vLLM, SGLang or LMDeploy parser.")
@@ -92,15 +94,20 @@ class Options:
     help="Keep every request and its answer there, without secrets, for `dragoman replay`.",
 )
 def serve(**given: Any) -> None:
-    """Serve MODEL: nothing for the small default one, a path to a .gguf file, or hf:OWNER/REPO[:QUANT]."""
+    """Serve MODEL: nothing for the small default one, a path to a .gguf file, or hf:OWNER/REPO[:QUANT].
+
+    With --engine vllm, MODEL is a model's folder or OWNER/REPO, and vLLM is started with it; or give --engine-url alone.
+    """
     options = Options(**given)
     _log(options)
     _check_exposure(options)
     _check_capture(options.capture)
+    if options.engine_args and (options.engine != VLLM or options.engine_url):
+        raise Refusal("arguments behind -- are for an engine that is started here: --engine vllm MODEL -- ARGS.")
     dialect = _dialect(options)
     weights = _weights(options.model) if options.engine == LLAMACPP else None
     settings = Settings(
-        model_id=weights.id if weights else options.model,
+        model_id=weights.id if weights else None if options.engine == VLLM else options.model,
         created_at=datetime.fromtimestamp(weights.path.stat().st_mtime if weights else 0, UTC),
         aliases=options.aliases,
         any_model=options.any_model,
@@ -111,7 +118,7 @@ def serve(**given: Any) -> None:
         dialect=dialect,
         capture=options.capture,
     )
-    engine = _embedded(weights, options) if weights else _other_engine(options)
+    engine = build(options, weights)
     listener = _listen(options.host, options.port)
 
     from dragoman.cli.run import run  # noqa: PLC0415 -- the HTTP stack is not needed to say that a path is wrong
@@ -169,36 +176,6 @@ def _weights(model: str | None) -> Weights:
         return resolve(model)
     except UnusableModel as error:
         raise Refusal(str(error)) from error
-
-
-def _embedded(weights: Weights, options: Options) -> Engine:
-    from dragoman.engines.embedded import EmbeddedLlama  # noqa: PLC0415 -- each engine brings its own client library
-
-    return EmbeddedLlama(weights.path, name=weights.id, context=options.context_length or 0, parallel=options.parallel or 4)
-
-
-def _other_engine(options: Options) -> Engine:
-    return _scripted(options) if options.engine == SCRIPTED else _llama_server(options)
-
-
-def _llama_server(options: Options) -> Engine:
-    from dragoman.engines.llama import LlamaServer  # noqa: PLC0415
-
-    if options.engine_url is None:
-        raise Refusal("--engine llama-server needs --engine-url URL.")
-    return LlamaServer(options.engine_url, key=options.engine_key)
-
-
-def _scripted(options: Options) -> Engine:
-    from dragoman.engines.scripted import BadScript, ScriptedEngine, read_script  # noqa: PLC0415
-
-    if options.script is None:
-        raise Refusal("--engine scripted needs --script FILE.")
-    try:
-        lines = read_script(options.script)
-    except BadScript as error:
-        raise Refusal(str(error)) from error
-    return ScriptedEngine(lines, window=options.context_length or 200_000, slots=options.parallel or 64)
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -1,7 +1,7 @@
 """The contract between a turn and whatever computes it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from enum import StrEnum
 from typing import Final
 
@@ -21,13 +21,15 @@ class Job(Struct, frozen=True):
 
     `tokens` is the whole prompt. `limit` is the number of tokens to generate at most, at least 0: with 0 the engine reads the
     prompt (and keeps it for the next one) and generates nothing. The caller has made sure that both fit the window. What is
-    generated follows `constraint`, from its first token on; only an engine that said that it `constrains` gets one.
+    generated follows `constraint`, from its first token on; only an engine that said that it `constrains` gets one. `adapter`
+    is one of those that the engine named, None for the model as it is.
     """
 
     tokens: Sequence[int]
     limit: int
     sampling: Sampling
     constraint: Constraint | None = None
+    adapter: str | None = None
 
 
 class FinishReason(StrEnum):
@@ -38,16 +40,23 @@ class FinishReason(StrEnum):
 
 
 class Finish(Struct, frozen=True):
-    """The end of the work, once, on the last piece."""
+    """The end of the work, once, on the last piece.
+
+    `cached` is how many tokens of the prompt were not computed again, from an engine that only tells at the end.
+    """
 
     reason: FinishReason
+    cached: int | None = None
 
 
 class PrefillProgress(Struct, frozen=True):
-    """How far the prompt has been read, in tokens. `done` counts the `cached` ones, which were not computed again."""
+    """How far the prompt has been read, in tokens. `done` counts the `cached` ones, which were not computed again.
+
+    `cached` is None where the engine does not know it yet.
+    """
 
     total: int
-    cached: int
+    cached: int | None
     done: int
 
 
@@ -69,6 +78,7 @@ class Capabilities(Struct, frozen=True):
 
     `window` is the room for prompt and output together, in tokens, of one job. `slots` is how many jobs run at once.
     `chat_template` is the model's own Jinja source, where it has one. `constrains`: it was seen to hold a constraint.
+    `adapters` are the names of the model's variants that a job may ask for. `found` tells people what the probes found.
     """
 
     model: str
@@ -78,6 +88,8 @@ class Capabilities(Struct, frozen=True):
     bos_token: str = ""
     eos_token: str = ""
     constrains: bool = False
+    adapters: Sequence[str] = ()
+    found: Mapping[str, str] = {}
 
 
 class Engine(ABC):

@@ -6,11 +6,15 @@ with control tokens and without, and if that is not the same, it is one.
 
 import re
 from asyncio import gather
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
 _CANDIDATE = re.compile(r"<[^<>\s]{1,64}>|\[/?[A-Z_]{2,32}\]")
 _MOST_REMEMBERED = 100_000
+
+
+Segments = Sequence[str | int]
+"""A text as an engine's tokenizer sees it: ids of control tokens, and what stands between them as text."""
 
 
 class Tokenize(Protocol):
@@ -40,6 +44,20 @@ class ControlTokens:
             self._known.update(zip(unknown, await gather(*map(self._is_one, unknown)), strict=True))
         return sorted(candidate for candidate in candidates if self._known.get(candidate))
 
+    async def segments(self, texts: Collection[str]) -> dict[str, Segments]:
+        """The texts that spell control tokens, taken apart at those. Raises what the tokenizer raises."""
+        spelled = await self.among("\n".join(texts))
+        ids = await gather(*map(self._tokenize, spelled))
+        controls = {spelling: found[0] for spelling, found in zip(spelled, ids, strict=True) if len(found) == 1}
+        return {text: pieces for text in texts if len(pieces := _split(text, controls)) > 1 or pieces[:1] != [text]}
+
     async def _is_one(self, spelled: str) -> bool:
         whole, plain = await gather(self._tokenize(spelled), self._tokenize(spelled, special=False))
         return whole != plain
+
+
+def _split(text: str, controls: Mapping[str, int]) -> Segments:
+    if not controls:
+        return [text]
+    pieces = re.split("(" + "|".join(map(re.escape, sorted(controls, key=len, reverse=True))) + ")", text)
+    return [controls.get(piece, piece) for piece in pieces if piece]

@@ -15,7 +15,7 @@ import aiohttp
 import msgspec
 from msgspec import Struct
 
-from dragoman.errors import EngineError, EngineFailed, EngineUnavailable
+from dragoman.errors import EngineError, EngineFailed, EngineRefused, EngineUnavailable
 
 T = TypeVar("T")
 
@@ -120,6 +120,8 @@ class EngineHttp:
                 return EngineFailed(f"{self.name} refused the key")
             case HTTPStatus.SERVICE_UNAVAILABLE:
                 return EngineUnavailable(f"{self.name} is not ready: {fault(body)}")
+            case HTTPStatus.BAD_REQUEST:
+                return EngineRefused(f"{self.name} refused with status {status}: {fault(body)}")
             case _:
                 return EngineFailed(f"{self.name} refused with status {status}: {fault(body)}")
 

@@ -24,14 +24,12 @@ from typing import Any, Final
 from llguidance import LLMatcher, LLParserLimits
 
 from dragoman.constraints import Choice, Constraint, Json, Literal, Node, Pattern, Ref, Repeat, Series, Text, Until
-from dragoman.json_schema import rewritten
-
-Segments = Sequence[str | int]
-"""A text as an engine's tokenizer sees it: ids of control tokens, and what stands between them as text."""
+from dragoman.engines.controls import Segments
+from dragoman.json_schema import Schema, rewritten
 
 _HEADER: Final = "%llguidance {}\n"
 _FORM: Final = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": ", "coerce_one_of": True}
-_LAST_STEP: Final = 3
+LAST_STEP: Final = 3
 _REMEMBERED: Final = 2_000
 _SIZE: Final = 500_000
 """Symbols that the library allows in one grammar, here as in llama.cpp."""
@@ -74,7 +72,7 @@ def compiled(constraint: Constraint, segments: Mapping[str, Segments]) -> Gramma
     share = _SIZE // max(len(schemas), 1)
     crowded = sum(int(bound) for schema in schemas for bound in _LENGTH.findall(schema)) > _CROWD
     error = ""
-    for floor, size in ((0, share if crowded else _SIZE), (0, share), (2, share), (_LAST_STEP, _SIZE)):
+    for floor, size in ((0, share if crowded else _SIZE), (0, share), (2, share), (LAST_STEP, _SIZE)):
         grammar = _Writer(segments, floor, size).grammar(constraint)
         error = LLMatcher.validate_grammar(grammar.text)
         if not error:
@@ -184,7 +182,7 @@ class _Writer:
         return " ".join([self._terminal(matching), *behind])
 
     def _schema(self, schema: Mapping[str, Any]) -> str:
-        text, step = _relaxed(json.dumps(schema, ensure_ascii=False), self._floor, self._size)
+        text, step = _strictest(json.dumps(schema, ensure_ascii=False), self._floor, self._size)
         if step:
             self._relaxed.append(f"{_STEPS[step]}: {json.dumps(schema, ensure_ascii=False)[:80]}")
         return text
@@ -196,26 +194,29 @@ _STEPS: Final = ("", "patterns", "bounds", "everything but the type")
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def _relaxed(schema: str, floor: int, size: int) -> tuple[str, int]:
+def _strictest(schema: str, floor: int, size: int) -> tuple[str, int]:
     """The strictest form of a schema that compiles, from step `floor` on, and its step."""
     limits = LLParserLimits(max_grammar_size=size)
-    for step in range(floor, _LAST_STEP):
+    for step in range(floor, LAST_STEP):
         form = _form(schema, step)
         if not LLMatcher.validate_grammar(f"{_HEADER}start: %json {form}", limits=limits):
             return form, step
-    return _form(schema, _LAST_STEP), _LAST_STEP
+    return _form(schema, LAST_STEP), LAST_STEP
 
 
 def _form(schema: str, step: int) -> str:
     """A schema with what the library must know of it, relaxed."""
-    whole = json.loads(schema)
     form: dict[str, Any] = dict(_FORM)
     if step:
         form["lenient"] = True
-        whole = _without(whole, _PATTERNS | (_BOUNDS if step > 1 else frozenset()))
-    if step == _LAST_STEP:
-        whole = {"type": whole["type"]} if isinstance(whole.get("type"), str) else {}
-    return json.dumps({"x-guidance": form, **whole}, ensure_ascii=False)
+    return json.dumps({"x-guidance": form, **relaxed(json.loads(schema), step)}, ensure_ascii=False)
+
+
+def relaxed(schema: Schema, step: int) -> Schema:
+    """A schema with what a compiler must know of it, at a step of 0 to `LAST_STEP`."""
+    if step == LAST_STEP:
+        return {"type": schema["type"]} if isinstance(schema.get("type"), str) else {}
+    return _without(schema, _PATTERNS | (_BOUNDS if step > 1 else frozenset())) if step else schema
 
 
 def _without(schema: Any, words: frozenset[str]) -> Any:

@@ -2,14 +2,12 @@
 
 import asyncio
 import logging
-import re
 from collections import OrderedDict
-from collections.abc import Collection, Sequence
 from typing import Final, NamedTuple
 
 from dragoman.constraints import Constraint
 from dragoman.engines.controls import ControlTokens, Tokenize
-from dragoman.engines.lark import Segments, Uncompilable, compiled, literals
+from dragoman.engines.lark import Uncompilable, compiled, literals
 from dragoman.errors import EngineFailed
 
 _LOG = logging.getLogger(__name__)
@@ -45,7 +43,7 @@ class Grammars:
         return known
 
     async def _compiled(self, constraint: Constraint) -> str:
-        segments = await self._segments(literals(constraint))
+        segments = await self._controls.segments(literals(constraint))
         try:
             grammar = await asyncio.to_thread(compiled, constraint, segments)
         except Uncompilable as error:
@@ -55,17 +53,3 @@ class Grammars:
                 "%d schemas were relaxed to make them compile; of the first, %s", len(grammar.relaxed), grammar.relaxed[0]
             )
         return grammar.text
-
-    async def _segments(self, texts: Collection[str]) -> dict[str, Segments]:
-        """The texts that spell control tokens, taken apart at those."""
-        spelled = await self._controls.among("\n".join(texts))
-        ids = await asyncio.gather(*map(self._tokenize, spelled))
-        controls = {spelling: found[0] for spelling, found in zip(spelled, ids, strict=True) if len(found) == 1}
-        return {text: pieces for text in texts if len(pieces := _split(text, controls)) > 1 or pieces[:1] != [text]}
-
-
-def _split(text: str, controls: dict[str, int]) -> Sequence[str | int]:
-    if not controls:
-        return [text]
-    pieces = re.split("(" + "|".join(map(re.escape, sorted(controls, key=len, reverse=True))) + ")", text)
-    return [controls.get(piece, piece) for piece in pieces if piece]

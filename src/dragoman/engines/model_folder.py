@@ -76,6 +76,11 @@ class ModelFolder:
         found = (inner if isinstance(inner, dict) else config).get("max_position_embeddings")
         return found if isinstance(found, int) else None
 
+    @property
+    def recommended(self) -> Mapping[str, Any]:
+        """How who made the model would sample it: fields of `generation_config.json`, empty where there is none."""
+        return _object(self.path / "generation_config.json")
+
     async def tokenize(self, text: str, *, special: bool = True) -> list[int]:
         """Token ids, nothing added; with `special`, the spelling of a control token becomes that token."""
         tokenizer = self._special if special else self._plain

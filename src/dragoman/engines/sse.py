@@ -1,5 +1,9 @@
 """Server-sent events, as engines send them: lines of `field: payload`, an empty line behind each event."""
 
+from collections.abc import Iterator
+
+from dragoman.errors import EngineFailed
+
 
 class EventSplitter:
     r"""Cuts a byte stream into events, however the bytes arrive. Sans-IO.
@@ -16,3 +20,24 @@ class EventSplitter:
         """The events that `data` completes, without the empty line; what is left waits for the next call."""
         *events, self._tail = (self._tail + data).split(b"\n\n")
         return events
+
+
+class DataEvents:
+    """The payloads of a stream of `data: …` events that ends with `data: [DONE]`, however the bytes arrive. Sans-IO."""
+
+    __slots__ = ("_events", "done")
+
+    def __init__(self) -> None:
+        self.done = False
+        self._events = EventSplitter()
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """The payloads that `data` completes, comments left out. Raises `EngineFailed` at what is no event."""
+        for event in self._events.feed(data):
+            if event == b"data: [DONE]":
+                self.done = True
+                return
+            if event.startswith(b"data: "):
+                yield event[6:]
+            elif event and not event.startswith(b":"):
+                raise EngineFailed(f"the engine broke its protocol: {event[:80]!r} is no event")

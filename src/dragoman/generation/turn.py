@@ -40,10 +40,18 @@ class Turn:
     `constrains`: the engine holds constraints. For one that does not, the opening of a forced call is written into the prompt.
     """
 
-    def __init__(
-        self, engine: Engine, constrainer: Constrainer, conversation: Conversation, prompt: Prompt, *, constrains: bool = True
+    def __init__(  # noqa: PLR0913 -- put together once, in the service
+        self,
+        engine: Engine,
+        constrainer: Constrainer,
+        conversation: Conversation,
+        prompt: Prompt,
+        *,
+        constrains: bool = True,
+        adapter: str | None = None,
     ) -> None:
         self._engine = engine
+        self._adapter = adapter
         self._constrainer = constrainer
         self._constrains = constrains
         self._conversation = conversation
@@ -139,7 +147,7 @@ class Turn:
             tokens = [*tokens, *await self._engine.tokenize(written)]
             limit = min(limit, self._prompt.room - (len(tokens) - len(self._prompt.tokens)))
         constraint = self._constrainer.constraint(conversation, thinking_open=thinking_open) if self._constrains else None
-        return Job(tokens, limit, conversation.sampling, constraint)
+        return Job(tokens, limit, conversation.sampling, constraint, self._adapter)
 
     async def _after_thinking(self, written: str) -> Job | None:
         """The job that goes on behind the reasoning that was closed; None where there is no room for it."""
@@ -180,7 +188,7 @@ class Turn:
     def _read(self, piece: Piece) -> Iterator[Part]:
         if piece.prefill is not None:
             self._cached = piece.prefill.cached if self._cached is None else self._cached
-            yield Prefill(piece.prefill.total, piece.prefill.cached, piece.prefill.done)
+            yield Prefill(piece.prefill.total, piece.prefill.cached or 0, piece.prefill.done)
         self._output += piece.output
         self._written.append(piece.text)
         began_thinking = self._parser.thinking
@@ -189,6 +197,8 @@ class Turn:
         yield from self._police(parts)
         if self._repetition.feed(piece.text) or self._held or self._budget is not None:
             self._astray = self._goes_astray()
+        if piece.finish is not None:
+            self._cached = piece.finish.cached if self._cached is None else self._cached
         if piece.finish is not None and self._happened is None:
             yield from self._finish(piece.finish)
 

@@ -10,10 +10,11 @@ from starlette.types import Send
 from dragoman.conversation import Conversation
 from dragoman.conversation.chat import lower_chat
 from dragoman.conversation.types import Sampling
+from dragoman.generation import Turn
 from dragoman.observe import Record
 from dragoman.observe.census import census
 from dragoman.server.endpoint import LARGE_BODY, Endpoint, turn_of
-from dragoman.server.service import Settings
+from dragoman.server.service import Service, Settings
 from dragoman.wire.base import check_known, parse, unknown_fields
 from dragoman.wire.openai.doors import CHAT, COMPLETIONS
 from dragoman.wire.openai.encoder import ChatEncoder, CompletionEncoder
@@ -36,7 +37,7 @@ class ChatCompletions(Endpoint):
         record.content = census(conversation)
         _note(record, wanted, self.gateway.unheard(unknown_fields(wanted)))
         encoder = ChatEncoder(_id("chatcmpl"), int(time.time()), wanted.model, usage=_wants_usage(wanted))
-        await self.tell(lambda service: turn_of(conversation, service, record), CHAT, encoder, record, send)
+        await self.tell(turn_of(conversation, record), CHAT, encoder, record, send)
 
 
 class Completions(Endpoint):
@@ -55,7 +56,11 @@ class Completions(Endpoint):
             max_tokens=wanted.max_tokens or _DEFAULT_COMPLETION,
         )
         encoder = CompletionEncoder(_id("cmpl"), int(time.time()), wanted.model, usage=_wants_usage(wanted))
-        await self.tell(lambda service: service.plain_turn(wanted.only_prompt, limits), COMPLETIONS, encoder, record, send)
+
+        async def make(service: Service, adapter: str | None) -> Turn:
+            return await service.plain_turn(wanted.only_prompt, limits, adapter)
+
+        await self.tell(make, COMPLETIONS, encoder, record, send)
 
 
 def _read_chat(body: bytes, settings: Settings) -> tuple[ChatRequest, Conversation]:

@@ -17,6 +17,8 @@ from dragoman.server.stream import Answer, EventStream, tell_whole
 from dragoman.wire.door import Door, Encoder
 
 E = TypeVar("E")
+MakeTurn = Callable[[Service, str | None], Awaitable[Turn]]
+"""Makes a turn of a model, or of the variant of it that is named."""
 
 LARGE_BODY = 256 * 1024
 """Bytes from which on a body is parsed and lowered beside the event loop, not on it."""
@@ -39,29 +41,30 @@ class Endpoint(ABC):
     async def answer(self, request: Request, body: bytes, send: Send) -> None:
         """Answer, or raise; every refusal comes before the first byte (ERR-8). Cancelled where the client leaves."""
 
-    async def service(self, record: Record) -> Service:
-        """The model that the request names. Raises `EngineUnavailable`, `UnknownModel`."""
+    async def service(self, record: Record) -> tuple[Service, str | None]:
+        """The model that the request names, and which of its variants. Raises `EngineUnavailable`, `UnknownModel`."""
         service = await self.gateway.service()
-        self.gateway.resolve(service, record.model)
-        return service
+        return service, self.gateway.resolve(service, record.model)
 
-    async def tell(
-        self, make: Callable[[Service], Awaitable[Turn]], door: Door[E], encoder: Encoder[E], record: Record, send: Send
-    ) -> None:
+    async def tell(self, make: MakeTurn, door: Door[E], encoder: Encoder[E], record: Record, send: Send) -> None:
         """Make a turn and tell it, as a stream if the record says so. Raises as `answer`."""
-        service = await self.service(record)
+        service, adapter = await self.service(record)
         with service.admission.admitted():
-            answer = Answer(await make(service), door, encoder, record)
+            answer = Answer(await make(service, adapter), door, encoder, record)
             if record.stream:
                 await EventStream(answer, service.admission).run(send)
             else:
                 await tell_whole(answer, service.admission, send)
 
 
-async def turn_of(conversation: Conversation, service: Service, record: Record) -> Turn:
-    """The turn that answers a conversation. Raises what the prompt raises, and `PromptTooLong`."""
-    prompt = await service.prompt(conversation)
-    record.notes = prompt.notes
-    turn = service.turn(conversation, prompt)
-    record.diverged = service.lineage.follow(conversation, prompt)
-    return turn
+def turn_of(conversation: Conversation, record: Record) -> MakeTurn:
+    """Makes the turn that answers a conversation. Raises what the prompt raises, and `PromptTooLong`."""
+
+    async def make(service: Service, adapter: str | None) -> Turn:
+        prompt = await service.prompt(conversation)
+        record.notes = prompt.notes
+        turn = service.turn(conversation, prompt, adapter)
+        record.diverged = service.lineage.follow(conversation, prompt)
+        return turn
+
+    return make

@@ -62,7 +62,7 @@ class Messages(_MessagesEndpoint):
         record.stream = bool(wanted.stream)
         record.unknown = self.gateway.unheard([*unknown_fields(wanted), *(f"beta {name}" for name in _betas(request.headers))])
         encoder = MessageEncoder(f"msg_{secrets.token_hex(12)}", wanted.model)
-        await self.tell(lambda service: turn_of(conversation, service, record), MESSAGES, encoder, record, send)
+        await self.tell(turn_of(conversation, record), MESSAGES, encoder, record, send)
 
 
 class CountTokens(_MessagesEndpoint):
@@ -71,7 +71,7 @@ class CountTokens(_MessagesEndpoint):
     async def answer(self, request: Request, body: bytes, send: Send) -> None:
         """Raises what the message would raise."""
         _, conversation = await self._read(request, body, CountTokensRequest)
-        service = await self.service(request.state.record)
+        service, _ = await self.service(request.state.record)
         await send_json(send, TokenCount(len((await service.prompt(conversation)).tokens)))
 
 

@@ -1,5 +1,6 @@
 """`GET /v1/models` and `GET /v1/models/{id}` (contract §17)."""
 
+from collections.abc import Mapping
 from http import HTTPStatus
 
 from msgspec import Struct
@@ -48,11 +49,12 @@ class ModelDetail:
         await send_json(send, service.info)
 
 
-class Health(Struct, frozen=True):
-    """What a probe wants to know."""
+class Health(Struct, frozen=True, omit_defaults=True):
+    """What a probe wants to know; `engine` is what was found of it at its start."""
 
     status: str
     model: str | None = None
+    engine: Mapping[str, str] = {}
 
 
 class HealthCheck:
@@ -69,7 +71,8 @@ class HealthCheck:
             return
         status = service.engine.status
         code = HTTPStatus.OK if status == "ready" else HTTPStatus.SERVICE_UNAVAILABLE
-        await send_json(send, Health("ok" if code is HTTPStatus.OK else status, service.info.id), status=code)
+        health = Health("ok" if code is HTTPStatus.OK else status, service.info.id, service.found.found)
+        await send_json(send, health, status=code)
 
 
 def _limit(given: str | None) -> int:

@@ -60,12 +60,13 @@ class Service:
         admission: Admission,
         info: ModelInfo,
         *,
-        constrains: bool,
+        found: Capabilities,
     ) -> None:
         self.engine = engine
         self.detection = detection
+        self.found = found
         self._constrainer = Constrainer(detection.dialect)
-        self._constrains = constrains
+        self._constrains = found.constrains
         self.admission = admission
         self.info = info
         self.lineage = Lineage()
@@ -100,7 +101,7 @@ class Service:
             ),
         )
         admission = Admission(found.slots, settings.queue)
-        return cls(engine, detection, prompts, admission, info, constrains=found.constrains)
+        return cls(engine, detection, prompts, admission, info, found=found)
 
     @property
     def dialect(self) -> Dialect:
@@ -131,13 +132,13 @@ class Service:
         if strict is not None:
             raise InvalidRequest.at(f"tools.{strict}.custom.strict", "this server's engine cannot hold a call to a schema")
 
-    def turn(self, conversation: Conversation, prompt: Prompt) -> Turn:
-        """The answer to a conversation. Raises `PromptTooLong`."""
+    def turn(self, conversation: Conversation, prompt: Prompt, adapter: str | None = None) -> Turn:
+        """The answer to a conversation, from one of the model's variants where it is named. Raises `PromptTooLong`."""
         if prompt.room < 1:  # never cut: a client that is told compacts (ERR-11)
             raise PromptTooLong(len(prompt.tokens), self._prompts.window - 1)
-        return Turn(self.engine, self._constrainer, conversation, prompt, constrains=self._constrains)
+        return Turn(self.engine, self._constrainer, conversation, prompt, constrains=self._constrains, adapter=adapter)
 
-    async def plain_turn(self, text: str | Sequence[int], limits: Conversation) -> Turn:
+    async def plain_turn(self, text: str | Sequence[int], limits: Conversation, adapter: str | None = None) -> Turn:
         """The continuation of a text, or of token ids, by a model that is not told who speaks. `limits` has no turns.
 
         Raises `PromptTooLong`, and what the engine's tokenizer raises.
@@ -147,7 +148,7 @@ class Service:
         if prompt.room < 1:
             raise PromptTooLong(len(tokens), self._prompts.window - 1)
         plain = Dialect(name="plain", terminals=self.dialect.terminals)
-        return Turn(self.engine, Constrainer(plain), limits, prompt, constrains=self._constrains)
+        return Turn(self.engine, Constrainer(plain), limits, prompt, constrains=self._constrains, adapter=adapter)
 
 
 def _effort(traits: Traits) -> EffortFlags:
@@ -198,6 +199,7 @@ class Gateway:
         """Stop loading, stop the engine."""
         if self._loading is not None:
             self._loading.cancel()
+            await asyncio.wait({self._loading})  # an engine that was coming up is let go in order
         await self.engine.close()
 
     def unheard(self, names: Iterable[str]) -> list[str]:
@@ -208,15 +210,20 @@ class Gateway:
         return fresh
 
     def names(self, service: Service) -> list[str]:
-        """The served id, then the aliases (MOD-6)."""
-        return [service.info.id, *self.settings.aliases]
+        """The served id, then the aliases (MOD-6), then the model's variants."""
+        return [service.info.id, *self.settings.aliases, *service.found.adapters]
 
-    def resolve(self, service: Service, name: str) -> None:
-        """Raise `UnknownModel` where this server does not answer to `name` (ERR-10)."""
+    def resolve(self, service: Service, name: str) -> str | None:
+        """The variant of the model that `name` is, None for the model itself.
+
+        Raises `UnknownModel` where this server does not answer to `name` (ERR-10).
+        """
         plain = name.removesuffix(_LONG_CONTEXT_SUFFIX)
+        if plain in service.found.adapters:
+            return plain
         known = self.names(service)
         if self.settings.any_model or plain in known or plain.startswith(_FAMILY_PREFIX):
-            return
+            return None
         raise UnknownModel(
             f"model: {name} (this server has {', '.join(known)}, and takes any name that begins with {_FAMILY_PREFIX})"
         )

@@ -1,0 +1,99 @@
+"""From the options of `dragoman serve` to the engine. Each brings a client library of its own, imported where it is chosen."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from dragoman.cli.refusal import Refusal
+from dragoman.cli.weights import Weights
+from dragoman.engines import Engine
+
+if TYPE_CHECKING:
+    from dragoman.cli.serve import Options
+
+LLAMACPP, SCRIPTED, VLLM = "llamacpp", "scripted", "vllm"
+
+
+def build(options: "Options", weights: Weights | None) -> Engine:
+    """The engine, not yet started. `weights` is what the embedded one computes with. Raises `Refusal`."""
+    if weights is not None:
+        return _embedded(options, weights)
+    if options.engine == SCRIPTED:
+        return _scripted(options)
+    if options.engine == VLLM and options.engine_url is None:
+        return _started_vllm(options)
+    if options.engine_url is None:
+        raise Refusal(f"--engine {options.engine} needs --engine-url URL.")
+    return ELSEWHERE[options.engine](options, options.engine_url)
+
+
+def _embedded(options: "Options", weights: Weights) -> Engine:
+    from dragoman.engines.embedded import EmbeddedLlama  # noqa: PLC0415
+
+    return EmbeddedLlama(weights.path, name=weights.id, context=options.context_length or 0, parallel=options.parallel or 4)
+
+
+def _scripted(options: "Options") -> Engine:
+    from dragoman.engines.scripted import BadScript, ScriptedEngine, read_script  # noqa: PLC0415
+
+    if options.script is None:
+        raise Refusal("--engine scripted needs --script FILE.")
+    try:
+        lines = read_script(options.script)
+    except BadScript as error:
+        raise Refusal(str(error)) from error
+    return ScriptedEngine(lines, window=options.context_length or 200_000, slots=options.parallel or 64)
+
+
+def _llama_server(options: "Options", url: str) -> Engine:
+    from dragoman.engines.llama import LlamaServer  # noqa: PLC0415
+
+    return LlamaServer(url, key=options.engine_key)
+
+
+def _started_vllm(options: "Options") -> Engine:
+    from dragoman.cli.folder import find_folder  # noqa: PLC0415
+    from dragoman.engines.vllm import SLOTS  # noqa: PLC0415
+    from dragoman.engines.vllm_child import NotInstalled, StartedVllm  # noqa: PLC0415
+
+    if options.model is None:
+        raise Refusal("--engine vllm needs --engine-url URL, or a MODEL to start vLLM with.")
+    args = [*(("--max-model-len", str(options.context_length)) if options.context_length else ()), *options.engine_args]
+    try:
+        return StartedVllm(options.model, find_folder, tokenizer=options.tokenizer, slots=options.parallel or SLOTS, args=args)
+    except NotInstalled as error:
+        raise Refusal(str(error)) from error
+
+
+def _vllm(options: "Options", url: str) -> Engine:
+    from dragoman.cli.folder import find_folder  # noqa: PLC0415
+    from dragoman.engines.vllm import SLOTS, Vllm  # noqa: PLC0415
+
+    slots = options.parallel or SLOTS
+    return Vllm(url, find_folder, key=options.engine_key, tokenizer=options.tokenizer, slots=slots)
+
+
+def _sglang(options: "Options", url: str) -> Engine:
+    from dragoman.cli.folder import find_folder  # noqa: PLC0415
+    from dragoman.engines.sglang import SLOTS, SGLang  # noqa: PLC0415
+
+    slots, window = options.parallel or SLOTS, options.context_length
+    return SGLang(url, find_folder, key=options.engine_key, tokenizer=options.tokenizer, window=window, slots=slots)
+
+
+def _lmdeploy(options: "Options", url: str) -> Engine:
+    from dragoman.cli.folder import find_folder  # noqa: PLC0415
+    from dragoman.engines.lmdeploy import SLOTS, LMDeploy  # noqa: PLC0415
+
+    slots, window = options.parallel or SLOTS, options.context_length
+    return LMDeploy(url, find_folder, key=options.engine_key, tokenizer=options.tokenizer, window=window, slots=slots)
+
+
+ELSEWHERE: Final[dict[str, Callable[["Options", str], Engine]]] = {
+    "llama-server": _llama_server,
+    VLLM: _vllm,
+    "sglang": _sglang,
+    "lmdeploy": _lmdeploy,
+}
+"""Engines that somebody else runs, at an address."""
+
+ENGINES: Final = (LLAMACPP, SCRIPTED, *ELSEWHERE)

@@ -1,0 +1,242 @@
+"""An engine in a process of our own, so that a crash in it is a restart and not an outage.
+
+    start ──▶ loading ──▶ ready ───────────▶ closed
+                           │ ▲                 ▲
+        the child has died ▼ │                 │ close
+                         restarting ───────────┘
+
+One task, the supervisor, waits for the child to die and brings up the next, with a pause before each attempt that doubles
+from 0.5 s to 30 s and starts over once a child has lived for a minute. Work that was in flight fails; work that comes in
+between waits, for as long as the engine's `patience` at most.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from enum import StrEnum
+from typing import Final
+
+from dragoman.engines.base import Capabilities, Engine, Job, Piece
+from dragoman.errors import EngineError, EngineUnavailable
+
+NAME: Final = "the engine"
+LOST: Final = "the engine stopped while it was working; it is being restarted"
+
+_ATTEMPTS: Final = 2
+"""How many children a job may be given to: one that kills them must not kill them all."""
+_FIRST_PAUSE: Final = 0.5
+_LONGEST_PAUSE: Final = 30.0
+_STEADY: Final = 60.0
+"""Seconds after which a child counts as one that works."""
+_GRACE: Final = 5.0
+"""Seconds between SIGTERM and SIGKILL."""
+_LAST_WORDS: Final = 50
+_NOT_BACK: Final = "the engine is being restarted"
+
+_log = logging.getLogger(__name__)
+
+
+class Status(StrEnum):
+    """Where the engine stands."""
+
+    LOADING = "loading"
+    READY = "ready"
+    RESTARTING = "restarting"
+    CLOSED = "closed"
+
+
+class Child(ABC):
+    """One process: its birth, the engine in it once it is up, its last words, its end."""
+
+    engine: Engine
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        self.exit = asyncio.create_task(process.wait(), name="engine exit")
+        self._ended = asyncio.Event()
+        self._words: deque[str] = deque(maxlen=_LAST_WORDS)
+        self._listener = asyncio.create_task(self._listen(), name="engine log")
+
+    @abstractmethod
+    async def come_up(self) -> Capabilities:
+        """Set `engine`, and start it. Raises `EngineFailed` with the reason where that is not to be."""
+
+    async def gone(self, deadline: float) -> None:
+        """Wait for the end of a child that does not answer. Raises `EngineUnavailable` where it does not come in time."""
+        try:
+            async with asyncio.timeout_at(deadline):
+                await self._ended.wait()
+        except TimeoutError:
+            raise EngineUnavailable(f"{NAME} does not answer") from None
+
+    async def end(self) -> None:
+        """Make sure that the process is gone, and what it started. Idempotent."""
+        self._ended.set()
+        if hasattr(self, "engine"):
+            await self.engine.close()
+        if not self.exit.done():
+            self._bid_end()
+            await asyncio.wait({self.exit}, timeout=_GRACE)
+        self._bid_end(at_once=True)
+        if self.process.stdin is not None:
+            self.process.stdin.close()
+        await asyncio.wait({self.exit, self._listener})
+
+    def epitaph(self) -> str:
+        """How it ended, for the log."""
+        return f"exit status {self.process.returncode}, last words: {self._words[-1] if self._words else 'none'}"
+
+    def _bid_end(self, *, at_once: bool = False) -> None:
+        """To the child and what it started: where there are groups, it leads one."""
+        with contextlib.suppress(ProcessLookupError):
+            if sys.platform != "win32":
+                os.killpg(self.process.pid, signal.SIGKILL if at_once else signal.SIGTERM)
+            elif not self.exit.done():
+                self.process.kill()
+
+    async def _listen(self) -> None:
+        """Read what the child says for as long as it lives: a full pipe would stop it."""
+        said = self.process.stderr or self.process.stdout
+        assert said is not None
+        rest = b""
+        while data := await said.read(1 << 16):
+            *lines, rest = (rest[-(1 << 16) :] + data).split(b"\n")
+            for line in lines:
+                words = line.decode(errors="replace").strip()
+                if words:
+                    self._words.append(words)
+                    _log.debug("%s", words)
+
+
+class Supervised(Engine):
+    """An engine whose children come and go. `patience` is how many seconds work waits for the next one."""
+
+    def __init__(self, *, patience: float) -> None:
+        self._patience = patience
+        self._status = Status.LOADING
+        self.restarts = 0
+        self._child: Child | None = None
+        self._supervisor: asyncio.Task[None] | None = None
+        self._settled = asyncio.Event()  # ready, or closed for good
+
+    @abstractmethod
+    async def spawn(self) -> Child:
+        """Give birth to the next child. Raises `OSError`."""
+
+    @property
+    def status(self) -> str:
+        """Where the engine stands; while it is ready, as the engine in the child says."""
+        if self._status is Status.READY and self._child is not None:
+            return self._child.engine.status
+        return self._status
+
+    @property
+    def pid(self) -> int | None:
+        """The child's process id, None while there is none that serves."""
+        return self._child.process.pid if self._child is not None and self._status is Status.READY else None
+
+    async def start(self) -> Capabilities:
+        """Bring up a first child. Raises `EngineFailed` with the engine's own reason where it does not come up."""
+        try:
+            capabilities = await self._bring_up()
+        except BaseException:
+            await self.close()
+            raise
+        self._supervisor = asyncio.create_task(self._supervise(), name="engine supervisor")
+        return capabilities
+
+    async def generate(self, job: Job) -> AsyncGenerator[Piece, None]:
+        """Pass the job to the child that serves, or to the next one."""
+        deadline = asyncio.get_running_loop().time() + self._patience
+        for _ in range(_ATTEMPTS):
+            child = await self._serving(deadline)
+            try:
+                async with aclosing(child.engine.generate(job)) as pieces:
+                    async for piece in pieces:
+                        yield piece
+                return
+            except EngineUnavailable:  # it died before it began
+                await child.gone(deadline)
+        raise EngineUnavailable(_NOT_BACK)
+
+    async def tokenize(self, text: str, *, special: bool = True) -> list[int]:
+        """Ask the child that serves, or the next one."""
+        deadline = asyncio.get_running_loop().time() + self._patience
+        for _ in range(_ATTEMPTS):
+            child = await self._serving(deadline)
+            try:
+                return await child.engine.tokenize(text, special=special)
+            except EngineUnavailable:
+                await child.gone(deadline)
+        raise EngineUnavailable(_NOT_BACK)
+
+    async def close(self) -> None:
+        """End the child; whoever waits for it is told."""
+        if self._status is Status.CLOSED:
+            return
+        self._status = Status.CLOSED
+        self._settled.set()
+        if self._supervisor is not None:
+            self._supervisor.cancel()
+            await asyncio.wait({self._supervisor})
+        if self._child is not None:
+            await self._child.end()
+
+    async def _serving(self, deadline: float) -> Child:
+        try:
+            async with asyncio.timeout_at(deadline):
+                await self._settled.wait()
+        except TimeoutError:
+            raise EngineUnavailable(_NOT_BACK) from None
+        if self._child is None or self._status is Status.CLOSED:
+            raise EngineUnavailable(f"{NAME} is closed")
+        return self._child
+
+    async def _bring_up(self) -> Capabilities:
+        child = await self.spawn()
+        try:
+            capabilities = await child.come_up()
+        except BaseException:
+            await child.end()
+            raise
+        self._child, self._status = child, Status.READY
+        self._settled.set()
+        return capabilities
+
+    async def _supervise(self) -> None:
+        clock = asyncio.get_running_loop().time
+        pause = _FIRST_PAUSE
+        while self._child is not None:
+            born = clock()
+            await asyncio.wait({self._child.exit})
+            self._status = Status.RESTARTING
+            self._settled.clear()
+            _log.warning("%s died (%s) and is being restarted", NAME, self._child.epitaph())
+            await self._child.end()
+            if clock() - born >= _STEADY:
+                pause = _FIRST_PAUSE
+            while self._status is Status.RESTARTING:
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE)
+                try:
+                    await self._bring_up()
+                except (EngineError, OSError) as error:
+                    _log.warning("%s does not come back: %s", NAME, error)
+            self.restarts += 1
+
+
+async def born(*command: str, one_voice: bool = False) -> asyncio.subprocess.Process:
+    """A process that can be talked to. It leads a group: Ctrl-C in a terminal is for the parent, which then ends it in order.
+
+    With `one_voice`, all that it says comes as if it were an error; else its standard output is for an answer.
+    """
+    pipe = asyncio.subprocess.PIPE
+    output = asyncio.subprocess.STDOUT if one_voice else pipe
+    return await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=output, start_new_session=True)

@@ -1,0 +1,283 @@
+"""vLLM, by its token door: `POST /v1/completions` with token ids in, text out.
+
+What the server does, and this file has to know:
+
+- A sampling field that is left out is filled from the model's own `generation_config.json` (unless the server was started with
+  `--generation-config vllm`): that is the recommendation of who made the model, so what the client left open is left out. But
+  `max_tokens` would become 16, and control tokens would be cut out of the text: those two are always sent.
+- The status comes once the request was checked, before the prompt is read. Then comes a chunk per step, with the number of
+  tokens generated so far; a character may take several steps. The reason for the end stands on a chunk that may have no text.
+- How much of the prompt was cached is told once, behind that, and only with `--enable-prompt-tokens-details`. A job that is
+  left before its end never learns it.
+- A closed connection ends the work, in the queue as well.
+- A prompt and a limit that do not fit the window together are refused: a limit is cut to what is left.
+- A constraint that does not compile is refused before anything is generated; `structured_outputs` has the rest.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import PurePosixPath
+from typing import Any, Final
+
+import msgspec
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+from dragoman.engines.base import Capabilities, Finish, FinishReason, Job, Piece, PrefillProgress
+from dragoman.engines.http import EngineHttp, Fault
+from dragoman.engines.model_folder import ModelFolder
+from dragoman.engines.sse import EventSplitter
+from dragoman.engines.structured_outputs import EngineConstraints
+from dragoman.engines.token_door import FindFolder, TokenDoor
+from dragoman.engines.watch import Watch
+from dragoman.errors import EngineFailed, EngineRefused
+
+SLOTS: Final = 256
+"""Jobs that vLLM takes up at once, unless it was told otherwise; it does not say. What is more waits there."""
+
+_FINISHES: Final = {"stop": FinishReason.STOP, "length": FinishReason.LENGTH}
+_PATH: Final = "/v1/completions"
+_DONE: Final = b"data: [DONE]"
+
+
+class Vllm(TokenDoor):
+    """A vLLM server at `address`. `tokenizer` names the folder or the repository of its tokenizer, if its model's is not it.
+
+    `watched`: somebody else runs it, and may put another in its place.
+    """
+
+    def __init__(  # noqa: PLR0913 -- most are options of the command line
+        self,
+        address: str,
+        find_folder: FindFolder,
+        *,
+        key: str | None = None,
+        tokenizer: str | None = None,
+        slots: int = SLOTS,
+        name: str | None = None,
+        lost: str | None = None,
+        watched: bool = True,
+    ) -> None:
+        super().__init__(EngineHttp("vLLM", address, key=key, name=name, lost=lost))
+        self._find_folder = find_folder
+        self._tokenizer = tokenizer
+        self._slots = slots
+        self._watched = watched
+        self._constraints = EngineConstraints(self.tokenize)
+        self._model = ""
+        self._window = 0
+
+    async def start(self) -> Capabilities:
+        """Ask the server what it runs, and try what it can do."""
+        served, *adapters = await self._models()
+        version = (await self._http.call("GET", "/version", _Version)).version
+        self._model, self._window = served.id, served.max_model_len
+        self.folder = ModelFolder(await asyncio.to_thread(self._find_folder, self._tokenizer or served.path))
+        usage = (await self._trial(UNSET)).usage
+        tells_cached = usage is not None and usage.prompt_tokens_details is not None
+        way = await self._constraints.settle(self._holds)
+        if self._watched:
+            self.watch = Watch(self._http.name, self._identity)
+            await self.watch.begin()
+        return Capabilities(
+            model=PurePosixPath(served.id).name,
+            window=served.max_model_len,
+            slots=self._slots,
+            chat_template=self.folder.chat_template,
+            bos_token=self.folder.bos_token,
+            eos_token=self.folder.eos_token,
+            constrains=way is not None,
+            adapters=[adapter.id for adapter in adapters],
+            found={
+                "engine": f"vLLM {version} at {self._http.address}",
+                "model": served.path,
+                "window": f"{served.max_model_len} tokens",
+                "tokenizer": str(self.folder.path),
+                "adapters": ", ".join(adapter.id for adapter in adapters) or "none",
+                "constraints": way or "none: a forced call is begun in the prompt, and checked",
+                "cached tokens": "told" if tells_cached else "not told: vLLM does with --enable-prompt-tokens-details",
+            },
+        )
+
+    async def _models(self) -> "list[_Model]":
+        """The model, then its variants. Raises `EngineFailed` where there is none."""
+        listed = (await self._http.call("GET", "/v1/models", _Models)).data
+        models = [model for model in listed if model.parent is None]
+        if not models:
+            raise EngineFailed(f"{self._http.name} serves no model")
+        return [models[0], *(model for model in listed if model.parent is not None)]
+
+    async def _identity(self) -> str:
+        served, *_ = await self._models()
+        return f"{served.path} as {served.id}, window {served.max_model_len}"
+
+    async def _holds(self, held: Raw, answer: str) -> bool:
+        """Does the server hold this constraint, whose only answer begins with a character that is no answer to the prompt?"""
+        try:
+            written = (await self._trial(held)).choices[0].text
+        except EngineFailed:
+            return False
+        return written != "" and answer.startswith(written)
+
+    async def _trial(self, held: Raw | UnsetType) -> "_Chunk":
+        """One token, greedily."""
+        prompt = await self.tokenize("2+2=")
+        trial = _Completion(self._model, prompt, 1, temperature=0, structured_outputs=held, stream=False, stream_options=None)
+        return await self._http.call("POST", _PATH, _Chunk, msgspec.json.encode(trial))
+
+    @asynccontextmanager
+    async def posted(self, job: Job) -> AsyncIterator[AsyncIterator[bytes]]:
+        """The answer to a job, once it was taken. A constraint that is refused is relaxed, until it is taken."""
+        async with AsyncExitStack() as connection:
+            for step in self._constraints.steps(job.constraint):
+                held = await self._constraints.form(job.constraint, step)
+                try:
+                    answer = await connection.enter_async_context(self._http.work(*self.request(job, held)))
+                    break
+                except EngineRefused as refusal:
+                    if not self._constraints.relax(job.constraint, step, refusal):
+                        raise
+            yield answer
+
+    def request(self, job: Job, held: Raw | UnsetType = UNSET) -> tuple[str, bytes]:
+        """What the client left open is left out, see above."""
+        chosen: dict[str, Any] = {
+            field: value
+            for field in ("temperature", "top_p", "top_k", "seed")
+            if (value := getattr(job.sampling, field)) is not None
+        }
+        limit = max(1, min(job.limit, self._window - len(job.tokens)))
+        completion = _Completion(job.adapter or self._model, job.tokens, limit, structured_outputs=held, **chosen)
+        return _PATH, msgspec.json.encode(completion)
+
+    def reader(self, job: Job) -> "CompletionReader":
+        """One for each job."""
+        return CompletionReader(len(job.tokens), silent=job.limit == 0)
+
+
+class CompletionReader:
+    """Bytes of a completion's stream in, pieces out, however the bytes arrive. Sans-IO.
+
+    `prompt` is its length in tokens. `silent` is for a job of no tokens: the one that comes all the same is not passed on.
+    """
+
+    __slots__ = ("_events", "_output", "_prompt", "_reason", "_silent", "_taken", "finished")
+
+    def __init__(self, prompt: int, *, silent: bool = False) -> None:
+        self.finished = False
+        self._events = EventSplitter()
+        self._prompt = prompt
+        self._silent = silent
+        self._taken = False
+        self._output = 0
+        self._reason: FinishReason | None = None
+
+    def feed(self, data: bytes) -> Iterator[Piece]:
+        """The pieces that `data` completes; the first says that the job was taken, and needs no data."""
+        if not self._taken:
+            self._taken = True
+            yield Piece(prefill=PrefillProgress(self._prompt, None, 0))
+        for event in self._events.feed(data):
+            if self.finished:
+                return
+            if not event.startswith(b"data: "):
+                if event and not event.startswith(b":"):
+                    raise EngineFailed(f"the engine broke its protocol: {event[:80]!r} is no event")
+            elif event == _DONE:
+                yield self._end(None)
+            else:
+                yield from self._read(event[6:])
+
+    def _read(self, payload: bytes) -> Iterator[Piece]:
+        try:
+            chunk = _chunk(payload)
+        except msgspec.MsgspecError as error:
+            raise EngineFailed(f"the engine broke its protocol: {error}") from error
+        if chunk.error is not None:
+            raise EngineFailed(f"the engine failed: {chunk.error.message}")
+        if not chunk.choices:
+            yield self._end(chunk.usage)
+            return
+        choice = chunk.choices[0]
+        total = chunk.usage.completion_tokens if chunk.usage is not None else self._output + 1
+        output, self._output = total - self._output, total
+        if choice.finish_reason is not None:
+            self._reason = _FINISHES.get(choice.finish_reason)
+            if self._reason is None:
+                raise EngineFailed(f"the engine gave the job up: {choice.finish_reason}")
+        if (choice.text or output) and not self._silent:
+            yield Piece(choice.text, output)
+
+    def _end(self, usage: "_Usage | None") -> Piece:
+        """The last piece, at the count that comes behind the text, or where that should be."""
+        if self._reason is None:
+            raise EngineFailed("the engine ended its answer without saying why")
+        self.finished = True
+        details = usage.prompt_tokens_details if usage is not None else None
+        reason = FinishReason.LENGTH if self._silent else self._reason
+        return Piece(finish=Finish(reason, details.cached_tokens if details is not None else None))
+
+
+class _StreamOptions(Struct, frozen=True):
+    include_usage: bool = True
+    continuous_usage_stats: bool = True
+
+
+class _Completion(Struct):
+    """`spaces_between_special_tokens` would write a blank between two control tokens that the model did not write."""
+
+    model: str
+    prompt: Sequence[int]
+    max_tokens: int
+    temperature: float | UnsetType = UNSET
+    top_p: float | UnsetType = UNSET
+    top_k: int | UnsetType = UNSET
+    seed: int | UnsetType = UNSET
+    structured_outputs: Raw | UnsetType = UNSET
+    stream: bool = True
+    stream_options: _StreamOptions | None = _StreamOptions()
+    skip_special_tokens: bool = False
+    spaces_between_special_tokens: bool = False
+
+
+class _Choice(Struct, gc=False):
+    text: str
+    finish_reason: str | None = None
+
+
+class _Details(Struct, gc=False):
+    cached_tokens: int | None = None
+
+
+class _Usage(Struct, gc=False):
+    completion_tokens: int = 0
+    prompt_tokens_details: _Details | None = None
+
+
+class _Chunk(Struct, gc=False):
+    choices: list[_Choice] = []
+    usage: _Usage | None = None
+    error: Fault | None = None
+
+
+class _Model(Struct):
+    id: str
+    max_model_len: int = 0
+    root: str | None = None
+    parent: str | None = None
+
+    @property
+    def path(self) -> str:
+        """Where the server has the model from: a folder there, or a repository on the Hub."""
+        return self.root or self.id
+
+
+class _Models(Struct):
+    data: list[_Model]
+
+
+class _Version(Struct):
+    version: str
+
+
+_chunk = msgspec.json.Decoder(_Chunk).decode

@@ -1,0 +1,395 @@
+"""The adapter for vLLM against a server that says, byte for byte, what vLLM says, healthy or not."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import aclosing, asynccontextmanager
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from dragoman.constraints import Constraint, Json, Literal, Series
+from dragoman.conversation import Sampling
+from dragoman.engines import Finish, FinishReason, Job, Piece, PrefillProgress
+from dragoman.engines.vllm import CompletionReader, Vllm
+from dragoman.errors import EngineFailed, EngineUnavailable
+from engines.conftest import collect, until
+from engines.folders import model_folder
+
+
+def chunk(text: str, total: int, finish: str | None = None, stop: int | str | None = None) -> bytes:
+    choice = {"index": 0, "text": text, "logprobs": None, "finish_reason": finish, "stop_reason": stop}
+    usage = {"prompt_tokens": 4, "total_tokens": 4 + total, "completion_tokens": total}
+    return event({"id": "cmpl-1", "object": "text_completion", "created": 1, "model": "m", "choices": [choice], "usage": usage})
+
+
+def event(data: Any) -> bytes:
+    return b"data: " + json.dumps(data).encode() + b"\n\n"
+
+
+def usage(total: int, **details: Any) -> bytes:
+    counts = {"prompt_tokens": 4, "total_tokens": 4 + total, "completion_tokens": total, **details}
+    return event({"id": "cmpl-1", "object": "text_completion", "created": 1, "model": "m", "choices": [], "usage": counts})
+
+
+DONE = b"data: [DONE]\n\n"
+CACHED = {"prompt_tokens_details": {"cached_tokens": 3}}
+HEALTHY = chunk(" word", 1) + chunk("😀", 4) + chunk("", 5, "stop") + usage(5, **CACHED) + DONE
+TAKEN = Piece(prefill=PrefillProgress(total=4, cached=None, done=0))
+PIECES = [TAKEN, Piece(" word", 1), Piece("😀", 3), Piece("", 1), Piece(finish=Finish(FinishReason.STOP, 3))]
+ERROR = {"error": {"message": "EngineCore died", "type": "InternalServerError", "param": None, "code": 500}}
+VERSION = {"version": "0.32.0"}
+
+
+def read(*parts: bytes, silent: bool = False) -> list[Piece]:
+    reader = CompletionReader(4, silent=silent)
+    pieces = [piece for part in (b"", *parts) for piece in reader.feed(part)]
+    assert reader.finished
+    return pieces
+
+
+def test_pieces_are_the_same_at_every_split_point():
+    for at in range(len(HEALTHY) + 1):
+        assert read(HEALTHY[:at], HEALTHY[at:]) == PIECES
+
+
+def test_pieces_are_the_same_byte_by_byte():
+    assert read(*(HEALTHY[at:end] for at, end in pairwise(range(len(HEALTHY) + 1)))) == PIECES
+
+
+@pytest.mark.parametrize(
+    ("stream", "last"),
+    [
+        (chunk("x", 1, "length") + usage(1) + DONE, Finish(FinishReason.LENGTH)),
+        (chunk("x", 1, "stop", 151645) + usage(1, prompt_tokens_details=None) + DONE, Finish(FinishReason.STOP)),
+        (chunk("x", 1, "stop", "</s>") + DONE, Finish(FinishReason.STOP)),
+        (chunk("x", 1) + chunk("", 1, "stop") + usage(1, **CACHED), Finish(FinishReason.STOP, 3)),
+    ],
+    ids=["no details", "a stop token", "no usage at the end", "the finish alone"],
+)
+def test_the_end_is_told_once_with_what_is_known(stream: bytes, last: Finish):
+    assert read(stream) == [TAKEN, Piece("x", 1), Piece(finish=last)]
+
+
+def test_chunks_without_counts_count_as_one_token_each():
+    bare = event({"choices": [{"index": 0, "text": "a"}]}) + event(
+        {"choices": [{"index": 0, "text": "b", "finish_reason": "stop"}]}
+    )
+    assert read(bare + DONE)[1:] == [Piece("a", 1), Piece("b", 1), Piece(finish=Finish(FinishReason.STOP))]
+
+
+def test_a_job_of_no_tokens_says_nothing_and_ends_for_length():
+    assert read(chunk("x", 1, "length") + usage(1, **CACHED), silent=True) == [
+        TAKEN,
+        Piece(finish=Finish(FinishReason.LENGTH, 3)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        (event(ERROR) + DONE, "the engine failed: EngineCore died"),
+        (chunk("", 1, "abort") + DONE, "gave the job up: abort"),
+        (chunk("", 1, "error") + DONE, "gave the job up: error"),
+        (DONE, "without saying why"),
+        (usage(1) + DONE, "without saying why"),
+        (b"data: {\n\n", "broke its protocol"),
+        (b'data: {"choices":[{"text":7}]}\n\n', "broke its protocol"),
+        (b"<html>\n\n", "broke its protocol"),
+    ],
+)
+def test_a_fault_in_the_stream_comes_after_what_stood_before_it(fault: bytes, message: str):
+    pieces = CompletionReader(4).feed(chunk(" word", 1) + fault)
+    assert [next(pieces), next(pieces)] == [TAKEN, Piece(" word", 1)]
+    with pytest.raises(EngineFailed, match=message):
+        next(pieces)
+
+
+class StandIn:
+    """What vLLM answers. `held` says which constraints it holds; `refuses` which it does not compile."""
+
+    def __init__(self, root: str) -> None:
+        self.models = [{"id": "tiny", "root": root, "parent": None, "max_model_len": 64}]
+        self.stream = [HEALTHY]
+        self.details = True
+        self.held: Callable[[Mapping[str, Any]], bool] = lambda held: "structural_tag" in held
+        self.refuses: Callable[[str], bool] = lambda tag: False
+        self.abort = False
+        self.bodies: list[dict[str, Any]] = []
+        self.keys: set[str | None] = set()
+        self.down = False
+        self.arrived, self.left = asyncio.Event(), asyncio.Event()
+
+    @property
+    def app(self) -> web.Application:
+        @web.middleware
+        async def at_the_door(request: web.Request, handler: Any) -> web.StreamResponse:
+            self.keys.add(request.headers.get("Authorization"))
+            response: web.StreamResponse = await (self._json(ERROR, 503) if self.down else handler(request))
+            return response
+
+        app = web.Application(middlewares=[at_the_door])
+        app.router.add_get("/version", self._version)
+        app.router.add_get("/v1/models", self._models)
+        app.router.add_post("/v1/completions", self._completions)
+        return app
+
+    async def _version(self, _request: web.Request) -> web.Response:
+        return await self._json(VERSION)
+
+    async def _models(self, _request: web.Request) -> web.Response:
+        return await self._json({"object": "list", "data": self.models})
+
+    async def _json(self, body: Any, status: int = 200) -> web.Response:
+        return web.json_response(body, status=status)
+
+    async def _completions(self, request: web.Request) -> web.StreamResponse:
+        body = await request.json()
+        if not body["stream"]:
+            return await self._trial(body)
+        self.bodies.append(body)
+        if self.refuses(body.get("structured_outputs", {}).get("structural_tag", "")):
+            return await self._json({"error": {"message": "Invalid structural tag", "code": 400}}, 400)
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        for part in self.stream:
+            await response.write(part)
+        if self.abort:
+            assert request.transport is not None
+            request.transport.abort()
+        return response
+
+    async def _trial(self, body: dict[str, Any]) -> web.Response:
+        held = body.get("structured_outputs")
+        details = {"prompt_tokens_details": {"cached_tokens": 0} if self.details else None}
+        text = "Q" if held is not None and self.held(held) else "4"
+        return await self._json(
+            {"choices": [{"text": text, "finish_reason": "length"}], "usage": {"completion_tokens": 1, **details}}
+        )
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return model_folder(tmp_path / "tiny")
+
+
+@pytest.fixture
+def server(root: Path) -> StandIn:
+    return StandIn(str(root))
+
+
+@asynccontextmanager
+async def running(server: StandIn, **options: Any) -> AsyncGenerator[Vllm]:
+    """The adapter for a server, not started yet."""
+    async with TestServer(server.app) as http:
+        engine = Vllm(str(http.make_url("/")), Path, **options)
+        try:
+            yield engine
+        finally:
+            await engine.close()
+
+
+def job(limit: int = 5, **fields: Any) -> Job:
+    return Job([1, 2, 3, 4], limit, Sampling(), **fields)
+
+
+async def test_what_was_found_is_said(server: StandIn, root: Path):
+    server.models.append({"id": "tiny-sql", "root": "/loras/sql", "parent": "tiny", "max_model_len": 64})
+    async with running(server, key="secret") as engine:
+        found = await engine.start()
+    assert (found.model, found.window, found.slots, found.constrains, found.adapters) == ("tiny", 64, 256, True, ["tiny-sql"])
+    assert (found.bos_token, found.eos_token) == ("<|im_start|>", "<|im_end|>")
+    assert found.chat_template is not None
+    said = dict(found.found)
+    assert said.pop("engine").startswith("vLLM 0.32.0 at http://")
+    assert said == {
+        "model": str(root),
+        "window": "64 tokens",
+        "tokenizer": str(root),
+        "adapters": "tiny-sql",
+        "constraints": "structural tags",
+        "cached tokens": "told",
+    }
+    assert server.keys == {"Bearer secret"}
+
+
+@pytest.mark.parametrize(
+    ("held", "found"), [("structural_tag", "structural tags"), ("grammar", "Lark"), ("json", "none: a forced call is begun")]
+)
+async def test_the_constraints_that_work_are_found_by_trying(server: StandIn, held: str, found: str):
+    server.held = lambda asked: held in asked
+    async with running(server) as engine:
+        capabilities = await engine.start()
+    assert capabilities.found["constraints"].startswith(found)
+    assert capabilities.constrains == (held != "json")
+
+
+async def test_a_server_that_does_not_tell_what_it_cached_is_said_to_be_one(server: StandIn):
+    server.details = False
+    async with running(server) as engine:
+        assert (await engine.start()).found["cached tokens"].startswith("not told")
+
+
+async def test_the_tokenizer_that_was_named_goes_before_the_models(server: StandIn, tmp_path: Path):
+    server.models[0]["root"] = "/not/on/this/machine"
+    async with running(server, tokenizer=str(model_folder(tmp_path / "other"))) as engine:
+        assert (await engine.start()).found["tokenizer"] == str(tmp_path / "other")
+
+
+async def test_a_healthy_stream_arrives_whole(server: StandIn):
+    async with running(server) as engine:
+        await engine.start()
+        assert await collect(engine, job()) == PIECES
+
+
+async def test_only_what_the_client_chose_is_sent_and_the_limit_fits_the_window(server: StandIn):
+    async with running(server) as engine:
+        await engine.start()
+        await collect(engine, job(500))
+        chosen = Sampling(temperature=0.5, top_p=0.9, top_k=3, seed=4)
+        await collect(engine, Job([1], 0, chosen, adapter="tiny-sql"))
+    fixed = {
+        "stream": True,
+        "stream_options": {"include_usage": True, "continuous_usage_stats": True},
+        "skip_special_tokens": False,
+        "spaces_between_special_tokens": False,
+    }
+    assert server.bodies == [
+        {**fixed, "model": "tiny", "prompt": [1, 2, 3, 4], "max_tokens": 60},
+        {**fixed, "model": "tiny-sql", "prompt": [1], "max_tokens": 1, "temperature": 0.5, "top_p": 0.9, "top_k": 3, "seed": 4},
+    ]
+
+
+HELD = Constraint(Series((Literal("<tool_call>"), Json({"type": "string", "pattern": "(?=x)", "maxLength": 9}))), "held")
+
+
+async def test_a_constraint_is_sent_as_a_structural_tag_with_control_tokens_by_their_ids(server: StandIn):
+    async with running(server) as engine:
+        await engine.start()
+        (control,) = await engine.tokenize("<tool_call>")
+        await collect(engine, job(constraint=HELD))
+    tag = json.loads(server.bodies[0]["structured_outputs"]["structural_tag"])
+    schema = {"type": "json_schema", "json_schema": HELD.root.nodes[1].schema, "max_whitespace_cnt": 1}  # type: ignore[union-attr]
+    assert tag == {
+        "type": "structural_tag",
+        "format": {"type": "sequence", "elements": [{"type": "token", "token": control}, schema]},
+    }
+
+
+async def test_a_constraint_that_is_refused_is_relaxed_and_remembered(server: StandIn):
+    server.refuses = lambda tag: "pattern" in tag
+    async with running(server) as engine:
+        await engine.start()
+        for _ in range(2):
+            assert await collect(engine, job(constraint=HELD)) == PIECES
+    tags = [json.loads(body["structured_outputs"]["structural_tag"]) for body in server.bodies]
+    assert [tag["format"]["elements"][1]["json_schema"] for tag in tags] == [
+        {"type": "string", "pattern": "(?=x)", "maxLength": 9},
+        {"type": "string", "maxLength": 9},
+        {"type": "string", "maxLength": 9},
+    ]
+
+
+async def test_a_refusal_of_every_form_is_a_failure_with_its_reason(server: StandIn):
+    server.refuses = lambda tag: True
+    async with running(server) as engine:
+        await engine.start()
+        with pytest.raises(EngineFailed, match="status 400: Invalid structural tag"):
+            await collect(engine, job(constraint=HELD))
+    assert len(server.bodies) == 4
+
+
+async def test_a_server_that_reads_lark_gets_the_grammar_that_llama_cpp_gets(server: StandIn):
+    server.held = lambda asked: "grammar" in asked
+    async with running(server) as engine:
+        await engine.start()
+        (control,) = await engine.tokenize("<tool_call>")
+        await collect(engine, job(constraint=Constraint(Literal("<tool_call>"), "key")))
+    assert server.bodies[0]["structured_outputs"] == {"grammar": f"%llguidance {{}}\nstart: <[{control}]>\n"}
+
+
+@pytest.mark.parametrize("abort", [False, True])
+async def test_a_stream_that_breaks_off_fails_after_its_last_piece(server: StandIn, abort: bool):
+    server.stream, server.abort = [chunk(" word", 1)], abort
+    async with running(server) as engine:
+        await engine.start()
+        pieces = engine.generate(job())
+        assert [await anext(pieces), await anext(pieces)] == PIECES[:2]
+        with pytest.raises(EngineFailed, match="closed the connection while it was working"):
+            await anext(pieces)
+
+
+async def test_an_error_in_the_stream_is_told_once_and_not_as_the_end(server: StandIn):
+    server.stream = [chunk(" word", 1), event(ERROR), DONE]
+    async with running(server) as engine:
+        await engine.start()
+        pieces = engine.generate(job())
+        assert [await anext(pieces), await anext(pieces)] == PIECES[:2]
+        with pytest.raises(EngineFailed, match=r"^the engine failed: EngineCore died$"):
+            await anext(pieces)
+        with pytest.raises(StopAsyncIteration):
+            await anext(pieces)
+
+
+@pytest.mark.parametrize("phase", ["before the answer", "in the stream"])
+async def test_leaving_closes_the_connection_at_once(server: StandIn, phase: str):
+    async def hang(request: web.Request) -> web.StreamResponse:
+        body = await request.json()
+        if not body["stream"]:
+            return await StandIn._trial(server, body)
+        server.arrived.set()
+        response = web.StreamResponse()
+        try:
+            if phase == "in the stream":
+                await response.prepare(request)
+                await response.write(chunk(" word", 1))
+            await server.left.wait()
+        finally:
+            server.left.set()
+        return response
+
+    server._completions = hang  # type: ignore[method-assign]
+    async with running(server) as engine, asyncio.timeout(10):
+        await engine.start()
+        async with aclosing(engine.generate(job())) as pieces:
+            if phase == "in the stream":
+                assert [await anext(pieces), await anext(pieces)] == PIECES[:2]
+                await pieces.aclose()
+            else:
+                waiting = asyncio.create_task(anext(pieces))
+                await server.arrived.wait()
+                waiting.cancel()
+            await server.left.wait()
+
+
+async def test_a_server_that_comes_back_as_another_gets_no_work_until_it_is_the_first_again(
+    server: StandIn, caplog: pytest.LogCaptureFixture
+):
+    async with running(server) as engine:
+        await engine.start()
+
+        def looks(status: str) -> Callable[[], Awaitable[bool]]:
+            async def look() -> bool:
+                assert engine.watch is not None
+                engine.watch.doubt()
+                return engine.status == status
+
+            return look
+
+        server.down = True
+        with pytest.raises(EngineUnavailable, match="is not ready: EngineCore died"):
+            await collect(engine, job())
+        await until(looks("unreachable"))
+        first, server.models = server.models, [{"id": "tiny", "root": "/models/large", "parent": None, "max_model_len": 128}]
+        server.down = False
+        await until(looks("changed"))
+        with pytest.raises(EngineFailed, match="now serves /models/large as tiny, window 128, and this server was started for"):
+            await collect(engine, job())
+        assert len([line for line in caplog.messages if "now serves /models/large" in line]) == 1
+        server.models = first
+        await until(looks("ready"))
+        assert await collect(engine, job()) == PIECES

@@ -1,0 +1,105 @@
+"""The engines that all have to behave alike, and where one cannot, why."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dragoman.engines import Engine
+from dragoman.engines.llama import LlamaServer
+from dragoman.engines.lmdeploy import LMDeploy
+from dragoman.engines.scripted import Line
+from dragoman.engines.sglang import SGLang
+from dragoman.engines.vllm import Vllm
+from dragoman.errors import EngineUnavailable
+from engines_remote.upstream import QUIET, Asked, Fault
+from engines_remote.wires import LlamaUpstream, LMDeployUpstream, SGLangNewsUpstream, SGLangUpstream, VllmUpstream
+from stage import Stage
+
+
+class Played(Stage):
+    """The scripted engine, which is its own upstream: the test directs it as it directs a stand-in."""
+
+    def __init__(self, _folder: Path) -> None:
+        super().__init__(window=2048)
+        self.says(*QUIET.tokens)
+
+    def start_upstream(self) -> None:
+        """There is nothing to start."""
+
+    stop_upstream = start_upstream
+
+    def says(self, *tokens: Any, cached: int = 0, fault: Fault | None = None) -> str:
+        text = b"".join(token.encode() if isinstance(token, str) else token for token in tokens).decode()
+        self.cached = cached
+        self.fails_at_once = fault == "loads"
+        self.failure = EngineUnavailable("the model is loading") if fault == "loads" else None
+        self.line = Line(text, chunk=3, finish_reason="error" if fault == "fails midway" else "stop")
+        return self.url
+
+    def reset(self) -> None:
+        super().reset()
+        self.says(*QUIET.tokens)
+
+    def hold(self, at: int) -> None:  # type: ignore[override]
+        """A stand-in counts its events from 0, and its status is -1; here the report on the prompt is the first of all."""
+        self._gate, self._held_piece = asyncio.Event(), max(at, 0)
+
+    @property
+    def holding(self) -> int:
+        return self.waiting
+
+    @property
+    def left(self) -> int:
+        return self.closed
+
+    @property
+    def asked(self) -> Sequence[Asked]:
+        return [Asked(prompt, 0, "", {}) for prompt in self.prompts]
+
+
+@dataclass(frozen=True)
+class Row:
+    """An engine: what stands for it, and the adapter to that."""
+
+    name: str
+    upstream: Callable[[Path], Any]
+    connect: Callable[[Any], Engine]
+
+
+ROWS = [
+    Row("scripted", Played, lambda played: played),
+    Row("llama-server", LlamaUpstream, lambda upstream: LlamaServer(upstream.url)),
+    Row("vllm", VllmUpstream, lambda upstream: Vllm(upstream.url, Path)),
+    Row("sglang", SGLangUpstream, lambda upstream: SGLang(upstream.url, Path)),
+    Row("sglang, news", SGLangNewsUpstream, lambda upstream: SGLang(upstream.url, Path)),
+    Row("lmdeploy", LMDeployUpstream, lambda upstream: LMDeploy(upstream.url, Path)),
+]
+
+DIFFERENCES = {
+    ("scripted", "counts tokens"): "its tokens are words, and nothing ends a turn but the end of the line",
+    ("scripted", "refuses"): "it takes whatever it is given",
+    ("scripted", "hangs up"): "there is no connection",
+    ("scripted", "breaks off"): "there is no connection",
+    ("scripted", "restarts"): "it lives and dies with this process",
+    ("scripted", "is told of constraints"): "the script is the model, constraint and all",
+    ("vllm", "tells early what was cached"): "it counts behind the text",
+    ("lmdeploy", "tells early what was cached"): "it counts behind the text",
+    ("sglang", "uses the whole window"): "prompt and answer have to stay below it",
+    ("sglang, news", "uses the whole window"): "prompt and answer have to stay below it",
+    ("lmdeploy", "holds calls"): "it has JSON schemas, and nothing for the text around them",
+    ("lmdeploy", "is told of constraints"): "it has JSON schemas, and nothing for the text around them",
+}
+"""What an engine does not do as the others do, and why. The tests assert the difference as well."""
+
+
+def differs(row: Row, behaviour: str) -> bool:
+    """Is this a behaviour in which the engine is listed as different?"""
+    assert behaviour in {listed for _, listed in DIFFERENCES}
+    return (row.name, behaviour) in DIFFERENCES
+
+
+def alike(behaviour: str) -> list[Row]:
+    """The rows that are not listed as different in this."""
+    return [row for row in ROWS if not differs(row, behaviour)]

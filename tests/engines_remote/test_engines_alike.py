@@ -1,0 +1,228 @@
+"""One contract, all engines: the same scripts and assertions through `Engine`; differences are listed, and tested as well."""
+
+import asyncio
+from contextlib import aclosing
+
+import pytest
+
+from dragoman.constraints import Constraint, Json, Literal, Series
+from dragoman.conversation import Sampling
+from dragoman.engines import Finish, FinishReason, Job, Piece
+from dragoman.errors import EngineFailed, EngineUnavailable
+from engines.conftest import collect, output, reason, text, until
+from engines_remote.conftest import Connected
+from engines_remote.rows import DIFFERENCES, differs
+from engines_remote.upstream import FIRST_EVENT, MIDDLE, STATUS
+from engines_remote.wires import WINDOW
+
+FOX = "🦊".encode()
+SPEECH = [b"The", b" fox ", FOX[:1], FOX[1:3], FOX[3:], b" is", b" quick", b" and", b" wet", b".\n\n"]
+SAID = "The fox 🦊 is quick and wet.\n\n"
+GREEDY = Sampling(temperature=0, seed=7)
+PROMPT = "What is the fox?"
+
+
+async def work(connected: Connected, limit: int = 100, constraint: Constraint | None = None) -> Job:
+    return Job(await connected.engine.tokenize(PROMPT), limit, GREEDY, constraint)
+
+
+async def test_it_says_what_the_model_says_and_why_it_ended(connected: Connected):
+    connected.upstream.says(*SPEECH)
+    pieces = await collect(connected.engine, await work(connected))
+    assert (text(pieces), reason(pieces)) == (SAID, FinishReason.STOP)
+    assert output(pieces) == (8 if differs(connected.row, "counts tokens") else len(SPEECH) + 1)
+
+
+async def test_no_piece_has_half_a_character(connected: Connected):
+    connected.upstream.says(*SPEECH)
+    pieces = await collect(connected.engine, await work(connected))
+    assert "\ufffd" not in text(pieces)
+    assert any("🦊" in piece.text for piece in pieces)
+
+
+@pytest.mark.parametrize("words", [[b"ha"] * 6, [b"\n"] * 6, [b"a", b"ab", b"abc", b"abcd"]], ids=["ha ha", "lines", "growing"])
+async def test_what_is_said_again_is_not_taken_for_what_was_said_before(connected: Connected, words: list[bytes]):
+    connected.upstream.says(*words)
+    assert text(await collect(connected.engine, await work(connected))) == b"".join(words).decode()
+
+
+async def test_the_limit_ends_it(connected: Connected):
+    connected.upstream.says(*SPEECH)
+    pieces = await collect(connected.engine, await work(connected, limit=2))
+    assert (reason(pieces), output(pieces)) == (FinishReason.LENGTH, 2)
+    assert SAID.startswith(text(pieces))
+    assert text(pieces).strip()
+
+
+async def test_a_limit_of_nothing_reads_the_prompt_and_says_nothing(connected: Connected):
+    connected.upstream.says(*SPEECH, cached=3)
+    pieces = await collect(connected.engine, await work(connected, limit=0))
+    assert (text(pieces), output(pieces), reason(pieces)) == ("", 0, FinishReason.LENGTH)
+    assert len(connected.upstream.asked) == 1
+
+
+async def test_it_tells_how_much_of_the_prompt_was_cached(connected: Connected):
+    connected.upstream.says(*SPEECH, cached=3)
+    job = await work(connected)
+    pieces = await collect(connected.engine, job)
+    early = [piece.prefill for piece in pieces if piece.prefill is not None and piece.prefill.cached is not None]
+    finish = pieces[-1].finish
+    assert finish is not None
+    if differs(connected.row, "tells early what was cached"):
+        assert (early, finish.cached) == ([], 3)
+    else:
+        assert [(progress.total, progress.cached) for progress in early] == [(len(job.tokens), 3)]
+        assert finish.cached is None
+
+
+async def test_the_prompt_arrives_token_by_token_as_it_was_given(connected: Connected):
+    job = await work(connected)
+    await collect(connected.engine, job)
+    assert list(connected.upstream.asked[-1].prompt) == list(job.tokens)
+
+
+async def test_control_tokens_are_told_from_their_spelling(connected: Connected):
+    if connected.row.name == "scripted":
+        pytest.skip("its tokens are words")
+    assert len(await connected.engine.tokenize("<|im_end|>")) == 1
+    assert len(await connected.engine.tokenize("<|im_end|>", special=False)) > 1
+
+
+async def test_its_window_is_the_servers(connected: Connected):
+    assert connected.found.window == WINDOW - differs(connected.row, "uses the whole window")
+
+
+@pytest.mark.parametrize("phase", [STATUS, FIRST_EVENT, MIDDLE], ids=["before the status", "before the first", "in the middle"])
+async def test_who_is_cancelled_ends_the_work_at_once(connected: Connected, phase: int):
+    connected.upstream.says(*SPEECH)
+    connected.upstream.hold(phase)
+    working = asyncio.create_task(collect(connected.engine, await work(connected)))
+    await until(lambda: held(connected))
+    working.cancel()
+    await asyncio.wait({working})
+    await until(lambda: left(connected))
+    connected.upstream.reset()
+    connected.upstream.says(b"Again.")
+    assert text(await collect(connected.engine, await work(connected))) == "Again."
+
+
+async def test_who_stops_reading_ends_the_work_at_once(connected: Connected):
+    connected.upstream.says(*SPEECH)
+    connected.upstream.hold(MIDDLE)
+    async with aclosing(connected.engine.generate(await work(connected))) as pieces:
+        async for piece in pieces:
+            if piece.text:
+                break
+        if connected.row.name != "scripted":  # which says nothing while nobody listens
+            await until(lambda: held(connected))
+    await until(lambda: left(connected))
+
+
+async def held(connected: Connected) -> bool:
+    return connected.upstream.holding == 1
+
+
+async def left(connected: Connected) -> bool:
+    return connected.upstream.left == 1 and connected.upstream.holding == 0
+
+
+async def test_an_engine_that_loads_is_unavailable(connected: Connected):
+    connected.upstream.says(fault="loads")
+    with pytest.raises(EngineUnavailable, match="the model is loading"):
+        await collect(connected.engine, await work(connected))
+
+
+async def test_a_refusal_carries_its_reason(connected: Connected):
+    connected.upstream.says(*SPEECH, fault="refuses")
+    if differs(connected.row, "refuses"):
+        assert text(await collect(connected.engine, await work(connected))) == SAID
+        return
+    with pytest.raises(EngineFailed, match="this is too long"):
+        await collect(connected.engine, await work(connected))
+
+
+async def heard(connected: Connected, failure: str) -> list[Piece]:
+    """The pieces up to a failure in the stream."""
+    pieces: list[Piece] = []
+
+    async def listen() -> None:
+        async for piece in connected.engine.generate(job):
+            pieces.append(piece)  # noqa: PERF401 -- a comprehension would lose them to the failure
+
+    job = await work(connected)
+    with pytest.raises(EngineFailed, match=failure):
+        await listen()
+    return pieces
+
+
+async def test_a_failure_in_the_stream_comes_behind_what_was_said(connected: Connected):
+    connected.upstream.says(*SPEECH, fault="fails midway")
+    pieces = await heard(connected, "out of luck|the engine fails here")
+    assert SAID.startswith(text(pieces))
+    assert text(pieces)
+    assert all(piece.finish is None for piece in pieces)
+
+
+async def test_a_stream_that_breaks_off_is_no_ending(connected: Connected):
+    connected.upstream.says(*SPEECH, fault="breaks off")
+    if differs(connected.row, "breaks off"):
+        assert text(await collect(connected.engine, await work(connected))) == SAID
+        return
+    pieces = await heard(connected, "closed the connection while it was working")
+    assert SAID.startswith(text(pieces))
+    assert text(pieces)
+
+
+async def test_who_hangs_up_without_a_word_is_unavailable(connected: Connected):
+    connected.upstream.says(*SPEECH, fault="hangs up")
+    if differs(connected.row, "hangs up"):
+        assert text(await collect(connected.engine, await work(connected))) == SAID
+        return
+    with pytest.raises(EngineUnavailable, match="closed the connection before it answered"):
+        await collect(connected.engine, await work(connected))
+
+
+async def test_an_engine_that_was_away_is_used_again_when_it_is_back(connected: Connected):
+    if differs(connected.row, "restarts"):
+        assert connected.engine.status == "ready"
+        return
+    connected.upstream.stop_upstream()
+    try:
+        with pytest.raises(EngineUnavailable, match="cannot be reached"):
+            await collect(connected.engine, await work_without_tokenizer())
+    finally:
+        connected.upstream.start_upstream()
+    connected.upstream.says(*SPEECH)
+    assert text(await collect(connected.engine, await work(connected))) == SAID
+
+
+async def work_without_tokenizer() -> Job:
+    """llama-server's tokenizer is away with it."""
+    return Job([1, 2, 3], 10, GREEDY)
+
+
+async def test_a_constraint_reaches_the_engine_where_it_holds_any(connected: Connected):
+    held = Constraint(Series((Literal('{"name": "f", "arguments": '), Json({"type": "object"}), Literal("}"))), "a call")
+    assert connected.found.constrains is not differs(connected.row, "holds calls")
+    if connected.found.constrains:
+        await collect(connected.engine, await work(connected, constraint=held))
+    sent = connected.upstream.asked[-1].held if connected.upstream.asked else ""
+    assert ("arguments" in sent) is not differs(connected.row, "is told of constraints")
+
+
+async def test_many_at_once_get_what_is_theirs(connected: Connected):
+    connected.upstream.says(*SPEECH)
+    jobs = [await work(connected) for _ in range(12)]
+    answers = await asyncio.gather(*(collect(connected.engine, job) for job in jobs))
+    assert {text(pieces) for pieces in answers} == {SAID}
+
+
+async def test_the_last_piece_and_only_it_says_that_it_is_over(connected: Connected):
+    connected.upstream.says(*SPEECH)
+    *before, last = await collect(connected.engine, await work(connected))
+    assert isinstance(last.finish, Finish)
+    assert [piece for piece in before if piece.finish is not None] == []
+
+
+def test_every_difference_has_a_reason():
+    assert all(DIFFERENCES.values())

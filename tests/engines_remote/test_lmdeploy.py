@@ -1,0 +1,128 @@
+"""What only LMDeploy's adapter does."""
+
+import json
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dragoman.conversation import Sampling
+from dragoman.engines import Finish, FinishReason, Job, Piece
+from dragoman.engines.lmdeploy import ChatReader, LMDeploy
+from dragoman.errors import EngineFailed
+from engines.conftest import collect
+from engines.folders import model_folder
+from engines_remote.upstream import Asked, Take
+from engines_remote.wires import ADAPTER, LMDeployUpstream
+
+
+def event(content: str | None = "", ids: tuple[int, ...] = (), finish: str | None = None, **delta: Any) -> bytes:
+    choice = {"index": 0, "delta": {"role": "assistant", "content": content, **delta}, "output_ids": ids}
+    choice |= {"finish_reason": finish} if finish else {}
+    return b"data: " + json.dumps({"choices": [choice], "usage": None}, ensure_ascii=False).encode() + b"\n\n"
+
+
+USAGE = (
+    b'data: {"choices":[],"usage":{"prompt_tokens":4,"completion_tokens":5,"prompt_tokens_details":{"cached_tokens":3}}}\n\n'
+)
+DONE = b"data: [DONE]\n\n"
+WORDS = event(" word", (7,)) + event("", (8,)) + b": still here\n\n" + event("😀", (9, 9))
+STREAM = WORDS + event("", (), "stop") + USAGE + DONE
+SPOKEN = [Piece(" word", 1), Piece("", 1), Piece("😀", 2)]
+PIECES = [*SPOKEN, Piece("", 1, finish=Finish(FinishReason.STOP, 3))]
+
+
+def read(*parts: bytes) -> list[Piece]:
+    reader = ChatReader()
+    pieces = [piece for part in parts for piece in reader.feed(part)]
+    assert reader.finished
+    return pieces
+
+
+def test_pieces_are_the_same_at_every_split_point():
+    for at in range(len(STREAM) + 1):
+        assert read(STREAM[:at], STREAM[at:]) == PIECES
+    assert read(*(STREAM[at:end] for at, end in pairwise(range(len(STREAM) + 1)))) == PIECES
+
+
+def test_without_counts_it_is_not_known_what_was_cached():
+    assert read(WORDS + event("", (), "length") + DONE) == [*SPOKEN, Piece(finish=Finish(FinishReason.LENGTH))]
+
+
+@pytest.mark.parametrize(
+    ("last", "message"),
+    [
+        (b'data: {"error":{"message":"out of luck","code":500,"object":"error"}}\n\n', "the engine failed: out of luck"),
+        (event("", (), "abort"), "gave the job up: abort"),
+        (event("", (), "error"), "gave the job up: error"),
+        (event("", (), "parse_error"), "gave the job up: parse_error"),
+        (event(None, (7,), reasoning_content="hm"), "without its parsers"),
+        (event(None, (7,), tool_calls=[{"index": 0}]), "without its parsers"),
+        (b"", "without saying why"),
+        (b"data: {\n\n", "broke its protocol"),
+    ],
+)
+def test_a_fault_in_the_stream_comes_after_what_stood_before_it(last: bytes, message: str):
+    pieces = ChatReader().feed(event(" word", (7,)) + last + DONE)
+    assert next(pieces) == Piece(" word", 1)
+    with pytest.raises(EngineFailed, match=message):
+        next(pieces)
+
+
+@pytest.fixture
+def upstream(folder: Path) -> Iterator[LMDeployUpstream]:
+    upstream = LMDeployUpstream(folder)
+    upstream.start_upstream()
+    yield upstream
+    upstream.stop_upstream()
+
+
+async def test_everything_is_said(upstream: LMDeployUpstream):
+    engine = LMDeploy(upstream.url, Path)
+    found = await engine.start()
+    assert (found.adapters, found.window) == ([ADAPTER], 2048)
+    upstream.reset()
+    await collect(engine, Job([1, 2], 9, Sampling()))
+    await collect(engine, Job([1, 2], 0, Sampling(temperature=0.5, top_p=0.9, top_k=3, seed=4), adapter=ADAPTER))
+    await engine.close()
+    usual = {"messages": [], "input_ids": [1, 2], "stream": True, "stream_options": {"include_usage": True}}
+    usual |= {"return_token_ids": True, "skip_special_tokens": False, "spaces_between_special_tokens": False}
+    usual |= {"min_p": 0.0, "repetition_penalty": 1.0}
+    plain = {"model": found.found["model"], "max_completion_tokens": 9, "temperature": 1.0, "top_p": 1.0, "top_k": 0}
+    chosen = {"model": ADAPTER, "max_completion_tokens": 1, "temperature": 0.5, "top_p": 0.9, "top_k": 3, "seed": 4}
+    assert [asked.body for asked in upstream.asked] == [{**usual, **plain}, {**usual, **chosen}]
+
+
+async def test_a_window_that_nobody_says_is_asked_for(tmp_path: Path):
+    folder = model_folder(tmp_path / "model")
+    (folder / "config.json").unlink()
+    upstream = LMDeployUpstream(folder)
+    upstream.start_upstream()
+    try:
+        engine = LMDeploy(upstream.url, Path)
+        with pytest.raises(EngineFailed, match="--context-length"):
+            await engine.start()
+        await engine.close()
+        engine = LMDeploy(upstream.url, Path, window=512)
+        assert (await engine.start()).window == 512
+        await engine.close()
+    finally:
+        upstream.stop_upstream()
+
+
+async def test_a_server_that_takes_no_ids_is_refused_at_the_start(folder: Path):
+    class Old(LMDeployUpstream):
+        def chunks(self, asked: Asked, take: Take) -> Iterator[dict[str, Any]]:
+            yield {"error": {"message": "messages must not be empty"}}
+
+    upstream = Old(folder)
+    upstream.start_upstream()
+    engine = LMDeploy(upstream.url, Path)
+    try:
+        with pytest.raises(EngineFailed, match=r"must not be empty .*input_ids"):
+            await engine.start()
+    finally:
+        await engine.close()
+        upstream.stop_upstream()

