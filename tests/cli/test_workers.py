@@ -47,6 +47,7 @@ def test_each_worker_answers_and_a_signal_ends_all(tmp_path: Path) -> None:
         assert gone(workers)
 
 
+@pytest.mark.slow
 def test_where_one_worker_dies_all_end_and_where_they_came_from_tells(tmp_path: Path) -> None:
     with two(tmp_path) as (server, workers):
         os.kill(workers[0], signal.SIGKILL)
@@ -54,6 +55,7 @@ def test_where_one_worker_dies_all_end_and_where_they_came_from_tells(tmp_path: 
         assert gone(workers)
 
 
+@pytest.mark.slow
 def test_workers_do_not_outlive_who_made_them(tmp_path: Path) -> None:
     with two(tmp_path) as (server, workers):
         server.signal(signal.SIGKILL)
