@@ -366,6 +366,31 @@ async def test_leaving_closes_the_connection_at_once(server: StandIn, phase: str
             await server.left.wait()
 
 
+@pytest.mark.parametrize(("phase", "error"), [("before the answer", EngineUnavailable), ("in the stream", EngineFailed)])
+async def test_closing_the_engine_tells_whoever_waits_for_it(server: StandIn, phase: str, error: type[Exception]):
+    async def hang(request: web.Request) -> web.StreamResponse:
+        body = await request.json()
+        if not body["stream"]:
+            return await server._trial(body)
+        response = web.StreamResponse()
+        if phase == "in the stream":
+            await response.prepare(request)
+            await response.write(chunk(" word", 1))
+        server.arrived.set()
+        await server.left.wait()
+        return response
+
+    server._completions = hang  # type: ignore[method-assign]
+    async with running(server) as engine, asyncio.timeout(10):
+        await engine.start()
+        waiting = asyncio.create_task(collect(engine, job()))
+        await server.arrived.wait()
+        await engine.close()
+        with pytest.raises(error):
+            await waiting
+        server.left.set()
+
+
 async def test_a_server_that_comes_back_as_another_gets_no_work_until_it_is_the_first_again(
     server: StandIn, caplog: pytest.LogCaptureFixture
 ):

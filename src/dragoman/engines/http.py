@@ -5,6 +5,7 @@ on the way is told in the house's two words: `EngineUnavailable` where the work 
 `EngineFailed` where it was, or where the engine refuses it.
 """
 
+import asyncio
 import io
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -57,6 +58,8 @@ class EngineHttp:
         self._key = key
         self._lost = lost or f"{self.name} closed the connection while it was working"
         self._session: aiohttp.ClientSession | None = None
+        self._asked: set[asyncio.Future[aiohttp.ClientResponse]] = set()
+        self._working: set[aiohttp.ClientResponse] = set()
 
     async def call(self, method: str, path: str, answer: type[T], body: bytes | None = None) -> T:
         """One question, one answer. Raises `EngineFailed`, also where the answer makes no sense, and `EngineUnavailable`."""
@@ -76,11 +79,13 @@ class EngineHttp:
     async def work(self, path: str, body: bytes) -> AsyncIterator[AsyncIterator[bytes]]:
         """Post a job; its answer, as the bytes arrive. Leaving the context closes the connection, and so ends the work."""
         response = await self._send("POST", path, body, _WORK)
+        self._working.add(response)
         try:
             yield response.content.iter_any()
         except (aiohttp.ClientError, OSError, RuntimeError) as error:  # the last for a session that was closed meanwhile
             raise self.lost() from error
         finally:
+            self._working.discard(response)
             response.close()
 
     def lost(self) -> EngineFailed:
@@ -88,9 +93,14 @@ class EngineHttp:
         return EngineFailed(self._lost)
 
     async def close(self) -> None:
-        """Close every connection; the engine goes on."""
+        """Close every connection; the engine goes on. Whoever waits on one is told: the library would leave them waiting."""
         if self._session is not None:
-            await self._session.close()
+            closing = asyncio.ensure_future(self._session.close())
+            for asked in self._asked:
+                asked.cancel()
+            for response in tuple(self._working):
+                response.close()
+            await closing
 
     async def _send(self, method: str, path: str, body: bytes | None, limits: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
         """The response, when its status is 200; the caller closes it."""
@@ -98,12 +108,21 @@ class EngineHttp:
         if session.closed:
             raise EngineUnavailable(f"{self.name} is closed")
         data = None if body is None else io.BytesIO(body)
+        asked = asyncio.ensure_future(session.request(method, path, data=data, timeout=limits))
+        self._asked.add(asked)
         try:
-            response = await session.request(method, path, data=data, timeout=limits)
+            response = await asked
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            raise EngineUnavailable(f"{self.name} is closed") from None
         except (aiohttp.ClientConnectorError, TimeoutError) as error:
             raise EngineUnavailable(f"{self.name} cannot be reached") from error
         except (aiohttp.ClientError, OSError) as error:
             raise EngineUnavailable(f"{self.name} closed the connection before it answered") from error
+        finally:
+            self._asked.discard(asked)
         if response.status == HTTPStatus.OK:
             return response
         try:

@@ -27,7 +27,7 @@ Format = dict[str, Any]
 
 _DEPTHS: Final = (6, 4, 2, 1)
 """How often a rule may stand inside itself: the first that gives a tree of a decent size."""
-_LARGEST: Final = 20_000
+_LARGEST: Final = 200_000
 """Nodes of a decent size."""
 _ANY: Final = "(?s:"
 """In a pattern of which no automaton can tell where it ends: it may match the end, too."""

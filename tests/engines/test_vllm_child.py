@@ -1,0 +1,86 @@
+"""A vLLM that we start, with a program in its place that answers as one does: its birth, its deaths, its end."""
+
+import os
+import signal
+import sys
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import pytest
+
+from dragoman.engines import Piece
+from dragoman.engines.vllm_child import NotInstalled, StartedVllm
+from dragoman.errors import EngineFailed
+from engines.conftest import collect, job, text, until
+from engines.folders import model_folder
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the program is a script")
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> str:
+    """`vllm`, so to speak."""
+    path = tmp_path / "vllm"
+    path.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{Path(__file__).with_name("fake_vllm.py")}" "$@"\n')
+    path.chmod(0o755)
+    return str(path)
+
+
+@pytest.fixture
+async def engine(program: str, tmp_path: Path) -> AsyncGenerator[StartedVllm]:
+    started = StartedVllm(str(model_folder(tmp_path / "tiny")), Path, slots=2, program=program)
+    yield started
+    await started.close()
+
+
+async def rest(pieces: AsyncGenerator[Piece]) -> None:
+    async for _ in pieces:
+        pass
+
+
+async def test_it_is_started_with_the_grammars_of_llama_cpp(engine: StartedVllm):
+    found = await engine.start()
+    assert (found.model, found.window, found.slots, found.found["constraints"]) == ("tiny", 5000, 2, "Lark")
+    assert text(await collect(engine, job([1], 3))) == " word word word"
+
+
+async def test_work_in_flight_fails_and_the_next_waits_for_the_next_child(engine: StartedVllm):
+    await engine.start()
+    running = [engine.generate(job([1], 4000)) for _ in range(2)]
+    for pieces in running:
+        while not (await anext(pieces)).text:
+            pass
+    assert engine.pid is not None
+    os.killpg(engine.pid, signal.SIGKILL)
+    for pieces in running:
+        with pytest.raises(EngineFailed, match="the engine stopped while it was working; it is being restarted"):
+            await rest(pieces)
+    assert text(await collect(engine, job([1], 1))) == " word"
+    assert engine.restarts == 1
+
+
+async def test_one_that_does_not_come_up_says_why(program: str, tmp_path: Path):
+    engine = StartedVllm(str(tmp_path / "DIES"), Path, program=program)
+    with pytest.raises(EngineFailed, match=r"^the engine did not come up: RuntimeError: no room for the weights$"):
+        await engine.start()
+
+
+async def test_its_end_is_the_end_of_all_it_started(engine: StartedVllm):
+    await engine.start()
+    leader = engine.pid
+    assert leader is not None
+    await engine.close()
+
+    async def gone() -> bool:
+        try:
+            os.killpg(leader, 0)
+        except ProcessLookupError:
+            return True
+        return False
+
+    await until(gone)
+
+
+def test_where_there_is_none_it_is_said():
+    with pytest.raises(NotInstalled):
+        StartedVllm("model", Path, program="no-such-vllm")
