@@ -121,11 +121,10 @@ class Upstream(ABC):
         ready.set()
         await self._stopping.wait()
         await runner.cleanup()
-        for _ in range(3):  # who was let in at the last moment takes a seat first
+        for _ in range(10):  # who was let in at the last moment needs a few turns of the loop to be there
+            for transport in list(self._loop._transports.values()):  # type: ignore[attr-defined]
+                transport.abort()
             await asyncio.sleep(0)
-        for transport in list(self._loop._transports.values()):  # type: ignore[attr-defined]
-            transport.abort()
-        await asyncio.sleep(0)
 
     async def _other(self, request: web.Request) -> web.Response:
         self.keys.append(request.headers.get("Authorization"))
