@@ -28,6 +28,7 @@ class Process:
 
     def __init__(self, popen: subprocess.Popen[str]) -> None:
         self._popen = popen
+        self.pid = popen.pid
         assert popen.stdout is not None
         self.banner = ""
         for line in popen.stdout:

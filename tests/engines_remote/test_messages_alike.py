@@ -18,7 +18,8 @@ from stage import until
 
 FOX = "🦊".encode()
 CALL = '<tool_call>\n{"name": "look", "arguments": {"city": "Ulm"}}\n</tool_call>'
-TOOL = {"name": "look", "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}}
+SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"], "additionalProperties": False}
+TOOL = {"name": "look", "input_schema": SCHEMA}
 
 
 class House(NamedTuple):
@@ -118,6 +119,24 @@ def test_a_forced_call_is_one_whether_the_engine_holds_it_or_not(house: House, f
         written = Tokenizer.from_file(str(folder / "tokenizer.json")).decode(prompt, skip_special_tokens=False)
         assert written.endswith(opening) is not held
         assert ("Ulm" in house.upstream.asked[-1].held or "look" in house.upstream.asked[-1].held) is held
+
+
+def test_an_answer_by_a_schema_is_held_by_every_engine(house: House):
+    house.upstream.says(*tokens('{"city": "Ulm"}'))
+    message = house.ask(output_config={"format": {"type": "json_schema", "schema": SCHEMA}})
+    assert json.loads(message["content"][0]["text"]) == {"city": "Ulm"}
+    if house.row.name != "scripted":
+        assert "city" in house.upstream.asked[-1].held
+
+
+def test_a_strict_tool_is_held_or_refused(house: House):
+    house.upstream.says(*tokens(CALL))
+    answer = post(house.url, body(tools=[{**TOOL, "strict": True}]))
+    if differs(house.row, "holds calls"):
+        assert answer.status == 400
+        assert "cannot hold a call to a schema" in answer.error[1]
+    else:
+        assert answer.json["content"][0]["input"] == {"city": "Ulm"}
 
 
 @pytest.mark.parametrize(

@@ -120,10 +120,11 @@ class Upstream(ABC):
         await site.start()
         ready.set()
         await self._stopping.wait()
-        await site.stop()
-        for _ in range(3):  # who was let in at the last moment takes a seat, from which to be shown out
-            await asyncio.sleep(0)
         await runner.cleanup()
+        for _ in range(10):  # who was let in at the last moment needs a few turns of the loop to be there
+            for transport in list(self._loop._transports.values()):  # type: ignore[attr-defined]
+                transport.abort()
+            await asyncio.sleep(0)
 
     async def _other(self, request: web.Request) -> web.Response:
         self.keys.append(request.headers.get("Authorization"))

@@ -186,6 +186,9 @@ class LMDeployUpstream(Upstream):
             "usage": usage,
         }
 
+    def _take(self, asked: Asked) -> Take:
+        return Take([b'"', b'Q"']) if '"Q"' in asked.held else self.take
+
     def fault_body(self, fault: Fault, status: int) -> dict[str, Any]:
         flat = {"message": MESSAGES[fault], "type": "server_error", "code": status, "param": None, "object": "error"}
         return {"error": flat} if fault == "fails midway" else flat

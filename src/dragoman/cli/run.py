@@ -25,8 +25,8 @@ DRAIN_SECONDS = 30
 _KEEP_ALIVE_SECONDS = 75
 
 
-def run(gateway: Gateway, listener: socket.socket) -> int:
-    """Serve until a signal comes; the exit code of the process."""
+def run(gateway: Gateway, listener: socket.socket, *, announces: bool = True) -> int:
+    """Serve until a signal comes; the exit code of the process. `announces`: it says so when it is ready."""
     config = uvicorn.Config(
         create_app(gateway),
         http="httptools",
@@ -38,7 +38,7 @@ def run(gateway: Gateway, listener: socket.socket) -> int:
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=DRAIN_SECONDS + 10,
     )
-    server = _Server(config, gateway)
+    server = _Server(config, gateway, announces=announces)
     with contextlib.suppress(KeyboardInterrupt), asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         runner.run(server.serve([listener]))
     return server.exit_code
@@ -47,8 +47,9 @@ def run(gateway: Gateway, listener: socket.socket) -> int:
 class _Server(uvicorn.Server):
     """uvicorn's server, which also tells when the model is loaded, and leaves politely."""
 
-    def __init__(self, config: uvicorn.Config, gateway: Gateway) -> None:
+    def __init__(self, config: uvicorn.Config, gateway: Gateway, *, announces: bool) -> None:
         super().__init__(config)
+        self._announces = announces
         self.exit_code = 0
         self._gateway = gateway
         self._announcing: asyncio.Task[None] | None = None
@@ -71,8 +72,9 @@ class _Server(uvicorn.Server):
         failure = loading.exception()
         if failure is None:
             gc.freeze()  # what is here now stays: the collector need not look at it again while tokens flow
-            click.echo(banner(loading.result(), _url(listener), self._gateway.settings.api_key))
-            sys.stdout.flush()
+            if self._announces:
+                click.echo(banner(loading.result(), _url(listener), self._gateway.settings.api_key))
+                sys.stdout.flush()
             return
         click.echo(f"Error: {failure}", err=True)
         if not isinstance(failure, DragomanError):

@@ -16,6 +16,7 @@ from dragoman import dialects
 from dragoman.cli.engines import ENGINES, LLAMACPP, VLLM, build
 from dragoman.cli.refusal import Refusal
 from dragoman.cli.weights import UnusableModel, Weights, resolve
+from dragoman.cli.workers import run_workers
 from dragoman.dialects import Dialect
 from dragoman.observe import LOG_FORMATS
 from dragoman.server import Gateway, Settings
@@ -42,6 +43,7 @@ class Options:
     context_length: int | None
     parallel: int | None
     queue: int
+    workers: int
     aliases: tuple[str, ...]
     any_model: bool
     strict: bool
@@ -79,6 +81,7 @@ class Options:
 @click.option(
     "--queue", default=256, show_default=True, type=click.IntRange(min=0), metavar="N", help="Requests that may wait."
 )
+@click.option("--workers", default=1, show_default=True, type=click.IntRange(1), metavar="N", help="Gateways on the port.")
 @click.option("--alias", "aliases", multiple=True, metavar="NAME", help="Another name for the model; may be repeated.")
 @click.option("--any-model", is_flag=True, help="Answer to every model name.")
 @click.option("--strict", is_flag=True, help="Refuse unknown fields, and what the API's newest version took out.")
@@ -118,12 +121,17 @@ def serve(**given: Any) -> None:
         dialect=dialect,
         capture=options.capture,
     )
+    if options.workers > 1 and (weights or (options.engine == VLLM and not options.engine_url)):
+        raise Refusal("--workers is for an engine that runs elsewhere: give --engine-url URL.")
     engine = build(options, weights)
     listener = _listen(options.host, options.port)
 
     from dragoman.cli.run import run  # noqa: PLC0415 -- the HTTP stack is not needed to say that a path is wrong
 
-    sys.exit(run(Gateway(engine, settings), listener))
+    def work(index: int) -> int:
+        return run(Gateway(engine, settings), listener, announces=index == 0)
+
+    sys.exit(run_workers(options.workers, work) if options.workers > 1 else work(0))
 
 
 def _log(options: Options) -> None:

@@ -77,7 +77,8 @@ class Capabilities(Struct, frozen=True):
     """What an engine said of itself and its model when it was asked at the start.
 
     `window` is the room for prompt and output together, in tokens, of one job. `slots` is how many jobs run at once.
-    `chat_template` is the model's own Jinja source, where it has one. `constrains`: it was seen to hold a constraint.
+    `chat_template` is the model's own Jinja source, where it has one. `constrains`: it was seen to hold a constraint;
+    `formats`: one whose root is a `Json` at least.
     `adapters` are the names of the model's variants that a job may ask for. `found` tells people what the probes found.
     """
 
@@ -88,6 +89,7 @@ class Capabilities(Struct, frozen=True):
     bos_token: str = ""
     eos_token: str = ""
     constrains: bool = False
+    formats: bool = False
     adapters: Sequence[str] = ()
     found: Mapping[str, str] = {}
 

@@ -11,16 +11,18 @@ does, and this file has to know:
 - It says nowhere how large its window is: the model's settings do, or whoever started it.
 - An error is flat, `{"message": …}`, as a body and in an `{"error": …}` event alike.
 - A closed connection ends the work.
+- It holds answers to a JSON schema, and has nothing for the text around them: calls it cannot hold.
 """
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
+from dragoman.constraints import Constraint, Json
 from dragoman.engines.base import Capabilities, Finish, FinishReason, Job, Piece
 from dragoman.engines.http import EngineHttp, Fault
 from dragoman.engines.model_folder import ModelFolder
@@ -35,6 +37,9 @@ SLOTS: Final = 128
 
 _FINISHES: Final = {"stop": FinishReason.STOP, "length": FinishReason.LENGTH}
 _PATH: Final = "/v1/chat/completions"
+_TRIAL: Final = {"type": "string", "enum": ["Q"]}
+_TRIAL_ANSWER: Final = '"Q"'
+_TRIAL_TOKENS: Final = 8
 
 
 class LMDeploy(TokenDoor):
@@ -67,7 +72,8 @@ class LMDeploy(TokenDoor):
         window = self._most or self.folder.window
         if window is None:
             raise EngineFailed(f"{self._http.name} does not say how large its window is: give --context-length N")
-        await self._check_door()
+        await self._tried()
+        formats = await self._formats()
         self.watch = Watch(self._http.name, self._identity)
         await self.watch.begin()
         return Capabilities(
@@ -77,6 +83,7 @@ class LMDeploy(TokenDoor):
             chat_template=self.folder.chat_template,
             bos_token=self.folder.bos_token,
             eos_token=self.folder.eos_token,
+            formats=formats,
             adapters=adapters,
             found={
                 "engine": f"LMDeploy at {self._http.address}",
@@ -84,7 +91,7 @@ class LMDeploy(TokenDoor):
                 "window": f"{window} tokens, as {'--context-length' if self._most else 'config.json'} says",
                 "tokenizer": str(self.folder.path),
                 "adapters": ", ".join(adapters) or "none",
-                "constraints": "none: a forced call is begun in the prompt, and checked",
+                "constraints": f"{'output formats' if formats else 'none'}: a forced call is begun in the prompt, and checked",
                 "cached tokens": "told at the end",
             },
         )
@@ -99,19 +106,26 @@ class LMDeploy(TokenDoor):
     async def _identity(self) -> str:
         return ", ".join(await self._models())
 
-    async def _check_door(self) -> None:
-        """Does the server take ids? A trial of one token. Raises `EngineFailed`."""
-        trial = _Completion(self._model, await self.tokenize("2+2="), 1, temperature=0.0)
-        reader = ChatReader()
+    async def _formats(self) -> bool:
+        """Does the server hold a schema?"""
+        try:
+            return await self._tried(_TRIAL_TOKENS, _format(_TRIAL)) == _TRIAL_ANSWER
+        except EngineFailed:
+            return False
+
+    async def _tried(self, limit: int = 1, held: "_Format | UnsetType" = UNSET) -> str:
+        """What it says to a small job. Raises `EngineFailed` where it takes no ids."""
+        trial = _Completion(self._model, await self.tokenize("2+2="), limit, temperature=0.0, response_format=held)
+        reader, said = ChatReader(), ""
         try:
             async with self._http.work(_PATH, msgspec.json.encode(trial)) as answer:
                 async for data in answer:
-                    for _ in reader.feed(data):
-                        pass
+                    said += "".join(piece.text for piece in reader.feed(data))
         except EngineFailed as error:
             raise EngineFailed(f"{error.message} (a trial of its chat door with input_ids)") from error
         if not reader.finished:
             raise self._http.lost()
+        return said
 
     def request(self, job: Job) -> tuple[str, bytes]:
         """Everything is said, see above."""
@@ -126,6 +140,7 @@ class LMDeploy(TokenDoor):
             min_p=chosen.min_p,
             repetition_penalty=chosen.repetition_penalty,
             seed=UNSET if job.sampling.seed is None else job.sampling.seed,
+            response_format=_held(job.constraint),
         )
         return _PATH, msgspec.json.encode(completion)
 
@@ -185,6 +200,16 @@ class ChatReader:
         return Piece("", max(0, usage.completion_tokens - self._output), finish=Finish(self._reason, cached))
 
 
+class _Schema(Struct, frozen=True):
+    schema: Mapping[str, Any]
+    name: str = "answer"
+
+
+class _Format(Struct, frozen=True):
+    json_schema: _Schema
+    type: str = "json_schema"
+
+
 class _StreamOptions(Struct, frozen=True):
     include_usage: bool = True
 
@@ -201,6 +226,7 @@ class _Completion(Struct):
     min_p: float = 0.0
     repetition_penalty: float = 1.0
     seed: int | UnsetType = UNSET
+    response_format: _Format | UnsetType = UNSET
     messages: tuple[()] = ()
     stream: bool = True
     stream_options: _StreamOptions = _StreamOptions()
@@ -245,6 +271,19 @@ class _Models(Struct):
 
 
 _chunk = msgspec.json.Decoder(_Chunk).decode
+
+
+def _format(schema: Mapping[str, Any]) -> _Format:
+    return _Format(_Schema(schema))
+
+
+def _held(constraint: Constraint | None) -> _Format | UnsetType:
+    """Raises `EngineFailed` at what was not promised to be held."""
+    if constraint is None:
+        return UNSET
+    if not isinstance(constraint.root, Json):
+        raise EngineFailed("what the request asks for cannot be held: LMDeploy holds JSON, and no text around it")
+    return _format(constraint.root.schema)
 
 
 def _decoded(payload: bytes) -> _Chunk:

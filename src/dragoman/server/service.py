@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from dragoman import dialects
+from dragoman.constraints import Json
 from dragoman.conversation import Conversation
 from dragoman.dialects import Constrainer, Dialect
 from dragoman.dialects.detect import HINTS, Detection, detect
@@ -66,7 +67,6 @@ class Service:
         self.detection = detection
         self.found = found
         self._constrainer = Constrainer(detection.dialect)
-        self._constrains = found.constrains
         self.admission = admission
         self.info = info
         self.lineage = Lineage()
@@ -96,7 +96,7 @@ class Service:
             max_tokens=found.window - 1,
             capabilities=ModelCapabilities(
                 effort=_effort(prompts.traits),
-                structured_outputs=Flag(supported=found.constrains),
+                structured_outputs=Flag(supported=found.constrains or found.formats),
                 thinking=ThinkingFlags(supported=prompts.traits.thinking is not None),
             ),
         )
@@ -118,16 +118,23 @@ class Service:
 
         Raises `InvalidRequest` for a constraint that would not be enforced (BETA-4), and what building raises.
         """
-        self._check_promises(conversation)
-        return await self._prompts.build(conversation)
-
-    def _check_promises(self, conversation: Conversation) -> None:
         if conversation.tool_policy.forced and self.dialect.calls is None:
             raise InvalidRequest.at("tool_choice", f"the dialect {self.dialect.name} has no tool calls")
-        if self._constrains:
-            return
+        prompt = await self._prompts.build(conversation)
+        if not self._holds(conversation, prompt):
+            self._check_promises(conversation)
+        return prompt
+
+    def _holds(self, conversation: Conversation, prompt: Prompt) -> bool:
+        """Does the engine hold what is asked for? One that knows JSON and nothing else does where that is the whole answer."""
+        if self.found.constrains or not self.found.formats:
+            return self.found.constrains
+        constraint = self._constrainer.constraint(conversation, thinking_open=prompt.thinking_open)
+        return constraint is not None and isinstance(constraint.root, Json)
+
+    def _check_promises(self, conversation: Conversation) -> None:
         if conversation.output is not None:
-            raise InvalidRequest.at("output_config.format", "this server's engine cannot hold an answer to a schema")
+            raise InvalidRequest.at("output_config.format", "this server's engine cannot hold this answer to a schema")
         strict = next((index for index, tool in enumerate(conversation.callable) if tool.strict), None)
         if strict is not None:
             raise InvalidRequest.at(f"tools.{strict}.custom.strict", "this server's engine cannot hold a call to a schema")
@@ -136,7 +143,9 @@ class Service:
         """The answer to a conversation, from one of the model's variants where it is named. Raises `PromptTooLong`."""
         if prompt.room < 1:  # never cut: a client that is told compacts (ERR-11)
             raise PromptTooLong(len(prompt.tokens), self._prompts.window - 1)
-        return Turn(self.engine, self._constrainer, conversation, prompt, constrains=self._constrains, adapter=adapter)
+        return Turn(
+            self.engine, self._constrainer, conversation, prompt, constrains=self._holds(conversation, prompt), adapter=adapter
+        )
 
     async def plain_turn(self, text: str | Sequence[int], limits: Conversation, adapter: str | None = None) -> Turn:
         """The continuation of a text, or of token ids, by a model that is not told who speaks. `limits` has no turns.
