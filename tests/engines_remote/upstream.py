@@ -6,9 +6,11 @@ in two on the wire, says comments in between, and stops at any event for as long
 
 import asyncio
 import codecs
+import gc
 import json
 import socket
 import threading
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -108,6 +110,9 @@ class Upstream(ABC):
         self._loop.call_soon_threadsafe(self._stopping.set)
         self._thread.join(20)
         assert not self._thread.is_alive()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)  # who is killed closes nothing
+            gc.collect()
 
     async def _serve(self, listener: socket.socket, ready: threading.Event) -> None:
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
