@@ -157,7 +157,7 @@ class Service:
         if prompt.room < 1:
             raise PromptTooLong(len(tokens), self._prompts.window - 1)
         plain = Dialect(name="plain", terminals=self.dialect.terminals)
-        return Turn(self.engine, Constrainer(plain), limits, prompt, constrains=self._constrains, adapter=adapter)
+        return Turn(self.engine, Constrainer(plain), limits, prompt, adapter=adapter)
 
 
 def _effort(traits: Traits) -> EffortFlags:
