@@ -138,6 +138,7 @@ def test_arguments_are_for_an_engine_that_is_started_here(hello: list[str]) -> N
     assert "started here" in refused(*hello, "model", "--", "--tensor-parallel-size", "2")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [["--no-auth"], ["--api-key", "secret"]])
 def test_beyond_this_machine_with_a_key_or_without_said_out_loud(hello: list[str], arguments: list[str]) -> None:
     with serving(*hello, "--host", "0.0.0.0", *arguments) as server:
@@ -145,6 +146,7 @@ def test_beyond_this_machine_with_a_key_or_without_said_out_loud(hello: list[str
         assert post(server.url, body(model=server.model)).status == status
 
 
+@pytest.mark.slow
 def test_parsers_go_by_the_names_of_other_servers(tmp_path: Path) -> None:
     output = '<think>hm</think>So: <tool_call>\n{"name": "f", "arguments": {"a": 1}}\n</tool_call>'
     lines = script(tmp_path, json.dumps({"output": output}))
@@ -192,6 +194,7 @@ def _turned_away(url: str, model: str) -> bool:
         return True
 
 
+@pytest.mark.slow
 @pytest.mark.clause("SSE-18")
 def test_past_the_drain_limit_a_stream_ends_with_an_error_event(tmp_path: Path) -> None:
     lines = script(tmp_path, json.dumps({"output": "word " * 100_000, "chunk": 5, "delay_ms": 10}))

@@ -83,6 +83,7 @@ def test_a_prompt_that_does_not_fit_is_refused_with_both_numbers_and_can_be_coun
         create(model, long)
 
 
+@pytest.mark.slow
 @pytest.mark.clause("STOP-6", "REQ-4")
 def test_max_tokens_beyond_the_window_end_with_the_window(model: Anthropic):
     filling: MessageParam = {"role": "user", "content": "word " * 440}
@@ -101,6 +102,7 @@ def test_leaving_in_the_middle_frees_the_slot(model: Anthropic, gateway: Gateway
     until(lambda: gateway.ready.admission.inside == 0)
 
 
+@pytest.mark.slow
 @pytest.mark.clause("SSE-17", "SSE-18", "STOP-7")
 def test_an_engine_that_dies_ends_the_stream_with_an_error_and_answers_the_next(model: Anthropic, engine: EmbeddedLlama):
     stream = model.messages.create(model="claude-local", max_tokens=1500, messages=STORY, stream=True)
@@ -156,6 +158,7 @@ def test_a_format_and_a_strict_tool_bind_the_model(model: Anthropic):
     assert jsonschema_rs.is_valid(WEATHER["input_schema"], called.content[0].input)
 
 
+@pytest.mark.slow
 @pytest.mark.clause("MOD-7")
 def test_the_second_door_is_another_way_to_the_same_model(model: Anthropic):
     whole = create(model)

@@ -16,6 +16,8 @@ from dragoman.server import Gateway, Settings, create_app, stream
 from .patient import Patient
 from .relay import Relay
 
+pytestmark = pytest.mark.slow
+
 LONG = 1_000
 READING = 0.6
 """Seconds that a prompt of more than `LONG` tokens takes."""

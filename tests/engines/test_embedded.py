@@ -78,6 +78,7 @@ async def test_a_prompt_that_passes_the_window_is_refused(engine: EmbeddedLlama)
         await collect(engine, job(long_prompt(8200, seed=3), 1))
 
 
+@pytest.mark.slow
 async def test_leaving_in_prefill_frees_the_slot_and_keeps_what_was_read(engine: EmbeddedLlama):
     tokens = long_prompt(2000, seed=4)
     pieces = engine.generate(job(tokens, 1))

@@ -106,6 +106,7 @@ async def test_nothing_is_left_after_closing(model: Path, home: Path):
         await collect(engine, job(PROMPT, 1))
 
 
+@pytest.mark.slow
 async def test_closing_during_a_restart_ends_the_wait(model: Path, home: Path):
     engine = EmbeddedLlama(model, parallel=1)
     await engine.start()
@@ -124,6 +125,7 @@ async def test_closing_during_a_restart_ends_the_wait(model: Path, home: Path):
     assert contents(home) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("home", ["a_name_that_is_too_long_for_the_path_of_a_socket" * 3], indirect=True)
 async def test_where_no_socket_fits_it_listens_on_loopback(model: Path, home: Path):
     engine = EmbeddedLlama(model, parallel=1)

@@ -14,7 +14,7 @@ from dragoman.errors import EngineFailed
 from engines.conftest import collect, job, text, until
 from engines.folders import model_folder
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the program is a script")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="the program is a script")]
 
 
 @pytest.fixture

@@ -12,6 +12,8 @@ from engines_remote.rows import ROWS, Row
 from engines_remote.upstream import Upstream
 from server.http import get, post
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     "row", [row for row in ROWS if row.name in ("sglang", "lmdeploy")], ids=lambda row: row.name, indirect=True

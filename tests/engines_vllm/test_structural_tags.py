@@ -20,7 +20,7 @@ from dragoman.engines.structural_tag import structural_tag
 
 from .installed import vllm
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.thorough, pytest.mark.timeout(600)]
 
 MORE = "\nThere."
 """Text behind a call that begins like another call. llguidance, whose lexer decides there, refuses it; xgrammar does not."""

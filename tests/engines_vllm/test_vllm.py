@@ -22,7 +22,7 @@ from stage import until
 from .conftest import ENVIRONMENT, SIZE, STARTS_WITHIN, connected, started
 from .installed import vllm
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(STARTS_WITHIN * 2)]
+pytestmark = [pytest.mark.thorough, pytest.mark.timeout(STARTS_WITHIN * 2)]
 
 GREEDY = {"temperature": 0.0}
 SUM: list[MessageParam] = [{"role": "user", "content": "What is 2+2? Answer with one number."}]
