@@ -20,7 +20,7 @@ from dragoman.server import Gateway, Settings, create_app
 from stage import Stage
 
 MODEL = "scripted"
-settings.register_profile("everyday", max_examples=30, deadline=None)
+settings.register_profile("everyday", max_examples=25, deadline=None)
 settings.register_profile("thorough", max_examples=300, deadline=None)
 settings.load_profile(os.environ.get("DRAGOMAN_TESTS", "everyday"))
 

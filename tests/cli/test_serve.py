@@ -39,6 +39,7 @@ def hello(tmp_path: Path) -> list[str]:
     return ["--engine", "scripted", "--script", script(tmp_path, HELLO)]
 
 
+@pytest.mark.slow
 def test_it_prints_its_url_its_model_and_three_lines_to_paste(hello: list[str]) -> None:
     with serving(*hello) as server:
         assert server.url.startswith("http://127.0.0.1:")

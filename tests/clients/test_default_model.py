@@ -127,6 +127,7 @@ WEATHER: ToolParam = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.clause("TOOL-5", "STOP-2", "CACHE-4")
 def test_a_tool_loop_streams_a_forced_call_and_goes_on_behind_its_result(model: Anthropic):
     question: MessageParam = {"role": "user", "content": "What is the weather in Ulm?"}
