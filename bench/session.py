@@ -66,7 +66,7 @@ def _listing(mark: str, lines: int = 24) -> str:
     return "\n".join(f"{line:6d}\tdef {mark}_{line}(value: int) -> int: return value + {line}" for line in range(1, lines))
 
 
-_EDIT = {"file_path": "/work/parser.py", "old_string": "value + 7", "new_string": "value + 8"}
+_EDIT = {"file_path": "/project/parser.py", "old_string": "value + 7", "new_string": "value + 8"}
 
 EXCHANGES: Sequence[tuple[list[Json], list[Json]]] = (
     (
@@ -74,26 +74,26 @@ EXCHANGES: Sequence[tuple[list[Json], list[Json]]] = (
         [_result(1, "parser.py\ntests", is_error=False)],
     ),
     (
-        [_text("Two at once."), _use(2, "Read", file_path="/work/parser.py"), _use(3, "Grep", pattern="value")],
+        [_text("Two at once."), _use(2, "Read", file_path="/project/parser.py"), _use(3, "Grep", pattern="value")],
         [_result(2, _listing("parse")), _result(3, _listing("check"))],
     ),
     (  # normalised: the model had not written `replace_all`
         [_thought("Line 7 is wrong."), _use(4, "Edit", replace_all=False, **_EDIT)],
-        [_result(4, "The file /work/parser.py has been updated.")],
+        [_result(4, "The file /project/parser.py has been updated.")],
     ),
     ([_use(5, "Bash", command="pytest -q")], [_result(5, "Exit code 1\n" + _listing("failure", 8), is_error=True)]),
     (
-        [_text("One is left."), _use(6, "Read", file_path="/work/tests")],
+        [_text("One is left."), _use(6, "Read", file_path="/project/tests")],
         [_result(6, "<tool_use_error>It is a folder.</tool_use_error>", is_error=True)],
     ),
     (
         [_text("I mended it in part.")],
         [_text("Go on until it works."), _text("<system-reminder>The list is empty.</system-reminder>")],
     ),
-    ([_thought("Again."), _use(7, "Glob", pattern="**/*.py")], [_result(7, "/work/parser.py\n/work/tests/test_parser.py")]),
+    ([_thought("Again."), _use(7, "Glob", pattern="**/*.py")], [_result(7, "/project/parser.py\n/project/tests/test_parser.py")]),
     (
-        [_use(8, "Write", file_path="/work/notes.md", content="Line 7 — “mended”.")],
-        [_result(8, "File created at: /work/notes.md")],
+        [_use(8, "Write", file_path="/project/notes.md", content="Line 7 — “mended”.")],
+        [_result(8, "File created at: /project/notes.md")],
     ),
     ([_use(9, "Bash", command="pytest -q")], [_result(9, "9 passed", is_error=False)]),
 )
