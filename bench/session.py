@@ -90,7 +90,10 @@ EXCHANGES: Sequence[tuple[list[Json], list[Json]]] = (
         [_text("I mended it in part.")],
         [_text("Go on until it works."), _text("<system-reminder>The list is empty.</system-reminder>")],
     ),
-    ([_thought("Again."), _use(7, "Glob", pattern="**/*.py")], [_result(7, "/project/parser.py\n/project/tests/test_parser.py")]),
+    (
+        [_thought("Again."), _use(7, "Glob", pattern="**/*.py")],
+        [_result(7, "/project/parser.py\n/project/tests/test_parser.py")],
+    ),
     (
         [_use(8, "Write", file_path="/project/notes.md", content="Line 7 — “mended”.")],
         [_result(8, "File created at: /project/notes.md")],
