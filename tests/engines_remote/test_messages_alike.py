@@ -134,7 +134,7 @@ def test_a_strict_tool_is_held_or_refused(house: House):
     answer = post(house.url, body(tools=[{**TOOL, "strict": True}]))
     if differs(house.row, "holds calls"):
         assert answer.status == 400
-        assert "cannot hold a call to a schema" in answer.error[1]
+        assert "cannot hold calls of look to its schema" in answer.error[1]
     else:
         assert answer.json["content"][0]["input"] == {"city": "Ulm"}
 

@@ -281,7 +281,7 @@ def test_what_would_change_the_answer_is_refused_while_it_is_not_built(stage: St
 @pytest.mark.parametrize(
     ("fields", "path"),
     [
-        ({"tools": [{"name": "f", "input_schema": {"type": "object"}, "strict": True}]}, "tools.0.custom.strict"),
+        ({"tools": [{"name": "f", "input_schema": {"type": "object"}, "strict": True}]}, "tools"),
         ({"output_config": {"format": {"type": "json_schema", "schema": {"type": "object"}}}}, "output_config.format"),
     ],
 )

@@ -1,19 +1,17 @@
 """From the options of `dragoman serve` to the engine. Each brings a client library of its own, imported where it is chosen."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from dragoman.cli.options import Options
 from dragoman.cli.refusal import Refusal
 from dragoman.cli.weights import Weights
 from dragoman.engines import Engine
 
-if TYPE_CHECKING:
-    from dragoman.cli.serve import Options
-
 LLAMACPP, SCRIPTED, VLLM = "llamacpp", "scripted", "vllm"
 
 
-def build(options: "Options", weights: Weights | None) -> Engine:
+def build(options: Options, weights: Weights | None) -> Engine:
     """The engine, not yet started. `weights` is what the embedded one computes with. Raises `Refusal`."""
     if weights is not None:
         return _embedded(options, weights)
@@ -26,13 +24,13 @@ def build(options: "Options", weights: Weights | None) -> Engine:
     return ELSEWHERE[options.engine](options, options.engine_url)
 
 
-def _embedded(options: "Options", weights: Weights) -> Engine:
+def _embedded(options: Options, weights: Weights) -> Engine:
     from dragoman.engines.embedded import EmbeddedLlama  # noqa: PLC0415
 
     return EmbeddedLlama(weights.path, name=weights.id, context=options.context_length or 0, parallel=options.parallel or 4)
 
 
-def _scripted(options: "Options") -> Engine:
+def _scripted(options: Options) -> Engine:
     from dragoman.engines.scripted import BadScript, ScriptedEngine, read_script  # noqa: PLC0415
 
     if options.script is None:
@@ -44,13 +42,13 @@ def _scripted(options: "Options") -> Engine:
     return ScriptedEngine(lines, window=options.context_length or 200_000, slots=options.parallel or 64)
 
 
-def _llama_server(options: "Options", url: str) -> Engine:
+def _llama_server(options: Options, url: str) -> Engine:
     from dragoman.engines.llama import LlamaServer  # noqa: PLC0415
 
     return LlamaServer(url, key=options.engine_key)
 
 
-def _started_vllm(options: "Options") -> Engine:
+def _started_vllm(options: Options) -> Engine:
     from dragoman.cli.folder import find_folder  # noqa: PLC0415
     from dragoman.engines.vllm import SLOTS  # noqa: PLC0415
     from dragoman.engines.vllm_child import NotInstalled, StartedVllm  # noqa: PLC0415
@@ -64,7 +62,7 @@ def _started_vllm(options: "Options") -> Engine:
         raise Refusal(str(error)) from error
 
 
-def _vllm(options: "Options", url: str) -> Engine:
+def _vllm(options: Options, url: str) -> Engine:
     from dragoman.cli.folder import find_folder  # noqa: PLC0415
     from dragoman.engines.vllm import SLOTS, Vllm  # noqa: PLC0415
 
@@ -72,7 +70,7 @@ def _vllm(options: "Options", url: str) -> Engine:
     return Vllm(url, find_folder, key=options.engine_key, tokenizer=options.tokenizer, slots=slots)
 
 
-def _sglang(options: "Options", url: str) -> Engine:
+def _sglang(options: Options, url: str) -> Engine:
     from dragoman.cli.folder import find_folder  # noqa: PLC0415
     from dragoman.engines.sglang import SLOTS, SGLang  # noqa: PLC0415
 
@@ -80,7 +78,7 @@ def _sglang(options: "Options", url: str) -> Engine:
     return SGLang(url, find_folder, key=options.engine_key, tokenizer=options.tokenizer, window=window, slots=slots)
 
 
-def _lmdeploy(options: "Options", url: str) -> Engine:
+def _lmdeploy(options: Options, url: str) -> Engine:
     from dragoman.cli.folder import find_folder  # noqa: PLC0415
     from dragoman.engines.lmdeploy import SLOTS, LMDeploy  # noqa: PLC0415
 
@@ -88,7 +86,7 @@ def _lmdeploy(options: "Options", url: str) -> Engine:
     return LMDeploy(url, find_folder, key=options.engine_key, tokenizer=options.tokenizer, window=window, slots=slots)
 
 
-ELSEWHERE: Final[dict[str, Callable[["Options", str], Engine]]] = {
+ELSEWHERE: Final[dict[str, Callable[[Options, str], Engine]]] = {
     "llama-server": _llama_server,
     VLLM: _vllm,
     "sglang": _sglang,

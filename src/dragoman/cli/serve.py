@@ -5,7 +5,6 @@ import logging
 import os
 import socket
 import sys
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,43 +13,13 @@ import click
 
 from dragoman import dialects
 from dragoman.cli.engines import ENGINES, LLAMACPP, VLLM, build
+from dragoman.cli.options import Options
 from dragoman.cli.refusal import Refusal
 from dragoman.cli.weights import UnusableModel, Weights, resolve
 from dragoman.cli.workers import run_workers
 from dragoman.dialects import Dialect
 from dragoman.observe import LOG_FORMATS
 from dragoman.server import Gateway, Settings
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """The options of `dragoman serve`, by their names on the command line."""
-
-    model: str | None
-    engine_args: tuple[str, ...]
-    host: str
-    port: int
-    engine: str
-    engine_url: str | None
-    engine_key: str | None
-    tokenizer: str | None
-    script: Path | None
-    dialect: str | None
-    tool_call_parser: str | None
-    reasoning_parser: str | None
-    api_key: str | None
-    no_auth: bool
-    context_length: int | None
-    parallel: int | None
-    queue: int
-    workers: int
-    aliases: tuple[str, ...]
-    any_model: bool
-    strict: bool
-    strict_input: bool
-    log_level: str
-    log_format: str
-    capture: Path | None
 
 
 @click.command(short_help="Serve a model.")

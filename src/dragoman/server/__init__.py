@@ -1,6 +1,7 @@
 """The edge: HTTP on one side, turns on the other."""
 
 from dragoman.server.app import create_app
-from dragoman.server.service import Gateway, Service, Settings
+from dragoman.server.gateway import Gateway
+from dragoman.server.service import Service, Settings
 
 __all__ = ["Gateway", "Service", "Settings", "create_app"]

@@ -12,9 +12,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from dragoman.observe.metrics import CONTENT_TYPE, Metrics
 from dragoman.server.completions import ChatCompletions, Completions
 from dragoman.server.edge import METRICS, Edge
+from dragoman.server.gateway import Gateway
 from dragoman.server.messages import CountTokens, Messages
 from dragoman.server.models import HealthCheck, ModelDetail, ModelList
-from dragoman.server.service import Gateway
 
 
 def create_app(gateway: Gateway) -> ASGIApp:

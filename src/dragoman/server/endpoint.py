@@ -12,7 +12,8 @@ from dragoman.generation import Turn
 from dragoman.observe import Record
 from dragoman.server.body import read_json_body
 from dragoman.server.disconnect import until_disconnect
-from dragoman.server.service import Gateway, Service
+from dragoman.server.gateway import Gateway
+from dragoman.server.service import Service
 from dragoman.server.stream import Answer, EventStream, tell_whole
 from dragoman.wire.door import Door, Encoder
 

@@ -9,8 +9,8 @@ from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
 from dragoman.errors import InvalidRequest
+from dragoman.server.gateway import Gateway
 from dragoman.server.respond import send_json
-from dragoman.server.service import Gateway
 from dragoman.wire.models import ModelPage
 
 _DEFAULT_LIMIT, _MAX_LIMIT = 20, 1000

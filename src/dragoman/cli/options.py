@@ -1,0 +1,35 @@
+"""The options of `dragoman serve`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """By their names on the command line."""
+
+    model: str | None
+    engine_args: tuple[str, ...]
+    host: str
+    port: int
+    engine: str
+    engine_url: str | None
+    engine_key: str | None
+    tokenizer: str | None
+    script: Path | None
+    dialect: str | None
+    tool_call_parser: str | None
+    reasoning_parser: str | None
+    api_key: str | None
+    no_auth: bool
+    context_length: int | None
+    parallel: int | None
+    queue: int
+    workers: int
+    aliases: tuple[str, ...]
+    any_model: bool
+    strict: bool
+    strict_input: bool
+    log_level: str
+    log_format: str
+    capture: Path | None
