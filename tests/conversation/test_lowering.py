@@ -187,8 +187,54 @@ def test_a_result_of_nothing_is_a_result(content: object, text: str):
     assert _content(block, role="user")[-1] == ToolResult("a", "", text, False)
 
 
-@pytest.mark.clause("IN-12", "IN-14")
-@pytest.mark.parametrize("kind", ["web_search_tool_result", "container_upload", "tool_addition"])
+@pytest.mark.clause("IN-12")
+def test_what_another_server_did_by_itself_is_text_in_its_place():
+    """The kinds of blocks, as that server sends them."""
+    used = {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {"query": "tides", "id": 5}}
+    hit = {"type": "web_search_result", "title": "Tides", "url": "https://tides", "encrypted_content": "Zm9v", "page_age": None}
+    page = {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "High."}, "title": "Tides"}
+    pdf = {"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": "JVBERi0="}}
+    ran = {"type": "bash_code_execution_result", "stdout": "ü\n", "stderr": "", "return_code": 0, "content": []}
+
+    def fetched(content: dict[str, object]) -> dict[str, object]:
+        return {"type": "web_fetch_result", "url": "https://tides", "content": content, "retrieved_at": "2026-11-01T00:00:00Z"}
+
+    blocks = {
+        "server_tool_use": (used, '{"name": "web_search", "input": {"query": "tides", "id": 5}}'),
+        "web_search_tool_result": ({"content": [hit]}, '[{"title": "Tides", "url": "https://tides"}]'),
+        "web_fetch_tool_result": (
+            {"content": fetched(page)},
+            '{"url": "https://tides", "content": {"source": {"media_type": "text/plain", "data": "High."}, "title": "Tides"}}',
+        ),
+        "code_execution_tool_result": (
+            {"content": fetched(pdf)},
+            '{"url": "https://tides", "content": {"source": {"media_type": "application/pdf", "data": "[omitted]"}}}',
+        ),
+        "bash_code_execution_tool_result": (
+            {"content": ran},
+            '{"stdout": "ü\\n", "stderr": "", "return_code": 0, "content": []}',
+        ),
+        "mcp_tool_result": ({"content": "It is high.", "is_error": False}, '{"content": "It is high.", "is_error": false}'),
+        "compaction": ({"content": "So far: the tides.", "encrypted_content": "Zm9v", "signature": "x"}, "So far: the tides."),
+        "container_upload": ({"file_id": "file_1"}, '{"file_id": "file_1"}'),
+    }
+    for kind, (fields, words) in blocks.items():
+        block = {"tool_use_id": "srvtoolu_1", **fields, "type": kind, "cache_control": {"type": "ephemeral"}}
+        assert _content(block, role="assistant") == (Text(f"<{kind}>\n{words}\n</{kind}>"),)
+
+
+@pytest.mark.clause("IN-12")
+def test_marks_that_another_server_made_for_itself_are_passed_over_without_a_word():
+    marks = [
+        {"type": "fallback", "from": {"model": "a"}, "to": {"model": "b"}, "trigger": None},
+        {"type": "mcp_tool_listing", "mcp_server_name": "s", "tools": []},
+        {"type": "compaction", "content": None},
+    ]
+    assert _content({"type": "text", "text": "x"}, *marks, role="assistant") == (Text("x"),)
+
+
+@pytest.mark.clause("IN-14")
+@pytest.mark.parametrize("kind", ["tool_removal", "tool_addition"])
 def test_a_block_that_no_model_here_can_read_is_refused_at_its_path(kind: str):
     with pytest.raises(InvalidRequest) as refusal:
         _content({"type": "text", "text": "x"}, {"type": kind}, role="user")

@@ -14,10 +14,10 @@ from .bodies import assistant, body, by_clause, call, complaint, read, result, t
 EPHEMERAL = {"type": "ephemeral"}
 KNOWN_BLOCKS = (
     "'text', 'thinking', 'redacted_thinking', 'tool_use', 'tool_result', 'image', 'document', 'search_result', "
-    "'browser_state', 'server_tool_use', 'web_search_tool_result', 'web_fetch_tool_result', "
+    "'server_tool_use', 'web_search_tool_result', 'web_fetch_tool_result', "
     "'code_execution_tool_result', 'bash_code_execution_tool_result', 'text_editor_code_execution_tool_result', "
     "'tool_search_tool_result', 'container_upload', 'mcp_tool_use', 'mcp_tool_result', 'mcp_tool_listing', "
-    "'advisor_tool_result', 'compaction', 'fallback', 'tool_addition', 'tool_removal'"
+    "'advisor_tool_result', 'compaction', 'fallback', 'browser_state', 'tool_addition', 'tool_removal'"
 )
 
 FAULTS: list[tuple[str, dict[str, Any], str]] = [
@@ -236,8 +236,9 @@ def test_unknown_fields_pass_and_are_listed_by_their_paths():
 
 
 def test_a_body_of_known_fields_has_no_unknown_ones():
+    used = {"type": "server_tool_use", "id": "s", "name": "web_search", "input": {}, "caller": {"type": "direct"}}
     request = MessagesRequest.model_validate_json(
-        json.dumps(body(system=[text("s")], tools=[tool()], metadata={"user_id": "u"}))
+        json.dumps(body(user("Hi"), assistant(used), system=[text("s")], tools=[tool()], metadata={"user_id": "u"}))
     )
     assert list(unknown_fields(request)) == []
 

@@ -1,8 +1,8 @@
 """From the Anthropic wire to the neutral form.
 
 Lowering never reorders turns and drops nothing without saying so: a note stands in the place of what the model cannot see
-(`attachments`), and blocks that this server knows by their type alone are refused by name. Results stand in the order of their
-calls. What it reads has passed `wire.rules`.
+(`attachments`), what another server did by itself is text (`server_tools`), and blocks that change on the way what is offered
+are refused by name. Results stand in the order of their calls. What it reads has passed `wire.rules`.
 """
 
 import json
@@ -11,6 +11,7 @@ from itertools import groupby
 
 from dragoman.conversation.attachments import as_text, notes_on
 from dragoman.conversation.discovery import described, offered
+from dragoman.conversation.server_tools import server_tool_text
 from dragoman.conversation.signature import recover
 from dragoman.conversation.types import (
     Content,
@@ -36,6 +37,7 @@ from dragoman.wire.blocks import (
     RedactedThinkingBlock,
     ResultContent,
     SearchResultBlock,
+    ServerToolBlock,
     TextBlock,
     ThinkingBlock,
     ToolReferenceBlock,
@@ -144,6 +146,10 @@ def _content(block: ContentBlock, names: Mapping[str, str], tools: Mapping[str, 
             yield ToolResult(block.tool_use_id, name, _result_text(block, tools, path), bool(block.is_error))
         case ImageBlock() | DocumentBlock() | SearchResultBlock():
             yield Text(as_text(block))
+        case ServerToolBlock():
+            words = server_tool_text(block)
+            if words:
+                yield Text(words)
         case UnsupportedBlock():
             raise _refusal(block, path)
 

@@ -1,7 +1,7 @@
 """What every model of a request shares: how it reads, and how a fault in it is told."""
 
 from collections.abc import Iterator
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Tag, ValidationError
 
@@ -9,9 +9,13 @@ from dragoman.errors import InvalidRequest
 
 
 class WireModel(BaseModel):
-    """Part of a request. Types are exact (`"5"` is no integer); fields we do not know are carried, not refused (BETA-2)."""
+    """Part of a request. Types are exact (`"5"` is no integer); fields we do not know are carried, not refused (BETA-2).
+
+    `open`: any field may be there, and none of them is unknown.
+    """
 
     model_config = ConfigDict(strict=True, extra="allow", frozen=True)
+    open: ClassVar[bool] = False
 
 
 _PLAIN, _LIST = "(plain)", "(list)"  # parenthesised: `fault` leaves them out of paths
@@ -58,6 +62,8 @@ def fault(error: ValidationError) -> InvalidRequest:
 
 def unknown_fields(model: WireModel, path: str = "") -> Iterator[str]:
     """Dotted paths of the fields that came along and were not understood, list indices left out."""
+    if model.open:
+        return
     for name in model.model_extra or ():
         yield f"{path}{name}"
     for name, value in model:

@@ -5,7 +5,7 @@ name them; a type that nobody knows is refused while parsing (IN-13).
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -162,11 +162,15 @@ ATTACHMENTS = frozenset({ImageBlock, DocumentBlock, SearchResultBlock})
 """The same, for the quick question: pydantic's `isinstance` is slow where the answer is no, and blocks come by the thousand."""
 
 
-class UnsupportedBlock(Block):
-    """A block of the API that this server cannot give to a model yet."""
+class ServerToolBlock(Block):
+    """What another server did by itself in an earlier answer: its calls, their results, its own notes (IN-12).
+
+    The fields are as each kind has them, all of them known.
+    """
+
+    open: ClassVar = True
 
     type: Literal[
-        "browser_state",
         "server_tool_use",
         "web_search_tool_result",
         "web_fetch_tool_result",
@@ -181,9 +185,13 @@ class UnsupportedBlock(Block):
         "advisor_tool_result",
         "compaction",
         "fallback",
-        "tool_addition",
-        "tool_removal",
     ]
+
+
+class UnsupportedBlock(Block):
+    """A block of the API that this server cannot give to a model yet."""
+
+    type: Literal["browser_state", "tool_addition", "tool_removal"]
 
 
 class ToolReferenceBlock(Block):
@@ -218,6 +226,7 @@ ContentBlock = Annotated[
     | ImageBlock
     | DocumentBlock
     | SearchResultBlock
+    | ServerToolBlock
     | UnsupportedBlock,
     Field(discriminator="type"),
 ]
