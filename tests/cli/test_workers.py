@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from conftest import body
 from dragoman.cli import main
-from server.http import post
+from server.http import get, post
 from stage import until
 
 from .process import Process, script, serving
@@ -45,6 +45,27 @@ def test_each_worker_answers_and_a_signal_ends_all(tmp_path: Path) -> None:
         server.signal(signal.SIGTERM)
         assert server.exit_code() == 0
         assert gone(workers)
+
+
+def test_whichever_worker_is_asked_counts_for_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with two(tmp_path) as (server, workers):
+        for other in workers:
+            os.kill(other, signal.SIGSTOP)
+            assert post(server.url, body(model=server.model)).status == HTTPStatus.OK
+            os.kill(other, signal.SIGCONT)
+        counted = 'dragoman_requests_total{endpoint="/v1/messages",status="200"} 2.0'
+        until(lambda: counted in get(server.url, "/metrics").content.decode())
+        for other in workers:
+            os.kill(other, signal.SIGSTOP)
+            page = get(server.url, "/metrics").content.decode()
+            os.kill(other, signal.SIGCONT)
+            for line in (counted, "dragoman_requests_running 0.0", "dragoman_engine_restarts_total 0.0"):
+                assert line in page
+        assert list(tmp_path.glob("dragoman-*/counter_*"))
+        server.signal(signal.SIGTERM)
+        server.exit_code()
+        assert not list(tmp_path.glob("dragoman-*"))
 
 
 @pytest.mark.slow

@@ -6,6 +6,8 @@ from dragoman.observe import Entry, Record
 from dragoman.observe.entry import Seconds, Tokens
 from dragoman.observe.metrics import Metrics
 
+from .test_record import Turn
+
 
 def scraped(metrics: Metrics) -> dict[str, float]:
     """Every sample that is not zero, by its name and labels."""
@@ -72,11 +74,16 @@ def test_paths_that_are_none_share_one_name() -> None:
 
 def test_gauges_look_at_the_requests_under_way() -> None:
     metrics = Metrics(lambda: 0)
-    waiting = Record("req_1", "POST", "/v1/messages", ready=0.1)
-    running = Record("req_2", "POST", "/v1/messages", ready=0.1, started=0.2)
-    reading = Record("req_3", "POST", "/v1/messages")
-    with metrics.under_way(waiting), metrics.under_way(running), metrics.under_way(reading):
-        assert scraped(metrics) == {"requests_waiting": 1, "requests_running": 1}
+    one, other = (Record(request_id, "POST", "/v1/messages") for request_id in ("req_1", "req_2"))
+    with metrics.under_way(one):
+        with metrics.under_way(other):
+            assert scraped(metrics) == {}
+            one.wait(Turn())
+            other.wait(Turn())
+            assert scraped(metrics) == {"requests_waiting": 2}
+            one.start()
+            assert scraped(metrics) == {"requests_waiting": 1, "requests_running": 1}
+        assert scraped(metrics) == {"requests_running": 1}
     assert scraped(metrics) == {}
 
 

@@ -42,11 +42,11 @@ def clock() -> Clock:
 
 def begun(clock: Clock) -> Record:
     """A second until the prompt is made, two in the queue."""
-    found = Record("req_1", "POST", "/v1/messages", work=Turn(), clock=clock)
+    found = Record("req_1", "POST", "/v1/messages", clock=clock)
     clock.wait(1)
-    found.ready = found.age
+    found.wait(Turn())
     clock.wait(2)
-    found.started = found.age
+    found.start()
     return found
 
 

@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from types import FrameType
 
 import click
@@ -25,10 +26,13 @@ DRAIN_SECONDS = 30
 _KEEP_ALIVE_SECONDS = 75
 
 
-def run(gateway: Gateway, listener: socket.socket, *, announces: bool = True) -> int:
-    """Serve until a signal comes; the exit code of the process. `announces`: it says so when it is ready."""
+def run(gateway: Gateway, listener: socket.socket, *, announces: bool = True, counts: Path | None = None) -> int:
+    """Serve until a signal comes; the exit code of the process.
+
+    `announces`: it says so when it is ready. `counts` is the folder where it counts together with other processes.
+    """
     config = uvicorn.Config(
-        create_app(gateway),
+        create_app(gateway, counts),
         http="httptools",
         loop="auto",
         lifespan="on",

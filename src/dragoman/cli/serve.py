@@ -3,8 +3,10 @@
 import ipaddress
 import logging
 import os
+import shutil
 import socket
 import sys
+import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -97,10 +99,14 @@ def serve(**given: Any) -> None:
 
     from dragoman.cli.run import run  # noqa: PLC0415 -- the HTTP stack is not needed to say that a path is wrong
 
-    def work(index: int) -> int:
-        return run(Gateway(engine, settings), listener, announces=index == 0)
-
-    sys.exit(run_workers(options.workers, work) if options.workers > 1 else work(0))
+    if options.workers == 1:
+        sys.exit(run(Gateway(engine, settings), listener))
+    counts = Path(tempfile.mkdtemp(prefix="dragoman-"))
+    code = run_workers(
+        options.workers, lambda index: run(Gateway(engine, settings), listener, announces=index == 0, counts=counts)
+    )
+    shutil.rmtree(counts, ignore_errors=True)  # only the process that made the workers comes here
+    sys.exit(code)
 
 
 def _log(options: Options) -> None:

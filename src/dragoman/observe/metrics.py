@@ -1,17 +1,21 @@
 """The counters behind `GET /metrics`, in the format of Prometheus.
 
 They are taken from a request's entry when it is over, so nothing is counted while tokens flow; the gauges look at the records
-of requests under way, when somebody asks. One registry for each application: two in a process do not share.
+of requests under way, when one of those begins to wait, begins to work, or is over. One registry for each application: two in a
+process do not share. Several processes do, in files of a folder of theirs, and whichever is asked answers for all.
 """
 
+import os
 from collections import Counter as Tallied
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, values
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.metrics_core import Metric
+from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from dragoman.observe.entry import CLIENT_LEFT, Entry
@@ -28,13 +32,22 @@ _STOP = (0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 
 class Metrics:
-    """Counts requests. `restarts` says how often the engine was brought up again."""
+    """Counts requests. `restarts` says how often the engine was brought up again.
 
-    def __init__(self, restarts: Callable[[], int]) -> None:
-        self._registry = registry = CollectorRegistry()
+    With `shared`, a folder, it counts together with the other processes that were given the same; everything that this process
+    counts from then on is shared, since the library knows one way or the other.
+    """
+
+    def __init__(self, restarts: Callable[[], int], shared: Path | None = None) -> None:
+        self._scraped = registry = CollectorRegistry()
+        if shared is not None:
+            os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(shared)
+            values.ValueClass = values.MultiProcessValue()  # type: ignore[no-untyped-call]
+            self._scraped = CollectorRegistry()
+            MultiProcessCollector(self._scraped, str(shared))  # type: ignore[no-untyped-call]
         self._under_way: set[Record] = set()
-        self._gauge("running", "Requests that hold a slot of the engine", lambda record: record.running)
-        self._gauge("waiting", "Requests that wait for a slot of the engine", lambda record: record.waiting)
+        self._running = self._gauge("running", "Requests that hold a slot of the engine", registry)
+        self._waiting = self._gauge("waiting", "Requests that wait for a slot of the engine", registry)
         self._requests = Counter("dragoman_requests", "Requests that are over", ["endpoint", "status"], registry=registry)
         self._errors = Counter("dragoman_errors", "Requests that failed, by Anthropic's type", ["type"], registry=registry)
         self._prompt = Counter("dragoman_prompt_tokens", "Tokens of prompts, cached ones included", registry=registry)
@@ -61,20 +74,26 @@ class Metrics:
             buckets=_STOP,
             registry=registry,
         )
-        registry.register(_Restarts(restarts))
+        self._scraped.register(_Restarts(restarts))
 
-    def _gauge(self, name: str, about: str, is_so: Callable[[Record], bool]) -> None:
-        gauge = Gauge(f"dragoman_requests_{name}", about, registry=self._registry)
-        gauge.set_function(lambda: sum(map(is_so, self._under_way)))
+    @staticmethod
+    def _gauge(name: str, about: str, registry: CollectorRegistry) -> Gauge:
+        return Gauge(f"dragoman_requests_{name}", about, registry=registry, multiprocess_mode="livesum")
 
     @contextmanager
     def under_way(self, record: Record) -> Iterator[None]:
         """Let the gauges see a request for as long as the context lasts."""
         self._under_way.add(record)
+        record.moved = self._look
         try:
             yield
         finally:
             self._under_way.discard(record)
+            self._look()
+
+    def _look(self) -> None:
+        self._running.set(sum(record.running for record in self._under_way))
+        self._waiting.set(sum(record.waiting for record in self._under_way))
 
     def count(self, entry: Entry) -> None:
         """Count a request that is over."""
@@ -100,7 +119,7 @@ class Metrics:
 
     def page(self) -> bytes:
         """What a scraper reads."""
-        return generate_latest(self._registry)
+        return generate_latest(self._scraped)
 
 
 class _Restarts(Collector):

@@ -44,6 +44,7 @@ class Record:
 
     `ready`: the prompt is made, and the turn waits for a slot; `started`: it has one; `read`: the engine has read the prompt;
     `first`: the first part that says something; `ended`: the last. `stop` is how long the work of a client that left went on.
+    `moved` is called when the request begins to wait or to work.
     """
 
     request_id: str
@@ -72,6 +73,7 @@ class Record:
     error: str = ""
     message: str = ""
     clock: Callable[[], float] = time.monotonic
+    moved: Callable[[], None] = lambda: None
     _began: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -91,6 +93,16 @@ class Record:
     def running(self) -> bool:
         """Does its turn hold a slot? It does to the end of the request, or a moment less."""
         return self.started is not None
+
+    def wait(self, work: Work) -> None:
+        """The prompt is made, and `work` waits for a slot."""
+        self.work, self.ready = work, self.age
+        self.moved()
+
+    def start(self) -> None:
+        """It has one."""
+        self.started = self.age
+        self.moved()
 
     def note(self, part: Part) -> None:
         """Note the moments: of the prompt read, of the first part that says something, of the ending."""

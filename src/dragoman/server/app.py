@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from starlette.requests import Request
@@ -17,8 +18,11 @@ from dragoman.server.messages import CountTokens, Messages
 from dragoman.server.models import HealthCheck, ModelDetail, ModelList
 
 
-def create_app(gateway: Gateway) -> ASGIApp:
-    """The ASGI application. Its lifespan loads the model, beside serving, and closes the engine at the end."""
+def create_app(gateway: Gateway, counts: Path | None = None) -> ASGIApp:
+    """The ASGI application. Its lifespan loads the model, beside serving, and closes the engine at the end.
+
+    `counts` is a folder where it counts together with others.
+    """
 
     @asynccontextmanager
     async def lifespan(_: Any) -> AsyncIterator[None]:
@@ -28,7 +32,7 @@ def create_app(gateway: Gateway) -> ASGIApp:
         finally:
             await gateway.close()
 
-    metrics = Metrics(lambda: gateway.engine.restarts)
+    metrics = Metrics(lambda: gateway.engine.restarts, counts)
     router = Router(
         [
             Route("/v1/messages", Messages(gateway), methods=["POST"]),

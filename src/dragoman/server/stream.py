@@ -54,9 +54,9 @@ class Answer(Generic[E]):
 @asynccontextmanager
 async def performed(turn: Turn, admission: Admission, record: Record) -> AsyncIterator[AsyncIterator[Part]]:
     """The parts of a turn, once it has a slot, which it holds for as long as the context lasts. Raises as `slot`."""
-    record.work, record.ready = turn, record.age
+    record.wait(turn)
     async with admission.slot(short=turn.tally.prompt <= SHORT_PROMPT):
-        record.started = record.age
+        record.start()
         async with aclosing(turn.run()) as parts:
             yield parts
 
