@@ -31,7 +31,12 @@ ARROWS = {
 }
 
 ONLY_THERE = {
-    ("conversation", "wire"): {"conversation/lowering.py", "conversation/chat.py", "conversation/attachments.py"},
+    ("conversation", "wire"): {
+        "conversation/lowering.py",
+        "conversation/server_tools.py",
+        "conversation/chat.py",
+        "conversation/attachments.py",
+    },
     ("prompt", "engines"): {"prompt/builder.py", "prompt/tokens.py"},  # which spellings a tokenizer takes for control tokens
     ("cli", "generation"): {"cli/parse.py"},
     ("observe", "conversation"): {"observe/census.py"},
