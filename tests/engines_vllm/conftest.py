@@ -1,4 +1,4 @@
-"""The real vLLM, on a CPU, with the default model: once as somebody else runs it, once as we start it."""
+"""The real vLLM, on a CPU, with the default model: as somebody else runs it, and as we start it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
