@@ -38,6 +38,7 @@ class External:
         self._threads = ThreadPoolExecutor(1)
         self._process: subprocess.Popen[bytes] | None = None
         self._up: Future[None] | None = None
+        self._over = False
 
     def begin(self) -> None:
         """Bring it up, meanwhile."""
@@ -57,7 +58,8 @@ class External:
         self._process.communicate()  # waits, and closes the pipe
 
     def end(self) -> None:
-        """As who runs it would."""
+        """As who runs it would; one that is still being installed is not started."""
+        self._over = True
         if self._process is not None and self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGTERM)
             self._process.communicate(timeout=30)
@@ -68,6 +70,8 @@ class External:
         folder = model_folder(resolve(None).path)
         command = [str(vllm() / "vllm"), "serve", str(folder), "--host", "127.0.0.1", "--port", str(self._port), *SIZE]
         command += ["--served-model-name", "smol", "--enable-prompt-tokens-details", "--max-num-seqs", str(SLOTS)]
+        if self._over:
+            return
         self._process = subprocess.Popen(
             [*_GUARD, *command],
             env={**os.environ, **ENVIRONMENT},
