@@ -3,6 +3,7 @@
 import asyncio
 import os
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -18,6 +19,10 @@ from dragoman.engines import Engine
 from dragoman.engines.scripted import Line, ScriptedEngine
 from dragoman.server import Gateway, Settings, create_app
 from stage import Stage
+
+# A hundred short processes are started here, and three long ones that import thousands of files: those are compiled once.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 MODEL = "scripted"
 settings.register_profile("everyday", max_examples=25, deadline=None)

@@ -93,12 +93,12 @@ class Stage(ScriptedEngine):
             raise EngineFailed("the script says that the engine fails here")
 
 
-def until(condition: Callable[[], bool], seconds: float = 20) -> None:
-    """Wait for another thread or process to bring it about."""
+def until(condition: Callable[[], bool], seconds: float = 20, *, pause: float = 0.002) -> None:
+    """Wait for another thread or process to bring it about, with so many seconds between two looks."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.002)
+        time.sleep(pause)
 
 
 def until_still(read: Callable[[], int]) -> int:

@@ -148,6 +148,7 @@ def test_a_tool_loop_streams_a_forced_call_and_goes_on_behind_its_result(model: 
     assert second.usage.cache_read_input_tokens >= first.usage.input_tokens + first.usage.cache_read_input_tokens
 
 
+@pytest.mark.slow
 @pytest.mark.clause("STR-1", "STR-3", "TOOL-11")
 def test_a_format_and_a_strict_tool_bind_the_model(model: Anthropic):
     schema = {"type": "object", "properties": {"ok": {"type": "boolean"}, "n": {"enum": [1, 2, 3]}}, "required": ["ok", "n"]}

@@ -1,4 +1,5 @@
-"""A very small model, forced to call 200 times: 200 calls, each valid by its schema. Every second of them, unless thoroughly.
+"""A very small model, forced to call 200 times: 200 calls, each valid by its schema. Every fifth of them, unless thoroughly:
+two of each schema, one of them amid another tool.
 
 The schemas are of the kinds that clients send. A model of this size fills what has no end until its room is gone, so the run
 uses a fixed room and the model's own most likely words: the same ones every time.
@@ -19,7 +20,7 @@ from dragoman.cli.weights import resolve
 from dragoman.engines.embedded import EmbeddedLlama
 from dragoman.server import Gateway, Settings
 
-STEP = 1 if os.environ.get("DRAGOMAN_TESTS") == "thorough" else 2
+STEP = 1 if os.environ.get("DRAGOMAN_TESTS") == "thorough" else 5
 TEXT, WHOLE, NUMBER = {"type": "string"}, {"type": "integer"}, {"type": "number"}
 
 

@@ -60,6 +60,7 @@ def contents(folder: Path) -> list[Path]:
     return list(folder.iterdir())
 
 
+@pytest.mark.slow
 async def test_a_child_killed_while_idle_is_replaced(engine: EmbeddedLlama):
     restarts, pid = engine.restarts, kill(engine)
     assert text(await collect(engine, job(PROMPT, 2))) == " Paris."
@@ -68,7 +69,7 @@ async def test_a_child_killed_while_idle_is_replaced(engine: EmbeddedLlama):
     assert engine.status == Status.READY
 
 
-@pytest.mark.parametrize("phase", ["prefill", "decode"])
+@pytest.mark.parametrize("phase", ["prefill", pytest.param("decode", marks=pytest.mark.slow)])
 async def test_work_in_flight_fails_and_work_that_waits_runs_on_the_next_child(engine: EmbeddedLlama, phase: str):
     reading, writing = job(long_prompt(2000, seed=1), 1), job(PROMPT, 4000)
     running = [engine.generate(work) for work in ([reading] if phase == "prefill" else [writing, writing])]

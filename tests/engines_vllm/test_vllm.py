@@ -1,11 +1,8 @@
 """The real vLLM behind the Messages API, driven by the SDK: what holds over llama.cpp holds here."""
 
 import json
-import os
 import re
-import signal
-import subprocess
-import sys
+from dataclasses import replace
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -13,58 +10,35 @@ import anthropic
 import jsonschema_rs
 import pytest
 from anthropic import Anthropic
-from anthropic.types import Message, MessageParam, ToolParam
+from anthropic.types import MessageParam
+from msgspec.structs import replace as with_fields
 
 from dragoman import dialects
-from dragoman.server import Gateway, Settings
+from dragoman.conversation import Conversation
+from dragoman.conversation.lowering import lower
+from dragoman.engines import Capabilities
+from dragoman.engines.vllm import Vllm
+from dragoman.server import Gateway, Settings, messages
+from dragoman.wire.request import PromptRequest
+from prompt import templates
 from stage import until
 
-from .conftest import ENVIRONMENT, SIZE, STARTS_WITHIN, connected, started
-from .installed import vllm
+from .conftest import connected
+from .external import SLOTS, STARTS_WITHIN, External
+from .questions import GREEDY, STORY, SUM, WEATHER, broken, create, said, telling
 
-pytestmark = [pytest.mark.thorough, pytest.mark.timeout(STARTS_WITHIN * 2)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(STARTS_WITHIN * 2)]
 
-GREEDY = {"temperature": 0.0}
-SUM: list[MessageParam] = [{"role": "user", "content": "What is 2+2? Answer with one number."}]
-STORY: list[MessageParam] = [{"role": "user", "content": "Tell me a very long story about the sea."}]
-WEATHER: ToolParam = {
-    "name": "get_weather",
-    "description": "The weather in a place.",
-    "input_schema": {
-        "type": "object",
-        "properties": {
-            "place": {"type": "string", "maxLength": 12},
-            "days": {"type": "integer", "minimum": 1, "maximum": 9},
-            "unit": {"enum": ["c", "f"]},
-        },
-        "required": ["place", "days"],
-    },
-}
-
-
-def create(client: Anthropic, messages: list[MessageParam], max_tokens: int = 16, **fields: object) -> Message:
-    message = client.messages.create(
-        model="claude-local", max_tokens=max_tokens, messages=messages, extra_body=GREEDY, **fields
-    )
-    assert isinstance(message, Message)
-    return message
+INTERLEAVED = {"anthropic-beta": "interleaved-thinking-2025-05-14"}
+"""With it, a limit may be smaller than the budget of the reasoning."""
+BUDGET = 24
+ONE_NUMBER = {"type": "object", "properties": {"n": {"type": "integer", "maximum": 99}}, "required": ["n"]}
 
 
 def working(url: str) -> int:
     """How many jobs vLLM works on, by its own count."""
     metrics = urlopen(f"{url}/metrics", timeout=10).read().decode()
     return sum(int(float(found)) for found in re.findall(r"^vllm:num_requests_running\{.*\} (\S+)$", metrics, re.MULTILINE))
-
-
-def below(pid: int) -> list[int]:
-    """The processes that a process started, and those that they did."""
-    children = Path(f"/proc/{pid}/task/{pid}/children")
-    found = [int(child) for child in children.read_text().split()] if children.exists() else []
-    return [*found, *(one for child in found for one in below(child))]
-
-
-def said(message: Message) -> str:
-    return "".join(block.text for block in message.content if block.type == "text")
 
 
 def test_what_was_found_is_shown(model: Anthropic, running: str, folder: Path):
@@ -159,9 +133,7 @@ def test_free_text_with_tools_and_without_a_call_is_free(model: Anthropic):
 
 @pytest.mark.clause("TRN-18")
 def test_leaving_in_the_middle_frees_the_engine(model: Anthropic, gateway: Gateway, running: str):
-    streams = [model.messages.create(model="claude-local", max_tokens=1500, messages=STORY, stream=True) for _ in range(3)]
-    for stream in streams:
-        assert next(event for event in stream if event.type == "content_block_delta")
+    streams = telling(model)
     assert working(running) == 3
     for stream in streams:
         stream.close()
@@ -183,39 +155,52 @@ def test_max_tokens_beyond_the_window_end_with_the_window(model: Anthropic):
     assert message.usage.output_tokens < 100
 
 
-@pytest.mark.clause("SSE-17", "STOP-7")
-def test_one_that_we_started_holds_calls_and_is_started_again_when_it_dies(folder: Path, monkeypatch: pytest.MonkeyPatch):
-    engine = started(folder, monkeypatch)
-    with connected(Gateway(engine, Settings(dialect=dialects.get("qwen3")))) as model:
-        until(lambda: engine.pid is not None, STARTS_WITHIN)
-        health = model.get("/health", cast_to=object)
-        assert isinstance(health, dict)
-        assert health["engine"]["constraints"] == "Lark"
-        (call,) = create(model, STORY, 200, tools=[WEATHER], tool_choice={"type": "any"}).content
-        assert call.type == "tool_use"
-        assert jsonschema_rs.is_valid(WEATHER["input_schema"], call.input)
+class Thinker(Vllm):
+    """The model, as if its template opened the reasoning."""
 
-        streams = [model.messages.create(model="claude-local", max_tokens=1500, messages=STORY, stream=True) for _ in range(3)]
-        for stream in streams:
-            assert next(event for event in stream if event.type == "content_block_delta")
-        assert engine.pid is not None
-        os.killpg(engine.pid, signal.SIGKILL)
-        for stream in streams:
-            with pytest.raises(anthropic.APIStatusError) as raised:
-                list(stream)
-            assert raised.value.type == "api_error"
-        assert said(create(model.with_options(timeout=STARTS_WITHIN), SUM)) != ""  # it waited
-        assert engine.restarts == 1
+    async def start(self) -> Capabilities:
+        return with_fields(await super().start(), chat_template=templates.THINKING)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-def test_one_that_we_started_ends_with_us_however_we_end(folder: Path, monkeypatch: pytest.MonkeyPatch):
-    for name, value in ENVIRONMENT.items():
-        monkeypatch.setenv(name, value)
-    command = [sys.executable, "-m", "dragoman", "serve", "--engine", "vllm", str(folder), "--port", "0", "--parallel", "1"]
-    path = f"{vllm()}{os.pathsep}{os.environ['PATH']}"
-    with subprocess.Popen([*command, "--", *SIZE], env={**os.environ, "PATH": path}, stderr=subprocess.DEVNULL) as server:
-        until(lambda: len(below(server.pid)) > 2, STARTS_WITHIN)  # one watches, one listens, one computes
-        family = below(server.pid)
-        server.kill()
-    until(lambda: not any(Path("/proc", str(pid)).exists() for pid in family))
+@pytest.mark.clause("THK-1", "THK-2", "CNT-2")
+@pytest.mark.parametrize("held", [False, True], ids=["free", "held to a form"])
+def test_reasoning_ends_at_its_budget_and_an_answer_follows(running: str, monkeypatch: pytest.MonkeyPatch, held: bool):
+    def hasty(request: PromptRequest) -> Conversation:
+        """The smallest budget that the API knows takes the smallest model a minute."""
+        conversation = lower(request)
+        return replace(conversation, thinking=replace(conversation.thinking, budget=BUDGET))
+
+    monkeypatch.setattr(messages, "lower", hasty)
+    asked = {"model": "claude-local", "messages": STORY, "thinking": {"type": "enabled", "budget_tokens": 1024}}
+    form = {"output_config": {"format": {"type": "json_schema", "schema": ONE_NUMBER}}} if held else {}
+    with connected(Gateway(Thinker(running, Path, slots=SLOTS), Settings(dialect=dialects.get("qwen3")))) as model:
+        with model.messages.stream(**asked, **form, max_tokens=BUDGET + 60, extra_headers=INTERLEAVED) as stream:
+            message = stream.get_final_message()
+        counted = model.messages.count_tokens(**asked).input_tokens
+    thinking, text = message.content
+    assert thinking.type == "thinking"
+    assert thinking.thinking.strip()
+    assert thinking.signature
+    assert text.type == "text"
+    assert text.text.strip()
+    if held:
+        assert jsonschema_rs.is_valid(ONE_NUMBER, json.loads(text.text))
+    usage = message.usage
+    assert usage.input_tokens + (usage.cache_read_input_tokens or 0) == counted
+    assert BUDGET < usage.output_tokens <= BUDGET + 60
+    assert usage.output_tokens_details.thinking_tokens == BUDGET
+
+
+@pytest.mark.clause("SSE-17", "STOP-7", "ERR-6")
+def test_one_that_dies_under_load_is_used_again_when_it_is_back(model: Anthropic, external: External):
+    before = create(model, SUM)
+    streams = telling(model)
+    external.die()
+    broken(streams)
+    for _ in range(2):
+        with pytest.raises(anthropic.APIStatusError) as raised:
+            create(model, SUM)
+        assert (raised.value.status_code, raised.value.type) == (529, "overloaded_error")
+    external.begin()
+    assert external.url
+    assert said(create(model, SUM)) == said(before)

@@ -10,6 +10,9 @@ CHATML = """\
 {%- if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"""
 """What the default model has: any role anywhere, a system turn of its own where there is none, and no tools."""
 
+THINKING = CHATML.removesuffix("{% endif %}") + "<think>\n{% endif %}"
+"""Likewise, and it begins the model's turn with reasoning."""
+
 FULL = """\
 {{- bos_token }}
 {%- if tools %}{{ '<tools>' + tools | tojson + '</tools>' }}{% endif %}

@@ -33,8 +33,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 PATIENCE = 60
 """Seconds for what takes one or two, where others keep the machine busy."""
-SMALL, MEDIUM, ENDLESS = 100, 700, 2000
-"""Tokens: more than a short prompt has, about those of the longer ones, more than anybody waits for."""
+SMALL, MEDIUM, LONG, ENDLESS = 100, 700, 1250, 2000
+"""Tokens: more than a short prompt has, about those of the longer ones, five steps of reading, more than anybody waits for."""
 LISTS = {
     "type": "object",
     "properties": {"n": {"type": "array", "items": {"type": "integer"}, "minItems": 900}},
@@ -51,9 +51,7 @@ class House(EmbeddedLlama):
 
     async def start(self) -> Capabilities:
         self.loop = asyncio.get_running_loop()
-        return with_fields(
-            await super().start(), chat_template=templates.CHATML[: -len("{% endif %}")] + "<think>\n{% endif %}"
-        )
+        return with_fields(await super().start(), chat_template=templates.THINKING)
 
     def view(self) -> list[Slot]:
         return asyncio.run_coroutine_threadsafe(self.slots(), self.loop).result(PATIENCE)
@@ -107,7 +105,7 @@ def reading(house: House, client: Wire, request: dict[str, Any]) -> int:
 @pytest.mark.clause("TRN-18")
 @pytest.mark.parametrize("streamed", [True, False])
 def test_leaving_while_the_prompt_is_read_stops_it_and_the_retry_finds_what_was_read(house: House, streamed: bool) -> None:
-    request = asked(words=ENDLESS, stream=streamed)
+    request = asked(words=LONG, stream=streamed)
     with wire(house.url) as client:
         read = reading(house, client, request)
     house.settle()

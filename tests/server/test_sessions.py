@@ -51,8 +51,8 @@ def test_each_turn_of_an_agent_reuses_the_turn_before(url: str) -> None:
 
 @pytest.mark.clause("CACHE-4")
 def test_titles_probes_and_sub_agents_do_not_push_a_session_out(url: str) -> None:
-    main = Agent(url, "two", "Mend the parser.")
-    others = [Agent(url, "two", "Look for callers."), Agent(url, "three", "Review."), Agent(url, "three", "Write a test.")]
+    main = Agent(url, "one", "Mend the parser.")
+    others = [Agent(url, "one", "Look for callers."), Agent(url, "two", "Review."), Agent(url, "two", "Write a test.")]
     for turn in range(3):
         main.go_on()
         post(url, body(user(f"Give this a title: story {turn} of a house by the river."), max_tokens=8))
