@@ -10,7 +10,8 @@ import pytest
 
 from dragoman.conversation import Sampling
 from dragoman.engines import Finish, FinishReason, Job, Piece
-from dragoman.engines.lmdeploy import ChatReader, LMDeploy
+from dragoman.engines.lmdeploy import LMDeploy
+from dragoman.engines.lmdeploy_doors import ChatReader
 from dragoman.errors import EngineFailed
 from engines.conftest import collect
 from engines.folders import model_folder

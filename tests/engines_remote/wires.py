@@ -89,7 +89,13 @@ class VllmUpstream(Upstream):
                 return {"version": "0.0.0"}
             case "/v1/models":
                 served = {"id": "model", "object": "model", "root": str(self.folder), "parent": None, "max_model_len": WINDOW}
-                return {"object": "list", "data": [served, {"id": ADAPTER, "object": "model", "parent": "model"}]}
+                return {
+                    "object": "list",
+                    "data": [
+                        served,
+                        {"id": ADAPTER, "object": "model", "root": "lora", "parent": "model", "max_model_len": None},
+                    ],
+                }
         return None
 
 
@@ -135,7 +141,13 @@ class SGLangUpstream(Upstream):
                 return {"model_path": "org/model", "tokenizer_path": str(self.folder), "is_generation": True}
             case "/v1/models":
                 served = {"id": "model", "object": "model", "root": "model", "max_model_len": WINDOW}
-                return {"object": "list", "data": [served, {"id": ADAPTER, "object": "model", "parent": "model"}]}
+                return {
+                    "object": "list",
+                    "data": [
+                        served,
+                        {"id": ADAPTER, "object": "model", "root": "lora", "parent": "model", "max_model_len": None},
+                    ],
+                }
             case "/abort_request":
                 self.called_off.append(body["rid"])
                 return {}

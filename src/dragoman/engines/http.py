@@ -6,6 +6,7 @@ on the way is told in the house's two words: `EngineUnavailable` where the work 
 """
 
 import asyncio
+import contextlib
 import io
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -22,6 +23,8 @@ T = TypeVar("T")
 
 _CALL: Final = aiohttp.ClientTimeout(total=60, sock_connect=10)
 _WORK: Final = aiohttp.ClientTimeout(total=None, sock_connect=10)  # a job may wait for its turn for as long as it likes
+_LAST_WORDS: Final = 1.0
+"""Seconds that what is still to be told may take."""
 
 
 class Fault(Struct):
@@ -60,6 +63,7 @@ class EngineHttp:
         self._session: aiohttp.ClientSession | None = None
         self._asked: set[asyncio.Future[aiohttp.ClientResponse]] = set()
         self._working: set[aiohttp.ClientResponse] = set()
+        self._telling: set[asyncio.Task[None]] = set()
 
     async def call(self, method: str, path: str, answer: type[T], body: bytes | None = None) -> T:
         """One question, one answer. Raises `EngineFailed`, also where the answer makes no sense, and `EngineUnavailable`."""
@@ -88,12 +92,24 @@ class EngineHttp:
             self._working.discard(response)
             response.close()
 
+    def tell(self, path: str, body: bytes) -> None:
+        """Post something beside all else, whether it is heard or not."""
+        task = asyncio.create_task(self._told(path, body))
+        self._telling.add(task)
+        task.add_done_callback(self._telling.discard)
+
+    async def _told(self, path: str, body: bytes) -> None:
+        with contextlib.suppress(EngineError):
+            (await self._send("POST", path, body, _CALL)).close()
+
     def lost(self) -> EngineFailed:
         """The failure to raise where an answer ends before its end."""
         return EngineFailed(self._lost)
 
     async def close(self) -> None:
         """Close every connection; the engine goes on. Whoever waits on one is told: the library would leave them waiting."""
+        if self._telling:
+            await asyncio.wait(self._telling, timeout=_LAST_WORDS)
         if self._session is not None:
             closing = asyncio.ensure_future(self._session.close())
             for asked in self._asked:
