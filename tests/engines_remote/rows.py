@@ -14,7 +14,14 @@ from dragoman.engines.sglang import SGLang
 from dragoman.engines.vllm import Vllm
 from dragoman.errors import EngineUnavailable
 from engines_remote.upstream import QUIET, Asked, Fault
-from engines_remote.wires import LlamaUpstream, LMDeployUpstream, SGLangNewsUpstream, SGLangUpstream, VllmUpstream
+from engines_remote.wires import (
+    LlamaUpstream,
+    LMDeployHarmonyUpstream,
+    LMDeployUpstream,
+    SGLangNewsUpstream,
+    SGLangUpstream,
+    VllmUpstream,
+)
 from stage import Stage
 
 
@@ -75,6 +82,7 @@ ROWS = [
     Row("sglang", SGLangUpstream, lambda upstream: SGLang(upstream.url, Path)),
     Row("sglang, news", SGLangNewsUpstream, lambda upstream: SGLang(upstream.url, Path)),
     Row("lmdeploy", LMDeployUpstream, lambda upstream: LMDeploy(upstream.url, Path)),
+    Row("lmdeploy, generate", LMDeployHarmonyUpstream, lambda upstream: LMDeploy(upstream.url, Path)),
 ]
 
 DIFFERENCES = {
@@ -90,6 +98,11 @@ DIFFERENCES = {
     ("sglang, news", "uses the whole window"): "prompt and answer have to stay below it",
     ("lmdeploy", "holds calls"): "it has JSON schemas, and nothing for the text around them",
     ("lmdeploy", "is told of constraints"): "it has JSON schemas, and nothing for the text around them",
+    ("lmdeploy, generate", "tells early what was cached"): "it tells nothing of the cache",
+    ("lmdeploy, generate", "tells what was cached"): "it tells nothing of the cache",
+    ("lmdeploy, generate", "holds calls"): "this door has no field for constraints",
+    ("lmdeploy, generate", "holds formats"): "this door has no field for constraints",
+    ("lmdeploy, generate", "is told of constraints"): "this door has no field for constraints",
 }
 """What an engine does not do as the others do, and why. The tests assert the difference as well."""
 

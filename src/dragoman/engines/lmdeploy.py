@@ -53,8 +53,7 @@ class LMDeploy(TokenDoor):
             variants=is_chat,
             found={
                 "window": f"{self.window} tokens, as {'--context-length' if self._most else 'config.json'} says",
-                "door": f"{self._door.path}"
-                + ("" if is_chat else ": no seed and no variants, as a parser is behind the other one"),
+                "door": self._door.path if is_chat else f"{self._door.path}, without seeds: behind the other one is a parser",
                 "constraints": f"{'output formats' if formats else 'none'}: a forced call is begun in the prompt, and checked",
                 "cached tokens": "told at the end" if is_chat else "not told at this door",
             },
@@ -72,21 +71,19 @@ class LMDeploy(TokenDoor):
         return others
 
     async def _open_door(self) -> Door:
-        """The chat door, if it gives text. Raises `EngineFailed` where neither door gives any."""
-        refusal: EngineFailed | None = None
-        try:
-            if await self._trial(ChatDoor()):
-                return ChatDoor()
-        except EngineFailed as error:
-            refusal = error
-        try:
-            if await self._trial(GenerateDoor()):
-                return GenerateDoor()
-        except EngineFailed as error:
-            refusal = refusal or error
-        if refusal is not None:
-            raise EngineFailed(f"{refusal.message} (a trial of its doors with input_ids)") from refusal
-        return ChatDoor()  # the model has nothing to say to the trial
+        """The first door that gives text; if the model has none to give, the first that opens. Raises `EngineFailed`."""
+        silent: list[Door] = []
+        refusals: list[EngineFailed] = []
+        for door in (ChatDoor(), GenerateDoor()):
+            try:
+                if await self._trial(door):
+                    return door
+                silent.append(door)
+            except EngineFailed as error:
+                refusals.append(error)
+        if not silent:
+            raise EngineFailed(f"{refusals[0].message} (a trial of its doors with input_ids)") from refusals[0]
+        return silent[0]
 
     async def _holds_formats(self) -> bool:
         """Does the server hold a schema?"""
