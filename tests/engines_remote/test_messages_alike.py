@@ -193,6 +193,23 @@ def test_a_client_that_goes_ends_the_engines_work(house: House, phase: int):
     until(lambda: house.upstream.left == left + 1)
 
 
+def test_a_conversation_is_named_to_whatever_router_stands_there(house: House):
+    """By a digest of what the client calls it: the same for all of its turns, and nothing where nobody names it."""
+    if house.row.name == "scripted":
+        return
+    session = "b1946ac9-2490-4d23-87d2-fba6fd88d16c"
+    for named in ({}, {}, {"x_claude_code_agent_id": "a1"}):
+        post(house.url, body(), x_claude_code_session_id=session, **named)
+    post(house.url, body())
+    main, again, agent, nobody = [
+        (headers.get("x-session-id"), headers.get("x-smg-routing-key")) for headers in house.upstream.headers
+    ]
+    assert nobody == (None, None)
+    assert main == again != agent
+    assert main[0] == main[1]
+    assert session not in str(house.upstream.headers)
+
+
 def test_an_engine_that_loads_asks_for_patience(house: House):
     house.upstream.says(fault="loads")
     answer = post(house.url, body(stream=True))

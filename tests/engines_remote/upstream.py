@@ -12,7 +12,7 @@ import socket
 import threading
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -64,7 +64,10 @@ QUIET = Take([b"Hel", b"lo", b" the", b"re", b"."])
 
 
 class Upstream(ABC):
-    """One engine. `left` counts the clients that went before their answer was over, `holding` those that wait for it now."""
+    """One engine. `left` counts the clients that went before their answer was over, `holding` those that wait for it now.
+
+    `headers` are those of the jobs in `asked`.
+    """
 
     kind: ClassVar[str]
     door: ClassVar[str]
@@ -80,6 +83,7 @@ class Upstream(ABC):
         self.take = QUIET
         self.asked: list[Asked] = []
         self.keys: list[str | None] = []
+        self.headers: list[Mapping[str, str]] = []
         self.left = self.holding = 0
         self.held_at: int | None = None
 
@@ -146,6 +150,7 @@ class Upstream(ABC):
         asked = self.read(await request.json())
         take = self._take(asked)
         self.asked.append(asked)
+        self.headers.append(request.headers)
         await self._pause(STATUS)
         if take.fault == "hangs up":
             assert request.transport is not None

@@ -84,7 +84,7 @@ class LlamaServer(Engine):
         grammar = await self._grammars.of(job.constraint) if job.constraint is not None else UNSET
         async with self._seat(job) as slot:
             completion = CompletionReader(silent=job.limit == 0)
-            async with self._http.work("/completion", _encode(job, grammar, slot)) as answer:
+            async with self._http.work("/completion", _encode(job, grammar, slot), affinity=job.affinity) as answer:
                 async for data in answer:
                     for piece in completion.feed(data):
                         yield piece

@@ -106,7 +106,7 @@ class LMDeploy(TokenDoor):
     def posted(self, job: Job, held: Form = UNSET) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
         """The answer to a job, once it was checked and taken."""
         body = self._door.body(self.model, job, settled(job.sampling, self.folder.recommended), held)
-        return self._http.work(self._door.path, body)
+        return self._http.work(self._door.path, body, affinity=job.affinity)
 
     def reader(self, job: Job) -> AnswerReader:
         """One for each job."""

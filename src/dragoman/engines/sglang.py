@@ -100,12 +100,12 @@ class SGLang(TokenDoor):
     @asynccontextmanager
     async def posted(self, job: Job, held: Form) -> AsyncGenerator[AsyncIterator[bytes]]:
         """The answer to a job; before anything was checked. Work that is left is called off."""
-        rid = uuid4().hex
+        rid = _rid(job.affinity)
         try:
-            async with self._http.work(_PATH, self._encoded(job, rid, held)) as answer:
+            async with self._http.work(_PATH, self._encoded(job, rid, held), affinity=job.affinity) as answer:
                 yield answer
         except (asyncio.CancelledError, GeneratorExit):
-            self._http.tell("/abort_request", msgspec.json.encode({"rid": rid}))
+            self._http.tell("/abort_request", msgspec.json.encode({"rid": rid}), affinity=job.affinity)
             raise
 
     def _encoded(self, job: Job, rid: str, held: Form) -> bytes:
@@ -135,6 +135,11 @@ class _Held(Struct):
 class _Info(Struct):
     model_path: str = ""
     tokenizer_path: str = ""
+
+
+def _rid(affinity: str | None) -> str:
+    """A name for a job. SGLang's gateway takes what stands before `_t` and digits for the conversation's, header or not."""
+    return uuid4().hex if affinity is None else f"{affinity}_t{uuid4().int}"
 
 
 def _tag(held: Form) -> str | UnsetType:

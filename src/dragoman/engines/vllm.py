@@ -75,7 +75,7 @@ class Vllm(TokenDoor):
 
     def posted(self, job: Job, held: Form = UNSET) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
         """The answer to a job, once it was checked and taken."""
-        return self._http.work(_PATH, self._encoded(job, held))
+        return self._http.work(_PATH, self._encoded(job, held), affinity=job.affinity)
 
     def _encoded(self, job: Job, held: Form) -> bytes:
         """What the client left open is left out, see above."""
