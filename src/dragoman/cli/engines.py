@@ -48,7 +48,7 @@ def _scripted(options: "Options") -> Engine:
 def _llama_server(options: "Options", url: str) -> Engine:
     from dragoman.engines.llama import LlamaServer  # noqa: PLC0415
 
-    return LlamaServer(url, key=options.engine_key)
+    return LlamaServer(url, key=options.engine_key, window=options.context_length)
 
 
 def _started_vllm(options: "Options") -> Engine:

@@ -5,7 +5,6 @@ engine is asked, how its answer reads, and what to try at the start.
 """
 
 import asyncio
-import logging
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
@@ -20,9 +19,8 @@ from dragoman.engines.http import EngineHttp
 from dragoman.engines.model_folder import ModelFolder
 from dragoman.engines.relaxing import Form, Forms
 from dragoman.engines.watch import Watch
+from dragoman.engines.window import lowered
 from dragoman.errors import EngineError, EngineFailed, EngineRefused
-
-_LOG = logging.getLogger(__name__)
 
 FindFolder = Callable[[str], Path]
 """From what an engine calls its model (a path, or a repository on the Hub) to a folder on this machine. May wait."""
@@ -106,7 +104,7 @@ class TokenDoor(Engine):
         self.model = served.id
         path = await self.model_path(served)
         self.folder = ModelFolder(await asyncio.to_thread(self._find_folder, self._tokenizer or path))
-        self.window = self._lowered(self.its_window(served))
+        self.window = lowered(self.its_window(served), self._most, self._http.name)
         tried = await self.tried()
         adapters = [variant.id for variant in variants] if tried.variants else []
         if self._watched:
@@ -209,9 +207,3 @@ class TokenDoor(Engine):
         served, *_ = await self._models()
         window = f", window {served.max_model_len}" if served.max_model_len else ""
         return f"{await self.model_path(served)} as {served.id}{window}"
-
-    def _lowered(self, window: int) -> int:
-        """The engine's window, or the smaller one that was asked for."""
-        if self._most is not None and self._most > window:
-            _LOG.warning("a context of %d tokens is more than %s has: it gets %d", self._most, self._http.name, window)
-        return min(self._most or window, window)
