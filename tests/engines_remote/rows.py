@@ -20,6 +20,7 @@ from engines_remote.wires import (
     LMDeployUpstream,
     SGLangNewsUpstream,
     SGLangUpstream,
+    VllmGuidanceUpstream,
     VllmUpstream,
 )
 from stage import Stage
@@ -79,6 +80,7 @@ ROWS = [
     Row("scripted", Played, lambda played, **_: played),
     Row("llama-server", LlamaUpstream, lambda upstream, **options: LlamaServer(upstream.url, **options)),
     Row("vllm", VllmUpstream, lambda upstream, **options: Vllm(upstream.url, Path, **options)),
+    Row("vllm, guidance", VllmGuidanceUpstream, lambda upstream, **options: Vllm(upstream.url, Path, **options)),
     Row("sglang", SGLangUpstream, lambda upstream, **options: SGLang(upstream.url, Path, **options)),
     Row("sglang, news", SGLangNewsUpstream, lambda upstream, **options: SGLang(upstream.url, Path, **options)),
     Row("lmdeploy", LMDeployUpstream, lambda upstream, **options: LMDeploy(upstream.url, Path, **options)),
@@ -95,6 +97,7 @@ DIFFERENCES = {
     ("scripted", "is lowered"): "its window is what the test says, and not asked for",
     ("lmdeploy", "says its window"): "so what the user says is taken for it",
     ("lmdeploy, generate", "says its window"): "so what the user says is taken for it",
+    ("vllm, guidance", "tells early what was cached"): "it counts behind the text",
     ("vllm", "tells early what was cached"): "it counts behind the text",
     ("lmdeploy", "tells early what was cached"): "it counts behind the text",
     ("sglang", "uses the whole window"): "prompt and answer have to stay below it",

@@ -13,7 +13,7 @@ import threading
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -66,7 +66,7 @@ QUIET = Take([b"Hel", b"lo", b" the", b"re", b"."])
 class Upstream(ABC):
     """One engine. `left` counts the clients that went before their answer was over, `holding` those that wait for it now.
 
-    `headers` are those of the jobs in `asked`.
+    `headers` are those of the jobs in `asked`. Constraints that hold what is `unreadable` are refused.
     """
 
     kind: ClassVar[str]
@@ -86,6 +86,7 @@ class Upstream(ABC):
         self.headers: list[Mapping[str, str]] = []
         self.left = self.holding = 0
         self.held_at: int | None = None
+        self.unreadable = ""
 
     def says(self, *tokens: bytes | str, cached: int = 0, fault: Fault | None = None) -> None:
         """Set what is said from now on."""
@@ -149,6 +150,8 @@ class Upstream(ABC):
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         asked = self.read(await request.json())
         take = self._take(asked)
+        if self.unreadable and self.unreadable in asked.held:
+            take = replace(take, fault="refuses")
         self.asked.append(asked)
         self.headers.append(request.headers)
         await self._pause(STATUS)

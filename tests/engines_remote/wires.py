@@ -99,6 +99,15 @@ class VllmUpstream(Upstream):
         return None
 
 
+class VllmGuidanceUpstream(VllmUpstream):
+    """The same, with llguidance, which reads Lark and no structural tags."""
+
+    kind = "vllm, guidance"
+
+    def _take(self, asked: Asked) -> Take:
+        return self.take if "structural_tag" in asked.held else super()._take(asked)
+
+
 class SGLangUpstream(Upstream):
     """SGLang: counts on every chunk, all of the text on each or only what is new, 200 before anything was checked."""
 
