@@ -1,5 +1,6 @@
 """Every cell of the table in docs/engines.md: what it says, the engine is seen to do."""
 
+import json
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
@@ -13,12 +14,17 @@ from tokenizers import Tokenizer
 from conftest import body, live_server
 from dragoman import dialects
 from dragoman.conversation import Tool
-from dragoman.dialects import call_opening
+from dragoman.conversation.lowering import lower
+from dragoman.dialects import Constrainer, call_opening
+from dragoman.engines.structural_tag import structural_tag
 from dragoman.observe.entry import Entry
 from dragoman.server import Settings
+from dragoman.wire.base import parse
+from dragoman.wire.request import MessagesRequest
 from engines_remote.guarantees import COLUMNS, GUARANTEES, PAGE, UNREADABLE, Guarantee, How, call, renewed
 from engines_remote.rows import ROWS, Row, differs
-from engines_remote.verdicts import passes
+from engines_remote.verdicts import by_tag, passes
+from engines_vllm.test_structural_tags import verdicts
 from server.http import Answer, post
 from stage import until
 
@@ -206,6 +212,29 @@ def test_a_guarantee_is_kept_as_the_page_says(guarantee: Guarantee, column: str,
     row = next(row for row in ROWS if row.name == COLUMNS[column])
     url, upstream = served(row, guarantee.dialect)
     PROOFS[guarantee.how[column]](Cell(guarantee, row, url, upstream, folder, log))
+
+
+@pytest.mark.thorough
+@pytest.mark.timeout(600)
+def test_xgrammar_reads_structural_tags_as_they_are_read_here(folder: Path):
+    """And what is refused as unreadable, it does not compile."""
+    tags = [(guarantee, step, tag(guarantee, step)) for guarantee in GUARANTEES for step in (0, 1)]
+    texts = [[*guarantee.kept, *guarantee.broken] for guarantee, _, _ in tags]
+    found = verdicts([(made, said) for (_, _, made), said in zip(tags, texts, strict=True)])
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    for (guarantee, step, made), said, verdict in zip(tags, texts, found, strict=True):
+        if UNREADABLE in str(guarantee.asked) and step == 0:
+            assert isinstance(verdict, str)
+        else:
+            assert verdict == [by_tag(made["format"], tokenizer, text) for text in said], guarantee.title
+
+
+def tag(guarantee: Guarantee, step: int) -> dict[str, Any]:
+    """What xgrammar would be sent."""
+    wanted = parse(MessagesRequest, json.dumps(body(**guarantee.asked)).encode())
+    held = Constrainer(dialects.get(guarantee.dialect)).constraint(lower(wanted), thinking_open=False)
+    assert held is not None
+    return structural_tag(held, {}, step)
 
 
 def test_the_page_says_what_is_tested():

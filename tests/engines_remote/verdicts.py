@@ -1,7 +1,7 @@
 """Would an engine let a text pass, held to what it was sent? For the three forms in which constraints arrive.
 
 Lark is asked of llguidance. Structural tags are read here: the texts are short, so every place where a part of a tag could
-end is looked at. What xgrammar itself says of such tags is in tests/engines_vllm.
+end is looked at. That xgrammar reads them so, too, is tested where it is installed.
 """
 
 import json
@@ -31,9 +31,9 @@ def passes(held: str, folder: Path) -> Passes:
         case {"grammar": str(grammar)}:
             return partial(_by_lark, grammar, tokenizer)
         case {"structural_tag": str(tag)}:
-            return partial(_by_tag, json.loads(tag)["format"], tokenizer)
+            return partial(by_tag, json.loads(tag)["format"], tokenizer)
         case {"type": "structural_tag", "format": tag}:
-            return partial(_by_tag, tag, tokenizer)
+            return partial(by_tag, tag, tokenizer)
         case {"type": "json_schema", "json_schema": {"schema": schema}}:
             return partial(_by_schema, schema)
     raise AssertionError(f"not a form of a constraint: {held}")
@@ -54,7 +54,8 @@ def _by_schema(schema: Any, text: str) -> bool:
         return False
 
 
-def _by_tag(tag: Any, tokenizer: Tokenizer, text: str) -> bool:
+def by_tag(tag: Any, tokenizer: Tokenizer, text: str) -> bool:
+    """`tag` is the format of a structural tag."""
     return len(text) in _ends(tag, text, 0, tokenizer)
 
 
