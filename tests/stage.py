@@ -22,8 +22,13 @@ class Stage(ScriptedEngine):
         self.url = ""
         self.opened = self.closed = self.waiting = 0
         self.said = 0  # pieces, of all jobs
-        self.prompts: list[Sequence[int]] = []
+        self.jobs: list[Job] = []
         self.reset()
+
+    @property
+    def prompts(self) -> list[Sequence[int]]:
+        """What it was given to read."""
+        return [job.tokens for job in self.jobs]
 
     def reset(self) -> None:
         """Back to a greeting."""
@@ -61,7 +66,7 @@ class Stage(ScriptedEngine):
 
     async def generate(self, job: Job) -> AsyncGenerator[Piece, None]:
         self.opened += 1
-        self.prompts.append(job.tokens)
+        self.jobs.append(job)
         try:
             await self._pause(PREFILL)
             if self.fails_at_once:

@@ -14,7 +14,15 @@ from dragoman.engines.sglang import SGLang
 from dragoman.engines.vllm import Vllm
 from dragoman.errors import EngineUnavailable
 from engines_remote.upstream import QUIET, Asked, Fault
-from engines_remote.wires import LlamaUpstream, LMDeployUpstream, SGLangNewsUpstream, SGLangUpstream, VllmUpstream
+from engines_remote.wires import (
+    LlamaUpstream,
+    LMDeployHarmonyUpstream,
+    LMDeployUpstream,
+    SGLangNewsUpstream,
+    SGLangUpstream,
+    VllmGuidanceUpstream,
+    VllmUpstream,
+)
 from stage import Stage
 
 
@@ -61,20 +69,22 @@ class Played(Stage):
 
 @dataclass(frozen=True)
 class Row:
-    """An engine: what stands for it, and the adapter to that."""
+    """An engine: what stands for it, and the adapter to that, with the adapter's options."""
 
     name: str
     upstream: Callable[[Path], Any]
-    connect: Callable[[Any], Engine]
+    connect: Callable[..., Engine]
 
 
 ROWS = [
-    Row("scripted", Played, lambda played: played),
-    Row("llama-server", LlamaUpstream, lambda upstream: LlamaServer(upstream.url)),
-    Row("vllm", VllmUpstream, lambda upstream: Vllm(upstream.url, Path)),
-    Row("sglang", SGLangUpstream, lambda upstream: SGLang(upstream.url, Path)),
-    Row("sglang, news", SGLangNewsUpstream, lambda upstream: SGLang(upstream.url, Path)),
-    Row("lmdeploy", LMDeployUpstream, lambda upstream: LMDeploy(upstream.url, Path)),
+    Row("scripted", Played, lambda played, **_: played),
+    Row("llama-server", LlamaUpstream, lambda upstream, **options: LlamaServer(upstream.url, **options)),
+    Row("vllm", VllmUpstream, lambda upstream, **options: Vllm(upstream.url, Path, **options)),
+    Row("vllm, guidance", VllmGuidanceUpstream, lambda upstream, **options: Vllm(upstream.url, Path, **options)),
+    Row("sglang", SGLangUpstream, lambda upstream, **options: SGLang(upstream.url, Path, **options)),
+    Row("sglang, news", SGLangNewsUpstream, lambda upstream, **options: SGLang(upstream.url, Path, **options)),
+    Row("lmdeploy", LMDeployUpstream, lambda upstream, **options: LMDeploy(upstream.url, Path, **options)),
+    Row("lmdeploy, generate", LMDeployHarmonyUpstream, lambda upstream, **options: LMDeploy(upstream.url, Path, **options)),
 ]
 
 DIFFERENCES = {
@@ -84,12 +94,21 @@ DIFFERENCES = {
     ("scripted", "breaks off"): "there is no connection",
     ("scripted", "restarts"): "it lives and dies with this process",
     ("scripted", "is told of constraints"): "the script is the model, constraint and all",
+    ("scripted", "is lowered"): "its window is what the test says, and not asked for",
+    ("lmdeploy", "says its window"): "so what the user says is taken for it",
+    ("lmdeploy, generate", "says its window"): "so what the user says is taken for it",
+    ("vllm, guidance", "tells early what was cached"): "it counts behind the text",
     ("vllm", "tells early what was cached"): "it counts behind the text",
     ("lmdeploy", "tells early what was cached"): "it counts behind the text",
     ("sglang", "uses the whole window"): "prompt and answer have to stay below it",
     ("sglang, news", "uses the whole window"): "prompt and answer have to stay below it",
     ("lmdeploy", "holds calls"): "it has JSON schemas, and nothing for the text around them",
     ("lmdeploy", "is told of constraints"): "it has JSON schemas, and nothing for the text around them",
+    ("lmdeploy, generate", "tells early what was cached"): "it tells nothing of the cache",
+    ("lmdeploy, generate", "tells what was cached"): "it tells nothing of the cache",
+    ("lmdeploy, generate", "holds calls"): "this door has no field for constraints",
+    ("lmdeploy, generate", "holds formats"): "this door has no field for constraints",
+    ("lmdeploy, generate", "is told of constraints"): "this door has no field for constraints",
 }
 """What an engine does not do as the others do, and why. The tests assert the difference as well."""
 

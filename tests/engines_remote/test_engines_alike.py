@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import aclosing
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from dragoman.engines import Finish, FinishReason, Job, Piece
 from dragoman.errors import EngineFailed, EngineUnavailable
 from engines.conftest import collect, output, reason, text, until
 from engines_remote.conftest import Connected
-from engines_remote.rows import DIFFERENCES, differs
+from engines_remote.rows import DIFFERENCES, Row, differs
 from engines_remote.upstream import FIRST_EVENT, MIDDLE, STATUS
 from engines_remote.wires import WINDOW
 
@@ -68,7 +69,9 @@ async def test_it_tells_how_much_of_the_prompt_was_cached(connected: Connected):
     early = [piece.prefill for piece in pieces if piece.prefill is not None and piece.prefill.cached is not None]
     finish = pieces[-1].finish
     assert finish is not None
-    if differs(connected.row, "tells early what was cached"):
+    if differs(connected.row, "tells what was cached"):
+        assert (early, finish.cached) == ([], None)
+    elif differs(connected.row, "tells early what was cached"):
         assert (early, finish.cached) == ([], 3)
     else:
         assert [(progress.total, progress.cached) for progress in early] == [(len(job.tokens), 3)]
@@ -89,6 +92,22 @@ async def test_control_tokens_are_told_from_their_spelling(connected: Connected)
 
 async def test_its_window_is_the_servers(connected: Connected):
     assert connected.found.window == WINDOW - differs(connected.row, "uses the whole window")
+
+
+async def test_its_window_can_be_lowered_and_not_raised(row: Row, running: Any, caplog: pytest.LogCaptureFixture):
+    windows = []
+    for asked in (1000, 9000):
+        engine = row.connect(running, window=asked)
+        windows.append((await engine.start()).window)
+        await engine.close()
+    its = WINDOW - differs(row, "uses the whole window")
+    if differs(row, "is lowered"):
+        assert windows == [its, its]
+    elif differs(row, "says its window"):
+        assert windows == [1000, 9000]
+    else:
+        assert windows == [1000, its]
+        assert f"more than the engine at {running.url} has: it gets {its}" in caplog.text
 
 
 @pytest.mark.parametrize("phase", [STATUS, FIRST_EVENT, MIDDLE], ids=["before the status", "before the first", "in the middle"])

@@ -8,14 +8,16 @@ from typing import Any
 
 import pytest
 
+from dragoman.constraints import Constraint, Json, Literal
 from dragoman.conversation import Sampling
 from dragoman.engines import Finish, FinishReason, Job, Piece
-from dragoman.engines.lmdeploy import ChatReader, LMDeploy
+from dragoman.engines.lmdeploy import LMDeploy
+from dragoman.engines.lmdeploy_doors import ChatReader
 from dragoman.errors import EngineFailed
-from engines.conftest import collect
+from engines.conftest import collect, text
 from engines.folders import model_folder
 from engines_remote.upstream import Asked, Take
-from engines_remote.wires import ADAPTER, LMDeployUpstream
+from engines_remote.wires import ADAPTER, LMDeployHarmonyUpstream, LMDeployUpstream
 
 
 def event(content: str | None = "", ids: tuple[int, ...] = (), finish: str | None = None, **delta: Any) -> bytes:
@@ -93,6 +95,52 @@ async def test_everything_is_said(upstream: LMDeployUpstream):
     plain = {"model": found.found["model"], "max_completion_tokens": 9, "temperature": 1.0, "top_p": 1.0, "top_k": 0}
     chosen = {"model": ADAPTER, "max_completion_tokens": 1, "temperature": 0.5, "top_p": 0.9, "top_k": 3, "seed": 4}
     assert [asked.body for asked in upstream.asked] == [{**usual, **plain}, {**usual, **chosen}]
+
+
+async def test_where_a_parser_is_behind_the_chat_door_the_other_one_is_taken(folder: Path):
+    upstream = LMDeployHarmonyUpstream(folder)
+    upstream.start_upstream()
+    engine = LMDeploy(upstream.url, Path)
+    try:
+        found = await engine.start()
+        upstream.reset()
+        await collect(engine, Job([1, 2], 9, Sampling(temperature=0.5, top_p=0.9, top_k=3, seed=4)))
+    finally:
+        await engine.close()
+        upstream.stop_upstream()
+    assert (found.adapters, found.constrains, found.formats) == ([], False, False)
+    assert found.found["door"] == "/generate, without seeds: behind the other one is a parser"
+    assert found.found["cached tokens"] == "not told at this door"
+    usual = {"stream": True, "skip_special_tokens": False, "spaces_between_special_tokens": False}
+    usual |= {"min_p": 0.0, "repetition_penalty": 1.0}
+    chosen = {"input_ids": [1, 2], "max_tokens": 9, "temperature": 0.5, "top_p": 0.9, "top_k": 3}
+    assert [asked.body for asked in upstream.asked] == [{**usual, **chosen}]
+
+
+async def test_a_format_that_is_refused_is_relaxed_and_remembered(upstream: LMDeployUpstream):
+    engine = LMDeploy(upstream.url, Path)
+    held = Constraint(Json({"type": "string", "pattern": "a+", "maxLength": 9}), "picky")
+    await engine.start()
+    upstream.reset()
+    upstream.unreadable = '"pattern"'
+    for _ in range(2):
+        assert text(await collect(engine, Job([1, 2], 9, Sampling(), held))) == "Hello there."
+    await engine.close()
+    assert [json.loads(asked.held)["json_schema"]["schema"] for asked in upstream.asked] == [
+        {"type": "string", "pattern": "a+", "maxLength": 9},
+        {"type": "string", "maxLength": 9},
+        {"type": "string", "maxLength": 9},
+    ]
+
+
+async def test_what_is_no_json_is_not_sent(upstream: LMDeployUpstream):
+    engine = LMDeploy(upstream.url, Path)
+    await engine.start()
+    upstream.reset()
+    with pytest.raises(EngineFailed, match="no text around it"):
+        await collect(engine, Job([1, 2], 9, Sampling(), Constraint(Literal("<call>"), "a call")))
+    await engine.close()
+    assert upstream.asked == []
 
 
 async def test_a_window_that_nobody_says_is_asked_for(tmp_path: Path):

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from itertools import pairwise
@@ -13,7 +14,8 @@ import pytest
 from dragoman.constraints import Constraint, Json, Literal, Series
 from dragoman.conversation import Sampling
 from dragoman.engines import Finish, FinishReason, Job, Piece, PrefillProgress
-from dragoman.engines.sglang import GenerateReader, SGLang
+from dragoman.engines.sglang import SGLang
+from dragoman.engines.sglang_wire import GenerateReader
 from dragoman.errors import EngineFailed, EngineRefused, EngineUnavailable
 from engines.conftest import collect, text, until
 from engines_remote.upstream import MIDDLE, STATUS, Asked, Take
@@ -150,6 +152,18 @@ async def test_work_that_is_left_is_called_off_by_its_name(upstream: SGLangUpstr
         await until(is_held)
         working.cancel()
         await until(is_called_off)
+
+
+async def test_jobs_of_a_conversation_have_its_name_in_front_of_their_own(upstream: SGLangUpstream):
+    """The gateway takes what stands before a number behind `_t` for what to keep together, whatever the headers say."""
+    async with started(upstream) as engine:
+        for _ in range(2):
+            await collect(engine, Job([1, 2], 9, Sampling(), affinity="b1946ac924904d23"))
+    first, second = [re.fullmatch(r"(\w+)_t(\d+)", asked.rid) for asked in upstream.asked]
+    assert first is not None
+    assert second is not None
+    assert first[1] == second[1] == "b1946ac924904d23"
+    assert first[2] != second[2]
 
 
 async def test_work_that_ended_is_not_called_off(upstream: SGLangUpstream):

@@ -12,8 +12,8 @@ import socket
 import threading
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -59,11 +59,15 @@ class Step:
     count: int
 
 
+DONE = b"data: [DONE]\n\n"
 QUIET = Take([b"Hel", b"lo", b" the", b"re", b"."])
 
 
 class Upstream(ABC):
-    """One engine. `left` counts the clients that went before their answer was over, `holding` those that wait for it now."""
+    """One engine. `left` counts the clients that went before their answer was over, `holding` those that wait for it now.
+
+    `headers` are those of the jobs in `asked`. Constraints that hold what is `unreadable` are refused.
+    """
 
     kind: ClassVar[str]
     door: ClassVar[str]
@@ -79,8 +83,10 @@ class Upstream(ABC):
         self.take = QUIET
         self.asked: list[Asked] = []
         self.keys: list[str | None] = []
+        self.headers: list[Mapping[str, str]] = []
         self.left = self.holding = 0
         self.held_at: int | None = None
+        self.unreadable = ""
 
     def says(self, *tokens: bytes | str, cached: int = 0, fault: Fault | None = None) -> None:
         """Set what is said from now on."""
@@ -137,12 +143,17 @@ class Upstream(ABC):
         found = await self.other(request.path, body)
         if found is None:
             return web.json_response({"detail": "Not Found"}, status=HTTPStatus.NOT_FOUND)
+        if isinstance(found, bytes):
+            return web.Response(body=found, content_type="text/event-stream")
         return web.json_response(found)
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         asked = self.read(await request.json())
         take = self._take(asked)
+        if self.unreadable and self.unreadable in asked.held:
+            take = replace(take, fault="refuses")
         self.asked.append(asked)
+        self.headers.append(request.headers)
         await self._pause(STATUS)
         if take.fault == "hangs up":
             assert request.transport is not None
@@ -155,13 +166,13 @@ class Upstream(ABC):
             return web.json_response(self.whole(asked, take))
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
-        for number, event in enumerate(self._events(asked, take)):
-            if event is None:
+        for number, said in enumerate(self._events(asked, take)):
+            if said is None:
                 assert request.transport is not None
                 request.transport.abort()
                 break
             await self._pause(number)
-            for part in (b": still here\n\n", event[: len(event) // 2], event[len(event) // 2 :]):
+            for part in (b": still here\n\n", said[: len(said) // 2], said[len(said) // 2 :]):
                 await response.write(part)
         return response
 
@@ -174,17 +185,17 @@ class Upstream(ABC):
     def _events(self, asked: Asked, take: Take) -> Iterator[bytes | None]:
         """The events, ready for the wire; None where the connection breaks."""
         if take.fault == "refuses":
-            yield from (_event(self.fault_body(take.fault, 400)), b"data: [DONE]\n\n")
+            yield from (event(self.fault_body(take.fault, 400)), DONE)
             return
         for number, payload in enumerate(self.chunks(asked, take)):
             if number == MIDDLE and take.fault == "breaks off":
                 yield None
             if number == MIDDLE and take.fault == "fails midway":
-                yield _event(self.fault_body(take.fault, 500))
+                yield event(self.fault_body(take.fault, 500))
                 break
-            yield _event(payload)
+            yield event(payload)
         if self.says_done:
-            yield b"data: [DONE]\n\n"
+            yield DONE
 
     async def _pause(self, at: int) -> None:
         if self.held_at != at:
@@ -211,7 +222,7 @@ class Upstream(ABC):
 
     @abstractmethod
     async def other(self, path: str, body: dict[str, Any]) -> Any:
-        """The answer at any other path; None where there is nothing."""
+        """The answer at any other path, bytes for a stream of events; None where there is nothing."""
 
     def whole(self, asked: Asked, take: Take) -> dict[str, Any]:
         """The answer to who does not want a stream."""
@@ -222,7 +233,8 @@ class Upstream(ABC):
         return {"error": {"message": MESSAGES[fault], "code": status}}
 
 
-def _event(payload: dict[str, Any]) -> bytes:
+def event(payload: dict[str, Any]) -> bytes:
+    """An event, ready for the wire."""
     return b"data: " + json.dumps(payload, ensure_ascii=False).encode() + b"\n\n"
 
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
-from engines_remote.upstream import MESSAGES, Asked, Fault, Take, Upstream, is_cut, output, steps
+from engines_remote.upstream import DONE, MESSAGES, Asked, Fault, Take, Upstream, event, is_cut, output, steps
 
 WINDOW = 2048
 ADAPTER = "variant"
@@ -89,8 +89,23 @@ class VllmUpstream(Upstream):
                 return {"version": "0.0.0"}
             case "/v1/models":
                 served = {"id": "model", "object": "model", "root": str(self.folder), "parent": None, "max_model_len": WINDOW}
-                return {"object": "list", "data": [served, {"id": ADAPTER, "object": "model", "parent": "model"}]}
+                return {
+                    "object": "list",
+                    "data": [
+                        served,
+                        {"id": ADAPTER, "object": "model", "root": "lora", "parent": "model", "max_model_len": None},
+                    ],
+                }
         return None
+
+
+class VllmGuidanceUpstream(VllmUpstream):
+    """The same, with llguidance, which reads Lark and no structural tags."""
+
+    kind = "vllm, guidance"
+
+    def _take(self, asked: Asked) -> Take:
+        return self.take if "structural_tag" in asked.held else super()._take(asked)
 
 
 class SGLangUpstream(Upstream):
@@ -135,7 +150,13 @@ class SGLangUpstream(Upstream):
                 return {"model_path": "org/model", "tokenizer_path": str(self.folder), "is_generation": True}
             case "/v1/models":
                 served = {"id": "model", "object": "model", "root": "model", "max_model_len": WINDOW}
-                return {"object": "list", "data": [served, {"id": ADAPTER, "object": "model", "parent": "model"}]}
+                return {
+                    "object": "list",
+                    "data": [
+                        served,
+                        {"id": ADAPTER, "object": "model", "root": "lora", "parent": "model", "max_model_len": None},
+                    ],
+                }
             case "/abort_request":
                 self.called_off.append(body["rid"])
                 return {}
@@ -195,3 +216,34 @@ class LMDeployUpstream(Upstream):
 
     async def other(self, path: str, body: dict[str, Any]) -> Any:
         return {"object": "list", "data": [{"id": str(self.folder)}, {"id": ADAPTER}]} if path == "/v1/models" else None
+
+
+class LMDeployHarmonyUpstream(LMDeployUpstream):
+    """LMDeploy with a GPT-OSS model: its chat door parses, so that of other text nothing is left; `/generate` does not."""
+
+    kind = "lmdeploy, generate"
+    door = "/generate"
+
+    def read(self, body: dict[str, Any]) -> Asked:
+        return Asked(body["input_ids"], body.get("max_tokens", 128), "", body)
+
+    def chunks(self, asked: Asked, take: Take) -> Iterator[dict[str, Any]]:
+        cut, said = is_cut(asked, take), steps(asked, take)
+        for step in said:
+            reason = "length" if cut and step is said[-1] else None
+            yield self._event(asked, step.text, [7], step.count, reason)
+        if not cut:
+            yield self._event(asked, "", [], output(asked, take), "stop")
+
+    def _event(self, asked: Asked, text: str, ids: list[int], count: int, reason: str | None) -> dict[str, Any]:
+        counts = {"prompt_tokens": len(asked.prompt), "completion_tokens": count}
+        meta = {**counts, "finish_reason": reason and {"type": reason}, "output_token_logprobs": None, "routed_experts": None}
+        return {"text": text, "output_ids": ids, "meta_info": meta}
+
+    async def other(self, path: str, body: dict[str, Any]) -> Any:
+        """At the chat door the parser finds no channel in what the model says, and leaves the counts alone."""
+        if path != LMDeployUpstream.door:
+            return await super().other(path, body)
+        nothing = self._chunk([{"index": 0, "delta": {"role": "assistant"}, "finish_reason": "length"}], None)
+        counts = self._chunk([], {"prompt_tokens": 4, "total_tokens": 12, "completion_tokens": 8})
+        return b"".join([event(nothing), event(counts), DONE])

@@ -1,12 +1,15 @@
 """From the options of `dragoman serve` to the engine. Each brings a client library of its own, imported where it is chosen."""
 
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from dragoman.cli.options import Options
 from dragoman.cli.refusal import Refusal
 from dragoman.cli.weights import Weights
 from dragoman.engines import Engine
+
+if TYPE_CHECKING:
+    from dragoman.engines.token_door import TokenDoor
 
 LLAMACPP, SCRIPTED, VLLM = "llamacpp", "scripted", "vllm"
 
@@ -45,7 +48,7 @@ def _scripted(options: Options) -> Engine:
 def _llama_server(options: Options, url: str) -> Engine:
     from dragoman.engines.llama import LlamaServer  # noqa: PLC0415
 
-    return LlamaServer(url, key=options.engine_key)
+    return LlamaServer(url, key=options.engine_key, window=options.context_length)
 
 
 def _started_vllm(options: Options) -> Engine:
@@ -63,27 +66,34 @@ def _started_vllm(options: Options) -> Engine:
 
 
 def _vllm(options: Options, url: str) -> Engine:
-    from dragoman.cli.folder import find_folder  # noqa: PLC0415
-    from dragoman.engines.vllm import SLOTS, Vllm  # noqa: PLC0415
+    from dragoman.engines.vllm import Vllm  # noqa: PLC0415
 
-    slots = options.parallel or SLOTS
-    return Vllm(url, find_folder, key=options.engine_key, tokenizer=options.tokenizer, slots=slots)
+    return _by_token_door(Vllm, options, url)
 
 
 def _sglang(options: Options, url: str) -> Engine:
-    from dragoman.cli.folder import find_folder  # noqa: PLC0415
-    from dragoman.engines.sglang import SLOTS, SGLang  # noqa: PLC0415
+    from dragoman.engines.sglang import SGLang  # noqa: PLC0415
 
-    slots, window = options.parallel or SLOTS, options.context_length
-    return SGLang(url, find_folder, key=options.engine_key, tokenizer=options.tokenizer, window=window, slots=slots)
+    return _by_token_door(SGLang, options, url)
 
 
 def _lmdeploy(options: Options, url: str) -> Engine:
-    from dragoman.cli.folder import find_folder  # noqa: PLC0415
-    from dragoman.engines.lmdeploy import SLOTS, LMDeploy  # noqa: PLC0415
+    from dragoman.engines.lmdeploy import LMDeploy  # noqa: PLC0415
 
-    slots, window = options.parallel or SLOTS, options.context_length
-    return LMDeploy(url, find_folder, key=options.engine_key, tokenizer=options.tokenizer, window=window, slots=slots)
+    return _by_token_door(LMDeploy, options, url)
+
+
+def _by_token_door(kind: "type[TokenDoor]", options: Options, url: str) -> Engine:
+    from dragoman.cli.folder import find_folder  # noqa: PLC0415
+
+    return kind(
+        url,
+        find_folder,
+        key=options.engine_key,
+        tokenizer=options.tokenizer,
+        window=options.context_length,
+        slots=options.parallel,
+    )
 
 
 ELSEWHERE: Final[dict[str, Callable[[Options, str], Engine]]] = {

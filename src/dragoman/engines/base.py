@@ -22,7 +22,8 @@ class Job(Struct, frozen=True):
     `tokens` is the whole prompt. `limit` is the number of tokens to generate at most, at least 0: with 0 the engine reads the
     prompt (and keeps it for the next one) and generates nothing. The caller has made sure that both fit the window. What is
     generated follows `constraint`, from its first token on; only an engine that said that it `constrains` gets one. `adapter`
-    is one of those that the engine named, None for the model as it is.
+    is one of those that the engine named, None for the model as it is. Jobs with the same `affinity`, which has letters and
+    digits only, share most of their prompt: a router may keep them together.
     """
 
     tokens: Sequence[int]
@@ -30,6 +31,7 @@ class Job(Struct, frozen=True):
     sampling: Sampling
     constraint: Constraint | None = None
     adapter: str | None = None
+    affinity: str | None = None
 
 
 class FinishReason(StrEnum):

@@ -6,6 +6,7 @@ on the way is told in the house's two words: `EngineUnavailable` where the work 
 """
 
 import asyncio
+import contextlib
 import io
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -21,7 +22,11 @@ from dragoman.errors import EngineError, EngineFailed, EngineRefused, EngineUnav
 T = TypeVar("T")
 
 _CALL: Final = aiohttp.ClientTimeout(total=60, sock_connect=10)
+_AFFINITY: Final = ("x-session-id", "x-smg-routing-key")
+"""Headers that routers keep a conversation together by: vLLM's and ordinary load balancers the first, SGLang's the second."""
 _WORK: Final = aiohttp.ClientTimeout(total=None, sock_connect=10)  # a job may wait for its turn for as long as it likes
+_LAST_WORDS: Final = 1.0
+"""Seconds that what is still to be told may take."""
 
 
 class Fault(Struct):
@@ -60,6 +65,7 @@ class EngineHttp:
         self._session: aiohttp.ClientSession | None = None
         self._asked: set[asyncio.Future[aiohttp.ClientResponse]] = set()
         self._working: set[aiohttp.ClientResponse] = set()
+        self._telling: set[asyncio.Task[None]] = set()
 
     async def call(self, method: str, path: str, answer: type[T], body: bytes | None = None) -> T:
         """One question, one answer. Raises `EngineFailed`, also where the answer makes no sense, and `EngineUnavailable`."""
@@ -76,9 +82,9 @@ class EngineHttp:
             response.close()
 
     @asynccontextmanager
-    async def work(self, path: str, body: bytes) -> AsyncIterator[AsyncIterator[bytes]]:
+    async def work(self, path: str, body: bytes, *, affinity: str | None = None) -> AsyncIterator[AsyncIterator[bytes]]:
         """Post a job; its answer, as the bytes arrive. Leaving the context closes the connection, and so ends the work."""
-        response = await self._send("POST", path, body, _WORK)
+        response = await self._send("POST", path, body, _WORK, affinity)
         self._working.add(response)
         try:
             yield response.content.iter_any()
@@ -88,12 +94,24 @@ class EngineHttp:
             self._working.discard(response)
             response.close()
 
+    def tell(self, path: str, body: bytes, *, affinity: str | None = None) -> None:
+        """Post something beside all else, whether it is heard or not."""
+        task = asyncio.create_task(self._told(path, body, affinity))
+        self._telling.add(task)
+        task.add_done_callback(self._telling.discard)
+
+    async def _told(self, path: str, body: bytes, affinity: str | None) -> None:
+        with contextlib.suppress(EngineError):
+            (await self._send("POST", path, body, _CALL, affinity)).close()
+
     def lost(self) -> EngineFailed:
         """The failure to raise where an answer ends before its end."""
         return EngineFailed(self._lost)
 
     async def close(self) -> None:
         """Close every connection; the engine goes on. Whoever waits on one is told: the library would leave them waiting."""
+        if self._telling:
+            await asyncio.wait(self._telling, timeout=_LAST_WORDS)
         if self._session is not None:
             closing = asyncio.ensure_future(self._session.close())
             for asked in self._asked:
@@ -102,13 +120,16 @@ class EngineHttp:
                 response.close()
             await closing
 
-    async def _send(self, method: str, path: str, body: bytes | None, limits: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
+    async def _send(
+        self, method: str, path: str, body: bytes | None, limits: aiohttp.ClientTimeout, affinity: str | None = None
+    ) -> aiohttp.ClientResponse:
         """The response, when its status is 200; the caller closes it."""
         session = self._session = self._session or self._connect()
         if session.closed:
             raise EngineUnavailable(f"{self.name} is closed")
         data = None if body is None else io.BytesIO(body)
-        asked = asyncio.ensure_future(session.request(method, path, data=data, timeout=limits))
+        headers = None if affinity is None else dict.fromkeys(_AFFINITY, affinity)
+        asked = asyncio.ensure_future(session.request(method, path, data=data, timeout=limits, headers=headers))
         self._asked.add(asked)
         try:
             response = await asked

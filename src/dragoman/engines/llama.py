@@ -28,6 +28,7 @@ from dragoman.engines.http import EngineHttp, Fault, fault
 from dragoman.engines.llama_grammar import TRIAL, Grammars
 from dragoman.engines.slot_choice import SlotChoice
 from dragoman.engines.sse import EventSplitter
+from dragoman.engines.window import lowered
 from dragoman.errors import EngineFailed
 
 _FINISHES: Final = {"eos": FinishReason.STOP, "word": FinishReason.STOP, "limit": FinishReason.LENGTH}
@@ -40,14 +41,23 @@ class LlamaServer(Engine):
     server's command line decides, and in the last place llama.cpp (temperature 0.8, top-k 40, top-p 0.95, min-p 0.05).
     """
 
-    def __init__(
-        self, address: str, *, key: str | None = None, name: str | None = None, lost: str | None = None, alone: bool = False
+    def __init__(  # noqa: PLR0913 -- what is not for errors is from the command line
+        self,
+        address: str,
+        *,
+        key: str | None = None,
+        window: int | None = None,
+        name: str | None = None,
+        lost: str | None = None,
+        alone: bool = False,
     ) -> None:
-        """`name` is what errors call the server, `lost` what they say when the connection breaks while it is at work.
+        """`window` is the most that a conversation may have, where that is less than the server's.
 
+        `name` is what errors call the server, `lost` what they say when the connection breaks while it is at work.
         `alone`: nobody else uses the server, so that what its slots hold is known and can be chosen among.
         """
         self._http = EngineHttp("llama-server", address, key=key, name=name, lost=lost)
+        self._most = window
         self._seats = asyncio.Semaphore()  # one, until the server has said how many
         self._alone = alone
         self._slots: SlotChoice | None = None
@@ -61,7 +71,7 @@ class LlamaServer(Engine):
         self._slots = SlotChoice(props.total_slots) if self._alone else None
         return Capabilities(
             model=_model_name(models.data[0].id if models.data else props.model_path),
-            window=props.default_generation_settings.n_ctx,
+            window=lowered(props.default_generation_settings.n_ctx, self._most, self._http.name),
             slots=props.total_slots,
             chat_template=props.chat_template or None,
             bos_token=props.bos_token,
@@ -84,7 +94,7 @@ class LlamaServer(Engine):
         grammar = await self._grammars.of(job.constraint) if job.constraint is not None else UNSET
         async with self._seat(job) as slot:
             completion = CompletionReader(silent=job.limit == 0)
-            async with self._http.work("/completion", _encode(job, grammar, slot)) as answer:
+            async with self._http.work("/completion", _encode(job, grammar, slot), affinity=job.affinity) as answer:
                 async for data in answer:
                     for piece in completion.feed(data):
                         yield piece

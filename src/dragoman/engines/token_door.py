@@ -1,19 +1,26 @@
 """An engine elsewhere, by its token door: ids in, a stream of text out, its tokenizer read from its model's own folder.
 
-What such engines have in common stands here; an adapter says how its engine is asked, and how its answer reads.
+What such engines have in common stands here: how they are met at the start, watched, and given a job. An adapter says how its
+engine is asked, how its answer reads, and what to try at the start.
 """
 
+import asyncio
 from abc import abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
-from pathlib import Path
-from typing import Protocol
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import ClassVar, Protocol
 
-from dragoman.engines.base import Engine, Job, Piece
+from msgspec import Struct
+
+from dragoman.engines.base import Capabilities, Engine, Job, Piece
 from dragoman.engines.http import EngineHttp
 from dragoman.engines.model_folder import ModelFolder
+from dragoman.engines.relaxing import Form, Forms
 from dragoman.engines.watch import Watch
-from dragoman.errors import EngineError
+from dragoman.engines.window import lowered
+from dragoman.errors import EngineError, EngineFailed, EngineRefused
 
 FindFolder = Callable[[str], Path]
 """From what an engine calls its model (a path, or a repository on the Hub) to a folder on this machine. May wait."""
@@ -28,59 +35,151 @@ class Reader(Protocol):
     def feed(self, data: bytes) -> Iterator[Piece]:
         """The pieces that `data` completes; fed with nothing as soon as the engine has taken the job.
 
-        Raises `EngineFailed` at an event that reports a failure or makes no sense.
+        Raises `EngineFailed` at an event that reports a failure or makes no sense, `EngineRefused` in the place of the first
+        piece where the engine does not take the job as it is.
         """
 
 
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What the trials of an engine found, as fields of `Capabilities`. `variants`: a job can name one."""
+
+    found: Mapping[str, str]
+    constrains: bool = False
+    formats: bool = False
+    variants: bool = True
+
+
+class ServedModel(Struct):
+    """An entry of `/v1/models`. Variants of a model (LoRA) have a parent, and no window of their own."""
+
+    id: str
+    max_model_len: int | None = None
+    root: str | None = None
+    parent: str | None = None
+
+
+class _Models(Struct):
+    data: list[ServedModel]
+
+
 class TokenDoor(Engine):
-    """An engine at an address. `folder` is there from `start` on; `watch` where the engine says who it is."""
+    """An engine at `address`. `tokenizer` names the folder or the repository of its tokenizer, if its model's is not it.
 
+    `window` is the most that a conversation may have, where that is less than the engine's; `slots` is how many jobs are sent
+    at once. `name` and `lost` are as in `EngineHttp`. `watched`: somebody else runs it, and may put another in its place.
+    """
+
+    kind: ClassVar[str]
+    usual_slots: ClassVar[int]
     folder: ModelFolder
-    watch: Watch | None = None
+    forms: Forms
 
-    def __init__(self, http: EngineHttp) -> None:
-        self._http = http
+    def __init__(  # noqa: PLR0913 -- most are options of the command line
+        self,
+        address: str,
+        find_folder: FindFolder,
+        *,
+        key: str | None = None,
+        tokenizer: str | None = None,
+        window: int | None = None,
+        slots: int | None = None,
+        name: str | None = None,
+        lost: str | None = None,
+        watched: bool = True,
+    ) -> None:
+        self.watch: Watch | None = None
+        self.model = ""
+        self.window = 0
+        self._http = EngineHttp(self.kind, address, key=key, name=name, lost=lost)
+        self._find_folder = find_folder
+        self._tokenizer = tokenizer
+        self._most = window
+        self._slots = slots or self.usual_slots
+        self._watched = watched
+
+    async def start(self) -> Capabilities:
+        """Ask the engine what it runs, and try what it can do."""
+        served, *variants = await self._models()
+        self.model = served.id
+        path = await self.model_path(served)
+        self.folder = ModelFolder(await asyncio.to_thread(self._find_folder, self._tokenizer or path))
+        self.window = lowered(self.its_window(served), self._most, self._http.name)
+        tried = await self.tried()
+        adapters = [variant.id for variant in variants] if tried.variants else []
+        if self._watched:
+            self.watch = Watch(self._http.name, self._identity)
+            await self.watch.begin()
+        return Capabilities(
+            model=PurePosixPath(served.id).name,
+            window=self.window,
+            slots=self._slots,
+            chat_template=self.folder.chat_template,
+            bos_token=self.folder.bos_token,
+            eos_token=self.folder.eos_token,
+            constrains=tried.constrains,
+            formats=tried.formats,
+            adapters=adapters,
+            found={
+                "engine": f"{self.kind} at {self._http.address}",
+                "model": path,
+                "window": f"{self.window} tokens",
+                "tokenizer": str(self.folder.path),
+                "adapters": ", ".join(adapters) or "none",
+                **tried.found,
+            },
+        )
 
     @abstractmethod
-    def request(self, job: Job) -> tuple[str, bytes]:
-        """The path that a job is posted to, and the body."""
+    async def tried(self) -> Tried:
+        """Try what the engine can do, and make `forms`. Raises `EngineFailed` where it cannot be used at all."""
+
+    @abstractmethod
+    def posted(self, job: Job, held: Form) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """The answer to a job, held to that form of its constraint, once the engine has taken it."""
 
     @abstractmethod
     def reader(self, job: Job) -> Reader:
         """What reads the answer to this job."""
 
-    def posted(self, job: Job) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
-        """The answer to a job, once the engine has taken it."""
-        return self._http.work(*self.request(job))
+    async def model_path(self, served: ServedModel) -> str:
+        """Where the engine has its tokenizer from: a folder there, or a repository on the Hub."""
+        return served.root or served.id
+
+    def its_window(self, served: ServedModel) -> int:
+        """The room for prompt and answer, in tokens. Raises `EngineFailed` where nobody says."""
+        if served.max_model_len is None:
+            raise EngineFailed(f"{self._http.name} does not say how large its window is")
+        return served.max_model_len
 
     @property
     def status(self) -> str:
         """As the watch found it."""
         return self.watch.status if self.watch is not None else super().status
 
-    def generate(self, job: Job) -> AsyncGenerator[Piece, None]:
-        """Run the job on a connection of its own."""
-        return self._read(self.reader(job), self.posted(job))
-
-    async def _read(
-        self, reader: Reader, posted: AbstractAsyncContextManager[AsyncIterator[bytes]]
-    ) -> AsyncGenerator[Piece, None]:
+    async def generate(self, job: Job) -> AsyncGenerator[Piece, None]:
+        """Run the job on a connection of its own. A constraint that is refused is relaxed, until it is taken."""
         if self.watch is not None:
             self.watch.check()
-        try:
-            async with posted as answer:
-                for piece in reader.feed(b""):
-                    yield piece
-                async for data in answer:
-                    for piece in reader.feed(data):
+        for step in self.forms.steps(job.constraint):
+            held = await self.forms.form(job.constraint, step)
+            reader = self.reader(job)
+            try:
+                async with self.posted(job, held) as answer:
+                    for piece in reader.feed(b""):
                         yield piece
-                    if reader.finished:
-                        return
-            raise self._http.lost()
-        except EngineError:
-            if self.watch is not None:
-                self.watch.doubt()
-            raise
+                    async for data in answer:
+                        for piece in reader.feed(data):
+                            yield piece
+                        if reader.finished:
+                            return
+                raise self._http.lost()
+            except EngineError as error:
+                if isinstance(error, EngineRefused) and self.forms.relax(job.constraint, step, error):
+                    continue
+                if self.watch is not None:
+                    self.watch.doubt()
+                raise
 
     async def tokenize(self, text: str, *, special: bool = True) -> list[int]:
         """By the model's own tokenizer, in this process."""
@@ -91,3 +190,20 @@ class TokenDoor(Engine):
         if self.watch is not None:
             await self.watch.close()
         await self._http.close()
+
+    async def _models(self) -> list[ServedModel]:
+        """The model, then its variants; another name of the model is neither. Raises `EngineFailed` where there is none."""
+        listed = (await self._http.call("GET", "/v1/models", _Models)).data
+        model = next((model for model in listed if model.parent is None), None)
+        if model is None:
+            raise EngineFailed(f"{self._http.name} serves no model")
+        return [model, *self.variants([other for other in listed if other is not model])]
+
+    def variants(self, others: list[ServedModel]) -> list[ServedModel]:
+        """Those of the other names that are variants of the model."""
+        return [other for other in others if other.parent is not None]
+
+    async def _identity(self) -> str:
+        served, *_ = await self._models()
+        window = f", window {served.max_model_len}" if served.max_model_len else ""
+        return f"{await self.model_path(served)} as {served.id}{window}"

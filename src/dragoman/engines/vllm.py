@@ -14,23 +14,20 @@ What the server does, and this file has to know:
 - A constraint that does not compile is refused before anything is generated; `structured_outputs` has the rest.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import PurePosixPath
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from dragoman.engines.base import Capabilities, Finish, FinishReason, Job, Piece, PrefillProgress
-from dragoman.engines.http import EngineHttp, Fault
-from dragoman.engines.model_folder import ModelFolder
+from dragoman.engines.base import Finish, FinishReason, Job, Piece, PrefillProgress
+from dragoman.engines.http import Fault
+from dragoman.engines.relaxing import Form
 from dragoman.engines.sse import EventSplitter
 from dragoman.engines.structured_outputs import EngineConstraints
-from dragoman.engines.token_door import FindFolder, TokenDoor
-from dragoman.engines.watch import Watch
-from dragoman.errors import EngineFailed, EngineRefused
+from dragoman.engines.token_door import TokenDoor, Tried
+from dragoman.errors import EngineFailed
 
 SLOTS: Final = 256
 """Jobs that vLLM takes up at once, unless it was told otherwise; it does not say. What is more waits there."""
@@ -41,75 +38,26 @@ _DONE: Final = b"data: [DONE]"
 
 
 class Vllm(TokenDoor):
-    """A vLLM server at `address`. `tokenizer` names the folder or the repository of its tokenizer, if its model's is not it.
+    """A vLLM server."""
 
-    `watched`: somebody else runs it, and may put another in its place.
-    """
+    kind = "vLLM"
+    usual_slots = SLOTS
 
-    def __init__(  # noqa: PLR0913 -- most are options of the command line
-        self,
-        address: str,
-        find_folder: FindFolder,
-        *,
-        key: str | None = None,
-        tokenizer: str | None = None,
-        slots: int = SLOTS,
-        name: str | None = None,
-        lost: str | None = None,
-        watched: bool = True,
-    ) -> None:
-        super().__init__(EngineHttp("vLLM", address, key=key, name=name, lost=lost))
-        self._find_folder = find_folder
-        self._tokenizer = tokenizer
-        self._slots = slots
-        self._watched = watched
-        self._constraints = EngineConstraints(self.tokenize)
-        self._model = ""
-        self._window = 0
-
-    async def start(self) -> Capabilities:
-        """Ask the server what it runs, and try what it can do."""
-        served, *adapters = await self._models()
+    async def tried(self) -> Tried:
+        """What the server is, whether it tells what it had cached, and what constraints it holds."""
         version = (await self._http.call("GET", "/version", _Version)).version
-        self._model, self._window = served.id, served.max_model_len
-        self.folder = ModelFolder(await asyncio.to_thread(self._find_folder, self._tokenizer or served.path))
         usage = (await self._trial(UNSET)).usage
         tells_cached = usage is not None and usage.prompt_tokens_details is not None
-        way = await self._constraints.settle(self._holds)
-        if self._watched:
-            self.watch = Watch(self._http.name, self._identity)
-            await self.watch.begin()
-        return Capabilities(
-            model=PurePosixPath(served.id).name,
-            window=served.max_model_len,
-            slots=self._slots,
-            chat_template=self.folder.chat_template,
-            bos_token=self.folder.bos_token,
-            eos_token=self.folder.eos_token,
+        self.forms = constraints = EngineConstraints(self.tokenize)
+        way = await constraints.settle(self._holds)
+        return Tried(
             constrains=way is not None,
-            adapters=[adapter.id for adapter in adapters],
             found={
                 "engine": f"vLLM {version} at {self._http.address}",
-                "model": served.path,
-                "window": f"{served.max_model_len} tokens",
-                "tokenizer": str(self.folder.path),
-                "adapters": ", ".join(adapter.id for adapter in adapters) or "none",
                 "constraints": way or "none: a forced call is begun in the prompt, and checked",
                 "cached tokens": "told" if tells_cached else "not told: vLLM does with --enable-prompt-tokens-details",
             },
         )
-
-    async def _models(self) -> "list[_Model]":
-        """The model, then its variants. Raises `EngineFailed` where there is none."""
-        listed = (await self._http.call("GET", "/v1/models", _Models)).data
-        models = [model for model in listed if model.parent is None]
-        if not models:
-            raise EngineFailed(f"{self._http.name} serves no model")
-        return [models[0], *(model for model in listed if model.parent is not None)]
-
-    async def _identity(self) -> str:
-        served, *_ = await self._models()
-        return f"{served.path} as {served.id}, window {served.max_model_len}"
 
     async def _holds(self, held: Raw, answer: str) -> bool:
         """Does the server hold this constraint, whose only answer begins with a character that is no answer to the prompt?"""
@@ -119,36 +67,26 @@ class Vllm(TokenDoor):
             return False
         return written != "" and answer.startswith(written)
 
-    async def _trial(self, held: Raw | UnsetType) -> "_Chunk":
+    async def _trial(self, held: Form) -> "_Chunk":
         """One token, greedily."""
         prompt = await self.tokenize("2+2=")
-        trial = _Completion(self._model, prompt, 1, temperature=0, structured_outputs=held, stream=False, stream_options=None)
+        trial = _Completion(self.model, prompt, 1, temperature=0, structured_outputs=held, stream=False, stream_options=None)
         return await self._http.call("POST", _PATH, _Chunk, msgspec.json.encode(trial))
 
-    @asynccontextmanager
-    async def posted(self, job: Job) -> AsyncIterator[AsyncIterator[bytes]]:
-        """The answer to a job, once it was taken. A constraint that is refused is relaxed, until it is taken."""
-        async with AsyncExitStack() as connection:
-            for step in self._constraints.steps(job.constraint):
-                held = await self._constraints.form(job.constraint, step)
-                try:
-                    answer = await connection.enter_async_context(self._http.work(*self.request(job, held)))
-                    break
-                except EngineRefused as refusal:
-                    if not self._constraints.relax(job.constraint, step, refusal):
-                        raise
-            yield answer
+    def posted(self, job: Job, held: Form = UNSET) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """The answer to a job, once it was checked and taken."""
+        return self._http.work(_PATH, self._encoded(job, held), affinity=job.affinity)
 
-    def request(self, job: Job, held: Raw | UnsetType = UNSET) -> tuple[str, bytes]:
+    def _encoded(self, job: Job, held: Form) -> bytes:
         """What the client left open is left out, see above."""
         chosen: dict[str, Any] = {
             field: value
             for field in ("temperature", "top_p", "top_k", "seed")
             if (value := getattr(job.sampling, field)) is not None
         }
-        limit = max(1, min(job.limit, self._window - len(job.tokens)))
-        completion = _Completion(job.adapter or self._model, job.tokens, limit, structured_outputs=held, **chosen)
-        return _PATH, msgspec.json.encode(completion)
+        limit = max(1, min(job.limit, self.window - len(job.tokens)))
+        completion = _Completion(job.adapter or self.model, job.tokens, limit, structured_outputs=held, **chosen)
+        return msgspec.json.encode(completion)
 
     def reader(self, job: Job) -> "CompletionReader":
         """One for each job."""
@@ -258,22 +196,6 @@ class _Chunk(Struct, gc=False):
     choices: list[_Choice] = []
     usage: _Usage | None = None
     error: Fault | None = None
-
-
-class _Model(Struct):
-    id: str
-    max_model_len: int = 0
-    root: str | None = None
-    parent: str | None = None
-
-    @property
-    def path(self) -> str:
-        """Where the server has the model from: a folder there, or a repository on the Hub."""
-        return self.root or self.id
-
-
-class _Models(Struct):
-    data: list[_Model]
 
 
 class _Version(Struct):

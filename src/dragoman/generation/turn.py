@@ -26,6 +26,7 @@ class Turn:
     """One answer to one conversation. `run` may be called once; `tally` can be read at any time.
 
     `constrains`: the engine holds constraints. For one that does not, the opening of a forced call is written into the prompt.
+    `adapter` and `affinity` are those of its jobs.
     """
 
     def __init__(  # noqa: PLR0913 -- put together once, in the service
@@ -37,9 +38,11 @@ class Turn:
         *,
         constrains: bool = True,
         adapter: str | None = None,
+        affinity: str | None = None,
     ) -> None:
         self._engine = engine
         self._adapter = adapter
+        self._affinity = affinity
         self._constrainer = constrainer
         self._constrains = constrains
         self._conversation = conversation
@@ -130,7 +133,7 @@ class Turn:
             tokens = [*tokens, *await self._engine.tokenize(written)]
             limit = min(limit, self._prompt.room - (len(tokens) - len(self._prompt.tokens)))
         constraint = self._constrainer.constraint(conversation, thinking_open=thinking_open) if self._constrains else None
-        return Job(tokens, limit, conversation.sampling, constraint, self._adapter)
+        return Job(tokens, limit, conversation.sampling, constraint, self._adapter, self._affinity)
 
     async def _after_thinking(self, written: str) -> Job | None:
         """The job that goes on behind the reasoning that was closed; None where there is no room for it."""

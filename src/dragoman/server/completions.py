@@ -13,6 +13,7 @@ from dragoman.conversation.types import Sampling
 from dragoman.generation import Turn
 from dragoman.observe import Record
 from dragoman.observe.census import census
+from dragoman.server.affinity import affinity
 from dragoman.server.endpoint import LARGE_BODY, Endpoint, turn_of
 from dragoman.server.service import Service, Settings
 from dragoman.wire.base import check_known, parse, unknown_fields
@@ -37,7 +38,7 @@ class ChatCompletions(Endpoint):
         record.content = census(conversation)
         _note(record, wanted, self.gateway.unheard(unknown_fields(wanted)))
         encoder = ChatEncoder(_id("chatcmpl"), int(time.time()), wanted.model, usage=_wants_usage(wanted))
-        await self.tell(turn_of(conversation, record), CHAT, encoder, record, send)
+        await self.tell(turn_of(conversation, record, _affinity(request, wanted)), CHAT, encoder, record, send)
 
 
 class Completions(Endpoint):
@@ -58,7 +59,7 @@ class Completions(Endpoint):
         encoder = CompletionEncoder(_id("cmpl"), int(time.time()), wanted.model, usage=_wants_usage(wanted))
 
         async def make(service: Service, adapter: str | None) -> Turn:
-            return await service.plain_turn(wanted.only_prompt, limits, adapter)
+            return await service.plain_turn(wanted.only_prompt, limits, adapter, _affinity(request, wanted))
 
         await self.tell(make, COMPLETIONS, encoder, record, send)
 
@@ -75,6 +76,10 @@ def _read_chat(body: bytes, settings: Settings) -> tuple[ChatRequest, Conversati
 
 def _note(record: Record, wanted: ChatRequest | CompletionRequest, unknown: list[str]) -> None:
     record.model, record.stream, record.unknown = wanted.model, bool(wanted.stream), unknown
+
+
+def _affinity(request: Request, wanted: ChatRequest | CompletionRequest) -> str | None:
+    return affinity(request.headers, prompt_cache_key=wanted.prompt_cache_key, user=wanted.user)
 
 
 def _wants_usage(wanted: ChatRequest | CompletionRequest) -> bool:

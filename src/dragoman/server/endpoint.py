@@ -58,13 +58,13 @@ class Endpoint(ABC):
                 await tell_whole(answer, service.admission, send)
 
 
-def turn_of(conversation: Conversation, record: Record) -> MakeTurn:
+def turn_of(conversation: Conversation, record: Record, affinity: str | None) -> MakeTurn:
     """Makes the turn that answers a conversation. Raises what the prompt raises, and `PromptTooLong`."""
 
     async def make(service: Service, adapter: str | None) -> Turn:
         prompt = await service.prompt(conversation)
         record.notes = prompt.notes
-        turn = service.turn(conversation, prompt, adapter)
+        turn = service.turn(conversation, prompt, adapter, affinity)
         record.diverged = service.lineage.follow(conversation, prompt)
         return turn
 

@@ -14,6 +14,7 @@ from dragoman.conversation.lowering import lower
 from dragoman.errors import InvalidRequest
 from dragoman.observe import Record
 from dragoman.observe.census import census
+from dragoman.server.affinity import affinity
 from dragoman.server.endpoint import LARGE_BODY, Endpoint, turn_of
 from dragoman.server.respond import send_json
 from dragoman.server.service import Settings
@@ -62,7 +63,8 @@ class Messages(_MessagesEndpoint):
         record.stream = bool(wanted.stream)
         record.unknown = self.gateway.unheard([*unknown_fields(wanted), *(f"beta {name}" for name in _betas(request.headers))])
         encoder = MessageEncoder(f"msg_{secrets.token_hex(12)}", wanted.model)
-        await self.tell(turn_of(conversation, record), MESSAGES, encoder, record, send)
+        together = affinity(request.headers, user_id=wanted.metadata.user_id if wanted.metadata else None)
+        await self.tell(turn_of(conversation, record, together), MESSAGES, encoder, record, send)
 
 
 class CountTokens(_MessagesEndpoint):

@@ -135,15 +135,23 @@ class Service:
         if strict is not None:
             raise InvalidRequest.at("tools", f"this server's engine cannot hold calls of {strict} to its schema (strict)")
 
-    def turn(self, conversation: Conversation, prompt: Prompt, adapter: str | None = None) -> Turn:
+    def turn(self, conversation: Conversation, prompt: Prompt, adapter: str | None = None, affinity: str | None = None) -> Turn:
         """The answer to a conversation, from one of the model's variants where it is named. Raises `PromptTooLong`."""
         if prompt.room < 1:  # never cut: a client that is told compacts (ERR-11)
             raise PromptTooLong(len(prompt.tokens), self._prompts.window - 1)
         return Turn(
-            self.engine, self._constrainer, conversation, prompt, constrains=self._holds(conversation, prompt), adapter=adapter
+            self.engine,
+            self._constrainer,
+            conversation,
+            prompt,
+            constrains=self._holds(conversation, prompt),
+            adapter=adapter,
+            affinity=affinity,
         )
 
-    async def plain_turn(self, text: str | Sequence[int], limits: Conversation, adapter: str | None = None) -> Turn:
+    async def plain_turn(
+        self, text: str | Sequence[int], limits: Conversation, adapter: str | None = None, affinity: str | None = None
+    ) -> Turn:
         """The continuation of a text, or of token ids, by a model that is not told who speaks. `limits` has no turns.
 
         Raises `PromptTooLong`, and what the engine's tokenizer raises.
@@ -153,7 +161,7 @@ class Service:
         if prompt.room < 1:
             raise PromptTooLong(len(tokens), self._prompts.window - 1)
         plain = Dialect(name="plain", terminals=self.dialect.terminals)
-        return Turn(self.engine, Constrainer(plain), limits, prompt, adapter=adapter)
+        return Turn(self.engine, Constrainer(plain), limits, prompt, adapter=adapter, affinity=affinity)
 
 
 def _effort(traits: Traits) -> EffortFlags:

@@ -1,0 +1,241 @@
+"""Every cell of the table in docs/engines.md: what it says, the engine is seen to do."""
+
+import json
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from tokenizers import Tokenizer
+
+from conftest import body, live_server
+from dragoman import dialects
+from dragoman.conversation import Tool
+from dragoman.conversation.lowering import lower
+from dragoman.dialects import Constrainer, call_opening
+from dragoman.engines.structural_tag import structural_tag
+from dragoman.observe.entry import Entry
+from dragoman.server import Settings
+from dragoman.wire.base import parse
+from dragoman.wire.request import MessagesRequest
+from engines_remote.guarantees import COLUMNS, GUARANTEES, PAGE, UNREADABLE, Guarantee, How, call, renewed
+from engines_remote.rows import ROWS, Row, differs
+from engines_remote.verdicts import by_tag, passes
+from engines_vllm.test_structural_tags import verdicts
+from server.http import Answer, post
+from stage import until
+
+Serve = Callable[[Row, str], tuple[str, Any]]
+
+
+class Cell(NamedTuple):
+    """A guarantee on one engine: a server, what stands behind its engine, and what its log says."""
+
+    guarantee: Guarantee
+    row: Row
+    url: str
+    upstream: Any
+    folder: Path
+    log: list[Entry]
+
+    def ask(self, said: str) -> Answer:
+        """The answer where the model says that, if it is let."""
+        spoken = said.removeprefix(self.begun).encode()
+        self.upstream.says(*(spoken[at : at + 3] for at in range(0, len(spoken), 3)))
+        return post(self.url, body(**self.guarantee.asked))
+
+    def lets_pass(self, said: str) -> bool:
+        """Asked that way, may the model say that?"""
+        self.ask(said)
+        return passes(self.upstream.asked[-1].held, self.folder)(said)
+
+    @property
+    def begun(self) -> str:
+        """What is written for the model."""
+        choice = self.guarantee.asked.get("tool_choice", {})
+        if choice.get("type") not in ("any", "tool") or not differs(self.row, "holds calls"):
+            return ""
+        offered = [Tool(tool["name"], "", tool["input_schema"]) for tool in self.guarantee.asked["tools"]]
+        tools = [tool for tool in offered if tool.name == choice.get("name", tool.name)]
+        return call_opening(dialects.get(self.guarantee.dialect), tools)
+
+
+class Log(logging.Handler):
+    """Keeps what is told of requests."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.entries: list[Entry] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        assert isinstance(record.args, tuple)
+        self.entries.append(getattr(record.args[0], "entry", None))
+
+
+@pytest.fixture(scope="module")
+def served(folder: Path) -> Iterator[Serve]:
+    """Serves an engine in a dialect, once for all cells that want it: the URL, and what stands behind."""
+    with ExitStack() as running:
+        upstreams: dict[str, Any] = {}
+        urls: dict[tuple[str, str], str] = {}
+
+        def serve(row: Row, dialect: str) -> tuple[str, Any]:
+            if row.name not in upstreams:
+                upstream = upstreams[row.name] = row.upstream(folder)
+                upstream.start_upstream()
+                running.callback(upstream.stop_upstream)
+            upstream = upstreams[row.name]
+            upstream.reset()
+            if (row.name, dialect) not in urls:
+                settings = Settings(model_id="scripted", dialect=dialects.get(dialect))
+                urls[row.name, dialect] = running.enter_context(live_server(row.connect(upstream), settings))
+            return urls[row.name, dialect], upstream
+
+        yield serve
+
+
+@pytest.fixture
+def log() -> Iterator[list[Entry]]:
+    logger, handler = logging.getLogger("dragoman.request"), Log()
+    level = logger.level
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
+    yield handler.entries
+    logger.removeHandler(handler)
+    logger.setLevel(level)
+
+
+def sends(form: str) -> Callable[[Cell], None]:
+    """For a forced call, what is sent holds that word; with "" nothing is sent."""
+
+    def proof(cell: Cell) -> None:
+        cell.ask(cell.guarantee.kept[0])
+        sent = cell.upstream.asked[-1].held
+        assert form in sent if form else sent.strip('"') == ""
+
+    return proof
+
+
+def is_held(cell: Cell) -> None:
+    assert [said for said in cell.guarantee.kept if not cell.lets_pass(said)] == []
+    assert [said for said in cell.guarantee.broken if cell.lets_pass(said)] == []
+
+
+def is_cut(cell: Cell) -> None:
+    (said,) = cell.guarantee.broken
+    assert [block["type"] for block in cell.ask(said).json["content"]] == ["tool_use"]
+
+
+def is_held_and_cut(cell: Cell) -> None:
+    is_held(cell)
+    is_cut(cell)
+
+
+def is_held_to_a_depth(cell: Cell) -> None:
+    shallow, deep = cell.guarantee.kept
+    assert cell.lets_pass(shallow)
+    assert not any(cell.lets_pass(said) for said in (deep, *cell.guarantee.broken))
+
+
+def is_begun(cell: Cell) -> None:
+    """The model goes on behind the opening of a call; if it does not, its answer counts as cut."""
+    (said,) = cell.guarantee.kept
+    assert [block["type"] for block in cell.ask(said).json["content"]] == ["tool_use"]
+    tokenizer = Tokenizer.from_file(str(cell.folder / "tokenizer.json"))
+    prompt = tokenizer.decode(list(cell.upstream.asked[-1].prompt), skip_special_tokens=False)
+    assert cell.begun
+    assert prompt.endswith(cell.begun)
+    assert cell.ask(cell.guarantee.broken[0]).json["stop_reason"] == "max_tokens"
+
+
+def is_reported(cell: Cell) -> None:
+    """In the log line, as a promise that was broken."""
+    for said in cell.guarantee.broken:
+        assert cell.lets_pass(said)
+        asked = cell.ask(said).headers["request-id"]
+        until(lambda asked=asked: any(entry.request_id == asked and entry.broken for entry in cell.log))
+
+
+def is_refused(cell: Cell) -> None:
+    answer = cell.ask("I see.")
+    assert answer.status == HTTPStatus.BAD_REQUEST
+    assert "this server's engine cannot hold" in answer.error[1]
+
+
+def is_read(cell: Cell) -> None:
+    """A client gets an answer, whatever the model says."""
+    for said in (*cell.guarantee.kept, *cell.guarantee.broken):
+        assert cell.lets_pass(said)
+        assert cell.ask(said).status == HTTPStatus.OK
+
+
+def is_relaxed_together(cell: Cell) -> None:
+    """All patterns are gone. That there is a call, and of which tools, is held as before."""
+    cell.upstream.unreadable = UNREADABLE
+    is_read(cell)
+    assert not any(cell.lets_pass(said) for said in ("There.", call(name="rm"), call(5)))
+
+
+def is_relaxed(cell: Cell) -> None:
+    cell.upstream.unreadable = UNREADABLE
+    is_held(cell)
+
+
+PROOFS: Mapping[How, Callable[[Cell], None]] = {
+    How.LARK: sends("%llguidance"),
+    How.TAGS: sends("structural_tag"),
+    How.FORMATS: sends(""),
+    How.PROMPT: sends(""),
+    How.HELD: is_held,
+    How.CUT: is_cut,
+    How.HELD_AND_CUT: is_held_and_cut,
+    How.SHALLOW: is_held_to_a_depth,
+    How.BEGUN: is_begun,
+    How.REPORTED: is_reported,
+    How.REFUSED: is_refused,
+    How.READ: is_read,
+    How.BARRED: is_held,
+    How.SPELLED: is_read,
+    How.ALONE: is_held,
+    How.TOGETHER: is_relaxed_together,
+    How.RELAXED: is_relaxed,
+}
+
+
+@pytest.mark.clause("TOOL-5", "TOOL-7", "TOOL-9", "TOOL-11", "STR-3")
+@pytest.mark.parametrize("column", COLUMNS)
+@pytest.mark.parametrize("guarantee", GUARANTEES, ids=lambda guarantee: guarantee.title)
+def test_a_guarantee_is_kept_as_the_page_says(guarantee: Guarantee, column: str, served: Serve, folder: Path, log: list[Entry]):
+    row = next(row for row in ROWS if row.name == COLUMNS[column])
+    url, upstream = served(row, guarantee.dialect)
+    PROOFS[guarantee.how[column]](Cell(guarantee, row, url, upstream, folder, log))
+
+
+@pytest.mark.thorough
+@pytest.mark.timeout(600)
+def test_xgrammar_reads_structural_tags_as_they_are_read_here(folder: Path):
+    """And what is refused as unreadable, it does not compile."""
+    tags = [(guarantee, step, tag(guarantee, step)) for guarantee in GUARANTEES for step in (0, 1)]
+    texts = [[*guarantee.kept, *guarantee.broken] for guarantee, _, _ in tags]
+    found = verdicts([(made, said) for (_, _, made), said in zip(tags, texts, strict=True)])
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    for (guarantee, step, made), said, verdict in zip(tags, texts, found, strict=True):
+        if UNREADABLE in str(guarantee.asked) and step == 0:
+            assert isinstance(verdict, str)
+        else:
+            assert verdict == [by_tag(made["format"], tokenizer, text) for text in said], guarantee.title
+
+
+def tag(guarantee: Guarantee, step: int) -> dict[str, Any]:
+    """What xgrammar would be sent."""
+    wanted = parse(MessagesRequest, json.dumps(body(**guarantee.asked)).encode())
+    held = Constrainer(dialects.get(guarantee.dialect)).constraint(lower(wanted), thinking_open=False)
+    assert held is not None
+    return structural_tag(held, {}, step)
+
+
+def test_the_page_says_what_is_tested():
+    assert PAGE.read_text(encoding="utf-8") == renewed(), "run scripts/engine-table"

@@ -1,0 +1,71 @@
+"""Which requests are of one conversation, by what clients say of themselves."""
+
+import json
+from typing import Any
+
+import pytest
+from starlette.datastructures import Headers
+
+from conftest import body, user
+from dragoman.server.affinity import affinity
+from server.http import post
+from stage import Stage
+
+SESSION = "b1946ac9-2490-4d23-87d2-fba6fd88d16c"
+
+
+def named(headers: dict[str, str] | None = None, **fields: object) -> str | None:
+    return affinity(Headers(headers), **fields)
+
+
+def test_nobody_is_nobody() -> None:
+    assert named(user_id=None) is None
+    assert named({"x-session-id": ""}, prompt_cache_key="", user={"name": "an object"}) is None
+
+
+def test_what_goes_further_is_a_digest() -> None:
+    name = named({"x-session-id": "jürgen@example.org\t1"})
+    assert name is not None
+    assert len(name) == 16
+    assert set(name) <= set("0123456789abcdef")
+
+
+def test_a_sub_agent_is_a_conversation_of_its_own() -> None:
+    session = {"x-claude-code-session-id": SESSION}
+    agents = [named({**session, **more}) for more in ({}, {"x-claude-code-agent-id": "a"}, {"x-claude-code-agent-id": "b"})]
+    assert len(set(agents)) == 3
+    assert named(session) == agents[0]
+
+
+def test_the_most_exact_name_counts() -> None:
+    session = {"x-claude-code-session-id": SESSION}
+    assert named({**session, "x-session-id": "of a proxy"}) == named(session)
+    assert named(session, user_id="somebody") == named(session)
+    assert named(prompt_cache_key="thread", user="somebody") == named(prompt_cache_key="thread")
+    assert named(prompt_cache_key="somebody") != named(user="somebody")
+
+
+def user_id(session: str) -> dict[str, Any]:
+    return {"metadata": {"user_id": json.dumps({"device_id": "0", "account_uuid": "", "session_id": session})}}
+
+
+@pytest.mark.parametrize(
+    ("path", "one", "another"),
+    [
+        ("/v1/messages", user_id("1"), user_id("2")),
+        ("/v1/messages", {"x_session_id": "1"}, {"x_session_id": "2"}),
+        ("/v1/chat/completions", {"prompt_cache_key": "1", "user": "u"}, {"prompt_cache_key": "2", "user": "u"}),
+        ("/v1/chat/completions", {"user": "1"}, {"user": "2"}),
+        ("/v1/completions", {"prompt_cache_key": "1", "prompt": "Hi"}, {"prompt_cache_key": "2", "prompt": "Hi"}),
+        ("/v1/completions", {"x_session_id": "1", "prompt": "Hi"}, {"x_session_id": "2", "prompt": "Hi"}),
+    ],
+)
+def test_the_engine_is_told_at_every_door(stage: Stage, path: str, one: dict[str, Any], another: dict[str, Any]) -> None:
+    url = stage.says("Hello there.")
+    for said in (one, one, another):
+        headers = {name: value for name, value in said.items() if name.startswith("x_")}
+        wanted = body(user("Hi"), **{name: value for name, value in said.items() if name not in headers})
+        assert post(url, wanted, path, **headers).status == 200
+    first, again, other = [job.affinity for job in stage.jobs[-3:]]
+    assert first is not None
+    assert first == again != other
