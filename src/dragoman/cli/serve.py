@@ -16,7 +16,7 @@ from dragoman import dialects
 from dragoman.cli.engines import ENGINES, LLAMACPP, VLLM, build
 from dragoman.cli.refusal import Refusal
 from dragoman.cli.weights import UnusableModel, Weights, resolve
-from dragoman.cli.workers import run_workers
+from dragoman.cli.workers import own_listener, run_workers
 from dragoman.dialects import Dialect
 from dragoman.observe import LOG_FORMATS
 from dragoman.server import Gateway, Settings
@@ -129,7 +129,8 @@ def serve(**given: Any) -> None:
     from dragoman.cli.run import run  # noqa: PLC0415 -- the HTTP stack is not needed to say that a path is wrong
 
     def work(index: int) -> int:
-        return run(Gateway(engine, settings), listener, announces=index == 0)
+        own = own_listener(listener) if options.workers > 1 else listener
+        return run(Gateway(engine, settings), own, announces=index == 0)
 
     sys.exit(run_workers(options.workers, work) if options.workers > 1 else work(0))
 
