@@ -135,7 +135,7 @@ def _until_up(process: subprocess.Popen[bytes], url: str, log: str, within: floa
 
 def children(pid: int) -> list[int]:
     """The processes that a process started."""
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return [int(child) for thread in Path(f"/proc/{pid}/task").iterdir() for child in (thread / "children").read_text().split()]
 
 
 def cpu_seconds(pid: int) -> float:

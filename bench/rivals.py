@@ -22,6 +22,10 @@ class Side:
     url: str
     processes: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
+    def spent(self) -> Figures:
+        """CPU seconds so far."""
+        return {name: sum(map(cpu_seconds, processes)) for name, processes in self.processes.items()}
+
 
 @dataclass(frozen=True, slots=True)
 class Figure:
@@ -76,22 +80,14 @@ def long_prompt(words: int) -> str:
 async def load(side: Side, streams: int, tokens: int) -> Figures:
     """So many streams at once: tokens per second, and the CPU seconds of the side's processes per 1,000 tokens."""
     bodies = [asking(f"Write a long story about a lighthouse, a storm and number {n}.", tokens) for n in range(streams)]
+    name = f"{streams} stream{'s' * (streams > 1)}"
     async with connect(side.url) as session:
-        spent = {name: -sum(map(cpu_seconds, processes)) for name, processes in side.processes.items()}
-        began = time.perf_counter()
+        before, began = side.spent(), time.perf_counter()
         answers: list[Streamed] = await asyncio.gather(*(stream(session, body) for body in bodies))
-        took = time.perf_counter() - began
-        written = sum(answer.output_tokens for answer in answers)
-        of = plural(streams)
-        figures = {f"decode, {of}": written / took}
-        for name, processes in side.processes.items():
-            figures[f"{name}, {of}"] = (spent[name] + sum(map(cpu_seconds, processes))) / written * 1000
-        return figures
-
-
-def plural(streams: int) -> str:
-    """As it stands in the name of a figure."""
-    return f"{streams} stream{'s' * (streams > 1)}"
+        took, after = time.perf_counter() - began, side.spent()
+    written = sum(answer.output_tokens for answer in answers)
+    costs = {f"{figure}, {name}": (after[figure] - before[figure]) / written * 1000 for figure in before}
+    return {f"decode, {name}": written / took, **costs}
 
 
 async def first_token(url: str, *texts: str) -> float:
