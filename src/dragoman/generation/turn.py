@@ -255,19 +255,18 @@ class Turn:
             if self._happened is not None:
                 return
 
-    def _visible(self, text: str) -> Iterator[Part]:
+    def _visible(self, text: str) -> Sequence[Part]:
         visible, matched = self._stops.feed(text)
-        yield from self._shown(visible)
         if matched is not None:
             self._happened, self._matched = Happening.STOP_SEQUENCE, matched
+        return self._shown(visible)
 
-    def _shown(self, text: str) -> Iterator[Part]:
+    def _shown(self, text: str) -> Sequence[Part]:
         """Text, once there is a word in it: the API takes no blank block back (REQ-8), so none is made (RES-4)."""
         if self._blank is not None:
             text = self._blank + text
             self._blank = None if text.strip() else text
-        if text and self._blank is None:
-            yield Text(text)
+        return (Text(text),) if text and self._blank is None else ()
 
     def _flush(self) -> Iterator[Part]:
         """What was held back is text after all; and the block is over, so a blank one never was."""
@@ -297,5 +296,8 @@ def _thinking_tokens(piece: Piece, parts: Sequence[Part], *, began_thinking: boo
     if began_thinking:
         shown = sum(len(part.text) for part in parts if type(part) is Text)
         return piece.output - round(piece.output * min(shown / len(piece.text), 1)) if shown else piece.output
-    thought = sum(len(part.text) for part in parts if type(part) is Thinking)
+    thought = 0
+    for part in parts:  # no generator: this runs for every token
+        if type(part) is Thinking:
+            thought += len(part.text)
     return round(piece.output * min(thought / len(piece.text), 1)) if thought else 0
