@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import signal
 import sys
 from functools import partial
 
@@ -28,6 +29,7 @@ def main() -> None:
     arguments.add_argument("--vllm", default=vllm.PROGRAM, metavar="PROGRAM", help="the program to compare with")
     arguments.add_argument("--vllm-model", default=vllm.MODEL, metavar="MODEL", help="a folder, or a repository on the Hub")
     options = arguments.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends this ends what it started
     parts = {**_PARTS, "vllm": partial(vllm.measure, program=options.vllm, model=options.vllm_model)}
     rows = []
     for part in options.parts or parts:

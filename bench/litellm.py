@@ -30,7 +30,7 @@ from bench.report import Row
 from bench.rivals import Figure, Figures, Side, contest, first_token, greetings, load
 
 PACKAGE, RIVAL = "litellm[proxy]==1.106.0", "LiteLLM"
-SLOTS, CONTEXT, TOKENS = 8, 2048, 96
+SLOTS, CONTEXT, TOKENS = 8, 2048, 64
 STREAMS, CHUNKS = 32, 250
 SURFACE = "CPU of the surface per 1,000 tokens"
 _SETTINGS = {
