@@ -1,10 +1,12 @@
-"""`uv run python -m bench [--runs N] [surface] [gateway] [parser] [constraint] [agent]`."""
+"""`uv run python -m bench [--runs N] [surface] [gateway] [parser] [constraint] [agent] [vllm] [litellm] [workers]`."""
 
 import argparse
 import asyncio
+import signal
 import sys
+from functools import partial
 
-from bench import agent, constraint, gateway, parser, surface
+from bench import agent, constraint, gateway, litellm, parser, surface, vllm, workers
 from bench.report import table
 
 _PARTS = {
@@ -13,6 +15,9 @@ _PARTS = {
     "parser": parser.measure,
     "constraint": constraint.measure,
     "agent": agent.measure,
+    "vllm": vllm.measure,
+    "litellm": litellm.measure,
+    "workers": workers.measure,
 }
 
 
@@ -21,11 +26,15 @@ def main() -> None:
     arguments = argparse.ArgumentParser(prog="python -m bench")
     arguments.add_argument("parts", nargs="*", choices=[*_PARTS, []], help="what to measure; all of it if nothing is named")
     arguments.add_argument("--runs", type=int, default=5, help="paired runs of each figure")
+    arguments.add_argument("--vllm", default=vllm.PROGRAM, metavar="PROGRAM", help="the program to compare with")
+    arguments.add_argument("--vllm-model", default=vllm.MODEL, metavar="MODEL", help="a folder, or a repository on the Hub")
     options = arguments.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends this ends what it started
+    parts = {**_PARTS, "vllm": partial(vllm.measure, program=options.vllm, model=options.vllm_model)}
     rows = []
-    for part in options.parts or _PARTS:
+    for part in options.parts or parts:
         print(f"measuring: {part}", file=sys.stderr)
-        rows += asyncio.run(_PARTS[part](options.runs))
+        rows += asyncio.run(parts[part](options.runs))
     print(table(rows))
 
 

@@ -1,5 +1,6 @@
 """A client that costs little, so that it is the server that is measured."""
 
+import asyncio
 import json
 import time
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ import aiohttp
 
 HEADERS = {"content-type": "application/json", "anthropic-version": "2023-06-01", "x-api-key": "bench"}
 _DELTA = b"event: content_block_delta\n"
+_FINAL = b"event: message_delta\ndata: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,11 @@ def connect(url: str) -> aiohttp.ClientSession:
         return aiohttp.ClientSession("http://bench", connector=connector, headers=HEADERS, timeout=timeout)
     connector = aiohttp.TCPConnector(limit=0)
     return aiohttp.ClientSession(url, connector=connector, headers=HEADERS, timeout=timeout)
+
+
+def asking(text: str, tokens: int) -> dict[str, Any]:
+    """A request."""
+    return {"model": "claude-bench", "max_tokens": tokens, "temperature": 0, "messages": [{"role": "user", "content": text}]}
 
 
 async def stream(session: aiohttp.ClientSession, body: dict[str, Any]) -> Streamed:
@@ -56,10 +63,18 @@ async def stream(session: aiohttp.ClientSession, body: dict[str, Any]) -> Stream
 
 
 def _final_usage(tail: bytes) -> dict[str, int]:
-    at = tail.rindex(b'"type":"message_delta"')
-    line = tail[tail.rindex(b"data: ", 0, at) + 6 : tail.index(b"\n", at)]
-    usage: dict[str, int] = json.loads(line)["usage"]
+    start = tail.rindex(_FINAL) + len(_FINAL)
+    usage: dict[str, int] = json.loads(tail[start : tail.index(b"\n", start)])["usage"]
     return usage
+
+
+async def deltas_per_second(url: str, streams: int) -> float:
+    """Of so many streams at once, each as long as the engine makes it."""
+    async with connect(url) as session:
+        await stream(session, asking("Go.", 50_000))
+        began = time.perf_counter()
+        answers = await asyncio.gather(*(stream(session, asking("Go.", 50_000)) for _ in range(streams)))
+        return sum(answer.deltas for answer in answers) / (time.perf_counter() - began)
 
 
 async def post(session: aiohttp.ClientSession, path: str, body: bytes) -> tuple[float, dict[str, Any]]:

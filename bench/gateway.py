@@ -1,13 +1,11 @@
 """What Dragoman itself costs: with engines that never wait, on one core, and at rest."""
 
-import asyncio
 import json
 import os
-import time
 from statistics import median
 from typing import Any
 
-from bench.client import connect, post, stream
+from bench.client import asking, connect, deltas_per_second, post
 from bench.processes import (
     OTHER_CORES,
     SERVER_CORE,
@@ -22,15 +20,6 @@ from bench.report import Row
 
 STREAMS = 32
 CHUNKS = 4000
-_BODY: dict[str, Any] = {"model": "claude-bench", "max_tokens": 50_000, "messages": [{"role": "user", "content": "Go."}]}
-
-
-async def _deltas_per_second(url: str) -> float:
-    async with connect(url) as session:
-        await stream(session, _BODY)
-        began = time.perf_counter()
-        answers = await asyncio.gather(*(stream(session, _BODY) for _ in range(STREAMS)))
-        return sum(answer.deltas for answer in answers) / (time.perf_counter() - began)
 
 
 async def measure(runs: int) -> list[Row]:
@@ -38,18 +27,18 @@ async def measure(runs: int) -> list[Row]:
     os.sched_setaffinity(0, OTHER_CORES)
     rows = []
     with scripted([{"output": "".join(f"{number:04x}" for number in range(CHUNKS))}], cores=SERVER_CORE) as (url, pid):
-        rate = median([await _deltas_per_second(url) for _ in range(runs)])
+        rate = median([await deltas_per_second(url, STREAMS) for _ in range(runs)])
         rows.append(Row(f"scripted engine, {STREAMS} streams, one core", f"{rate:,.0f}", "", "deltas/s", ">= 60,000"))
     with scripted([{"output": "Hello."}], cores=SERVER_CORE) as (url, pid):
         rows.append(Row("memory at rest, without the model", f"{resident_megabytes(pid):.0f}", "", "MB", "<= 120"))
         async with connect(url) as session:
-            took = [(await post(session, "/v1/messages", json.dumps(_BODY).encode()))[0] for _ in range(200)]
+            took = [(await post(session, "/v1/messages", json.dumps(asking("Go.", 50_000)).encode()))[0] for _ in range(200)]
         rows.append(Row("a whole request, scripted engine", f"{median(took) * 1000:.2f}", "", "ms", ""))
     with (
         endless_upstream(CHUNKS, OTHER_CORES) as upstream,
         dragoman("--engine", "llama-server", "--engine-url", upstream, cores=SERVER_CORE) as (url, _),
     ):
-        rate = median([await _deltas_per_second(url) for _ in range(runs)])
+        rate = median([await deltas_per_second(url, STREAMS) for _ in range(runs)])
         rows.append(Row("llama-server adapter, upstream that never waits", f"{rate:,.0f}", "", "deltas/s", ">= 25,000"))
     os.sched_setaffinity(0, SERVER_CORE | OTHER_CORES)
     listening = median([seconds_to_listen() for _ in range(runs)])

@@ -9,21 +9,16 @@ code is 1 where anything failed, and 2 where nothing was checked.
 
 import argparse
 import json
-import os
 import shutil
-import signal
-import socket
 import subprocess
 import sys
-import tempfile
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
-from bench.processes import dragoman, nonce
+from bench.processes import dragoman, listening, nonce
 
 MODEL: Final = "Qwen/Qwen3-0.6B"
 """Small, thinks, calls tools, and every engine knows it."""
@@ -171,38 +166,13 @@ CHECKS: Final[dict[str, Callable[[Client], bool]]] = {
 }
 
 
-@contextmanager
-def _engine(name: str, model: str) -> Iterator[str]:
-    """An engine of that kind; its URL, once it answers."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    with tempfile.NamedTemporaryFile("w+b", suffix=f"-{name}.log", delete=False) as log:
-        process = subprocess.Popen(COMMANDS[name](model, port), stdout=log, stderr=log, start_new_session=True)
-        try:
-            _until_up(process, f"http://127.0.0.1:{port}/v1/models", log.name)
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-
-
-def _until_up(process: subprocess.Popen[bytes], url: str, log: str) -> None:
-    deadline = time.monotonic() + STARTS_WITHIN
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise RuntimeError(f"it ended by itself; {log} says why")
-        try:
-            with urllib.request.urlopen(url, timeout=5):
-                return
-        except (urllib.error.URLError, OSError):
-            time.sleep(1)
-    raise RuntimeError(f"it did not answer within {STARTS_WITHIN} s; {log} says why")
-
-
 def _check(name: str, model: str) -> list[str]:
     """What failed."""
     failed = []
-    with _engine(name, model) as engine, dragoman("--engine", name, "--engine-url", engine, "--tokenizer", model) as (url, _):
+    with (
+        listening(partial(COMMANDS[name], model), "/v1/models", within=STARTS_WITHIN) as (engine, _),
+        dragoman("--engine", name, "--engine-url", engine, "--tokenizer", model) as (url, _),
+    ):
         with urllib.request.urlopen(f"{url}/health", timeout=30) as health:
             print(json.dumps(json.load(health)["engine"], indent=2))
         client = Client(url)

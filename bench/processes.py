@@ -4,10 +4,14 @@ import json
 import os
 import re
 import secrets
+import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,16 +56,15 @@ def scripted(lines: Sequence[dict[str, object]], cores: frozenset[int] = ALL_COR
 
 
 @contextmanager
-def llama_server(slots: int, context: int) -> Iterator[str]:
+def llama_server(slots: int, context: int, host: str | None = None) -> Iterator[str]:
     """The embedded engine's binary with the default model, as it is started there but for the choice of slots; its address.
 
-    The key is `KEY`.
+    That is a unix socket, or a free port of `host`. The key is `KEY`.
     """
     with tempfile.TemporaryDirectory() as folder:
         weights = resolve(None)
-        config = ChildConfig(
-            str(weights.path), weights.id, f"{folder}/engine.sock", KEY, context, slots, len(ALL_CORES), OWN_SIMILARITY
-        )
+        host = host or f"{folder}/engine.sock"
+        config = ChildConfig(str(weights.path), weights.id, host, KEY, context, slots, len(ALL_CORES), OWN_SIMILARITY)
         command = [sys.executable, "-m", "dragoman.engines.llama_child"]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
         with subprocess.Popen(command, **pipes) as child:  # type: ignore[call-overload]
@@ -83,6 +86,61 @@ def endless_upstream(chunks: int, cores: frozenset[int]) -> Iterator[str]:
             yield server.stdout.readline().strip()
         finally:
             server.terminate()
+
+
+@contextmanager
+def listening(
+    command: Callable[[int], Sequence[str]],
+    path: str,
+    *,
+    within: float = 600,
+    cores: frozenset[int] = ALL_CORES,
+    **environment: str,
+) -> Iterator[tuple[str, int]]:
+    """Somebody else's server on a free port: its URL and its process id, once it answers at `path`, `within` so many seconds.
+
+    Whatever it started ends with it. Raises `RuntimeError` where it does not come up; its log stays.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with tempfile.NamedTemporaryFile("w+b", suffix=".log", delete=False) as log:
+        process = subprocess.Popen(
+            command(port),
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            env={**os.environ, **environment},
+            preexec_fn=_pinned(cores),  # noqa: PLW1509 -- no threads yet
+        )
+        try:
+            _until_up(process, f"http://127.0.0.1:{port}{path}", log.name, within)
+            yield f"http://127.0.0.1:{port}", process.pid
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def _until_up(process: subprocess.Popen[bytes], url: str, log: str, within: float) -> None:
+    deadline = time.monotonic() + within
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise RuntimeError(f"it ended by itself; {log} says why")
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(1)
+    raise RuntimeError(f"it did not answer within {within} s; {log} says why")
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process started."""
+    return [int(child) for thread in Path(f"/proc/{pid}/task").iterdir() for child in (thread / "children").read_text().split()]
+
+
+def cpu_seconds(pid: int) -> float:
+    """CPU time that a process has spent so far, in all its threads."""
+    return time.clock_gettime(~pid << 3 | 2)  # the clock that clock_getcpuclockid(3) names, which Python does not have
 
 
 def resident_megabytes(pid: int) -> float:

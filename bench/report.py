@@ -5,7 +5,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line: ours, theirs (or nothing), and how they compare. `compared` is a ratio, or seconds where `difference`."""
+    """One line: ours, theirs (or nothing) and whose that is, and how they compare.
+
+    `compared` is a ratio, or seconds where `difference`.
+    """
 
     figure: str
     ours: str
@@ -14,6 +17,12 @@ class Row:
     target: str
     compared: float | None = None
     difference: bool = False
+    rival: str = ""
+
+    @property
+    def beside(self) -> str:
+        """Their figure, and whose it is."""
+        return f"{self.theirs} ({self.rival})" if self.rival else self.theirs
 
     @property
     def comparison(self) -> str:
@@ -25,6 +34,6 @@ class Row:
 
 def table(rows: list[Row]) -> str:
     """As Markdown."""
-    lines = ["| what | Dragoman | llama.cpp's own | unit | compared | target |", "|---|---|---|---|---|---|"]
-    lines += [f"| {r.figure} | {r.ours} | {r.theirs} | {r.unit} | {r.comparison} | {r.target} |" for r in rows]
+    lines = ["| what | Dragoman | compared with | unit | ratio | target |", "|---|---|---|---|---|---|"]
+    lines += [f"| {r.figure} | {r.ours} | {r.beside} | {r.unit} | {r.comparison} | {r.target} |" for r in rows]
     return "\n".join(lines)

@@ -1,4 +1,7 @@
-"""A llama-server that never computes and never waits: every answer lies ready. `python -m bench.upstream CHUNKS`."""
+"""A llama-server that never computes and never waits: every answer lies ready. `python -m bench.upstream CHUNKS`.
+
+It has the two doors that are measured: `/completion`, by which Dragoman comes, and `/v1/chat/completions`, by which others do.
+"""
 
 import asyncio
 import json
@@ -24,9 +27,30 @@ def _completion(chunks: int) -> bytes:
 
     progress = {"total": 5, "cache": 0, "processed": 5, "time_ms": 1}
     events = [event(content="", tokens=[0], stop=False, tokens_predicted=0, prompt_progress=progress)]
-    words = [f" {number * 40503 % 65536:04x}" for number in range(chunks)]  # no circle: a model in one is stopped
-    events += [event(content=word, tokens=[7], stop=False, tokens_predicted=n) for n, word in enumerate(words, 1)]
+    events += [event(content=word, tokens=[7], stop=False, tokens_predicted=n) for n, word in enumerate(_words(chunks), 1)]
     events.append(event(content="", tokens=[], stop=True, stop_type="eos", tokens_predicted=chunks, timings={"cache_n": 0}))
+    return _stream(events)
+
+
+def _chat(chunks: int) -> bytes:
+    def event(choices: list[object], **fields: object) -> bytes:
+        chunk = {"choices": choices, "created": 1, "id": "chatcmpl-1", "model": "upstream", "object": "chat.completion.chunk"}
+        return b"data: " + json.dumps({**chunk, **fields}).encode() + b"\n\n"
+
+    def choice(finish_reason: str | None = None, **delta: str | None) -> list[object]:
+        return [{"finish_reason": finish_reason, "index": 0, "delta": delta}]
+
+    events = [event(choice(role="assistant", content=None)), *(event(choice(content=word)) for word in _words(chunks))]
+    usage = {"prompt_tokens": 5, "completion_tokens": chunks, "total_tokens": chunks + 5}
+    return _stream([*events, event(choice("stop")), event([], usage=usage), b"data: [DONE]\n\n"])
+
+
+def _words(chunks: int) -> list[str]:
+    """No circle: a model in one is stopped."""
+    return [f" {number * 40503 % 65536:04x}" for number in range(chunks)]
+
+
+def _stream(events: list[bytes]) -> bytes:
     head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
     return head + _chunked(events)
 
@@ -42,6 +66,7 @@ def _json(value: object) -> bytes:
 async def _main(chunks: int) -> None:
     answers = {
         b"/completion": _completion(chunks),
+        b"/v1/chat/completions": _chat(chunks),
         b"/props": _json(_PROPS),
         b"/v1/models": _json({"data": [{"id": "upstream"}]}),
         b"/tokenize": _json({"tokens": [1, 2, 3, 4, 5]}),

@@ -2,11 +2,13 @@
 
 import os
 import signal
+import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from http import HTTPStatus
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from click.testing import CliRunner
@@ -19,6 +21,7 @@ from stage import until
 from .process import Process, script, serving
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="it looks into /proc")
+ESTABLISHED = "01"
 HELLO = '{"output": "Hello there."}'
 
 
@@ -36,12 +39,24 @@ def gone(workers: list[int]) -> bool:
     return not any(Path(f"/proc/{worker}").exists() for worker in workers)
 
 
-def test_each_worker_answers_and_a_signal_ends_all(tmp_path: Path) -> None:
-    with two(tmp_path) as (server, workers):
-        for other in workers:
-            os.kill(other, signal.SIGSTOP)  # so that it is the one that is left who answers
+def connected(worker: int) -> int:
+    """How many clients hold a connection to a worker."""
+    sockets = {str(file.readlink()) for file in Path(f"/proc/{worker}/fd").iterdir()}
+    rows = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
+    return sum(row[3] == ESTABLISHED and f"socket:[{row[9]}]" in sockets for row in rows)
+
+
+def test_connections_are_dealt_out_and_a_signal_ends_all(tmp_path: Path) -> None:
+    with two(tmp_path) as (server, workers), ExitStack() as connections:
+        address = urlsplit(server.url)
+
+        def all_have_some() -> bool:
+            connections.enter_context(socket.create_connection((address.hostname, address.port)))
+            return all(connected(worker) > 8 for worker in workers)
+
+        until(all_have_some)
+        for _ in range(8):
             assert post(server.url, body(model=server.model)).status == HTTPStatus.OK
-            os.kill(other, signal.SIGCONT)
         server.signal(signal.SIGTERM)
         assert server.exit_code() == 0
         assert gone(workers)
@@ -49,23 +64,28 @@ def test_each_worker_answers_and_a_signal_ends_all(tmp_path: Path) -> None:
 
 def test_whichever_worker_is_asked_counts_for_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    with two(tmp_path) as (server, workers):
-        for other in workers:
-            os.kill(other, signal.SIGSTOP)
+    with two(tmp_path) as (server, _):
+        for _ in range(8):
             assert post(server.url, body(model=server.model)).status == HTTPStatus.OK
-            os.kill(other, signal.SIGCONT)
-        counted = 'dragoman_requests_total{endpoint="/v1/messages",status="200"} 2.0'
+        counted = 'dragoman_requests_total{endpoint="/v1/messages",status="200"} 8.0'
         until(lambda: counted in get(server.url, "/metrics").content.decode())
-        for other in workers:
-            os.kill(other, signal.SIGSTOP)
+        for _ in range(8):
             page = get(server.url, "/metrics").content.decode()
-            os.kill(other, signal.SIGCONT)
             for line in (counted, "dragoman_requests_running 0.0", "dragoman_engine_restarts_total 0.0"):
                 assert line in page
         assert list(tmp_path.glob("dragoman-*/counter_*"))
         server.signal(signal.SIGTERM)
         server.exit_code()
         assert not list(tmp_path.glob("dragoman-*"))
+
+
+def test_a_port_that_is_taken_is_refused_to_workers_too(tmp_path: Path) -> None:
+    with two(tmp_path) as (server, _):
+        port = str(urlsplit(server.url).port)
+        lines = script(tmp_path, HELLO)
+        done = CliRunner().invoke(main, ["serve", "--engine", "scripted", "--script", lines, "--workers", "2", "--port", port])
+    assert done.exit_code != 0
+    assert "cannot listen" in done.output
 
 
 @pytest.mark.slow

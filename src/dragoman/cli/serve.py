@@ -18,7 +18,7 @@ from dragoman.cli.engines import ENGINES, LLAMACPP, VLLM, build
 from dragoman.cli.options import Options
 from dragoman.cli.refusal import Refusal
 from dragoman.cli.weights import UnusableModel, Weights, resolve
-from dragoman.cli.workers import run_workers
+from dragoman.cli.workers import own_listener, run_workers
 from dragoman.dialects import Dialect
 from dragoman.observe import LOG_FORMATS
 from dragoman.server import Gateway, Settings
@@ -102,9 +102,11 @@ def serve(**given: Any) -> None:
     if options.workers == 1:
         sys.exit(run(Gateway(engine, settings), listener))
     counts = Path(tempfile.mkdtemp(prefix="dragoman-"))
-    code = run_workers(
-        options.workers, lambda index: run(Gateway(engine, settings), listener, announces=index == 0, counts=counts)
-    )
+
+    def work(index: int) -> int:
+        return run(Gateway(engine, settings), own_listener(listener), announces=index == 0, counts=counts)
+
+    code = run_workers(options.workers, work)
     shutil.rmtree(counts, ignore_errors=True)  # only the process that made the workers comes here
     sys.exit(code)
 

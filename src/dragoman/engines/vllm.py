@@ -118,15 +118,14 @@ class CompletionReader:
         for event in self._events.feed(data):
             if self.finished:
                 return
-            if not event.startswith(b"data: "):
-                if event and not event.startswith(b":"):
-                    raise EngineFailed(f"the engine broke its protocol: {event[:80]!r} is no event")
-            elif event == _DONE:
-                yield self._end(None)
-            else:
-                yield from self._read(event[6:])
+            if event.startswith(b"data: "):
+                piece = self._end(None) if event == _DONE else self._read(event[6:])
+                if piece is not None:
+                    yield piece
+            elif event and not event.startswith(b":"):
+                raise EngineFailed(f"the engine broke its protocol: {event[:80]!r} is no event")
 
-    def _read(self, payload: bytes) -> Iterator[Piece]:
+    def _read(self, payload: bytes) -> Piece | None:
         try:
             chunk = _chunk(payload)
         except msgspec.MsgspecError as error:
@@ -134,8 +133,7 @@ class CompletionReader:
         if chunk.error is not None:
             raise EngineFailed(f"the engine failed: {chunk.error.message}")
         if not chunk.choices:
-            yield self._end(chunk.usage)
-            return
+            return self._end(chunk.usage)
         choice = chunk.choices[0]
         total = chunk.usage.completion_tokens if chunk.usage is not None else self._output + 1
         output, self._output = total - self._output, total
@@ -143,8 +141,7 @@ class CompletionReader:
             self._reason = _FINISHES.get(choice.finish_reason)
             if self._reason is None:
                 raise EngineFailed(f"the engine gave the job up: {choice.finish_reason}")
-        if (choice.text or output) and not self._silent:
-            yield Piece(choice.text, output)
+        return Piece(choice.text, output) if (choice.text or output) and not self._silent else None
 
     def _end(self, usage: "_Usage | None") -> Piece:
         """The last piece, at the count that comes behind the text, or where that should be."""

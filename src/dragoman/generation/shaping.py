@@ -6,7 +6,7 @@ is no block (RES-4), and what was promised is checked.
 """
 
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from dragoman.conversation import Conversation, ThinkingDisplay
 from dragoman.conversation.signature import sign
@@ -89,19 +89,18 @@ class Shaper:
             return Happening.CALL_BROKEN
         return Happening.MODEL_CALLED if self.calls else Happening.MODEL_DONE
 
-    def _visible(self, text: str) -> Iterator[Part]:
+    def _visible(self, text: str) -> Sequence[Part]:
         visible, matched = self._stops.feed(text)
-        yield from self._shown(visible)
         if matched is not None:
             self.happened, self.matched = Happening.STOP_SEQUENCE, matched
+        return self._shown(visible)
 
-    def _shown(self, text: str) -> Iterator[Part]:
+    def _shown(self, text: str) -> Sequence[Part]:
         """Text, once there is a word in it: the API takes no blank block back (REQ-8), so none is made (RES-4)."""
         if self._blank is not None:
             text = self._blank + text
             self._blank = None if text.strip() else text
-        if text and self._blank is None:
-            yield Text(text)
+        return (Text(text),) if text and self._blank is None else ()
 
     def _signed(self) -> Iterator[Part]:
         """Close the reasoning. A span without a word in it is no block."""

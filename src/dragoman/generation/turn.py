@@ -213,5 +213,8 @@ def _thinking_tokens(piece: Piece, parts: Sequence[Part], *, began_thinking: boo
     if began_thinking:
         shown = sum(len(part.text) for part in parts if type(part) is Text)
         return piece.output - round(piece.output * min(shown / len(piece.text), 1)) if shown else piece.output
-    thought = sum(len(part.text) for part in parts if type(part) is Thinking)
+    thought = 0
+    for part in parts:  # no generator: this runs for every token
+        if type(part) is Thinking:
+            thought += len(part.text)
     return round(piece.output * min(thought / len(piece.text), 1)) if thought else 0

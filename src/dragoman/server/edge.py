@@ -1,7 +1,7 @@
 """What every request passes, whatever it asks for: an id, a key, a plain path, and one shape of answer where it fails."""
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -127,14 +127,14 @@ def _route(router: Router, scope: Scope) -> str:
 
 
 def _tagged(send: Send, record: Record) -> Send:
-    async def tagged(message: Message) -> None:
+    def tagged(message: Message) -> Awaitable[None]:
         if message["type"] == "http.response.start":
             record.status = message["status"]
             headers = MutableHeaders(scope=message)
             headers["request-id"] = headers["x-request-id"] = record.request_id  # each door's SDK has its own name for it
             if record.diverged:
                 headers["dragoman-diverged"] = record.diverged.encode("unicode_escape").decode()
-        await send(message)
+        return send(message)
 
     return tagged
 

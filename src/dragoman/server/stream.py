@@ -83,7 +83,7 @@ class EventStream(Generic[E]):
         self._outbox = bytearray()
         self._started = False
         self._done = False
-        self._filled = asyncio.Event()
+        self._waits: asyncio.Future[None] | None = None  # the sender, for something to send
         self._emptied = asyncio.Event()
         self._sending: float | None = None  # since when the socket has been taking what it was given
         self._sent = 0.0  # when it last took something
@@ -101,7 +101,7 @@ class EventStream(Generic[E]):
 
     async def _moment(self, producer: "asyncio.Task[None]") -> None:
         """Wait for the first part, for a failure, or for as long as a client may be left without a word."""
-        filled = asyncio.ensure_future(self._filled.wait())
+        filled = self._waits = asyncio.get_running_loop().create_future()
         await asyncio.wait({filled, producer}, timeout=MOMENT, return_when=asyncio.FIRST_COMPLETED)
         filled.cancel()
         if producer.done() and not self._started:
@@ -114,13 +114,21 @@ class EventStream(Generic[E]):
             for event in self._encoder.start(self._turn.tally):
                 self._outbox += self._door.frame(event)
             self._outbox += self._door.ping
-            self._filled.set()
+            self._wake()
+
+    def _wake(self) -> None:
+        """Tell the sender that there is something to send. A future for each wait costs less than an event for all."""
+        if self._waits is not None and not self._waits.done():
+            self._waits.set_result(None)
 
     async def _produce(self) -> None:
         try:
             async with performed(self._turn, self._admission, self._record) as parts:
                 async for part in parts:
-                    await self._take(part)
+                    self._take(part)
+                    if len(self._outbox) > _OUTBOX_LIMIT:  # the client reads more slowly than the model writes
+                        self._emptied.clear()
+                        await self._emptied.wait()
         except Exception as error:
             if not self._started:
                 raise
@@ -128,18 +136,14 @@ class EventStream(Generic[E]):
         finally:
             self._outbox += self._door.end
             self._done = True
-            self._filled.set()
+            self._wake()
 
-    async def _take(self, part: Part) -> None:
-        """Encode a part; wait where the client reads more slowly than the model writes."""
+    def _take(self, part: Part) -> None:
         self._start()
         self._record.note(part)
         for event in self._encoder.encode(part):
             self._outbox += self._door.frame(event)
-        self._filled.set()
-        if len(self._outbox) > _OUTBOX_LIMIT:
-            self._emptied.clear()
-            await self._emptied.wait()
+        self._wake()
 
     def _fail(self, error: Exception) -> None:
         """Say it in the stream: it never just closes."""
@@ -155,11 +159,11 @@ class EventStream(Generic[E]):
         self._sent = loop.time()
         clock = asyncio.create_task(self._watch(task))
         try:
-            while not (self._done and not self._outbox):
-                await self._filled.wait()
-                self._filled.clear()
-                if not self._outbox:
-                    continue  # the engine told how far it has read: no sign of life for the client, whom only bytes reach
+            while self._outbox or not self._done:
+                if not self._outbox:  # nor is it news how far the engine has read: only bytes reach the client
+                    self._waits = loop.create_future()
+                    await self._waits
+                    continue
                 data, self._outbox = bytes(self._outbox), bytearray()
                 self._emptied.set()
                 self._sending = loop.time()
@@ -189,5 +193,5 @@ class EventStream(Generic[E]):
             wait = self._sent + PING_INTERVAL - loop.time()
             if wait <= 0:
                 self._outbox += self._door.ping
-                self._filled.set()
+                self._wake()
             await asyncio.sleep(min(wait if wait > 0 else PING_INTERVAL / 4, STALL_LIMIT))

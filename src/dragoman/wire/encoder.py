@@ -9,7 +9,7 @@ ending closes what is open. Only reasoning and calls are ended by their makers: 
 """
 
 from collections.abc import Callable
-from enum import Enum, auto
+from enum import IntEnum, auto
 from typing import assert_never
 
 from msgspec.structs import replace
@@ -37,7 +37,7 @@ class IllegalPart(RuntimeError):
     """A turn produced parts in an order that no stream can carry: a defect of ours."""
 
 
-class _State(Enum):
+class _State(IntEnum):  # which, unlike others, is hashed without a call: it is looked up for every part
     NEW = auto()
     BETWEEN = auto()
     THINKING = auto()
