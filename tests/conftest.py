@@ -1,6 +1,7 @@
 """Live servers for tests: the real application on a real socket."""
 
 import asyncio
+import gc
 import os
 import socket
 import sys
@@ -43,6 +44,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for marker in item.iter_markers("clause"):
             for clause in marker.args:
                 named.setdefault(clause, []).append(item.nodeid)
+
+
+def pytest_collection_finish() -> None:
+    """What is here now stays: thousands of tests, through which the collector need not go again and again."""
+    gc.freeze()
 
 
 def live_server(engine: Engine, settings: Settings) -> AbstractContextManager[str]:
