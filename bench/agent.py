@@ -11,7 +11,7 @@ from bench.client import connect, post
 from bench.processes import dragoman, llama_server, nonce
 from bench.report import Row
 from bench.session import Json, requests
-from dragoman.engines.llama_child import CPU_BATCH
+from dragoman.engines.llama.child import CPU_BATCH
 
 SLOTS, CONTEXT = 4, 8192
 TURNS = 6

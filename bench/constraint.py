@@ -14,8 +14,8 @@ from dragoman.constraints import Constraint
 from dragoman.conversation import Conversation, Sampling, Tool, ToolChoice, ToolPolicy
 from dragoman.dialects import Constrainer
 from dragoman.engines import Engine, Job
-from dragoman.engines.embedded import EmbeddedLlama
-from dragoman.engines.lark import compiled, literals
+from dragoman.engines.grammars.lark import compiled, literals
+from dragoman.engines.llama.embedded import EmbeddedLlama
 
 TOKENS = 128
 AGENT_TOOLS, MANY_TOOLS = 25, 300

@@ -19,7 +19,7 @@ from pathlib import Path
 import msgspec
 
 from dragoman.cli.weights import resolve
-from dragoman.engines.llama_child import ChildConfig, Listening
+from dragoman.engines.llama.child import ChildConfig, Listening
 
 ALL_CORES = frozenset(os.sched_getaffinity(0))
 SERVER_CORE = frozenset({min(ALL_CORES)})
@@ -65,7 +65,7 @@ def llama_server(slots: int, context: int, host: str | None = None) -> Iterator[
         weights = resolve(None)
         host = host or f"{folder}/engine.sock"
         config = ChildConfig(str(weights.path), weights.id, host, KEY, context, slots, len(ALL_CORES), OWN_SIMILARITY)
-        command = [sys.executable, "-m", "dragoman.engines.llama_child"]
+        command = [sys.executable, "-m", "dragoman.engines.llama.child"]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
         with subprocess.Popen(command, **pipes) as child:  # type: ignore[call-overload]
             child.stdin.write(msgspec.json.encode(config) + b"\n")

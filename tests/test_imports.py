@@ -45,6 +45,9 @@ ONLY_THERE = {
 }
 """Arrows that are drawn for one file of a room."""
 
+ENGINE_ARROWS = {"llama": {"grammars"}, "remote": {"grammars"}}
+"""Inside `engines`: all of its folders may know the files at its top, and those know no folder."""
+
 THIRD_PARTY = {
     "pydantic": {"wire"},
     "pydantic_core": {"wire"},
@@ -126,6 +129,16 @@ def test_an_arrow_that_is_for_one_file_is_used_by_no_other():
         for arrow in ONLY_THERE
     }
     assert used == ONLY_THERE
+
+
+def test_engines_of_one_kind_know_nothing_of_the_other():
+    folders = {path.parent.name for path in (ROOT / "engines").glob("*/__init__.py")}
+    drawn = set()
+    for path, module in _imports():
+        target = module.removeprefix("dragoman.engines.").split(".")[0]
+        if path.is_relative_to(ROOT / "engines") and target in folders - {path.parent.name}:
+            drawn.add((path.parent.name, target))
+    assert drawn == {(room, target) for room, targets in ENGINE_ARROWS.items() for target in targets}
 
 
 def test_the_plan_has_no_circle():

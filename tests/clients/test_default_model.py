@@ -14,7 +14,7 @@ from openai import OpenAI
 
 from conftest import live_gateway
 from dragoman.cli.weights import resolve
-from dragoman.engines.embedded import EmbeddedLlama
+from dragoman.engines.llama.embedded import EmbeddedLlama
 from dragoman.server import Gateway, Settings
 from stage import until
 

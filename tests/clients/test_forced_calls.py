@@ -17,7 +17,7 @@ import pytest
 
 from conftest import live_gateway
 from dragoman.cli.weights import resolve
-from dragoman.engines.embedded import EmbeddedLlama
+from dragoman.engines.llama.embedded import EmbeddedLlama
 from dragoman.server import Gateway, Settings
 
 STEP = 1 if os.environ.get("DRAGOMAN_TESTS") == "thorough" else 5

@@ -7,7 +7,7 @@ import pytest
 from conftest import live_server
 from dragoman.cli.weights import resolve
 from dragoman.doctor import CHECKS, Client, Outcome, Result, examine
-from dragoman.engines.embedded import EmbeddedLlama
+from dragoman.engines.llama.embedded import EmbeddedLlama
 from dragoman.server import Settings
 
 CANNOT_BE_TOLD = {"wrong-key", "thinking-first", "thinking-signed", "thinking-replay"}

@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from dragoman.conversation import Sampling
 from dragoman.engines import Engine, FinishReason, Job, Piece
-from dragoman.engines.embedded import EmbeddedLlama
+from dragoman.engines.llama.embedded import EmbeddedLlama
 
 GREEDY = Sampling(temperature=0)
 CHAT = "<|im_start|>user\nWhat is 2+2? Answer with one number.<|im_end|>\n<|im_start|>assistant\n"

@@ -9,7 +9,7 @@ import pytest
 from dragoman import dialects
 from dragoman.conversation import Conversation, Tool, ToolCall, ToolChoice, ToolPolicy
 from dragoman.dialects import Constrainer
-from dragoman.engines.closing import way_out
+from dragoman.engines.grammars.closing import way_out
 from dragoman.parts import CallDelta, CallEnd
 
 TOOL = Tool(

@@ -6,7 +6,7 @@ import contextlib
 import pytest
 
 from dragoman.engines import FinishReason, PrefillProgress
-from dragoman.engines.embedded import EmbeddedLlama
+from dragoman.engines.llama.embedded import EmbeddedLlama
 from dragoman.errors import EngineFailed
 from engines.conftest import (
     CHAT,

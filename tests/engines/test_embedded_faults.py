@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from dragoman.engines import Piece
-from dragoman.engines.embedded import EmbeddedLlama, Status
+from dragoman.engines.llama.embedded import EmbeddedLlama, Status
 from dragoman.errors import EngineFailed, EngineUnavailable
 from engines.conftest import collect, job, long_prompt, text, until
 
@@ -26,7 +26,7 @@ PROMPT = [504, 3575, 282, 4649, 314]
 PARENT = """
 import asyncio, sys
 from pathlib import Path
-from dragoman.engines.embedded import EmbeddedLlama
+from dragoman.engines.llama.embedded import EmbeddedLlama
 
 async def main():
     engine = EmbeddedLlama(Path(sys.argv[1]), parallel=1)

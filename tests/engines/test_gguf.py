@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from dragoman.engines.gguf import Tokenizer, cache_bytes, tokenizer, trained_window
+from dragoman.engines.llama.gguf import Tokenizer, cache_bytes, tokenizer, trained_window
 
 STRING, ARRAY, UINT32, INT32, FLOAT = 8, 9, 4, 5, 6
 

@@ -8,7 +8,7 @@ import pytest
 
 from dragoman.constraints import Choice, Constraint, Json, Literal, Node, Ref, Repeat, Series, Text, Until
 from dragoman.engines.controls import Segments
-from dragoman.engines.lark import Grammar, Uncompilable, compiled, literals
+from dragoman.engines.grammars.lark import Grammar, Uncompilable, compiled, literals
 
 BYTES = llguidance.LLTokenizer("byte")
 

@@ -13,7 +13,7 @@ from aiohttp.test_utils import TestServer
 
 from dragoman.conversation import Sampling
 from dragoman.engines import Finish, FinishReason, Job, Piece, PrefillProgress
-from dragoman.engines.llama import CompletionReader, LlamaServer
+from dragoman.engines.llama.server import CompletionReader, LlamaServer
 from dragoman.errors import EngineFailed, EngineUnavailable
 from engines.conftest import collect, job
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from tokenizers import Tokenizer
 
-from dragoman.engines.model_folder import ModelFolder
+from dragoman.engines.remote.model_folder import ModelFolder
 from dragoman.errors import EngineFailed
 
 from .folders import CONTROLS, TEMPLATE, model_folder

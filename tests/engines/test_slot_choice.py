@@ -3,7 +3,7 @@
 import pytest
 
 from dragoman.engines import SHORT_PROMPT
-from dragoman.engines.slot_choice import Seat, SlotChoice
+from dragoman.engines.llama.slot_choice import Seat, SlotChoice
 from engines.conftest import long_prompt
 
 MAIN = long_prompt(4000, seed=1)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from dragoman.constraints import Choice, Constraint, Json, Literal, Node, Pattern, Ref, Repeat, Series, Text, Until
-from dragoman.engines.structural_tag import TooLarge, structural_tag
+from dragoman.engines.grammars.structural_tag import TooLarge, structural_tag
 
 
 def const(text: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from aiohttp.test_utils import TestServer
 from dragoman.constraints import Constraint, Json, Literal, Series
 from dragoman.conversation import Sampling
 from dragoman.engines import Finish, FinishReason, Job, Piece, PrefillProgress
-from dragoman.engines.vllm import CompletionReader, Vllm
+from dragoman.engines.remote.vllm import CompletionReader, Vllm
 from dragoman.errors import EngineFailed, EngineUnavailable
 from engines.conftest import collect, until
 from engines.folders import model_folder

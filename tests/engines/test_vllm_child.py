@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dragoman.engines import Piece
-from dragoman.engines.vllm_child import NotInstalled, StartedVllm
+from dragoman.engines.remote.vllm_child import NotInstalled, StartedVllm
 from dragoman.errors import EngineFailed
 from engines.conftest import collect, job, text, until
 from engines.folders import model_folder

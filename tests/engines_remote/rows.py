@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from dragoman.engines import Engine
-from dragoman.engines.llama import LlamaServer
-from dragoman.engines.lmdeploy import LMDeploy
+from dragoman.engines.llama.server import LlamaServer
+from dragoman.engines.remote.lmdeploy import LMDeploy
+from dragoman.engines.remote.sglang import SGLang
+from dragoman.engines.remote.vllm import Vllm
 from dragoman.engines.scripted import Line
-from dragoman.engines.sglang import SGLang
-from dragoman.engines.vllm import Vllm
 from dragoman.errors import EngineUnavailable
 from engines_remote.upstream import QUIET, Asked, Fault
 from engines_remote.wires import (

@@ -16,7 +16,7 @@ from dragoman import dialects
 from dragoman.conversation import Tool
 from dragoman.conversation.lowering import lower
 from dragoman.dialects import Constrainer, call_opening
-from dragoman.engines.structural_tag import structural_tag
+from dragoman.engines.grammars.structural_tag import structural_tag
 from dragoman.observe.entry import Entry
 from dragoman.server import Settings
 from dragoman.wire.base import parse

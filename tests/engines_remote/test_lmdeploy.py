@@ -11,8 +11,8 @@ import pytest
 from dragoman.constraints import Constraint, Json, Literal
 from dragoman.conversation import Sampling
 from dragoman.engines import Finish, FinishReason, Job, Piece
-from dragoman.engines.lmdeploy import LMDeploy
-from dragoman.engines.lmdeploy_doors import ChatReader
+from dragoman.engines.remote.lmdeploy import LMDeploy
+from dragoman.engines.remote.lmdeploy_doors import ChatReader
 from dragoman.errors import EngineFailed
 from engines.conftest import collect, text
 from engines.folders import model_folder

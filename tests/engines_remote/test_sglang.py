@@ -14,8 +14,8 @@ import pytest
 from dragoman.constraints import Constraint, Json, Literal, Series
 from dragoman.conversation import Sampling
 from dragoman.engines import Finish, FinishReason, Job, Piece, PrefillProgress
-from dragoman.engines.sglang import SGLang
-from dragoman.engines.sglang_wire import GenerateReader
+from dragoman.engines.remote.sglang import SGLang
+from dragoman.engines.remote.sglang_wire import GenerateReader
 from dragoman.errors import EngineFailed, EngineRefused, EngineUnavailable
 from engines.conftest import collect, text, until
 from engines_remote.upstream import MIDDLE, STATUS, Asked, Take

@@ -20,7 +20,7 @@ from typing import Any, ClassVar, Literal
 
 from aiohttp import web
 
-from dragoman.engines.model_folder import ModelFolder
+from dragoman.engines.remote.model_folder import ModelFolder
 
 Fault = Literal["refuses", "loads", "hangs up", "fails midway", "breaks off"]
 

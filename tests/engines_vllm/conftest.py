@@ -11,7 +11,7 @@ from clients.conftest import sdk
 from conftest import live_gateway
 from dragoman import dialects
 from dragoman.cli.weights import resolve
-from dragoman.engines.vllm import Vllm
+from dragoman.engines.remote.vllm import Vllm
 from dragoman.server import Gateway, Settings
 
 from .external import SLOTS, STARTS_WITHIN, External

@@ -10,7 +10,7 @@ import jsonschema_rs
 import pytest
 
 from dragoman import dialects
-from dragoman.engines.vllm_child import StartedVllm
+from dragoman.engines.remote.vllm_child import StartedVllm
 from dragoman.server import Gateway, Settings
 from stage import until
 

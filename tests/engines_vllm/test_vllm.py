@@ -17,7 +17,7 @@ from dragoman import dialects
 from dragoman.conversation import Conversation
 from dragoman.conversation.lowering import lower
 from dragoman.engines import Capabilities
-from dragoman.engines.vllm import Vllm
+from dragoman.engines.remote.vllm import Vllm
 from dragoman.server import Gateway, Settings, messages
 from dragoman.wire.request import PromptRequest
 from prompt import templates

@@ -20,9 +20,9 @@ from dragoman.cli.weights import resolve
 from dragoman.conversation import Conversation
 from dragoman.conversation.lowering import lower
 from dragoman.engines import Capabilities
-from dragoman.engines.embedded import EmbeddedLlama, Status
-from dragoman.engines.llama import Slot
-from dragoman.engines.llama_child import CPU_BATCH
+from dragoman.engines.llama.child import CPU_BATCH
+from dragoman.engines.llama.embedded import EmbeddedLlama, Status
+from dragoman.engines.llama.server import Slot
 from dragoman.server import Gateway, Settings, messages
 from dragoman.wire.request import PromptRequest
 from prompt import templates

@@ -4,11 +4,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
-from bench.session import requests
 
+from bench.session import requests
 from conftest import MODEL, body, live_server, user
 from dragoman.cli.weights import resolve
-from dragoman.engines.embedded import EmbeddedLlama
+from dragoman.engines.llama.embedded import EmbeddedLlama
 from dragoman.server import Settings
 from server.http import post
 

@@ -12,7 +12,7 @@ from dragoman.cli.gguf import SUFFIX
 from dragoman.cli.refusal import Refusal
 from dragoman.cli.weights import HUB_PREFIX, UnusableModel, resolve
 from dragoman.dialects.detect import detect as decode_back
-from dragoman.engines import gguf
+from dragoman.engines.llama import gguf
 from dragoman.prompt import ChatTemplate, TemplateRefusal
 from dragoman.prompt.probe import probe
 

@@ -9,7 +9,7 @@ from dragoman.cli.weights import Weights
 from dragoman.engines import Engine
 
 if TYPE_CHECKING:
-    from dragoman.engines.token_door import TokenDoor
+    from dragoman.engines.remote.token_door import TokenDoor
 
 LLAMACPP, SCRIPTED, VLLM = "llamacpp", "scripted", "vllm"
 
@@ -28,7 +28,7 @@ def build(options: Options, weights: Weights | None) -> Engine:
 
 
 def _embedded(options: Options, weights: Weights) -> Engine:
-    from dragoman.engines.embedded import EmbeddedLlama  # noqa: PLC0415
+    from dragoman.engines.llama.embedded import EmbeddedLlama  # noqa: PLC0415
 
     return EmbeddedLlama(weights.path, name=weights.id, context=options.context_length or 0, parallel=options.parallel or 4)
 
@@ -46,15 +46,15 @@ def _scripted(options: Options) -> Engine:
 
 
 def _llama_server(options: Options, url: str) -> Engine:
-    from dragoman.engines.llama import LlamaServer  # noqa: PLC0415
+    from dragoman.engines.llama.server import LlamaServer  # noqa: PLC0415
 
     return LlamaServer(url, key=options.engine_key, window=options.context_length)
 
 
 def _started_vllm(options: Options) -> Engine:
     from dragoman.cli.folder import find_folder  # noqa: PLC0415
-    from dragoman.engines.vllm import SLOTS  # noqa: PLC0415
-    from dragoman.engines.vllm_child import NotInstalled, StartedVllm  # noqa: PLC0415
+    from dragoman.engines.remote.vllm import SLOTS  # noqa: PLC0415
+    from dragoman.engines.remote.vllm_child import NotInstalled, StartedVllm  # noqa: PLC0415
 
     if options.model is None:
         raise Refusal("--engine vllm needs --engine-url URL, or a MODEL to start vLLM with.")
@@ -66,19 +66,19 @@ def _started_vllm(options: Options) -> Engine:
 
 
 def _vllm(options: Options, url: str) -> Engine:
-    from dragoman.engines.vllm import Vllm  # noqa: PLC0415
+    from dragoman.engines.remote.vllm import Vllm  # noqa: PLC0415
 
     return _by_token_door(Vllm, options, url)
 
 
 def _sglang(options: Options, url: str) -> Engine:
-    from dragoman.engines.sglang import SGLang  # noqa: PLC0415
+    from dragoman.engines.remote.sglang import SGLang  # noqa: PLC0415
 
     return _by_token_door(SGLang, options, url)
 
 
 def _lmdeploy(options: Options, url: str) -> Engine:
-    from dragoman.engines.lmdeploy import LMDeploy  # noqa: PLC0415
+    from dragoman.engines.remote.lmdeploy import LMDeploy  # noqa: PLC0415
 
     return _by_token_door(LMDeploy, options, url)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from dragoman.cli.gguf import UnusableModel
 from dragoman.cli.weights import HUB_PREFIX, REPOSITORY
-from dragoman.engines.model_folder import FILES
+from dragoman.engines.remote.model_folder import FILES
 from dragoman.errors import EngineFailed
 
 

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import BinaryIO
 
-from dragoman.engines.gguf import HEADER, MAGIC, VERSIONS
+from dragoman.engines.llama.gguf import HEADER, MAGIC, VERSIONS
 
 SUFFIX = ".gguf"
 

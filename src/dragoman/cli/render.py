@@ -99,7 +99,7 @@ def behind(template: Path, conversation: Conversation, dialect: Dialect | None) 
 
 async def _of_model(model: str | None, conversation: Conversation, dialect: Dialect | None) -> Shown:
     """The prompt that a server would send to this model. Raises `UnusableModel`, `DragomanError`."""
-    from dragoman.engines.embedded import EmbeddedLlama  # noqa: PLC0415 -- a template alone needs no engine
+    from dragoman.engines.llama.embedded import EmbeddedLlama  # noqa: PLC0415 -- a template alone needs no engine
 
     weights = resolve(model)
     engine = EmbeddedLlama(weights.path, name=weights.id, parallel=1)

@@ -13,7 +13,7 @@ from dataclasses import replace
 from dragoman.conversation import Conversation, ThinkingPolicy, ToolChoice
 from dragoman.dialects import Constrainer, call_opening
 from dragoman.engines import Engine, Finish, FinishReason, Job, Piece
-from dragoman.engines.closing import way_out
+from dragoman.engines.grammars.closing import way_out
 from dragoman.errors import EngineFailed
 from dragoman.generation.endings import ENDINGS, Happening
 from dragoman.generation.shaping import Shaper

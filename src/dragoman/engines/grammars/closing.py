@@ -11,7 +11,7 @@ from typing import Final
 from llguidance import LLMatcher, LLTokenizer
 
 from dragoman.constraints import Constraint, Until
-from dragoman.engines.lark import compiled, nodes
+from dragoman.engines.grammars.lark import compiled, nodes
 
 _LONGEST: Final = 4096
 _TAIL: Final = 100

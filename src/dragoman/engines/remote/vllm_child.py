@@ -1,6 +1,6 @@
 """vLLM in a process of our own: `vllm serve MODEL`, on a free port of this machine. `supervised` keeps it alive.
 
-    python -m dragoman.engines.vllm_child COMMAND…     runs that command for as long as somebody holds its standard input
+    python -m dragoman.engines.remote.vllm_child COMMAND…     runs that command for as long as somebody holds its standard input
 
 vLLM is several processes, and those that compute live on where only the first one dies. So they are a group with one that only
 watches, and end with it and with whoever started it, however that ends: the kernel closes the pipe.
@@ -22,9 +22,9 @@ from typing import Final
 
 from dragoman.engines.base import Capabilities
 from dragoman.engines.http import EngineHttp
+from dragoman.engines.remote.token_door import FindFolder
+from dragoman.engines.remote.vllm import SLOTS, Vllm
 from dragoman.engines.supervised import LOST, NAME, Child, Supervised, born
-from dragoman.engines.token_door import FindFolder
-from dragoman.engines.vllm import SLOTS, Vllm
 from dragoman.errors import EngineFailed, EngineUnavailable
 
 PROGRAM: Final = "vllm"
@@ -66,7 +66,7 @@ class StartedVllm(Supervised):
     async def spawn(self) -> Child:
         """A process that loads the model, for minutes."""
         port = _free_port()
-        launcher = [sys.executable, "-P", "-m", "dragoman.engines.vllm_child"]
+        launcher = [sys.executable, "-P", "-m", "dragoman.engines.remote.vllm_child"]
         process = await born(*launcher, *self._command, "--port", str(port), one_voice=True)
         address = f"http://{_HOST}:{port}"
         engine = Vllm(

@@ -18,12 +18,12 @@ import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from dragoman.engines.base import Job
-from dragoman.engines.relaxing import Form
-from dragoman.engines.sampling import settled
-from dragoman.engines.sglang_wire import Chunk, Generate, GenerateReader, SamplingParams, decoded
+from dragoman.engines.remote.relaxing import Form
+from dragoman.engines.remote.sampling import settled
+from dragoman.engines.remote.sglang_wire import Chunk, Generate, GenerateReader, SamplingParams, decoded
+from dragoman.engines.remote.structured_outputs import EngineConstraints
+from dragoman.engines.remote.token_door import ServedModel, TokenDoor, Tried
 from dragoman.engines.sse import DataEvents
-from dragoman.engines.structured_outputs import EngineConstraints
-from dragoman.engines.token_door import ServedModel, TokenDoor, Tried
 from dragoman.errors import EngineFailed
 
 _PATH: Final = "/generate"

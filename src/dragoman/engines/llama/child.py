@@ -1,4 +1,4 @@
-"""The process in which llama.cpp runs: `python -m dragoman.engines.llama_child`.
+"""The process in which llama.cpp runs: `python -m dragoman.engines.llama.child`.
 
 It reads one line of JSON from its standard input (`ChildConfig`), loads the model, prints one line of JSON (`Listening`) and
 then serves until its standard input ends. That happens when the parent closes it and when the parent dies, however it dies:

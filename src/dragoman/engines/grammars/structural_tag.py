@@ -20,8 +20,8 @@ from typing import Any, Final, assert_never
 
 from dragoman.constraints import Choice, Constraint, Json, Literal, Node, Pattern, Ref, Repeat, Series, Text, Until
 from dragoman.engines.controls import Segments
-from dragoman.engines.lark import relaxed
-from dragoman.engines.possible import possible
+from dragoman.engines.grammars.lark import relaxed
+from dragoman.engines.grammars.possible import possible
 
 Format = dict[str, Any]
 

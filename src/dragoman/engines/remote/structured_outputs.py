@@ -16,10 +16,10 @@ from msgspec import Raw
 
 from dragoman.constraints import Constraint, Json, Literal, Series
 from dragoman.engines.controls import ControlTokens, Tokenize
-from dragoman.engines.lark import literals
-from dragoman.engines.llama_grammar import TRIAL, Grammars
-from dragoman.engines.relaxing import Forms
-from dragoman.engines.structural_tag import TooLarge, structural_tag
+from dragoman.engines.grammars.compiled import TRIAL, Grammars
+from dragoman.engines.grammars.lark import literals
+from dragoman.engines.grammars.structural_tag import TooLarge, structural_tag
+from dragoman.engines.remote.relaxing import Forms
 from dragoman.errors import EngineFailed
 
 _TAG_TRIAL: Final = Constraint(Series((Literal("Q"), Json({"type": "null"}))), "trial")

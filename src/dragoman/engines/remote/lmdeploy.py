@@ -19,11 +19,11 @@ from msgspec import UNSET, Raw
 from dragoman.constraints import Constraint, Json
 from dragoman.conversation import Sampling
 from dragoman.engines.base import Job
-from dragoman.engines.lark import relaxed
-from dragoman.engines.lmdeploy_doors import AnswerReader, ChatDoor, Door, GenerateDoor
-from dragoman.engines.relaxing import Form, Forms
-from dragoman.engines.sampling import settled
-from dragoman.engines.token_door import ServedModel, TokenDoor, Tried
+from dragoman.engines.grammars.lark import relaxed
+from dragoman.engines.remote.lmdeploy_doors import AnswerReader, ChatDoor, Door, GenerateDoor
+from dragoman.engines.remote.relaxing import Form, Forms
+from dragoman.engines.remote.sampling import settled
+from dragoman.engines.remote.token_door import ServedModel, TokenDoor, Tried
 from dragoman.errors import EngineFailed
 
 _GREEDY: Final = Sampling(temperature=0.0)

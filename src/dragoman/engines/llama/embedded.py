@@ -18,9 +18,9 @@ from typing import Final
 import msgspec
 
 from dragoman.engines.base import Capabilities
-from dragoman.engines.gguf import trained_window
-from dragoman.engines.llama import LlamaServer, Slot
-from dragoman.engines.llama_child import ChildConfig, Listening
+from dragoman.engines.llama.child import ChildConfig, Listening
+from dragoman.engines.llama.gguf import trained_window
+from dragoman.engines.llama.server import LlamaServer, Slot
 from dragoman.engines.supervised import LOST, NAME, Child, Status, Supervised, born
 from dragoman.errors import EngineFailed
 
@@ -75,7 +75,7 @@ class EmbeddedLlama(Supervised):
 
     async def spawn(self) -> Child:
         """A process that loads the model."""
-        process = await born(sys.executable, "-P", "-m", "dragoman.engines.llama_child")
+        process = await born(sys.executable, "-P", "-m", "dragoman.engines.llama.child")
         return _LlamaChild(process, self._next_config())
 
     def _next_config(self) -> ChildConfig:

@@ -16,9 +16,9 @@ from msgspec import Struct
 
 from dragoman.engines.base import Capabilities, Engine, Job, Piece
 from dragoman.engines.http import EngineHttp
-from dragoman.engines.model_folder import ModelFolder
-from dragoman.engines.relaxing import Form, Forms
-from dragoman.engines.watch import Watch
+from dragoman.engines.remote.model_folder import ModelFolder
+from dragoman.engines.remote.relaxing import Form, Forms
+from dragoman.engines.remote.watch import Watch
 from dragoman.engines.window import lowered
 from dragoman.errors import EngineError, EngineFailed, EngineRefused
 

@@ -1,4 +1,4 @@
-"""Constraints as llama.cpp takes them: Lark for llguidance, with its tokenizer's control tokens by their ids."""
+"""Constraints as engines with llguidance take them: Lark, compiled here first, control tokens by their ids."""
 
 import asyncio
 import logging
@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from dragoman.constraints import Constraint
 from dragoman.engines.controls import ControlTokens, Tokenize
-from dragoman.engines.lark import Uncompilable, compiled, literals
+from dragoman.engines.grammars.lark import Uncompilable, compiled, literals
 from dragoman.errors import EngineFailed
 
 _LOG = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from typing import Final
 from msgspec import UNSET, Raw, UnsetType
 
 from dragoman.constraints import Constraint
-from dragoman.engines.lark import LAST_STEP
+from dragoman.engines.grammars.lark import LAST_STEP
 from dragoman.errors import EngineRefused
 
 _LOG = logging.getLogger(__name__)

@@ -23,10 +23,10 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 
 from dragoman.engines.base import Finish, FinishReason, Job, Piece, PrefillProgress
 from dragoman.engines.http import Fault
-from dragoman.engines.relaxing import Form
+from dragoman.engines.remote.relaxing import Form
+from dragoman.engines.remote.structured_outputs import EngineConstraints
+from dragoman.engines.remote.token_door import TokenDoor, Tried
 from dragoman.engines.sse import EventSplitter
-from dragoman.engines.structured_outputs import EngineConstraints
-from dragoman.engines.token_door import TokenDoor, Tried
 from dragoman.errors import EngineFailed
 
 SLOTS: Final = 256

@@ -24,9 +24,9 @@ from msgspec import UNSET, Struct, UnsetType
 
 from dragoman.conversation import Sampling
 from dragoman.engines.base import Capabilities, Engine, Finish, FinishReason, Job, Piece, PrefillProgress
+from dragoman.engines.grammars.compiled import TRIAL, Grammars
 from dragoman.engines.http import EngineHttp, Fault, fault
-from dragoman.engines.llama_grammar import TRIAL, Grammars
-from dragoman.engines.slot_choice import SlotChoice
+from dragoman.engines.llama.slot_choice import SlotChoice
 from dragoman.engines.sse import EventSplitter
 from dragoman.engines.window import lowered
 from dragoman.errors import EngineFailed

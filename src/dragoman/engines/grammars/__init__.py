@@ -1,0 +1,1 @@
+"""Constraints as grammars, compiled by llguidance, and as structural tags."""

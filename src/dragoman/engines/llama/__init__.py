@@ -1,0 +1,1 @@
+"""llama.cpp: its server, embedded and supervised here, or run by somebody else."""

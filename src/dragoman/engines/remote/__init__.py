@@ -1,0 +1,1 @@
+"""Engines that are reached by their token doors: vLLM, SGLang, LMDeploy."""
