@@ -173,8 +173,17 @@ def test_the_second_door_is_another_way_to_the_same_model(model: Anthropic):
             **asked | {"max_tokens": 200}, tools=[{"type": "function", "function": function}], tool_choice="required"
         )
         continued = second.completions.create(model=listed[0], prompt="1, 2, 3, 4,", max_tokens=2, temperature=0)
+        tale = {
+            "model": listed[0],
+            "prompt": "The cat sat. The cat sat. The cat sat. The cat",
+            "max_tokens": 4,
+            "temperature": 0,
+        }
+        same, other = (second.completions.create(**tale, frequency_penalty=much) for much in (0, 2))
     assert (answer.choices[0].message.content, answer.choices[0].finish_reason) == (whole.content[0].text, "length")
     assert answer.usage.prompt_tokens == whole.usage.input_tokens + whole.usage.cache_read_input_tokens
     assert called.choices[0].finish_reason == "tool_calls"
     assert isinstance(json.loads(called.choices[0].message.tool_calls[0].function.arguments)["a"], int)
     assert continued.choices[0].text.strip() == "5"
+    assert same.choices[0].text == " sat. The cat"
+    assert " sat." not in other.choices[0].text

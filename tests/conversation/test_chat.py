@@ -109,10 +109,11 @@ def test_limits_sampling_stops_and_formats_are_carried():
     schema = {"type": "object", "properties": {"b": {"type": "string"}, "a": {"type": "integer"}}}
     conversation = lowered(
         max_tokens=5, max_completion_tokens=7, temperature=1.5, top_p=0.5, seed=3, stop=["END", ""],
+        presence_penalty=0.5, frequency_penalty=-0.5,
         response_format={"type": "json_schema", "json_schema": {"name": "x", "schema": schema, "strict": True}},
     )  # fmt: skip
     assert (conversation.max_tokens, conversation.stop_sequences) == (7, ("END",))
-    assert conversation.sampling == Sampling(1.5, 0.5, None, 3)
+    assert conversation.sampling == Sampling(1.5, 0.5, None, 3, 0.5, -0.5)
     assert conversation.output == schema
     assert lowered(max_tokens=5).max_tokens == 5
     assert lowered().max_tokens == UNLIMITED

@@ -216,7 +216,7 @@ async def test_only_what_the_client_chose_is_sent():
 
     async with stand_in("/completion", handler) as engine:
         await collect(engine, Job([1, 2], 9, Sampling()))
-        await collect(engine, Job([1, 2], 0, Sampling(temperature=0.5, top_p=0.9, top_k=3, seed=4)))
+        await collect(engine, Job([1, 2], 0, Sampling(0.5, 0.9, 3, 4, 0.25, -0.5)))
     fixed = {
         "prompt": [1, 2],
         "stream": True,
@@ -226,7 +226,8 @@ async def test_only_what_the_client_chose_is_sent():
     }
     assert bodies == [
         {**fixed, "n_predict": 9},
-        {**fixed, "n_predict": 1, "temperature": 0.5, "top_p": 0.9, "top_k": 3, "seed": 4},
+        {**fixed, "n_predict": 1, "temperature": 0.5, "top_p": 0.9, "top_k": 3, "seed": 4}
+        | {"presence_penalty": 0.25, "frequency_penalty": -0.5},
     ]
 
 

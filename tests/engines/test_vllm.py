@@ -250,7 +250,7 @@ async def test_only_what_the_client_chose_is_sent_and_the_limit_fits_the_window(
     async with running(server) as engine:
         await engine.start()
         await collect(engine, job(500))
-        chosen = Sampling(temperature=0.5, top_p=0.9, top_k=3, seed=4)
+        chosen = Sampling(0.5, 0.9, 3, 4, 0.25, -0.5)
         await collect(engine, Job([1], 0, chosen, adapter="tiny-sql"))
     fixed = {
         "stream": True,
@@ -260,7 +260,8 @@ async def test_only_what_the_client_chose_is_sent_and_the_limit_fits_the_window(
     }
     assert server.bodies == [
         {**fixed, "model": "tiny", "prompt": [1, 2, 3, 4], "max_tokens": 60},
-        {**fixed, "model": "tiny-sql", "prompt": [1], "max_tokens": 1, "temperature": 0.5, "top_p": 0.9, "top_k": 3, "seed": 4},
+        {**fixed, "model": "tiny-sql", "prompt": [1], "max_tokens": 1, "temperature": 0.5, "top_p": 0.9, "top_k": 3, "seed": 4}
+        | {"presence_penalty": 0.25, "frequency_penalty": -0.5},
     ]
 
 

@@ -122,7 +122,7 @@ async def test_everything_is_said_and_the_model_is_asked_what_the_client_left_op
     try:
         async with started(upstream) as engine:
             await collect(engine, Job([1, 2], 9, Sampling()))
-            await collect(engine, Job([1, 2], 9, Sampling(temperature=0.5, top_p=0.9, top_k=3, seed=4), adapter=ADAPTER))
+            await collect(engine, Job([1, 2], 9, Sampling(0.5, 0.9, 3, 4, 0.25, -0.5), adapter=ADAPTER))
             await collect(engine, Job([1, 2], 9, Sampling(top_p=0.0)))
     finally:
         recommended.unlink()
@@ -130,7 +130,8 @@ async def test_everything_is_said_and_the_model_is_asked_what_the_client_left_op
     usual |= {"ignore_eos": False, "skip_special_tokens": False, "spaces_between_special_tokens": False}
     assert [asked.body["sampling_params"] for asked in upstream.asked] == [
         {**usual, "temperature": 0.6, "top_p": 1.0, "top_k": 20},
-        {**usual, "temperature": 0.5, "top_p": 0.9, "top_k": 3, "sampling_seed": 4},
+        {**usual, "temperature": 0.5, "top_p": 0.9, "top_k": 3, "sampling_seed": 4}
+        | {"presence_penalty": 0.25, "frequency_penalty": -0.5},
         {**usual, "temperature": 0.0, "top_p": 1.0, "top_k": 20},
     ]
     assert [asked.body.get("lora_path") for asked in upstream.asked] == [None, ADAPTER, None]

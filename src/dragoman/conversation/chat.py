@@ -32,6 +32,7 @@ from dragoman.wire.openai.request import (
     AudioPart,
     ChatMessage,
     ChatRequest,
+    CompletionRequest,
     FilePart,
     ImagePart,
     JsonFormat,
@@ -60,11 +61,23 @@ def lower_chat(request: ChatRequest) -> Conversation:
         tools=tuple(_tools(request)),
         tool_policy=_tool_policy(request),
         thinking=_thinking_policy(request),
-        sampling=Sampling(request.temperature, request.top_p, request.top_k, request.seed),
+        sampling=sampling(request),
         stop_sequences=request.stops,
         max_tokens=request.max_completion_tokens or request.max_tokens or UNLIMITED,
         output=_output(request),
         notes=notes_on(_attachments(request.messages)),
+    )
+
+
+def sampling(request: ChatRequest | CompletionRequest) -> Sampling:
+    """How tokens are to be chosen, alike for both of this door's requests."""
+    return Sampling(
+        request.temperature,
+        request.top_p,
+        request.top_k,
+        request.seed,
+        request.presence_penalty,
+        request.frequency_penalty,
     )
 
 

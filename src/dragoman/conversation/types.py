@@ -129,12 +129,19 @@ class ThinkingPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """None means: the engine's choice for this model. `seed` is not in the Anthropic API; it makes tests repeatable."""
+    """None means: the engine's choice for this model. The seed and the penalties are in the second door's API only."""
 
     temperature: float | None = None
     top_p: float | None = None
     top_k: int | None = None
     seed: int | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+
+    @property
+    def chosen(self) -> dict[str, Any]:
+        """What the client chose, by its usual names."""
+        return {name: value for name in self.__slots__ if (value := getattr(self, name)) is not None}
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,7 @@ from starlette.requests import Request
 from starlette.types import Send
 
 from dragoman.conversation import Conversation
-from dragoman.conversation.chat import lower_chat
-from dragoman.conversation.types import Sampling
+from dragoman.conversation.chat import lower_chat, sampling
 from dragoman.generation import Turn
 from dragoman.observe import Record
 from dragoman.observe.census import census
@@ -52,7 +51,7 @@ class Completions(Endpoint):
         _note(record, wanted, self.gateway.unheard(unknown_fields(wanted)))
         limits = Conversation(
             turns=(),
-            sampling=Sampling(wanted.temperature, wanted.top_p, wanted.top_k, wanted.seed),
+            sampling=sampling(wanted),
             stop_sequences=wanted.stops,
             max_tokens=wanted.max_tokens or _DEFAULT_COMPLETION,
         )

@@ -17,12 +17,11 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import PurePath
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-from dragoman.conversation import Sampling
 from dragoman.engines.base import Capabilities, Engine, Finish, FinishReason, Job, Piece, PrefillProgress
 from dragoman.engines.grammars.compiled import TRIAL, Grammars
 from dragoman.engines.http import EngineHttp, Fault, fault
@@ -200,6 +199,8 @@ class _Completion(Struct):
     top_p: float | UnsetType = UNSET
     top_k: int | UnsetType = UNSET
     seed: int | UnsetType = UNSET
+    presence_penalty: float | UnsetType = UNSET
+    frequency_penalty: float | UnsetType = UNSET
     grammar: str | UnsetType = UNSET
     id_slot: int | UnsetType = UNSET
     stream: bool = True
@@ -252,12 +253,9 @@ _chunk = msgspec.json.Decoder(_Chunk).decode
 
 
 def _encode(job: Job, grammar: str | UnsetType = UNSET, slot: int | UnsetType = UNSET) -> bytes:
-    sampling: Sampling = job.sampling
-    fields: dict[str, Any] = {
-        name: value for name in ("temperature", "top_p", "top_k", "seed") if (value := getattr(sampling, name)) is not None
-    }
+    chosen = job.sampling.chosen
     return msgspec.json.encode(
-        _Completion(prompt=job.tokens, n_predict=max(job.limit, 1), grammar=grammar, id_slot=slot, **fields)
+        _Completion(prompt=job.tokens, n_predict=max(job.limit, 1), grammar=grammar, id_slot=slot, **chosen)
     )
 
 

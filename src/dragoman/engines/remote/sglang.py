@@ -118,6 +118,8 @@ class SGLang(TokenDoor):
             top_k=chosen.top_k or -1,
             min_p=chosen.min_p,
             repetition_penalty=chosen.repetition_penalty,
+            presence_penalty=job.sampling.presence_penalty or 0.0,
+            frequency_penalty=job.sampling.frequency_penalty or 0.0,
             sampling_seed=UNSET if job.sampling.seed is None else job.sampling.seed,
             structural_tag=_tag(held),
         )

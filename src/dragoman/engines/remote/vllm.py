@@ -16,7 +16,7 @@ What the server does, and this file has to know:
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
@@ -79,13 +79,8 @@ class Vllm(TokenDoor):
 
     def _encoded(self, job: Job, held: Form) -> bytes:
         """What the client left open is left out, see above."""
-        chosen: dict[str, Any] = {
-            field: value
-            for field in ("temperature", "top_p", "top_k", "seed")
-            if (value := getattr(job.sampling, field)) is not None
-        }
         limit = max(1, min(job.limit, self.window - len(job.tokens)))
-        completion = _Completion(job.adapter or self.model, job.tokens, limit, structured_outputs=held, **chosen)
+        completion = _Completion(job.adapter or self.model, job.tokens, limit, structured_outputs=held, **job.sampling.chosen)
         return msgspec.json.encode(completion)
 
     def reader(self, job: Job) -> "CompletionReader":
@@ -168,6 +163,8 @@ class _Completion(Struct):
     top_p: float | UnsetType = UNSET
     top_k: int | UnsetType = UNSET
     seed: int | UnsetType = UNSET
+    presence_penalty: float | UnsetType = UNSET
+    frequency_penalty: float | UnsetType = UNSET
     structured_outputs: Raw | UnsetType = UNSET
     stream: bool = True
     stream_options: _StreamOptions | None = _StreamOptions()

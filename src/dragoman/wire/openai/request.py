@@ -1,7 +1,7 @@
 """The bodies of `POST /v1/chat/completions` and `POST /v1/completions`.
 
-Fields that change nothing but sampling and that we do not know (penalties) are carried, ignored and named in the log, as on the
-first door (BETA-2). What would change the meaning of the answer is declared here and refused by `rules`.
+Fields that we do not know are carried, ignored and named in the log, as on the first door (BETA-2). What would change the
+meaning of the answer is declared here and refused by `rules`.
 """
 
 import re
@@ -205,6 +205,8 @@ class _Request(WireModel):
     top_p: Annotated[float, Field(ge=0, le=1)] | None = None
     top_k: Annotated[int, Field(ge=0)] | None = None
     seed: int | None = None
+    presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
     stop: PlainOrList[str] | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
