@@ -28,7 +28,10 @@ async def measure(runs: int) -> list[Row]:
         ours = await _figures(url, runs)
     with llama_server(SLOTS, CONTEXT) as address:
         theirs = await _figures(address, runs)
-    return [Row(figure, ours[figure], theirs[figure], unit, target) for figure, (unit, target) in _FIGURES.items()]
+    return [
+        Row(figure, ours[figure], f"{theirs[figure]} (llama.cpp's own)", unit, target)
+        for figure, (unit, target) in _FIGURES.items()
+    ]
 
 
 _FIGURES = {
