@@ -205,6 +205,7 @@ PROOFS: Mapping[How, Callable[[Cell], None]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.clause("TOOL-5", "TOOL-7", "TOOL-9", "TOOL-11", "STR-3")
 @pytest.mark.parametrize("column", COLUMNS)
 @pytest.mark.parametrize("guarantee", GUARANTEES, ids=lambda guarantee: guarantee.title)
