@@ -1,0 +1,230 @@
+"""The parent's side of the worker processes."""
+
+import asyncio
+import logging
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from enum import StrEnum
+from typing import Final, ParamSpec, TypeVar
+
+from dragoman.worker_pool.worker import LENGTH, Job, Outcome, SetUp, TooExpensive, message
+
+_log = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+WORKERS: Final = 2
+"""Processes of each lane at most."""
+SECONDS: Final = 8.0
+"""Time limit of a job: an answer has to come within ten."""
+MEMORY: Final = 1024 * 1024 * 1024
+"""Bytes of address space that a job may add to what a fresh worker has."""
+IDLE_SECONDS: Final = 60.0
+"""A worker that had nothing to do for so long is ended."""
+_JOBS_PER_WORKER: Final = 1000
+"""A worker is replaced after so many jobs, so that what a library leaks does not pile up."""
+_PRELOAD: Final = ("dragoman.dialects", "dragoman.engines", "dragoman.prompt")
+_COMMAND: Final = (sys.executable, "-P", "-c", "from dragoman.worker_pool.worker import main; main()")
+_START_SECONDS: Final = 60.0
+"""Time limit of a worker's start."""
+
+
+class Lane(StrEnum):
+    """Which workers take a job: short ones never wait for long ones."""
+
+    SHORT = "short"  # milliseconds, as far as can be said before
+    LONG = "long"  # perhaps seconds: large bodies and prompts
+
+
+class WorkerPool:
+    """Runs functions in worker processes, which start when they are needed.
+
+    Functions, arguments and results travel pickled. A result is unpickled on the event loop: it should be small, or flat as a
+    string. `seconds` is the time limit of a job once a worker has it, `memory` its limit in bytes.
+    """
+
+    def __init__(
+        self, *, workers: int = WORKERS, seconds: float = SECONDS, memory: int = MEMORY, preload: Sequence[str] = _PRELOAD
+    ) -> None:
+        self._workers = workers
+        self._seconds = seconds
+        self._set_up = SetUp(preload, memory)
+        self._lanes: dict[Lane, _Lane] = {}
+
+    async def run(self, lane: Lane, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """The result of a module-level function. Cancelling ends the job, and the worker that had it.
+
+        Raises `TooExpensive`, and what the function raises.
+        """
+        job = message(Job(function, args, kwargs))
+        workers = self._of(lane)
+        async with workers.free:
+            worker = await workers.take()
+            try:
+                outcome = await worker.work(job, self._seconds)
+            finally:
+                workers.give_back(worker)
+        if outcome.error is not None:
+            raise outcome.error
+        result: T = outcome.result
+        return result
+
+    def warm(self) -> None:
+        """Have a worker for short jobs ready before the first one comes."""
+        self._of(Lane.SHORT).start_spare()
+
+    async def close(self) -> None:
+        """End all idle workers; those that work end with their jobs."""
+        lanes, self._lanes = self._lanes, {}
+        for workers in lanes.values():
+            await workers.close()
+
+    def _of(self, lane: Lane) -> "_Lane":
+        """The workers of a lane, on this event loop: pipes belong to the loop that made them."""
+        loop = asyncio.get_running_loop()
+        workers = self._lanes.get(lane)
+        if workers is None or workers.loop is not loop:
+            workers = self._lanes[lane] = _Lane(loop, self._workers, self._set_up)
+        return workers
+
+
+class _Lane:
+    """The workers of one lane. `free` counts those that a job may still take or start."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, workers: int, set_up: SetUp) -> None:
+        self.loop = loop
+        self.free = asyncio.Semaphore(workers)
+        self._set_up = set_up
+        self._idle: list[_Worker] = []
+        self._starting: asyncio.Task[None] | None = None
+
+    async def take(self) -> "_Worker":
+        """A worker for one job. Raises `OSError`, and `EOFError` where none comes up."""
+        if not self._idle and self._starting is not None:
+            await asyncio.wait({self._starting})
+        if not self._idle:
+            return await _Worker.start(self._set_up)
+        worker = self._idle.pop()
+        worker.expiry.cancel()
+        return worker
+
+    def give_back(self, worker: "_Worker") -> None:
+        """Have the worker ready for the next job, for a while; a spare one where this one has ended."""
+        if worker.serves:
+            self._keep(worker)
+        else:
+            worker.kill()
+            self.start_spare()
+
+    def start_spare(self) -> None:
+        """Start a worker, so that the next job need not wait for that."""
+        if not self._idle and self._starting is None:
+            self._starting = self.loop.create_task(self._start_spare())
+
+    async def close(self) -> None:
+        """End the idle workers."""
+        if self._starting is not None:
+            await asyncio.wait({self._starting})
+        for worker in self._idle:
+            worker.expiry.cancel()
+            await worker.end()
+        self._idle.clear()
+
+    async def _start_spare(self) -> None:
+        try:
+            self._keep(await _Worker.start(self._set_up))
+        except (EOFError, OSError) as error:
+            _log.warning("a worker process does not start: %s", error)
+        finally:
+            self._starting = None
+
+    def _keep(self, worker: "_Worker") -> None:
+        self._idle.append(worker)
+        worker.expiry = self.loop.call_later(IDLE_SECONDS, self._expire, worker)
+
+    def _expire(self, worker: "_Worker") -> None:
+        self._idle.remove(worker)
+        worker.kill()
+
+
+class _Worker:
+    """One process and its pipes. `expiry` is when it ends if it has nothing to do until then."""
+
+    expiry: asyncio.TimerHandle
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self._jobs = 0
+        self._ended = False
+
+    @classmethod
+    async def start(cls, set_up: SetUp) -> "_Worker":
+        """Start a process, and wait until it is ready. Raises `OSError`, and `EOFError` where it ends instead."""
+        pipe = asyncio.subprocess.PIPE
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        process = await asyncio.create_subprocess_exec(
+            *_COMMAND, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, env=environment
+        )
+        worker = cls(process)
+        try:
+            async with asyncio.timeout(_START_SECONDS):
+                await worker._exchange(message(set_up))
+        except BaseException:
+            worker.kill()
+            raise
+        return worker
+
+    @property
+    def serves(self) -> bool:
+        """Whether it can take another job."""
+        return self._process.returncode is None and not self._ended and self._jobs < _JOBS_PER_WORKER
+
+    async def work(self, job: bytes, seconds: float) -> Outcome:
+        """Have a job done. The process is killed where the job passes its time limit, crashes or is cancelled."""
+        self._jobs += 1
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._exchange(job)
+        except TimeoutError:
+            self.kill()
+            return Outcome(error=TooExpensive(f"takes more than {seconds:g} seconds"))
+        except (EOFError, OSError):
+            self.kill()
+            return Outcome(error=TooExpensive("ended the process that worked on it"))
+        except BaseException:
+            self.kill()
+            raise
+
+    async def end(self) -> None:
+        """Kill the process, and wait until it is gone."""
+        self.kill()
+        await self._process.wait()
+
+    def kill(self) -> None:
+        """Kill the process; the event loop collects it."""
+        self._ended = True
+        with suppress(ProcessLookupError):
+            self._process.kill()
+        self._stdin.close()
+
+    async def _exchange(self, data: bytes) -> Outcome:
+        """Send a message and wait for the answer. Raises `OSError`, and `EOFError` where the process ends instead."""
+        self._stdin.write(data)
+        assert self._process.stdout is not None
+        (length,) = LENGTH.unpack(await self._process.stdout.readexactly(LENGTH.size))
+        outcome: Outcome = pickle.loads(await self._process.stdout.readexactly(length))  # noqa: S301 -- from our own process
+        return outcome
+
+    @property
+    def _stdin(self) -> asyncio.StreamWriter:
+        assert self._process.stdin is not None
+        return self._process.stdin
+
+
+POOL: Final = WorkerPool()
+"""The workers of this process."""

@@ -1,0 +1,119 @@
+"""The program of a worker process: reads jobs from its standard input, writes their results to its standard output.
+
+A message is a length of eight bytes, big-endian, and that many bytes of pickle. The first message to a worker is its set-up,
+every other a job; a worker answers each with one message, and ends where its input ends.
+"""
+
+import importlib
+import os
+import pickle
+import signal
+import struct
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, BinaryIO, Final
+
+LENGTH: Final = struct.Struct(">Q")
+_NICE: Final = 5
+"""Workers leave the processor to the event loop."""
+
+
+class TooExpensive(Exception):
+    """A job passed a limit of time, memory or depth, or ended its worker. The text completes a sentence: `it …`."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetUp:
+    """How a worker prepares itself. `memory` is how many bytes of address space a job may add, where the platform can tell."""
+
+    preload: Sequence[str]
+    memory: int
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A call of a module-level function."""
+
+    function: Callable[..., Any]
+    args: Sequence[Any]
+    kwargs: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a job returned, or raised."""
+
+    result: Any = None
+    error: BaseException | None = None
+
+
+def message(value: object) -> bytes:
+    """A message on its way between the processes. Raises what pickling raises."""
+    packed = pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
+    return LENGTH.pack(len(packed)) + packed
+
+
+def main() -> None:
+    """Work until there are no more jobs."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is the parent's to handle
+    jobs, results = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a library prints must not land among the results
+    set_up = _received(jobs)
+    for name in set_up.preload:
+        importlib.import_module(name)
+    _limit(set_up.memory)
+    _send(results, message(Outcome()))
+    while True:
+        try:
+            job = _received(jobs)
+        except EOFError:
+            return
+        _send(results, _message(_outcome(job), set_up.memory))
+        del job
+
+
+def _send(results: BinaryIO, data: bytes) -> None:
+    results.write(data)
+    results.flush()
+
+
+def _received(source: BinaryIO) -> Any:
+    head = source.read(LENGTH.size)
+    if len(head) < LENGTH.size:
+        raise EOFError
+    return pickle.loads(source.read(LENGTH.unpack(head)[0]))  # noqa: S301 -- from the parent process
+
+
+def _outcome(job: Job) -> Outcome:
+    try:
+        return Outcome(job.function(*job.args, **job.kwargs))
+    except RecursionError:
+        return Outcome(error=TooExpensive("is nested too deeply"))
+    except BaseException as error:
+        return Outcome(error=error)
+
+
+def _message(outcome: Outcome, memory: int) -> bytes:
+    """The message for an outcome, without the traceback; an outcome that cannot be sent is an error that says so."""
+    if isinstance(outcome.error, MemoryError):
+        outcome = Outcome(error=TooExpensive(f"needs more than {memory >> 20} MB of memory"))
+    try:
+        return message(outcome)
+    except MemoryError:
+        return message(Outcome(error=TooExpensive(f"needs more than {memory >> 20} MB of memory")))
+    except Exception as error:
+        return message(Outcome(error=RuntimeError(f"the outcome of a job cannot be sent: {error}")))
+
+
+def _limit(memory: int) -> None:
+    """Let jobs add no more than `memory` bytes of address space, and leave no core files."""
+    if sys.platform != "linux":
+        return
+    import resource  # noqa: PLC0415 -- there is no such module on Windows
+
+    with open("/proc/self/statm", encoding="ascii") as statm:  # noqa: PTH123
+        own = int(statm.read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (own + memory, own + memory))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    os.nice(_NICE)

@@ -1,0 +1,120 @@
+"""Jobs that take too long, need too much or crash end alone; others go on."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from dragoman.errors import InvalidRequest, PromptTooLong
+from dragoman.worker_pool import Lane, TooExpensive, WorkerPool
+
+
+@pytest.fixture
+async def pool() -> AsyncIterator[WorkerPool]:
+    made = WorkerPool(workers=1, seconds=1.5, memory=256 << 20, preload=())
+    yield made
+    await made.close()
+
+
+def _spin() -> None:
+    while True:
+        pass
+
+
+def _swallow() -> int:
+    return len(bytearray(1 << 30))
+
+
+def _crash() -> None:
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def _recurse() -> None:
+    _recurse()
+
+
+def _refuse() -> None:
+    raise InvalidRequest.at("tools.0", "no", details={"error_code": "x"})
+
+
+def _refuse_length() -> None:
+    raise PromptTooLong(9, 4)
+
+
+async def test_a_job_gives_its_result(pool: WorkerPool):
+    assert await pool.run(Lane.SHORT, sorted, [3, 1, 2], reverse=True) == [3, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("job", "reason"),
+    [
+        (_spin, "takes more than 1.5 seconds"),
+        (_swallow, "needs more than 256 MB of memory"),
+        (_crash, "ended the process"),
+        (_recurse, "is nested too deeply"),
+    ],
+)
+async def test_a_job_that_passes_a_limit_ends_alone(pool: WorkerPool, job: Callable[[], object], reason: str):
+    with pytest.raises(TooExpensive, match=reason):
+        await pool.run(Lane.SHORT, job)
+    assert await pool.run(Lane.SHORT, len, "abc") == 3
+
+
+async def test_a_short_job_does_not_wait_for_a_long_one(pool: WorkerPool):
+    await pool.run(Lane.SHORT, len, "")
+    long = asyncio.ensure_future(pool.run(Lane.LONG, _spin))
+    await asyncio.sleep(0)
+    assert await pool.run(Lane.SHORT, len, "abc") == 3
+    assert not long.done()
+    long.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await long
+
+
+async def test_a_cancelled_job_frees_its_worker(pool: WorkerPool):
+    job = asyncio.ensure_future(pool.run(Lane.SHORT, time.sleep, 60))
+    done, _ = await asyncio.wait({job}, timeout=0.3)
+    assert not done
+    job.cancel()
+    assert await pool.run(Lane.SHORT, len, "abc") == 3
+
+
+async def test_errors_arrive_whole(pool: WorkerPool):
+    with pytest.raises(InvalidRequest) as refused:
+        await pool.run(Lane.SHORT, _refuse)
+    assert (refused.value.message, refused.value.path, refused.value.details) == ("tools.0: no", "tools.0", {"error_code": "x"})
+    with pytest.raises(PromptTooLong, match="prompt is too long: 9 tokens > 4 maximum"):
+        await pool.run(Lane.SHORT, _refuse_length)
+
+
+_ORPHAN = """
+import asyncio, os
+from dragoman.worker_pool import Lane, WorkerPool
+async def main():
+    print(await WorkerPool(workers=1, preload=()).run(Lane.SHORT, os.getpid), flush=True)
+    os.kill(os.getpid(), 9)
+asyncio.run(main())
+"""
+
+
+def test_workers_end_with_a_parent_that_was_killed():
+    made = subprocess.run([sys.executable, "-c", _ORPHAN], stdout=subprocess.PIPE, text=True, check=False)
+    worker = int(made.stdout)
+    deadline = time.monotonic() + 20
+    while _runs(worker):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def _runs(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
