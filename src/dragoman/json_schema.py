@@ -4,10 +4,12 @@ Schemas come from strangers. One may point at an address, and asking would send 
 multiply, so that a schema of one kilobyte could keep it busy for days. Such a schema is not asked.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from math import inf
 from typing import Any, Final
+from urllib.parse import unquote
 
 import jsonschema_rs
 import msgspec
@@ -28,6 +30,12 @@ _MOST_WAYS: Final = 10_000
 _UNBOUNDED: Final = frozenset({"$dynamicRef", "$recursiveRef", "unevaluatedProperties", "unevaluatedItems"})
 _WORTH_REMEMBERING: Final = 32 * 1024
 
+_INDEX: Final = re.compile(r"0|[1-9][0-9]{0,8}")
+_MOST_LINKS: Final = 4096
+"""References that are followed one after the other from one place."""
+_MOST_PLACES: Final = 10_000
+"""Places of a document that are searched for an anchor."""
+
 
 def rewritten(schema: Schema, change: Callable[[str, Any], Any]) -> dict[str, Any]:
     """A copy, with every schema directly inside replaced by `change(keyword, inner)`. Everything else stays, in its order."""
@@ -43,11 +51,72 @@ def rewritten(schema: Schema, change: Callable[[str, Any], Any]) -> dict[str, An
 
 
 def resolve(reference: str, root: Schema) -> Schema:
-    """What a reference within the document points at; an empty schema where it points at nothing."""
+    """What a reference within the document points at; an empty schema where it points at nothing, or to another document.
+
+    The fragment is a JSON Pointer (RFC 6901, sections 4 and 6: percent-encoded, arrays by index) or a plain name that an
+    `$anchor` gives. The result may be a reference again; `dereferenced` follows them all.
+    """
+    document, _, fragment = reference.partition("#")
+    if document and document != root.get("$id"):
+        return {}
+    pointer = unquote(fragment)
+    if pointer and not pointer.startswith("/"):
+        return _anchored(pointer, root)
     found: object = root
-    for step in reference.removeprefix("#").split("/")[1:]:
-        found = found.get(step.replace("~1", "/").replace("~0", "~")) if isinstance(found, Mapping) else None
+    for step in pointer.split("/")[1:]:
+        found = _member(found, step.replace("~1", "/").replace("~0", "~"))
     return found if isinstance(found, Mapping) else {}
+
+
+def dereferenced(schema: Schema, root: Schema) -> Schema:
+    """The schema with its own reference replaced by what that points at, through chains; what stands beside one is kept.
+
+    Where the references lead in a circle, or further than `_MOST_LINKS`, only what stands beside them is left.
+    """
+    beside: Schema = {}
+    seen: set[str] = set()
+    while isinstance(reference := schema.get("$ref"), str):
+        beside = merged({word: value for word, value in schema.items() if word != "$ref"}, beside)
+        if reference in seen or len(seen) == _MOST_LINKS:
+            return beside
+        seen.add(reference)
+        schema = resolve(reference, root)
+    return merged(schema, beside) if beside else schema
+
+
+def merged(left: Schema, right: Schema) -> Schema:
+    """Both schemas at once, as far as properties go; elsewhere the right one wins."""
+    made = {**left, **right}
+    if isinstance(left.get("properties"), Mapping) and isinstance(right.get("properties"), Mapping):
+        made["properties"] = {**left["properties"], **right["properties"]}
+    if isinstance(left.get("required"), list) and isinstance(right.get("required"), list):
+        made["required"] = [*left["required"], *right["required"]]
+    return made
+
+
+def _member(value: object, step: str) -> object:
+    """What one step of a JSON Pointer leads to; None where it leads nowhere."""
+    if isinstance(value, Mapping):
+        return value.get(step)
+    if isinstance(value, list) and _INDEX.fullmatch(step) and int(step) < len(value):
+        return value[int(step)]
+    return None
+
+
+def _anchored(name: str, root: Schema) -> Schema:
+    """The schema with this `$anchor`, looked for in the first `_MOST_PLACES` places of the document."""
+    pending: list[object] = [root]
+    for _ in range(_MOST_PLACES):
+        if not pending:
+            break
+        value = pending.pop()
+        if isinstance(value, Mapping):
+            if name in (value.get("$anchor"), value.get("$dynamicAnchor")):
+                return value
+            pending.extend(inner for inner in value.values() if isinstance(inner, Mapping | list))
+        elif isinstance(value, list):
+            pending.extend(inner for inner in value if isinstance(inner, Mapping | list))
+    return {}
 
 
 def validator(schema: Schema) -> jsonschema_rs.Validator | None:

@@ -19,7 +19,7 @@ from dragoman.dialects.spec import (
     TaggedArguments,
 )
 from dragoman.dialects.tag_encoder import element, json_type, literal_key, parameter
-from dragoman.json_schema import Schema, resolve
+from dragoman.json_schema import Schema, dereferenced
 
 _HOLE = "\ufdd0"
 _NOTHING = Series(())
@@ -132,10 +132,7 @@ class Arguments:
             key = (id(place.root), reference, context)
             if key not in self._named:
                 name = self._named[key] = f"ref{len(self._named)}"
-                rest = {word: value for word, value in place.schema.items() if word != "$ref"}
-                self.rules[name] = self._recursive(
-                    Place({**resolve(reference, place.root), **rest}, place.root), context, build
-                )
+                self.rules[name] = self._recursive(Place(dereferenced(place.schema, place.root), place.root), context, build)
             return Ref(self._named[key])
         self._depth += 1
         if self._depth > _DEEPEST:  # a schema that unfolds for ever in other ways

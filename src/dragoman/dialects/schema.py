@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from functools import reduce
 from typing import Any
 
-from dragoman.json_schema import Schema, resolve
+from dragoman.json_schema import Schema, dereferenced, merged
 
 
 class Place:
@@ -23,7 +23,7 @@ class Place:
         for word in ("anyOf", "oneOf"):
             if isinstance(listed := self.schema.get(word), list):
                 rest = {other: value for other, value in self.schema.items() if other != word}
-                return [Place(_merged(rest, branch), self.root) for branch in listed if isinstance(branch, Mapping)]
+                return [Place(merged(rest, branch), self.root) for branch in listed if isinstance(branch, Mapping)]
         return []
 
     @property
@@ -68,20 +68,17 @@ def _simple(schema: Schema, root: Schema, depth: int) -> Iterator[Schema]:
     if depth > 16:
         yield {}
         return
-    if isinstance(reference := schema.get("$ref"), str):
-        others = {word: value for word, value in schema.items() if word != "$ref"}
-        yield from _simple(_merged(resolve(reference, root), others), root, depth + 1)
-        return
+    schema = dereferenced(schema, root)
     for word in ("allOf", "anyOf", "oneOf"):
         branches = schema.get(word)
         if not isinstance(branches, list):
             continue
         rest = {other: value for other, value in schema.items() if other != word}
         if word == "allOf":
-            yield from _simple(reduce(_merged, (_resolved(branch, root) for branch in branches), rest), root, depth + 1)
+            yield from _simple(reduce(merged, (_resolved(branch, root) for branch in branches), rest), root, depth + 1)
         else:
             for branch in branches:
-                yield from _simple(_merged(rest, branch if isinstance(branch, Mapping) else {}), root, depth + 1)
+                yield from _simple(merged(rest, branch if isinstance(branch, Mapping) else {}), root, depth + 1)
         return
     kinds = schema.get("type")
     if isinstance(kinds, list):
@@ -92,17 +89,4 @@ def _simple(schema: Schema, root: Schema, depth: int) -> Iterator[Schema]:
 
 
 def _resolved(schema: object, root: Schema) -> Schema:
-    if not isinstance(schema, Mapping):
-        return {}
-    reference = schema.get("$ref")
-    return resolve(reference, root) if isinstance(reference, str) else schema
-
-
-def _merged(left: Schema, right: Schema) -> Schema:
-    """Both at once, as far as properties go; elsewhere the right one wins."""
-    made = {**left, **right}
-    if isinstance(left.get("properties"), Mapping) and isinstance(right.get("properties"), Mapping):
-        made["properties"] = {**left["properties"], **right["properties"]}
-    if isinstance(left.get("required"), list) and isinstance(right.get("required"), list):
-        made["required"] = [*left["required"], *right["required"]]
-    return made
+    return dereferenced(schema, root) if isinstance(schema, Mapping) else {}

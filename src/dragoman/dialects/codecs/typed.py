@@ -13,6 +13,7 @@ from typing import Any
 
 from dragoman.dialects.codecs.json_value import JsonValue
 from dragoman.dialects.codecs.literal import CONTAINERS, Literal, scalar
+from dragoman.json_schema import dereferenced
 
 ANY = frozenset({"null", "boolean", "integer", "number", "array", "object", "string"})
 STRING = frozenset({"string"})
@@ -78,19 +79,12 @@ class Schema:
         """The schema itself and all those that it is made of, references resolved."""
         if not isinstance(schema, Mapping) or depth > _REFERENCES:
             return
+        schema = dereferenced(schema, _mapping(self._root))
         yield schema
-        if isinstance(reference := schema.get("$ref"), str):
-            yield from self._variants(self._resolve(reference), depth + 1)
         for word in ("anyOf", "oneOf", "allOf"):
             alternatives = schema.get(word)
             for alternative in alternatives if isinstance(alternatives, list) else ():
                 yield from self._variants(alternative, depth + 1)
-
-    def _resolve(self, reference: str) -> object:
-        found = self._root
-        for step in reference.removeprefix("#").split("/")[1:]:
-            found = _mapping(found).get(step.replace("~1", "/").replace("~0", "~"))
-        return found
 
 
 class Leaf:
