@@ -1,6 +1,6 @@
 """The contract and the tests that prove it, held against each other."""
 
-import tomllib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -9,23 +9,31 @@ import pytest
 
 from conftest import NAMED_CLAUSES
 
-MANIFEST = Path(__file__).with_name("manifest.toml")
+ROOT = Path(__file__).parents[2]
+CONTRACT = ROOT / "docs" / "contract.md"
+_LINE = re.compile(
+    r'- <a id="(?P<id>[A-Z]+-\d+)"></a>\*\*(?P=id)\*\* \((?P<weight>core|full|edge)\): (?P<text>.+?\.)'
+    r"(?: \*Not built: (?P<deferred>.+)\.\*)?"
+)
+_CITED = re.compile(r"\b(?:TRN|AUTH|ERR|REQ|IN|RES|USE|STOP|SSE|THK|TOOL|STR|SEQ|PRE|CACHE|CNT|MOD|BAT|FIL|THR|BETA|CC)-\d+\b")
 
 
 class Clause(NamedTuple):
-    """One entry of the manifest."""
+    """One clause; `deferred` is why it is not built, or empty."""
 
-    weight: str
-    about: str
-    deferred: str = ""
-
-
-def read_manifest() -> dict[str, Clause]:
-    chapters = tomllib.loads(MANIFEST.read_text(encoding="utf-8"))
-    return {f"{chapter}-{number}": Clause(*entry) for chapter, clauses in chapters.items() for number, entry in clauses.items()}
+    text: str
+    deferred: str
 
 
-CLAUSES = read_manifest()
+def read_contract() -> dict[str, Clause]:
+    """The clauses by id, in the order of the page. Every list item of the page is one."""
+    lines = [line for line in CONTRACT.read_text(encoding="utf-8").splitlines() if line.startswith("- ")]
+    found = [_LINE.fullmatch(line) for line in lines]
+    assert None not in found, [line for line, match in zip(lines, found, strict=True) if match is None]
+    return {match["id"]: Clause(match["text"], match["deferred"] or "") for match in found if match}
+
+
+CLAUSES = read_contract()
 
 
 @pytest.fixture
@@ -36,8 +44,7 @@ def named(pytestconfig: pytest.Config) -> Mapping[str, list[str]]:
     return pytestconfig.stash[NAMED_CLAUSES]
 
 
-def test_the_manifest_is_in_order() -> None:
-    assert all(clause.weight in ("CORE", "FULL", "EDGE") for clause in CLAUSES.values())
+def test_the_clauses_of_a_chapter_are_numbered_in_order() -> None:
     chapters: dict[str, list[int]] = {}
     for identifier in CLAUSES:
         chapter, _, number = identifier.partition("-")
@@ -45,13 +52,20 @@ def test_the_manifest_is_in_order() -> None:
     assert all(numbers == list(range(1, len(numbers) + 1)) for numbers in chapters.values())
 
 
+@pytest.mark.parametrize("folder", ["src", "tests", "docs", "bench"])
+def test_every_cited_clause_is_on_the_page(folder: str) -> None:
+    files = [path for path in (ROOT / folder).rglob("*") if path.suffix in (".py", ".md", ".toml")]
+    cited = {clause for path in files for clause in _CITED.findall(path.read_text(encoding="utf-8"))}
+    assert cited - set(CLAUSES) == set()
+
+
 def test_tests_name_clauses_that_exist(named: Mapping[str, list[str]]) -> None:
     assert {clause: tests for clause, tests in named.items() if clause not in CLAUSES} == {}
 
 
 def test_every_clause_in_scope_has_a_test(named: Mapping[str, list[str]]) -> None:
-    assert {name: clause.about for name, clause in CLAUSES.items() if not clause.deferred and name not in named} == {}
+    assert {name: clause.text for name, clause in CLAUSES.items() if not clause.deferred and name not in named} == {}
 
 
-def test_no_clause_with_a_test_is_listed_as_deferred(named: Mapping[str, list[str]]) -> None:
+def test_no_clause_with_a_test_is_listed_as_not_built(named: Mapping[str, list[str]]) -> None:
     assert {name: named[name] for name, clause in CLAUSES.items() if clause.deferred and name in named} == {}
