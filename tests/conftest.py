@@ -19,6 +19,7 @@ from starlette.types import ASGIApp
 from dragoman.engines import Engine
 from dragoman.engines.scripted import Line, ScriptedEngine
 from dragoman.server import Gateway, Settings, create_app
+from dragoman.server.connection import Connection
 from stage import Stage
 
 # A hundred short processes are started here, and three long ones that import thousands of files: those are compiled once.
@@ -62,7 +63,7 @@ def live_gateway(
 ) -> Iterator[str]:
     """Likewise, for tests that look behind the scenes: `app` is what stands around the gateway's own application."""
     listener = listener or socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(app or create_app(gateway), log_config=None, access_log=False, lifespan="on", http="httptools")
+    config = uvicorn.Config(app or create_app(gateway), log_config=None, access_log=False, lifespan="on", http=Connection)
     server = uvicorn.Server(config)
     loaded = threading.Event()
 

@@ -59,7 +59,7 @@ THIRD_PARTY = {
     "xllamacpp": {"engines"},
     "prometheus_client": {"observe"},
     "starlette": {"server"},
-    "uvicorn": {"cli"},
+    "uvicorn": {"cli", "server"},
     "click": {"cli"},
     "rich": {"cli"},
     "huggingface_hub": {"cli"},

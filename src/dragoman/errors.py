@@ -9,6 +9,9 @@
     │   ├── UnknownModel         a name that this server does not serve (ERR-10)
     │   ├── UnknownRoute         no such path
     │   ├── MethodNotAllowed     no such method on that path
+    │   ├── ForeignHost          a name of this machine that it is not known by
+    │   ├── RequestTimedOut      the request did not arrive in time
+    │   ├── HeadTooLarge         its head passes the limit
     │   └── RequestTooLarge      the body passes the limit (TRN-12)
     ├── EngineError              the engine is at fault
     │   ├── EngineFailed         it died, broke its protocol or reported a failure
@@ -102,6 +105,18 @@ class MethodNotAllowed(ClientError):
     """No such method on that path."""
 
 
+class ForeignHost(ClientError):
+    """The `Host` field names another machine."""
+
+
+class RequestTimedOut(ClientError):
+    """The request did not arrive in time."""
+
+
+class HeadTooLarge(ClientError):
+    """The request line and the header fields pass the limit."""
+
+
 class RequestTooLarge(ClientError):
     """The body passes the limit."""
 
@@ -169,6 +184,9 @@ RESPONSES: dict[type[DragomanError], Response] = {
     UnknownModel: Response(HTTPStatus.NOT_FOUND, "not_found_error"),
     UnknownRoute: Response(HTTPStatus.NOT_FOUND, "not_found_error"),
     MethodNotAllowed: Response(HTTPStatus.METHOD_NOT_ALLOWED, "invalid_request_error"),
+    ForeignHost: Response(HTTPStatus.FORBIDDEN, "permission_error"),
+    RequestTimedOut: Response(HTTPStatus.REQUEST_TIMEOUT, "invalid_request_error"),
+    HeadTooLarge: Response(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "invalid_request_error"),
     RequestTooLarge: Response(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "request_too_large"),
     EngineFailed: Response(HTTPStatus.INTERNAL_SERVER_ERROR, "api_error"),
     EngineRefused: Response(HTTPStatus.INTERNAL_SERVER_ERROR, "api_error"),

@@ -143,6 +143,7 @@ def test_a_string_arrives_byte_for_byte(dialect: Dialect, data: st.DataObject, s
 @pytest.mark.clause("TOOL-17")
 @settings(max_examples=300, deadline=None)
 @given(st.sampled_from(TAGGED), st.dictionaries(st.from_regex(r"[a-z_][a-z0-9_]{0,6}", fullmatch=True), JSON, max_size=4))
+@pytest.mark.clause("CC-9")
 def test_values_are_what_the_schema_says(dialect: Dialect, arguments: dict[str, Any]):
     assume(not is_ambiguous(dialect, json.dumps(arguments)))
     assume(fits_elements(arguments) or not isinstance(dialect.calls and dialect.calls.codec, ElementArguments))

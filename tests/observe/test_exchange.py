@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from dragoman.observe import BadCapture, Exchange
-from dragoman.observe.exchange import Answered, Asked, kept_headers, kept_target, without_secrets
+from dragoman.observe.exchange import Answered, Asked
+from dragoman.observe.kept import kept_body, kept_headers, kept_target
 
 DEVICE, ACCOUNT, SESSION = "9f" * 32, "0a1b2c3d-0000-4000-8000-aabbccddeeff", "11112222-3333-4444-5555-666677778888"
 MODERN = json.dumps({"device_id": DEVICE, "account_uuid": ACCOUNT, "session_id": SESSION})
@@ -19,7 +20,7 @@ def asking(user: object, text: str = "Hi") -> str:
 
 @pytest.mark.parametrize("user", [MODERN, OLD])
 def test_device_and_account_go_and_the_session_stays(user: str) -> None:
-    body, removed = without_secrets(asking(user))
+    body, removed = kept_body(asking(user))
     assert removed == ["metadata.user_id"]
     assert DEVICE not in body
     assert ACCOUNT not in body
@@ -28,38 +29,81 @@ def test_device_and_account_go_and_the_session_stays(user: str) -> None:
 
 
 def test_a_user_of_an_unknown_form_goes_altogether() -> None:
-    body, _ = without_secrets(asking("Ann.Müller@example.org"))
+    body, _ = kept_body(asking("Ann.Müller@example.org"))
     assert json.loads(body)["metadata"] == {"user_id": "000.000000@0000000.000"}
 
 
-def test_all_other_bytes_stay() -> None:
+def test_what_the_api_knows_is_kept_as_it_came() -> None:
     strange = (
-        '{ "max_tokens":1,\n\t"messages" : [{"content":"\\u00e9 \\"user_id\\": \\"x\\""}],  "metadata":{"user_id" :  "ann"} }  '
+        '{ "max_tokens":1,\n\t"messages" : [{"role":"user","content":"\\u00e9 \\"user_id\\": \\"x\\""}],  "stream":true }  '
     )
-    assert without_secrets(strange)[0] == strange.replace('"ann"', '"000"')
+    assert kept_body(strange) == (strange, [])
 
 
 def test_a_tool_may_be_called_with_a_user_id() -> None:
-    body = json.dumps(
-        {"messages": [{"content": [{"type": "tool_use", "input": {"user_id": "bob"}}]}], "metadata": {"user_id": "ann"}}
+    call = {"type": "tool_use", "id": "a", "name": "t", "input": {"user_id": "bob", "device_id": "x"}}
+    body = json.dumps({"messages": [{"role": "assistant", "content": [call]}], "metadata": {"user_id": "ann"}})
+    kept, removed = kept_body(body)
+    assert json.loads(kept) == json.loads(body.replace('"ann"', '"000"'))
+    assert removed == ["metadata.user_id"]
+
+
+def test_of_what_is_not_json_every_string_goes() -> None:
+    assert kept_body('{"metadata": {"user_id": "ann"}, "x": {"token": "b-1')[0] == (
+        '{"00000000": {"0000_00": "000"}, "0": {"00000": "0-0'
     )
-    assert without_secrets(body) == (body.replace('"ann"', '"000"'), ["metadata.user_id"])
 
 
-def test_what_is_no_json_loses_every_such_field() -> None:
-    assert without_secrets('{"metadata": {"user_id": "ann"}, "x": {"user_id": "bob"}')[0] == (
-        '{"metadata": {"user_id": "000"}, "x": {"user_id": "000"}'
-    )
+@pytest.mark.parametrize(
+    ("secret", "path"),
+    [
+        ({"mcp_servers": [{"type": "url", "name": "a", "url": "https://x?t=s3cret"}]}, "mcp_servers.url"),
+        ({"mcp_servers": [{"name": "a", "authorization_token": "s3cret"}]}, "mcp_servers.authorization_token"),
+        ({"mcp_servers": [{"name": "a", "oauth": {"access": ["s3cret"]}}]}, "mcp_servers.oauth"),
+        ({"metadata": {"device": {"id": "s3cret"}}}, "metadata.device"),
+        ({"device_id": "s3cret"}, "device_id"),
+        ({"user": "s3cret"}, "user"),
+        ({"messages": [{"role": "user", "content": "Hi", "client": {"s3cret": 1}}]}, "messages.client"),
+        ({"messages": [{"role": "user", "content": [{"type": "text", "text": "Hi", "x": "s3cret"}]}]}, "messages.content.x"),
+        (
+            {
+                "messages": [
+                    {"role": "user", "content": [{"type": "tool_result", "content": [{"type": "text", "k": "s3cret"}]}]}
+                ]
+            },
+            "messages.content.content.k",
+        ),
+        ({"tools": [{"name": "t", "input_schema": {}, "headers": {"authorization": "s3cret"}}]}, "tools.headers"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_every_field_that_is_not_listed_goes(secret: dict[str, object], path: str) -> None:
+    kept, removed = kept_body(json.dumps({"model": "m", **secret}))
+    assert "s3cret" not in kept
+    assert removed == [path]
+    assert json.loads(kept)["model"] == "m"
 
 
-def test_tokens_for_other_servers_go() -> None:
-    body = json.dumps({"mcp_servers": [{"url": "https://x", "authorization_token": "s3cret"}]})
-    assert without_secrets(body) == (body.replace("s3cret", "000000"), ["mcp_servers.authorization_token"])
+def test_every_part_of_a_user_but_the_session_goes() -> None:
+    user = json.dumps({"device": {"ids": ["9f9f", "s3cret"]}, "s3cret": "x", "session_id": SESSION, "n": 987})
+    kept, _ = kept_body(asking(user))
+    assert SESSION in kept
+    assert not any(part in kept for part in ("9f9f", "s3cret", "987"))
 
 
-@pytest.mark.parametrize("body", ["", "[]", "null", '{"metadata": 3, "mcp_servers": [4, {}]}', '{"metadata": {"user_id": 7}}'])
+@pytest.mark.parametrize("body", ["", "[]", "null", '{"metadata": 3, "mcp_servers": [4, {}]}', '{"max_tokens": 7}', "{\xff"])
 def test_bodies_without_secrets_stay_as_they_are(body: str) -> None:
-    assert without_secrets(body) == (body, [])
+    assert kept_body(body) == (body, [])
+
+
+def test_a_file_that_cannot_be_finished_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(OSError, match="No space left"):
+        EXCHANGE.write(tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_only_headers_that_say_what_is_asked_are_kept() -> None:

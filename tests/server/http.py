@@ -106,7 +106,7 @@ class Wire:
 
     def send(self, body: Any, path: str = "/v1/messages", **headers: str | None) -> None:
         content = encoded(body) or b""
-        lines = [f"POST {path} HTTP/1.1", "host: test", f"content-length: {len(content)}"]
+        lines = [f"POST {path} HTTP/1.1", "host: 127.0.0.1", f"content-length: {len(content)}"]
         lines += [f"{name}: {value}" for name, value in fields("POST", headers).items()]
         self.sock.sendall("\r\n".join([*lines, "", ""]).encode() + content)
 

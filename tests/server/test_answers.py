@@ -1,4 +1,4 @@
-"""Answers that are not streamed: the message, its usage, its ending (contract §6, §7, §8)."""
+"""Answers that are not streamed: the message, its usage, its ending."""
 
 import re
 from http import HTTPStatus

@@ -1,4 +1,4 @@
-"""Counting is what generating would read (contract §16, §7)."""
+"""Counting is what generating would read."""
 
 from http import HTTPStatus
 from typing import Any

@@ -1,4 +1,4 @@
-"""Every failure of every route, in one shape (contract §3)."""
+"""Every failure of every route, in one shape."""
 
 import re
 from http import HTTPStatus

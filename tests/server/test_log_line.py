@@ -159,12 +159,14 @@ def test_gauges_show_the_queue_and_departures_are_timed(told: Told) -> None:
     engine = Stage(slots=1)
     with live_server(engine, Settings(model_id=MODEL)) as url:
         engine.hold(before=FIRST_TOKEN)
-        with wire(url) as working, wire(url) as queued:
+        with wire(url) as working:
             working.send(body(stream=True))
             until(lambda: engine.waiting == 1)
-            queued.send(body())
-            busy = ["dragoman_requests_running 1.0", "dragoman_requests_waiting 1.0"]
-            until(lambda: scraped(url, "requests_running", "requests_waiting") == busy)
+            with wire(url) as queued:
+                queued.send(body())
+                busy = ["dragoman_requests_running 1.0", "dragoman_requests_waiting 1.0"]
+                until(lambda: scraped(url, "requests_running", "requests_waiting") == busy)
+            until(lambda: scraped(url, "requests_waiting") == ["dragoman_requests_waiting 0.0"])
         until(lambda: scraped(url, "cancel_seconds_count") == ["dragoman_cancel_seconds_count 2.0"])
         assert scraped(url, "requests_running", "requests_waiting") == [line.replace("1.0", "0.0") for line in busy]
     lines = {"tokens" in line: line for line in told.lines}

@@ -1,4 +1,4 @@
-"""Streams, event by event (contract §9)."""
+"""Streams, event by event."""
 
 import asyncio
 from collections.abc import AsyncGenerator

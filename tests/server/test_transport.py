@@ -1,4 +1,4 @@
-"""Paths, prefixes, content types, encodings, ids: what every request and every response has (contract §1)."""
+"""Paths, prefixes, content types, encodings, ids: what every request and every response has."""
 
 import gzip
 import json

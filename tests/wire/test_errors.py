@@ -13,9 +13,12 @@ from dragoman.wire.errors import ErrorBody
 TYPES = {
     400: "invalid_request_error",
     401: "authentication_error",
+    403: "permission_error",
     404: "not_found_error",
     405: "invalid_request_error",
+    408: "invalid_request_error",
     413: "request_too_large",
+    431: "invalid_request_error",
     500: "api_error",
     504: "timeout_error",
     529: "overloaded_error",

@@ -33,3 +33,5 @@ class Options:
     log_level: str
     log_format: str
     capture: Path | None
+    cors_origins: tuple[str, ...]
+    allowed_hosts: tuple[str, ...]

@@ -19,6 +19,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from dragoman.errors import DragomanError
 from dragoman.server import Gateway, Service, create_app
+from dragoman.server.connection import Connection
 
 _LOG = logging.getLogger(__name__)
 DRAIN_SECONDS = 30
@@ -33,7 +34,7 @@ def run(gateway: Gateway, listener: socket.socket, *, announces: bool = True, co
     """
     config = uvicorn.Config(
         create_app(gateway, counts),
-        http="httptools",
+        http=Connection,
         loop="auto",
         lifespan="on",
         log_config=None,
@@ -77,7 +78,7 @@ class _Server(uvicorn.Server):
         if failure is None:
             gc.freeze()  # what is here now stays: the collector need not look at it again while tokens flow
             if self._announces:
-                click.echo(banner(loading.result(), _url(listener), self._gateway.settings.api_key))
+                click.echo(banner(loading.result(), _url(listener), needs_key=self._gateway.settings.api_key is not None))
                 sys.stdout.flush()
             return
         click.echo(f"Error: {failure}", err=True)
@@ -111,14 +112,19 @@ def _url(listener: socket.socket) -> str:
     return f"http://{shown}:{port}"
 
 
-def banner(service: Service, url: str, key: str | None) -> str:
-    """The URL, the model and its dialect, and the three lines that a user pastes."""
-    model, token = service.info.id, key or "none"
+KEY_VARIABLE = "DRAGOMAN_KEY"
+"""What stands for the key in lines to paste: a key is never printed."""
+
+
+def banner(service: Service, url: str, *, needs_key: bool) -> str:
+    """The URL, the model and its dialect, and the three lines that a user pastes, with a variable in the place of a key."""
+    model, token = service.info.id, f"${KEY_VARIABLE}" if needs_key else "none"
+    key = f'__import__("os").environ["{KEY_VARIABLE}"]' if needs_key else '"none"'
     detection = service.detection
-    header = f" -H 'x-api-key: {key}'" if key else ""
+    header = f' -H "x-api-key: ${KEY_VARIABLE}"' if needs_key else ""
     body = json.dumps({"model": model, "max_tokens": 64, "messages": [{"role": "user", "content": "Hello!"}]})
     code = (
-        f'from anthropic import Anthropic; print(Anthropic(base_url="{url}", api_key="{token}").messages.create('
+        f'from anthropic import Anthropic; print(Anthropic(base_url="{url}", api_key={key}).messages.create('
         f'model="{model}", max_tokens=64, messages=[{{"role": "user", "content": "Hello!"}}]).content[0].text)'
     )
     window = service.info.max_input_tokens + 1
@@ -128,6 +134,7 @@ def banner(service: Service, url: str, key: str | None) -> str:
         f"Dragoman serves {model} at {url}",
         f"It reads the dialect {detection.dialect.name} ({detection.found})",
         *(f"  {what}: {found}" for what, found in service.found.found.items()),
+        *([f"It asks for its key; the lines below take it from the variable {KEY_VARIABLE}"] if needs_key else []),
         "",
         f"  curl {url}/v1/messages -H 'content-type: application/json' -H 'anthropic-version: 2023-06-01'{header} -d '{body}'",
         f"  python -c '{code}'",

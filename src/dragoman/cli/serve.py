@@ -57,6 +57,20 @@ from dragoman.server import Gateway, Settings
 @click.option("--any-model", is_flag=True, help="Answer to every model name.")
 @click.option("--strict", is_flag=True, help="Refuse unknown fields, and what the API's newest version took out.")
 @click.option("--strict-input", is_flag=True, help="Refuse images and PDFs, instead of noting where they were.")
+@click.option(
+    "--cors-origin",
+    "cors_origins",
+    multiple=True,
+    metavar="ORIGIN",
+    help="A web page's origin that may use the server beside those of this machine, or *; may be repeated.",
+)
+@click.option(
+    "--allowed-host",
+    "allowed_hosts",
+    multiple=True,
+    metavar="NAME",
+    help="A host name by which a server without a key may be addressed, beside those of this machine, or *; may be repeated.",
+)
 @click.option("--log-level", default="info", show_default=True, type=click.Choice(["debug", "info", "warning", "error"]))
 @click.option(
     "--log-format", default="text", show_default=True, type=click.Choice(list(LOG_FORMATS)), help="For people, or JSON."
@@ -91,6 +105,8 @@ def serve(**given: Any) -> None:
         strict_input=options.strict_input,
         dialect=dialect,
         capture=options.capture,
+        cors_origins=options.cors_origins,
+        hosts=_hosts(options),
     )
     if options.workers > 1 and (weights or (options.engine == VLLM and not options.engine_url)):
         raise Refusal("--workers is for an engine that runs elsewhere: give --engine-url URL.")
@@ -132,14 +148,25 @@ def _check_capture(folder: Path | None) -> None:
 
 def _check_exposure(options: Options) -> None:
     """This machine alone needs no key; anybody else's access must be wanted."""
-    if options.api_key or options.no_auth or options.host == "localhost":
+    if options.api_key or options.no_auth or _is_loopback(options.host):
         return
-    try:
-        if ipaddress.ip_address(options.host).is_loopback:
-            return
-    except ValueError:
-        pass
     raise Refusal(f"{options.host} can be reached from other machines: give --api-key KEY, or --no-auth to serve everybody.")
+
+
+def _hosts(options: Options) -> tuple[str, ...] | None:
+    """Names by which the server may be addressed. Where a key is asked for or other machines are served, any may be used."""
+    if options.api_key or options.no_auth or not _is_loopback(options.host):
+        return None
+    return tuple(name.lower() for name in options.allowed_hosts)
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _dialect(options: Options) -> Dialect | None:

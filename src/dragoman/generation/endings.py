@@ -1,4 +1,4 @@
-"""Endings: from what happened to what is reported. A closed table, without a default (contract §8)."""
+"""Endings: from what happened to what is reported. A closed table, without a default."""
 
 from enum import Enum, auto
 

@@ -1,4 +1,4 @@
-"""Stop sequences on visible text (contract §13).
+"""Stop sequences on visible text.
 
 The sequence that is complete first ends the turn; of several that are complete at the same character, the longest is
 reported. Text that may still become a stop sequence is held back, so nothing is ever sent and taken back. What is found does

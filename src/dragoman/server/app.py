@@ -50,7 +50,7 @@ def create_app(gateway: Gateway, counts: Path | None = None) -> ASGIApp:
         redirect_slashes=False,
         lifespan=lifespan,
     )
-    return Edge(router, gateway.settings.api_key, metrics, gateway.settings.capture)
+    return Edge(router, gateway.settings, metrics)
 
 
 class _Scrape:

@@ -1,6 +1,7 @@
-"""The key, from either header (contract §2)."""
+"""The key, from either header (AUTH-1 to AUTH-4)."""
 
 import secrets
+from collections.abc import Iterator
 
 from starlette.datastructures import Headers
 
@@ -8,20 +9,20 @@ from dragoman.errors import Unauthenticated
 
 
 def check_key(headers: Headers, expected: str | None) -> None:
-    """Raise `Unauthenticated` unless the request carries the key. Without an expected one, any or none will do (AUTH-4)."""
+    """Raise `Unauthenticated` unless one of the request's keys is `expected` (AUTH-2); None accepts any key, or none."""
     if expected is None:
         return
-    given = _given(headers)
-    if given is None:
+    given = list(_given(headers))
+    if not given:
         raise Unauthenticated("x-api-key header is required")
-    if not secrets.compare_digest(given.encode("latin-1"), expected.encode()):
+    if not any(secrets.compare_digest(key.encode("latin-1"), expected.encode()) for key in given):
         raise Unauthenticated("invalid x-api-key")
 
 
-def _given(headers: Headers) -> str | None:
-    """Where both headers come, `x-api-key` is the one that counts (AUTH-2)."""
-    key = headers.get("x-api-key")
-    if key is not None:
-        return key
-    scheme, _, token = headers.get("authorization", "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else None
+def _given(headers: Headers) -> Iterator[str]:
+    """The keys of a request: of `x-api-key`, and of `authorization` where that is a bearer token."""
+    yield from headers.getlist("x-api-key")
+    for value in headers.getlist("authorization"):
+        scheme, _, token = value.partition(" ")
+        if scheme.lower() == "bearer":
+            yield token.strip()

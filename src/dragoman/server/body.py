@@ -1,20 +1,67 @@
-"""Reading a request's body: its type, its size, its encoding (TRN-12, TRN-13)."""
+"""Reading a request's body: its type, its size, its encoding (TRN-12, TRN-13), and the memory that all bodies take together."""
 
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from starlette.requests import ClientDisconnect, Request
 
-from dragoman.errors import InvalidRequest, RequestTooLarge
+from dragoman.errors import InvalidRequest, Overloaded, RequestTooLarge
 from dragoman.server.disconnect import ClientGone
 
 MAX_BODY = 32 * 1024 * 1024
+ALL_BODIES = 4 * MAX_BODY
+"""Bytes that all bodies may take together while they arrive and are worked on."""
+SMALL_BODY = 256 * 1024
+"""Bytes of each body that are not counted: while large bodies fill the memory, small ones still come through."""
+_LONGEST_LENGTH = 20
+"""Digits of a length that are worth reading."""
 _CHARSETS = {"utf-8": "utf-8", "utf8": "utf-8", "iso-8859-1": "latin-1", "us-ascii": "ascii"}
 
 
-async def read_json_body(request: Request) -> bytes:
-    """The body as UTF-8 JSON text. Raises `InvalidRequest`, `RequestTooLarge`, `ClientGone`."""
+class BodyMemory:
+    """Counts the bytes of all bodies of this process. `limit` is in bytes."""
+
+    def __init__(self, limit: int = ALL_BODIES) -> None:
+        self._limit = limit
+        self._taken = 0
+
+    @contextmanager
+    def share(self) -> "Iterator[Share]":
+        """One body's share, given back at the end of the context."""
+        share = Share(self)
+        try:
+            yield share
+        finally:
+            self._taken -= share.bytes
+
+    def take(self, size: int) -> None:
+        """Take so many bytes more. Raises `Overloaded` where they are not there."""
+        if self._taken + size > self._limit:
+            raise Overloaded("the server is busy: the bodies of other requests fill its memory")
+        self._taken += size
+
+
+class Share:
+    """What one body has taken, in bytes beyond `SMALL_BODY`."""
+
+    def __init__(self, memory: BodyMemory) -> None:
+        self._memory = memory
+        self.bytes = 0
+
+    def grow(self, size: int) -> None:
+        """Have room for a body of `size` bytes. Raises `Overloaded`."""
+        more = size - SMALL_BODY - self.bytes
+        if more > 0:
+            self._memory.take(more)
+            self.bytes += more
+
+
+async def read_json_body(request: Request, share: Share) -> bytes:
+    """The body as UTF-8 JSON text. Raises `InvalidRequest`, `RequestTooLarge`, `Overloaded`, `ClientGone`."""
     charset = _charset(request)
-    body = _decoded(await _received(request), request.headers.get("content-encoding", "identity").strip().lower())
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    body = _decoded(await _received(request, share), encoding, share)
     if charset == "latin-1":
         return body.decode(charset).encode()
     return body
@@ -36,28 +83,34 @@ def _charset(request: Request) -> str:
     return charset
 
 
-async def _received(request: Request) -> bytes:
+async def _received(request: Request, share: Share) -> bytes:
+    """A declared length is taken at once, so that a body for which there is no room is refused before it is read."""
     declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > MAX_BODY:
-        raise _too_large()
-    chunks = bytearray()
+    if declared.isascii() and declared.isdigit():
+        if len(declared) > _LONGEST_LENGTH or int(declared) > MAX_BODY:
+            raise _too_large()
+        share.grow(int(declared))
+    chunks, size = [], 0
     try:
         async for chunk in request.stream():
-            chunks += chunk
-            if len(chunks) > MAX_BODY:
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > MAX_BODY:
                 raise _too_large()
+            share.grow(size)
     except ClientDisconnect:
         raise ClientGone from None
-    return bytes(chunks)
+    return b"".join(chunks)
 
 
-def _decoded(body: bytes, encoding: str) -> bytes:
+def _decoded(body: bytes, encoding: str, share: Share) -> bytes:
     if encoding in ("", "identity"):
         return body
     if encoding != "gzip":
         raise InvalidRequest.at(
             "content-encoding", f"{encoding} is not supported", details={"error_code": "request_body_encoding_unsupported"}
         )
+    share.grow(len(body) + MAX_BODY)
     inflater = zlib.decompressobj(wbits=31)
     try:
         plain = inflater.decompress(body, MAX_BODY + 1)

@@ -1,25 +1,23 @@
 """What every request passes, whatever it asks for: an id, a key, a plain path, and one shape of answer where it fails."""
 
 import secrets
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable
 from http import HTTPStatus
-from pathlib import Path
-from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.routing import Match, Route, Router
 from starlette.types import Message, Receive, Scope, Send
 
-from dragoman.errors import DragomanError, MethodNotAllowed, Unexpected, UnknownRoute
+from dragoman.errors import DragomanError, ForeignHost, MethodNotAllowed, Unexpected, UnknownRoute
 from dragoman.observe import Record, tell
 from dragoman.observe.metrics import Metrics
 from dragoman.server.auth import check_key
 from dragoman.server.disconnect import ClientGone
-from dragoman.server.respond import response_start, send_error
+from dragoman.server.origins import is_allowed_host, with_cors
+from dragoman.server.respond import format_of, response_start, send_error
+from dragoman.server.service import Settings
 from dragoman.server.tap import Tap
-from dragoman.wire.door import MESSAGES, Door
-from dragoman.wire.openai.doors import CHAT, COMPLETIONS
 
 PREFIX = "/anthropic"
 METRICS = "/metrics"
@@ -27,19 +25,18 @@ OPEN_PATHS = frozenset({"/", "/health", "/api/hello", "/api/event_logging/batch"
 """Asked for by probes and by telemetry: no key."""
 QUIET_PATHS = OPEN_PATHS | {METRICS}
 """Of no interest to anybody: not logged, not counted, not captured."""
-DOORS: Mapping[str, Door[Any]] = {"/v1/chat/completions": CHAT, "/v1/completions": COMPLETIONS}
-"""The paths of the second door; all others are the first one's, and fail in its words."""
 _CLIENT_CLOSED = 499
 
 
 class Edge:
     """Wraps the routes. Whatever leaves here carries a `request-id` (TRN-6), and is JSON where it is an error (ERR-1)."""
 
-    def __init__(self, router: Router, api_key: str | None, metrics: Metrics, capture: Path | None) -> None:
+    def __init__(self, router: Router, settings: Settings, metrics: Metrics) -> None:
         self._app = router
-        self._api_key = api_key
+        self._settings = settings
         self._metrics = metrics
-        self._capture = capture
+        self._capture = settings.capture
+        self._cors = with_cors(self._answer, settings.cors_origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """An ASGI application."""
@@ -50,7 +47,7 @@ class Edge:
         record = _record(scope)
         scope["state"] = {**scope.get("state", {}), "record": record}
         if scope["path"] in QUIET_PATHS:
-            await self._answer(scope, receive, _tagged(send, record), record)
+            await self._answer_to_pages(scope, receive, _tagged(send, record))
         elif self._capture is None:
             await self._told(scope, receive, send, record)
         else:
@@ -65,21 +62,31 @@ class Edge:
         record.endpoint = _route(self._app, scope)
         try:
             with self._metrics.under_way(record):
-                await self._answer(scope, receive, _tagged(send, record), record)
+                await self._answer_to_pages(scope, receive, _tagged(send, record))
         finally:
             entry = record.entry()
             self._metrics.count(entry)
             tell(entry)
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send, record: Record) -> None:
+    async def _answer_to_pages(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, with what a browser asks for where a page of an allowed origin asks."""
+        allowed = self._cors.is_allowed_origin(Headers(scope=scope).get("origin", ""))
+        await (self._cors if allowed else self._answer)(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        record: Record = scope["state"]["record"]
         headers: dict[str, str] = {}
         try:
+            fields = Headers(scope=scope)
+            hosts = self._settings.hosts
+            if hosts is not None and not is_allowed_host(fields.get("host", ""), hosts):
+                raise ForeignHost(f"host: {fields.get('host')} does not name this server; --allowed-host adds names")
             if scope["method"] == "OPTIONS":
                 await send(response_start(HTTPStatus.NO_CONTENT, {"allow": "GET, HEAD, POST, OPTIONS"}))
                 await send({"type": "http.response.body", "body": b""})
                 return
             if scope["path"] not in OPEN_PATHS:
-                check_key(Headers(scope=scope), self._api_key)
+                check_key(fields, self._settings.api_key)
             await self._app(scope, receive, send)
             return
         except ClientGone as gone:
@@ -97,7 +104,7 @@ class Edge:
             error = Unexpected()
             record.fail(raised)
         if not record.status:  # else the answer is under way already, and ends here
-            await send_error(send, DOORS.get(scope["path"], MESSAGES), error, record.request_id, headers)
+            await send_error(send, format_of(scope["path"]), error, record.request_id, headers)
 
 
 def _plain(path: str) -> str:

@@ -34,9 +34,10 @@ class Endpoint(ABC):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Read the body, answer; stop where the client leaves."""
         request = Request(scope, receive)
-        body = await read_json_body(request)
-        request.state.record.body_bytes = len(body)
-        await until_disconnect(receive, self.answer(request, body, send))
+        with self.gateway.bodies.share() as share:
+            body = await read_json_body(request, share)
+            request.state.record.body_bytes = len(body)
+            await until_disconnect(receive, self.answer(request, body, send))
 
     @abstractmethod
     async def answer(self, request: Request, body: bytes, send: Send) -> None:

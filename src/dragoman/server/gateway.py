@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from dragoman.engines import Engine
 from dragoman.errors import EngineUnavailable, UnknownModel
+from dragoman.server.body import BodyMemory
 from dragoman.server.service import Service, Settings
 
 _FAMILY_PREFIX = "claude-"
@@ -20,6 +21,7 @@ class Gateway:
         self.engine = engine
         self.settings = settings
         self._loading: asyncio.Task[Service] | None = None
+        self.bodies = BodyMemory()
         self._heard: set[str] = set()
 
     def load(self) -> "asyncio.Task[Service]":

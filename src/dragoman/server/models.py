@@ -1,4 +1,4 @@
-"""`GET /v1/models` and `GET /v1/models/{id}` (contract §17)."""
+"""`GET /v1/models` and `GET /v1/models/{id}`."""
 
 from collections.abc import Mapping
 from http import HTTPStatus

@@ -1,15 +1,24 @@
 """Answers that are not streams."""
 
+from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 
 import msgspec
 from starlette.types import Message, Send
 
 from dragoman.errors import OVERLOADED_STATUS, RESPONSES, DragomanError
-from dragoman.wire.door import Door
+from dragoman.wire.door import MESSAGES, Door
+from dragoman.wire.openai.doors import CHAT, COMPLETIONS
 
 _encode = msgspec.json.Encoder().encode
-_RETRYABLE = frozenset({429, 500, 504, OVERLOADED_STATUS})
+_RETRYABLE = frozenset({408, 429, 500, 504, OVERLOADED_STATUS})
+_FORMATS: Mapping[str, Door[Any]] = {"/v1/chat/completions": CHAT, "/v1/completions": COMPLETIONS}
+
+
+def format_of(path: str) -> Door[Any]:
+    """The API format in which a path answers, and fails."""
+    return _FORMATS.get(path, MESSAGES)
 
 
 async def send_json(send: Send, body: object, *, status: int = 200, headers: dict[str, str] | None = None) -> None:
@@ -24,11 +33,30 @@ async def send_error(
     send: Send, door: Door[Any], error: DragomanError, request_id: str, headers: dict[str, str] | None = None
 ) -> None:
     """Send an error in the door's envelope, and whether another try can help (ERR-1, ERR-7)."""
+    fields = {**_retry_fields(error), **(headers or {})}
+    await send_json(send, door.fault(error, request_id), status=RESPONSES[type(error)].status, headers=fields)
+
+
+def refusal(path: str, error: DragomanError, request_id: str) -> bytes:
+    """A whole HTTP/1.1 response, for a request that never becomes one of the application's; the connection closes after it."""
+    content = _encode(format_of(path).fault(error, request_id))
     status = RESPONSES[type(error)].status
-    fields = {"x-should-retry": "true" if status in _RETRYABLE else "false", **(headers or {})}
-    if error.retry_after is not None:
-        fields["retry-after"] = str(error.retry_after)
-    await send_json(send, door.fault(error, request_id), status=status, headers=fields)
+    phrase = "Overloaded" if status == OVERLOADED_STATUS else HTTPStatus(status).phrase
+    fields = {
+        "content-type": "application/json",
+        "content-length": str(len(content)),
+        "connection": "close",
+        "request-id": request_id,
+        "x-request-id": request_id,
+        **_retry_fields(error),
+    }
+    lines = [f"HTTP/1.1 {int(status)} {phrase}", *(f"{name}: {value}" for name, value in fields.items())]
+    return "\r\n".join([*lines, "", ""]).encode("latin-1") + content
+
+
+def _retry_fields(error: DragomanError) -> dict[str, str]:
+    fields = {"x-should-retry": "true" if RESPONSES[type(error)].status in _RETRYABLE else "false"}
+    return fields if error.retry_after is None else {**fields, "retry-after": str(error.retry_after)}
 
 
 def response_start(status: int, headers: dict[str, str]) -> Message:

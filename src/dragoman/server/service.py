@@ -30,7 +30,8 @@ class Settings:
 
     `queue` is how many requests may wait. With `strict_input`, what the model cannot see is refused, instead of a note in its
     place. `model_id` None means the engine's own name, `dialect` None what is detected. `capture` is a folder for every request
-    and its answer.
+    and its answer. `cors_origins` are origins of web pages that may use the server, beside those of this machine. `hosts` are
+    names, without ports, by which clients may address it, beside those of this machine; None: by any.
     """
 
     model_id: str | None = None
@@ -44,6 +45,8 @@ class Settings:
     strict_input: bool = False
     dialect: Dialect | None = None
     capture: Path | None = None
+    cors_origins: Sequence[str] = ()
+    hosts: Sequence[str] | None = None
 
 
 class Service:

@@ -10,7 +10,8 @@ from pathlib import Path
 from starlette.datastructures import Headers
 from starlette.types import Message, Receive, Scope, Send
 
-from dragoman.observe.exchange import Answered, Asked, Exchange, kept_headers, kept_target, without_secrets
+from dragoman.observe.exchange import Answered, Asked, Exchange
+from dragoman.observe.kept import kept_body, kept_headers, kept_target
 
 _LOG = logging.getLogger(__name__)
 _FULL = 64 * 1024 * 1024
@@ -61,7 +62,7 @@ class Tap:
         headers = Headers(scope=self._scope)
         kept, removed = kept_headers(headers.items())
         body, charset, whole = self._body(headers)
-        body, fields = without_secrets(body)
+        body, fields = kept_body(body)
         target = kept_target(self._scope["path"], self._scope["query_string"].decode("latin-1"))
         return Exchange(
             request_id=request_id,

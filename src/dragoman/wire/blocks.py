@@ -1,4 +1,4 @@
-"""Content blocks as clients send them (contract §5).
+"""Content blocks as clients send them.
 
 Blocks that the API knows and this server cannot show to a model yet are parsed by their type alone, so that the refusal can
 name them; a type that nobody knows is refused while parsing (IN-13).

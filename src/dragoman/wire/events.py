@@ -1,4 +1,4 @@
-"""The events of a stream, and their bytes (contract §9)."""
+"""The events of a stream, and their bytes."""
 
 import msgspec
 from msgspec import Struct

@@ -1,4 +1,4 @@
-"""A finished message, and the blocks in it (contract §6, §7).
+"""A finished message, and the blocks in it.
 
 What can be null is said out loud: some validators demand every companion field.
 """

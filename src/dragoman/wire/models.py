@@ -1,4 +1,4 @@
-"""`GET /v1/models` (contract §17)."""
+"""`GET /v1/models`."""
 
 from msgspec import Struct, field
 

@@ -1,4 +1,4 @@
-"""The bodies of `POST /v1/messages` and `/v1/messages/count_tokens` (contract §4, §11, §16)."""
+"""The bodies of `POST /v1/messages` and `/v1/messages/count_tokens`."""
 
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal, cast

@@ -1,0 +1,189 @@
+"""A client's connection: uvicorn's HTTP/1.1 protocol, with limits on what comes before a request is whole.
+
+What it does beyond uvicorn's own:
+
+- A request that offers an upgrade (h2c, websocket) is answered as the HTTP/1.1 request that it also is (RFC 9110, 7.8).
+- The head of a request is limited in size, and must arrive in time; a body must keep arriving.
+- Where the server stops, a request that is still arriving is refused at once.
+- A client that shuts down its sending side after a request gets its answer. A client that closed the connection looks the same,
+  until something is sent to it: so a sign that clients ignore is sent, and where that fails the client has left (TRN-18).
+"""
+
+import asyncio
+import secrets
+from typing import Any, Final
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from dragoman.errors import DragomanError, HeadTooLarge, InvalidRequest, RequestTimedOut, ShuttingDown
+from dragoman.server.respond import refusal
+
+HEAD_BYTES: Final = 64 * 1024
+"""Bytes of a request line and its header fields, or between two pieces of a body."""
+HEAD_SECONDS: Final = 20.0
+"""How long a head may take from its first byte on."""
+BODY_SECONDS: Final = 30.0
+"""The span in which at least `BODY_BYTES` of a body must arrive."""
+BODY_BYTES: Final = 16 * 1024
+LINGER_SECONDS: Final = 1.0
+"""How long a client may go on sending after its request was refused."""
+SIGNS: Final = (0.2, 0.1, 0.5, 2.0, 5.0)
+"""Seconds from the end of a client's input to the first sign, and from each sign to the next; the last goes on."""
+
+_UPGRADE_FIELDS: Final = frozenset({b"upgrade", b"http2-settings"})
+
+
+class Connection(HttpToolsProtocol):
+    """One connection. `BODY_BYTES` and the other limits are read when they are needed."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._arriving = False  # has a request begun that is not whole yet?
+        self._has_head = False
+        self._upgrading = False
+        self._refused = False
+        self._unread = 0  # bytes since the parser last gave something out
+        self._received = 0  # bytes in the current span of time
+        self._timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Expect a request."""
+        super().connection_made(transport)
+        self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Let go of the timer."""
+        self._set_timer(None)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the parser, and check that the request gets on."""
+        self._unset_keepalive_if_required()
+        if self._refused:
+            return
+        if not self._arriving:
+            self._arriving = True
+            self._set_timer(HEAD_SECONDS)
+        self._received += len(data)
+        self._unread += len(data)
+        try:
+            self._feed(data)
+        except httptools.HttpParserError:
+            self._refuse(InvalidRequest("the request is not valid HTTP"))
+            return
+        if self._unread > HEAD_BYTES:
+            self._refuse(HeadTooLarge(f"the head of a request may have {HEAD_BYTES} bytes"))
+
+    def _feed(self, data: bytes) -> None:
+        """Raises `HttpParserError`."""
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            method = self.parser.get_method()
+            if method == b"CONNECT":
+                raise httptools.HttpParserError("not a proxy") from None
+            head = b"%b %b HTTP/%b\r\n" % (method, self.url, self.parser.get_http_version().encode())
+            fields = b"".join(b"%b: %b\r\n" % field for field in _without_upgrade(self.headers))
+            self.parser = httptools.HttpRequestParser(self)
+            self._upgrading = False
+            self._feed(head + fields + b"\r\n" + data[upgrade.args[0] :])
+
+    def on_headers_complete(self) -> None:
+        """The head is whole: the body's time begins."""
+        self._upgrading = self.parser.should_upgrade()
+        if self._upgrading:  # the parser stops here, and goes on with the fields that are left
+            return
+        self._has_head = True
+        self._unread = self._received = 0
+        self._set_timer(BODY_SECONDS)
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of the body."""
+        self._unread = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The request is whole."""
+        if self._upgrading:
+            return
+        self._arriving = self._has_head = False
+        self._unread = 0
+        self._set_timer(None)
+        super().on_message_complete()
+
+    def eof_received(self) -> bool | None:  # type: ignore[override]
+        """The client sends no more: keep the connection open for an answer that is under way. Not possible with TLS."""
+        if self._refused or self._arriving or self.cycle is None or self.cycle.response_complete or self.scheme == "https":
+            return None
+        self.cycle.keep_alive = False
+        self._send_signs(SIGNS)
+        return True
+
+    def shutdown(self) -> None:
+        """The server stops: a request that is not whole will not be answered."""
+        if self._arriving:
+            self._refuse(ShuttingDown("the server is shutting down"))
+        else:
+            super().shutdown()
+
+    def _send_signs(self, delays: tuple[float, ...]) -> None:
+        def send() -> None:
+            if self.transport.is_closing() or self.cycle.response_complete:
+                return
+            if not self.cycle.response_started and self.scope["http_version"] == "1.1":
+                self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            elif self.cycle.chunked_encoding:  # only streams of events are: a comment
+                self.transport.write(b"3\r\n:\n\n\r\n")
+            self._send_signs(delays[1:] or delays)
+
+        self.loop.call_later(delays[0], send)
+
+    def _set_timer(self, seconds: float | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None if seconds is None else self.loop.call_later(seconds, self._check_progress)
+
+    def _check_progress(self) -> None:
+        if self._has_head and (self._received >= BODY_BYTES or self.flow.read_paused):
+            self._received = 0
+            self._set_timer(BODY_SECONDS)
+        else:
+            part = "body" if self._has_head else "head"
+            self._refuse(RequestTimedOut(f"the {part} of the request did not arrive in time"))
+
+    def _refuse(self, error: DragomanError) -> None:
+        """Answer what has arrived of a request, if nothing else is being answered, and close."""
+        self._set_timer(None)
+        path = bytes(getattr(self, "url", b"")).decode("latin-1").partition("?")[0]
+        waiting = self.cycle if self._has_head else None
+        if waiting is not None and not waiting.response_complete:
+            if not waiting.response_started:
+                self.transport.write(refusal(path, error, f"req_{secrets.token_hex(12)}"))
+            waiting.response_started = waiting.disconnected = True
+            waiting.message_event.set()
+        elif waiting is None and (self.cycle is None or self.cycle.response_complete):
+            self.transport.write(refusal(path, error, f"req_{secrets.token_hex(12)}"))
+        self._linger()
+
+    def _linger(self) -> None:
+        """Close after a moment in which input is thrown away: to close at once would take back the answer (RFC 9112, 9.6)."""
+        self._refused = True
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.loop.call_later(LINGER_SECONDS, self.transport.close)
+
+
+def _without_upgrade(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """The fields of a request without its offer to go on in another protocol."""
+    kept = []
+    for name, value in headers:
+        if name == b"connection":
+            options = [option.strip() for option in value.split(b",")]
+            value = b", ".join(option for option in options if option.lower() not in _UPGRADE_FIELDS)  # noqa: PLW2901
+            if not value:
+                continue
+        if name not in _UPGRADE_FIELDS:
+            kept.append((name, value))
+    return kept

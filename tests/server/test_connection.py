@@ -1,0 +1,150 @@
+"""Connections: upgrades, limits before a request is whole, a client that sends no more."""
+
+import json
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cli.process import script, serving
+from conftest import MODEL, body, live_server
+from dragoman.server import Settings, connection
+from dragoman.server.body import ALL_BODIES, MAX_BODY
+from server.http import Wire, post, wire
+from stage import PREFILL, Stage, until
+
+HTTP_OK = 200
+HEAD = b"POST /v1/messages HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\nanthropic-version: 2023-06-01\r\n"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Stage]:
+    engine = Stage()
+    with live_server(engine, Settings(model_id=MODEL)) as engine.url:
+        yield engine
+
+
+@pytest.fixture(autouse=True)
+def _released(server: Stage) -> Iterator[None]:
+    yield
+    server.release()
+    server.reset()
+
+
+def refused(client: Wire) -> tuple[int, str]:
+    """The status and the error type of a refusal after which the server closes."""
+    head, _, content = client.read_all().partition(b"\r\n\r\n")
+    fields = head.decode().lower().split("\r\n")
+    envelope = json.loads(content)
+    assert "connection: close" in fields
+    assert f"request-id: {envelope['request_id']}" in fields
+    return int(fields[0].split()[1]), envelope["error"]["type"]
+
+
+@pytest.mark.parametrize("protocol", ["h2c", "websocket", "TLS/1.0, HTTP/9"])
+@pytest.mark.parametrize("chunked", [False, True])
+@pytest.mark.parametrize("cut", [0, 40, 150, 300])
+def test_an_upgrade_that_is_offered_leaves_the_body_alone(server: Stage, protocol: str, chunked: bool, cut: int) -> None:
+    content = json.dumps(body()).encode()
+    offer = f"Connection: keep-alive, Upgrade, HTTP2-Settings\r\nUpgrade: {protocol}\r\nHTTP2-Settings: AAMAAABk\r\n".encode()
+    framed = b"transfer-encoding: chunked\r\n\r\n" if chunked else b"content-length: %d\r\n\r\n" % len(content)
+    pieces = b"%x\r\n%b\r\n%x\r\n%b\r\n0\r\n\r\n" % (9, content[:9], len(content) - 9, content[9:]) if chunked else content
+    request = HEAD + offer + framed + pieces
+    with wire(server.url) as client:
+        for _ in range(2):  # the connection stays
+            client.sock.sendall(request[:cut])
+            client.sock.sendall(request[cut:])
+            assert b" 200 " in client.read_until(b"\r\n")
+            client.read_until(b'"container":null}')
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /" + b"x" * 70_000,
+        HEAD + b"x: " + b"y" * 70_000,
+        HEAD + b"a: b\r\n" * 12_000,
+        HEAD + b"transfer-encoding: chunked\r\n\r\n1;" + b"x" * 400_000,
+    ],
+    ids=["path", "field", "fields", "chunk extension"],
+)
+def test_a_head_without_end_is_refused(server: Stage, head: bytes) -> None:
+    with wire(server.url) as client:
+        client.sock.sendall(head)
+        assert refused(client) == (431, "invalid_request_error")
+
+
+def test_what_is_not_http_is_a_400(server: Stage) -> None:
+    for request in (b"\x16\x03\x01\r\n\r\n", b"CONNECT a:1 HTTP/1.1\r\nhost: a\r\n\r\n", b"GET /\xff HTTP/1.1\r\n\r\n"):
+        with wire(server.url) as client:
+            client.sock.sendall(request)
+            assert refused(client) == (400, "invalid_request_error")
+
+
+@pytest.mark.parametrize("sent", [b"POST /v1/mess", HEAD, HEAD + b"content-length: 99\r\n\r\n{"], ids=["line", "head", "body"])
+def test_a_request_that_does_not_arrive_is_refused(server: Stage, sent: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "HEAD_SECONDS", 0.2)
+    monkeypatch.setattr(connection, "BODY_SECONDS", 0.2)
+    with wire(server.url) as client:
+        client.sock.sendall(sent)
+        assert refused(client) == (408, "invalid_request_error")
+
+
+def test_a_body_that_keeps_arriving_is_waited_for(server: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "BODY_SECONDS", 0.1)
+    monkeypatch.setattr(connection, "BODY_BYTES", 1)
+    content = json.dumps(body()).encode()
+    with wire(server.url) as client:
+        client.sock.sendall(HEAD + b"content-length: %d\r\n\r\n" % len(content))
+        client.sock.settimeout(0.05)
+        for byte in content[:-1]:
+            client.sock.sendall(bytes([byte]))
+            if byte == ord(","):
+                with pytest.raises(TimeoutError):  # nothing comes meanwhile
+                    client.sock.recv(1)
+        client.sock.settimeout(20)
+        client.sock.sendall(content[-1:])
+        assert b" 200 " in client.read_until(b"\r\n")
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_client_that_sends_no_more_gets_its_answer(server: Stage, streamed: bool) -> None:
+    server.hold(before=PREFILL)
+    with wire(server.url) as client:
+        client.send(body(stream=streamed))
+        client.sock.shutdown(socket.SHUT_WR)
+        until(lambda: server.waiting == 1)
+        server.release()
+        answer = client.read_all()
+    assert b" 200 OK" in answer
+    assert (b"message_stop" in answer) == streamed
+    assert b'"stop_reason":"end_turn"' in answer
+
+
+def test_bodies_for_which_there_is_no_memory_are_refused_before_they_are_read(server: Stage) -> None:
+    head = HEAD + b"content-length: %d\r\n\r\n{" % (MAX_BODY - 1)
+    clients = [
+        socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2]))) for _ in range(2 * ALL_BODIES // MAX_BODY)
+    ]
+    try:
+        for client in clients:
+            client.settimeout(5)
+            client.sendall(head)
+        answers = [client.recv(65536) for client in clients[ALL_BODIES // MAX_BODY + 1 :]]
+        assert all(b" 529 " in answer and b"x-should-retry: true" in answer for answer in answers)
+        assert post(server.url, body()).status == HTTP_OK  # a small one still comes through
+    finally:
+        for client in clients:
+            client.close()
+
+
+def test_sigterm_ends_a_request_that_is_still_arriving(tmp_path: Path) -> None:
+    lines = script(tmp_path, json.dumps({"output": "Hello."}))
+    with serving("--engine", "scripted", "--script", lines) as running, wire(running.url) as client:
+        client.sock.sendall(HEAD + b"content-length: 99\r\n\r\n{")
+        assert post(running.url, body(model=running.model)).status == HTTP_OK
+        running.signal(signal.SIGTERM)
+        assert refused(client) == (529, "overloaded_error")
+        assert running.exit_code() == 0

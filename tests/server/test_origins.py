@@ -1,0 +1,85 @@
+"""Which web pages may use the server, and under which names it answers."""
+
+from http import HTTPStatus
+
+import pytest
+
+from conftest import Serve, body
+from dragoman.server.origins import is_allowed_host
+from server.http import ask, get, post
+
+PREFLIGHT = {
+    "access_control_request_method": "POST",
+    "access_control_request_headers": "anthropic-version,content-type,x-api-key,x-stainless-os",
+    "access_control_request_private_network": "true",
+}
+LOCAL = ["http://localhost:5173", "https://localhost", "http://127.0.0.1:3000", "http://[::1]:8080", "http://app.localhost:1"]
+STRANGE = [
+    "https://example.org",
+    "http://localhost.example.org",
+    "http://127.0.0.1.example.org",
+    "null",
+    "file://",
+    "http://10.0.0.1",
+]
+
+
+@pytest.mark.parametrize("origin", LOCAL)
+def test_pages_of_this_machine_may_use_it(serve: Serve, origin: str) -> None:
+    url = serve(api_key="sesame")
+    asked = ask(url, "OPTIONS", "/v1/messages", origin=origin, **PREFLIGHT)
+    assert asked.status == HTTPStatus.OK
+    assert asked.headers["access-control-allow-origin"] == origin
+    assert "x-api-key" in asked.headers["access-control-allow-headers"]
+    assert asked.headers["access-control-allow-private-network"] == "true"
+    assert asked.headers["request-id"]
+    for answer in (
+        post(url, body(), origin=origin, x_api_key="sesame"),
+        post(url, body(), origin=origin),
+        get(url, "/no", origin=origin),
+    ):
+        assert answer.headers["access-control-allow-origin"] == origin
+        assert "request-id" in answer.headers["access-control-expose-headers"]
+        assert "origin" in answer.headers["vary"].lower()
+    assert answer.status == HTTPStatus.UNAUTHORIZED
+
+
+@pytest.mark.parametrize("origin", STRANGE)
+def test_other_pages_may_not_unless_they_are_named(serve: Serve, origin: str) -> None:
+    url = serve()
+    assert "access-control-allow-origin" not in ask(url, "OPTIONS", "/v1/messages", origin=origin, **PREFLIGHT).headers
+    assert "access-control-allow-origin" not in post(url, body(), origin=origin).headers
+    named = serve(cors_origins=(origin,))
+    assert post(named, body(), origin=origin).headers["access-control-allow-origin"] == origin
+    assert post(named, body(), origin=LOCAL[0]).headers["access-control-allow-origin"] == LOCAL[0]
+
+
+def test_every_page_may_where_the_operator_says_so(serve: Serve) -> None:
+    url = serve(cors_origins=("*",))
+    assert ask(url, "OPTIONS", "/v1/messages", origin=STRANGE[0], **PREFLIGHT).headers["access-control-allow-origin"] == "*"
+    assert post(url, body(), origin=STRANGE[0]).headers["access-control-allow-origin"] == "*"
+
+
+def test_a_name_that_only_points_here_is_refused(serve: Serve) -> None:
+    url = serve(hosts=())
+    for path in ("/v1/messages", "/v1/chat/completions"):
+        refused = post(url, body(), path, host="attacker.example:8000")
+        assert refused.status == HTTPStatus.FORBIDDEN
+    assert post(url, body(), host="attacker.example").error[0] == "permission_error"
+    assert get(url, "/health", host="attacker.example").status == HTTPStatus.FORBIDDEN
+    assert post(url, body(), host="localhost:1").status == HTTPStatus.OK
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "LOCALHOST:80", "a.localhost", "127.0.0.1:8000", "127.9.9.9", "[::1]:8000", "[::1]", "", "my.box"]
+)
+def test_names_of_this_machine(host: str) -> None:
+    assert is_allowed_host(host, ("my.box",))
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["example.org", "localhost.example.org", "127.0.0.1.example.org", "10.0.0.1", "[::2]", "a:b:c", "0.0.0.0", "@localhost"],
+)
+def test_other_names(host: str) -> None:
+    assert not is_allowed_host(host, ())
