@@ -11,7 +11,8 @@ from dragoman.conversation import Conversation, Role, Text, Thinking, ThinkingPo
 from dragoman.dialects import Dialect
 from dragoman.prompt import ChatTemplate, TemplateRefusal
 from dragoman.prompt.probe import probe
-from dragoman.prompt.render import Rendered, Renderer
+from dragoman.prompt.render import Rendered, Renderer, render_conversation
+from dragoman.worker_pool import POOL, Lane
 
 from . import templates
 from .talk import LOOP, NOW, READ, assistant, system, talk, user
@@ -450,3 +451,10 @@ def test_where_one_variable_is_switch_and_effort_effort_says_how_much_and_off_is
         )
     }
     assert list(ends.values()) == ["</think>", "<think>", "<think>less", "<think>"]
+
+
+async def test_a_worker_process_renders_with_a_renderer_sent_to_it():
+    ours = renderer(templates.FULL)
+    conversation = talk(*LOOP, tools=[READ])
+    assert await POOL.run(Lane.LONG, render_conversation, ours, conversation) == ours.render(conversation)
+    await POOL.close()

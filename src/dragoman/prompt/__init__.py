@@ -2,6 +2,16 @@
 
 from dragoman.prompt.builder import Prompt, PromptBuilder
 from dragoman.prompt.lineage import Lineage
+from dragoman.prompt.render import Rendered, Renderer, render_conversation
 from dragoman.prompt.template import ChatTemplate, TemplateRefusal
 
-__all__ = ["ChatTemplate", "Lineage", "Prompt", "PromptBuilder", "TemplateRefusal"]
+__all__ = [
+    "ChatTemplate",
+    "Lineage",
+    "Prompt",
+    "PromptBuilder",
+    "Rendered",
+    "Renderer",
+    "TemplateRefusal",
+    "render_conversation",
+]

@@ -43,7 +43,7 @@ class Rendered:
 
 
 class Renderer:
-    """Renders for one model: its template, what the probe found, its dialect."""
+    """Renders for one model: its template, what the probe found, its dialect. It can be pickled, for worker processes."""
 
     def __init__(self, template: ChatTemplate, traits: Traits, dialect: Dialect) -> None:
         self._template = template
@@ -112,3 +112,8 @@ class Renderer:
             paragraphs.append(self.dialect.encode_tools(conversation.tools))
             notes.append(f"encoded: {len(conversation.tools)} tools, as {lost_tools}")
         return PARAGRAPH.join(paragraphs)
+
+
+def render_conversation(renderer: Renderer, conversation: Conversation, spelled: Sequence[str] = ()) -> Rendered:
+    """`Renderer.render` as a module-level function, which a worker process can run. Raises `TemplateRefusal`."""
+    return renderer.render(conversation, spelled)

@@ -7,6 +7,7 @@ the wild expect, and nothing else: no loader, no Python object but the conversat
 import json
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, NoReturn
 
 from jinja2 import TemplateError, nodes
@@ -22,7 +23,10 @@ class TemplateRefusal(Exception):
 
 
 class ChatTemplate:
-    """A compiled template. Raises `TemplateRefusal` where the source is no Jinja."""
+    """A compiled template. Raises `TemplateRefusal` where the source is no Jinja.
+
+    It travels between processes as its source, which each process compiles once.
+    """
 
     def __init__(self, source: str, *, bos_token: str = "", eos_token: str = "") -> None:
         self.source = source
@@ -31,6 +35,9 @@ class ChatTemplate:
             self._template = _ENVIRONMENT.from_string(source)
         except Exception as error:  # Jinja's own, and Python's where the code that Jinja makes of it is none
             raise TemplateRefusal(f"the chat template does not compile: {error}") from error
+
+    def __reduce__(self) -> tuple[Callable[..., "ChatTemplate"], tuple[str, str, str]]:
+        return _compiled, (self.source, *self.names)
 
     def render(self, messages: Messages, *, generation_prompt: bool = True, **variables: Any) -> str:
         """The text of the prompt. `variables` are what this template understands: `tools`, `enable_thinking`, ..."""
@@ -44,6 +51,12 @@ class ChatTemplate:
             )
         except Exception as error:  # it is a stranger's program: it may fail in every way that a program can
             raise TemplateRefusal(str(error) or type(error).__name__) from error
+
+
+@lru_cache(maxsize=8)
+def _compiled(source: str, bos_token: str, eos_token: str) -> ChatTemplate:
+    """The template of a renderer that came from another process. Raises `TemplateRefusal`."""
+    return ChatTemplate(source, bos_token=bos_token, eos_token=eos_token)
 
 
 class _GenerationBlocks(Extension):
