@@ -9,6 +9,7 @@ import pytest
 from dragoman.constraints import Constraint, Json, Literal, Series
 from dragoman.conversation import Sampling
 from dragoman.engines import Finish, FinishReason, Job, Piece
+from dragoman.engines.liveness import ProbeTimes
 from dragoman.errors import EngineFailed, EngineUnavailable
 from engines.conftest import collect, output, reason, text, until
 from engines_remote.conftest import Connected
@@ -244,3 +245,37 @@ async def test_the_last_piece_and_only_it_says_that_it_is_over(connected: Connec
 
 def test_every_difference_has_a_reason():
     assert all(DIFFERENCES.values())
+
+
+LOOKS = ProbeTimes(interval=0.05, timeout=0.3, misses=2)
+
+
+async def test_an_engine_that_stops_answering_is_noticed_and_used_again_when_it_goes_on(row: Row, running: Any):
+    """It keeps its connections and says nothing, as a stopped process does."""
+    if row.name == "scripted":
+        return
+    running.reset()
+    running.says(*SPEECH)
+    engine = row.connect(running, looks=LOOKS)
+    await engine.start()
+    running.hold(MIDDLE)
+    begun = asyncio.create_task(collect(engine, Job([1, 2, 3], 100, GREEDY)))
+
+    async def holding() -> bool:
+        return running.holding == 1
+
+    await until(holding)
+    running.freeze()
+    try:
+        with pytest.raises(EngineFailed, match="closed the connection while it was working"):
+            await asyncio.wait_for(begun, 5)
+        assert engine.status == "unreachable"
+        with pytest.raises(EngineUnavailable, match="does not answer"):
+            await asyncio.wait_for(collect(engine, Job([1, 2, 3], 100, GREEDY)), 5)
+    finally:
+        running.thaw()
+    running.reset()
+    running.says(*SPEECH)
+    assert text(await collect(engine, Job([1, 2, 3], 100, GREEDY))) == SAID
+    assert engine.status == "ready"
+    await engine.close()

@@ -111,6 +111,15 @@ class Upstream(ABC):
         self._thread.start()
         assert ready.wait(20)
 
+    def freeze(self) -> None:
+        """Do nothing more, as a process that was stopped, until `thaw`."""
+        self._frozen = threading.Event()
+        self._loop.call_soon_threadsafe(self._frozen.wait, 20)
+
+    def thaw(self) -> None:
+        """Go on."""
+        self._frozen.set()
+
     def stop_upstream(self) -> None:
         """As if it had been killed."""
         self._loop.call_soon_threadsafe(self._stopping.set)

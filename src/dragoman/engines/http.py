@@ -63,6 +63,7 @@ class EngineHttp:
         self._key = key
         self._lost = lost or f"{self.name} closed the connection while it was working"
         self._session: aiohttp.ClientSession | None = None
+        self._closing = False
         self._asked: set[asyncio.Future[aiohttp.ClientResponse]] = set()
         self._working: set[aiohttp.ClientResponse] = set()
         self._telling: set[asyncio.Task[None]] = set()
@@ -80,6 +81,10 @@ class EngineHttp:
             raise EngineFailed(self._lost) from error
         finally:
             response.close()
+
+    async def ping(self, path: str) -> None:
+        """Ask for a status of 200, whatever stands in the body. Raises `EngineFailed` and `EngineUnavailable`."""
+        (await self._send("GET", path, None, _CALL)).close()
 
     @asynccontextmanager
     async def work(self, path: str, body: bytes, *, affinity: str | None = None) -> AsyncIterator[AsyncIterator[bytes]]:
@@ -104,6 +109,13 @@ class EngineHttp:
         with contextlib.suppress(EngineError):
             (await self._send("POST", path, body, _CALL, affinity)).close()
 
+    def give_up(self) -> None:
+        """End all work: what has not begun is `EngineUnavailable`, what has begun `EngineFailed`. New work may follow."""
+        for asked in self._asked:
+            asked.cancel()
+        for response in tuple(self._working):
+            response.close()
+
     def lost(self) -> EngineFailed:
         """The failure to raise where an answer ends before its end."""
         return EngineFailed(self._lost)
@@ -112,6 +124,7 @@ class EngineHttp:
         """Close every connection; the engine goes on. Whoever waits on one is told: the library would leave them waiting."""
         if self._telling:
             await asyncio.wait(self._telling, timeout=_LAST_WORDS)
+        self._closing = True
         if self._session is not None:
             closing = asyncio.ensure_future(self._session.close())
             for asked in self._asked:
@@ -137,7 +150,7 @@ class EngineHttp:
             task = asyncio.current_task()
             if task is None or task.cancelling():
                 raise
-            raise EngineUnavailable(f"{self.name} is closed") from None
+            raise EngineUnavailable(f"{self.name} {'is closed' if self._closing else 'does not answer'}") from None
         except (aiohttp.ClientConnectorError, TimeoutError) as error:
             raise EngineUnavailable(f"{self.name} cannot be reached") from error
         except (aiohttp.ClientError, OSError) as error:

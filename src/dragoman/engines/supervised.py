@@ -5,9 +5,10 @@
         the child has died ▼ │                 │ close
                          restarting ───────────┘
 
-One task, the supervisor, waits for the child to die and brings up the next, with a pause before each attempt that doubles
-from 0.5 s to 30 s and starts over once a child has lived for a minute. Work that was in flight fails; work that comes in
-between waits, for as long as the engine's `patience` at most.
+One task, the supervisor, waits for the child to die and brings up the next. A child that lives and does not answer any more
+(see `liveness`) is killed first. Before each attempt there is a pause: it doubles from 0.5 s to 30 s while children do not come
+up, or die before they did any work, and starts over with one that answered a request or lived for a few seconds. Work that was
+in flight fails; work that comes in between waits, for as long as the engine's `patience` at most.
 """
 
 import asyncio
@@ -23,7 +24,10 @@ from contextlib import aclosing
 from enum import StrEnum
 from typing import Final
 
+from msgspec import Struct
+
 from dragoman.engines.base import Capabilities, Engine, Job, Piece
+from dragoman.engines.liveness import USUAL_PROBES, Liveness, ProbeTimes
 from dragoman.errors import EngineError, EngineUnavailable
 
 NAME: Final = "the engine"
@@ -31,16 +35,23 @@ LOST: Final = "the engine stopped while it was working; it is being restarted"
 
 _ATTEMPTS: Final = 2
 """How many children a job may be given to: one that kills them must not kill them all."""
-_FIRST_PAUSE: Final = 0.5
-_LONGEST_PAUSE: Final = 30.0
-_STEADY: Final = 60.0
-"""Seconds after which a child counts as one that works."""
 _GRACE: Final = 5.0
 """Seconds between SIGTERM and SIGKILL."""
 _LAST_WORDS: Final = 50
 _NOT_BACK: Final = "the engine is being restarted"
 
 _log = logging.getLogger(__name__)
+
+
+class RestartTimes(Struct, frozen=True):
+    """The pauses before a restart, in seconds. A child that lived for `steady` counts as one that works."""
+
+    first_pause: float = 0.5
+    longest_pause: float = 30.0
+    steady: float = 5.0
+
+
+USUAL_RESTART: Final = RestartTimes()
 
 
 class Status(StrEnum):
@@ -68,6 +79,10 @@ class Child(ABC):
     async def come_up(self) -> Capabilities:
         """Set `engine`, and start it. Raises `EngineFailed` with the reason where that is not to be."""
 
+    @abstractmethod
+    async def probe(self) -> None:
+        """Ask the engine for a sign of life, at no cost to its work. Raises `EngineError`."""
+
     async def gone(self, deadline: float) -> None:
         """Wait for the end of a child that does not answer. Raises `EngineUnavailable` where it does not come in time."""
         try:
@@ -88,6 +103,10 @@ class Child(ABC):
         if self.process.stdin is not None:
             self.process.stdin.close()
         await asyncio.wait({self.exit, self._listener})
+
+    def kill(self) -> None:
+        """End the process at once, also one that is stopped."""
+        self._bid_end(at_once=True)
 
     def epitaph(self) -> str:
         """How it ended, for the log."""
@@ -118,8 +137,11 @@ class Child(ABC):
 class Supervised(Engine):
     """An engine whose children come and go. `patience` is how many seconds work waits for the next one."""
 
-    def __init__(self, *, patience: float) -> None:
+    def __init__(self, *, patience: float, probes: ProbeTimes = USUAL_PROBES, restart: RestartTimes = USUAL_RESTART) -> None:
         self._patience = patience
+        self._probes = probes
+        self._restart = restart
+        self._worked = False  # did this child answer a request?
         self._status = Status.LOADING
         self.restarts = 0
         self._child: Child | None = None
@@ -160,6 +182,7 @@ class Supervised(Engine):
             try:
                 async with aclosing(child.engine.generate(job)) as pieces:
                     async for piece in pieces:
+                        self._heard(piece)
                         yield piece
                 return
             except EngineUnavailable:  # it died before it began
@@ -206,30 +229,49 @@ class Supervised(Engine):
         except BaseException:
             await child.end()
             raise
-        self._child, self._status = child, Status.READY
+        self._child, self._status, self._worked = child, Status.READY, False
+        self._liveness = Liveness(child.probe, self._probes)
         self._settled.set()
         return capabilities
 
+    def _heard(self, piece: Piece) -> None:
+        """Record a sign of life; output is also a proof that the child works."""
+        self._liveness.sign()
+        self._worked = self._worked or piece.output > 0
+
     async def _supervise(self) -> None:
         clock = asyncio.get_running_loop().time
-        pause = _FIRST_PAUSE
+        pause = self._restart.first_pause
         while self._child is not None:
-            born = clock()
-            await asyncio.wait({self._child.exit})
+            up = clock()
+            reason = await self._end_of(self._child)
             self._status = Status.RESTARTING
             self._settled.clear()
-            _log.warning("%s died (%s) and is being restarted", NAME, self._child.epitaph())
+            _log.warning("%s %s and is being restarted", NAME, reason)
             await self._child.end()
-            if clock() - born >= _STEADY:
-                pause = _FIRST_PAUSE
+            if self._worked or clock() - up >= self._restart.steady:
+                pause = self._restart.first_pause
             while self._status is Status.RESTARTING:
                 await asyncio.sleep(pause)
-                pause = min(pause * 2, _LONGEST_PAUSE)
+                pause = min(pause * 2, self._restart.longest_pause)
                 try:
                     await self._bring_up()
                 except (EngineError, OSError) as error:
                     _log.warning("%s does not come back: %s", NAME, error)
             self.restarts += 1
+
+    async def _end_of(self, child: Child) -> str:
+        """Wait until the child is dead, or lost and killed. Returns what happened, for the log."""
+        lost = asyncio.create_task(self._liveness.until_lost(), name="engine liveness")
+        try:
+            await asyncio.wait({child.exit, lost}, return_when=asyncio.FIRST_COMPLETED)
+            if child.exit.done():
+                return f"died ({child.epitaph()})"
+            child.kill()
+            return f"does not answer (it missed {self._liveness.missed} probes)"
+        finally:
+            lost.cancel()
+            await asyncio.wait({lost})
 
 
 async def born(*command: str, one_voice: bool = False) -> asyncio.subprocess.Process:

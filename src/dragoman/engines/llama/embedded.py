@@ -18,10 +18,11 @@ from typing import Final
 import msgspec
 
 from dragoman.engines.base import Capabilities
+from dragoman.engines.liveness import USUAL_PROBES, ProbeTimes
 from dragoman.engines.llama.child import ChildConfig, Listening
 from dragoman.engines.llama.gguf import trained_window
 from dragoman.engines.llama.server import LlamaServer, Slot
-from dragoman.engines.supervised import LOST, NAME, Child, Status, Supervised, born
+from dragoman.engines.supervised import LOST, NAME, USUAL_RESTART, Child, RestartTimes, Status, Supervised, born
 from dragoman.errors import EngineFailed
 
 __all__ = ["EmbeddedLlama", "Status"]
@@ -44,10 +45,18 @@ class EmbeddedLlama(Supervised):
     than the trained window is cut to it, with a warning. `parallel` is the number of slots.
     """
 
-    def __init__(
-        self, model: Path, *, name: str | None = None, context: int = 0, parallel: int = 4, threads: int | None = None
+    def __init__(  # noqa: PLR0913 -- options of the command line, and times for tests
+        self,
+        model: Path,
+        *,
+        name: str | None = None,
+        context: int = 0,
+        parallel: int = 4,
+        threads: int | None = None,
+        probes: ProbeTimes = USUAL_PROBES,
+        restart: RestartTimes = USUAL_RESTART,
     ) -> None:
-        super().__init__(patience=_PATIENCE)
+        super().__init__(patience=_PATIENCE, probes=probes, restart=restart)
         self.model = model
         self.name = name or model.stem
         self.context = _window(model, context)
@@ -96,6 +105,8 @@ class EmbeddedLlama(Supervised):
 class _LlamaChild(Child):
     """A process that was given its configuration, and says where it listens."""
 
+    engine: LlamaServer
+
     def __init__(self, process: asyncio.subprocess.Process, config: ChildConfig) -> None:
         super().__init__(process)
         self._config = config
@@ -112,6 +123,10 @@ class _LlamaChild(Child):
         address = msgspec.json.decode(answer, type=Listening).address
         self.engine = LlamaServer(address, key=self._config.key, name=NAME, lost=LOST, alone=True)
         return await self.engine.start()
+
+    async def probe(self) -> None:
+        """Raises as `LlamaServer.probe`."""
+        await self.engine.probe()
 
     def _reason(self) -> str:
         """llama.cpp names the cause in its first error line, `0.00.041.621 E load: tensor …`, and wraps it in others."""

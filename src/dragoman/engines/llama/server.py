@@ -15,7 +15,7 @@ What the server does, and this file has to know:
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from pathlib import PurePath
 from typing import Final
 
@@ -25,8 +25,10 @@ from msgspec import UNSET, Struct, UnsetType
 from dragoman.engines.base import Capabilities, Engine, Finish, FinishReason, Job, Piece, PrefillProgress
 from dragoman.engines.grammars.compiled import TRIAL, Grammars
 from dragoman.engines.http import EngineHttp, Fault, fault
+from dragoman.engines.liveness import ProbeTimes
 from dragoman.engines.llama.slot_choice import SlotChoice
 from dragoman.engines.sse import EventSplitter
+from dragoman.engines.watch import USUAL_LOOKS, Watch
 from dragoman.engines.window import lowered
 from dragoman.errors import EngineFailed
 
@@ -49,17 +51,21 @@ class LlamaServer(Engine):
         name: str | None = None,
         lost: str | None = None,
         alone: bool = False,
+        looks: ProbeTimes = USUAL_LOOKS,
     ) -> None:
         """`window` is the most that a conversation may have, where that is less than the server's.
 
         `name` is what errors call the server, `lost` what they say when the connection breaks while it is at work.
-        `alone`: nobody else uses the server, so that what its slots hold is known and can be chosen among.
+        `alone`: nobody else uses the server, so that what its slots hold is known and can be chosen among; and its process is
+        supervised. A server that somebody else runs is watched, by `looks`.
         """
         self._http = EngineHttp("llama-server", address, key=key, name=name, lost=lost)
         self._most = window
         self._seats = asyncio.Semaphore()  # one, until the server has said how many
         self._alone = alone
         self._slots: SlotChoice | None = None
+        self._looks = looks
+        self._watch: Watch | None = None
         self._grammars = Grammars(self.tokenize)
 
     async def start(self) -> Capabilities:
@@ -68,6 +74,9 @@ class LlamaServer(Engine):
         models = await self._http.call("GET", "/v1/models", _Models)
         self._seats = asyncio.Semaphore(props.total_slots)
         self._slots = SlotChoice(props.total_slots) if self._alone else None
+        if not self._alone:
+            self._watch = Watch(self._http.name, self._identity, give_up=self._http.give_up, looks=self._looks)
+            await self._watch.begin()
         return Capabilities(
             model=_model_name(models.data[0].id if models.data else props.model_path),
             window=lowered(props.default_generation_settings.n_ctx, self._most, self._http.name),
@@ -88,18 +97,32 @@ class LlamaServer(Engine):
         except EngineFailed:
             return False
 
+    @property
+    def status(self) -> str:
+        """As the watch found it."""
+        return self._watch.status if self._watch is not None else super().status
+
+    async def _identity(self) -> str:
+        props = await self._http.call("GET", "/props", _Props)
+        return f"{props.model_path or 'its model'}, window {props.default_generation_settings.n_ctx}"
+
     async def generate(self, job: Job) -> AsyncGenerator[Piece, None]:
         """Run the job on a connection of its own, as soon as there is a slot for it."""
         grammar = await self._grammars.of(job.constraint) if job.constraint is not None else UNSET
-        async with self._seat(job) as slot:
+        async with self._watched(), self._seat(job) as slot:
             completion = CompletionReader(silent=job.limit == 0)
             async with self._http.work("/completion", _encode(job, grammar, slot), affinity=job.affinity) as answer:
                 async for data in answer:
+                    if self._watch is not None:
+                        self._watch.sign()
                     for piece in completion.feed(data):
                         yield piece
                     if completion.finished:
                         return
             raise self._http.lost()
+
+    def _watched(self) -> AbstractAsyncContextManager[None]:
+        return self._watch.work() if self._watch is not None else nullcontext()
 
     @asynccontextmanager
     async def _seat(self, job: Job) -> AsyncIterator[int | UnsetType]:
@@ -123,12 +146,18 @@ class LlamaServer(Engine):
         body = msgspec.json.encode({"content": text, "parse_special": special, "add_special": False})
         return (await self._http.call("POST", "/tokenize", _Tokens, body)).tokens
 
+    async def probe(self) -> None:
+        """Ask for a sign of life; a thread that computes nothing answers. Raises `EngineError`."""
+        await self._http.ping("/health")
+
     async def slots(self) -> "list[Slot]":
         """What each slot is doing. Raises as `tokenize`, also where the server was started without this view."""
         return await self._http.call("GET", "/slots", list[Slot])
 
     async def close(self) -> None:
         """Close every connection; the server goes on."""
+        if self._watch is not None:
+            await self._watch.close()
         await self._http.close()
 
 

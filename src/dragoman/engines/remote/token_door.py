@@ -16,9 +16,10 @@ from msgspec import Struct
 
 from dragoman.engines.base import Capabilities, Engine, Job, Piece
 from dragoman.engines.http import EngineHttp
+from dragoman.engines.liveness import ProbeTimes
 from dragoman.engines.remote.model_folder import ModelFolder
 from dragoman.engines.remote.relaxing import Form, Forms
-from dragoman.engines.remote.watch import Watch
+from dragoman.engines.watch import USUAL_LOOKS, Watch
 from dragoman.engines.window import lowered
 from dragoman.errors import EngineError, EngineFailed, EngineRefused
 
@@ -87,6 +88,7 @@ class TokenDoor(Engine):
         name: str | None = None,
         lost: str | None = None,
         watched: bool = True,
+        looks: ProbeTimes = USUAL_LOOKS,
     ) -> None:
         self.watch: Watch | None = None
         self.model = ""
@@ -97,6 +99,7 @@ class TokenDoor(Engine):
         self._most = window
         self._slots = slots or self.usual_slots
         self._watched = watched
+        self._looks = looks
 
     async def start(self) -> Capabilities:
         """Ask the engine what it runs, and try what it can do."""
@@ -108,7 +111,7 @@ class TokenDoor(Engine):
         tried = await self.tried()
         adapters = [variant.id for variant in variants] if tried.variants else []
         if self._watched:
-            self.watch = Watch(self._http.name, self._identity)
+            self.watch = Watch(self._http.name, self._identity, give_up=self._http.give_up, looks=self._looks)
             await self.watch.begin()
         return Capabilities(
             model=PurePosixPath(served.id).name,
@@ -160,7 +163,7 @@ class TokenDoor(Engine):
     async def generate(self, job: Job) -> AsyncGenerator[Piece, None]:
         """Run the job on a connection of its own. A constraint that is refused is relaxed, until it is taken."""
         if self.watch is not None:
-            self.watch.check()
+            await self.watch.check()
         for step in self.forms.steps(job.constraint):
             held = await self.forms.form(job.constraint, step)
             reader = self.reader(job)
@@ -169,6 +172,8 @@ class TokenDoor(Engine):
                     for piece in reader.feed(b""):
                         yield piece
                     async for data in answer:
+                        if self.watch is not None:
+                            self.watch.sign()
                         for piece in reader.feed(data):
                             yield piece
                         if reader.finished:

@@ -59,6 +59,10 @@ class Vllm(TokenDoor):
             },
         )
 
+    async def probe(self) -> None:
+        """Ask for a sign of life. Raises `EngineError`, also where vLLM says that its engine is dead."""
+        await self._http.ping("/health")
+
     async def _holds(self, held: Raw, answer: str) -> bool:
         """Does the server hold this constraint, whose only answer begins with a character that is no answer to the prompt?"""
         try:

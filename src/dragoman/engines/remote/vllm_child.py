@@ -22,15 +22,18 @@ from typing import Final
 
 from dragoman.engines.base import Capabilities
 from dragoman.engines.http import EngineHttp
+from dragoman.engines.liveness import ProbeTimes
 from dragoman.engines.remote.token_door import FindFolder
 from dragoman.engines.remote.vllm import SLOTS, Vllm
-from dragoman.engines.supervised import LOST, NAME, Child, Supervised, born
+from dragoman.engines.supervised import LOST, NAME, USUAL_RESTART, Child, RestartTimes, Supervised, born
 from dragoman.errors import EngineFailed, EngineUnavailable
 
 PROGRAM: Final = "vllm"
 
 _PATIENCE: Final = 600.0
 """Seconds that work waits for a vLLM that is being restarted: it loads for minutes."""
+_PROBES: Final = ProbeTimes(timeout=20.0)
+"""vLLM answers on the event loop that also reads requests, so it may take longer than llama.cpp."""
 _PAUSE: Final = 0.5
 """Seconds between two questions whether it is up."""
 _HOST: Final = "127.0.0.1"
@@ -52,8 +55,10 @@ class StartedVllm(Supervised):
         slots: int = SLOTS,
         args: Sequence[str] = (),
         program: str = PROGRAM,
+        probes: ProbeTimes = _PROBES,
+        restart: RestartTimes = USUAL_RESTART,
     ) -> None:
-        super().__init__(patience=_PATIENCE)
+        super().__init__(patience=_PATIENCE, probes=probes, restart=restart)
         found = shutil.which(program)
         if found is None:
             raise NotInstalled("vLLM is not installed here: install it, or name a running one with --engine-url URL.")
@@ -78,6 +83,8 @@ class StartedVllm(Supervised):
 class _VllmChild(Child):
     """A process that listens before long."""
 
+    engine: Vllm
+
     def __init__(self, process: asyncio.subprocess.Process, address: str, engine: Vllm) -> None:
         super().__init__(process)
         self.engine = engine
@@ -96,6 +103,10 @@ class _VllmChild(Child):
             await self._http.close()
         await asyncio.wait({self._listener})
         raise EngineFailed(f"{NAME} did not come up: {self._reason()}")
+
+    async def probe(self) -> None:
+        """Raises as `Vllm.probe`."""
+        await self.engine.probe()
 
     def _reason(self) -> str:
         """The last error that it names; it wraps the first in others."""

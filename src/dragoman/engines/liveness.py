@@ -1,0 +1,65 @@
+"""Tells an engine that is slow from one that does not answer any more.
+
+An engine is asked a cheap question every few seconds. Any answer in time, and any output that arrives meanwhile, is a sign of
+life; only several questions in a row without one mean that it is lost. llama-server answers `/health` from a thread of its own
+in milliseconds while all its slots read prompts (measured: 8 ms at worst), so a busy engine is not mistaken for a stopped one.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from msgspec import Struct
+
+from dragoman.errors import EngineError
+
+
+class ProbeTimes(Struct, frozen=True):
+    """When an engine counts as lost: `misses` probes in a row without an answer within `timeout`, `interval` seconds apart."""
+
+    interval: float = 5.0
+    timeout: float = 10.0
+    misses: int = 3
+
+
+USUAL_PROBES: Final = ProbeTimes()
+
+
+class Liveness:
+    """Counts the probes that an engine missed. `probe` asks it something, and raises `EngineError` where it does not answer."""
+
+    def __init__(self, probe: Callable[[], Awaitable[object]], times: ProbeTimes) -> None:
+        self.times = times
+        self.missed = 0
+        self._probe = probe
+        self._signs = 0
+
+    @property
+    def lost(self) -> bool:
+        """Did it miss so many probes in a row that it is not expected to answer any more?"""
+        return self.missed >= self.times.misses
+
+    def sign(self) -> None:
+        """Record that output arrived."""
+        self._signs += 1
+
+    async def check(self) -> None:
+        """Probe once. Raises what the probe raises, and `TimeoutError`, unless output arrived meanwhile."""
+        before = self._signs
+        try:
+            async with asyncio.timeout(self.times.timeout):
+                await self._probe()
+        except (EngineError, TimeoutError):
+            if self._signs == before:
+                self.missed += 1
+                raise
+        self.missed = 0
+
+    async def until_lost(self) -> None:
+        """Probe again and again; returns once the engine is lost."""
+        while not self.lost:
+            await asyncio.sleep(self.times.interval)
+            try:
+                await self.check()
+            except (EngineError, TimeoutError):
+                continue

@@ -1,0 +1,216 @@
+"""An engine process that is stopped, killed under load, or only slow."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import pytest
+
+from conftest import MODEL, body, live_server, user
+from dragoman.engines import Job, Piece
+from dragoman.engines.base import Capabilities, Engine, Finish, FinishReason
+from dragoman.engines.liveness import Liveness, ProbeTimes
+from dragoman.engines.llama.embedded import EmbeddedLlama, Status
+from dragoman.engines.supervised import Child, RestartTimes, Supervised, born
+from dragoman.errors import EngineFailed, EngineUnavailable
+from dragoman.server import Settings
+from engines.conftest import GREEDY, collect, job, long_prompt, text, until
+from server.http import get, post, wire
+
+pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="processes cannot be stopped here")
+
+PROMPT = [504, 3575, 282, 4649, 314]
+"""The capital of France is"""
+QUICK = ProbeTimes(interval=0.1, timeout=1, misses=3)
+AT_ONCE = RestartTimes(first_pause=0.01, longest_pause=0.04, steady=3600)
+
+
+def stop(engine: Supervised) -> int:
+    pid = engine.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    return pid
+
+
+async def rest(pieces: AsyncGenerator[Piece]) -> None:
+    async for _ in pieces:
+        pass
+
+
+@pytest.mark.parametrize("phase", ["idle", "reading", "writing"])
+async def test_a_stopped_engine_is_killed_and_replaced(model: Path, phase: str):
+    engine = EmbeddedLlama(model, parallel=1, threads=1, context=4096, probes=QUICK, restart=AT_ONCE)
+    await engine.start()
+    running = engine.generate(job(long_prompt(3000, seed=1) if phase == "reading" else PROMPT, 3000))
+    if phase != "idle":
+        while not (await anext(running)).text and phase == "writing":
+            pass
+    pid = stop(engine)
+    if phase != "idle":
+        with pytest.raises(EngineFailed, match="is being restarted"):
+            await asyncio.wait_for(rest(running), 10)
+        assert engine.status == Status.RESTARTING
+
+    async def replaced() -> bool:
+        return engine.restarts == 1
+
+    await until(replaced)
+    assert text(await collect(engine, job(PROMPT, 2))) == " Paris."
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    await engine.close()
+
+
+async def test_a_slow_engine_is_not_killed(model: Path):
+    """Its one thread reads a long prompt; the probes are many and impatient beside what is the default."""
+    engine = EmbeddedLlama(model, parallel=1, threads=1, context=4096, probes=QUICK, restart=AT_ONCE)
+    await engine.start()
+    pid = engine.pid
+    assert text(await collect(engine, job(long_prompt(1500, seed=2), 2)))
+    assert (engine.pid, engine.restarts) == (pid, 0)
+    await engine.close()
+
+
+async def test_output_is_a_sign_of_life_where_probes_are_not_answered():
+    async def silent() -> None:
+        liveness.sign()
+        await asyncio.Event().wait()
+
+    liveness = Liveness(silent, ProbeTimes(interval=0, timeout=0.01, misses=1))
+    await liveness.check()
+    assert not liveness.lost
+
+
+async def test_one_answer_makes_good_for_the_misses_before_it():
+    answers = iter([False, False, True, False, False, False])
+
+    async def probe() -> None:
+        if not next(answers):
+            raise EngineUnavailable("no")
+
+    liveness = Liveness(probe, ProbeTimes(interval=0, timeout=1, misses=3))
+    await liveness.until_lost()
+    assert next(answers, None) is None
+
+
+class Word(Engine):
+    """Says one word to every job."""
+
+    async def start(self) -> Capabilities:
+        return Capabilities(model="word", window=100, slots=1)
+
+    async def generate(self, job: Job) -> AsyncGenerator[Piece, None]:
+        yield Piece("word", 1)
+        yield Piece(finish=Finish(FinishReason.STOP))
+
+    async def tokenize(self, text: str, *, special: bool = True) -> list[int]:
+        return []
+
+    async def close(self) -> None:
+        pass
+
+
+class Sleeper(Child):
+    """A process that does nothing; `comes_up` decides whether it gets that far."""
+
+    comes_up = True
+
+    async def come_up(self) -> Capabilities:
+        if not self.comes_up:
+            raise EngineFailed("no")
+        self.engine = Word()
+        return await self.engine.start()
+
+    async def probe(self) -> None:
+        pass
+
+
+class Sleepers(Supervised):
+    """Records the pause before each child, in multiples of the first one."""
+
+    def __init__(self) -> None:
+        super().__init__(patience=10, restart=RestartTimes(first_pause=1, longest_pause=8, steady=3600))
+        self.comes_up: list[bool] = []
+
+    async def spawn(self) -> Child:
+        child = Sleeper(await born(sys.executable, "-c", "import sys; sys.stdin.read()", one_voice=True))
+        child.comes_up = self.comes_up.pop(0) if self.comes_up else True
+        return child
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The pauses that the supervisor made; none of them takes any time."""
+    made: list[float] = []
+    sleep = asyncio.sleep
+
+    async def pause(seconds: float) -> None:
+        task = asyncio.current_task()
+        if task is not None and task.get_name() == "engine supervisor":
+            made.append(seconds)
+            seconds = 0
+        await sleep(seconds)
+
+    monkeypatch.setattr(asyncio, "sleep", pause)
+    return made
+
+
+async def die(engine: Sleepers) -> None:
+    restarts, pid = engine.restarts, engine.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+
+    async def back() -> bool:
+        return engine.restarts == restarts + 1
+
+    await until(back)
+
+
+async def test_the_pause_starts_over_after_a_child_that_answered(pauses: list[float]):
+    engine = Sleepers()
+    await engine.start()
+    for _ in range(6):
+        await collect(engine, Job([1], 1, GREEDY))
+        await die(engine)
+    assert pauses == [1] * 6
+    await engine.close()
+
+
+async def test_the_pause_grows_while_children_do_not_come_up(pauses: list[float]):
+    engine = Sleepers()
+    await engine.start()
+    engine.comes_up = [False] * 5
+    await die(engine)
+    assert pauses == [1, 2, 4, 8, 8, 8]
+    await collect(engine, Job([1], 1, GREEDY))
+    await die(engine)
+    assert pauses[6:] == [1]
+    await engine.close()
+
+
+async def test_the_pause_grows_where_children_die_before_they_answer(pauses: list[float]):
+    engine = Sleepers()
+    await engine.start()
+    for _ in range(3):
+        await die(engine)
+    assert pauses == [1, 2, 4]
+    await engine.close()
+
+
+def test_a_stopped_engine_shows_at_health_and_ends_the_stream_with_an_error(model: Path):
+    engine = EmbeddedLlama(
+        model, parallel=1, threads=1, context=2048, probes=QUICK, restart=RestartTimes(first_pause=2, steady=3600)
+    )
+    with live_server(engine, Settings(model_id=MODEL)) as url:
+        assert get(url, "/health").status == 200
+        with wire(url) as client:
+            client.send(body(user("Count to 1000."), stream=True, max_tokens=1500))
+            client.read_until(b"content_block_delta")
+            stop(engine)
+            client.read_until(b"event: error")
+            assert get(url, "/health").status == 503
+        assert post(url, body(max_tokens=2)).status == 200
+        assert get(url, "/health").status == 200
