@@ -84,7 +84,8 @@ class ThreadsUnsupported(InvalidRequest):
 
     def __init__(self) -> None:
         super().__init__(
-            "thread: message threads are not supported by this server",
+            "thread: message threads are not supported by this server "
+            "(capability_rejected: beta_header:message-threads-2026-08-12)",
             details={"error_code": "thread_unsupported_request", "unsupported": []},
         )
 

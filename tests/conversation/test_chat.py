@@ -1,6 +1,7 @@
 """The second door's requests, as the neutral form."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -152,8 +153,6 @@ def test_what_would_not_be_honoured_is_refused_by_name(fields: dict[str, Any], p
         ([user("Hi"), {"role": "tool", "tool_call_id": "a", "content": "?"}], "messages.1.tool_call_id"),
         ([user("Hi"), CALLS, RESULTS[0]], "messages: calls without a tool message: a"),
         ([user("Hi"), CALLS, user("So?")], "messages.2"),
-        ([user("Hi"), {**CALLS, "tool_calls": [{"id": "a", "function": {"name": "now", "arguments": "{"}}]}, RESULTS[1]],
-         "messages.1.tool_calls.0.function.arguments"),
         ([user([{"type": "input_audio", "input_audio": {"data": ""}}])], "messages.0.content.0"),
     ],
 )  # fmt: skip
@@ -192,3 +191,74 @@ def test_a_completion_is_checked_too(fields: dict[str, Any], path: str):
     request = CompletionRequest.model_validate({"model": "m", "prompt": "Once", **fields})
     with pytest.raises(InvalidRequest, match=f"^{path}:"):
         check_completion(request)
+
+
+def called(arguments: object) -> tuple[dict[str, Any], Sequence[str]]:
+    """The arguments of a call as the model reads them, and the notes."""
+    call = {"id": "a", "type": "function", "function": {"name": "now", "arguments": arguments}}
+    conversation = lowered(user("Hi"), {"role": "assistant", "tool_calls": [call]}, {"role": "tool", "tool_call_id": "a"})
+    part = conversation.turns[1].content[0]
+    assert isinstance(part, ToolCall)
+    return part.input, conversation.notes
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ("", {}),
+        (None, {}),
+        ({"a": 1}, {"a": 1}),
+        ('{"a": "x\ny"}', {"a": "x\ny"}),
+        ('{"a": "party \\ud83c"}', {"a": "party \ufffd"}),
+        ('{"a": "party \\ud83c\\udf89"}', {"a": "party 🎉"}),
+        ('{"par\\ud83cty": [{"\\udf89": 1}]}', {"par\ufffdty": [{"\ufffd": 1}]}),
+        ('{"a": 1e400, "b": NaN, "c": -Infinity}', {"a": "1e400", "b": "NaN", "c": "-Infinity"}),
+    ],
+)
+def test_arguments_of_the_history_are_read_as_far_as_they_can_be(arguments: object, expected: dict[str, Any]):
+    assert called(arguments) == (expected, ())
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    ['{"value": ', '"x"', "[1]", "7", "null", "not JSON", '{"a":' * 100_000 + "1" + "}" * 100_000, '{"a": ' + "9" * 5000 + "}"],
+    ids=lambda text: text[:12],
+)
+def test_arguments_that_are_no_object_stay_as_text(arguments: str):
+    assert called(arguments) == (
+        {"(arguments)": arguments},
+        ("kept as text: the arguments of 1 call, which are no JSON object",),
+    )
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"reasoning_content": "Hm."},
+        {"reasoning": "Hm."},
+        {"reasoning_details": [{"type": "reasoning.text", "text": "Hm."}, {"type": "reasoning.encrypted", "data": "x"}]},
+    ],
+)
+def test_reasoning_is_read_by_all_of_its_names(fields: dict[str, Any]):
+    conversation = lowered(user("Hi"), {"role": "assistant", "content": "Yes.", **fields}, user("So?"))
+    assert conversation.turns[1].content == (Thinking("Hm."), Text("Yes."))
+
+
+def test_a_refusal_in_parts_is_words():
+    answer = {"role": "assistant", "content": [{"type": "refusal", "refusal": "No."}]}
+    assert lowered(user("Hi"), answer, user("So?")).turns[1].content == (Text("No."),)
+
+
+@pytest.mark.parametrize(
+    ("content", "outcome"),
+    [
+        (None, ""),
+        ([], ""),
+        ([{"type": "text", "text": "a"}, PICTURE, PAPER], "a\n[image omitted"),
+        ([{"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}], "[image omitted"),
+    ],
+)
+def test_a_result_may_hold_parts_of_every_kind(content: object, outcome: str):
+    conversation = lowered(user("Hi"), CALLS, *RESULTS[:1], {**RESULTS[1], "content": content})
+    results = {part.call_id: part.text for part in conversation.turns[-1].content if isinstance(part, ToolResult)}
+    assert results[RESULTS[1]["tool_call_id"]].startswith(outcome)

@@ -22,7 +22,6 @@ from dragoman.conversation import (
 )
 from dragoman.conversation.lowering import lower
 from dragoman.conversation.signature import sign
-from dragoman.errors import InvalidRequest
 from dragoman.wire.defined_tools import DEFINED
 from dragoman.wire.request import CountTokensRequest, MessagesRequest
 
@@ -233,20 +232,13 @@ def test_marks_that_another_server_made_for_itself_are_passed_over_without_a_wor
     assert _content({"type": "text", "text": "x"}, *marks, role="assistant") == (Text("x"),)
 
 
-@pytest.mark.clause("IN-14")
-@pytest.mark.parametrize("kind", ["tool_removal", "tool_addition"])
-def test_a_block_that_no_model_here_can_read_is_refused_at_its_path(kind: str):
-    with pytest.raises(InvalidRequest) as refusal:
-        _content({"type": "text", "text": "x"}, {"type": kind}, role="user")
-    assert refusal.value.message == f"messages.1.content.1: {kind} blocks are not supported by this server yet"
-
-
 @pytest.mark.clause("IN-8")
-def test_a_block_inside_a_result_is_refused_at_its_path():
-    inner = [{"type": "text", "text": "x"}, {"type": "browser_state"}]
-    with pytest.raises(InvalidRequest) as refusal:
-        _content({"type": "tool_result", "tool_use_id": "a", "content": inner}, role="user")
-    assert refusal.value.message == "messages.1.content.0.content.1: browser_state blocks are not supported by this server yet"
+def test_the_state_of_a_browser_is_shown_as_json():
+    state = {"type": "browser_state", "tabs": [{"url": "https://example.com", "active": True}]}
+    shown = '<browser_state>\n{"tabs": [{"url": "https://example.com", "active": true}]}\n</browser_state>'
+    *_, result = _content({"type": "tool_result", "tool_use_id": "a", "content": [state]}, role="user")
+    assert isinstance(result, ToolResult)
+    assert result.text == shown
 
 
 @pytest.mark.clause("TOOL-4", "TOOL-7", "TOOL-9")

@@ -70,7 +70,7 @@ def read(source: JsonObject | bytes, kind: type[PromptRequest] = MessagesRequest
     except ValidationError as error:
         raise fault(error) from None
     rules.check(request, frozenset(betas))
-    return lower(request)
+    return lower(request, frozenset(betas))
 
 
 def by_clause(cases: Iterable[tuple[str, JsonObject, str]]) -> list[Any]:

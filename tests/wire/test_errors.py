@@ -69,7 +69,8 @@ def test_threads_are_refused_with_the_details_that_make_the_tool_runner_resend()
         "type": "error",
         "error": {
             "type": "invalid_request_error",
-            "message": "thread: message threads are not supported by this server",
+            "message": "thread: message threads are not supported by this server "
+            "(capability_rejected: beta_header:message-threads-2026-08-12)",
             "details": {"error_code": "thread_unsupported_request", "unsupported": []},
         },
         "request_id": "req_1",

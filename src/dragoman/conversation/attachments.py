@@ -35,6 +35,8 @@ from dragoman.wire.blocks import (
 )
 
 _BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}")
+_PDF = "application/pdf"
+_MEDIA_TYPE = re.compile(r"[\w.+-]{1,80}/[\w.+-]{1,80}")
 _ADDRESS = re.compile(r"https?://\S+")
 
 
@@ -76,7 +78,8 @@ def _document_text(block: DocumentBlock) -> str:
         case ContentSource(content=content):
             return content if isinstance(content, str) else _joined(content)
         case source:
-            return f"[document omitted: this model cannot read PDF ({_facts(source)})]"
+            kind = "files of this kind" if isinstance(source, PdfData) and source.media_type != _PDF else "PDF"
+            return f"[document omitted: this model cannot read {kind} ({_facts(source)})]"
 
 
 def _joined(blocks: Iterable[TextBlock | ImageBlock]) -> str:
@@ -86,7 +89,8 @@ def _joined(blocks: Iterable[TextBlock | ImageBlock]) -> str:
 def _facts(source: ImageData | PdfData | UrlSource | FileSource) -> str:
     match source:
         case ImageData() | PdfData():
-            return f"{source.media_type}, {_size(source.data)}"
+            kind = source.media_type if _MEDIA_TYPE.fullmatch(source.media_type) else "of an unknown kind"
+            return f"{kind}, {_size(source.data)}"
         case UrlSource(url=url):
             return url if _ADDRESS.fullmatch(url) else "at an address that is none"  # bytes can hide in a data: URL
         case FileSource():  # `rules` has refused it (FIL-4)

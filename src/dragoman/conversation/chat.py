@@ -4,10 +4,10 @@ A reasoning model reasons here unless it is told not to (`reasoning_effort: none
 final answer of a body, where its last message is the assistant's, is gone on from.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from itertools import dropwhile, groupby
 
+from dragoman.conversation.arguments import UNREAD, called_with
 from dragoman.conversation.attachments import as_text, notes_on
 from dragoman.conversation.types import (
     Content,
@@ -37,11 +37,13 @@ from dragoman.wire.openai.request import (
     ImagePart,
     JsonFormat,
     NamedChoice,
+    RefusalPart,
     SchemaFormat,
     SystemMessage,
     TextPart,
     ToolMessage,
     UserMessage,
+    UserPart,
 )
 
 UNLIMITED = 1 << 31
@@ -65,7 +67,7 @@ def lower_chat(request: ChatRequest) -> Conversation:
         stop_sequences=request.stops,
         max_tokens=request.max_completion_tokens or request.max_tokens or UNLIMITED,
         output=_output(request),
-        notes=notes_on(_attachments(request.messages)),
+        notes=(*notes_on(_attachments(request.messages)), *_unread_arguments(request.messages)),
     )
 
 
@@ -113,30 +115,30 @@ def _content(message: ChatMessage, calls: dict[str, str], path: str) -> Iterator
         case SystemMessage():
             yield from _texts(message.content)
         case UserMessage():
-            yield from _user_content(message, path)
+            yield from _parts(message.content, path)
         case AssistantMessage():
-            if message.reasoning_content:
-                yield Thinking(message.reasoning_content)
+            if message.thought:
+                yield Thinking(message.thought)
             yield from _texts(message.content or message.refusal or "")
-            for place, call in enumerate(message.tool_calls or ()):
-                arguments = _arguments(call.function.arguments, f"{path}.tool_calls.{place}.function.arguments")
-                yield ToolCall(call.id, call.function.name, arguments)
+            for call in message.tool_calls or ():
+                yield ToolCall(call.id, call.function.name, called_with(call.function.arguments))
         case ToolMessage():
-            words = "\n".join(part.text for part in _texts(message.content))
+            words = "\n".join(part.text for part in _parts(message.content, path) if isinstance(part, Text))
             yield ToolResult(message.tool_call_id, calls[message.tool_call_id], words, is_error=False)
 
 
-def _texts(content: str | list[TextPart]) -> list[Text]:
+def _texts(content: str | Sequence[TextPart | RefusalPart]) -> list[Text]:
     if isinstance(content, str):
         return [Text(content)] if content else []
-    return [Text(part.text) for part in content if part.text]
+    words = [part.text if isinstance(part, TextPart) else part.refusal for part in content]
+    return [Text(text) for text in words if text]
 
 
-def _user_content(message: UserMessage, path: str) -> Iterator[Content]:
-    if isinstance(message.content, str):
-        yield from _texts(message.content)
+def _parts(content: str | Sequence[UserPart] | None, path: str) -> Iterator[Content]:
+    if content is None or isinstance(content, str):
+        yield from _texts(content or "")
         return
-    for place, part in enumerate(message.content):
+    for place, part in enumerate(content):
         match part:
             case TextPart():
                 yield from _texts([part])
@@ -153,22 +155,22 @@ def _attachments(messages: Sequence[ChatMessage]) -> Iterator[ImageBlock | Docum
                 yield part.block
 
 
-def _arguments(text: str, path: str) -> JsonObject:
-    try:
-        value = json.loads(text or "{}")
-    except ValueError as error:
-        raise InvalidRequest.at(path, f"is not JSON: {error}") from None
-    if not isinstance(value, dict):
-        raise InvalidRequest.at(path, "must be a JSON object")
-    return value
-
-
 def _in_call_order(content: Sequence[Content], order: Sequence[str]) -> Iterator[Content]:
     """Results stand in the order of their calls, which is all that some templates have to tell them apart."""
     results = sorted((part for part in content if isinstance(part, ToolResult)), key=lambda result: order.index(result.call_id))
     in_order = iter(results)
     for part in content:
         yield next(in_order) if isinstance(part, ToolResult) else part
+
+
+def _unread_arguments(messages: Sequence[ChatMessage]) -> Iterator[str]:
+    """A note where arguments of calls are shown to the model as text, since they are not JSON objects."""
+    calls = [
+        call.function for message in messages if isinstance(message, AssistantMessage) for call in message.tool_calls or ()
+    ]
+    count = sum(call.arguments is not None and UNREAD in called_with(call.arguments) for call in calls)
+    if count:
+        yield f"kept as text: the arguments of {count} call{'s' * (count > 1)}, which are no JSON object"
 
 
 def _tools(request: ChatRequest) -> Iterator[Tool]:

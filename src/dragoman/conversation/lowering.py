@@ -1,8 +1,8 @@
 """From the Anthropic wire to the neutral form.
 
 Lowering never reorders turns and drops nothing without saying so: a note stands in the place of what the model cannot see
-(`attachments`), what another server did by itself is text (`server_tools`), and blocks that change on the way what is offered
-are refused by name. Results stand in the order of their calls. What it reads has passed `wire.rules`.
+(`attachments`), what another server did by itself is text (`server_tools`), and a tool that comes or goes on the way is
+described there (`discovery`). Results stand in the order of their calls. What it reads has passed `wire.rules`.
 """
 
 import json
@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 
 from dragoman.conversation.attachments import as_text, notes_on
-from dragoman.conversation.discovery import described, offered
+from dragoman.conversation.discovery import added, described, removed
 from dragoman.conversation.server_tools import server_tool_text
 from dragoman.conversation.signature import recover
 from dragoman.conversation.types import (
@@ -29,28 +29,31 @@ from dragoman.conversation.types import (
     ToolResult,
     Turn,
 )
-from dragoman.errors import InvalidRequest
 from dragoman.wire.blocks import (
+    BrowserStateBlock,
     ContentBlock,
     DocumentBlock,
     ImageBlock,
+    McpToolReference,
     RedactedThinkingBlock,
     ResultContent,
     SearchResultBlock,
     ServerToolBlock,
     TextBlock,
     ThinkingBlock,
+    ToolAdditionBlock,
+    ToolDefinition,
+    ToolReference,
     ToolReferenceBlock,
+    ToolRemovalBlock,
     ToolResultBlock,
     ToolUseBlock,
-    UnsupportedBlock,
 )
 from dragoman.wire.defined_tools import DEFINED
+from dragoman.wire.offer import offer_of
 from dragoman.wire.request import (
     AnyToolChoice,
     AutoToolChoice,
-    CustomTool,
-    DefinedTool,
     MessagesRequest,
     NamedToolChoice,
     NoToolChoice,
@@ -58,41 +61,42 @@ from dragoman.wire.request import (
     ThinkingAdaptive,
     ThinkingEnabled,
 )
+from dragoman.wire.tools import CustomTool, DefinedTool
 
 
-def lower(request: PromptRequest) -> Conversation:
-    """Raise `InvalidRequest` at the path of a block that cannot be given to the model."""
-    blocks = [block for _, block in request.walk()]
-    tools, waiting = _tools(request, found=any(isinstance(block, ToolReferenceBlock) for block in blocks))
-    names = {block.id: block.name for block in blocks if isinstance(block, ToolUseBlock)}
+def lower(request: PromptRequest, betas: frozenset[str] = frozenset()) -> Conversation:
+    """The conversation of a request that was sent with these `betas`."""
+    offer = offer_of(request, betas)
+    tools = tuple(_tool(tool) for tool in offer.top)
+    at_top = {id(tool) for tool in offer.top}
     return Conversation(
-        turns=tuple(_turns(request, names, {tool.name: tool for tool in (*tools, *waiting)})),
+        turns=tuple(_turns(request)),
         system=_system(request),
         tools=tools,
-        waiting=waiting,
+        waiting=tuple(_tool(tool) for tool in offer.callable.values() if id(tool) not in at_top),
+        withdrawn=frozenset(tool.name for tool in tools) - offer.callable.keys(),
         tool_policy=_tool_policy(request),
         thinking=_thinking_policy(request),
         sampling=Sampling(request.temperature, request.top_p, request.top_k),
         stop_sequences=tuple(request.stop_sequences or ()),
         max_tokens=request.max_tokens if isinstance(request, MessagesRequest) else 0,
         output=request.format.schema_ if request.format else None,
-        notes=notes_on(block for _, block in request.attachments()),
+        notes=_notes(request),
     )
+
+
+def _notes(request: PromptRequest) -> Sequence[str]:
+    """What the model does not get, and which of its tools change on the way."""
+    kinds = [block.type for _, block in request.walk() if isinstance(block, ToolAdditionBlock | ToolRemovalBlock)]
+    counts = f"{kinds.count('tool_addition')} added, {kinds.count('tool_removal')} removed"
+    changed = (f"tools changed on the way: {counts}",) if kinds else ()
+    return (*notes_on(block for _, block in request.attachments()), *changed)
 
 
 def _system(request: PromptRequest) -> Sequence[Text]:
     if isinstance(request.system, str):
         return (Text(request.system),) if request.system else ()
     return tuple(Text(block.text) for block in request.system or () if block.text)
-
-
-def _tools(request: PromptRequest, *, found: bool) -> tuple[Sequence[Tool], Sequence[Tool]]:
-    """The tools at the top, and those that wait to be found (TOOL-12). `found`: was one already?"""
-    at_once: list[Tool] = []
-    deferred: list[Tool] = []
-    for tool in request.tools or ():
-        (deferred if tool.defer_loading else at_once).append(_tool(tool))
-    return offered(tuple(at_once), tuple(deferred), found=found)
 
 
 def _tool(tool: CustomTool | DefinedTool) -> Tool:
@@ -109,16 +113,18 @@ def _tool(tool: CustomTool | DefinedTool) -> Tool:
     return Tool(name, words, schema, bool(tool.strict))
 
 
-def _turns(request: PromptRequest, names: Mapping[str, str], tools: Mapping[str, Tool]) -> Iterator[Turn]:
-    """One turn per run of messages with the same role (REQ-6). `names` are those of the calls, by their ids."""
+def _turns(request: PromptRequest) -> Iterator[Turn]:
+    """One turn per run of messages with the same role (REQ-6)."""
+    names = {block.id: block.name for _, block in request.walk() if isinstance(block, ToolUseBlock)}  # of calls, by their ids
+    tools = {tool.name or "": _tool(tool) for tool in request.tools or ()}  # those declared so far
     places = {identifier: place for place, identifier in enumerate(names)}
-    for role, run in groupby(enumerate(request.messages), key=lambda entry: entry[1].role):
+    for role, run in groupby(request.messages, key=lambda message: message.role):
         content: list[Content] = []
-        for index, message in run:
+        for message in run:
             if isinstance(message.content, str) and message.content:
                 content.append(Text(message.content))
-            for position, block in enumerate(message.blocks):
-                content.extend(_content(block, names, tools, f"messages.{index}.content.{position}"))
+            for block in message.blocks:
+                content.extend(_content(block, names, tools))
         yield Turn(Role(role), _in_call_order(content, places))
 
 
@@ -129,7 +135,7 @@ def _in_call_order(content: Sequence[Content], places: Mapping[str, int]) -> Seq
     return tuple(next(in_order) if isinstance(part, ToolResult) else part for part in content)
 
 
-def _content(block: ContentBlock, names: Mapping[str, str], tools: Mapping[str, Tool], path: str) -> Iterator[Content]:
+def _content(block: ContentBlock, names: Mapping[str, str], tools: dict[str, Tool]) -> Iterator[Content]:
     match block:
         case TextBlock():
             yield Text(block.text)
@@ -143,37 +149,44 @@ def _content(block: ContentBlock, names: Mapping[str, str], tools: Mapping[str, 
             yield ToolCall(block.id, block.name, block.input)
         case ToolResultBlock():
             name = names.get(block.tool_use_id, "")
-            yield ToolResult(block.tool_use_id, name, _result_text(block, tools, path), bool(block.is_error))
-        case ImageBlock() | DocumentBlock() | SearchResultBlock():
-            yield Text(as_text(block))
-        case ServerToolBlock():
-            words = server_tool_text(block)
-            if words:
+            yield ToolResult(block.tool_use_id, name, _result_text(block, tools), bool(block.is_error))
+        case ToolAdditionBlock() | ToolRemovalBlock():
+            yield Text(_change_text(block, tools))
+        case _:
+            if words := _readable(block, tools):
                 yield Text(words)
-        case UnsupportedBlock():
-            raise _refusal(block, path)
 
 
-def _result_text(block: ToolResultBlock, tools: Mapping[str, Tool], path: str) -> str:
+def _change_text(block: ToolAdditionBlock | ToolRemovalBlock, tools: dict[str, Tool]) -> str:
+    """What the model reads where a tool comes or goes; a tool that is defined here is one of `tools` from now on."""
+    match block.tool:
+        case ToolDefinition(definition=definition):
+            tool = _tool(definition)
+            tools[tool.name] = tool
+            name = tool.name
+        case ToolReference(name=name):
+            pass
+        case McpToolReference():  # `rules` has refused it
+            name = block.tool.name or block.tool.server_name
+    return added(name, tools) if isinstance(block, ToolAdditionBlock) else removed(name)
+
+
+def _result_text(block: ToolResultBlock, tools: Mapping[str, Tool]) -> str:
     if block.content is None or isinstance(block.content, str):
         return block.content or ""
-    return "\n".join(_readable(inner, tools, f"{path}.content.{index}") for index, inner in enumerate(block.content))
+    return "\n".join(_readable(inner, tools) for inner in block.content)
 
 
-def _readable(block: ResultContent, tools: Mapping[str, Tool], path: str) -> str:
+def _readable(block: ResultContent | ServerToolBlock, tools: Mapping[str, Tool]) -> str:
     match block:
         case TextBlock():
             return block.text
         case ToolReferenceBlock():
             return described(block.tool_name, tools)
+        case ServerToolBlock() | BrowserStateBlock():
+            return server_tool_text(block)
         case ImageBlock() | DocumentBlock() | SearchResultBlock():
             return as_text(block)
-        case UnsupportedBlock():
-            raise _refusal(block, path)
-
-
-def _refusal(block: UnsupportedBlock, path: str) -> InvalidRequest:
-    return InvalidRequest.at(path, f"{block.type} blocks are not supported by this server yet")
 
 
 def _tool_policy(request: PromptRequest) -> ToolPolicy:

@@ -14,7 +14,7 @@ and the bytes of files.
 import json
 from typing import Any, Final
 
-from dragoman.wire.blocks import ServerToolBlock
+from dragoman.wire.blocks import BrowserStateBlock, ServerToolBlock
 
 _UNREADABLE: Final = frozenset(
     {"type", "id", "tool_use_id", "cache_control", "caller", "signature", "trigger", "tool_changes", "retrieved_at"}
@@ -23,7 +23,7 @@ _SILENT: Final = frozenset({"fallback", "mcp_tool_listing"})
 """Marks for the server that made them: there is nothing in them that a model ever read."""
 
 
-def server_tool_text(block: ServerToolBlock) -> str:
+def server_tool_text(block: ServerToolBlock | BrowserStateBlock) -> str:
     """What the model reads in the place of the block; empty where it reads nothing."""
     if block.type in _SILENT:
         return ""

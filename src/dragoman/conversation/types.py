@@ -148,8 +148,10 @@ class Sampling:
 class Conversation:
     """All that is asked of the model.
 
-    `max_tokens` of 0 means: read the prompt, write nothing (REQ-3). `waiting` are tools that can be called but are not in the
-    list at the top: the model learns of them from a result (TOOL-12). `output` is the JSON Schema of the answer (STR-1).
+    `max_tokens` of 0 means: read the prompt, write nothing (REQ-3). `tools` are those in the list at the top. `waiting` can be
+    called and are not in that list: the model learns of them from a result or a system turn (TOOL-12, IN-14); one of the
+    name of a tool at the top replaces it. `withdrawn` are names of tools at the top that cannot be called any more (IN-14).
+    `output` is the JSON Schema of the answer (STR-1).
     `notes` say, for the log, what of the request the model does not get.
     """
 
@@ -157,6 +159,7 @@ class Conversation:
     system: Sequence[Text] = ()
     tools: Sequence[Tool] = ()
     waiting: Sequence[Tool] = ()
+    withdrawn: frozenset[str] = frozenset()
     tool_policy: ToolPolicy = field(default_factory=ToolPolicy)
     thinking: ThinkingPolicy = field(default_factory=ThinkingPolicy)
     sampling: Sampling = field(default_factory=Sampling)
@@ -168,7 +171,8 @@ class Conversation:
     @property
     def callable(self) -> Sequence[Tool]:
         """All tools that can be called, whether the model has heard of them or not."""
-        return (*self.tools, *self.waiting)
+        by_name = {tool.name: tool for tool in (*self.tools, *self.waiting)}
+        return [tool for name, tool in by_name.items() if name not in self.withdrawn]
 
     @property
     def schemas(self) -> Mapping[str, JsonObject]:

@@ -23,7 +23,7 @@ def census(conversation: Conversation) -> Mapping[str, Volume]:
 
 def _content(conversation: Conversation) -> Iterator[tuple[str, int]]:
     yield from (("system", len(block.text)) for block in conversation.system)
-    yield from (("tools", _size(tool.function["function"])) for tool in conversation.callable)
+    yield from (("tools", _size(tool.function["function"])) for tool in (*conversation.tools, *conversation.waiting))
     for turn in conversation.turns:
         for part in turn.content:
             kind, characters = _measured(part)

@@ -84,7 +84,7 @@ def _read(body: bytes, kind: type[R], betas: frozenset[str], settings: Settings,
     rules.check(wanted, betas)
     if settings.strict_input:
         rules.check_strict_input(wanted)
-    return wanted, lower(wanted)
+    return wanted, lower(wanted, betas)
 
 
 def _betas(headers: Headers) -> frozenset[str]:

@@ -14,6 +14,7 @@ from dragoman.server.respond import send_json
 from dragoman.wire.models import ModelPage
 
 _DEFAULT_LIMIT, _MAX_LIMIT = 20, 1000
+_DIGITS = 6
 _PATIENCE = 2.0
 """Seconds: who discovers models wants an answer within three (CC-3)."""
 
@@ -78,6 +79,6 @@ class HealthCheck:
 def _limit(given: str | None) -> int:
     if given is None:
         return _DEFAULT_LIMIT
-    if not given.isdecimal() or not 1 <= int(given) <= _MAX_LIMIT:
+    if not (given.isascii() and given.isdecimal() and len(given) <= _DIGITS and 1 <= int(given) <= _MAX_LIMIT):
         raise InvalidRequest.at("limit", f"Input should be a valid integer between 1 and {_MAX_LIMIT}")
     return int(given)

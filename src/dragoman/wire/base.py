@@ -1,7 +1,7 @@
 """What every model of a request shares: how it reads, and how a fault in it is told."""
 
 from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Tag, ValidationError
 
@@ -18,6 +18,13 @@ class WireModel(BaseModel):
     open: ClassVar[bool] = False
 
 
+class CacheControl(WireModel):
+    """A cache breakpoint: accepted everywhere the API has it, and never a byte of the prompt (CACHE-1)."""
+
+    type: Literal["ephemeral"]
+    ttl: Literal["5m", "1h"] | None = None
+
+
 _PLAIN, _LIST = "(plain)", "(list)"  # parenthesised: `fault` leaves them out of paths
 
 
@@ -26,6 +33,9 @@ def _plain_or_list(value: object) -> str | None:
         return _PLAIN
     return _LIST if isinstance(value, list | tuple) else None
 
+
+_ATTACHED = ("image", "document")
+"""Kinds of blocks that clients can leave out."""
 
 T = TypeVar("T")
 
@@ -57,7 +67,13 @@ def fault(error: ValidationError) -> InvalidRequest:
     if first["type"] == "json_invalid":
         return InvalidRequest(f"The request body is not valid JSON: {first['ctx']['error']}")
     path = ".".join(str(step) for step in first["loc"] if not str(step).startswith("("))
-    return InvalidRequest.at(path, first["msg"]) if path else InvalidRequest(first["msg"])
+    reason = first["msg"] + "".join(rejected(step) for step in first["loc"] if step in _ATTACHED)
+    return InvalidRequest.at(path, reason) if path else InvalidRequest(reason)
+
+
+def rejected(kind: object) -> str:
+    """The token by which Claude Code goes on without the blocks of a kind, and not with the same request for ever (CC-8)."""
+    return f" (capability_rejected: {kind}_block)"
 
 
 def unknown_fields(model: WireModel, path: str = "") -> Iterator[str]:

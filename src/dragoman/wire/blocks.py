@@ -1,7 +1,6 @@
 """Content blocks as clients send them.
 
-Blocks that the API knows and this server cannot show to a model yet are parsed by their type alone, so that the refusal can
-name them; a type that nobody knows is refused while parsing (IN-13).
+A block of a type that the API does not know is refused while parsing (IN-13).
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,14 +8,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from dragoman.wire.base import PlainOrList, WireModel
-
-
-class CacheControl(WireModel):
-    """A cache breakpoint: accepted everywhere the API has it, and never a byte of the prompt (CACHE-1)."""
-
-    type: Literal["ephemeral"]
-    ttl: Literal["5m", "1h"] | None = None
+from dragoman.wire.base import CacheControl, PlainOrList, WireModel
+from dragoman.wire.tools import AnyTool
 
 
 class Block(WireModel):
@@ -76,17 +69,17 @@ class FileSource(WireModel):
 
 
 class ImageData(WireModel):
-    """An image, written out."""
+    """An image, written out. Its kind is not checked: what stays in a conversation's history must not end it (CC-8)."""
 
     type: Literal["base64"]
-    media_type: Literal["image/jpeg", "image/png", "image/gif", "image/webp"]
+    media_type: str
     data: str
 
 
 class Transformations(WireModel):
     """What a model with eyes may be shown instead of an image that is too large."""
 
-    oversized_image: Literal["downsize", "error"] | None = None
+    oversized_image: str | None = None
 
 
 class ImageBlock(Block):
@@ -98,10 +91,10 @@ class ImageBlock(Block):
 
 
 class PdfData(WireModel):
-    """A PDF, written out."""
+    """A PDF, written out; or a file of another kind, of which the model gets a note."""
 
     type: Literal["base64"]
-    media_type: Literal["application/pdf"]
+    media_type: str
     data: str
 
 
@@ -109,7 +102,7 @@ class PlainText(WireModel):
     """A document that is text."""
 
     type: Literal["text"]
-    media_type: Literal["text/plain"]
+    media_type: str
     data: str
 
 
@@ -188,10 +181,48 @@ class ServerToolBlock(Block):
     ]
 
 
-class UnsupportedBlock(Block):
-    """A block of the API that this server cannot give to a model yet."""
+class BrowserStateBlock(Block):
+    """The tabs of a browser after a call: JSON to read, whatever its fields are."""
 
-    type: Literal["browser_state", "tool_addition", "tool_removal"]
+    open: ClassVar = True
+
+    type: Literal["browser_state"]
+
+
+class ToolReference(WireModel):
+    """A tool, by the name that the model calls it by."""
+
+    type: Literal["tool_reference"]
+    name: str
+
+
+class McpToolReference(WireModel):
+    """A tool of an MCP server that the API itself would ask, or all of its tools."""
+
+    type: Literal["mcp_tool_reference", "mcp_toolset_reference"]
+    server_name: str
+    name: str | None = None
+
+
+class ToolDefinition(WireModel):
+    """A tool that is declared on the way, as an entry of `tools` would."""
+
+    type: Literal["tool_definition"]
+    definition: AnyTool
+
+
+class ToolAdditionBlock(Block):
+    """A tool that can be called from here on; in system messages only (IN-14)."""
+
+    type: Literal["tool_addition"]
+    tool: Annotated[ToolReference | McpToolReference | ToolDefinition, Field(discriminator="type")]
+
+
+class ToolRemovalBlock(Block):
+    """A tool that cannot be called from here on; in system messages only (IN-14)."""
+
+    type: Literal["tool_removal"]
+    tool: Annotated[ToolReference | McpToolReference, Field(discriminator="type")]
 
 
 class ToolReferenceBlock(Block):
@@ -202,7 +233,7 @@ class ToolReferenceBlock(Block):
 
 
 ResultContent = Annotated[
-    TextBlock | ToolReferenceBlock | ImageBlock | DocumentBlock | SearchResultBlock | UnsupportedBlock,
+    TextBlock | ToolReferenceBlock | ImageBlock | DocumentBlock | SearchResultBlock | BrowserStateBlock,
     Field(discriminator="type"),
 ]
 
@@ -227,7 +258,9 @@ ContentBlock = Annotated[
     | DocumentBlock
     | SearchResultBlock
     | ServerToolBlock
-    | UnsupportedBlock,
+    | BrowserStateBlock
+    | ToolAdditionBlock
+    | ToolRemovalBlock,
     Field(discriminator="type"),
 ]
 

@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Field
 
-from dragoman.wire.base import PlainOrList, WireModel
-from dragoman.wire.blocks import ATTACHMENTS, Attachment, CacheControl, ContentBlock, Placed, TextBlock, walk
+from dragoman.wire.base import CacheControl, PlainOrList, WireModel
+from dragoman.wire.blocks import ATTACHMENTS, Attachment, ContentBlock, Placed, TextBlock, walk
+from dragoman.wire.tools import AnyTool
 
 
 class Message(WireModel):
@@ -19,46 +20,6 @@ class Message(WireModel):
     def blocks(self) -> Sequence[ContentBlock]:
         """Its blocks; of a plain string there are none."""
         return () if isinstance(self.content, str) else self.content
-
-
-class Tool(WireModel):
-    """What tools share (TOOL-1). `eager_input_streaming` needs nothing: arguments always stream as they come."""
-
-    strict: bool | None = None
-    cache_control: CacheControl | None = None
-    eager_input_streaming: bool | None = None
-    defer_loading: bool | None = None
-    allowed_callers: list[str] | None = None
-    input_examples: list[dict[str, Any]] | None = None
-
-
-class CustomTool(Tool):
-    """A tool that the client defines and runs (TOOL-1, TOOL-2)."""
-
-    type: Literal["custom"] | None = None
-    name: Annotated[str, Field(max_length=128, pattern=r"^[a-zA-Z0-9_-]{1,128}$")]
-    description: str | None = None
-    input_schema: dict[str, Any]
-
-
-class DefinedTool(Tool):
-    """A tool that Anthropic defines and names by its type, `bash_20250124` or `web_search_20250305` (TOOL-14, TOOL-15)."""
-
-    type: str
-    name: str | None = None
-    max_characters: Annotated[int, Field(ge=1)] | None = None
-
-
-def _tool_kind(value: object) -> str | None:
-    if not isinstance(value, dict):
-        return None
-    return "custom" if value.get("type") in (None, "custom") else "(defined)"
-
-
-AnyTool = Annotated[
-    Annotated[CustomTool, Tag("custom")] | Annotated[DefinedTool, Tag("(defined)")],
-    Discriminator(_tool_kind, custom_error_type="tool", custom_error_message="Input should be a valid dictionary"),
-]
 
 
 class AutoToolChoice(WireModel):
@@ -178,7 +139,7 @@ class PromptRequest(WireModel):
     context_management: ContextManagement | None = None
     temperature: Annotated[float, Field(ge=0, le=1)] | None = None
     top_p: Annotated[float, Field(ge=0, le=1)] | None = None
-    top_k: Annotated[int, Field(ge=0)] | None = None
+    top_k: Annotated[int, Field(ge=0, lt=1 << 63)] | None = None
     stop_sequences: list[str] | None = None
     stream: bool | None = None
     metadata: Metadata | None = None

@@ -5,13 +5,15 @@ meaning of the answer is declared here and refused by `rules`.
 """
 
 import re
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Final, Literal, cast
 
 from pydantic import Field
 
 from dragoman.wire.base import PlainOrList, WireModel
 from dragoman.wire.blocks import DocumentBlock, ImageBlock, ImageData, PdfData, UrlSource
 
+LARGEST: Final = (1 << 63) - 1
+"""The largest integer that engines read."""
 _DATA_URL = re.compile(r"data:(?P<media_type>[\w.+-]+/[\w.+-]+);base64,(?P<data>.*)", re.DOTALL)
 
 
@@ -73,7 +75,15 @@ class AudioPart(WireModel):
     input_audio: dict[str, Any]
 
 
+class RefusalPart(WireModel):
+    """Words by which an earlier answer refused."""
+
+    type: Literal["refusal"]
+    refusal: str
+
+
 UserPart = Annotated[TextPart | ImagePart | FilePart | AudioPart, Field(discriminator="type")]
+AnswerPart = Annotated[TextPart | RefusalPart, Field(discriminator="type")]
 
 
 class SystemMessage(WireModel):
@@ -91,10 +101,10 @@ class UserMessage(WireModel):
 
 
 class FunctionCall(WireModel):
-    """`arguments` is JSON text, as the model wrote it."""
+    """`arguments` is JSON text, as the model wrote it: perhaps not JSON at all. Some clients send the object itself."""
 
     name: str
-    arguments: str
+    arguments: str | dict[str, Any] | None = None
 
 
 class ToolCall(WireModel):
@@ -105,14 +115,30 @@ class ToolCall(WireModel):
     function: FunctionCall
 
 
+class ReasoningDetail(WireModel):
+    """A piece of reasoning, in text, in short or encrypted; the last is nothing that a model could read."""
+
+    type: str
+    text: str | None = None
+    summary: str | None = None
+
+
 class AssistantMessage(WireModel):
     """An earlier answer, with its reasoning where the client kept it. The last one of a body is gone on from."""
 
     role: Literal["assistant"]
-    content: PlainOrList[TextPart] | None = None
+    content: PlainOrList[AnswerPart] | None = None
     refusal: str | None = None
     reasoning_content: str | None = None
+    reasoning: str | None = None
+    reasoning_details: list[ReasoningDetail] | None = None
     tool_calls: list[ToolCall] | None = None
+
+    @property
+    def thought(self) -> str:
+        """The reasoning, under whichever of the names that servers have for it."""
+        details = "".join(detail.text or detail.summary or "" for detail in self.reasoning_details or ())
+        return self.reasoning_content or self.reasoning or details
 
 
 class ToolMessage(WireModel):
@@ -120,7 +146,7 @@ class ToolMessage(WireModel):
 
     role: Literal["tool"]
     tool_call_id: str
-    content: PlainOrList[TextPart]
+    content: PlainOrList[UserPart] | None = None
 
 
 ChatMessage = Annotated[SystemMessage | UserMessage | AssistantMessage | ToolMessage, Field(discriminator="role")]
@@ -203,8 +229,8 @@ class _Request(WireModel):
     max_tokens: Annotated[int, Field(ge=1)] | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: Annotated[float, Field(ge=0, le=1)] | None = None
-    top_k: Annotated[int, Field(ge=0)] | None = None
-    seed: int | None = None
+    top_k: Annotated[int, Field(ge=0, le=LARGEST)] | None = None
+    seed: Annotated[int, Field(ge=-LARGEST - 1, le=LARGEST)] | None = None
     presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
     frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
     stop: PlainOrList[str] | None = None
@@ -250,10 +276,13 @@ class ChatRequest(_Request):
     web_search_options: Any = None
 
 
+TokenId = Annotated[int, Field(ge=0, lt=1 << 31)]
+
+
 class CompletionRequest(_Request):
     """The body of `POST /v1/completions`: a text, or its token ids, to go on from."""
 
-    prompt: str | list[int] | list[str]
+    prompt: str | list[TokenId] | list[str]
     # Must be honoured or refused: `rules` refuses them.
     best_of: int | None = None
     echo: bool | None = None

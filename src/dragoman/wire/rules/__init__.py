@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dragoman.errors import InvalidRequest, ThreadsUnsupported
 from dragoman.wire.base import check_known
 from dragoman.wire.blocks import DocumentBlock, TextBlock, walk
+from dragoman.wire.offer import offer_of
 from dragoman.wire.request import (
     AnyToolChoice,
     MessagesRequest,
@@ -19,7 +20,8 @@ from dragoman.wire.request import (
 from dragoman.wire.rules.attachments import check_attachments, check_strict_input
 from dragoman.wire.rules.breakpoints import check_breakpoints
 from dragoman.wire.rules.calls import check_calls
-from dragoman.wire.rules.tools import check_tools
+from dragoman.wire.rules.tool_changes import check_tool_changes
+from dragoman.wire.rules.tools import check_choice, check_tools
 from dragoman.wire.rules.turns import check_turns
 from dragoman.wire.schemas import check_valid
 
@@ -35,6 +37,8 @@ def check(request: PromptRequest, betas: frozenset[str] = frozenset()) -> None:
     check_calls(request.messages)
     check_attachments(request)
     check_tools(request)
+    check_tool_changes(request)
+    check_choice(request.tool_choice, offer_of(request, betas).callable)
     _check_format(request)
     check_breakpoints(request)
     _check_thinking(request, betas)

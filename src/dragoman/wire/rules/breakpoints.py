@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from dragoman.errors import InvalidRequest
-from dragoman.wire.blocks import Block, CacheControl
+from dragoman.wire.base import CacheControl
+from dragoman.wire.blocks import Block
 from dragoman.wire.request import PromptRequest
 
 MAX_BREAKPOINTS = 4

@@ -1,23 +1,24 @@
 """The tools on offer, and the choice among them."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection
 
 from dragoman.errors import InvalidRequest
 from dragoman.wire.defined_tools import definition
-from dragoman.wire.request import AnyChoice, AnyToolChoice, CustomTool, DefinedTool, NamedToolChoice, PromptRequest
+from dragoman.wire.request import AnyChoice, AnyToolChoice, NamedToolChoice, PromptRequest
 from dragoman.wire.schemas import check_examples, check_schema
+from dragoman.wire.tools import CustomTool, DefinedTool
 
 
 def check_tools(request: PromptRequest) -> None:
-    """TOOL-2, TOOL-3, TOOL-6, TOOL-12, TOOL-14, TOOL-15."""
-    names = [_checked_name(tool, f"tools.{index}") for index, tool in enumerate(request.tools or ())]
+    """TOOL-2, TOOL-3, TOOL-12, TOOL-14, TOOL-15."""
+    names = [checked_name(tool, f"tools.{index}") for index, tool in enumerate(request.tools or ())]
     if any(count > 1 for count in Counter(names).values()):
         raise InvalidRequest.at("tools", "Tool names must be unique.")
-    _check_choice(request.tool_choice, names)
 
 
-def _checked_name(tool: CustomTool | DefinedTool, path: str) -> str:
+def checked_name(tool: CustomTool | DefinedTool, path: str) -> str:
+    """The name of a tool that is declared at `path`. Raises `InvalidRequest` where it cannot be offered."""
     if isinstance(tool, CustomTool):
         path, name, schema = f"{path}.custom", tool.name, tool.input_schema
         check_schema(schema, f"{path}.input_schema")
@@ -32,7 +33,8 @@ def _checked_name(tool: CustomTool | DefinedTool, path: str) -> str:
     return name
 
 
-def _check_choice(choice: AnyChoice | None, names: Sequence[str]) -> None:
+def check_choice(choice: AnyChoice | None, names: Collection[str]) -> None:
+    """TOOL-6. `names` are those of the tools that can be called at the end of the conversation."""
     if isinstance(choice, AnyToolChoice | NamedToolChoice):
         if not names:
             raise InvalidRequest.at("tool_choice", f"{choice.type} needs `tools`, and none were given")

@@ -1,7 +1,7 @@
 """The order of turns, and what each of them holds."""
 
 from dragoman.errors import InvalidRequest
-from dragoman.wire.blocks import TextBlock
+from dragoman.wire.blocks import TextBlock, ToolAdditionBlock, ToolRemovalBlock
 from dragoman.wire.request import Message
 
 
@@ -40,5 +40,5 @@ def _check_system_place(messages: list[Message], index: int) -> None:
     if after not in (None, "assistant"):
         raise InvalidRequest.at(f"messages.{index}", "role 'system' must precede an 'assistant' message or end the array")
     for position, block in enumerate(messages[index].blocks):
-        if not isinstance(block, TextBlock):
+        if not isinstance(block, TextBlock | ToolAdditionBlock | ToolRemovalBlock):
             raise InvalidRequest.at(f"messages.{index}.content.{position}", "system messages may hold text blocks only")

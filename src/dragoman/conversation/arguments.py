@@ -1,0 +1,56 @@
+"""The arguments of a call in the history, where they are JSON text that a model wrote.
+
+They may be cut, nested without end, or not be an object at all. The conversation goes on all the same: what cannot be read as
+an object stands as it is, as text, under one name.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from dragoman.conversation.types import JsonObject
+
+UNREAD: Final = "(arguments)"
+"""The name of arguments that are not a JSON object."""
+MAX_DEPTH: Final = 200
+"""Levels of nesting, as in the body of a request."""
+
+
+def called_with(arguments: str | JsonObject | None) -> JsonObject:
+    """The arguments as a JSON object. Numbers that JSON does not have become text; half a surrogate pair becomes U+FFFD."""
+    if arguments is None or not arguments:
+        return {}
+    if isinstance(arguments, Mapping):
+        return dict(arguments)
+    try:
+        value = json.loads(arguments, strict=False, parse_constant=str, parse_float=_number)
+        if isinstance(value, dict):
+            made: JsonObject = _clean(value, MAX_DEPTH)
+            return made
+    except (ValueError, RecursionError):
+        pass
+    return {UNREAD: _whole(arguments)}
+
+
+def _number(text: str) -> float | str:
+    number = float(text)
+    return number if number - number == 0 else text  # infinite: larger than a float can be
+
+
+def _clean(value: Any, depth: int) -> Any:
+    """The value without halves of surrogate pairs. Raises `RecursionError` where it is nested too deeply."""
+    if depth < 0:
+        raise RecursionError
+    match value:
+        case str():
+            return _whole(value)
+        case dict():
+            return {_whole(name): _clean(inner, depth - 1) for name, inner in value.items()}
+        case list():
+            return [_clean(inner, depth - 1) for inner in value]
+        case _:
+            return value
+
+
+def _whole(text: str) -> str:
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

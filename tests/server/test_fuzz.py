@@ -1,0 +1,174 @@
+"""Random bodies at every endpoint: each is answered, and each refusal has the API's own shape."""
+
+import asyncio
+import copy
+import gzip
+import json
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from conftest import MODEL, user
+from dragoman.engines.scripted import Line, ScriptedEngine
+from dragoman.server import Gateway, Settings, create_app
+from server.test_malformed import BODY, STRANGE
+
+SEED = 20261128
+FAILED = 500
+CALL = {"id": "a", "type": "function", "function": {"name": "look", "arguments": '{"x": [1, {"y": null}]}'}}
+CHAT: dict[str, Any] = {
+    "model": MODEL,
+    "max_tokens": 64,
+    "messages": [
+        {"role": "system", "content": "You are a duck."},
+        user("Hi"),
+        {"role": "assistant", "content": None, "reasoning": "hm", "tool_calls": [CALL]},
+        {"role": "tool", "tool_call_id": "a", "content": [{"type": "text", "text": "ok"}]},
+        {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}]},
+    ],
+    "tools": [{"type": "function", "function": {"name": "look", "parameters": {"type": "object", "properties": {"x": {}}}}}],
+    "tool_choice": "auto",
+    "temperature": 0.5,
+    "seed": 3,
+    "stop": ["END"],
+    "stream": False,
+    "response_format": {"type": "text"},
+}
+PLAIN: dict[str, Any] = {"model": MODEL, "prompt": [1, 2, 3], "max_tokens": 5, "stop": "x", "stream": False, "seed": 1}
+CHANGES: dict[str, Any] = {
+    **BODY,
+    "thinking": {"type": "adaptive"},
+    "output_config": {"effort": "low", "format": {"type": "json_schema", "schema": {"type": "object", "properties": {}}}},
+    "messages": [
+        user("Hi"),
+        {
+            "role": "system",
+            "content": [
+                {"type": "text", "text": "News."},
+                {"type": "tool_removal", "tool": {"type": "tool_reference", "name": BODY["tools"][0]["name"]}},
+            ],
+        },
+    ],
+}
+VALID = {
+    "/v1/messages": (BODY, CHANGES),
+    "/v1/messages/count_tokens": (BODY, CHANGES),
+    "/v1/chat/completions": (CHAT,),
+    "/v1/completions": (PLAIN,),
+}
+BROKEN = (b"\xff", b"\xed\xa0\x80", b"\x00", b"\\ud83c", b"[" * 300, b"9" * 5000, b"1e999", b"'", b",", b"")
+
+Ask = Callable[[str, bytes, dict[str, str]], Awaitable[tuple[int, dict[str, str], bytes]]]
+
+
+@asynccontextmanager
+async def application() -> AsyncIterator[Ask]:
+    """The application without a socket: `ask(path, body, headers)` gives status, headers and body."""
+    engine = ScriptedEngine([Line("Hello.")], model=MODEL, window=100_000, slots=64)
+    gateway = Gateway(engine, Settings(model_id=MODEL))
+    app = create_app(gateway)
+    await gateway.load()
+
+    async def ask(path: str, body: bytes, headers: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
+        sent: list[Any] = []
+        waiting = [{"type": "http.request", "body": body, "more_body": False}]
+
+        async def receive() -> Any:
+            return waiting.pop() if waiting else await asyncio.get_running_loop().create_future()
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        fields = {"content-type": "application/json", "anthropic-version": "2023-06-01"} | headers
+        raw = [(name.encode(), value.encode("latin-1")) for name, value in fields.items()]
+        scope = {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": raw, "state": {}}
+        await app(scope, receive, send)
+        answered = {name.decode(): value.decode("latin-1") for name, value in sent[0]["headers"]}
+        return sent[0]["status"], answered, b"".join(message.get("body", b"") for message in sent[1:])
+
+    try:
+        yield ask
+    finally:
+        await gateway.close()
+
+
+def fuzzed(chance: random.Random) -> tuple[str, bytes, dict[str, str]]:
+    """A valid body of some endpoint, spoiled in a few places: as a value, now and then as bytes too."""
+    path = chance.choice(list(VALID))
+    body = copy.deepcopy(chance.choice(VALID[path]))
+    for _ in range(chance.choice((0, 1, 1, 2, 3, 6))):
+        _spoil(body, chance)
+    if chance.random() < 0.5:
+        body["stream"] = True
+    data = json.dumps(body, ensure_ascii=chance.random() < 0.5).encode("utf-8", "surrogatepass")
+    headers: dict[str, str] = {}
+    if chance.random() < 0.2:
+        at = chance.randrange(len(data))
+        data = data[:at] + chance.choice(BROKEN) + data[at + chance.randrange(4) :]
+    if chance.random() < 0.05:
+        data, headers["content-encoding"] = gzip.compress(data)[: chance.choice((None, -5))], "gzip"
+    if chance.random() < 0.05:
+        headers[chance.choice(("content-type", "anthropic-version", "anthropic-beta", "x-api-key"))] = chance.choice(
+            ("", "x", "application/json; charset=utf-16", "text/plain", "\xff", ",,", "a" * 999)
+        )
+    return path, data, headers
+
+
+def _spoil(body: Any, chance: random.Random) -> None:
+    """Change one thing in a JSON value: put in something strange, take away, repeat, move, or add an unknown field."""
+    place = body
+    while True:
+        inner = list(place.values() if isinstance(place, dict) else place)
+        deeper = [value for value in inner if isinstance(value, dict | list) and value]
+        if not deeper or chance.random() < 0.25:
+            break
+        place = chance.choice(deeper)
+    strange = copy.deepcopy(chance.choice((*STRANGE, "\ud83c", 2**63, -(2**63) - 1, 1e-320, [0] * 300, {"a": {"b": [None]}})))
+    if isinstance(place, dict):
+        key = chance.choice(list(place))
+        match chance.randrange(4):
+            case 0:
+                del place[key]
+            case 1:
+                place[f"{key}_"] = strange
+            case _:
+                place[key] = strange
+        return
+    match chance.randrange(4):
+        case 0:
+            place.append(copy.deepcopy(chance.choice(place)))
+        case 1:
+            chance.shuffle(place)
+        case _:
+            place[chance.randrange(len(place))] = strange
+
+
+async def _try(count: int, seed: int) -> None:
+    chance = random.Random(seed)
+    statuses = set()
+    async with application() as ask:
+        for number in range(count):
+            path, data, headers = fuzzed(chance)
+            where = f"seed {seed}, body {number}: {path} {headers} {data[:2000]!r}"
+            status, answered, content = await ask(path, data, headers)
+            assert status < FAILED, where
+            assert answered["request-id"], where
+            if status >= 400:
+                error = json.loads(content)["error"]
+                assert isinstance(error["message"], str), where
+                assert error["message"], where
+            statuses.add(status)
+    assert {200, 400} <= statuses
+
+
+async def test_a_few_hundred_random_bodies_are_answered() -> None:
+    await _try(400, SEED)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+async def test_a_hundred_thousand_random_bodies_are_answered() -> None:
+    await _try(100_000, SEED + 1)

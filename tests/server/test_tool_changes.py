@@ -1,0 +1,67 @@
+"""Tools that come and go in the middle of a conversation, on a live server."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from conftest import body, user
+from server.http import post
+from stage import Stage
+
+BETA = "claude-code-20250219, mid-conversation-tool-changes-2026-07-01"
+SCHEMA = {"type": "object", "properties": {"text": {"type": "string"}}}
+READ = {"name": "Read", "description": "Read a file.", "input_schema": SCHEMA}
+FIND = {"name": "mcp__notes__find", "description": "Find a note.", "defer_loading": True, "input_schema": SCHEMA}
+REFERENCE = {"type": "tool_reference", "name": "mcp__notes__find"}
+ADDED = {"role": "system", "content": [{"type": "tool_addition", "tool": REFERENCE}]}
+REMOVED = {"role": "system", "content": [{"type": "tool_removal", "tool": REFERENCE}]}
+CALL = '<tool_call>\n{"name": "mcp__notes__find", "arguments": {"text": "ferry"}}\n</tool_call>'
+TALK = [user("Hi"), ADDED, {"role": "assistant", "content": "Yes?"}, user("Find the note."), REMOVED]
+
+
+def asked(*messages: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    return body(*messages, tools=[READ, FIND], **fields)
+
+
+def blocks(url: str, request: dict[str, Any], *, stream: bool) -> Sequence[str]:
+    """The kinds of blocks of the answer, and its stop reason."""
+    answer = post(url, request | {"stream": stream}, "/v1/messages?beta=true", anthropic_beta=BETA)
+    if not stream:
+        return [*(block["type"] for block in answer.json["content"]), answer.json["stop_reason"]]
+    starts = [event["content_block"]["type"] for event in answer.events if event["type"] == "content_block_start"]
+    return [*starts, *(event["delta"]["stop_reason"] for event in answer.events if event["type"] == "message_delta")]
+
+
+@pytest.mark.clause("IN-14")
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_tool_can_be_called_once_it_was_added_and_until_it_is_removed(stage: Stage, stream: bool) -> None:
+    url = stage.says(CALL)
+    assert blocks(url, asked(*TALK[:2]), stream=stream) == ["tool_use", "tool_use"]
+    assert blocks(url, asked(*TALK[:4]), stream=stream) == ["tool_use", "tool_use"]
+    assert blocks(url, asked(*TALK), stream=stream) == ["text", "end_turn"]
+
+
+@pytest.mark.clause("IN-14", "TOOL-5")
+def test_a_forced_call_has_the_tools_of_the_end_to_choose_from(stage: Stage) -> None:
+    url = stage.says(CALL)
+    for messages, names in ((TALK[:4], {"Read", "mcp__notes__find"}), (TALK, {"Read"})):
+        stage.jobs.clear()
+        post(url, asked(*messages, tool_choice={"type": "any"}), anthropic_beta=BETA)
+        assert {name for name in ("Read", "mcp__notes__find") if name in repr(stage.jobs[0].constraint)} == names
+
+
+@pytest.mark.clause("IN-14", "CACHE-4", "CNT-2")
+def test_changes_are_counted_and_leave_the_prompt_before_them_as_it_was(stage: Stage) -> None:
+    url = stage.says("Yes?")
+    stage.jobs.clear()
+    sizes = []
+    for end in (1, 2, 4, 5):
+        post(url, asked(*TALK[:end]), anthropic_beta=BETA)
+        sizes.append(post(url, asked(*TALK[:end]), "/v1/messages/count_tokens", anthropic_beta=BETA).json["input_tokens"])
+    assert sizes == [len(prompt) for prompt in stage.prompts]
+    assert sizes[0] < sizes[1] < sizes[2] < sizes[3]
+    first, second, *_, last = (list(prompt) for prompt in stage.prompts)
+    common = next(place for place, (one, other) in enumerate(zip(first, second, strict=False)) if one != other)
+    assert common > len(first) - 8  # all but what opens the answer
+    assert last[:common] == first[:common]
