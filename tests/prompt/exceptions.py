@@ -35,7 +35,7 @@ EXCEPTIONS = {
     "llama.cpp/google-gemma-4-31B-it-interleaved": "PPPPPPP H..RHHH",
     "llama.cpp/llama-cpp-deepseek-r1": "PPPPPPP HHHHHHH",
     "llama.cpp/llama-cpp-rwkv-world": "PPPPPPP HHHHHHH",
-    "llama.cpp/mistralai-Mistral-Nemo-Instruct-2407": "TPFTTTT",
+    "llama.cpp/mistralai-Mistral-Nemo-Instruct-2407": "TFFTTTT",
     "llama.cpp/muse-glimmer": "F...F.. F...F..",
     "llama.cpp/openai-gpt-oss-120b": "FFFRFP. FFFRFHH",
     "llama.cpp/openbmb-MiniCPM5-1B": "....... ...R.RH",

@@ -51,7 +51,7 @@ async def test_a_prompt_is_whole_whether_or_not_it_fits_the_window(window: int):
 @pytest.mark.clause("ERR-9", "REQ-9")
 async def test_a_refusal_of_the_templates_is_the_clients_to_hear():
     with pytest.raises(InvalidRequest) as refusal:
-        await (await builder(templates.ALTERNATING)).build(talk(assistant("Hello!"), user("Hi")))
+        await (await builder(templates.ALTERNATING)).build(talk(user("Hi"), assistant("a"), assistant("b"), user("c")))
     assert refusal.value.message == "messages: the model's chat template refuses this conversation: roles must alternate"
 
 

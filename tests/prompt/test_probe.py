@@ -36,7 +36,7 @@ FOUND = {
     "FULL": ALL,
     "STRING_ARGUMENTS": replace(ALL, string_arguments=True, thinking=Switch("thinking", default=True)),
     "CHATML": CHATML,
-    "ALTERNATING": Traits(late_system=LateSystem.REFUSED),
+    "ALTERNATING": Traits(user_first=True, late_system=LateSystem.REFUSED),
     "SYSTEM_FIRST": replace(CHATML, late_system=LateSystem.REFUSED),
     "HOISTING": replace(CHATML, late_system=LateSystem.HOISTED),
     "SYSTEM_LOST": replace(CHATML, late_system=LateSystem.LOST),

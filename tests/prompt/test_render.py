@@ -153,10 +153,11 @@ def test_without_a_system_turn_its_text_stands_in_front_of_the_first_user_turn(n
 
 
 @pytest.mark.clause("REQ-9")
-def test_a_leading_assistant_turn_is_rendered_where_the_template_can():
+def test_a_leading_assistant_turn_is_rendered_behind_a_user_turn_where_the_template_needs_one():
     assert "assistant\nHello!<|im_end|>\n<|im_start|>user\nHi" in text(templates.CHATML, talk(assistant("Hello!"), user("Hi")))
-    with pytest.raises(TemplateRefusal, match="roles must alternate"):
-        text(templates.ALTERNATING, talk(assistant("Hello!"), user("Hi")))
+    assert text(templates.ALTERNATING, talk(assistant("Hello!"), user("Hi"))) == (
+        "[user](The conversation goes on.)[assistant]Hello![user]Hi[assistant]"
+    )
 
 
 @pytest.mark.clause("PRE-1", "PRE-2", "PRE-3")

@@ -40,6 +40,7 @@ def probe(template: ChatTemplate) -> Traits:
         typed_content=bench.typed,
         system=bench.shows([_SYSTEM, _USER], "Sq7", "Uq1"),
         late_system=_late_system(bench),
+        user_first=not bench.shows([_ANSWER, _AGAIN], "Aq2", "Uq8") or not _goes_on(bench, [_ANSWER, _AGAIN]),
         tools=bench.holds([_USER], "probe_tool", "pq4"),
         bare_results=bench.shows([_USER, _ANSWER, bench.result(), _ANSWER | {"content": "Aq3"}], "Aq2", "Oq9", "Aq3"),
         thinking=switch,
@@ -124,6 +125,23 @@ def _tool_loop(bench: _Bench, traits: Traits) -> Traits:
     return traits
 
 
+def _goes_on(bench: _Bench, turns: list[Message]) -> bool:
+    """Are these turns shown behind a system turn alone, and the system turn too, where the template knows any?"""
+    if not bench.shows([_SYSTEM, _USER, *turns], "Sq7", "Uq1"):
+        return True
+    needles = [turn["content"] or "Vq50" for turn in turns]
+    return bench.shows([_SYSTEM], "Sq7") and bench.shows([_SYSTEM, *turns], "Sq7", *needles)
+
+
+def _loop_goes_first(bench: _Bench, second_call: bool) -> bool:
+    """Is a tool loop shown that no user turn begins, and one behind it?"""
+    first = [bench.calling(), bench.result()]
+    second = [bench.calling(calls=2), bench.result("Oq90", 0), bench.result("Oq91", 1)] if second_call else first
+    needles = ("Vq50", "Vq51", "Oq90", "Oq91") if second_call else ("Vq50", "Oq9")
+    shown = bench.shows([*first, *second], "Vq50", "Oq9", *needles) and bench.shows([_ANSWER, *second], "Aq2", *needles)
+    return shown and _goes_on(bench, first)
+
+
 def _has_name(bench: _Bench) -> bool:
     """Is the name of a call shown, and not only that of the tool on offer or of the result?"""
     before, after = bench.text([_USER]), bench.text([_USER, bench.calling()])
@@ -138,6 +156,8 @@ def _in_loop(bench: _Bench, traits: Traits) -> Traits:
     traits = _reasoning(bench, traits)
     return replace(
         traits,
+        system=traits.system and (not results or bench.holds([_SYSTEM, *bench.loop()], "Sq7")),
+        user_first=traits.user_first or (results and not _loop_goes_first(bench, second_call)),
         second_call=second_call,
         words=_words(bench),
         call_ids=_call_ids(bench),

@@ -3,6 +3,7 @@
 The template renders what the probe found it can. What it cannot is done around it, always in the same way, in the same place:
 
 - no system turn at the top: its text stands in front of the first user turn;
+- no conversation without a user turn in front, or none of nothing but a prefill: a user turn that says so stands in front;
 - no late system turn: its text stands at the end of the user turn before it, between `<system>` and `</system>`, behind any
   tool results and never at the top (REQ-11, REQ-12);
 - no tools, or not these: the dialect writes them behind the system text;
@@ -14,7 +15,7 @@ The template renders what the probe found it can. What it cannot is done around 
 A prompt is append-only: what is rendered for turn n is not rendered differently because turn n+1 came; nothing looks ahead.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -59,17 +60,26 @@ class Renderer:
     def render(self, conversation: Conversation, spelled: Sequence[str] = ()) -> Rendered:
         """`spelled` are the control tokens that the client's text spells. Raises `TemplateRefusal`."""
         conversation, mark = shield(conversation, spelled)
-        if not (conversation.tools and self.traits.tools):
-            return self._render(conversation, mark, "the template knows none")
+        lost_tools = "" if self.traits.tools or not conversation.tools else "the template knows none"
         try:
-            return self._render(conversation, mark)
+            return self._render(conversation, mark, lost_tools)
         except TemplateRefusal:
-            with suppress(TemplateRefusal):  # it lists tools, but not every schema that is one
-                return self._render(conversation, mark, "the template refuses these")
+            for why, opened in self._other_ways(conversation, lost_tools):
+                with suppress(TemplateRefusal):
+                    return self._render(conversation, mark, why, opened=opened)
             raise
 
-    def _render(self, conversation: Conversation, mark: str, lost_tools: str = "") -> Rendered:
-        """`lost_tools`: why the dialect writes the tools."""
+    def _other_ways(self, conversation: Conversation, lost_tools: str) -> Iterator[tuple[str, bool]]:
+        """What may help against a refusal that the probe did not foresee: other tools, a user turn in front."""
+        refused = "the template refuses these" if conversation.tools and not lost_tools else lost_tools
+        if refused != lost_tools:  # it lists tools, but not every schema that is one
+            yield refused, False
+        yield lost_tools, True
+        if refused != lost_tools:
+            yield refused, True
+
+    def _render(self, conversation: Conversation, mark: str, lost_tools: str = "", *, opened: bool = False) -> Rendered:
+        """`lost_tools`: why the dialect writes the tools; `opened`: a user turn is put in front."""
         notes = list(conversation.notes)
         turns = list(conversation.turns)
         prefill = self._prefill(turns.pop(), notes) if turns[-1].role is Role.ASSISTANT else ""
@@ -77,6 +87,8 @@ class Renderer:
         top = self._system(conversation, lost_tools, notes)
         if top:
             transcript.instruct(top)
+        if opened or not turns:
+            transcript.open()
         for turn in turns:
             transcript.add(turn)
         listed = {} if lost_tools else {"tools": [tool.function for tool in conversation.tools]}

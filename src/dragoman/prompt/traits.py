@@ -39,7 +39,8 @@ class Traits:
     """What a template renders by itself.
 
     `typed_content`: it wants content as a list of typed parts. `system`: a system turn at the top; `late_system`: one behind
-    a user turn. `tools`: the list of tools.
+    a user turn. `user_first`: it refuses or loses something where no user turn begins the conversation. `tools`: the list of
+    tools.
 
     `calls`: a call; `second_call`: those of a turn behind its first; `words`: those beside a call; `call_ids`: ids;
     `string_arguments`: it wants a call's arguments as a JSON string.
@@ -56,6 +57,7 @@ class Traits:
     typed_content: bool = False
     system: bool = False
     late_system: LateSystem = LateSystem.LOST
+    user_first: bool = False
     tools: bool = False
     calls: bool = False
     second_call: bool = False
@@ -81,6 +83,7 @@ class Traits:
             for name, is_lost in (
                 ("system", not self.system),
                 ("late system turns", self.late_system is not LateSystem.IN_PLACE),
+                ("conversations that no user turn begins", self.user_first),
                 ("tools", not self.tools),
                 ("calls", not self.calls),
                 ("second call", self.calls and not self.second_call),

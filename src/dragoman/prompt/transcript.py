@@ -21,6 +21,9 @@ PARAGRAPH = "\n\n"
 
 _NO_OUTPUT = "(no output)"
 
+_OPENING = "(The conversation goes on.)"
+"""The user turn in front of a conversation that no user turn begins, as after a compaction, where the template needs one."""
+
 
 class Transcript:
     """Takes turns, makes messages. `notes` say in words what was moved, written by the dialect or lost."""
@@ -31,6 +34,7 @@ class Transcript:
         self._traits = traits
         self._dialect = dialect
         self._seam = seam
+        self._user_first = traits.user_first
         self._numbers = count()
         self._calls: dict[str, ToolCall] = {}  # those of the last assistant turn, by the ids of the client
         self._native = False  # did the template get them as calls?
@@ -38,6 +42,9 @@ class Transcript:
 
     def add(self, turn: Turn) -> None:
         """The next turn."""
+        if self._user_first and not _is_users_own(turn):
+            self.open()
+        self._user_first = False
         match turn.role:
             case Role.USER:
                 self._results([part for part in turn.content if isinstance(part, ToolResult)])
@@ -50,6 +57,12 @@ class Transcript:
     def instruct(self, words: str) -> None:
         """A system turn at the top, or in front of the first user turn's words."""
         self.messages.append({"role": "system" if self._traits.system else "user", "content": words})
+
+    def open(self) -> None:
+        """Begin with a user turn, if the system text is not one already."""
+        if not self.messages or self.messages[-1]["role"] != "user":
+            self.messages.append({"role": "user", "content": _OPENING})
+            self._note(True, "added: a user turn in front, as the template needs one")
 
     def say(self, words: str, *, even_nothing: bool = False) -> None:
         """A user's words. Behind a user turn they are its next paragraph; behind results too, if the template insists."""
@@ -180,6 +193,10 @@ class Transcript:
         """Every note once."""
         if happened and note not in self.notes:
             self.notes.append(note)
+
+
+def _is_users_own(turn: Turn) -> bool:
+    return turn.role is Role.USER and not any(isinstance(part, ToolResult) for part in turn.content)
 
 
 def words_of(turn: Turn) -> str:
