@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dragoman.dialects.codecs.json_value import MAX_WORD, JsonValue
+from splits import same_at_every_split
 
 from .test_parser import ARGUMENTS
 
@@ -55,7 +56,32 @@ def test_what_was_read_closes_to_valid_json(text: str):
 
 
 @pytest.mark.parametrize(
-    "text", ["[01 ", "[.5 ", "[+1 ", "[NaN ", "[0x1 ", "[truth ", "[1 2", "{1", '{"a" 1', '{"a":, ', "[" + "9" * (MAX_WORD + 1)]
+    ("number", "written"),
+    [
+        *(
+            (word, "null")
+            for word in ("NaN", "nan", "Infinity", "-Infinity", "inf", "+inf", "1e999", "-1E+999", "9" * 400 + ".5")
+        ),
+        *((".5", "0.5"), ("-.5", "-0.5"), ("5.", "5"), ("+1", "1"), ("+7.25", "7.25"), ("1_000", "1000"), ("1.e3", "1e3")),
+        *(("0x1F", "31"), ("-0b11", "-3"), ("0o17", "15")),
+        *(("007", '"007"'), ("-01", '"-01"'), ("00.5", '"00.5"')),
+    ],
+)
+def test_a_number_that_json_has_not_becomes_one_or_null_or_a_string(number: str, written: str):
+    value = same_at_every_split(lambda pieces: transcribe(list(pieces))[1], f'{{"a": [{number}, {number}], "b": {number}}}')
+
+    assert value == f'{{"a": [{written}, {written}], "b": {written}}}'
+
+
+@pytest.mark.parametrize("number", ["0", "-0", "12", "-1.5", "1e5", "1E-7", "0.10", "123456789012345678901234567890", "1e308"])
+def test_a_number_of_json_stays_as_it_is(number: str):
+    value, written, _ = transcribe([f"[{number}]"])
+
+    assert (written, value.repairs) == (f"[{number}]", [])
+
+
+@pytest.mark.parametrize(
+    "text", ["[1.2.3 ", "[- ", "[0x ", "[truth ", "[1 2", "{1", '{"a" 1', '{"a":, ', "[" + "9" * (MAX_WORD + 1)]
 )
 def test_what_is_no_json_is_not_guessed_at(text: str):
     value, _, _ = transcribe([text])

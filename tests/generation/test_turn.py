@@ -421,7 +421,7 @@ async def test_repairs_are_told_by_name():
     "written",
     [
         '<tool_call>\n{"name": "add", "arguments": {"a": 1, "b": ',
-        '<tool_call>\n{"name": "add", "arguments": {"a": 01}}\n</tool_call>',
+        '<tool_call>\n{"name": "add", "arguments": {"a": truth}}\n</tool_call>',
     ],
 )
 async def test_a_call_that_the_model_broke_off_ends_as_one_that_was_cut_and_never_as_one_to_run(written: str):

@@ -2,9 +2,10 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dragoman.conversation.types import JsonObject
+from dragoman.dialects.schema_view import SchemaView
 from dragoman.parts import Part
 
 
@@ -18,6 +19,13 @@ class Context:
     tools: Mapping[str, JsonObject]
     repairs: list[str]
     ends: tuple[str, ...] = ()
+    _views: dict[str, SchemaView] = field(default_factory=dict, compare=False)
+
+    def view(self, tool: str) -> SchemaView:
+        """The schema of a declared tool's arguments, for all of its calls in this turn."""
+        if tool not in self._views:
+            self._views[tool] = SchemaView(self.tools[tool])
+        return self._views[tool]
 
 
 class CallReader(ABC):

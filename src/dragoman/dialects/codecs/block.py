@@ -7,6 +7,8 @@ from abc import abstractmethod
 from typing import Protocol
 
 from dragoman.dialects.codecs.base import CallReader, Context
+from dragoman.dialects.codecs.fit import Fit
+from dragoman.dialects.schema_view import SchemaView
 from dragoman.dialects.spec import Calls
 from dragoman.parts import CallDelta, CallEnd, CallStart, Part, Text
 
@@ -26,10 +28,12 @@ class BlockReader(CallReader):
 
     def __init__(self, opener: str, calls: Calls, context: Context) -> None:
         self._calls = calls
+        self._context = context
         self._tools = context.tools
         self._repairs = context.repairs
         self._doubtful = calls.doubtful or not opener
         self._arguments: Arguments | None = None  # of the call being read
+        self._fit = Fit(SchemaView({}), [])  # of their values to the tool's schema
         self._is_call: bool | None = None  # what is being read, or else what was read last; None: not known yet
         self._kept = [opener]  # text that is no call's, or may be no call's
         self._from = 0  # where such text begins in the text at hand
@@ -58,6 +62,7 @@ class BlockReader(CallReader):
         """A declared tool is called: all that was kept was markup."""
         self._is_call = True
         self._kept.clear()
+        self._fit = Fit(self._context.view(name), self._repairs)
         out.append(CallStart(name, id_))
 
     def _end_call(self, arguments: Arguments, out: list[Part], *, complete: bool) -> None:
@@ -65,8 +70,7 @@ class BlockReader(CallReader):
         self._flush(arguments, out)
         if not arguments.done:
             arguments.close()
-        added = sum(map(len, arguments.out))
-        self._flush(arguments, out)
+        added = self._flush(arguments, out)
         out.append(CallEnd(complete, 0 if complete else added))
         self._arguments = None
 
@@ -76,10 +80,13 @@ class BlockReader(CallReader):
         out.append(CallEnd(complete))
         self._arguments = None
 
-    def _flush(self, arguments: Arguments, out: list[Part]) -> None:
-        if written := "".join(arguments.out):
-            out.append(CallDelta(written))
+    def _flush(self, arguments: Arguments, out: list[Part]) -> int:
+        """Pass on what has been written, as far as it is certain; returns its length."""
+        written = self._fit.write("".join(arguments.out)) if arguments.out else ""
         arguments.out.clear()
+        if written:
+            out.append(CallDelta(written))
+        return len(written)
 
     def _release(self, text: str, end: int, out: list[Part]) -> None:
         """What was kept is text, and so is the text at hand up to `end`."""

@@ -12,8 +12,9 @@ from functools import lru_cache
 from dragoman.dialects.codecs.arguments import ArgumentReader
 from dragoman.dialects.codecs.json_value import MAX_DEPTH
 from dragoman.dialects.codecs.tags import Header, attribute_in, name_in
-from dragoman.dialects.codecs.typed import ANY, STRING, Leaf, Schema, escape
+from dragoman.dialects.codecs.typed import Leaf, escape
 from dragoman.dialects.markers import Markers
+from dragoman.dialects.schema_view import ANY, STRING, SchemaView
 from dragoman.dialects.spec import Calls, ElementArguments, NameTag
 
 MAX_GAP = 256
@@ -38,7 +39,7 @@ class _Element:
     """An open element."""
 
     closer: str
-    schema: Schema
+    view: SchemaView
     kinds: frozenset[str]
     leaf: Leaf
     holds: _Holds
@@ -49,7 +50,7 @@ class _Element:
 class Elements(ArgumentReader):
     """The arguments of one call."""
 
-    def __init__(self, calls: Calls, carrier: NameTag, codec: ElementArguments, schema: Schema, repairs: list[str]) -> None:
+    def __init__(self, calls: Calls, carrier: NameTag, codec: ElementArguments, view: SchemaView, repairs: list[str]) -> None:
         super().__init__()
         self._codec = codec
         self._repairs = repairs
@@ -57,7 +58,7 @@ class Elements(ArgumentReader):
         self._calls_end = (carrier.close, *calls.closes)
         self._tokens = _markers((codec.open, codec.close.partition("{}")[0], *self._calls_end))
         self._in_tag = False
-        root = _Element(carrier.close, schema, frozenset(), Leaf(STRING, repairs), _Holds.OBJECT)
+        root = _Element(carrier.close, view, frozenset(), Leaf(STRING, repairs), _Holds.OBJECT)
         self._open = [root]
 
     @property
@@ -141,14 +142,15 @@ class Elements(ArgumentReader):
         is_member = parent.holds is _Holds.OBJECT
         if is_member:
             self.out.append(f'"{escape(name)}": ')
-        self._begin(parent.schema.member(name) if is_member else parent.schema.items, name, inside)
+        view = parent.view.member(name) if is_member else parent.view.element(parent.children - 1)
+        self._begin(view, name, inside)
         return end
 
-    def _begin(self, schema: Schema, name: str, inside: str) -> None:
+    def _begin(self, view: SchemaView, name: str, inside: str) -> None:
         said = attribute_in(inside, self._codec.type_attribute) if self._codec.type_attribute else None
-        kinds = _TYPES.get(said, frozenset({said})) if said else schema.kinds
+        kinds = _TYPES.get(said, frozenset({said})) if said else view.plain_kinds
         holds = _Holds.TEXT if kinds == STRING or said == "json" else _Holds.UNKNOWN
-        self._open.append(_Element(self._codec.close.format(name), schema, kinds, Leaf(kinds, self._repairs), holds))
+        self._open.append(_Element(self._codec.close.format(name), view, kinds, Leaf(kinds, self._repairs), holds))
 
     def _text(self, top: _Element, text: str, pos: int, *, final: bool) -> int:
         found = _markers((top.closer, *self._calls_end)).find(text, pos, final=final)

@@ -7,6 +7,9 @@ is kept. What models are known to get wrong is put right on the way, each repair
     escape              `\'`, `\d`, `\u12`, half a surrogate pair   the quote, the backslash doubled, U+FFFD
     quotes              'single quotes'                                 double ones
     literal             True, False, None                               true, false, null
+                        `.5`, `5.`, `+1`, `1_000`, `0x1f`               0.5, 5, 1, 1000, 31
+                        `007`, which may be a number or a code          "007"
+                        NaN, Infinity, 1e999                            null
     trailing-comma      `[1, 2, ]`                                      left out
     missing-comma       `{"a": 1 "b": 2}`                               put in
     bracket             `{"a": [1, 2}`                                  the missing closer put in
@@ -22,6 +25,8 @@ import json
 import re
 from collections.abc import Callable
 
+from dragoman.dialects.codecs.numbers import python_scalar
+
 MAX_DEPTH = 128
 """Nesting past this is not read: the JSON readers behind us recurse."""
 
@@ -30,8 +35,7 @@ MAX_WORD = 512
 
 _SPACE = re.compile(r"[ \t\r\n]+")
 _WORD = re.compile(r"[-+.\w]+")
-_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
-_LITERALS = {"true": "true", "false": "false", "null": "null", "True": "true", "False": "false", "None": "null"}
+_LEADING_ZEROS = re.compile(r"[-+]?0[0-9]+(?:\.[0-9]*)?")
 
 _RUN = {'"': re.compile(r'[^"\\\x00-\x1f]+'), "'": re.compile(r"[^'\"\\\x00-\x1f]+")}
 _PAIR = re.compile(r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
@@ -63,11 +67,12 @@ def string_piece(text: str, pos: int, quote: str) -> tuple[int, str, str]:
 class JsonValue:
     """One value. `out` holds the JSON text written so far; the owner empties it as it likes."""
 
-    __slots__ = ("_closers", "_comma", "_gap", "_key", "_quote", "_step", "done", "out", "repairs", "stuck")
+    __slots__ = ("_closers", "_comma", "_depth", "_gap", "_key", "_quote", "_step", "done", "out", "repairs", "stuck")
 
-    def __init__(self, repairs: list[str]) -> None:
+    def __init__(self, repairs: list[str], depth: int = MAX_DEPTH) -> None:
         self.out: list[str] = []
         self.repairs = repairs
+        self._depth = depth  # of containers that may be open at once
         self.done = False
         self.stuck = False
         self._step: Callable[[JsonValue, str, int], int] = JsonValue._value
@@ -117,7 +122,7 @@ class JsonValue:
         char = text[pos]
         if char in _RUN:
             return self._open_string(char, pos, key=False)
-        if char in "{[" and len(self._closers) < MAX_DEPTH:
+        if char in "{[" and len(self._closers) < self._depth:
             self.out.append(char)
             self._closers.append("}" if char == "{" else "]")
             self._step = JsonValue._first_key if char == "{" else JsonValue._first_element
@@ -132,8 +137,11 @@ class JsonValue:
             return self._stick(pos)
         if word.end() == len(text):
             return pos
-        written = word.group() if _NUMBER.fullmatch(word.group()) else _LITERALS.get(word.group())
-        if written is None:
+        if (read := python_scalar(word.group())) is not None:
+            written = read[0]
+        elif _LEADING_ZEROS.fullmatch(word.group()):
+            written = f'"{word.group()}"'
+        else:
             return self._stick(pos)
         if written != word.group():
             self.repairs.append("literal")

@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from dragoman.dialects.codecs.json_value import MAX_DEPTH
+from dragoman.dialects.codecs.numbers import python_scalar
 from dragoman.dialects.markers import Markers
 from dragoman.dialects.spec import Calls
 
@@ -30,12 +31,6 @@ _VALUE = re.compile(r"[^,()\[\]{}\"'\n]+")
 _GAP = re.compile(rf"\s{{0,{MAX_GAP}}}")
 _BRACKETS = re.compile(rf"\}}{{1,{MAX_GAP}}}\s{{0,{MAX_GAP}}}")
 _AFTER_STRING = (",", ":", "=", "]", ")", "}")
-_JSON_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
-_NUMBER = re.compile(r"[-+]?(?:[0-9]+(?:_[0-9]+)*\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
-_WORDS = {
-    "true": ("true", "boolean"), "True": ("true", "boolean"), "false": ("false", "boolean"), "False": ("false", "boolean"),
-    "null": ("null", "null"), "None": ("null", "null"),
-}  # fmt: skip
 
 _RUN = re.compile(r"[^\\\"'\x00-\x1f]+")
 _SIMPLE = {"n": "\\n", "r": "\\r", "t": "\\t", "b": "\\b", "f": "\\f", "a": "\\u0007", "v": "\\u000b", "\n": "", "/": "/"} | {
@@ -48,21 +43,6 @@ _UNDECIDED = re.compile(
     r"\\(?:x[0-9a-fA-F]?|U[0-9a-fA-F]{0,7}|u[0-9a-fA-F]{0,3}|[0-7]{1,2}"
     r"|u[dD][89abAB][0-9a-fA-F]{2}(?:\\(?:u[0-9a-fA-F]{0,3})?)?)?\Z"
 )
-
-
-def scalar(word: str) -> tuple[str, str, list[str]] | None:
-    """A word as JSON text, its type and the names of the repairs; None where it is no number and no literal."""
-    if known := _WORDS.get(word):
-        return *known, [] if known[0] == word else ["literal"]
-    if number := _JSON_NUMBER.fullmatch(word):
-        return word, "number" if number[1] or number[2] else "integer", []
-    if _NUMBER.fullmatch(word) and not re.match(r"[-+]?0[0-9]", word):
-        plain = word.replace("_", "").lstrip("+")
-        if plain.lstrip("-").isdigit():
-            return plain, "integer", ["literal"]
-        written = json.dumps(float(plain))
-        return (written, "number", ["literal"]) if _JSON_NUMBER.fullmatch(written) else None
-    return None
 
 
 def python_piece(text: str, pos: int) -> tuple[int, str]:
@@ -193,7 +173,7 @@ class Literal:
         return word.end()
 
     def _write_word(self, word: str) -> None:
-        read = scalar(word)
+        read = python_scalar(word)
         wants_string = (
             len(self._frames) == 1 and self._key is not None and self._is_string(json.loads(f'"{"".join(self._key)}"'))
         )

@@ -2,17 +2,17 @@
 
 from dragoman.dialects.codecs.arguments import ArgumentReader
 from dragoman.dialects.codecs.literal import Literal
-from dragoman.dialects.codecs.typed import STRING, Schema
+from dragoman.dialects.schema_view import STRING, SchemaView
 from dragoman.dialects.spec import Calls, KeywordArguments, LiteralArguments
 
 
 class LiteralReader(ArgumentReader):
     """A `Literal`, from behind the parenthesis of a call or from its own brace on."""
 
-    def __init__(self, calls: Calls, codec: LiteralArguments | KeywordArguments, schema: Schema, repairs: list[str]) -> None:
+    def __init__(self, calls: Calls, codec: LiteralArguments | KeywordArguments, view: SchemaView, repairs: list[str]) -> None:
         super().__init__()
         quote = codec.quote if isinstance(codec, LiteralArguments) else ""
-        self._literal = Literal(repairs, quote, calls, lambda key: schema.member(key).kinds == STRING, positions=schema.keys)
+        self._literal = Literal(repairs, quote, calls, lambda key: view.member(key).kinds == STRING, positions=view.keys)
         self._begun = isinstance(codec, KeywordArguments)
         self.out = self._literal.out
         if self._begun:

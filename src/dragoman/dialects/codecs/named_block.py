@@ -12,7 +12,6 @@ from dragoman.dialects.codecs.base import Context
 from dragoman.dialects.codecs.json_block import FENCE, FENCES, JsonReader, Object
 from dragoman.dialects.codecs.json_call import NamedObject
 from dragoman.dialects.codecs.raw_text import RawText
-from dragoman.dialects.codecs.typed import Schema
 from dragoman.dialects.markers import Markers
 from dragoman.dialects.spec import Affixes, Calls, IdInName, IdMark, JsonArguments
 from dragoman.parts import Part
@@ -44,7 +43,7 @@ class NamedBlock(JsonReader):
         if message is not None:
             self._arguments = NamedObject(message.name, "", self._object_repairs)
             if isinstance(calls.codec, JsonArguments) and calls.codec.raw:
-                self._raw_key = Schema(context.tools[message.name]).only_string
+                self._raw_key = context.view(message.name).only_string
 
     def _between(self, text: str, pos: int, out: list[Part]) -> int:
         if self._is_call is None:

@@ -15,8 +15,9 @@ from functools import lru_cache
 from dragoman.dialects.codecs.arguments import ArgumentReader
 from dragoman.dialects.codecs.json_value import JsonValue
 from dragoman.dialects.codecs.tags import Header, attribute_in, name_in
-from dragoman.dialects.codecs.typed import ANY, STRING, Leaf, Schema, escape
+from dragoman.dialects.codecs.typed import Leaf, escape
 from dragoman.dialects.markers import Markers
+from dragoman.dialects.schema_view import ANY, STRING, SchemaView
 from dragoman.dialects.spec import Calls, NameTag, TaggedArguments
 
 MAX_GAP = 256
@@ -67,12 +68,12 @@ class Tags:
 class Parameters(ArgumentReader):
     """The arguments of one call."""
 
-    def __init__(self, calls: Calls, carrier: NameTag, codec: TaggedArguments, schema: Schema, repairs: list[str]) -> None:
+    def __init__(self, calls: Calls, carrier: NameTag, codec: TaggedArguments, view: SchemaView, repairs: list[str]) -> None:
         super().__init__()
         self._calls, self._carrier, self._codec = calls, carrier, codec
         self._tags = tags(calls, carrier, codec)
-        self._schema = schema
-        self._declared = frozenset(schema.keys)
+        self._view = view
+        self._declared = frozenset(view.keys)
         self._repairs = repairs
         self._given: set[str] = set()
         self._leaf = Leaf(STRING, repairs)
@@ -172,7 +173,7 @@ class Parameters(ArgumentReader):
         said = attribute_in(header, self._codec.type_attribute) if self._codec.type_attribute else None
         if said in ("true", "false"):  # string="true"
             return STRING if said == "true" else ANY
-        return frozenset({said}) if said in ANY else self._schema.member(key).kinds
+        return frozenset({said}) if said in ANY else self._view.member(key).plain_kinds
 
     def _value_tag(self, text: str, pos: int, *, final: bool) -> int:
         """GLM has a tag of its own around the value, which models forget."""

@@ -19,8 +19,8 @@ from dragoman.dialects.codecs.elements import Elements
 from dragoman.dialects.codecs.literal_arguments import LiteralReader
 from dragoman.dialects.codecs.parameters import Parameters
 from dragoman.dialects.codecs.tags import Header, attribute_in, name_in
-from dragoman.dialects.codecs.typed import Schema
 from dragoman.dialects.markers import Found, Markers
+from dragoman.dialects.schema_view import SchemaView
 from dragoman.dialects.spec import (
     Calls,
     ElementArguments,
@@ -122,8 +122,8 @@ class TagBlock(BlockReader):
             return self._leave_block(text, end, out)
         if self._is_call:
             self._begin_call(name, (self._carrier.id and attribute_in(inside, self._carrier.id)) or "", out)
-        schema = Schema(self._tools[name] if self._is_call else {})
-        self._arguments = _open_arguments(self._calls, self._carrier, schema, self._repairs if self._is_call else [])
+        view = self._context.view(name) if self._is_call else SchemaView({})
+        self._arguments = _open_arguments(self._calls, self._carrier, view, self._repairs if self._is_call else [])
         self._step = TagBlock._inside
         return end
 
@@ -178,14 +178,14 @@ class TagBlock(BlockReader):
         return pos
 
 
-def _open_arguments(calls: Calls, carrier: NameTag, schema: Schema, repairs: list[str]) -> ArgumentReader:
+def _open_arguments(calls: Calls, carrier: NameTag, view: SchemaView, repairs: list[str]) -> ArgumentReader:
     match calls.codec:
         case TaggedArguments() as codec:
-            return Parameters(calls, carrier, codec, schema, repairs)
+            return Parameters(calls, carrier, codec, view, repairs)
         case ElementArguments() as codec:
-            return Elements(calls, carrier, codec, schema, repairs)
+            return Elements(calls, carrier, codec, view, repairs)
         case LiteralArguments() | KeywordArguments() as codec:
-            return LiteralReader(calls, codec, schema, repairs)
+            return LiteralReader(calls, codec, view, repairs)
         case codec:
             raise TypeError(codec)
 

@@ -8,20 +8,12 @@ value that fits no allowed type is passed on as what it looks like, and the clie
 
 import json
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any
 
 from dragoman.dialects.codecs.json_value import JsonValue
-from dragoman.dialects.codecs.literal import CONTAINERS, Literal, scalar
-from dragoman.json_schema import dereferenced
+from dragoman.dialects.codecs.literal import CONTAINERS, Literal
+from dragoman.dialects.codecs.numbers import MAX_SCALAR, scalar
+from dragoman.dialects.schema_view import ANY, STRING
 
-ANY = frozenset({"null", "boolean", "integer", "number", "array", "object", "string"})
-STRING = frozenset({"string"})
-
-MAX_SCALAR = 64
-"""A value longer than this is no number and no word: it is a string if it may be one."""
-
-_REFERENCES = 32
 _QUOTED = re.compile(r'"(?:[^"\\\x00-\x1f]|\\["\\/bfnrt]|\\u[0-9a-fA-F]{4})*"')
 _CONTROL = re.compile(r"[\x00-\x1f\"\\]")
 
@@ -29,62 +21,6 @@ _CONTROL = re.compile(r"[\x00-\x1f\"\\]")
 def escape(text: str) -> str:
     """Text as the inside of a JSON string."""
     return json.dumps(text, ensure_ascii=False)[1:-1] if _CONTROL.search(text) else text
-
-
-class Schema:
-    """A JSON Schema, asked for no more than the types of values. It may be nonsense: then it allows strings."""
-
-    __slots__ = ("_root", "_schema")
-
-    def __init__(self, schema: object, root: object = None) -> None:
-        self._schema = schema
-        self._root = schema if root is None else root
-
-    @property
-    def kinds(self) -> frozenset[str]:
-        """The JSON types that it allows; none at all where it does not say."""
-        return frozenset(kind for variant in self._variants(self._schema) for kind in _kinds(variant))
-
-    @property
-    def keys(self) -> tuple[str, ...]:
-        """The names of the properties that it knows, in order."""
-        return tuple({key: None for variant in self._variants(self._schema) for key in _mapping(variant.get("properties"))})
-
-    @property
-    def only_string(self) -> str:
-        """The one property that is needed, or the only one there is, if it is a string; "" where there is none."""
-        required = _mapping(self._schema).get("required")
-        keys = required if isinstance(required, list) and required else self.keys
-        return keys[0] if len(keys) == 1 and isinstance(keys[0], str) and self.member(keys[0]).kinds == STRING else ""
-
-    def member(self, key: str) -> "Schema":
-        """The schema of the value under a key."""
-        for variant in self._variants(self._schema):
-            if key in (known := _mapping(variant.get("properties"))):
-                return Schema(known[key], self._root)
-        for variant in self._variants(self._schema):
-            if isinstance(others := variant.get("additionalProperties"), Mapping):
-                return Schema(others, self._root)
-        return Schema({}, self._root)
-
-    @property
-    def items(self) -> "Schema":
-        """The schema of an array's elements."""
-        for variant in self._variants(self._schema):
-            if "items" in variant:
-                return Schema(variant["items"], self._root)
-        return Schema({}, self._root)
-
-    def _variants(self, schema: object, depth: int = 0) -> Iterator[Mapping[str, Any]]:
-        """The schema itself and all those that it is made of, references resolved."""
-        if not isinstance(schema, Mapping) or depth > _REFERENCES:
-            return
-        schema = dereferenced(schema, _mapping(self._root))
-        yield schema
-        for word in ("anyOf", "oneOf", "allOf"):
-            alternatives = schema.get(word)
-            for alternative in alternatives if isinstance(alternatives, list) else ():
-                yield from self._variants(alternative, depth + 1)
 
 
 class Leaf:
@@ -163,41 +99,3 @@ def _read(text: str) -> tuple[str, str, list[str]] | None:
         if reader.done and end == len(text) and not (isinstance(reader, JsonValue) and reader.repairs):
             return "".join(reader.out), "object" if reader.out[0] == "{" else "array", reader.repairs
     return None
-
-
-def _kinds(schema: Mapping[str, Any]) -> Iterator[str]:
-    named = schema.get("type")
-    if isinstance(named, str):
-        yield named
-    elif isinstance(named, list):
-        yield from (kind for kind in named if isinstance(kind, str))
-    elif isinstance(values := schema.get("enum"), list):
-        yield from map(_kind, values)
-    elif "const" in schema:
-        yield _kind(schema["const"])
-    elif "properties" in schema:
-        yield "object"
-    elif "items" in schema:
-        yield "array"
-
-
-def _kind(value: object) -> str:
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "boolean"
-        case int():
-            return "integer"
-        case float():
-            return "number"
-        case str():
-            return "string"
-        case list():
-            return "array"
-        case _:
-            return "object"
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}

@@ -1,0 +1,240 @@
+r"""Makes arguments fit the tool's schema where that can be done in one way only (CC-9), whatever codec read them.
+
+What a codec writes is JSON text. A `Fit` takes it piece by piece and passes on what the schema allows, byte for byte and at
+once. Only a value of a type that the schema does not allow is kept until it is whole, and changed if there is one way to:
+
+    "50", "true", "null"       where no string is allowed              the number, boolean or null that it spells
+    "[1, 2]", "{\"a\": 1}"     where no string is allowed              the array or object that it spells
+    50, true                   where a string alone is allowed         "50", "true"
+    50, "a", {"a": 1}          where an array of these is wanted       an array of the one value
+
+`null` beside the wanted type makes no difference. Anything else is passed on as it is, and the client's own validation has the
+last word. Each change is a repair, `type`.
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from dragoman.dialects.codecs.json_value import MAX_DEPTH, JsonValue
+from dragoman.dialects.codecs.numbers import is_integer, spelled_scalar
+from dragoman.dialects.schema_view import ANY, SchemaView
+
+_TOKEN = re.compile(r'[\s:,]+|[{}\[\]"]|[^\s:,{}\[\]"]+')
+_INSIDE = re.compile(r'(?:[^"\\]++|\\.)*+', re.DOTALL)
+_SEVERAL = re.compile(r"[,;\n\[\]{}]")
+"""What makes a string a list in some notation, rather than the one element of an array."""
+
+
+class _String(Enum):
+    """What becomes of the string that is being read."""
+
+    NONE = auto()
+    KEY = auto()
+    PASSED = auto()
+    KEPT = auto()
+
+
+@dataclass(slots=True)
+class _Frame:
+    """An open container: what the schema says of it, and what is written after its bracket."""
+
+    view: SchemaView
+    is_object: bool
+    after: str
+    place: int = 0  # of the next element
+    expects_key: bool = True
+
+
+class Fit:
+    """The arguments of one call. The text may be split inside strings; words and escapes have to come whole."""
+
+    __slots__ = ("_depth", "_frames", "_kept", "_key", "_next", "_repairs", "_string")
+
+    def __init__(self, view: SchemaView, repairs: list[str], depth: int = 0) -> None:
+        self._repairs = repairs
+        self._depth = depth  # of containers around the value
+        self._frames: list[_Frame] = []
+        self._next = view  # of the value that comes next
+        self._string = _String.NONE
+        self._key: list[str] = []
+        self._kept: _KeptString | None = None
+
+    def write(self, text: str) -> str:
+        """The next piece of the JSON text; returns what it makes certain."""
+        out: list[str] = []
+        pos = 0
+        while pos < len(text):
+            pos = self._token(text, pos, out) if self._string is _String.NONE else self._inside(text, pos, out)
+        return "".join(out)
+
+    def _inside(self, text: str, pos: int, out: list[str]) -> int:
+        """A piece of a string, and its closing quote where that is there."""
+        found = _INSIDE.match(text, pos)
+        end = found.end() if found else pos
+        if self._kept is not None:
+            self._kept.write(text[pos:end])
+        else:
+            out.append(text[pos : end + 1])
+            if self._string is _String.KEY:
+                self._key.append(text[pos:end])
+        if end < len(text):
+            self._end_string(out)
+        return end + 1
+
+    def _end_string(self, out: list[str]) -> None:
+        if self._kept is not None:
+            written, is_changed = self._kept.end()
+            self._changed(is_changed)
+            out.append(written)
+            self._kept = None
+        elif self._string is _String.KEY:
+            frame = self._frames[-1]
+            self._next = frame.view.member(json.loads(f'"{"".join(self._key)}"'))
+            self._key.clear()
+        self._string = _String.NONE
+
+    def _token(self, text: str, pos: int, out: list[str]) -> int:
+        found = _TOKEN.match(text, pos)
+        assert found is not None
+        token = found.group()
+        match token[0]:
+            case '"':
+                self._begin_string(out)
+            case "{" | "[":
+                out.append(self._open(token))
+            case "}" | "]":
+                out.append(token + self._frames.pop().after)
+            case char if char.isspace() or char in ",:":
+                out.append(token)
+                self._between(token)
+            case _:
+                out.append(self._scalar(token))
+        return found.end()
+
+    def _between(self, token: str) -> None:
+        if not self._frames:
+            return
+        frame = self._frames[-1]
+        if "," in token:
+            frame.place += 1
+            frame.expects_key = True
+        elif ":" in token:
+            frame.expects_key = False
+
+    def _view(self) -> SchemaView:
+        """What the schema says of the value that begins here."""
+        if self._frames and not self._frames[-1].is_object:
+            return self._frames[-1].view.element(self._frames[-1].place)
+        return self._next
+
+    def _begin_string(self, out: list[str]) -> None:
+        if self._frames and self._frames[-1].is_object and self._frames[-1].expects_key:
+            self._string = _String.KEY
+        else:
+            view = self._view()
+            is_allowed = "string" in view.kinds and (view.strings is None or view.kinds <= {"string", "null"})
+            self._string = _String.PASSED if is_allowed else _String.KEPT
+            if not is_allowed:
+                self._kept = _KeptString(view, self._depth + len(self._frames))
+        if self._kept is None:
+            out.append('"')
+
+    def _open(self, bracket: str) -> str:
+        view, kind = self._view(), "object" if bracket == "{" else "array"
+        is_wrapped = kind == "object" and _is_element(view, kind)
+        if is_wrapped:
+            view = view.element(0)
+        self._changed(is_wrapped)
+        self._frames.append(_Frame(view, kind == "object", "]" if is_wrapped else ""))
+        return "[" + bracket if is_wrapped else bracket
+
+    def _scalar(self, word: str) -> str:
+        view = self._view()
+        kind = _scalar_kind(word)
+        if kind in view.kinds or kind == "null":
+            return word
+        is_text = "string" in view.kinds and view.kinds <= {"string", "null"} and (view.strings is None or word in view.strings)
+        is_wrapped = not is_text and _is_element(view, kind)
+        self._changed(is_text or is_wrapped)
+        return f'"{word}"' if is_text else f"[{word}]" if is_wrapped else word
+
+    def _changed(self, is_changed: bool) -> None:
+        if is_changed:
+            self._repairs.append("type")
+
+
+class _KeptString:
+    """A string where the schema does not allow it as it is. An array or object that it spells is read as it comes."""
+
+    __slots__ = ("_depth", "_fit", "_fitted", "_is_begun", "_pieces", "_reader", "_unread", "_view")
+
+    def __init__(self, view: SchemaView, depth: int) -> None:
+        self._view = view
+        self._depth = depth
+        self._pieces: list[str] = []  # of its inside, as JSON text
+        self._is_begun = False
+        self._reader: JsonValue | None = None  # of what it spells, as long as that is an array or an object
+        self._unread = ""  # what the reader has not decided on yet
+        self._fit = Fit(view, [], depth)
+        self._fitted: list[str] = []
+
+    def write(self, piece: str) -> None:
+        """The next piece of its inside."""
+        self._pieces.append(piece)
+        if self._is_begun and self._reader is None:
+            return
+        text = json.loads(f'"{piece}"') if "\\" in piece else piece
+        if not self._is_begun:
+            text = text.lstrip()
+            self._is_begun = text != ""
+            if text.startswith(("{", "[")) and {"array", "object"} & self._view.kinds:
+                self._reader = JsonValue([], MAX_DEPTH - self._depth)
+        if self._reader is not None:
+            self._read(self._reader, self._unread + text)
+
+    def _read(self, reader: JsonValue, text: str) -> None:
+        end = reader.read(text, 0)
+        self._unread = text[end:].strip() if reader.done else text[end:]
+        self._fitted.append(self._fit.write("".join(reader.out)))
+        reader.out.clear()
+        if reader.stuck or (reader.done and self._unread):
+            self._reader = None
+
+    def end(self) -> tuple[str, bool]:
+        """The JSON text of the value that is to stand in its place, and whether that is another value."""
+        whole = "".join(self._pieces)
+        text = json.loads(f'"{whole}"')
+        if "string" in self._view.kinds and text in (self._view.strings or ()):
+            return f'"{whole}"', False
+        if (spelled := spelled_scalar(text, self._view.kinds)) is not None:
+            return spelled, True
+        if self._reader is not None and self._reader.done:
+            fitted = "".join(self._fitted)
+            if ("object" if fitted[0] == "{" else "array") in self._view.kinds:
+                return fitted, True
+        elif not _SEVERAL.search(text) and _is_element(self._view, "string"):
+            return f'["{whole}"]', True
+        return f'"{whole}"', False
+
+
+def fitted(arguments: str, view: SchemaView, repairs: list[str]) -> str:
+    """Whole arguments, one JSON object, made to fit the schema; the names of the repairs are appended."""
+    return Fit(view, repairs).write(arguments)
+
+
+def _is_element(view: SchemaView, kind: str) -> bool:
+    """Is an array wanted that says it holds values of this type?"""
+    if "array" not in view.kinds or not view.kinds <= {"array", "null"}:
+        return False
+    inside = view.element(0).kinds
+    return inside != ANY and kind in inside
+
+
+def _scalar_kind(word: str) -> str:
+    if word in ("true", "false"):
+        return "boolean"
+    if word == "null":
+        return "null"
+    return "integer" if is_integer(word) else "number"
