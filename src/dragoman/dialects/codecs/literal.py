@@ -1,9 +1,9 @@
 r"""Literals of Python, and of dialects with quotes of their own, turned into JSON as they come.
 
-One reader for all of them: dicts, lists, tuples and the keyword arguments of a call, with keys quoted or bare, strings in
-Python's quotes or between two tokens (`<|"|>`), the words of Python and of JSON. A Python string's escapes are read; a
-backslash that starts none is itself (`C:\dir`). Between tokens nothing is an escape, and a token ends the string only where
-something may follow a string: a payload may quote the dialect.
+One reader for all of them: dicts, lists, sets, tuples and the keyword arguments of a call, with keys quoted or bare, strings of
+Python or between two tokens (`<|"|>`), the words of Python and of JSON. A set is a list, parentheses around one value are
+nothing, strings in a row are one, and `**{...}` among arguments is those of the dict. What has to be computed (a field of an
+f-string, a call, an operator) leaves the reader `stuck`.
 
 As in `JsonValue`, what is undecided at the end of the text is left to be presented again.
 """
@@ -11,72 +11,22 @@ As in `JsonValue`, what is undecided at the end of the text is left to be presen
 import json
 import re
 from collections.abc import Callable, Sequence
-from functools import lru_cache
-from typing import NamedTuple
 
 from dragoman.dialects.codecs.json_value import MAX_DEPTH
+from dragoman.dialects.codecs.literal_frames import DICT, KEYWORDS, LIST, PARENTHESES, SET, TUPLE, UNPACKED, Frame
 from dragoman.dialects.codecs.numbers import python_scalar
-from dragoman.dialects.markers import Markers
+from dragoman.dialects.codecs.python_string import PREFIX, PREFIX_BEGINS, python_piece, raw_piece
+from dragoman.dialects.codecs.token_string import End, token_string
 from dragoman.dialects.spec import Calls
 
 CONTAINERS = ("{", "[", "(")
-MAX_GAP = 256
-"""No more space than this is looked past to see what follows a string."""
 MAX_WORD = 4096
 """No word without quotes is longer."""
 
 _SPACE = re.compile(r"\s+")
 _WORD = re.compile(r"[^,:=()\[\]{}\"'\n]+")
 _VALUE = re.compile(r"[^,()\[\]{}\"'\n]+")
-_GAP = re.compile(rf"\s{{0,{MAX_GAP}}}")
-_BRACKETS = re.compile(rf"\}}{{1,{MAX_GAP}}}\s{{0,{MAX_GAP}}}")
-_AFTER_STRING = (",", ":", "=", "]", ")", "}")
-
-_RUN = re.compile(r"[^\\\"'\x00-\x1f]+")
-_SIMPLE = {"n": "\\n", "r": "\\r", "t": "\\t", "b": "\\b", "f": "\\f", "a": "\\u0007", "v": "\\u000b", "\n": "", "/": "/"} | {
-    char: json.dumps(char)[1:-1] for char in "\\'\""
-}
-_CODE = re.compile(r"\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|([0-7]{1,3}))")
-_HIGH = re.compile(r"\\u[dD][89abAB][0-9a-fA-F]{2}")
-_LOW = re.compile(r"\\u[dD][c-fC-F][0-9a-fA-F]{2}")
-_UNDECIDED = re.compile(
-    r"\\(?:x[0-9a-fA-F]?|U[0-9a-fA-F]{0,7}|u[0-9a-fA-F]{0,3}|[0-7]{1,2}"
-    r"|u[dD][89abAB][0-9a-fA-F]{2}(?:\\(?:u[0-9a-fA-F]{0,3})?)?)?\Z"
-)
-
-
-def python_piece(text: str, pos: int) -> tuple[int, str]:
-    """The next piece of a Python string's inside as JSON text, and its end: `pos` itself where more text is needed to tell."""
-    if run := _RUN.match(text, pos):
-        return run.end(), run.group()
-    if text[pos] != "\\":
-        return pos + 1, json.dumps(text[pos])[1:-1]
-    if _UNDECIDED.match(text, pos):
-        return pos, ""
-    if text[pos + 1] in _SIMPLE:
-        return pos + 2, _SIMPLE[text[pos + 1]]
-    if high := _HIGH.match(text, pos):
-        low = _LOW.match(text, high.end())
-        return (low.end(), high.group() + low.group()) if low else (high.end(), "\\ufffd")
-    code = _CODE.match(text, pos)
-    if code is None:
-        return pos + 1, "\\\\"
-    digits = code[1] or code[2] or code[3]
-    point = int(digits, 16) if digits else int(code[4], 8)
-    is_character = point <= 0x10FFFF and not 0xD800 <= point <= 0xDFFF
-    return code.end(), json.dumps(chr(point), ensure_ascii=False)[1:-1] if is_character else "\\ufffd"
-
-
-class _Frame(NamedTuple):
-    """An open container: how it closes here and in JSON, and what stands behind its keys (""; it has none)."""
-
-    close: str
-    json: str
-    colon: str = ""
-
-
-_FRAMES = {"{": _Frame("}", "}", ":"), "[": _Frame("]", "]"), "(": _Frame(")", "]")}
-_KEYWORDS = _Frame(")", "}", "=")
+_UNPACK = re.compile(r"\*(?:\Z|\*\s*(?:\Z|(\{)))")
 
 
 class Literal:
@@ -88,8 +38,9 @@ class Literal:
     """
 
     __slots__ = (
-        "_closers", "_comma", "_follows", "_frames", "_is_string", "_key", "_openers", "_positions", "_quote", "_step",
-        "_stop", "_token", "done", "final", "out", "repairs", "stuck",
+        "_between_tokens", "_comma", "_frames", "_held", "_is_formatted", "_is_raw", "_is_string", "_is_undecided", "_key",
+        "_members", "_positions", "_quote", "_step", "_token", "_word", "done", "final", "out", "repairs",
+        "stuck",
     )  # fmt: skip
 
     def __init__(
@@ -107,24 +58,27 @@ class Literal:
         self._token = quote
         self.final = False
         """Does no more text come?"""
-        self._follows = _markers((*_AFTER_STRING, *(calls.closes if calls else ())))
-        self._closers, self._openers = _markers(calls.closes if calls else ()), calls.opens if calls else ()
-        self._stop = _stop(quote)
+        self._between_tokens = token_string(quote, calls.opens if calls else (), calls.closes if calls else ())
         self._is_string = is_string
         self._positions = list(reversed(positions))
-        self._frames: list[_Frame] = []
+        self._frames: list[Frame] = []
         self._step: Callable[[Literal, str, int], int] = Literal._value
         self._quote = ""
         self._key: list[str] | None = None  # the JSON text of the key that is being read
+        self._word = ""  # the same, where it is written without quotes
         self._comma = ""
+        self._members = 0  # arguments written so far
+        self._held: list[list[str]] = []  # what stands in parentheses that may be a tuple's
+        self._is_undecided = False  # does an open brace begin a dict or a set?
+        self._is_raw = self._is_formatted = False
 
     def open_keywords(self) -> None:
         """Begin behind the parenthesis of a call."""
-        self._open(_KEYWORDS, "{")
+        self._open(KEYWORDS, "{")
 
     def open_object(self) -> None:
         """Begin behind the brace of an object."""
-        self._open(_FRAMES["{"], "{")
+        self._open(DICT, "{")
 
     def read(self, text: str, pos: int) -> int:
         """Read on from `pos`; returns the end of what was consumed, which is short of the text's where `done` or undecided."""
@@ -139,16 +93,21 @@ class Literal:
     @property
     def clean(self) -> bool:
         """Would `close` add brackets and nothing else?"""
-        return self._step in (Literal._next, Literal._element)
+        return self._step in (Literal._next, Literal._element, Literal._brace, Literal._after_string)
 
     def close(self) -> None:
         """End the value here, so that what was written is valid JSON."""
         if self.done:
             return
-        if self._step is Literal._string and self._key is None:
-            self.out.append('"')
+        if self._is_undecided:
+            self._write("{", is_key=False)
+        if self._step is Literal._after_string or (self._step is Literal._string and self._key is None):
+            self._write('"', is_key=False)
         elif self._step is Literal._value and self._frames:
-            self.out.append("null")
+            self._write("null", is_key=False)
+        for held in self._held:
+            self.out += held
+        self._held.clear()
         self.out.extend(frame.json for frame in reversed(self._frames))
         self._frames.clear()
         self.done = True
@@ -159,8 +118,8 @@ class Literal:
         if space := _SPACE.match(text, pos):
             return space.end()
         char = text[pos]
-        if char in _FRAMES and len(self._frames) < MAX_DEPTH:
-            self._open(_FRAMES[char], "{" if char == "{" else "[")
+        if char in CONTAINERS and len(self._frames) < MAX_DEPTH:
+            self._open_container(char)
             return pos + 1
         if (end := self._open_string(text, pos, key=False)) is not None:
             return end
@@ -172,20 +131,51 @@ class Literal:
         self._write_word(word.group().strip())
         return word.end()
 
+    def _open_container(self, bracket: str) -> None:
+        if bracket == "{":
+            self._open(DICT, "")
+            self._is_undecided, self._step = True, Literal._brace
+        elif bracket == "(":
+            self._held.append([])
+            self._open(PARENTHESES, "")
+        else:
+            self._open(LIST, "[")
+
+    def _brace(self, text: str, pos: int) -> int:
+        """What stands after an opening brace: the first key of a dict, the first element of a set, or nothing."""
+        if space := _SPACE.match(text, pos):
+            return space.end()
+        if text[pos] in CONTAINERS:
+            self._decide(is_set=True)
+            self._step = Literal._value
+            return pos
+        if text[pos] in ")]}":
+            self._decide(is_set=False)
+            return self._bracket(text[pos], pos)
+        return self._begin_key(text, pos)
+
+    def _decide(self, *, is_set: bool) -> None:
+        self._is_undecided = False
+        self._write("[" if is_set else "{", is_key=False)
+        if is_set:
+            self._frames[-1] = SET
+
     def _write_word(self, word: str) -> None:
         read = python_scalar(word)
         wants_string = (
             len(self._frames) == 1 and self._key is not None and self._is_string(json.loads(f'"{"".join(self._key)}"'))
         )
         if read is None or (wants_string and read[1] != "null"):
-            self.out.append(json.dumps(word, ensure_ascii=False))
+            self._write(json.dumps(word, ensure_ascii=False), is_key=False)
             self.repairs.append("quotes")
         else:
-            self.out.append(read[0])
+            self._write(read[0], is_key=False)
         self._end_value()
 
     def _open_string(self, text: str, pos: int, *, key: bool) -> int | None:
         """The end of an opening quote, `pos` where that is undecided, None where there is none."""
+        prefix = None if self._token else PREFIX.match(text, pos)
+        start, pos = pos, prefix.end() if prefix else pos
         rest = text[pos : pos + max(3, len(self._token))]
         if self._token and rest.startswith(self._token):
             self._quote = self._token
@@ -193,13 +183,15 @@ class Literal:
             return pos
         elif rest[0] in "\"'":
             if len(rest) < 3 and rest == rest[0] * len(rest):
-                return pos
+                return start
             self._quote = rest[0] * 3 if rest[:3] == rest[0] * 3 else rest[0]
         else:
             return None
-        self._key = [] if key else None
-        if not key:
-            self.out.append('"')
+        letters = prefix.group().lower() if prefix else ""
+        self._is_raw, self._is_formatted = "r" in letters, "f" in letters
+        if self._step is not Literal._after_string:
+            self._key, self._word = [] if key else None, ""
+            self._write("" if key else '"')
         self._step = Literal._string
         return pos + len(self._quote)
 
@@ -212,77 +204,63 @@ class Literal:
                 return self._end_string(pos + len(rest))
             if rest == rest[0] * len(rest) and pos + len(rest) == len(text):
                 return pos
-        end, piece = python_piece(text, pos)
+        if self._is_formatted and text[pos] in "{}":
+            if text[pos : pos + 2] == text[pos] * 2:
+                self._write(text[pos])
+                return pos + 2
+            return pos if pos + 1 == len(text) else self._stick(pos)
+        end, piece = raw_piece(text, pos) if self._is_raw else python_piece(text, pos)
+        if self._is_formatted and (field := re.search("[{}]", piece)):
+            end, piece = pos + field.start(), piece[: field.start()]
         self._write(piece)
         return end
 
     def _token_string(self, text: str, pos: int) -> int:
-        stop = self._stop.search(text, pos)
-        end = stop.start() if stop else len(text)
-        if end == pos and text[pos] == "}":
-            is_end = self._lost_token(text, pos)
-            if is_end is None:
-                return pos
-            if is_end:
-                self.repairs.append("quotes")
-                return self._end_string(pos)
-            end += 1
-        if end != pos:
-            self._write(json.dumps(text[pos:end], ensure_ascii=False)[1:-1])
-            return end
-        rest = text[pos : pos + len(self._token)]
-        if rest != self._token and self._token.startswith(rest):
-            return pos
-        if rest == self._token:
-            end = pos + len(rest)
-            gap = _GAP.match(text, end)
-            start = gap.end() if gap else end
-            found = self._follows.match(text, start, final=False)
-            if found is not None and found.marker:
-                return self._end_string(end)
-            if found is not None or (start == len(text) and start - end < MAX_GAP):
-                return pos
-        self._write(json.dumps(text[pos], ensure_ascii=False)[1:-1])
-        return pos + 1
+        end, inside, ends = self._between_tokens.read(text, pos, final=self.final)
+        if inside:
+            self._write(json.dumps(inside, ensure_ascii=False)[1:-1])
+        if ends is End.LOST:
+            self.repairs.append("quotes")
+        return end if ends is End.NONE else self._end_string(end)
 
-    def _lost_token(self, text: str, pos: int) -> bool | None:
-        """Do brackets, the block's closer and then another block or the end stand here? None: not known yet."""
-        brackets = _BRACKETS.match(text, pos)
-        assert brackets is not None
-        end = brackets.end()
-        closer = self._closers.match(text, end, final=self.final)
-        if closer is None:
-            return None if end == len(text) and end - pos <= MAX_GAP and not self.final else False
-        if not closer.marker:
-            return None
-        gap = _GAP.match(text, end + len(closer.marker))
-        end = gap.end() if gap else end
-        rest = text[end : end + max(map(len, self._openers), default=0)]
-        if rest.startswith(self._openers):
-            return True
-        may_follow = any(opener.startswith(rest) for opener in self._openers)
-        if end == len(text):
-            return self.final or None
-        return None if may_follow and not self.final else False
-
-    def _write(self, piece: str) -> None:
-        (self.out if self._key is None else self._key).append(piece)
+    def _write(self, piece: str, *, is_key: bool = True) -> None:
+        """Write a piece of JSON; with `is_key`, to the key that is being read if there is one."""
+        if not piece:
+            return
+        if is_key and self._key is not None:
+            self._key.append(piece)
+        else:
+            (self._held[-1] if self._held else self.out).append(piece)
 
     def _end_string(self, end: int) -> int:
-        if self._key is None:
-            self.out.append('"')
+        if self._key is not None:
+            self._step = Literal._colon
+        elif self._token or not self._frames:
+            self._write('"')
             self._end_value()
         else:
-            self._step = Literal._colon
+            self._step = Literal._after_string
         return end
+
+    def _after_string(self, text: str, pos: int) -> int:
+        """After a string of Python, another one goes on with it."""
+        if space := _SPACE.match(text, pos):
+            return space.end()
+        if PREFIX_BEGINS.match(text, pos):
+            return pos
+        if (end := self._open_string(text, pos, key=False)) is not None:
+            return end
+        self._write('"')
+        self._end_value()
+        return pos
 
     def _end_value(self) -> None:
         self._step = Literal._next
         self._key = None
         self.done = not self._frames
 
-    def _open(self, frame: _Frame, written: str) -> None:
-        self.out.append(written)
+    def _open(self, frame: Frame, written: str) -> None:
+        self._write(written, is_key=False)
         self._frames.append(frame)
         self._key = None
         self._comma = ""
@@ -298,9 +276,24 @@ class Literal:
             self._write_comma()
             self._step = Literal._value
             return pos
-        has_position = self._frames[-1] is _KEYWORDS and bool(self._positions)
-        if has_position and text[pos] in "\"'[{(":
+        has_position = self._frames[-1] is KEYWORDS and bool(self._positions)
+        if self._frames[-1] is KEYWORDS and text.startswith("*", pos):
+            return self._unpack(text, pos)
+        if has_position and (text[pos] in "\"'[{(" or PREFIX.match(text, pos)):
             return self._positional(pos)
+        return self._begin_key(text, pos, has_position=has_position)
+
+    def _unpack(self, text: str, pos: int) -> int:
+        """A dict after `**`; nothing else can be unpacked here."""
+        found = _UNPACK.match(text, pos)
+        if found is None:
+            return self._stick(pos)
+        if not found[1]:
+            return pos
+        self._frames.append(UNPACKED)
+        return found.end()
+
+    def _begin_key(self, text: str, pos: int, *, has_position: bool = False) -> int:
         if (end := self._open_string(text, pos, key=True)) is not None:
             return end
         word = _WORD.match(text, pos)
@@ -310,7 +303,8 @@ class Literal:
             return pos
         if has_position and text[word.end()] in ",)":
             return self._positional(pos)
-        self._key = [json.dumps(word.group().strip(), ensure_ascii=False)[1:-1]]
+        self._word = word.group().strip()
+        self._key = [json.dumps(self._word, ensure_ascii=False)[1:-1]]
         self._step = Literal._colon
         return word.end()
 
@@ -324,51 +318,76 @@ class Literal:
     def _colon(self, text: str, pos: int) -> int:
         if space := _SPACE.match(text, pos):
             return space.end()
+        if self._is_undecided and text[pos] in ",}":
+            return self._first_of_set(pos)
         if text[pos] not in ":=":
             return self._stick(pos)
+        if self._is_undecided:
+            self._decide(is_set=False)
         self._write_key()
         return pos + 1
 
+    def _first_of_set(self, pos: int) -> int:
+        """What was read as a key is an element."""
+        self._decide(is_set=True)
+        key, self._key = "".join(self._key or ()), None
+        if self._word:
+            self._write_word(self._word)
+        else:
+            self._write(f'"{key}"')
+            self._end_value()
+        return pos
+
     def _write_key(self) -> None:
         self._write_comma()
-        self.out.append(f'"{"".join(self._key or ())}": ')
+        self._members += len(self._frames) == 1 or self._frames[-1] is UNPACKED
+        self._write(f'"{"".join(self._key or ())}": ', is_key=False)
         self._step = Literal._value
 
     def _write_comma(self) -> None:
         if self._comma:
-            self.out.append(", ")
+            self._write(", ", is_key=False)
         self._comma = ""
 
     def _next(self, text: str, pos: int) -> int:
         if space := _SPACE.match(text, pos):
             return space.end()
         if text[pos] == ",":
-            self._comma = ","
+            self._comma = "" if self._frames[-1] is KEYWORDS and not self._members else ","
             self._step = Literal._element
+            if self._frames[-1] is PARENTHESES:
+                self._end_parentheses("[")
+                self._frames[-1] = TUPLE
             return pos + 1
+        if text[pos] in CONTAINERS:
+            self._step = Literal._computed
         return self._bracket(text[pos], pos) if text[pos] in ")]}" else self._stick(pos)
+
+    def _computed(self, _: str, pos: int) -> int:
+        """What was read as a value is called or indexed: nothing more is read, and nothing is clean."""
+        return self._stick(pos)
 
     def _bracket(self, char: str, pos: int) -> int:
         if all(frame.close != char for frame in self._frames):
             return self._stick(pos)
-        while (frame := self._frames.pop()).close != char:
+        while self._frames[-1].close != char:
             self.repairs.append("bracket")
-            self.out.append(frame.json)
-        self.out.append(frame.json)
+            self._close_frame()
+        self._close_frame()
         self._comma = ""
         self._end_value()
         return pos + 1
 
+    def _close_frame(self) -> None:
+        frame = self._frames.pop()
+        if frame is PARENTHESES:
+            self._end_parentheses("" if self._held[-1] else "[]")
+        self._write(frame.json, is_key=False)
+
+    def _end_parentheses(self, bracket: str) -> None:
+        """It is known now whether they are a tuple's."""
+        self._write(bracket + "".join(self._held.pop()), is_key=False)
+
     def _stick(self, pos: int) -> int:
         self.stuck = True
         return pos
-
-
-@lru_cache
-def _markers(markers: tuple[str, ...]) -> Markers:
-    return Markers(markers)
-
-
-@lru_cache
-def _stop(quote: str) -> re.Pattern[str]:
-    return re.compile(f"[{re.escape(quote[:1])}}}]")

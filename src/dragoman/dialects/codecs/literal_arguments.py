@@ -27,6 +27,8 @@ class LiteralReader(ArgumentReader):
             if self.stuck:
                 return pos
             self._begun = True
+            self._literal.open_object()
+            pos += 1
         self._literal.final = final
         pos = self._literal.read(text, pos)
         self.done, self.stuck = self._literal.done, self._literal.stuck

@@ -97,5 +97,7 @@ def _read(text: str) -> tuple[str, str, list[str]] | None:
     for reader in (JsonValue([]), Literal([])):
         end = reader.read(text, 0)
         if reader.done and end == len(text) and not (isinstance(reader, JsonValue) and reader.repairs):
-            return "".join(reader.out), "object" if reader.out[0] == "{" else "array", reader.repairs
+            written = "".join(reader.out)
+            kind = {"{": "object", "[": "array"}.get(written[0])
+            return (written, kind, reader.repairs) if kind else None
     return None

@@ -1,0 +1,53 @@
+"""The inside of a Python string, turned into the inside of a JSON string piece by piece."""
+
+import json
+import re
+
+PREFIX = re.compile(r"(?:[rRbBuUfF]|[rR][bBfF]|[bBfF][rR])(?=[\"'])")
+"""What may stand in front of a string's quote: raw, bytes, unicode, or one with fields."""
+PREFIX_BEGINS = re.compile(r"[rRbBuUfF]{1,2}\Z")
+
+_RUN = re.compile(r"[^\\\"'\x00-\x1f]+")
+_SIMPLE = {"n": "\\n", "r": "\\r", "t": "\\t", "b": "\\b", "f": "\\f", "a": "\\u0007", "v": "\\u000b", "\n": "", "/": "/"} | {
+    char: json.dumps(char)[1:-1] for char in "\\'\""
+}
+_CODE = re.compile(r"\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|([0-7]{1,3}))")
+_HIGH = re.compile(r"\\u[dD][89abAB][0-9a-fA-F]{2}")
+_LOW = re.compile(r"\\u[dD][c-fC-F][0-9a-fA-F]{2}")
+_UNDECIDED = re.compile(
+    r"\\(?:x[0-9a-fA-F]?|U[0-9a-fA-F]{0,7}|u[0-9a-fA-F]{0,3}|[0-7]{1,2}"
+    r"|u[dD][89abAB][0-9a-fA-F]{2}(?:\\(?:u[0-9a-fA-F]{0,3})?)?)?\Z"
+)
+
+
+def python_piece(text: str, pos: int) -> tuple[int, str]:
+    """The next piece of a Python string's inside as JSON text, and its end: `pos` itself where more text is needed to tell."""
+    if run := _RUN.match(text, pos):
+        return run.end(), run.group()
+    if text[pos] != "\\":
+        return pos + 1, json.dumps(text[pos])[1:-1]
+    if _UNDECIDED.match(text, pos):
+        return pos, ""
+    if text[pos + 1] in _SIMPLE:
+        return pos + 2, _SIMPLE[text[pos + 1]]
+    if high := _HIGH.match(text, pos):
+        low = _LOW.match(text, high.end())
+        return (low.end(), high.group() + low.group()) if low else (high.end(), "\\ufffd")
+    code = _CODE.match(text, pos)
+    if code is None:
+        return pos + 1, "\\\\"
+    digits = code[1] or code[2] or code[3]
+    point = int(digits, 16) if digits else int(code[4], 8)
+    is_character = point <= 0x10FFFF and not 0xD800 <= point <= 0xDFFF
+    return code.end(), json.dumps(chr(point), ensure_ascii=False)[1:-1] if is_character else "\\ufffd"
+
+
+def raw_piece(text: str, pos: int) -> tuple[int, str]:
+    """As `python_piece`, of a raw string: a backslash is itself, and so is a quote after it."""
+    if run := _RUN.match(text, pos):
+        return run.end(), run.group()
+    if text[pos] != "\\":
+        return pos + 1, json.dumps(text[pos])[1:-1]
+    if pos + 1 == len(text):
+        return pos, ""
+    return pos + 2, json.dumps(text[pos : pos + 2], ensure_ascii=False)[1:-1]

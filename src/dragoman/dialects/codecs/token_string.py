@@ -1,0 +1,92 @@
+"""A string between two tokens (`<|"|>`): nothing in it is an escape.
+
+A token ends it only where something may follow a string, as a payload may quote the dialect. A token may also be missing,
+before the brackets and the closer with which the block ends.
+"""
+
+import re
+from enum import Enum, auto
+from functools import lru_cache
+
+from dragoman.dialects.markers import Markers
+
+MAX_GAP = 256
+"""No more space than this is looked past to see what follows a string."""
+
+_GAP = re.compile(rf"\s{{0,{MAX_GAP}}}")
+_BRACKETS = re.compile(rf"\}}{{1,{MAX_GAP}}}\s{{0,{MAX_GAP}}}")
+_AFTER_STRING = (",", ":", "=", "]", ")", "}")
+
+
+class End(Enum):
+    """Does the string end here, with its token or without?"""
+
+    NONE = auto()
+    TOKEN = auto()
+    LOST = auto()
+
+
+class TokenString:
+    """Reads the insides of such strings."""
+
+    def __init__(self, token: str, openers: tuple[str, ...], closers: tuple[str, ...]) -> None:
+        self._token = token
+        self._follows = Markers((*_AFTER_STRING, *closers))
+        self._closers, self._openers = Markers(closers), openers
+        self._stop = re.compile(f"[{re.escape(token[:1])}}}]")
+
+    def read(self, text: str, pos: int, *, final: bool) -> tuple[int, str, End]:
+        """The next piece of the inside: its end, the piece, and whether the string ends there.
+
+        The end is `pos` and the piece empty where more text is needed to tell. `final`: no more text comes.
+        """
+        stop = self._stop.search(text, pos)
+        end = stop.start() if stop else len(text)
+        if end == pos and text[pos] == "}":
+            is_end = self._is_lost(text, pos, final=final)
+            if is_end is None:
+                return pos, "", End.NONE
+            if is_end:
+                return pos, "", End.LOST
+            end += 1
+        if end != pos:
+            return end, text[pos:end], End.NONE
+        rest = text[pos : pos + len(self._token)]
+        if rest != self._token and self._token.startswith(rest):
+            return pos, "", End.NONE
+        if rest == self._token:
+            end = pos + len(rest)
+            gap = _GAP.match(text, end)
+            start = gap.end() if gap else end
+            found = self._follows.match(text, start, final=False)
+            if found is not None and found.marker:
+                return end, "", End.TOKEN
+            if found is not None or (start == len(text) and start - end < MAX_GAP):
+                return pos, "", End.NONE
+        return pos + 1, text[pos], End.NONE
+
+    def _is_lost(self, text: str, pos: int, *, final: bool) -> bool | None:
+        """Do brackets, the block's closer and then another block or the end stand here? None: not known yet."""
+        brackets = _BRACKETS.match(text, pos)
+        assert brackets is not None
+        end = brackets.end()
+        closer = self._closers.match(text, end, final=final)
+        if closer is None:
+            return None if end == len(text) and end - pos <= MAX_GAP and not final else False
+        if not closer.marker:
+            return None
+        gap = _GAP.match(text, end + len(closer.marker))
+        end = gap.end() if gap else end
+        rest = text[end : end + max(map(len, self._openers), default=0)]
+        if rest.startswith(self._openers):
+            return True
+        may_follow = any(opener.startswith(rest) for opener in self._openers)
+        if end == len(text):
+            return final or None
+        return None if may_follow and not final else False
+
+
+@lru_cache
+def token_string(token: str, openers: tuple[str, ...], closers: tuple[str, ...]) -> TokenString:
+    """The reader of strings between these tokens, in blocks with these openers and closers."""
+    return TokenString(token, openers, closers)
