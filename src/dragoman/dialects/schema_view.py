@@ -76,6 +76,15 @@ class SchemaView:
         return tuple(dict.fromkeys(key for properties in known for key in properties))
 
     @cached_property
+    def required(self) -> frozenset[str]:
+        """The names of the properties that must be there, whatever the alternative."""
+        named = [
+            {name for schema in schemas for name in _listed(schema.get("required")) if isinstance(name, str)}
+            for schemas in self._alternatives
+        ]
+        return frozenset(set.intersection(*named)) if named else frozenset()
+
+    @cached_property
     def only_string(self) -> str:
         """The one property that is required, or the only one there is, if it is a string; "" where there is none."""
         required = [schema.get("required") for schemas in self._alternatives for schema in schemas]
@@ -193,8 +202,11 @@ def _element(schema: Mapping[str, Any], index: int) -> object:
 
 def _prefix(schema: Mapping[str, Any]) -> Sequence[object]:
     """The schemas of the first elements, each by its place; older drafts list them as `items`."""
-    listed = schema.get("prefixItems", schema.get("items"))
-    return listed if isinstance(listed, list) else ()
+    return _listed(schema.get("prefixItems", schema.get("items")))
+
+
+def _listed(value: object) -> Sequence[object]:
+    return value if isinstance(value, list) else ()
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

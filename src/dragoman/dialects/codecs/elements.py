@@ -128,9 +128,12 @@ class Elements(ArgumentReader):
             self.stuck = Header.too_long(text, pos) or len(self._open) > MAX_DEPTH
             return pos
         inside, end = header
-        self._in_tag = False
         name = name_in(inside, self._codec.attribute)
         parent = self._open[-1]
+        if not name and parent.holds is _Holds.OBJECT and name not in parent.view.keys:
+            self.stuck = True
+            return pos
+        self._in_tag = False
         if parent.holds is _Holds.UNKNOWN:
             is_array = "object" not in parent.kinds and ("array" in parent.kinds or name == self._codec.item)
             parent.holds = _Holds.ARRAY if is_array else _Holds.OBJECT

@@ -161,12 +161,23 @@ class Parameters(ArgumentReader):
             self.stuck = Header.too_long(text, pos)
             return pos
         inside, end = header
-        key = name_in(inside, self._codec.attribute)
+        key = name_in(inside, self._codec.attribute) or self._only_missing()
+        if not key and key not in self._declared:
+            self.stuck = True
+            return pos
         self.out.append(f'{", " if self._given else "{"}"{escape(key)}": ')
         self._given.add(key)
         self._leaf = Leaf(self._kinds(inside, key), self._repairs)
         self._at = _At.VALUE_TAG if self._codec.value_open else _At.VALUE_START
         return end
+
+    def _only_missing(self) -> str:
+        """The parameter that one without a name has to be: the only one that is required, or declared, and not given yet."""
+        for names in (self._view.required, self._declared):
+            if len(missing := names - self._given) == 1:
+                self._repairs.append("missing-name")
+                return next(iter(missing))
+        return ""
 
     def _kinds(self, header: str, key: str) -> frozenset[str]:
         """The types of a value: what its tag says, else the schema."""

@@ -1,4 +1,4 @@
-"""D: a section of several blocks. Its own tags go the way of the blocks in it: with a call they are markup, else text.
+"""D: a section of several blocks. Its own tags are markup where a whole block is in it, of a declared tool or not, else text.
 
 What a model says between the section's opener and its first call is dropped; what it says behind a call ends the section.
 """
@@ -29,7 +29,9 @@ class Section(CallReader):
         self._repairs = context.repairs
         self._block: CallReader | None = None
         self._called = False
-        self._released = False  # did a block turn out to be text, before any call?
+        self._released = False  # did a block turn out not to be a call, before any call?
+        self._is_markup = False  # has there been a whole block?
+        self._pending: list[Part] = []  # text of a block that may turn out not to be a call
         self._preface = 0
         self._kept = [opener]
 
@@ -48,10 +50,10 @@ class Section(CallReader):
         if self._block is not None:
             parts: list[Part] = []
             self._block.finish(tail, parts, cut=cut)
-            self._pass_on(parts, out)
-        elif cut and not self._called and not self._released:
+            self._pass_on([*self._pending, *parts], out)
+        elif cut and not self._is_markup and not self._released:
             self._repairs.append("cut-call")
-        elif not self._called:
+        elif not self._is_markup:
             self._kept.append(tail)
             self._release(out)
 
@@ -89,25 +91,36 @@ class Section(CallReader):
 
     def _give_up(self, out: list[Part]) -> None:
         """The opener stood for itself. Behind a call it did not, but the section is over all the same."""
-        self.done, self.refused = True, not self._called
+        self.done, self.refused = True, not self._is_markup
         self._release(out)
 
     def _inside(self, block: CallReader, text: str, pos: int, out: list[Part]) -> int:
         parts: list[Part] = []
         pos = block.read(text, pos, parts)
+        self._pending += parts
+        if not self._is_markup and not block.done and not any(isinstance(part, CallStart) for part in parts):
+            return pos  # whether the tags are text as well, the end of the block tells
+        if block.done and not block.refused and self._pending:
+            self._drop_opener()
+        parts, self._pending = self._pending, []
         self._pass_on(parts, out)
         if block.done:
             self._block = None
         return pos
 
+    def _drop_opener(self) -> None:
+        if not self._is_markup and not self._released:
+            self._kept[0] = ""
+        self._is_markup = True
+
     def _pass_on(self, parts: list[Part], out: list[Part]) -> None:
         """A block's parts. The first call drops what was kept, the first text brings it back."""
         for part in parts:
             if isinstance(part, CallStart):
-                self._called = True
+                self._called = self._is_markup = True
                 self._kept.clear()
             elif isinstance(part, Text):
-                self._released = self._released or not self._called
+                self._released = self._released or not self._is_markup
                 self._release(out)
             out.append(part)
 
@@ -117,7 +130,7 @@ class Section(CallReader):
         is_empty = not self._released and not "".join(self._kept[1:]).strip()  # it says that there are no calls
         if self._called or is_empty:
             self._kept.clear()
-        else:
+        elif self._released or not self._is_markup:
             self._kept.append(closer)
         self._release(out)
 
