@@ -197,3 +197,51 @@ def test_the_longest_marker_wins_at_every_split():
 def test_no_markers_are_found_nowhere():
     assert Markers([]).find("<think>", 0, final=False) is None
     assert Markers(["<a>"]).find("b<a", 0, final=False) == Found(1, "")
+
+
+SPANS = [
+    dialect
+    for dialect in dialects.BY_NAME.values()
+    if dialect.reasoning and dialect.reasoning.opens and not dialect.reasoning.prose and not dialect.frame
+]
+
+
+@pytest.mark.parametrize("dialect", SPANS, ids=lambda dialect: dialect.name)
+@pytest.mark.parametrize(("before", "after"), [("a  ", "  b"), ("a ", "b"), ("a", " b\nc"), ("a\n", "\n\nb"), ("  a.", "b  ")])
+def test_text_around_markup_that_holds_nothing_keeps_its_bytes(dialect: dialects.Dialect, before: str, after: str):
+    assert dialect.reasoning is not None
+    assert dialect.calls is not None
+    empty = [f"{dialect.reasoning.opens[0]}{space}{dialect.reasoning.closes[0]}" for space in ("", "\n\n")]
+    sections = [*dialect.calls.section_opens[:1], *dialect.calls.section_closes[:1]]
+
+    for dropped in (*empty, dialect.reasoning.closes[0], dialect.calls.close, "".join(sections)):
+        reading = same_at_every_split(lambda pieces: read(dialect, list(pieces), TOOLS), before + dropped + after)
+        assert reading.parts == [{"text": before + after}]
+
+
+@pytest.mark.parametrize(
+    "dialect", [d for d in dialects.BY_NAME.values() if d.calls and d.calls.section_opens], ids=lambda dialect: dialect.name
+)
+def test_the_tags_of_a_section_are_not_shown_around_an_undeclared_call(dialect: dialects.Dialect):
+    assert dialect.calls is not None
+    calls = [ToolCall("id", "undeclared", {"a": 1}), ToolCall("id", "undeclared", {})]
+    section = dialect.encode_calls(calls)
+
+    reading = same_at_every_split(lambda pieces: read(dialect, list(pieces), TOOLS), f"One.{section}Two.")
+
+    [shown] = reading.parts
+    for tag in (*dialect.calls.section_opens, *dialect.calls.section_closes):
+        assert tag not in shown["text"]
+        section = section.replace(tag, "")
+    assert shown["text"] == f"One.{section}Two."
+
+
+@pytest.mark.parametrize("dialect", [d for d in dialects.BY_NAME.values() if not d.frame], ids=lambda dialect: dialect.name)
+@pytest.mark.parametrize("after", ["Done.\nMore.", "Done.", "  two\n  lines", "# one\n\n- two\n"])
+def test_text_right_behind_calls_keeps_its_bytes(dialect: dialects.Dialect, after: str):
+    output = dialect.encode_calls([ToolCall("id", "now", {}), ToolCall("id", "add", {"a": 1})]).rstrip()
+
+    reading = same_at_every_split(lambda pieces: read(dialect, list(pieces), TOOLS), output + after)
+
+    assert [part.get("call") for part in reading.parts] == ["now", "add", None]
+    assert reading.parts[-1] == {"text": after}

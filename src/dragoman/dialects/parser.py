@@ -59,6 +59,7 @@ class Parser:
         self._bare = True  # may a call come without its opener?
         self._spoken = False  # was there any visible text?
         self._trailing = not thinking_open  # would space at the end of the turn belong to text?
+        self._before = ""  # space of the text before an open span, which stays if the span holds nothing
         self._thought = False  # was there thinking since the span began?
         self._ticks = 0  # backticks in this line so far
         self._tagged = False  # was a slip's own opener in this thinking?
@@ -298,14 +299,16 @@ class Parser:
             out.append(Text(written))
 
     def _begin_thinking(self) -> None:
+        self._before = self._space if self._spoken and not self.thinking else ""
         self.thinking, self._thought, self._tagged, self._ticks = True, False, False, 0
         self._space, self._edge, self._trailing = "", True, False
 
     def _end_thinking(self, out: list[Part]) -> None:
         if self._thought:
             out.append(ThinkingEnd())
+        is_dropped = not self._thought and self._spoken
         self.thinking, self._ticks = False, 0
-        self._space, self._edge, self._trailing = "", True, False
+        self._space, self._edge, self._trailing = self._before if is_dropped else "", not is_dropped, False
 
     def _begin_call(self, out: list[Part]) -> None:
         if self.thinking:

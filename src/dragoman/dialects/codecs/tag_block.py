@@ -171,8 +171,9 @@ class TagBlock(BlockReader):
         """What stands here is none of the block's. Behind a call, the space before it is text as well."""
         self.done = True
         self.refused = not self._is_call
-        if not self.refused and not ("".join(self._kept) + text[self._from : pos]).isspace():
-            self._kept.clear()
+        if not self.refused:
+            before = "".join(self._kept) + text[self._from : pos]
+            self._kept = [before[len(before.rstrip()) :]]
             self._from = pos
         self._release(text, pos, out)
         return pos
