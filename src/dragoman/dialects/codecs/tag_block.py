@@ -100,11 +100,16 @@ class TagBlock(BlockReader):
         if self._is_call is False:
             self._release(text, pos, out)
         elif self._is_call:
-            self._kept.clear()
-            self._from = pos
+            self._drop_markup(text, pos)
         self._is_call = None
         self._step = TagBlock._name
         return end
+
+    def _drop_markup(self, text: str, pos: int) -> None:
+        """What stands between a call and `pos` is markup, but for the space at its end."""
+        before = "".join(self._kept) + text[self._from : pos]
+        self._kept = [before[len(before.rstrip()) :]]
+        self._from = pos
 
     def _name(self, text: str, pos: int, out: list[Part]) -> int:
         header = self._header.read(text, pos)
@@ -172,9 +177,7 @@ class TagBlock(BlockReader):
         self.done = True
         self.refused = not self._is_call
         if not self.refused:
-            before = "".join(self._kept) + text[self._from : pos]
-            self._kept = [before[len(before.rstrip()) :]]
-            self._from = pos
+            self._drop_markup(text, pos)
         self._release(text, pos, out)
         return pos
 
