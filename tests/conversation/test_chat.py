@@ -153,7 +153,7 @@ def test_what_would_not_be_honoured_is_refused_by_name(fields: dict[str, Any], p
         ([user("Hi"), {"role": "tool", "tool_call_id": "a", "content": "?"}], "messages.1.tool_call_id"),
         ([user("Hi"), CALLS, RESULTS[0]], "messages: calls without a tool message: a"),
         ([user("Hi"), CALLS, user("So?")], "messages.2"),
-        ([user([{"type": "input_audio", "input_audio": {"data": ""}}])], "messages.0.content.0"),
+        ([user([{"type": "hologram"}])], "messages.0.user.content.0"),
     ],
 )  # fmt: skip
 def test_a_broken_conversation_is_refused_at_its_place(messages: list[dict[str, Any]], path: str):
@@ -236,11 +236,14 @@ def test_arguments_that_are_no_object_stay_as_text(arguments: str):
     [
         {"reasoning_content": "Hm."},
         {"reasoning": "Hm."},
+        {"thinking": "Hm."},
+        {"thinking_blocks": [{"type": "thinking", "thinking": "Hm.", "signature": "s"}]},
+        {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}, {"type": "text", "text": "Yes."}]},
         {"reasoning_details": [{"type": "reasoning.text", "text": "Hm."}, {"type": "reasoning.encrypted", "data": "x"}]},
     ],
 )
 def test_reasoning_is_read_by_all_of_its_names(fields: dict[str, Any]):
-    conversation = lowered(user("Hi"), {"role": "assistant", "content": "Yes.", **fields}, user("So?"))
+    conversation = lowered(user("Hi"), {"role": "assistant", "content": "Yes."} | fields, user("So?"))
     assert conversation.turns[1].content == (Thinking("Hm."), Text("Yes."))
 
 
@@ -256,9 +259,27 @@ def test_a_refusal_in_parts_is_words():
         ([], ""),
         ([{"type": "text", "text": "a"}, PICTURE, PAPER], "a\n[image omitted"),
         ([{"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}], "[image omitted"),
+        ([{"type": "input_image", "image_url": "data:image/bmp;base64,AAAA"}], "[image omitted"),
+        ([{"type": "file", "file": {"file_id": "file-1"}}], "<document>\n<content>\n[document omitted"),
+        ([{"type": "input_audio", "input_audio": {"data": ""}}], "[audio omitted: this model cannot take it]"),
+        ([{"type": "hologram", "x": 1}], "[hologram omitted: this model cannot take it]"),
+        ([{"type": "output_text", "text": "a"}], "a"),
     ],
 )
 def test_a_result_may_hold_parts_of_every_kind(content: object, outcome: str):
     conversation = lowered(user("Hi"), CALLS, *RESULTS[:1], {**RESULTS[1], "content": content})
     results = {part.call_id: part.text for part in conversation.turns[-1].content if isinstance(part, ToolResult)}
     assert results[RESULTS[1]["tool_call_id"]].startswith(outcome)
+
+
+def test_an_older_function_call_is_a_call_and_the_next_message_its_result():
+    call = {"role": "assistant", "content": None, "function_call": {"name": "now", "arguments": '{"zone": "UTC"}'}}
+    conversation = lowered(user("Hi"), call, {"role": "function", "name": "now", "content": "noon"})
+    assert conversation.turns[1].content == (ToolCall("function_call", "now", {"zone": "UTC"}),)
+    assert conversation.turns[2].content == (ToolResult("function_call", "now", "noon", is_error=False),)
+
+
+def test_what_the_model_does_not_get_is_noted():
+    sound = {"type": "input_audio", "input_audio": {"data": "", "format": "wav"}}
+    conversation = lowered({"role": "user", "name": "ann", "content": [{"type": "text", "text": "Hi"}, sound]})
+    assert conversation.notes == ("omitted: 1 audio part that the model cannot take", "ignored: names of speakers")

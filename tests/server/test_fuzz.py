@@ -126,7 +126,11 @@ def _spoil(body: Any, chance: random.Random) -> None:
         if not deeper or chance.random() < 0.25:
             break
         place = chance.choice(deeper)
-    strange = copy.deepcopy(chance.choice((*STRANGE, "\ud83c", 2**63, -(2**63) - 1, 1e-320, [0] * 300, {"a": {"b": [None]}})))
+    strange = copy.deepcopy(
+        chance.choice(
+            (*STRANGE, "\ud83c", '{"a": "\\ud83c', '{"a":' * 3000, 2**63, -(2**63) - 1, 1e-320, [0] * 300, {"a": {"b": [None]}})
+        )
+    )
     if isinstance(place, dict):
         key = chance.choice(list(place))
         match chance.randrange(4):
@@ -160,8 +164,28 @@ async def _try(count: int, seed: int) -> None:
                 error = json.loads(content)["error"]
                 assert isinstance(error["message"], str), where
                 assert error["message"], where
+            failed = (b'"api_error"', b'"server_error"')
+            assert not any(kind in content for kind in failed), where  # a stream fails with its status sent
             statuses.add(status)
     assert {200, 400} <= statuses
+
+
+@pytest.mark.parametrize(
+    ("prompt", "path"),
+    [
+        ([10**9], "prompt"),
+        ([-1], "prompt.0"),
+        ([10**30], "prompt.0"),
+        ([True], "prompt.0"),
+        ([0, 1.5], "prompt.1"),
+        (7, "prompt"),
+    ],
+)
+async def test_token_ids_that_do_not_exist_are_refused_at_their_place(prompt: object, path: str) -> None:
+    async with application() as ask:
+        status, _, content = await ask("/v1/completions", json.dumps(PLAIN | {"prompt": prompt}).encode(), {})
+    assert status == 400
+    assert json.loads(content)["error"]["param"] == path
 
 
 async def test_a_few_hundred_random_bodies_are_answered() -> None:

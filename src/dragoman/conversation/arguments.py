@@ -16,12 +16,17 @@ MAX_DEPTH: Final = 200
 """Levels of nesting, as in the body of a request."""
 
 
-def called_with(arguments: str | JsonObject | None) -> JsonObject:
-    """The arguments as a JSON object. Numbers that JSON does not have become text; half a surrogate pair becomes U+FFFD."""
-    if arguments is None or not arguments:
+def called_with(arguments: Any) -> JsonObject:
+    """The arguments, JSON text mostly, as a JSON object.
+
+    Numbers that JSON does not have become text; half a surrogate pair becomes U+FFFD.
+    """
+    if arguments is None or arguments == "":
         return {}
     if isinstance(arguments, Mapping):
         return dict(arguments)
+    if not isinstance(arguments, str):
+        return {UNREAD: json.dumps(arguments)}
     try:
         value = json.loads(arguments, strict=False, parse_constant=str, parse_float=_number)
         if isinstance(value, dict):

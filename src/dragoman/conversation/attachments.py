@@ -37,6 +37,7 @@ from dragoman.wire.blocks import (
 _BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}")
 _PDF = "application/pdf"
 _MEDIA_TYPE = re.compile(r"[\w.+-]{1,80}/[\w.+-]{1,80}")
+_WORD = re.compile(r"[\w.-]{1,40}")
 _ADDRESS = re.compile(r"https?://\S+")
 
 
@@ -49,6 +50,11 @@ def as_text(block: Attachment) -> str:
             return _element("document", _document_text(block), title=block.title, context=block.context)
         case SearchResultBlock():
             return _element("search_result", _joined(block.content), source=block.source, title=block.title)
+
+
+def omitted(kind: str) -> str:
+    """What the model reads in the place of something of another kind, such as audio."""
+    return f"[{kind if _WORD.fullmatch(kind) else 'part'} omitted: this model cannot take it]"
 
 
 def notes_on(blocks: Iterable[Attachment]) -> Sequence[str]:

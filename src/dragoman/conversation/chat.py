@@ -4,11 +4,12 @@ A reasoning model reasons here unless it is told not to (`reasoning_effort: none
 final answer of a body, where its last message is the assistant's, is gone on from.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import dropwhile, groupby
 
 from dragoman.conversation.arguments import UNREAD, called_with
-from dragoman.conversation.attachments import as_text, notes_on
+from dragoman.conversation.attachments import as_text, notes_on, omitted
 from dragoman.conversation.types import (
     Content,
     Conversation,
@@ -25,25 +26,29 @@ from dragoman.conversation.types import (
     ToolResult,
     Turn,
 )
-from dragoman.errors import InvalidRequest
-from dragoman.wire.blocks import DocumentBlock, ImageBlock
+from dragoman.wire.openai.parts import (
+    Attached,
+    FilePart,
+    ImagePart,
+    MediaPart,
+    OtherPart,
+    RefusalPart,
+    TextPart,
+    ThinkingPart,
+    parts_of,
+)
 from dragoman.wire.openai.request import (
     AssistantMessage,
-    AudioPart,
     ChatMessage,
     ChatRequest,
     CompletionRequest,
-    FilePart,
-    ImagePart,
+    FunctionMessage,
     JsonFormat,
     NamedChoice,
-    RefusalPart,
     SchemaFormat,
     SystemMessage,
-    TextPart,
     ToolMessage,
     UserMessage,
-    UserPart,
 )
 
 UNLIMITED = 1 << 31
@@ -67,7 +72,7 @@ def lower_chat(request: ChatRequest) -> Conversation:
         stop_sequences=request.stops,
         max_tokens=request.max_completion_tokens or request.max_tokens or UNLIMITED,
         output=_output(request),
-        notes=(*notes_on(_attachments(request.messages)), *_unread_arguments(request.messages)),
+        notes=tuple(_notes(request.messages)),
     )
 
 
@@ -94,7 +99,7 @@ def _role(entry: tuple[int, ChatMessage]) -> Role:
             return Role.SYSTEM
         case AssistantMessage():
             return Role.ASSISTANT
-        case UserMessage() | ToolMessage():
+        case UserMessage() | ToolMessage() | FunctionMessage():
             return Role.USER
 
 
@@ -103,74 +108,68 @@ def _turns(messages: Sequence[tuple[int, ChatMessage]]) -> Iterator[Turn]:
     calls: dict[str, str] = {}  # the latest answer's, by id: ids of other answers may be the same
     for role, run in groupby(messages, key=_role):
         content: list[Content] = []
-        for index, message in run:
+        for _, message in run:
             if isinstance(message, AssistantMessage):
-                calls |= {call.id: call.function.name for call in message.tool_calls or ()}
-            content += _content(message, calls, f"messages.{index}")
+                calls |= {call.id: call.function.name for call in message.calls}
+            content += _content(message, calls)
         yield Turn(role, tuple(_in_call_order(content, list(calls))))
 
 
-def _content(message: ChatMessage, calls: dict[str, str], path: str) -> Iterator[Content]:
+def _content(message: ChatMessage, calls: dict[str, str]) -> Iterator[Content]:
     match message:
-        case SystemMessage():
+        case SystemMessage() | UserMessage():
             yield from _texts(message.content)
-        case UserMessage():
-            yield from _parts(message.content, path)
         case AssistantMessage():
             if message.thought:
                 yield Thinking(message.thought)
             yield from _texts(message.content or message.refusal or "")
-            for call in message.tool_calls or ():
+            for call in message.calls:
                 yield ToolCall(call.id, call.function.name, called_with(call.function.arguments))
-        case ToolMessage():
-            words = "\n".join(part.text for part in _parts(message.content, path) if isinstance(part, Text))
+        case ToolMessage() | FunctionMessage():
+            words = "\n".join(part.text for part in _texts(message.content or ""))
             yield ToolResult(message.tool_call_id, calls[message.tool_call_id], words, is_error=False)
 
 
-def _texts(content: str | Sequence[TextPart | RefusalPart]) -> list[Text]:
-    if isinstance(content, str):
-        return [Text(content)] if content else []
-    words = [part.text if isinstance(part, TextPart) else part.refusal for part in content]
+def _texts(content: str | Sequence[TextPart | RefusalPart | ThinkingPart | Attached]) -> list[Text]:
+    """What is to read; reasoning stands elsewhere."""
+    words = [content] if isinstance(content, str) else [_words(part) for part in content]
     return [Text(text) for text in words if text]
 
 
-def _parts(content: str | Sequence[UserPart] | None, path: str) -> Iterator[Content]:
-    if content is None or isinstance(content, str):
-        yield from _texts(content or "")
-        return
-    for place, part in enumerate(content):
-        match part:
-            case TextPart():
-                yield from _texts([part])
-            case ImagePart() | FilePart():
-                yield Text(as_text(part.block))
-            case AudioPart():
-                raise InvalidRequest.at(f"{path}.content.{place}", f"{part.type} parts are not supported by this server yet")
+def _words(part: TextPart | RefusalPart | ThinkingPart | Attached) -> str:
+    match part:
+        case TextPart():
+            return part.text
+        case RefusalPart():
+            return part.refusal
+        case ThinkingPart():
+            return ""
+        case ImagePart() | FilePart():
+            return as_text(part.block)
+        case MediaPart() | OtherPart():
+            return omitted(part.kind)
 
 
-def _attachments(messages: Sequence[ChatMessage]) -> Iterator[ImageBlock | DocumentBlock]:
-    for message in messages:
-        for part in message.content or ():
-            if isinstance(part, ImagePart | FilePart):
-                yield part.block
+def _notes(messages: Sequence[ChatMessage]) -> Iterator[str]:
+    """What the model does not get, or not as it came."""
+    parts = [part for message in messages for part in parts_of(message.content) if isinstance(part, Attached)]
+    yield from notes_on(part.block for part in parts if isinstance(part, ImagePart | FilePart))
+    for kind, count in Counter(part.kind for part in parts if isinstance(part, MediaPart | OtherPart)).items():
+        yield f"omitted: {count} {kind[:40]} part{'s' * (count > 1)} that the model cannot take"
+    calls = [call.function for message in messages if isinstance(message, AssistantMessage) for call in message.calls]
+    unread = sum(UNREAD in called_with(call.arguments) for call in calls)
+    if unread:
+        yield f"kept as text: the arguments of {unread} call{'s' * (unread > 1)}, which are no JSON object"
+    if any(message.name for message in messages if isinstance(message, SystemMessage | UserMessage | AssistantMessage)):
+        yield "ignored: names of speakers"
 
 
 def _in_call_order(content: Sequence[Content], order: Sequence[str]) -> Iterator[Content]:
     """Results stand in the order of their calls, which is all that some templates have to tell them apart."""
-    results = sorted((part for part in content if isinstance(part, ToolResult)), key=lambda result: order.index(result.call_id))
-    in_order = iter(results)
+    places = {identifier: place for place, identifier in enumerate(order)}
+    in_order = iter(sorted((part for part in content if isinstance(part, ToolResult)), key=lambda part: places[part.call_id]))
     for part in content:
         yield next(in_order) if isinstance(part, ToolResult) else part
-
-
-def _unread_arguments(messages: Sequence[ChatMessage]) -> Iterator[str]:
-    """A note where arguments of calls are shown to the model as text, since they are not JSON objects."""
-    calls = [
-        call.function for message in messages if isinstance(message, AssistantMessage) for call in message.tool_calls or ()
-    ]
-    count = sum(call.arguments is not None and UNREAD in called_with(call.arguments) for call in calls)
-    if count:
-        yield f"kept as text: the arguments of {count} call{'s' * (count > 1)}, which are no JSON object"
 
 
 def _tools(request: ChatRequest) -> Iterator[Tool]:

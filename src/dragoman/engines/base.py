@@ -107,6 +107,11 @@ class Engine(ABC):
         """One word for a health page: "ready" when work would be taken up at once."""
         return "ready"
 
+    @property
+    def vocabulary(self) -> int | None:
+        """How many token ids there are, from 0 on; None where the engine does not say."""
+        return None
+
     @abstractmethod
     async def start(self) -> Capabilities:
         """Bring the engine up, or reach it, and say what it can do.

@@ -96,6 +96,11 @@ class ScriptedEngine(Engine):
         """Nothing to bring up."""
         return self._capabilities
 
+    @property
+    def vocabulary(self) -> int:
+        """The words that it has met."""
+        return len(self._words)
+
     async def tokenize(self, text: str, *, special: bool = True) -> list[int]:
         """One id per word, the space in front of it included."""
         return [self._id(word) for word in _WORD.findall(text)]

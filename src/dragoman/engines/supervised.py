@@ -160,6 +160,11 @@ class Supervised(Engine):
         return self._status
 
     @property
+    def vocabulary(self) -> int | None:
+        """That of the engine in the child, None while there is none."""
+        return self._child.engine.vocabulary if self._child is not None else None
+
+    @property
     def pid(self) -> int | None:
         """The child's process id, None while there is none that serves."""
         return self._child.process.pid if self._child is not None and self._status is Status.READY else None

@@ -9,6 +9,7 @@ from starlette.types import Send
 
 from dragoman.conversation import Conversation
 from dragoman.conversation.chat import lower_chat, sampling
+from dragoman.errors import EngineRefused, InvalidRequest
 from dragoman.generation import Turn
 from dragoman.observe import Record
 from dragoman.observe.census import census
@@ -60,7 +61,12 @@ class Completions(Endpoint):
         async def make(service: Service, adapter: str | None) -> Turn:
             return await service.plain_turn(wanted.only_prompt, limits, adapter, _affinity(request, wanted))
 
-        await self.tell(make, COMPLETIONS, encoder, record, send)
+        try:
+            await self.tell(make, COMPLETIONS, encoder, record, send)
+        except EngineRefused as refused:
+            if isinstance(wanted.only_prompt, str):
+                raise
+            raise InvalidRequest.at("prompt", f"the engine does not take these token ids: {refused.message}") from refused
 
 
 def _read_chat(body: bytes, settings: Settings) -> tuple[ChatRequest, Conversation]:

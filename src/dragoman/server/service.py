@@ -157,8 +157,11 @@ class Service:
     ) -> Turn:
         """The continuation of a text, or of token ids, by a model that is not told who speaks. `limits` has no turns.
 
-        Raises `PromptTooLong`, and what the engine's tokenizer raises.
+        Raises `PromptTooLong`, `InvalidRequest` for an id that is not a token, and what the engine's tokenizer raises.
         """
+        size = self.engine.vocabulary
+        if not isinstance(text, str) and size is not None and any(not 0 <= token < size for token in text):
+            raise InvalidRequest.at("prompt", f"token ids are from 0 to {size - 1}")
         tokens = await self.engine.tokenize(text) if isinstance(text, str) else text
         prompt = Prompt(tokens, "", self._prompts.window - len(tokens), thinking_open=False)
         if prompt.room < 1:

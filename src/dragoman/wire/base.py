@@ -1,5 +1,6 @@
 """What every model of a request shares: how it reads, and how a fault in it is told."""
 
+import re
 from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
@@ -54,11 +55,33 @@ W = TypeVar("W", bound=WireModel)
 
 
 def parse(kind: type[W], body: bytes) -> W:
-    """Read a body. Raises `InvalidRequest` for the first problem in it."""
+    """Read a body. An escaped half of a surrogate pair becomes U+FFFD. Raises `InvalidRequest` for the first problem in it."""
     try:
         return kind.model_validate_json(body)
     except ValidationError as error:
-        raise fault(error) from None
+        first = fault(error)
+        if not _is_half_pair(error):
+            raise first from None
+    try:
+        return kind.model_validate_json(_mended(body))
+    except ValidationError:
+        raise first from None
+
+
+_ESCAPED = rb"(?<!\\)((?:\\\\)*)\\u[dD]"
+_HIGH_ALONE = re.compile(_ESCAPED + rb"[89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F][0-9a-fA-F]{2})")
+_LOW_ALONE = re.compile(rb"(?<!\\u[dD][89abAB][0-9a-fA-F]{2})" + _ESCAPED + rb"[c-fC-F][0-9a-fA-F]{2}")
+
+
+def _is_half_pair(error: ValidationError) -> bool:
+    """Is the body no JSON because of an escaped half of a surrogate pair?"""
+    first = error.errors(include_url=False, include_input=False)[0]
+    return first["type"] == "json_invalid" and ("surrogate" in first["ctx"]["error"] or "hex escape" in first["ctx"]["error"])
+
+
+def _mended(body: bytes) -> bytes:
+    """The body with U+FFFD for each escaped half of a surrogate pair: clients write them where they cut text in an emoji."""
+    return _LOW_ALONE.sub(rb"\1\\ufffd", _HIGH_ALONE.sub(rb"\1\\ufffd", body))
 
 
 def fault(error: ValidationError) -> InvalidRequest:

@@ -67,11 +67,13 @@ class LlamaServer(Engine):
         self._looks = looks
         self._watch: Watch | None = None
         self._grammars = Grammars(self.tokenize)
+        self._vocabulary: int | None = None
 
     async def start(self) -> Capabilities:
         """Ask the server what it runs."""
         props = await self._http.call("GET", "/props", _Props)
         models = await self._http.call("GET", "/v1/models", _Models)
+        self._vocabulary = models.data[0].meta.n_vocab if models.data and models.data[0].meta else None
         self._seats = asyncio.Semaphore(props.total_slots)
         self._slots = SlotChoice(props.total_slots) if self._alone else None
         if not self._alone:
@@ -101,6 +103,11 @@ class LlamaServer(Engine):
     def status(self) -> str:
         """As the watch found it."""
         return self._watch.status if self._watch is not None else super().status
+
+    @property
+    def vocabulary(self) -> int | None:
+        """As the server said at the start."""
+        return self._vocabulary
 
     async def _identity(self) -> str:
         props = await self._http.call("GET", "/props", _Props)
@@ -266,8 +273,13 @@ class _Props(Struct):
     eos_token: str = ""
 
 
+class _Meta(Struct):
+    n_vocab: int | None = None
+
+
 class _Model(Struct):
     id: str
+    meta: _Meta | None = None
 
 
 class _Models(Struct):

@@ -4,86 +4,18 @@ Fields that we do not know are carried, ignored and named in the log, as on the 
 meaning of the answer is declared here and refused by `rules`.
 """
 
-import re
+from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal, cast
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
 from dragoman.wire.base import PlainOrList, WireModel
-from dragoman.wire.blocks import DocumentBlock, ImageBlock, ImageData, PdfData, UrlSource
+from dragoman.wire.openai.parts import AnswerPart, ResultPart, TextPart, ThinkingPart, UserPart, parts_of
 
 LARGEST: Final = (1 << 63) - 1
 """The largest integer that engines read."""
-_DATA_URL = re.compile(r"data:(?P<media_type>[\w.+-]+/[\w.+-]+);base64,(?P<data>.*)", re.DOTALL)
-
-
-class TextPart(WireModel):
-    """Words."""
-
-    type: Literal["text"]
-    text: str
-
-
-class ImageUrl(WireModel):
-    """Where an image is: a `data:` URL holds it itself."""
-
-    url: str
-
-
-class ImagePart(WireModel):
-    """An image."""
-
-    type: Literal["image_url"]
-    image_url: ImageUrl
-
-    @property
-    def block(self) -> ImageBlock:
-        """The same, as the first door has it."""
-        written = _DATA_URL.fullmatch(self.image_url.url)
-        if written is None:
-            return ImageBlock(type="image", source=UrlSource(type="url", url=self.image_url.url))
-        data = ImageData.model_construct(type="base64", media_type=written["media_type"], data=written["data"])
-        return ImageBlock.model_construct(type="image", source=data)
-
-
-class FileData(WireModel):
-    """A file that is written out, as a `data:` URL."""
-
-    file_data: str
-    filename: str | None = None
-
-
-class FilePart(WireModel):
-    """A document."""
-
-    type: Literal["file"]
-    file: FileData
-
-    @property
-    def block(self) -> DocumentBlock:
-        """The same, as the first door has it."""
-        written = _DATA_URL.fullmatch(self.file.file_data)
-        media_type, data = (written["media_type"], written["data"]) if written else ("application/pdf", self.file.file_data)
-        source = PdfData.model_construct(type="base64", media_type=media_type, data=data)
-        return DocumentBlock.model_construct(type="document", source=source, title=self.file.filename, context=None)
-
-
-class AudioPart(WireModel):
-    """Sound."""
-
-    type: Literal["input_audio"]
-    input_audio: dict[str, Any]
-
-
-class RefusalPart(WireModel):
-    """Words by which an earlier answer refused."""
-
-    type: Literal["refusal"]
-    refusal: str
-
-
-UserPart = Annotated[TextPart | ImagePart | FilePart | AudioPart, Field(discriminator="type")]
-AnswerPart = Annotated[TextPart | RefusalPart, Field(discriminator="type")]
+FUNCTION_CALL: Final = "function_call"
+"""The id of a call that has none."""
 
 
 class SystemMessage(WireModel):
@@ -91,6 +23,7 @@ class SystemMessage(WireModel):
 
     role: Literal["system", "developer"]
     content: PlainOrList[TextPart]
+    name: str | None = None
 
 
 class UserMessage(WireModel):
@@ -98,29 +31,30 @@ class UserMessage(WireModel):
 
     role: Literal["user"]
     content: PlainOrList[UserPart]
+    name: str | None = None
 
 
 class FunctionCall(WireModel):
     """`arguments` is JSON text, as the model wrote it: perhaps not JSON at all. Some clients send the object itself."""
 
     name: str
-    arguments: str | dict[str, Any] | None = None
+    arguments: Any = None
 
 
 class ToolCall(WireModel):
     """A call in an earlier answer."""
 
     id: str
-    type: Literal["function"] = "function"
+    type: str | None = None
     function: FunctionCall
 
 
 class ReasoningDetail(WireModel):
     """A piece of reasoning, in text, in short or encrypted; the last is nothing that a model could read."""
 
-    type: str
     text: str | None = None
     summary: str | None = None
+    thinking: str | None = None
 
 
 class AssistantMessage(WireModel):
@@ -128,17 +62,29 @@ class AssistantMessage(WireModel):
 
     role: Literal["assistant"]
     content: PlainOrList[AnswerPart] | None = None
+    name: str | None = None
     refusal: str | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
+    thinking: str | None = None
     reasoning_details: list[ReasoningDetail] | None = None
+    thinking_blocks: list[ReasoningDetail] | None = None
     tool_calls: list[ToolCall] | None = None
+    function_call: FunctionCall | None = None
 
     @property
     def thought(self) -> str:
-        """The reasoning, under whichever of the names that servers have for it."""
-        details = "".join(detail.text or detail.summary or "" for detail in self.reasoning_details or ())
-        return self.reasoning_content or self.reasoning or details
+        """The reasoning, under whichever of the names that servers and clients have for it."""
+        details = (*(self.reasoning_details or ()), *(self.thinking_blocks or ()))
+        pieces = [part.text for part in parts_of(self.content) if isinstance(part, ThinkingPart)]
+        pieces += [detail.text or detail.summary or detail.thinking or "" for detail in details]
+        return self.reasoning_content or self.reasoning or self.thinking or "".join(pieces)
+
+    @property
+    def calls(self) -> Sequence[ToolCall]:
+        """Its calls; the older `function_call` has no id, and the next message answers it."""
+        older = [ToolCall(id=FUNCTION_CALL, function=self.function_call)] if self.function_call else []
+        return [*(self.tool_calls or ()), *older]
 
 
 class ToolMessage(WireModel):
@@ -146,10 +92,26 @@ class ToolMessage(WireModel):
 
     role: Literal["tool"]
     tool_call_id: str
-    content: PlainOrList[UserPart] | None = None
+    content: PlainOrList[ResultPart] | None = None
+    name: str | None = None
 
 
-ChatMessage = Annotated[SystemMessage | UserMessage | AssistantMessage | ToolMessage, Field(discriminator="role")]
+class FunctionMessage(WireModel):
+    """The result of a `function_call`, in the form that `tool` messages have replaced."""
+
+    role: Literal["function"]
+    name: str
+    content: PlainOrList[ResultPart] | None = None
+
+    @property
+    def tool_call_id(self) -> str:
+        """The id that the call has here."""
+        return FUNCTION_CALL
+
+
+ChatMessage = Annotated[
+    SystemMessage | UserMessage | AssistantMessage | ToolMessage | FunctionMessage, Field(discriminator="role")
+]
 
 
 class Function(WireModel):
@@ -279,10 +241,24 @@ class ChatRequest(_Request):
 TokenId = Annotated[int, Field(ge=0, lt=1 << 31)]
 
 
+def _prompt_kind(value: object) -> str | None:
+    if isinstance(value, str):
+        return "(text)"
+    if isinstance(value, list):
+        return "(texts)" if value and isinstance(value[0], str) else "(tokens)"
+    return None
+
+
+AnyPrompt = Annotated[
+    Annotated[str, Tag("(text)")] | Annotated[list[TokenId], Tag("(tokens)")] | Annotated[list[str], Tag("(texts)")],
+    Discriminator(_prompt_kind, custom_error_type="prompt", custom_error_message="Input should be a text or token ids"),
+]
+
+
 class CompletionRequest(_Request):
     """The body of `POST /v1/completions`: a text, or its token ids, to go on from."""
 
-    prompt: str | list[TokenId] | list[str]
+    prompt: AnyPrompt
     # Must be honoured or refused: `rules` refuses them.
     best_of: int | None = None
     echo: bool | None = None

@@ -3,12 +3,13 @@
 from collections import Counter
 
 from dragoman.errors import InvalidRequest
+from dragoman.wire.base import rejected
+from dragoman.wire.openai.parts import Attached, parts_of
 from dragoman.wire.openai.request import (
     AssistantMessage,
     ChatRequest,
     CompletionRequest,
-    FilePart,
-    ImagePart,
+    FunctionMessage,
     NamedChoice,
     SchemaFormat,
     ToolMessage,
@@ -31,11 +32,12 @@ def check_chat(request: ChatRequest) -> None:
 
 
 def check_strict_input(request: ChatRequest) -> None:
-    """Refuse what only a model with eyes could read."""
+    """Refuse what a model of text cannot read (CC-8)."""
     for index, message in enumerate(request.messages):
-        for place, part in enumerate(message.content or ()):
-            if isinstance(part, ImagePart | FilePart):
-                raise InvalidRequest.at(f"messages.{index}.content.{place}", f"this model cannot see {part.type} parts")
+        for place, part in enumerate(parts_of(message.content)):
+            if isinstance(part, Attached):
+                reason = f"this model cannot see {part.type} parts{rejected('document' if part.type == 'file' else 'image')}"
+                raise InvalidRequest.at(f"messages.{index}.content.{place}", reason)
 
 
 def check_completion(request: CompletionRequest) -> None:
@@ -59,19 +61,21 @@ def _refuse(request: ChatRequest | CompletionRequest, names: tuple[str, ...]) ->
 
 def _check_results(request: ChatRequest) -> None:
     """Every call is answered by the messages behind it, once; and nothing else is answered."""
-    open_calls: list[str] = []
+    open_calls: Counter[str] = Counter()
     for index, message in enumerate(request.messages):
-        if isinstance(message, ToolMessage):
-            if message.tool_call_id not in open_calls:
+        if isinstance(message, ToolMessage | FunctionMessage):
+            if not open_calls[message.tool_call_id]:
                 raise InvalidRequest.at(
                     f"messages.{index}.tool_call_id", f"{message.tool_call_id} is no call of the assistant message before it"
                 )
-            open_calls.remove(message.tool_call_id)
+            open_calls[message.tool_call_id] -= 1
+            if not open_calls[message.tool_call_id]:
+                del open_calls[message.tool_call_id]
             continue
         if open_calls:
             raise InvalidRequest.at(f"messages.{index}", f"the calls before it have no tool message: {', '.join(open_calls)}")
         if isinstance(message, AssistantMessage):
-            open_calls = [call.id for call in message.tool_calls or ()]
+            open_calls = Counter(call.id for call in message.calls)
     if open_calls:
         raise InvalidRequest.at("messages", f"calls without a tool message: {', '.join(open_calls)}")
 
