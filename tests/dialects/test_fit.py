@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import jsonschema_rs
+import msgspec
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -16,6 +17,9 @@ from dragoman.conversation import ToolCall
 from dragoman.dialects import Dialect
 from dragoman.dialects.codecs.fit import Fit, fitted
 from dragoman.dialects.schema_view import SchemaView
+from dragoman.parts import CallDelta, Ending, StopReason, Tally
+from dragoman.wire.encoder import MessageEncoder
+from dragoman.wire.fold import fold
 from splits import same_at_every_split
 
 from .reading import read
@@ -294,3 +298,24 @@ def test_work_is_linear_in_the_text():
     written = "".join(map(made.write, [*pieces, text[start:]]))
 
     assert json.loads(written) == {"v": [{"n": 1, "s": "x" * 50}] * 2000}
+
+
+NUMBERS = ["NaN", "-Infinity", "1e999", ".5", "5.", "+1", "007", "1e308", "-0", "12345678901234567890123", "1E5"]
+
+
+@pytest.mark.clause("SSE-20")
+@pytest.mark.parametrize("number", NUMBERS)
+def test_streamed_and_unstreamed_arguments_are_the_same_value(number: str):
+    raw = f'<tool_call>{{"name": "plot", "arguments": {{"x": {number}, "y": [{number}]}}}}</tool_call>'
+    parser = dialects.get("hermes").parser({"plot": {}}, thinking_open=False)
+    parts = [*parser.feed(raw), *parser.finish(cut=False)]
+    encoder = MessageEncoder("msg_1", "test")
+    events = list(encoder.start(Tally(0)))
+    for part in [*parts, Ending(StopReason.TOOL_USE, Tally(0))]:
+        events += encoder.encode(part)
+
+    streamed = "".join(part.json for part in parts if isinstance(part, CallDelta))
+    unstreamed = json.loads(msgspec.json.encode(fold(events)))["content"][0]["input"]
+
+    assert json.loads(streamed, parse_constant=pytest.fail) == unstreamed
+    assert float("inf") not in (unstreamed["x"], -unstreamed["x"] if isinstance(unstreamed["x"], float) else 0)
