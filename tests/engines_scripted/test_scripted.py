@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dragoman.conversation import Sampling
-from dragoman.engines import Capabilities, Finish, FinishReason, Job, Piece, PrefillProgress
+from dragoman.engines import Capabilities, EngineKind, Finish, FinishReason, Job, Piece, PrefillProgress
 from dragoman.engines.scripted import BadScript, Line, ScriptedEngine, read_script
 from dragoman.errors import EngineFailed
 
@@ -151,7 +151,8 @@ async def test_tokens_are_words_and_mean_the_same_for_as_long_as_the_engine_live
 
 async def test_the_engine_is_what_it_was_told_to_be():
     engine = ScriptedEngine([Line("x")], model="m", window=10, slots=2)
-    assert await engine.start() == Capabilities(model="m", window=10, slots=2, constrains=True)
+    found = Capabilities(model="m", window=10, slots=2, constrains=True, kind=EngineKind.SCRIPTED)
+    assert await engine.start() == found
     assert engine.status == "ready"
     await engine.close()
     await engine.close()

@@ -173,7 +173,7 @@ async def _try(count: int, seed: int) -> None:
 @pytest.mark.parametrize(
     ("prompt", "path"),
     [
-        ([10**9], "prompt"),
+        ([10**9], "prompt.0"),
         ([-1], "prompt.0"),
         ([10**30], "prompt.0"),
         ([True], "prompt.0"),

@@ -81,6 +81,7 @@ def test_a_turn_is_told_in_full(stage: Stage, told: Told, stream: bool) -> None:
         "tokens": {"prompt": prompt, "new": prompt - 7, "cached": 7, "output": 7, "thinking": thinking},
         "calls": 1,
         "ending": "tool_use",
+        "notes": ["ignored by the engine: affinity"],
     }
 
 

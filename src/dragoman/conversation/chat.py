@@ -85,6 +85,8 @@ def sampling(request: ChatRequest | CompletionRequest) -> Sampling:
         request.seed,
         request.presence_penalty,
         request.frequency_penalty,
+        request.min_p,
+        request.repetition_penalty,
     )
 
 

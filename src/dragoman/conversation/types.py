@@ -129,7 +129,7 @@ class ThinkingPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """None means: the engine's choice for this model. The seed and the penalties are in the second door's API only."""
+    """None means: the engine's choice for this model. All but the first three are in the OpenAI-compatible API only."""
 
     temperature: float | None = None
     top_p: float | None = None
@@ -137,6 +137,8 @@ class Sampling:
     seed: int | None = None
     presence_penalty: float | None = None
     frequency_penalty: float | None = None
+    min_p: float | None = None
+    repetition_penalty: float | None = None
 
     @property
     def chosen(self) -> dict[str, Any]:

@@ -75,9 +75,23 @@ class Piece(Struct, frozen=True):
     finish: Finish | None = None
 
 
+class EngineKind(StrEnum):
+    """An engine and the endpoint of it that is used, as far as that decides what a request can ask for."""
+
+    LLAMA_CPP = "llama.cpp"  # embedded
+    LLAMA_SERVER = "llama-server"
+    VLLM = "vLLM"
+    SGLANG = "SGLang"
+    LMDEPLOY = "LMDeploy"
+    LMDEPLOY_GENERATE = "LMDeploy, /generate"
+    SCRIPTED = "scripted"
+    OTHER = "other"  # an engine of somebody else's making, which keeps the contract of `Engine`
+
+
 class Capabilities(Struct, frozen=True):
     """What an engine said of itself and its model when it was asked at the start.
 
+    `kind` decides which fields of a request can be honoured.
     `window` is the room for prompt and output together, in tokens, of one job. `slots` is how many jobs run at once.
     `chat_template` is the model's own Jinja source, where it has one. `constrains`: it was seen to hold a constraint;
     `formats`: one whose root is a `Json` at least.
@@ -93,6 +107,7 @@ class Capabilities(Struct, frozen=True):
     constrains: bool = False
     formats: bool = False
     adapters: Sequence[str] = ()
+    kind: EngineKind = EngineKind.OTHER
     found: Mapping[str, str] = {}
 
 

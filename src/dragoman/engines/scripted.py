@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from dragoman.engines.base import Capabilities, Engine, Finish, FinishReason, Job, Piece, PrefillProgress
+from dragoman.engines.base import Capabilities, Engine, EngineKind, Finish, FinishReason, Job, Piece, PrefillProgress
 from dragoman.errors import EngineFailed
 
 _WORD = re.compile(r"\s*\S+|\s+")
@@ -88,7 +88,9 @@ class ScriptedEngine(Engine):
         self._conditional = [line for line in script if line.when is not None]
         in_order = [line for line in script if line.when is None]
         self._in_order = cycle(in_order) if in_order else None
-        self._capabilities = Capabilities(model=model, window=window, slots=slots, constrains=constrains)
+        self._capabilities = Capabilities(
+            model=model, window=window, slots=slots, constrains=constrains, kind=EngineKind.SCRIPTED
+        )
         self._ids: dict[str, int] = {}
         self._words: list[str] = []
 

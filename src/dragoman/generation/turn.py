@@ -14,6 +14,7 @@ from dragoman.conversation import Conversation, ThinkingPolicy, ToolChoice
 from dragoman.dialects import Constrainer, call_opening
 from dragoman.engines import Engine, Finish, FinishReason, Job, Piece
 from dragoman.engines.grammars.closing import way_out
+from dragoman.engines.sampling import bounded
 from dragoman.errors import EngineFailed
 from dragoman.generation.endings import ENDINGS, Happening
 from dragoman.generation.shaping import Shaper
@@ -133,7 +134,7 @@ class Turn:
             tokens = [*tokens, *await self._engine.tokenize(written)]
             limit = min(limit, self._prompt.room - (len(tokens) - len(self._prompt.tokens)))
         constraint = self._constrainer.constraint(conversation, thinking_open=thinking_open) if self._constrains else None
-        return Job(tokens, limit, conversation.sampling, constraint, self._adapter, self._affinity)
+        return Job(tokens, limit, bounded(conversation.sampling), constraint, self._adapter, self._affinity)
 
     async def _after_thinking(self, written: str) -> Job | None:
         """The job that goes on behind the reasoning that was closed; None where there is no room for it."""

@@ -59,7 +59,9 @@ class Completions(Endpoint):
         encoder = CompletionEncoder(_id("cmpl"), int(time.time()), wanted.model, usage=_wants_usage(wanted))
 
         async def make(service: Service, adapter: str | None) -> Turn:
-            return await service.plain_turn(wanted.only_prompt, limits, adapter, _affinity(request, wanted))
+            together = _affinity(request, wanted)
+            record.notes = service.feasibility.notes(limits, together)
+            return await service.plain_turn(wanted.only_prompt, limits, adapter, together)
 
         try:
             await self.tell(make, COMPLETIONS, encoder, record, send)

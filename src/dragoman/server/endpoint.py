@@ -64,7 +64,7 @@ def turn_of(conversation: Conversation, record: Record, affinity: str | None) ->
 
     async def make(service: Service, adapter: str | None) -> Turn:
         prompt = await service.prompt(conversation)
-        record.notes = prompt.notes
+        record.notes = [*prompt.notes, *service.feasibility.notes(conversation, affinity)]
         turn = service.turn(conversation, prompt, adapter, affinity)
         record.diverged = service.lineage.follow(conversation, prompt)
         return turn

@@ -8,17 +8,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from dragoman import dialects
-from dragoman.constraints import Json
 from dragoman.conversation import Conversation
 from dragoman.dialects import Constrainer, Dialect
 from dragoman.dialects.detect import HINTS, Detection, detect
 from dragoman.engines import Capabilities, Engine
 from dragoman.engines.controls import ControlTokens
-from dragoman.errors import EngineFailed, InvalidRequest, PromptTooLong
+from dragoman.errors import EngineFailed, PromptTooLong
 from dragoman.generation import Turn
 from dragoman.prompt import ChatTemplate, Lineage, Prompt, PromptBuilder, TemplateRefusal
 from dragoman.prompt.traits import Traits
 from dragoman.server.admission import Admission
+from dragoman.server.feasibility import Feasibility
 from dragoman.wire.models import EffortFlags, Flag, ModelCapabilities, ModelInfo, ThinkingFlags
 
 _LOG = logging.getLogger(__name__)
@@ -66,6 +66,7 @@ class Service:
         self.detection = detection
         self.found = found
         self._constrainer = Constrainer(detection.dialect)
+        self.feasibility = Feasibility(found, self._constrainer)
         self.admission = admission
         self.info = info
         self.lineage = Lineage()
@@ -115,28 +116,13 @@ class Service:
     async def prompt(self, conversation: Conversation) -> Prompt:
         """The prompt of a conversation, for counting and for generating alike (CNT-2).
 
-        Raises `InvalidRequest` for a constraint that would not be enforced (BETA-4), and what building raises.
+        Raises `InvalidRequest` for what the engine or the dialect cannot honour, and what building raises.
         """
-        if conversation.tool_policy.forced and self.dialect.calls is None:
-            raise InvalidRequest.at("tool_choice", f"the dialect {self.dialect.name} has no tool calls")
+        self.feasibility.check_sampling(conversation)
+        self.feasibility.check_call(conversation)
         prompt = await self._prompts.build(conversation)
-        if not self._holds(conversation, prompt):
-            self._check_promises(conversation)
+        self.feasibility.check_constraint(conversation, prompt)
         return prompt
-
-    def _holds(self, conversation: Conversation, prompt: Prompt) -> bool:
-        """Does the engine hold what is asked for? One that knows JSON and nothing else does where that is the whole answer."""
-        if self.found.constrains or not self.found.formats:
-            return self.found.constrains
-        constraint = self._constrainer.constraint(conversation, thinking_open=prompt.thinking_open)
-        return constraint is not None and isinstance(constraint.root, Json)
-
-    def _check_promises(self, conversation: Conversation) -> None:
-        if conversation.output is not None:
-            raise InvalidRequest.at("output_config.format", "this server's engine cannot hold this answer to a schema")
-        strict = next((tool.name for tool in conversation.callable if tool.strict), None)
-        if strict is not None:
-            raise InvalidRequest.at("tools", f"this server's engine cannot hold calls of {strict} to its schema (strict)")
 
     def turn(self, conversation: Conversation, prompt: Prompt, adapter: str | None = None, affinity: str | None = None) -> Turn:
         """The answer to a conversation, from one of the model's variants where it is named. Raises `PromptTooLong`."""
@@ -147,7 +133,7 @@ class Service:
             self._constrainer,
             conversation,
             prompt,
-            constrains=self._holds(conversation, prompt),
+            constrains=self.feasibility.holds(conversation, prompt),
             adapter=adapter,
             affinity=affinity,
         )
@@ -157,11 +143,12 @@ class Service:
     ) -> Turn:
         """The continuation of a text, or of token ids, by a model that is not told who speaks. `limits` has no turns.
 
-        Raises `PromptTooLong`, `InvalidRequest` for an id that is not a token, and what the engine's tokenizer raises.
+        Raises `InvalidRequest` for what the engine cannot honour and for ids that the model does not have, `PromptTooLong`, and
+        what the engine's tokenizer raises.
         """
-        size = self.engine.vocabulary
-        if not isinstance(text, str) and size is not None and any(not 0 <= token < size for token in text):
-            raise InvalidRequest.at("prompt", f"token ids are from 0 to {size - 1}")
+        self.feasibility.check_sampling(limits)
+        if not isinstance(text, str):
+            self.feasibility.check_tokens(text, self.engine.vocabulary)
         tokens = await self.engine.tokenize(text) if isinstance(text, str) else text
         prompt = Prompt(tokens, "", self._prompts.window - len(tokens), thinking_open=False)
         if prompt.room < 1:

@@ -20,9 +20,9 @@ from pathlib import PurePath
 from typing import Final
 
 import msgspec
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Struct, UnsetType, field
 
-from dragoman.engines.base import Capabilities, Engine, Finish, FinishReason, Job, Piece, PrefillProgress
+from dragoman.engines.base import Capabilities, Engine, EngineKind, Finish, FinishReason, Job, Piece, PrefillProgress
 from dragoman.engines.grammars.compiled import TRIAL, Grammars
 from dragoman.engines.http import EngineHttp, Fault, fault
 from dragoman.engines.liveness import ProbeTimes
@@ -87,6 +87,7 @@ class LlamaServer(Engine):
             bos_token=props.bos_token,
             eos_token=props.eos_token,
             constrains=await self._constrains(),
+            kind=EngineKind.LLAMA_CPP if self._alone else EngineKind.LLAMA_SERVER,
         )
 
     async def _constrains(self) -> bool:
@@ -237,6 +238,8 @@ class _Completion(Struct):
     seed: int | UnsetType = UNSET
     presence_penalty: float | UnsetType = UNSET
     frequency_penalty: float | UnsetType = UNSET
+    min_p: float | UnsetType = UNSET
+    repetition_penalty: float | UnsetType = field(default=UNSET, name="repeat_penalty")
     grammar: str | UnsetType = UNSET
     id_slot: int | UnsetType = UNSET
     stream: bool = True

@@ -18,12 +18,12 @@ from msgspec import UNSET, Raw
 
 from dragoman.constraints import Constraint, Json
 from dragoman.conversation import Sampling
-from dragoman.engines.base import Job
+from dragoman.engines.base import EngineKind, Job
 from dragoman.engines.grammars.lark import relaxed
 from dragoman.engines.remote.lmdeploy_doors import AnswerReader, ChatDoor, Door, GenerateDoor
 from dragoman.engines.remote.relaxing import Form, Forms
-from dragoman.engines.remote.sampling import settled
 from dragoman.engines.remote.token_door import ServedModel, TokenDoor, Tried
+from dragoman.engines.sampling import settled
 from dragoman.errors import EngineFailed
 
 _GREEDY: Final = Sampling(temperature=0.0)
@@ -49,6 +49,7 @@ class LMDeploy(TokenDoor):
         is_chat = isinstance(self._door, ChatDoor)
         formats = is_chat and await self._holds_formats()
         return Tried(
+            kind=EngineKind.LMDEPLOY if is_chat else EngineKind.LMDEPLOY_GENERATE,
             formats=formats,
             variants=is_chat,
             found={

@@ -18,7 +18,7 @@ from msgspec import UNSET, Struct, UnsetType
 from dragoman.engines.base import Finish, FinishReason, Job, Piece
 from dragoman.engines.http import Fault
 from dragoman.engines.remote.relaxing import Form
-from dragoman.engines.remote.sampling import Settled
+from dragoman.engines.sampling import Settled
 from dragoman.engines.sse import DataEvents
 from dragoman.errors import EngineFailed
 

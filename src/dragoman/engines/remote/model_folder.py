@@ -7,6 +7,7 @@ the very file that the engine reads. Nothing of `transformers` is needed for tha
 import asyncio
 import json
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -75,6 +76,15 @@ class ModelFolder:
         inner = config.get("text_config")
         found = (inner if isinstance(inner, dict) else config).get("max_position_embeddings")
         return found if isinstance(found, int) else None
+
+    @cached_property
+    def vocabulary(self) -> int:
+        """The number of token ids: the model's own where its settings say, which may be more than the tokenizer uses."""
+        config = _object(self.path / "config.json")
+        inner = config.get("text_config")
+        found = (inner if isinstance(inner, dict) else config).get("vocab_size")
+        used = max(self._special.get_vocab(with_added_tokens=True).values(), default=-1) + 1
+        return max(found if isinstance(found, int) else 0, used)
 
     @property
     def recommended(self) -> Mapping[str, Any]:

@@ -17,12 +17,12 @@ from uuid import uuid4
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from dragoman.engines.base import Job
+from dragoman.engines.base import EngineKind, Job
 from dragoman.engines.remote.relaxing import Form
-from dragoman.engines.remote.sampling import settled
 from dragoman.engines.remote.sglang_wire import Chunk, Generate, GenerateReader, SamplingParams, decoded
 from dragoman.engines.remote.structured_outputs import EngineConstraints
 from dragoman.engines.remote.token_door import ServedModel, TokenDoor, Tried
+from dragoman.engines.sampling import settled
 from dragoman.engines.sse import DataEvents
 from dragoman.errors import EngineFailed
 
@@ -43,6 +43,7 @@ class SGLang(TokenDoor):
         self.forms = constraints = EngineConstraints(self.tokenize)
         way = await constraints.settle(self._holds)
         return Tried(
+            kind=EngineKind.SGLANG,
             constrains=way is not None,
             found={
                 "model": (await self._info()).model_path or self.model,

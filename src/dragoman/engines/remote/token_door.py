@@ -14,7 +14,7 @@ from typing import ClassVar, Protocol
 
 from msgspec import Struct
 
-from dragoman.engines.base import Capabilities, Engine, Job, Piece
+from dragoman.engines.base import Capabilities, Engine, EngineKind, Job, Piece
 from dragoman.engines.http import EngineHttp
 from dragoman.engines.liveness import ProbeTimes
 from dragoman.engines.remote.model_folder import ModelFolder
@@ -45,6 +45,7 @@ class Reader(Protocol):
 class Tried:
     """What the trials of an engine found, as fields of `Capabilities`. `variants`: a job can name one."""
 
+    kind: EngineKind
     found: Mapping[str, str]
     constrains: bool = False
     formats: bool = False
@@ -123,6 +124,7 @@ class TokenDoor(Engine):
             constrains=tried.constrains,
             formats=tried.formats,
             adapters=adapters,
+            kind=tried.kind,
             found={
                 "engine": f"{self.kind} at {self._http.address}",
                 "model": path,
@@ -159,6 +161,11 @@ class TokenDoor(Engine):
     def status(self) -> str:
         """As the watch found it."""
         return self.watch.status if self.watch is not None else super().status
+
+    @property
+    def vocabulary(self) -> int:
+        """As the model's folder says."""
+        return self.folder.vocabulary
 
     async def generate(self, job: Job) -> AsyncGenerator[Piece, None]:
         """Run the job on a connection of its own. A constraint that is refused is relaxed, until it is taken."""

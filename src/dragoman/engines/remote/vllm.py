@@ -21,7 +21,7 @@ from typing import Final
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from dragoman.engines.base import Finish, FinishReason, Job, Piece, PrefillProgress
+from dragoman.engines.base import EngineKind, Finish, FinishReason, Job, Piece, PrefillProgress
 from dragoman.engines.http import Fault
 from dragoman.engines.remote.relaxing import Form
 from dragoman.engines.remote.structured_outputs import EngineConstraints
@@ -51,6 +51,7 @@ class Vllm(TokenDoor):
         self.forms = constraints = EngineConstraints(self.tokenize)
         way = await constraints.settle(self._holds)
         return Tried(
+            kind=EngineKind.VLLM,
             constrains=way is not None,
             found={
                 "engine": f"vLLM {version} at {self._http.address}",
@@ -169,6 +170,8 @@ class _Completion(Struct):
     seed: int | UnsetType = UNSET
     presence_penalty: float | UnsetType = UNSET
     frequency_penalty: float | UnsetType = UNSET
+    min_p: float | UnsetType = UNSET
+    repetition_penalty: float | UnsetType = UNSET
     structured_outputs: Raw | UnsetType = UNSET
     stream: bool = True
     stream_options: _StreamOptions | None = _StreamOptions()

@@ -195,6 +195,9 @@ class _Request(WireModel):
     seed: Annotated[int, Field(ge=-LARGEST - 1, le=LARGEST)] | None = None
     presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
     frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    # Not OpenAI's: servers of open models take them.
+    min_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    repetition_penalty: Annotated[float, Field(ge=0.01, le=2)] | None = None
     stop: PlainOrList[str] | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None

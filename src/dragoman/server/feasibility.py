@@ -1,0 +1,117 @@
+"""What the engine and the dialect of a served model can honour of a request: refused, noted or passed on, by one table.
+
+A field that an engine does not honour is refused with a 400 that names it, since the client would get something else than it
+asked for; one whose loss changes nothing that a client can rely on is noted in the request's log line. Constraints and adapters
+depend on how a server was started, so the engine's trials at its start decide.
+"""
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Final
+
+from dragoman.constraints import Json
+from dragoman.conversation import Conversation
+from dragoman.dialects import Constrainer
+from dragoman.engines import Capabilities, EngineKind
+from dragoman.errors import InvalidRequest
+from dragoman.prompt import Prompt
+
+
+class Support(StrEnum):
+    """What happens to a field at an engine."""
+
+    HONOURED = "yes"
+    REFUSED = "refused"
+    NOTED = "noted"
+    TRIED = "as its trial finds"
+    OURS = "done here"
+
+
+_YES, _NO, _NOTE, _TRIED, _OURS = Support.HONOURED, Support.REFUSED, Support.NOTED, Support.TRIED, Support.OURS
+
+SUPPORT: Final[Mapping[str, Mapping[EngineKind, Support]]] = {
+    field: dict(zip(EngineKind, row, strict=True))
+    for field, row in {
+        # llama.cpp, llama-server, vLLM, SGLang, LMDeploy, LMDeploy /generate, scripted, other
+        "temperature": (_YES, _YES, _YES, _YES, _YES, _YES, _NOTE, _YES),
+        "top_p": (_YES, _YES, _YES, _YES, _YES, _YES, _NOTE, _YES),
+        "top_k": (_YES, _YES, _YES, _YES, _YES, _YES, _NOTE, _YES),
+        "min_p": (_YES, _YES, _YES, _YES, _YES, _YES, _NOTE, _YES),
+        "seed": (_YES, _YES, _YES, _YES, _YES, _NO, _NOTE, _YES),
+        "repetition_penalty": (_YES, _YES, _YES, _YES, _YES, _YES, _NOTE, _YES),
+        "presence_penalty": (_YES, _YES, _YES, _YES, _NO, _NO, _NOTE, _YES),
+        "frequency_penalty": (_YES, _YES, _YES, _YES, _NO, _NO, _NOTE, _YES),
+        "max_tokens": (_YES, _YES, _YES, _YES, _YES, _YES, _YES, _YES),
+        "stop": (_OURS, _OURS, _OURS, _OURS, _OURS, _OURS, _OURS, _OURS),
+        "constraint": (_TRIED, _TRIED, _TRIED, _TRIED, _TRIED, _NO, _YES, _TRIED),
+        "adapter": (_NO, _NO, _TRIED, _TRIED, _TRIED, _NO, _NO, _TRIED),
+        "affinity": (_YES, _YES, _YES, _YES, _YES, _YES, _NOTE, _YES),
+    }.items()
+}
+"""Field → engine → what happens. A constraint that is not held is refused where it is promised (a format, `strict`)."""
+
+_MOST_TOKENS: Final = 1 << 31
+"""Token ids where an engine does not say how many it has: they are kept in 32 bits, signed in some engines."""
+
+_WITHOUT_EFFECT: Final[Mapping[str, float]] = {
+    "presence_penalty": 0.0,
+    "frequency_penalty": 0.0,
+    "min_p": 0.0,
+    "repetition_penalty": 1.0,
+}
+"""Values that ask for nothing: clients send them as defaults, and they pass everywhere."""
+
+
+class Feasibility:
+    """Checks requests against one engine and one dialect."""
+
+    def __init__(self, found: Capabilities, constrainer: Constrainer) -> None:
+        self._found = found
+        self._constrainer = constrainer
+
+    def check_call(self, conversation: Conversation) -> None:
+        """Raise `InvalidRequest` where a call is forced and the dialect has none."""
+        dialect = self._constrainer.dialect
+        if conversation.tool_policy.forced and dialect.calls is None:
+            raise InvalidRequest.at("tool_choice", f"the dialect {dialect.name} has no tool calls")
+
+    def check_constraint(self, conversation: Conversation, prompt: Prompt) -> None:
+        """Raise `InvalidRequest` for a constraint that would not be enforced (BETA-4)."""
+        if self.holds(conversation, prompt):
+            return
+        if conversation.output is not None:
+            raise InvalidRequest.at("output_config.format", "this server's engine cannot hold this answer to a schema")
+        strict = next((tool.name for tool in conversation.callable if tool.strict), None)
+        if strict is not None:
+            raise InvalidRequest.at("tools", f"this server's engine cannot hold calls of {strict} to its schema (strict)")
+
+    def holds(self, conversation: Conversation, prompt: Prompt) -> bool:
+        """Does the engine hold what is asked for? One that knows JSON and nothing else does where that is the whole answer."""
+        if self._found.constrains or not self._found.formats:
+            return self._found.constrains
+        constraint = self._constrainer.constraint(conversation, thinking_open=prompt.thinking_open)
+        return constraint is not None and isinstance(constraint.root, Json)
+
+    def check_sampling(self, conversation: Conversation) -> None:
+        """Raise `InvalidRequest` for a sampling field that the engine does not honour."""
+        for name in self._asked(conversation):
+            if SUPPORT[name][self._found.kind] is Support.REFUSED:
+                raise InvalidRequest.at(name, f"this server's engine ({self._found.kind}) has no {name}")
+
+    def check_tokens(self, tokens: Sequence[int], vocabulary: int | None) -> None:
+        """Raise `InvalidRequest` for a token id that the model does not have. `vocabulary` is how many it has, if known."""
+        count = _MOST_TOKENS if vocabulary is None else vocabulary
+        if not tokens or (min(tokens) >= 0 and max(tokens) < count):
+            return
+        place = next(index for index, token in enumerate(tokens) if not 0 <= token < count)
+        raise InvalidRequest.at(f"prompt.{place}", f"token ids of this model are 0 to {count - 1}")
+
+    def notes(self, conversation: Conversation, affinity: str | None) -> list[str]:
+        """What the engine ignores of the request, for the log."""
+        asked = [*self._asked(conversation), *(["affinity"] if affinity is not None else [])]
+        ignored = [name for name in asked if SUPPORT[name][self._found.kind] is Support.NOTED]
+        return [f"ignored by the engine: {', '.join(ignored)}"] if ignored else []
+
+    def _asked(self, conversation: Conversation) -> list[str]:
+        chosen = conversation.sampling.chosen
+        return [name for name, value in chosen.items() if value != _WITHOUT_EFFECT.get(name)]

@@ -1,0 +1,70 @@
+"""Sampling values that engines refuse, overflow at or misread."""
+
+import asyncio
+
+import pytest
+
+from dragoman.conversation import Sampling
+from dragoman.engines import Job
+from dragoman.engines.llama.embedded import EmbeddedLlama
+from dragoman.engines.sampling import bounded
+from engines.conftest import GREEDY, collect, text
+
+PROMPT = [504, 3575, 282, 4649, 314]
+"""The capital of France is"""
+
+EXTREMES = [
+    *({"temperature": value} for value in (0, -0.0, 1e-320, 1e-45, 1e-38, 1e-10, 2)),
+    *({"temperature": 1.0, "top_p": value} for value in (0, 1e-320, 1e-38, 1)),
+    *({"top_k": value} for value in (0, 1, 2**31, 2**32, 2**63, 10**30, 10**4000)),
+    *({"seed": value} for value in (-1, -(2**63), 2**32 - 1, 2**32, 2**64, 10**30, 10**4000)),
+    *({"min_p": value} for value in (0, 1e-320, 1)),
+    *({"repetition_penalty": value} for value in (0.01, 1, 2)),
+    {"temperature": 1e-38, "top_p": 1e-320, "top_k": 10**30, "seed": 10**30, "min_p": 1.0, "presence_penalty": 2.0},
+    {"temperature": 2.0, "top_p": 0.0, "top_k": 2**63, "seed": -1, "frequency_penalty": -2.0, "presence_penalty": -2.0},
+]
+
+
+@pytest.mark.parametrize("tiny", [0.0, -0.0, 1e-320, 1e-45, 1e-38, 1e-7])
+def test_what_leaves_one_token_is_greedy(tiny: float):
+    assert bounded(Sampling(temperature=tiny)) == Sampling(temperature=0.0)
+    assert bounded(Sampling(temperature=0.7, top_p=tiny)) == Sampling(temperature=0.0, top_p=1.0)
+
+
+def test_ordinary_values_stay():
+    ordinary = Sampling(0.7, 0.9, 40, 4_294_967_290, -2.0, 2.0, 0.05, 1.1)
+    assert bounded(ordinary) == ordinary
+    assert bounded(Sampling()) == Sampling()
+
+
+def test_a_top_k_beyond_every_vocabulary_means_all_tokens():
+    assert [bounded(Sampling(top_k=top_k)).top_k for top_k in (2**31, 2**63, 10**4000)] == [0, 0, 0]
+
+
+def test_no_seed_becomes_the_one_that_means_a_random_one():
+    seeds = [bounded(Sampling(seed=seed)).seed for seed in (-1, 2**32 - 1, -(2**63), 2**64, 10**30)]
+    assert all(seed is not None and 0 <= seed < 2**32 - 1 for seed in seeds)
+    assert len(set(seeds)) == len(seeds)
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_the_embedded_engine_answers_all_of_them(engine: EmbeddedLlama):
+    for extreme in EXTREMES:
+        sampling = bounded(Sampling(**extreme))
+        async with asyncio.timeout(20):
+            assert text(await collect(engine, Job(PROMPT, 4, sampling))), extreme
+    assert engine.restarts == 0
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("extreme", [{"temperature": 1e-38}, {"temperature": 1.0, "top_p": 1e-320}, {"temperature": 1e-45}])
+async def test_the_likeliest_tokens_come_from_tiny_values(engine: EmbeddedLlama, extreme: dict[str, float]):
+    greedy = text(await collect(engine, Job(PROMPT, 6, GREEDY)))
+    assert text(await collect(engine, Job(PROMPT, 6, bounded(Sampling(**extreme))))) == greedy
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("seed", [-1, 2**32 - 1, 10**30])
+async def test_a_seed_repeats_an_answer(engine: EmbeddedLlama, seed: int):
+    sampling = bounded(Sampling(temperature=2.0, top_p=1.0, seed=seed))
+    assert len({text(await collect(engine, Job(PROMPT, 12, sampling))) for _ in range(3)}) == 1
