@@ -27,6 +27,7 @@ from dragoman.prompt.seam import find_seam
 from dragoman.prompt.shield import shield
 from dragoman.prompt.switches import ALWAYS
 from dragoman.prompt.template import ChatTemplate, TemplateRefusal
+from dragoman.prompt.tool_listing import ToolListing
 from dragoman.prompt.traits import Traits
 from dragoman.prompt.transcript import PARAGRAPH, Message, Transcript, words_of
 
@@ -50,6 +51,7 @@ class Renderer:
         self._template = template
         self.traits = traits
         self.dialect = dialect
+        self._listing = ToolListing(template, typed=traits.typed_content)
         self.seam = find_seam(
             lambda messages: self._prompt(messages, ThinkingPolicy()),
             lambda messages: self._prompt(messages, ThinkingPolicy(enabled=True)),
@@ -60,7 +62,7 @@ class Renderer:
     def render(self, conversation: Conversation, spelled: Sequence[str] = ()) -> Rendered:
         """`spelled` are the control tokens that the client's text spells. Raises `TemplateRefusal`."""
         conversation, mark = shield(conversation, spelled)
-        lost_tools = "" if self.traits.tools or not conversation.tools else "the template knows none"
+        lost_tools = self._lost(conversation)
         try:
             return self._render(conversation, mark, lost_tools)
         except TemplateRefusal:
@@ -68,6 +70,14 @@ class Renderer:
                 with suppress(TemplateRefusal):
                     return self._render(conversation, mark, why, opened=opened)
             raise
+
+    def _lost(self, conversation: Conversation) -> str:
+        """Why the template cannot list the tools; "" where it can."""
+        if not conversation.tools:
+            return ""
+        if not self.traits.tools:
+            return "the template knows none"
+        return "" if self._listing.fitted(conversation.tools) is not None else "the template does not show these"
 
     def _other_ways(self, conversation: Conversation, lost_tools: str) -> Iterator[tuple[str, bool]]:
         """What may help against a refusal that the probe did not foresee: other tools, a user turn in front."""
@@ -91,7 +101,7 @@ class Renderer:
             transcript.open()
         for turn in turns:
             transcript.add(turn)
-        listed = {} if lost_tools else {"tools": [tool.function for tool in conversation.tools]}
+        listed = {} if lost_tools else {"tools": self._listing.fitted(conversation.tools)}
         text = self._prompt(transcript.messages, conversation.thinking, **listed)
         if prefill and self.dialect.thinking_open(text):
             text += self.dialect.close_thinking
