@@ -112,7 +112,7 @@ def _tools_called(dialect: Dialect, given: Given) -> tuple[GivenTool, ...]:
     """
     if dialect.frame or any(calls.bare for calls in (dialect.calls, *dialect.also) if calls):
         return ()
-    parser = dialect.parser(_AnyTool(), thinking_open=bool(given.think_pre_opened))
+    parser = dialect.parser(_AnyTool(), thinking_open=bool(given.think_pre_opened), recover=False)
     parts = [*parser.feed(given.raw), *parser.finish(cut=given.finish == "length")]
     return tuple(GivenTool(name) for name in {part.name: None for part in parts if isinstance(part, CallStart)})
 

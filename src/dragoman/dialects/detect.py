@@ -166,7 +166,8 @@ class _Reading:
 
 
 def _read(dialect: Dialect, cut: Cut) -> _Reading:
-    parser = dialect.parser({tool.name: tool.schema for tool in TOOLS}, thinking_open=dialect.thinking_open(cut.before))
+    tools = {tool.name: tool.schema for tool in TOOLS}
+    parser = dialect.parser(tools, thinking_open=dialect.thinking_open(cut.before), recover=False)
     reading = _Reading([], "", "")
     name, arguments = "", ""
     for part in (*parser.feed(cut.turn), *parser.finish(cut=False)):

@@ -30,9 +30,11 @@ class Dialect(Syntax):
             return None
         return files(__package__).joinpath("templates", self.template).read_text(encoding="utf-8")
 
-    def parser(self, tools: Mapping[str, JsonObject], *, thinking_open: bool, calls_allowed: bool = True) -> Parser:
+    def parser(
+        self, tools: Mapping[str, JsonObject], *, thinking_open: bool, calls_allowed: bool = True, recover: bool = True
+    ) -> Parser:
         """A parser for one turn's output; its arguments are `Parser`'s."""
-        return Parser(self, tools, thinking_open=thinking_open, calls_allowed=calls_allowed)
+        return Parser(self, tools, thinking_open=thinking_open, calls_allowed=calls_allowed, recover=recover)
 
     def thinking_open(self, prompt_tail: str) -> bool:
         """Does the rendered prompt end inside a reasoning span?

@@ -3,34 +3,34 @@
 It is a scanner over four kinds of ground: thinking, text, calls and the headers of messages. On the first two it looks for the
 next marker; between markers text passes at once, except for what cannot be decided yet: the beginning of a marker (`_held`),
 space that is markup or text depending on what follows (`_space`). On calls a `CallReader` reads until it is done, on a header a
-`Header`. Every character is looked at a constant number of times.
+`Header`. Every character is looked at a constant number of times. What comes out as text is read a second time, for calls in
+other notations than the dialect's (`recovery`).
 
 What it guarantees, whatever the text:
 
 - parts nest: `CallStart CallDelta* CallEnd` with nothing between, and `ThinkingEnd` behind every run of `Thinking`;
 - a call is a call only if its tool is declared and calls are allowed; everything else is text (or thinking), byte for byte;
-- no marker appears in text, unless the text quotes it (a `"`, a `'` or a backtick on both sides, or a span of code around the
-  call that it opens) or a refused call contains it;
+- no marker appears in text, unless the text quotes it (a `"`, a `'` or a backtick on both sides, a span of code or a fence
+  around it) or a refused call contains it;
 - nothing is ever raised.
 """
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from collections.abc import Mapping
+from dataclasses import replace
 
 from dragoman.conversation.types import JsonObject
 from dragoman.dialects.codecs import CallReader, Context, Mention, open_block, open_message
 from dragoman.dialects.header import Address, Header, Kind
-from dragoman.dialects.markers import Markers
-from dragoman.dialects.spec import Calls, Reasoning, Syntax
+from dragoman.dialects.markdown import Code
+from dragoman.dialects.marker_sets import marker_sets
+from dragoman.dialects.recovery import SecondReading
+from dragoman.dialects.spec import Reasoning, Syntax
 from dragoman.parts import CallStart, Part, Text, Thinking, ThinkingEnd
 
 MAX_TAG = 256
 """No tag of a citation is longer, and no space between an opener and its double."""
 
-_QUOTES = "\"'`"
-_FENCE_TICKS = 3
 _WORD = re.compile(r"\S")
 
 
@@ -38,20 +38,27 @@ class Parser:
     """Reads the output of one turn. `repairs` names what had to be put right, one entry each time, for the log.
 
     `tools` are the declared tools' schemas by name. `thinking_open`: the prompt ends inside a reasoning span.
-    With `calls_allowed` false, or no tools, the markup of calls is ordinary text.
+    With `calls_allowed` false, or no tools, the markup of calls is ordinary text. With `recover`, calls in other notations than
+    the dialect's are read as well.
     """
 
     def __init__(
-        self, syntax: Syntax, tools: Mapping[str, JsonObject], *, thinking_open: bool, calls_allowed: bool = True
+        self,
+        syntax: Syntax,
+        tools: Mapping[str, JsonObject],
+        *,
+        thinking_open: bool,
+        calls_allowed: bool = True,
+        recover: bool = True,
     ) -> None:
-        self.repairs: list[str] = []
+        self._repairs: list[str] = []
         self.thinking = thinking_open
         calls_allowed = calls_allowed and bool(tools)
         self._reasoning = syntax.reasoning or Reasoning(opens=(), closes=(), slips=())
         self._frame = syntax.frame
         self._terminals = syntax.terminals
-        self._context = Context(tools if calls_allowed else {}, self.repairs, self._reasoning.closes)
-        self._grounds = _grounds(syntax, calls_allowed=calls_allowed)
+        self._context = Context(tools if calls_allowed else {}, self._repairs, self._reasoning.closes)
+        self._grounds = marker_sets(syntax, calls_allowed=calls_allowed)
         self._message_calls = syntax.calls
         self._held = ""  # undecided: presented again, with more behind it
         self._space = ""  # space behind the last word, and what may be leaking terminals
@@ -61,24 +68,37 @@ class Parser:
         self._trailing = not thinking_open  # would space at the end of the turn belong to text?
         self._before = ""  # space of the text before an open span, which stays if the span holds nothing
         self._thought = False  # was there thinking since the span began?
-        self._ticks = 0  # backticks in this line so far
+        self._code = Code()  # of the span, or since the last call
         self._tagged = False  # was a slip's own opener in this thinking?
         self._block: CallReader | None = None
         self._refused = False  # has the last call been refused, or quoted? Its closers are text as well
         self._resumes = False  # does thinking go on behind this block?
-        self._header = Header(syntax.frame, "", self._context.tools) if syntax.frame and not thinking_open else None
+        self._header: Header | None = None
+        if syntax.frame and not thinking_open:
+            self._header = self._new_header("")
         self._in_message = False  # is the block a whole message?
+        is_read_twice = recover and bool(self._context.tools)
+        self._second = SecondReading(tools, self._repairs, *self._grounds.calls) if is_read_twice else None
+
+    @property
+    def repairs(self) -> list[str]:
+        """Names of what had to be put right, and of the calls that had to be recovered."""
+        return [*self._repairs, *(self._second.recovered if self._second else ())]
 
     def feed(self, text: str) -> list[Part]:
         """The parts that `text` completes."""
         out: list[Part] = []
         text = self._held + text
         self._held = text[self._scan(text, out, final=False) :]
-        return out
+        return self._second.read(out) if self._second else out
 
     def finish(self, cut: bool) -> list[Part]:
         """The last parts. `cut`: the output was ended by a limit, so a call that is open is not complete (STOP-3)."""
         out: list[Part] = []
+        self._read_end(out, cut=cut)
+        return self._second.finish(out, cut=cut) if self._second else out
+
+    def _read_end(self, out: list[Part], *, cut: bool) -> None:
         tail = self._held[self._scan(self._held, out, final=True) :]
         self._held = ""
         if self._block is not None:
@@ -89,7 +109,8 @@ class Parser:
             if not parts:
                 self._drop_marker()
         elif self._header is not None:
-            self._write_header(self._header.finish(tail), out)
+            address, self._header = self._header.finish(tail), None
+            self._begin_message(address, out)
         if self.thinking:
             self._end_thinking(out)
         elif self._trailing:
@@ -97,7 +118,6 @@ class Parser:
                 self._space = self._space.replace(end, "")
             if self._space:
                 out.append(Text(self._space))
-        return out
 
     def _scan(self, text: str, out: list[Part], *, final: bool) -> int:
         """Read until the text ends or is undecided; returns where."""
@@ -180,7 +200,7 @@ class Parser:
         """Is the marker merely quoted, by itself or as part of a call in a span of code?"""
         if marker in self._grounds.quoted:
             return True
-        in_code = self._ticks % 2 == 1 and self._ticks != _FENCE_TICKS
+        in_code = self._code.in_span or (self._code.in_fence and not self.thinking)
         is_call = marker in self._grounds.openers or marker in self._grounds.closers
         return (in_code and is_call) or (self._tagged and marker in self._reasoning.slips)
 
@@ -212,15 +232,20 @@ class Parser:
         return calls is not None
 
     def _begin_header(self, start: str, out: list[Part]) -> None:
-        assert self._frame is not None
         if self.thinking:
             self._end_thinking(out)
-        self._header = Header(self._frame, start, self._context.tools)
+        self._header = self._new_header(start)
+
+    def _new_header(self, start: str) -> Header:
+        assert self._frame is not None
+        return Header(self._frame, start, self._context.tools, self._grounds.arguments)
 
     def _read_header(self, header: Header, text: str, pos: int, out: list[Part]) -> int:
         pos = header.read(text, pos)
         if header.address is not None:
             self._header = None
+            if header.lost_end:
+                self._repairs.append("header")
             self._begin_message(header.address, out)
         return pos
 
@@ -240,6 +265,8 @@ class Parser:
                 self._open(open_message(address.name, calls, self._context, self._grounds.stops))
             case Kind.NONE:
                 self._write_header(address.text, out)
+        if address.rest:
+            self._scan(address.rest, out, final=True)
 
     def _write_header(self, text: str, out: list[Part]) -> None:
         """What was read as a header was none, but what begins one may begin it: behind that, it is text like any other."""
@@ -276,9 +303,7 @@ class Parser:
 
     def _write(self, text: str, out: list[Part]) -> None:
         """Thinking or text, whichever ground this is. What may be markup of it waits in `_space`."""
-        if self._ticks or "`" in text:
-            line = text.rfind("\n") + 1
-            self._ticks = (0 if line else self._ticks) + text.count("`", line)
+        self._code.write(text)
         body = text.rstrip("\n") if self.thinking else text.rstrip()
         if self._edge and not body.strip():
             body = ""
@@ -300,21 +325,21 @@ class Parser:
 
     def _begin_thinking(self) -> None:
         self._before = self._space if self._spoken and not self.thinking else ""
-        self.thinking, self._thought, self._tagged, self._ticks = True, False, False, 0
+        self.thinking, self._thought, self._tagged, self._code = True, False, False, Code()
         self._space, self._edge, self._trailing = "", True, False
 
     def _end_thinking(self, out: list[Part]) -> None:
         if self._thought:
             out.append(ThinkingEnd())
         is_dropped = not self._thought and self._spoken
-        self.thinking, self._ticks = False, 0
+        self.thinking, self._code = False, Code()
         self._space, self._edge, self._trailing = self._before if is_dropped else "", not is_dropped, False
 
     def _begin_call(self, out: list[Part]) -> None:
         if self.thinking:
             self._end_thinking(out)
             self._resumes = self._reasoning.resumes
-        self._ticks = 0
+        self._code = Code()
         self._drop_marker()
 
     def _drop_marker(self) -> None:
@@ -322,56 +347,3 @@ class Parser:
         self._trailing = False
         if not self._spoken and not self.thinking:
             self._space, self._edge = "", True
-
-
-@dataclass(frozen=True, slots=True)
-class _Grounds:
-    """The markers to look for in text and in thinking, and what they are.
-
-    `openers` of calls, each with the ways of writing that it opens; their `closers`; mere quotations; the openers of `slips`;
-    `bare` calls by the character that they begin with. `behind_mention` is what may follow a call in thinking that is meant,
-    `stops` what can end a message.
-    """
-
-    text: Markers
-    thinking: Markers
-    openers: Mapping[str, tuple[Calls, ...]]
-    behind_mention: Markers
-    bare: Mapping[str, Calls]
-    closers: frozenset[str]
-    quoted: frozenset[str]
-    slips: frozenset[str]
-    stops: Markers
-
-
-@lru_cache
-def _grounds(syntax: Syntax, *, calls_allowed: bool) -> _Grounds:
-    blocks = [calls for calls in (syntax.calls, *syntax.also) if calls is not None and calls_allowed]
-    openers: dict[str, tuple[Calls, ...]] = {}
-    for calls in blocks:
-        for opener in (*calls.section_opens, *calls.opens):
-            openers[opener] = (*openers.get(opener, ()), calls)
-    closers = {closer for calls in blocks for closer in (*calls.section_closes, *calls.closes)}
-    spans = syntax.reasoning or Reasoning(opens=(), closes=(), slips=())
-    slips = frozenset(slip.replace("</", "<") for slip in spans.slips)
-    frame = (*syntax.frame.starts, *syntax.frame.ends) if syntax.frame else ()
-    anywhere = (*frame, *spans.opens, *spans.closes, *syntax.terminals.ends, *syntax.terminals.citations)
-    quoted = _quoted((*spans.opens, *spans.closes, *openers, *closers))
-    slips_quoted = _quoted(spans.slips)
-    return _Grounds(
-        text=Markers((*anywhere, *openers, *closers, *syntax.wrapper.tags, *quoted)),
-        thinking=Markers(
-            (*anywhere, *spans.tags, *openers, *(closers if spans.ended_by_call else ()), *spans.slips, *slips, *slips_quoted)
-        ),
-        openers=openers,
-        behind_mention=Markers((*openers, *syntax.terminals.ends)),
-        bare={first: calls for calls in reversed(blocks) for first in calls.bare},
-        closers=frozenset(closers),
-        quoted=quoted | slips_quoted,
-        slips=slips,
-        stops=Markers((*frame, *syntax.terminals.ends)),
-    )
-
-
-def _quoted(markers: Iterable[str]) -> frozenset[str]:
-    return frozenset(quote + marker + quote for marker in markers for quote in _QUOTES)

@@ -29,7 +29,7 @@ class Frame:
     `header_end`; a message ends with one of `ends`, or where the next header starts. What a header means, three patterns find
     in it, start and end included: `recipient` the declared tool (its group 1) that is called with what the message holds;
     failing that, `thinking` a message of reasoning; `known` any other proper header, of a message of text. A header that none
-    of them finds anything in was none: it is text.
+    of them finds anything in was none: it is text. `unended` is a whole header without its end, which models forget.
 
     A call is written as `call` with the tool's name, `header_end`, the call and `call_end`, with `between` between two; a
     message of text has the header `text`.
@@ -41,6 +41,7 @@ class Frame:
     recipient: str
     thinking: str
     known: str
+    unended: str
     call: str
     call_end: str
     between: str

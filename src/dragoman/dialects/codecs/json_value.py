@@ -100,7 +100,8 @@ class JsonValue:
     @property
     def begun(self) -> bool:
         """Has more been read than an opening bracket?"""
-        return self.done or (bool(self._closers) and self._step not in (JsonValue._first_key, JsonValue._first_element))
+        at_start = self._step in (JsonValue._first_key, JsonValue._first_element)
+        return self.done or len(self._closers) > 1 or (bool(self._closers) and not at_start)
 
     def close(self) -> None:
         """End the value here, so that what was written is valid JSON; nothing at all is written as `{}`. Idempotent."""

@@ -14,6 +14,7 @@ FUNCTIONARY = Dialect(
         recipient=r"\A\s*(?:>>>)?(\S+)\s*\Z",
         thinking="(?!)",
         known=r"\A\s*(?:>>>)?all\s*\Z",
+        unended="(?!)",
         call="{name}",
         call_end="",
         between=">>>",

@@ -16,7 +16,9 @@ GPT_OSS = Dialect(
         ends=("<|end|>", "<|call|>", "<|return|>"),
         recipient=r"to=\s*(?:functions\.)?([^\s<>|]+)",
         thinking=r"<\|channel\|>\s*analysis(?!.*<\|channel\|>)",
-        known=r"<\|",
+        known=r"<\|(?:start|channel|constrain)\|>|\bto=",
+        unended=r"\s*(?:<\|start\|>)?(?:assistant)?\s*(?:to=[^\s<>|{]+\s*)?<\|channel\|>\s*(?:analysis|commentary|final)"
+        r"\s*(?:to=[^\s<>|{]+\s*)?(?:<\|constrain\|>\s*\w*\s*)?",
         call="<|channel|>commentary to=functions.{name} <|constrain|>json",
         call_end="<|call|>",
         between="<|start|>assistant",

@@ -1,0 +1,59 @@
+"""Code in Markdown: whether the text so far ends inside a fence or inside a span of code."""
+
+import re
+
+MAX_LINE = 256
+"""Of a line, no more than its beginning is looked at."""
+
+_FENCE = re.compile(r"[ \t>]*(?:(?:[-*+]|[0-9]+[.)])[ \t]+)?(`{3,}|~{3,})([^`]*)")
+_CLOSING = re.compile(r"[ \t>]*(`{3,}|~{3,})[ \t]*")
+_FENCE_TICKS = 3
+
+
+class Code:
+    """Follows text that comes in pieces of any size. Work is linear in the text."""
+
+    __slots__ = ("_ticks", "fence", "line")
+
+    def __init__(self) -> None:
+        self.fence = ""
+        """The characters of the fence that is open, or ""; that of an unfinished line does not count."""
+        self.line = ""
+        """The beginning of the current line."""
+        self._ticks = 0
+
+    def write(self, text: str) -> None:
+        """The next piece of the text."""
+        if "\n" in text:
+            first, *between, text = text.split("\n")
+            self._extend(first)
+            self._end_line()
+            for line in between:
+                self.line = line[:MAX_LINE]
+                self._end_line()
+        self._extend(text)
+
+    @property
+    def in_fence(self) -> bool:
+        """Is a fence open, be it on this line?"""
+        return bool(self.fence) or _FENCE.fullmatch(self.line) is not None
+
+    @property
+    def in_span(self) -> bool:
+        """Is a span of code open in this line?"""
+        return self._ticks % 2 == 1 and self._ticks != _FENCE_TICKS
+
+    def _extend(self, text: str) -> None:
+        if len(self.line) < MAX_LINE:
+            self.line = (self.line + text)[:MAX_LINE]
+        if "`" in text:
+            self._ticks += text.count("`")
+
+    def _end_line(self) -> None:
+        if self.fence:
+            closing = _CLOSING.fullmatch(self.line)
+            if closing and closing[1].startswith(self.fence):
+                self.fence = ""
+        elif opening := _FENCE.fullmatch(self.line):
+            self.fence = opening[1]
+        self.line, self._ticks = "", 0

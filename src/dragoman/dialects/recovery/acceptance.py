@@ -1,0 +1,73 @@
+"""What makes a call of what was read: a declared tool, and arguments that are whole and fit its schema."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from dragoman import json_schema
+from dragoman.conversation.types import JsonObject
+from dragoman.dialects.codecs.fit import fitted
+from dragoman.dialects.codecs.typed import read_typed
+from dragoman.dialects.schema_view import STRING, SchemaView
+
+
+class Call(NamedTuple):
+    """A call that was recovered; `arguments` are JSON text."""
+
+    name: str
+    arguments: str
+
+
+class Tools:
+    """The declared tools, by name."""
+
+    def __init__(self, schemas: Mapping[str, JsonObject]) -> None:
+        self.schemas = schemas
+        self.longest = max(map(len, schemas), default=0)
+        self._views: dict[str, SchemaView] = {}
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.schemas
+
+    def named(self, word: str) -> str:
+        """The tool that a word means: its name, perhaps with a prefix that models write; "" for none."""
+        if word in self.schemas:
+            return word
+        for prefix in ("functions.", "function.", "tools.", "tool."):
+            if word.startswith(prefix) and (name := word.removeprefix(prefix)) in self.schemas:
+                return name
+        return ""
+
+    def may_become(self, word: str) -> bool:
+        """Is this the beginning of a tool's name?"""
+        return len(word) < self.longest and any(name.startswith(word) for name in self.schemas)
+
+    def schema(self, name: str) -> SchemaView:
+        """The schema of a tool's arguments."""
+        if name not in self._views:
+            self._views[name] = SchemaView(self.schemas[name])
+        return self._views[name]
+
+    def typed(self, name: str, values: Mapping[str, str]) -> dict[str, Any] | None:
+        """Values that were written as text, each read as its schema has it; None where a name is not one of the schema's."""
+        schema = self.schema(name)
+        if schema.keys and not set(values) <= set(schema.keys):
+            return None
+        return {key: self.value(schema.member(key), written) for key, written in values.items()}
+
+    @staticmethod
+    def value(schema: SchemaView, written: str) -> Any:
+        """One value that was written as text."""
+        kinds = schema.plain_kinds
+        return written if kinds == STRING else json.loads(read_typed(written, kinds)[0])
+
+    def accept(self, name: str, arguments: Mapping[str, Any]) -> Call | None:
+        """The call, if these arguments fit the tool's schema, as they are or put right (CC-9)."""
+        try:
+            written = fitted(json.dumps(arguments, ensure_ascii=False, allow_nan=False), self.schema(name), [])
+            value = json.loads(written)
+        except (ValueError, RecursionError):
+            return None
+        checked = json_schema.validator(self.schemas[name])
+        is_fit = checked.is_valid(value) if checked is not None else self.schema(name).required <= value.keys()
+        return Call(name, written) if is_fit else None

@@ -1,0 +1,86 @@
+"""A model of any family that writes the calls of any other."""
+
+import json
+import random
+from typing import Any
+
+import pytest
+
+from dialects.reading import Reading, read
+from dragoman import dialects
+from dragoman.conversation import ToolCall
+from splits import random_pieces
+
+SCHEMAS: dict[str, Any] = {
+    "write_file": {
+        "type": "object",
+        "properties": {
+            "path": {"type": "string"},
+            "text": {"type": "string"},
+            "mode": {"type": "integer"},
+            "tags": {"type": "array", "items": {"type": "string"}},
+        },
+        "required": ["path"],
+    },
+    "now": {"type": "object", "properties": {}},
+    "get.time-x": {"type": "object", "properties": {"zone": {"type": "string"}}},
+}
+TURNS: list[list[tuple[str, dict[str, Any]]]] = [
+    [("write_file", {"path": "a b.txt", "text": 'line 1\nif a < b: print("x")', "mode": 7})],
+    [("write_file", {"path": "p", "tags": ["x", "y"]}), ("now", {})],
+    [("now", {})],
+    [("get.time-x", {"zone": "Europe/Riga"})],
+]
+EACH = pytest.mark.parametrize("writer", dialects.BY_NAME.values(), ids=list(dialects.BY_NAME))
+
+
+def written(writer: dialects.Dialect, turn: list[tuple[str, dict[str, Any]]], words: str = "") -> str:
+    calls = [ToolCall(str(number), name, arguments) for number, (name, arguments) in enumerate(turn)]
+    return words + "\n\n" * bool(words) + writer.encode_calls(calls) if writer.frame else writer.encode_turn(words, calls)
+
+
+def called(reading: Reading) -> list[tuple[str, dict[str, Any]]]:
+    return [(part["call"], json.loads(part["arguments"])) for part in reading.parts if part.get("complete")]
+
+
+def said(reading: Reading) -> str:
+    return "".join(part.get("text", "") for part in reading.parts).strip()
+
+
+def is_ambiguous(writer: dialects.Dialect, reader: dialects.Dialect) -> bool:
+    """Seed-OSS writes the tags of Qwen3-Coder, and in its own the newlines around a value belong to the value. A message to a
+    tool may be anything in the families that have messages.
+    """
+    if reader.frame and writer.frame:
+        return reader is not writer
+    return reader.name == "seed-oss" and writer.name in ("qwen3-coder", "qwen3.5", "nemotron-3", "step3.5")
+
+
+@EACH
+def test_its_calls_in_place_of_an_answer_are_calls_to_every_other(writer: dialects.Dialect):
+    for turn in TURNS:
+        for words in ("", "I will look."):
+            output = written(writer, turn, words)
+            for reader in dialects.BY_NAME.values():
+                if is_ambiguous(writer, reader) or (words and reader is writer and reader.frame):
+                    continue
+                reading = read(reader, [output], SCHEMAS)
+                assert (called(reading), said(reading)) == (turn, words), (reader.name, output)
+
+
+@EACH
+def test_its_calls_are_the_same_in_any_pieces(writer: dialects.Dialect):
+    choose = random.Random(writer.name)
+    for reader in choose.sample(list(dialects.BY_NAME.values()), 6):
+        output = written(writer, choose.choice(TURNS), choose.choice(["", "I will look."]))
+        whole = read(reader, [output], SCHEMAS)
+        for pieces in (list(output), random_pieces(output, choose), random_pieces(output, choose)):
+            assert read(reader, pieces, SCHEMAS) == whole, (reader.name, output)
+
+
+@EACH
+def test_undeclared_calls_are_calls_to_none(writer: dialects.Dialect):
+    for turn in TURNS:
+        output = written(writer, turn)
+        for reader in dialects.BY_NAME.values():
+            assert called(read(reader, [output], {"other": {"type": "object"}})) == [], (reader.name, output)

@@ -1,0 +1,62 @@
+"""Text about calls is text: documentation, code, quotations. The tools that it names are declared."""
+
+import random
+import re
+from pathlib import Path
+
+import pytest
+
+from dialects.reading import read
+from dragoman import dialects
+from splits import random_pieces
+
+from .test_foreign_notations import EACH, SCHEMAS, TURNS, written
+
+ROOT = Path(__file__).parents[3]
+PAGES = [*sorted(ROOT.glob("docs/*.md")), ROOT / "README.md", *sorted(ROOT.glob("tests/dialects/**/*.py"))]
+NAMED = re.compile(r"""["'<=(]([A-Za-z_][\w.\-]{1,40})["'>( {]""")
+
+PROSE = "That is how it is written."
+QUOTATIONS = {
+    "a span of code": "Write `{call}` to call. " + PROSE,
+    "a fence": "It looks like this:\n\n```\n{call}\n```\n\n" + PROSE,
+    "a fence of XML": "It looks like this:\n\n```xml\n{call}\n```\n\n" + PROSE,
+    "a fence of JSON": "It looks like this:\n\n```json\n{call}\n```\n" + PROSE,
+    "a fence in a list": "- one:\n\n  ```\n  {call}\n  ```\n\n- two\n\n" + PROSE,
+    "spans of code in a list": "- `{call}`\n- `{call}`\n\n" + PROSE,
+}
+
+
+def described(writer: dialects.Dialect, form: str) -> str:
+    return "\n\n".join(form.replace("{call}", written(writer, turn)) for turn in TURNS)
+
+
+@EACH
+@pytest.mark.parametrize("form", QUOTATIONS.values(), ids=list(QUOTATIONS))
+def test_quoted_calls_of_any_family_are_not_called_in_any_other(writer: dialects.Dialect, form: str):
+    text = described(writer, form)
+    if "`{call}`" in form:  # a span of code is in one line
+        text = form.replace("{call}", written(writer, TURNS[3]).replace("\n", " ").replace("`", ""))
+    choose = random.Random(writer.name)
+    for reader in dialects.BY_NAME.values():
+        if is_own_fence(reader) or (reader.frame and writer.frame):
+            continue
+        for pieces in ([text], random_pieces(text, choose)):
+            assert not any("call" in part for part in read(reader, pieces, SCHEMAS).parts), (reader.name, text)
+
+
+def is_own_fence(reader: dialects.Dialect) -> bool:
+    """xLAM, Gemma 3 and Command R+ write their own calls in fences."""
+    return reader.name in ("xlam", "gemma3", "command-r-plus")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_our_own_pages_and_tests_call_nothing(page: Path):
+    content = page.read_text(encoding="utf-8")
+    text = (content if page.suffix == ".md" else f"```python\n{content}\n```") + "\n\nThat was the file.\n"
+    tools = {name: {"type": "object"} for name in NAMED.findall(text)}
+    choose = random.Random(page.name)
+    for name in ("hermes", "deepseek-v3.2", "llama3-json", "jamba"):
+        for pieces in ([text], random_pieces(text, choose)):
+            calls = [part for part in read(dialects.get(name), pieces, tools).parts if "call" in part]
+            assert calls == [], (name, calls[:2])
