@@ -1,17 +1,24 @@
 """Connections: upgrades, limits before a request is whole, a client that sends no more."""
 
+import asyncio
+import gzip
 import json
+import random
 import signal
 import socket
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from starlette.requests import Request
+from starlette.types import Message
 
 from cli.process import script, serving
 from conftest import MODEL, body, live_server
+from dragoman.errors import Overloaded, RequestTooLarge
 from dragoman.server import Settings, connection
-from dragoman.server.body import ALL_BODIES, MAX_BODY
+from dragoman.server.body import ALL_BODIES, MAX_BODY, SMALL_BODY, BodyMemory, read_json_body
 from server.http import Wire, post, wire
 from stage import PREFILL, Stage, until
 
@@ -138,6 +145,48 @@ def test_bodies_for_which_there_is_no_memory_are_refused_before_they_are_read(se
     finally:
         for client in clients:
             client.close()
+
+
+def test_small_compressed_bodies_take_none_of_the_memory(server: Stage) -> None:
+    packed = gzip.compress(json.dumps(body()).encode())
+    server.hold(before=PREFILL)
+    with ExitStack() as stack:
+        clients = [stack.enter_context(wire(server.url)) for _ in range(8)]
+        for client in clients:
+            client.send(packed, content_encoding="gzip")
+        until(lambda: server.waiting == len(clients))
+        server.release()
+        for client in clients:
+            assert b" 200 " in client.read_until(b"\r\n")
+
+
+async def read_packed(plain: bytes, memory: BodyMemory) -> tuple[bytes, int]:
+    """The body as it is read from a compressed one, and what it took of the memory."""
+    packed = gzip.compress(plain, 1)
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": packed}
+
+    headers = [(b"content-type", b"application/json"), (b"content-encoding", b"gzip")]
+    with memory.share() as share:
+        read = await read_json_body(Request({"type": "http", "headers": headers}, receive), share)
+        return read, share.bytes - max(0, len(packed) - SMALL_BODY)
+
+
+@pytest.mark.parametrize("size", [0, 1, 128 * 1024 - 1, 128 * 1024, 128 * 1024 + 1, 3 * 1024 * 1024])
+def test_a_compressed_body_takes_the_memory_that_its_content_needs(size: int) -> None:
+    noise = random.Random(1).randbytes(size)
+    for plain in (b" " * size, noise, noise[: size // 2] + b" " * (size - size // 2)):
+        read, taken = asyncio.run(read_packed(plain, BodyMemory()))
+        assert read == plain
+        assert max(0, size - SMALL_BODY) <= taken <= size
+
+
+def test_a_compressed_body_for_which_there_is_no_memory_is_refused_while_it_is_read() -> None:
+    with pytest.raises(Overloaded):
+        asyncio.run(read_packed(b" " * MAX_BODY, BodyMemory(limit=1024 * 1024)))
+    with pytest.raises(RequestTooLarge):
+        asyncio.run(read_packed(b" " * (MAX_BODY + 1), BodyMemory()))
 
 
 def test_sigterm_ends_a_request_that_is_still_arriving(tmp_path: Path) -> None:

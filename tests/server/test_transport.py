@@ -172,6 +172,7 @@ def test_a_gzip_body_is_read(stage: Stage) -> None:
         (b"{}", "gzip", (400, "request_body_encoding_invalid")),
         (gzip.compress(b'{"a": "a long text"}')[:-6], "gzip", (400, "request_body_encoding_invalid")),
         (b"", "gzip", (400, "request_body_encoding_invalid")),
+        (gzip.compress(b"{}") + b"{}", "gzip", (400, "request_body_encoding_invalid")),
         (gzip.compress(b" " * 2000), "gzip", (413, "request_body_too_large_after_decoding")),
     ],
 )

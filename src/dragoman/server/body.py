@@ -1,5 +1,6 @@
 """Reading a request's body: its type, its size, its encoding (TRN-12, TRN-13), and the memory that all bodies take together."""
 
+import asyncio
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,9 @@ ALL_BODIES = 4 * MAX_BODY
 """Bytes that all bodies may take together while they arrive and are worked on."""
 SMALL_BODY = 256 * 1024
 """Bytes of each body that are not counted: while large bodies fill the memory, small ones still come through."""
+_INPUT_PIECE = 16 * 1024
+_OUTPUT_PIECE = 128 * 1024
+"""Bytes of a compressed body that are given to the decompressor at once, and that it may give out at once."""
 _LONGEST_LENGTH = 20
 """Digits of a length that are worth reading."""
 _CHARSETS = {"utf-8": "utf-8", "utf8": "utf-8", "iso-8859-1": "latin-1", "us-ascii": "ascii"}
@@ -61,7 +65,7 @@ async def read_json_body(request: Request, share: Share) -> bytes:
     """The body as UTF-8 JSON text. Raises `InvalidRequest`, `RequestTooLarge`, `Overloaded`, `ClientGone`."""
     charset = _charset(request)
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
-    body = _decoded(await _received(request, share), encoding, share)
+    body = await _decoded(await _received(request, share), encoding, share)
     if charset == "latin-1":
         return body.decode(charset).encode()
     return body
@@ -103,28 +107,48 @@ async def _received(request: Request, share: Share) -> bytes:
     return b"".join(chunks)
 
 
-def _decoded(body: bytes, encoding: str, share: Share) -> bytes:
+async def _decoded(body: bytes, encoding: str, share: Share) -> bytes:
     if encoding in ("", "identity"):
         return body
     if encoding != "gzip":
         raise InvalidRequest.at(
             "content-encoding", f"{encoding} is not supported", details={"error_code": "request_body_encoding_unsupported"}
         )
-    share.grow(len(body) + MAX_BODY)
-    inflater = zlib.decompressobj(wbits=31)
     try:
-        plain = inflater.decompress(body, MAX_BODY + 1)
+        return await _inflated(body, share)
     except zlib.error as error:
         raise InvalidRequest.at(
             "content-encoding", f"the body is not gzip: {error}", details={"error_code": "request_body_encoding_invalid"}
         ) from error
-    if len(plain) > MAX_BODY:
-        raise _too_large({"error_code": "request_body_too_large_after_decoding"})
+
+
+async def _inflated(body: bytes, share: Share) -> bytes:
+    """The content of a gzip file. The share grows with what comes out; other requests go on between the pieces.
+
+    Raises `zlib.error`, `RequestTooLarge`, `Overloaded`.
+    """
+    inflater = zlib.decompressobj(wbits=31)
+    pieces: list[bytes] = []
+    size = 0
+    for start in range(0, len(body), _INPUT_PIECE):
+        waiting: bytes = body[start : start + _INPUT_PIECE]
+        full = False
+        while waiting or full:
+            piece = inflater.decompress(waiting, _OUTPUT_PIECE)
+            waiting = inflater.unconsumed_tail
+            full = len(piece) == _OUTPUT_PIECE
+            pieces.append(piece)
+            size += len(piece)
+            if size > MAX_BODY:
+                raise _too_large({"error_code": "request_body_too_large_after_decoding"})
+            share.grow(len(body) + size)
+            if full:
+                await asyncio.sleep(0)
+        if inflater.unused_data:
+            raise zlib.error("more follows after its end")
     if not inflater.eof:
-        raise InvalidRequest.at(
-            "content-encoding", "the gzip body is cut short", details={"error_code": "request_body_encoding_invalid"}
-        )
-    return plain
+        raise zlib.error("it is cut short")
+    return b"".join(pieces)
 
 
 def _too_large(details: dict[str, object] | None = None) -> RequestTooLarge:
