@@ -73,6 +73,20 @@ def test_of_what_is_not_json_every_string_goes() -> None:
             },
             "messages.content.content.k",
         ),
+        ({"metadata": "s3cret"}, "metadata"),
+        ({"metadata": ["s3cret"]}, "metadata"),
+        ({"metadata": {"user_id": {"s3cret": 1}}}, "metadata.user_id"),
+        ({"mcp_servers": ["s3cret"]}, "mcp_servers"),
+        ({"mcp_servers": "s3cret"}, "mcp_servers"),
+        ({"mcp_servers": [[{"name": {"token": "s3cret"}}]]}, "mcp_servers.name.token"),
+        ({"mcp_servers": [{"tool_configuration": {"enabled": True, "x": "s3cret"}}]}, "mcp_servers.tool_configuration.x"),
+        ({"thread": "s3cret"}, "thread"),
+        ({"thread": {"type": {"id": "s3cret"}}}, "thread.type.id"),
+        ({"messages": ["s3cret"]}, "messages"),
+        ({"messages": [{"role": "assistant", "content": None, "tool_calls": ["s3cret"]}]}, "messages.tool_calls"),
+        ({"messages": [{"role": "assistant", "content": "Hi", "function_call": "s3cret"}]}, "messages.function_call"),
+        ({"tools": ["s3cret"]}, "tools"),
+        ({"tools": [{"type": "function", "function": "s3cret"}]}, "tools.function"),
         ({"tools": [{"name": "t", "input_schema": {}, "headers": {"authorization": "s3cret"}}]}, "tools.headers"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -84,6 +98,33 @@ def test_every_field_that_is_not_listed_goes(secret: dict[str, object], path: st
     assert json.loads(kept)["model"] == "m"
 
 
+@pytest.mark.parametrize("body", ['"s3cret"', '["s3cret"]', '[{"user": "s3cret"}]', '[["s3cret"]]'])
+def test_a_body_that_is_not_an_object_is_not_kept(body: str) -> None:
+    kept, removed = kept_body(body)
+    assert "s3cret" not in kept
+    assert len(removed) == 1
+
+
+def test_numbers_in_the_place_of_objects_are_not_kept() -> None:
+    assert kept_body("4071") == ('"(not kept: number, 4 bytes)"', ["(body)"])
+    assert kept_body('{"metadata":4071,"messages":[{"content":4071}]}')[1] == ["messages.content", "metadata"]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"system": "Be brief.", "messages": [{"role": "user", "content": ["a", {"type": "text", "text": "b"}]}]},
+        {"prompt": ["one", [1, 2]], "stop": ["x"], "suffix": "y"},
+        {"system": [{"type": "text", "text": "Be brief."}], "messages": [{"role": "assistant", "content": None}]},
+        {"messages": [{"role": "user", "content": [{"type": "tool_result", "tool_use_id": "a", "content": "done"}]}]},
+        {"mcp_servers": [{"type": "url", "name": "a", "tool_configuration": {"enabled": True, "allowed_tools": ["b"]}}]},
+        {"thread": {"type": "auto"}},
+    ],
+)
+def test_text_stays_where_text_may_stand(fields: dict[str, object]) -> None:
+    assert kept_body(json.dumps(fields)) == (json.dumps(fields), [])
+
+
 def test_every_part_of_a_user_but_the_session_goes() -> None:
     user = json.dumps({"device": {"ids": ["9f9f", "s3cret"]}, "s3cret": "x", "session_id": SESSION, "n": 987})
     kept, _ = kept_body(asking(user))
@@ -91,7 +132,7 @@ def test_every_part_of_a_user_but_the_session_goes() -> None:
     assert not any(part in kept for part in ("9f9f", "s3cret", "987"))
 
 
-@pytest.mark.parametrize("body", ["", "[]", "null", '{"metadata": 3, "mcp_servers": [4, {}]}', '{"max_tokens": 7}', "{\xff"])
+@pytest.mark.parametrize("body", ["", "[]", "null", '{"metadata": null, "mcp_servers": [{}]}', '{"max_tokens": 7}', "{\xff"])
 def test_bodies_without_secrets_stay_as_they_are(body: str) -> None:
     assert kept_body(body) == (body, [])
 

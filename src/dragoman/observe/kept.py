@@ -6,7 +6,8 @@ kept to the byte.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote, urlencode
 
@@ -42,19 +43,30 @@ _HEADERS: Final = frozenset(
 )
 _QUERY: Final = frozenset({"beta", "limit", "after_id", "before_id", "lifecycle", "lifecycle[]"})
 
-Rule = Mapping[str, Any] | None
-"""The fields of an object that are kept, each with the rule for what is in it. None keeps everything."""
+
+@dataclass(frozen=True)
+class Fields:
+    """The fields of an object that are kept, each with the rule for its value, and whether text may stand in its place."""
+
+    rules: dict[str, "Rule"]
+    text: bool = False
 
 
-def _kept(names: str, **rules: Rule) -> dict[str, Rule]:
-    return {**dict.fromkeys(names.split()), **rules}
+Rule = Fields | None
+"""What of a value is kept. None keeps everything. Lists are gone through."""
 
 
-_BLOCK: Final[dict[str, Rule]] = _kept(
+def _kept(names: str, *, text: bool = False, **rules: Rule) -> Fields:
+    return Fields({**dict.fromkeys(names.split()), **rules}, text)
+
+
+_TEXT: Final = _kept("", text=True)
+_BLOCK: Final = _kept(
     """type text title context cache_control citations id name input caller toolset_name tool_use_id is_error thinking
-    signature data tool_name source transformations image_url file input_audio refusal tool"""
+    signature data tool_name source transformations image_url file input_audio refusal tool""",
+    text=True,
 )
-_BLOCK["content"] = _BLOCK
+_BLOCK.rules["content"] = _BLOCK
 _CALL: Final = _kept("id type index", function=_kept("name arguments"), custom=_kept("name input"))
 _MESSAGE: Final = _kept(
     "role name refusal reasoning reasoning_content tool_call_id",
@@ -75,8 +87,8 @@ _BODY: Final = _kept(
     messages=_MESSAGE,
     system=_BLOCK,
     tools=_TOOL,
-    mcp_servers=_kept("type name tool_configuration"),
-    thread=_kept("type"),
+    mcp_servers=_kept("", type=_TEXT, name=_TEXT, tool_configuration=_kept("", enabled=_TEXT, allowed_tools=_TEXT)),
+    thread=_kept("", type=_TEXT),
     metadata=_kept("user_id"),
 )
 _SESSION: Final = "session_id"
@@ -113,7 +125,7 @@ def kept_body(body: str) -> tuple[str, list[str]]:
     try:
         value = msgspec.json.decode(body)
         removed: dict[str, None] = {}
-        kept = _walk(value, _BODY, "", removed) if isinstance(value, dict) else value
+        kept = _walk(value, _BODY, "", removed)
         return (msgspec.json.encode(kept).decode(), sorted(removed)) if removed else (body, [])
     except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):
         masked = re.sub(_STRING, lambda string: _zeros(string[0]), body)
@@ -122,23 +134,25 @@ def kept_body(body: str) -> tuple[str, list[str]]:
 
 def _walk(value: Any, rule: Rule, path: str, removed: dict[str, None]) -> Any:
     """The value with what its rule does not keep replaced. Only as deep as the rules go."""
-    if rule is None:
+    if rule is None or (rule.text and isinstance(value, str)):
         return value
     if isinstance(value, list):
         return [_walk(item, rule, path, removed) for item in value]
     if not isinstance(value, dict):
-        return value
+        note = _note(value)
+        removed.update({} if note == value else {path or "(body)": None})
+        return note
     made: dict[str, Any] = {}
     for name, inner in value.items():
-        place = f"{path}{name}"
-        if name not in rule:
+        place = f"{path}.{name}" if path else name
+        if name not in rule.rules:
             made[name] = _note(inner)
             removed[place] = None
         elif place == "metadata.user_id":
             made[name] = _without_device(inner) if isinstance(inner, str) else _note(inner)
             removed.update({} if made[name] == inner else {place: None})
         else:
-            made[name] = _walk(inner, rule[name], f"{place}.", removed)
+            made[name] = _walk(inner, rule.rules[name], place, removed)
     return made
 
 
