@@ -1,6 +1,7 @@
 """Stop sequences: what is found is what an oracle finds that sees the whole text at once."""
 
 from collections.abc import Sequence
+from time import process_time
 
 import pytest
 from hypothesis import example, given, settings
@@ -90,3 +91,29 @@ def test_a_flush_leaves_nothing_to_be_completed():
     assert scanner.feed("EN") == Scanned("")
     assert scanner.flush() == "EN"
     assert scanner.feed("D") == Scanned("D")
+
+
+@pytest.mark.clause("SEQ-1", "SEQ-2")
+@settings(max_examples=100, deadline=None)
+@given(st.text("ab", max_size=40), st.lists(st.text("ab", min_size=1, max_size=12), min_size=1, max_size=40))
+@example("abaababaabaab", ["abaababaabaabb", "baababaabab", "aabaabb"])  # ends that begin other sequences, in a chain
+def test_many_sequences_with_common_beginnings_are_told_apart(text: str, sequences: list[str]):
+    assert same_at_every_split(lambda pieces: scan(pieces, sequences), text) == oracle(text, sequences)
+
+
+@pytest.mark.parametrize(
+    "sequences",
+    [
+        [f"stop {number}!" for number in range(20_000)],
+        ["x" * 2_000 + str(number) for number in range(2_000)],
+        ["x" * 1_000_000 + "!"],
+    ],
+    ids=["many", "many of one beginning", "one of a million characters"],
+)
+def test_the_work_per_character_does_not_depend_on_the_sequences(sequences: list[str]):
+    start = process_time()
+    scanner = StopScanner(sequences)
+    pieces = ["stop 12 ", "xxxxxxxx", " words and more words "] * 2_000
+    visible = "".join(scanner.feed(piece).visible for piece in pieces) + scanner.flush()
+    assert visible == "".join(pieces)
+    assert process_time() - start < 5  # comparing each sequence with each piece takes minutes
