@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from time import process_time
 from typing import Any
 
 import pytest
@@ -459,3 +460,14 @@ async def test_a_worker_process_renders_with_a_renderer_sent_to_it():
     conversation = talk(*LOOP, tools=[READ])
     assert await POOL.run(Lane.LONG, render_conversation, ours, conversation) == ours.render(conversation)
     await POOL.close()
+
+
+@pytest.mark.clause("REQ-11", "REQ-12")
+@pytest.mark.parametrize("source", [templates.SYSTEM_FIRST, templates.ALTERNATING], ids=["first", "alternating"])
+def test_very_many_late_system_turns_are_joined_in_linear_time(source: str):
+    start = process_time()
+    turns = [turn for number in range(20_000) for turn in (user(f"{number} " + "x" * 400), system("Be brief."))]
+    rendered = text(source, talk(*turns))
+    assert rendered.count(MARKED) == 20_000
+    assert rendered.index("19998 ") < rendered.index("19999 ")
+    assert process_time() - start < 2  # copying the message once per turn takes much longer

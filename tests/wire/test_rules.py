@@ -1,10 +1,12 @@
 """The rules that no single field can check, each with the words that clients match on."""
 
 import json
+from time import process_time
 from typing import Any
 
 import pytest
 
+from dragoman.conversation import ToolResult
 from dragoman.errors import InvalidRequest, ThreadsUnsupported
 from dragoman.wire import rules
 from dragoman.wire.request import CountTokensRequest, MessagesRequest
@@ -189,6 +191,20 @@ def test_a_system_message_has_its_places(messages: list[dict[str, Any]], message
 @pytest.mark.parametrize(("messages", "message"), [case[1:] for case in CALLS], ids=[case[0] for case in CALLS])
 def test_every_call_is_answered_once_and_at_once(messages: list[dict[str, Any]], message: str):
     assert complaint(body(messages=messages)) == message
+
+
+@pytest.mark.clause("IN-7", "IN-9")
+@pytest.mark.parametrize("calls_per_message", [20_000, 1], ids=["one message", "a message each"])
+def test_the_results_of_very_many_calls_are_checked_in_linear_time(calls_per_message: int):
+    start = process_time()
+    calls = [call(f"c{number}") for number in range(20_000)]
+    said = [assistant(*calls[begin : begin + calls_per_message]) for begin in range(0, len(calls), calls_per_message)]
+    results = [result(f"c{number}") for number in reversed(range(20_000))]
+    lowered = read(body(user("Hi"), *said, user(*results)))
+    assert [part.call_id for part in lowered.turns[-1].content if isinstance(part, ToolResult)] == [
+        part["id"] for part in calls
+    ]
+    assert process_time() - start < 6  # a search through the open calls per result takes longer
 
 
 @pytest.mark.clause("IN-8")
