@@ -3,8 +3,13 @@
 The sequence that is complete first ends the turn; of several that are complete at the same character, the longest is
 reported. Text that may still become a stop sequence is held back, so nothing is ever sent and taken back. What is found does
 not depend on how the text was cut into pieces.
+
+The scanner is an Aho-Corasick automaton whose states are made when they are first reached. A new turn therefore costs only
+the sorting of its sequences, and the work per character does not depend on how many sequences there are.
 """
 
+import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -17,42 +22,119 @@ class Scanned(NamedTuple):
 
 
 class StopScanner:
-    """Scans one turn. Work per piece is bounded by the length of the piece and of the stop sequences."""
+    """Scans one turn. Work per piece is bounded by the length of the piece, whatever the sequences are."""
 
     def __init__(self, sequences: Sequence[str]) -> None:
-        self._sequences = sequences
-        self._held = ""
+        self._automaton = _Automaton(sequences) if sequences else None
+        self._state = self._automaton.root if self._automaton else _NOTHING
 
     def feed(self, text: str) -> Scanned:
         """Take the next text; give what can be no part of a stop sequence any more."""
-        if not self._sequences:
+        if self._automaton is None:
             return Scanned(text)
-        buffer = self._held + text
-        found = [
-            (buffer.find(sequence) + len(sequence), -len(sequence), sequence)
-            for sequence in self._sequences
-            if sequence in buffer
-        ]
-        if found:
-            end, length, matched = min(found)
-            self._held = ""
-            return Scanned(buffer[: end + length], matched)
-        kept = max(_overlap(buffer, sequence) for sequence in self._sequences)
-        cut = len(buffer) - kept
-        self._held = buffer[cut:]
-        return Scanned(buffer[:cut])
+        before = self._state
+        state, end = self._automaton.run(before, text)
+        if state.found:
+            self._state = self._automaton.root
+            return Scanned((self._spelled(before) + text[:end])[: before.depth + end - len(state.found)], state.found)
+        self._state = state
+        cut = before.depth + len(text) - state.depth
+        return Scanned((self._spelled(before) + text)[:cut] if cut else "")
 
     def flush(self) -> str:
         """Give what was held: no more text comes to complete it."""
-        held, self._held = self._held, ""
+        if self._automaton is None:
+            return ""
+        held, self._state = self._spelled(self._state), self._automaton.root
         return held
 
+    def _spelled(self, state: "_State") -> str:
+        return self._automaton.spelled(state) if self._automaton else ""
 
-def _overlap(text: str, sequence: str) -> int:
-    """The length of the longest end of `text` that is a beginning of `sequence`, but not all of it."""
-    start = text.find(sequence[0], max(0, len(text) - len(sequence) + 1))
-    while start >= 0:
-        if sequence.startswith(text[start:]):
-            return len(text) - start
-        start = text.find(sequence[0], start + 1)
-    return 0
+
+class _State:
+    """The longest end of the text so far that begins a sequence.
+
+    It has `depth` characters, and the sorted sequences from `low` up to `high` begin with it. `shorter` is the state of the
+    next shorter such end, `found` the longest sequence that the text ends with, and `moves` are the states that follow.
+    """
+
+    __slots__ = ("depth", "found", "high", "low", "moves", "shorter")
+
+    def __init__(self, low: int, high: int, depth: int) -> None:
+        self.low, self.high, self.depth = low, high, depth
+        self.shorter: _State | None = None
+        self.found = ""
+        self.moves: dict[str, _State | None] = {}
+
+
+_NOTHING = _State(0, 0, 0)
+
+
+class _Automaton:
+    """The states over a set of sequences. `root` is the state in which nothing is held."""
+
+    def __init__(self, sequences: Sequence[str]) -> None:
+        self._sequences = sorted(set(sequences))
+        self.root = _State(0, len(self._sequences), 0)
+        firsts = dict.fromkeys(sequence[0] for sequence in self._sequences)
+        self._first = re.compile(f"[{''.join(map(re.escape, firsts))}]")
+
+    def spelled(self, state: _State) -> str:
+        """The text that a state holds."""
+        return self._sequences[state.low][: state.depth]
+
+    def run(self, state: _State, text: str) -> tuple[_State, int]:
+        """Read `text` until a sequence is complete. Gives the state and the number of characters that were read."""
+        position, length = 0, len(text)
+        while position < length:
+            if state is self.root:
+                beginning = self._first.search(text, position)
+                if beginning is None:
+                    return state, length
+                position = beginning.start()
+            state = self._next(state, text[position])
+            position += 1
+            if state.found:
+                break
+        return state, position
+
+    def _next(self, state: _State, character: str) -> _State:
+        at: _State | None = state
+        while at is not None:
+            following = self._move(at, character)
+            if following is not None:
+                self._complete(following, at, character)
+                return following
+            at = at.shorter
+        return self.root
+
+    def _complete(self, state: _State, parent: _State, character: str) -> None:
+        """Set `shorter` and `found` of a new state and of the new ones among its shorter ends."""
+        made = []
+        while state.shorter is None and state is not self.root:
+            at, following = parent.shorter, None
+            while at is not None and (following := self._move(at, character)) is None:
+                at = at.shorter
+            state.shorter = following or self.root
+            made.append(state)
+            if at is None:
+                break
+            state, parent = state.shorter, at
+        for new in reversed(made):
+            first = self._sequences[new.low]
+            shorter = new.shorter
+            new.found = first if len(first) == new.depth else shorter.found if shorter else ""
+
+    def _move(self, state: _State, character: str) -> _State | None:
+        """The state for one more character; None where no sequence goes on with it."""
+        if character in state.moves:
+            return state.moves[character]
+        depth, sequences = state.depth, self._sequences
+        low, high = state.low, state.high
+        low += len(sequences[low]) == depth  # the shortest ends here
+        start = bisect_left(sequences, character, low, high, key=lambda sequence: sequence[depth])
+        end = bisect_right(sequences, character, start, high, key=lambda sequence: sequence[depth])
+        following = _State(start, end, depth + 1) if start < end else None
+        state.moves[character] = following
+        return following

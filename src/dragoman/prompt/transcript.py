@@ -29,7 +29,8 @@ class Transcript:
     """Takes turns, makes messages. `notes` say in words what was moved, written by the dialect or lost."""
 
     def __init__(self, traits: Traits, dialect: Dialect, seam: Seam) -> None:
-        self.messages: list[Message] = []
+        self._messages: list[Message] = []
+        self._more: list[str] = []  # what is still to be joined to the content of the last message
         self.notes: list[str] = []
         self._traits = traits
         self._dialect = dialect
@@ -39,6 +40,15 @@ class Transcript:
         self._calls: dict[str, ToolCall] = {}  # those of the last assistant turn, by the ids of the client
         self._native = False  # did the template get them as calls?
         self._waiting: dict[str, ToolCall] = {}  # calls whose turn comes with their result
+
+    @property
+    def messages(self) -> list[Message]:
+        """The messages so far."""
+        if self._more:
+            last = self._messages[-1]
+            last["content"] = "".join([last["content"], *self._more])
+            self._more.clear()
+        return self._messages
 
     def add(self, turn: Turn) -> None:
         """The next turn."""
@@ -60,20 +70,24 @@ class Transcript:
 
     def open(self) -> None:
         """Begin with a user turn, if the system text is not one already."""
-        if not self.messages or self.messages[-1]["role"] != "user":
+        if self._last != "user":
             self.messages.append({"role": "user", "content": _OPENING})
             self._note(True, "added: a user turn in front, as the template needs one")
 
     def say(self, words: str, *, even_nothing: bool = False) -> None:
         """A user's words. Behind a user turn they are its next paragraph; behind results too, if the template insists."""
-        last = self.messages[-1]["role"] if self.messages else None
+        last = self._last
         if last == "user" or (last == "tool" and not self._traits.user_after_results):
             if words:
-                before = self.messages[-1]["content"]
-                self.messages[-1]["content"] = f"{before}{PARAGRAPH}{words}" if before else words
+                self._more += [PARAGRAPH, words] if self._messages[-1]["content"] or self._more else [words]
                 self._note(last == "tool", "moved: words behind results, into the last of them")
         elif words or even_nothing:
             self.messages.append({"role": "user", "content": words})
+
+    @property
+    def _last(self) -> str | None:
+        """The role of the last message; None where there is none."""
+        return self._messages[-1]["role"] if self._messages else None
 
     def _late_system(self, words: str) -> None:
         if self._traits.late_system is LateSystem.IN_PLACE:
@@ -81,8 +95,8 @@ class Transcript:
             return
         marked = f"<system>\n{words}\n</system>"
         self._note(True, "moved: a late system turn, into the user turn before it")
-        if self.messages and self.messages[-1]["role"] == "tool" and not self._traits.loop_goes_on:
-            self.messages[-1]["content"] += PARAGRAPH + marked
+        if self._last == "tool" and not self._traits.loop_goes_on:
+            self._more += [PARAGRAPH, marked]
         else:
             self.say(marked)
 

@@ -12,12 +12,19 @@ class _Pending:
 
     def __init__(self) -> None:
         self.turn = -1
-        self.open: list[str] = []
-        self.known: frozenset[str] = frozenset()
+        self.open: dict[str, None] = {}  # ids in their order; the values mean nothing
+        self.known: set[str] = set()
         self.closed = True  # true once something other than a result was seen behind the calls
 
     def begin(self, index: int, calls: list[str]) -> None:
-        self.turn, self.open, self.known, self.closed = index, calls, frozenset(calls), False
+        self.turn, self.open, self.known, self.closed = index, dict.fromkeys(calls), set(calls), False
+
+    def extend(self, index: int, calls: list[str]) -> None:
+        """Add the calls of a further message of the same turn."""
+        if not self.open:
+            self.turn = index
+        self.open.update(dict.fromkeys(calls))
+        self.known.update(calls)
 
     def settle(self) -> None:
         if self.open:
@@ -46,7 +53,7 @@ def check_calls(messages: list[Message]) -> None:
                         f"messages.{index}.content.{position}", "`tool_result` blocks can only be in `user` messages"
                     )
             if previous == "assistant" and not pending.closed:
-                pending.begin(pending.turn if pending.open else index, pending.open + calls)
+                pending.extend(index, calls)
             else:
                 pending.settle()
                 pending.begin(index, calls)
@@ -78,7 +85,7 @@ def _check_results(pending: _Pending, message: Message, blocks: Sequence[Content
                 "have a corresponding `tool_use` block in the previous message.",
             )
         elif block.tool_use_id in pending.open:
-            pending.open.remove(block.tool_use_id)
+            del pending.open[block.tool_use_id]
         else:
             raise InvalidRequest.at(
                 path,
