@@ -7,7 +7,7 @@ import random
 import signal
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,7 @@ from starlette.types import Message
 from cli.process import script, serving
 from conftest import MODEL, body, live_server
 from dragoman.errors import Overloaded, RequestTooLarge
-from dragoman.server import Settings, connection
+from dragoman.server import Settings, connection, pace
 from dragoman.server.body import ALL_BODIES, MAX_BODY, SMALL_BODY, BodyMemory, read_json_body
 from server.http import Wire, post, wire
 from stage import PREFILL, Stage, until
@@ -74,13 +74,32 @@ def test_an_upgrade_that_is_offered_leaves_the_body_alone(server: Stage, protoco
         HEAD + b"x: " + b"y" * 70_000,
         HEAD + b"a: b\r\n" * 12_000,
         HEAD + b"transfer-encoding: chunked\r\n\r\n1;" + b"x" * 400_000,
+        b"GET /" + b"x" * 65_536 + b" HTTP/1.1\r\n\r\n",
+        HEAD + b"x: " + b"y" * 65_536 + b"\r\ncontent-length: 2\r\n\r\n{}",
+        HEAD + b"a: b\r\n" * 11_000 + b"\r\n",
+        HEAD + b"connection: upgrade\r\nupgrade: h2c\r\nx: " + b"y" * 65_536 + b"\r\n\r\n",
     ],
-    ids=["path", "field", "fields", "chunk extension"],
+    ids=["path", "field", "fields", "chunk extension", "whole path", "whole field", "whole fields", "upgrade"],
 )
-def test_a_head_without_end_is_refused(server: Stage, head: bytes) -> None:
+def test_a_head_that_is_too_large_is_refused(server: Stage, head: bytes) -> None:
     with wire(server.url) as client:
         client.sock.sendall(head)
         assert refused(client) == (431, "invalid_request_error")
+
+
+def test_a_head_below_the_limit_is_read(server: Stage) -> None:
+    with wire(server.url) as client:
+        client.sock.sendall(b"GET /health HTTP/1.1\r\nhost: localhost\r\nx: " + b"y" * 65_000 + b"\r\n\r\n")
+        assert b" 200 " in client.read_until(b"\r\n")
+
+
+@pytest.mark.parametrize("offer", [b"", b"connection: upgrade\r\nupgrade: h2c\r\n"], ids=["plain", "upgrade"])
+def test_thousands_of_requests_in_one_piece_are_all_answered(server: Stage, offer: bytes) -> None:
+    request = b"GET /api/hello HTTP/1.1\r\nhost: localhost\r\n" + offer + b"\r\n"
+    with wire(server.url) as client:
+        client.sock.sendall(request * 2000)
+        for _ in range(2000):
+            client.read_until(b'"path":"/api/hello"}')
 
 
 def test_what_is_not_http_is_a_400(server: Stage) -> None:
@@ -93,15 +112,15 @@ def test_what_is_not_http_is_a_400(server: Stage) -> None:
 @pytest.mark.parametrize("sent", [b"POST /v1/mess", HEAD, HEAD + b"content-length: 99\r\n\r\n{"], ids=["line", "head", "body"])
 def test_a_request_that_does_not_arrive_is_refused(server: Stage, sent: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "HEAD_SECONDS", 0.2)
-    monkeypatch.setattr(connection, "BODY_SECONDS", 0.2)
+    monkeypatch.setattr(pace, "BODY_SECONDS", 0.2)
     with wire(server.url) as client:
         client.sock.sendall(sent)
         assert refused(client) == (408, "invalid_request_error")
 
 
 def test_a_body_that_keeps_arriving_is_waited_for(server: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "BODY_SECONDS", 0.1)
-    monkeypatch.setattr(connection, "BODY_BYTES", 1)
+    monkeypatch.setattr(pace, "BODY_SECONDS", 0.1)
+    monkeypatch.setattr(pace, "BODY_BYTES", 1)
     content = json.dumps(body()).encode()
     with wire(server.url) as client:
         client.sock.sendall(HEAD + b"content-length: %d\r\n\r\n" % len(content))
@@ -114,6 +133,55 @@ def test_a_body_that_keeps_arriving_is_waited_for(server: Stage, monkeypatch: py
         client.sock.settimeout(20)
         client.sock.sendall(content[-1:])
         assert b" 200 " in client.read_until(b"\r\n")
+
+
+def spans_until_refused(rate: int) -> int | None:
+    """How many spans a body of 32 MB lasts that comes with so many bytes a second; None where it comes to its end."""
+    arriving, left, span = pace.Pace(), MAX_BODY, int(rate * pace.BODY_SECONDS)
+    for number in range(1, MAX_BODY):
+        if left <= span:
+            return None
+        arriving.add(span)
+        left -= span
+        if not arriving.end_span(paused=False):
+            return number
+    raise AssertionError("the body never ends")
+
+
+def test_a_slow_line_may_send_a_large_body_and_a_dripping_one_may_not() -> None:
+    assert spans_until_refused(64 * 1024) is None
+    assert spans_until_refused(8 * 1024) is None
+    assert spans_until_refused(7 * 1024) == 2
+    assert spans_until_refused(1024) == 2
+    assert spans_until_refused(100) == 1
+
+
+def test_a_body_that_stops_is_refused_however_fast_it_began() -> None:
+    arriving = pace.Pace()
+    arriving.add(MAX_BODY - 1)
+    assert arriving.end_span(paused=False)
+    assert not arriving.end_span(paused=False)
+
+
+def test_time_in_which_the_server_does_not_read_is_not_counted() -> None:
+    arriving = pace.Pace()
+    assert all(arriving.end_span(paused=True) for _ in range(100))
+    arriving.add(pace.BODY_BYTES)
+    assert arriving.end_span(paused=False)
+
+
+def test_a_body_that_drips_is_refused_after_the_grace(server: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"BODY_SECONDS": 0.1, "BODY_BYTES": 1, "GRACE_SECONDS": 0.4}.items():
+        monkeypatch.setattr(pace, name, value)
+    with wire(server.url) as client:
+        client.sock.sendall(HEAD + b"content-length: 9999\r\n\r\n")
+        client.sock.settimeout(0.03)
+        for _ in range(9999):
+            client.sock.sendall(b" ")
+            with suppress(TimeoutError):
+                start = client.sock.recv(65536)
+                break
+    assert start.startswith(b"HTTP/1.1 408 ")
 
 
 @pytest.mark.parametrize("streamed", [False, True])

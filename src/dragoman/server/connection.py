@@ -17,25 +17,24 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from dragoman.errors import DragomanError, HeadTooLarge, InvalidRequest, RequestTimedOut, ShuttingDown
+from dragoman.server import pace
 from dragoman.server.respond import refusal
 
 HEAD_BYTES: Final = 64 * 1024
 """Bytes of a request line and its header fields, or between two pieces of a body."""
 HEAD_SECONDS: Final = 20.0
 """How long a head may take from its first byte on."""
-BODY_SECONDS: Final = 30.0
-"""The span in which at least `BODY_BYTES` of a body must arrive."""
-BODY_BYTES: Final = 16 * 1024
 LINGER_SECONDS: Final = 1.0
 """How long a client may go on sending after its request was refused."""
 SIGNS: Final = (0.2, 0.1, 0.5, 2.0, 5.0)
 """Seconds from the end of a client's input to the first sign, and from each sign to the next; the last goes on."""
 
+_FIELD_MARKS: Final = len(b": \r\n")
 _UPGRADE_FIELDS: Final = frozenset({b"upgrade", b"http2-settings"})
 
 
 class Connection(HttpToolsProtocol):
-    """One connection. `BODY_BYTES` and the other limits are read when they are needed."""
+    """One connection. The limits are read when they are needed."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -44,7 +43,7 @@ class Connection(HttpToolsProtocol):
         self._upgrading = False
         self._refused = False
         self._unread = 0  # bytes since the parser last gave something out
-        self._received = 0  # bytes in the current span of time
+        self._pace = pace.Pace()
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -65,43 +64,65 @@ class Connection(HttpToolsProtocol):
         if not self._arriving:
             self._arriving = True
             self._set_timer(HEAD_SECONDS)
-        self._received += len(data)
         self._unread += len(data)
         try:
             self._feed(data)
         except httptools.HttpParserError:
             self._refuse(InvalidRequest("the request is not valid HTTP"))
             return
+        except HeadTooLarge as error:
+            self._refuse(error)
+            return
         if self._unread > HEAD_BYTES:
-            self._refuse(HeadTooLarge(f"the head of a request may have {HEAD_BYTES} bytes"))
+            self._refuse(_head_too_large())
 
     def _feed(self, data: bytes) -> None:
-        """Raises `HttpParserError`."""
+        """Raises `HttpParserError`, `HeadTooLarge`. The time is in proportion to the data, whatever it offers."""
+        rest = memoryview(data)
+        while (read := self._feed_up_to_upgrade(rest)) is not None:
+            rest = rest[read:]
+            if self.parser.get_method() == b"CONNECT":
+                raise httptools.HttpParserError("not a proxy")
+            self._feed_up_to_upgrade(self._restart_without_upgrade())
+
+    def _feed_up_to_upgrade(self, data: bytes | memoryview) -> int | None:
+        """Bytes up to the end of a head that offers an upgrade, where the parser stops; None where it took all."""
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            method = self.parser.get_method()
-            if method == b"CONNECT":
-                raise httptools.HttpParserError("not a proxy") from None
-            head = b"%b %b HTTP/%b\r\n" % (method, self.url, self.parser.get_http_version().encode())
-            fields = b"".join(b"%b: %b\r\n" % field for field in _without_upgrade(self.headers))
-            self.parser = httptools.HttpRequestParser(self)
-            self._upgrading = False
-            self._feed(head + fields + b"\r\n" + data[upgrade.args[0] :])
+            return int(upgrade.args[0])
+        except httptools.HttpParserCallbackError as error:
+            if isinstance(error.__context__, HeadTooLarge):
+                raise error.__context__ from None
+            raise
+        return None
+
+    def _restart_without_upgrade(self) -> bytes:
+        """Take a new parser; returns the head for it, that of the present request without its offer."""
+        line = b"%b %b HTTP/%b\r\n" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
+        fields = b"".join(b"%b: %b\r\n" % field for field in _without_upgrade(self.headers))
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn has it
+        self._upgrading = False
+        return line + fields + b"\r\n"
 
     def on_headers_complete(self) -> None:
-        """The head is whole: the body's time begins."""
+        """The head is whole: the body's time begins. Raises `HeadTooLarge`."""
         self._upgrading = self.parser.should_upgrade()
         if self._upgrading:  # the parser stops here, and goes on with the fields that are left
             return
+        if len(self.url) + sum(len(name) + len(value) + _FIELD_MARKS for name, value in self.headers) > HEAD_BYTES:
+            raise _head_too_large()
         self._has_head = True
-        self._unread = self._received = 0
-        self._set_timer(BODY_SECONDS)
+        self._unread = 0
+        self._pace = pace.Pace()
+        self._set_timer(pace.BODY_SECONDS)
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         """A piece of the body."""
         self._unread = 0
+        self._pace.add(len(body))
         super().on_body(body)
 
     def on_message_complete(self) -> None:
@@ -146,9 +167,8 @@ class Connection(HttpToolsProtocol):
         self._timer = None if seconds is None else self.loop.call_later(seconds, self._check_progress)
 
     def _check_progress(self) -> None:
-        if self._has_head and (self._received >= BODY_BYTES or self.flow.read_paused):
-            self._received = 0
-            self._set_timer(BODY_SECONDS)
+        if self._has_head and self._pace.end_span(paused=self.flow.read_paused):
+            self._set_timer(pace.BODY_SECONDS)
         else:
             part = "body" if self._has_head else "head"
             self._refuse(RequestTimedOut(f"the {part} of the request did not arrive in time"))
@@ -173,6 +193,10 @@ class Connection(HttpToolsProtocol):
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self.loop.call_later(LINGER_SECONDS, self.transport.close)
+
+
+def _head_too_large() -> HeadTooLarge:
+    return HeadTooLarge(f"the head of a request may have {HEAD_BYTES} bytes")
 
 
 def _without_upgrade(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
