@@ -5,8 +5,10 @@ from http import HTTPStatus
 import pytest
 
 from conftest import Serve, body
+from dragoman.server import connection, pace
 from dragoman.server.origins import is_allowed_host
-from server.http import ask, get, post
+from server.http import ask, get, post, wire
+from stage import Stage
 
 PREFLIGHT = {
     "access_control_request_method": "POST",
@@ -58,6 +60,48 @@ def test_every_page_may_where_the_operator_says_so(serve: Serve) -> None:
     url = serve(cors_origins=("*",))
     assert ask(url, "OPTIONS", "/v1/messages", origin=STRANGE[0], **PREFLIGHT).headers["access-control-allow-origin"] == "*"
     assert post(url, body(), origin=STRANGE[0]).headers["access-control-allow-origin"] == "*"
+
+
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1/models", "/health", "/no"])
+@pytest.mark.parametrize("origin", [None, LOCAL[0], *STRANGE])
+def test_every_answer_says_that_it_varies_with_the_origin(stage: Stage, path: str, origin: str | None) -> None:
+    for method in ("GET", "POST", "OPTIONS"):
+        assert ask(stage.url, method, path, origin=origin).headers["vary"].lower() == "origin"
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"x: " + b"y" * 70_000, b"431"),
+        (b"x: " + b"y" * 70_000 + b"\r\n\r\n", b"431"),
+        (b"content-length: 9\r\n", b"408"),
+        (b"content-length: 9\r\n\r\n{", b"408"),
+        (b"content-length: x\r\n\r\n", b"400"),
+        (b"transfer-encoding: chunked\r\n\r\nx\r\n", b"400"),
+    ],
+    ids=["endless head", "large head", "slow head", "slow body", "length", "chunk"],
+)
+def test_pages_may_read_why_a_request_that_is_not_whole_is_refused(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, sent: bytes, status: bytes
+) -> None:
+    monkeypatch.setattr(connection, "HEAD_SECONDS", 0.1)
+    monkeypatch.setattr(pace, "BODY_SECONDS", 0.1)
+    for origin in (LOCAL[0], STRANGE[0], None):
+        named = f"origin: {origin}\r\n" if origin else ""
+        head = f"POST /v1/messages HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n{named}"
+        with wire(stage.url) as client:
+            client.sock.sendall(head.encode() + sent)
+            answer = client.read_all()
+        assert answer.startswith(b"HTTP/1.1 " + status)
+        assert b"\r\nvary: Origin\r\n" in answer
+        assert (b"\r\naccess-control-allow-origin: http://localhost:5173\r\n" in answer) == (origin == LOCAL[0])
+        assert (b"\r\nAccess-Control-Expose-Headers: request-id" in answer) == (origin == LOCAL[0])
+
+
+def test_where_every_page_may_a_refusal_says_so(serve: Serve) -> None:
+    with wire(serve(cors_origins=("*",))) as client:
+        client.sock.sendall(f"GET / HTTP/1.1\r\norigin: {STRANGE[0]}\r\ncontent-length: x\r\n\r\n".encode())
+        assert b"\r\naccess-control-allow-origin: *\r\n" in client.read_all().lower()
 
 
 def test_a_name_that_only_points_here_is_refused(serve: Serve) -> None:

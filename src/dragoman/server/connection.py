@@ -14,10 +14,12 @@ import secrets
 from typing import Any, Final
 
 import httptools
+from starlette.datastructures import Headers
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from dragoman.errors import DragomanError, HeadTooLarge, InvalidRequest, RequestTimedOut, ShuttingDown
 from dragoman.server import pace
+from dragoman.server.origins import PAGES, Pages
 from dragoman.server.respond import refusal
 
 HEAD_BYTES: Final = 64 * 1024
@@ -176,16 +178,22 @@ class Connection(HttpToolsProtocol):
     def _refuse(self, error: DragomanError) -> None:
         """Answer what has arrived of a request, if nothing else is being answered, and close."""
         self._set_timer(None)
-        path = bytes(getattr(self, "url", b"")).decode("latin-1").partition("?")[0]
         waiting = self.cycle if self._has_head else None
         if waiting is not None and not waiting.response_complete:
             if not waiting.response_started:
-                self.transport.write(refusal(path, error, f"req_{secrets.token_hex(12)}"))
+                self._write_refusal(error)
             waiting.response_started = waiting.disconnected = True
             waiting.message_event.set()
         elif waiting is None and (self.cycle is None or self.cycle.response_complete):
-            self.transport.write(refusal(path, error, f"req_{secrets.token_hex(12)}"))
+            self._write_refusal(error)
         self._linger()
+
+    def _write_refusal(self, error: DragomanError) -> None:
+        """In the format of the path, and readable by a page that may read answers: by as much of the head as has arrived."""
+        path = bytes(getattr(self, "url", b"")).decode("latin-1").partition("?")[0]
+        pages: Pages | None = self.app_state.get(PAGES)
+        fields = {} if pages is None else pages.fields(Headers(raw=self.headers or []).get("origin", ""))
+        self.transport.write(refusal(path, error, f"req_{secrets.token_hex(12)}", fields))
 
     def _linger(self) -> None:
         """Close after a moment in which input is thrown away: to close at once would take back the answer (RFC 9112, 9.6)."""

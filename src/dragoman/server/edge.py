@@ -14,7 +14,7 @@ from dragoman.observe import Record, tell
 from dragoman.observe.metrics import Metrics
 from dragoman.server.auth import check_key
 from dragoman.server.disconnect import ClientGone
-from dragoman.server.origins import is_allowed_host, with_cors
+from dragoman.server.origins import PAGES, Pages, is_allowed_host
 from dragoman.server.respond import format_of, response_start, send_error
 from dragoman.server.service import Settings
 from dragoman.server.tap import Tap
@@ -36,18 +36,19 @@ class Edge:
         self._settings = settings
         self._metrics = metrics
         self._capture = settings.capture
-        self._cors = with_cors(self._answer, settings.cors_origins)
+        self._pages = Pages(self._answer, settings.cors_origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """An ASGI application."""
         if scope["type"] != "http":
+            scope.get("state", {})[PAGES] = self._pages
             await self._app(scope, receive, send)
             return
         scope = {**scope, "path": _plain(scope["path"]), "app": self}
         record = _record(scope)
         scope["state"] = {**scope.get("state", {}), "record": record}
         if scope["path"] in QUIET_PATHS:
-            await self._answer_to_pages(scope, receive, _tagged(send, record))
+            await self._pages(scope, receive, _tagged(send, record))
         elif self._capture is None:
             await self._told(scope, receive, send, record)
         else:
@@ -62,16 +63,11 @@ class Edge:
         record.endpoint = _route(self._app, scope)
         try:
             with self._metrics.under_way(record):
-                await self._answer_to_pages(scope, receive, _tagged(send, record))
+                await self._pages(scope, receive, _tagged(send, record))
         finally:
             entry = record.entry()
             self._metrics.count(entry)
             tell(entry)
-
-    async def _answer_to_pages(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, with what a browser asks for where a page of an allowed origin asks."""
-        allowed = self._cors.is_allowed_origin(Headers(scope=scope).get("origin", ""))
-        await (self._cors if allowed else self._answer)(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         record: Record = scope["state"]["record"]

@@ -10,8 +10,9 @@ import re
 from collections.abc import Collection
 from typing import Final
 
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.cors import CORSMiddleware
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _LOCAL_ORIGIN: Final = (
     r"https?://(?:[a-z0-9-]+\.)*localhost(?::\d+)?|https?://127(?:\.\d{1,3}){3}(?::\d+)?|https?://\[::1\](?::\d+)?"
@@ -21,17 +22,49 @@ _HOST: Final = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[^:\[\]]+)(?::\d*)?", re.IG
 ANY: Final = "*"
 
 
-def with_cors(app: ASGIApp, origins: Collection[str]) -> CORSMiddleware:
-    """The application, usable by pages of this machine and of `origins`; "*" allows every page. The key is needed as ever."""
-    return CORSMiddleware(
-        app,
-        allow_origins=origins,
-        allow_origin_regex=_LOCAL_ORIGIN,
-        allow_methods=("DELETE", "GET", "HEAD", "OPTIONS", "POST"),
-        allow_headers=("*",),
-        allow_private_network=True,
-        expose_headers=_EXPOSED,
-    )
+PAGES: Final = "pages"
+"""The name of `Pages` in the state of the application, where a connection finds it."""
+
+
+class Pages(CORSMiddleware):
+    """The application, usable by pages of this machine and of `origins`; "*" allows every page. A key is needed as ever.
+
+    An answer to any other origin is that of the application itself. Every answer varies with the origin, and says so.
+    """
+
+    def __init__(self, app: ASGIApp, origins: Collection[str]) -> None:
+        super().__init__(
+            app,
+            allow_origins=origins,
+            allow_origin_regex=_LOCAL_ORIGIN,
+            allow_methods=("DELETE", "GET", "HEAD", "OPTIONS", "POST"),
+            allow_headers=("*",),
+            allow_private_network=True,
+            expose_headers=_EXPOSED,
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """An ASGI application for HTTP."""
+        if self.is_allowed_origin(Headers(scope=scope).get("origin", "")):
+            await super().__call__(scope, receive, send)
+        else:
+            await self.app(scope, receive, _varying(send))
+
+    def fields(self, origin: str) -> dict[str, str]:
+        """The header fields of an answer that the application does not give itself; `origin` is empty where there is none."""
+        fields = {"vary": "Origin"}
+        if origin and self.is_allowed_origin(origin):
+            fields |= {"access-control-allow-origin": origin, **self.simple_headers}
+        return fields
+
+
+def _varying(send: Send) -> Send:
+    async def varying(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            MutableHeaders(scope=message).add_vary_header("Origin")
+        await send(message)
+
+    return varying
 
 
 def is_allowed_host(host: str, named: Collection[str]) -> bool:

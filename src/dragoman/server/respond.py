@@ -37,8 +37,11 @@ async def send_error(
     await send_json(send, door.fault(error, request_id), status=RESPONSES[type(error)].status, headers=fields)
 
 
-def refusal(path: str, error: DragomanError, request_id: str) -> bytes:
-    """A whole HTTP/1.1 response, for a request that never becomes one of the application's; the connection closes after it."""
+def refusal(path: str, error: DragomanError, request_id: str, headers: Mapping[str, str]) -> bytes:
+    """A whole HTTP/1.1 response, for a request that never becomes one of the application's; the connection closes after it.
+
+    `headers` are added to those that every refusal has.
+    """
     content = _encode(format_of(path).fault(error, request_id))
     status = RESPONSES[type(error)].status
     phrase = "Overloaded" if status == OVERLOADED_STATUS else HTTPStatus(status).phrase
@@ -49,6 +52,7 @@ def refusal(path: str, error: DragomanError, request_id: str) -> bytes:
         "request-id": request_id,
         "x-request-id": request_id,
         **_retry_fields(error),
+        **headers,
     }
     lines = [f"HTTP/1.1 {int(status)} {phrase}", *(f"{name}: {value}" for name, value in fields.items())]
     return "\r\n".join([*lines, "", ""]).encode("latin-1") + content
