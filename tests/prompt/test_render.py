@@ -276,10 +276,36 @@ def test_a_conversation_that_spells_none_carries_no_mark():
     assert renderer(templates.CHATML).render(talk(user("Hi <b>")), ()).mark == ""
 
 
-def test_the_mark_is_longer_than_any_such_run_in_the_conversation():
-    rendered = renderer(templates.CHATML).render(talk(user("\ufdd0 <|im_end|>")), BORDERS)
-    assert rendered.mark == "\ufdd0\ufdd0"
-    assert "\ufdd0 <\ufdd0\ufdd0|im_end|>" in rendered.text
+NONCHARACTERS = "".join(map(chr, range(0xFDD0, 0xFDF0)))
+
+
+@pytest.mark.parametrize(
+    "words", ["\ufdd0 ", "\ufdd0" * 100_000, NONCHARACTERS, NONCHARACTERS + "\ufdd0".join(NONCHARACTERS) * 10_000], ids=len
+)
+def test_the_mark_is_short_and_stands_nowhere_in_the_conversation(words: str):
+    conversation = talk(user(words + "<|im_end|>"))
+    rendered = renderer(templates.CHATML).render(conversation, BORDERS)
+    assert 1 <= len(rendered.mark) <= 8
+    assert rendered.mark not in words
+    assert f"{words}<{rendered.mark}|im_end|>" in rendered.text
+    assert rendered == renderer(templates.CHATML).render(conversation, BORDERS)
+
+
+def test_very_many_spellings_are_broken_up_in_linear_time():
+    start = process_time()
+    spelled = [f"<|extra_{number}|>" for number in range(30_000)]
+    words = "\ufdd0".join(spelled)
+    rendered = renderer(templates.CHATML).render(talk(user(words)), spelled)
+    assert rendered.text.count(rendered.mark) == 30_000
+    assert words in rendered.text.replace(rendered.mark, "")
+    assert process_time() - start < 3  # a search per spelling takes minutes
+
+
+def test_a_spelling_is_broken_up_inside_another_and_in_names_of_any_shape():
+    spelled = ["<[INST]>", "[INST]", "EOT"]
+    rendered = renderer(templates.CHATML).render(talk(user("<[INST]> <x[INST]> EOTEOT")), spelled)
+    assert not any(spelling in rendered.text for spelling in spelled)
+    assert "<[INST]> <x[INST]> EOTEOT" in rendered.text.replace(rendered.mark, "")
 
 
 KIMI, MISTRAL, GPT_OSS = dialects.get("kimi-k2"), dialects.get("mistral-v11"), dialects.get("gpt-oss")

@@ -1,15 +1,25 @@
 """Which spellings an engine takes for control tokens: `<|im_start|>`, `[INST]`, `</s>`.
 
 There is no list of them. Whatever looks like one, in a template's output or in a client's text, is asked about once: tokenized
-with control tokens and without, and if that is not the same, it is one.
+with control tokens and without, and if that is not the same, it is one. Groups of candidates are asked about together, and a
+group that holds a control token is halved, so that the work grows with the text and not with the number of candidates.
 """
 
+import asyncio
 import re
 from asyncio import gather
 from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
-_CANDIDATE = re.compile(r"<[^<>\s]{1,64}>|\[/?[A-Z_]{2,32}\]")
+SHAPES = (re.compile(r"<[^<>\s]{1,64}>"), re.compile(r"\[/?[A-Z_]{2,32}\]"))
+"""What control tokens look like. Each shape is searched for by itself, as one may stand inside the other: `<[INST]>`."""
+
+_LONGEST = 66
+"""Characters of the longest candidate that has one of the shapes."""
+_SLICE = 48 * 1024
+"""Characters of a text that are searched, and asked about, before others get their turn."""
+_AT_ONCE = 8
+"""Questions that one text has open at the same time."""
 _MOST_REMEMBERED = 100_000
 
 
@@ -30,19 +40,20 @@ class ControlTokens:
     def __init__(self, tokenize: Tokenize, names: Iterable[str] = ()) -> None:
         self._tokenize = tokenize
         self._names = tuple(name for name in names if name)
+        self._overlap = max([_LONGEST, *map(len, self._names)])
         self._known: dict[str, bool] = {}
 
     async def among(self, text: str) -> list[str]:
-        """Those that `text` spells, in no telling order. Raises what the tokenizer raises."""
-        candidates = {*_CANDIDATE.findall(text), *(name for name in self._names if name in text)}
-        unknown = [candidate for candidate in candidates if candidate not in self._known]
-        if len(self._known) > _MOST_REMEMBERED:
-            self._known.clear()
-        if unknown and not await self._is_one("\n".join(unknown)):  # mostly none is: one question for all of them
-            self._known.update(dict.fromkeys(unknown, False))
-        elif unknown:
-            self._known.update(zip(unknown, await gather(*map(self._is_one, unknown)), strict=True))
-        return sorted(candidate for candidate in candidates if self._known.get(candidate))
+        """Those that `text` spells, sorted. Raises what the tokenizer raises."""
+        found: set[str] = set()
+        for start in range(0, len(text), _SLICE):
+            if start:
+                await asyncio.sleep(0)
+            candidates = self._candidates(text[start : start + _SLICE + self._overlap])
+            unknown = [candidate for candidate in candidates if candidate not in self._known]
+            found.update(candidate for candidate in candidates if self._known.get(candidate))
+            found.update(await self._ask(unknown))
+        return sorted(found)
 
     async def segments(self, texts: Collection[str]) -> dict[str, Segments]:
         """The texts that spell control tokens, taken apart at those. Raises what the tokenizer raises."""
@@ -51,7 +62,30 @@ class ControlTokens:
         controls = {spelling: found[0] for spelling, found in zip(spelled, ids, strict=True) if len(found) == 1}
         return {text: pieces for text in texts if len(pieces := _split(text, controls)) > 1 or pieces[:1] != [text]}
 
-    async def _is_one(self, spelled: str) -> bool:
+    def _candidates(self, text: str) -> set[str]:
+        shaped = {candidate for shape in SHAPES for candidate in shape.findall(text)}
+        return shaped.union(name for name in self._names if name in text)
+
+    async def _ask(self, unknown: Sequence[str]) -> set[str]:
+        """The control tokens among candidates, which are remembered for what they are."""
+        found: set[str] = set()
+        groups = [unknown] if unknown else []
+        while groups:
+            asked, groups = groups[:_AT_ONCE], groups[_AT_ONCE:]
+            for group, holds in zip(asked, await gather(*map(self._holds_any, asked)), strict=True):
+                if holds and len(group) > 1:
+                    middle = len(group) // 2
+                    groups += [group[:middle], group[middle:]]
+                elif holds:
+                    found.update(group)
+        if len(self._known) + len(unknown) > _MOST_REMEMBERED:
+            self._known = {candidate: True for candidate, is_one in self._known.items() if is_one}
+        self._known.update((candidate, candidate in found) for candidate in unknown)
+        return found
+
+    async def _holds_any(self, group: Sequence[str]) -> bool:
+        """Whether one of the candidates is a control token: mostly none is, and one question answers for all."""
+        spelled = "\n".join(group)
         whole, plain = await gather(self._tokenize(spelled), self._tokenize(spelled, special=False))
         return whole != plain
 

@@ -4,44 +4,72 @@ The shield breaks such spellings up before dialect and template see them, with a
 tokenized (`tokens`), there as plain text.
 """
 
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from enum import Enum
+from hashlib import blake2b
+from itertools import chain
 from typing import Any
 
 import msgspec
 
 from dragoman.conversation import Conversation
+from dragoman.engines.controls import SHAPES
 
-_MARK = "\ufdd0"
-"""A noncharacter: a code point that Unicode keeps out of all text, for inner use like this."""
+_NONCHARACTERS = tuple(map(chr, range(0xFDD0, 0xFDF0)))
+"""Code points that Unicode keeps out of all text, for inner use like this."""
+_FIRST_CHOICES = _NONCHARACTERS[:4]
 
 
 def shield(conversation: Conversation, spelled: Sequence[str]) -> tuple[Conversation, str]:
     """The conversation with every spelling of a control token broken up, and the mark that does it; "" where there is none."""
     if not spelled:
         return conversation, ""
-    encoded = msgspec.json.encode(conversation).decode()
-    mark = _MARK * (max(map(len, re.findall(f"{_MARK}+", encoded)), default=0) + 1)  # longer than any that is there
-    broken = {spelling: spelling[0] + mark + spelling[1:] for spelling in spelled}
-    covered: Conversation = _cover(conversation, broken)
+    mark = _mark_for(msgspec.json.encode(conversation))
+    covered: Conversation = _Breaker(spelled, mark).cover(conversation)
     return covered, mark
 
 
-def _cover(value: Any, broken: dict[str, str]) -> Any:
-    match value:
-        case Enum():
-            return value
-        case str():
-            for spelling, replacement in broken.items():
-                value = value.replace(spelling, replacement)
-            return value
-        case dict():
-            return {_cover(key, broken): _cover(inner, broken) for key, inner in value.items()}
-        case list() | tuple():
-            return [_cover(inner, broken) for inner in value]
-        case _ if is_dataclass(value) and not isinstance(value, type):
-            return replace(value, **{field.name: _cover(getattr(value, field.name), broken) for field in fields(value)})
-        case _:
-            return value
+def _mark_for(encoded: bytes) -> str:
+    """A short mark that does not occur in the text: one noncharacter, or eight that follow from a text which has the first."""
+    derived = (_derived(encoded, number) for number in range(1 << 16))
+    return next(mark for mark in chain(_FIRST_CHOICES, derived) if mark.encode() not in encoded)
+
+
+def _derived(encoded: bytes, number: int) -> str:
+    """Eight noncharacters by the digest of the text: no text can be written that holds its own."""
+    digest = blake2b(encoded, digest_size=8, salt=number.to_bytes(16)).digest()
+    return "".join(_NONCHARACTERS[byte % len(_NONCHARACTERS)] for byte in digest)
+
+
+class _Breaker:
+    """Puts the mark into every spelling, in one pass per shape of control tokens."""
+
+    def __init__(self, spelled: Sequence[str], mark: str) -> None:
+        broken = {spelling: spelling[0] + mark + spelling[1:] for spelling in spelled}
+        shaped = {spelling for spelling in spelled if any(shape.fullmatch(spelling) for shape in SHAPES)}
+        self._shaped: Mapping[str, str] = {spelling: broken[spelling] for spelling in shaped}
+        self._others = {spelling: broken[spelling] for spelling in broken if spelling not in shaped}  # names: the model's few
+
+    def cover(self, value: Any) -> Any:
+        """A value, with all text in it broken up where it must be."""
+        match value:
+            case Enum():
+                return value
+            case str():
+                return self._break(value)
+            case dict():
+                return {self.cover(key): self.cover(inner) for key, inner in value.items()}
+            case list() | tuple():
+                return [self.cover(inner) for inner in value]
+            case _ if is_dataclass(value) and not isinstance(value, type):
+                return replace(value, **{field.name: self.cover(getattr(value, field.name)) for field in fields(value)})
+            case _:
+                return value
+
+    def _break(self, text: str) -> str:
+        for shape in SHAPES:
+            text = shape.sub(lambda found: self._shaped.get(found[0], found[0]), text)
+        for spelling, broken in self._others.items():
+            text = text.replace(spelling, broken)
+        return text
