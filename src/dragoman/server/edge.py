@@ -15,11 +15,10 @@ from dragoman.observe.metrics import Metrics
 from dragoman.server.auth import check_key
 from dragoman.server.disconnect import ClientGone
 from dragoman.server.origins import PAGES, Pages, is_allowed_host
-from dragoman.server.respond import format_of, response_start, send_error
+from dragoman.server.respond import format_of, plain_path, response_start, send_error
 from dragoman.server.service import Settings
 from dragoman.server.tap import Tap
 
-PREFIX = "/anthropic"
 METRICS = "/metrics"
 OPEN_PATHS = frozenset({"/", "/health", "/api/hello", "/api/event_logging/batch"})
 """Asked for by probes and by telemetry: no key."""
@@ -44,7 +43,7 @@ class Edge:
             scope.get("state", {})[PAGES] = self._pages
             await self._app(scope, receive, send)
             return
-        scope = {**scope, "path": _plain(scope["path"]), "app": self}
+        scope = {**scope, "path": plain_path(scope["path"]), "app": self}
         record = _record(scope)
         scope["state"] = {**scope.get("state", {}), "record": record}
         if scope["path"] in QUIET_PATHS:
@@ -101,13 +100,6 @@ class Edge:
             record.fail(raised)
         if not record.status:  # else the answer is under way already, and ends here
             await send_error(send, format_of(scope["path"]), error, record.request_id, headers)
-
-
-def _plain(path: str) -> str:
-    """`/anthropic/v1/models/` is `/v1/models`: both prefixes hold the whole API, and nothing redirects (TRN-1, TRN-10)."""
-    if path == PREFIX or path.startswith(PREFIX + "/"):
-        path = path[len(PREFIX) :]
-    return path.rstrip("/") or "/"
 
 
 def _record(scope: Scope) -> Record:

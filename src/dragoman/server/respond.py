@@ -11,13 +11,21 @@ from dragoman.errors import OVERLOADED_STATUS, RESPONSES, DragomanError
 from dragoman.wire.door import MESSAGES, Door
 from dragoman.wire.openai.doors import CHAT, COMPLETIONS
 
+_PREFIX = "/anthropic"
 _encode = msgspec.json.Encoder().encode
 _RETRYABLE = frozenset({408, 429, 500, 504, OVERLOADED_STATUS})
 _FORMATS: Mapping[str, Door[Any]] = {"/v1/chat/completions": CHAT, "/v1/completions": COMPLETIONS}
 
 
+def plain_path(path: str) -> str:
+    """`/anthropic/v1/models/` is `/v1/models`: both prefixes hold the whole API, and nothing redirects (TRN-1, TRN-10)."""
+    if path == _PREFIX or path.startswith(_PREFIX + "/"):
+        path = path[len(_PREFIX) :]
+    return path.rstrip("/") or "/"
+
+
 def format_of(path: str) -> Door[Any]:
-    """The API format in which a path answers, and fails."""
+    """The API format in which a plain path answers, and fails."""
     return _FORMATS.get(path, MESSAGES)
 
 
@@ -42,7 +50,7 @@ def refusal(path: str, error: DragomanError, request_id: str, headers: Mapping[s
 
     `headers` are added to those that every refusal has.
     """
-    content = _encode(format_of(path).fault(error, request_id))
+    content = _encode(format_of(plain_path(path)).fault(error, request_id))
     status = RESPONSES[type(error)].status
     phrase = "Overloaded" if status == OVERLOADED_STATUS else HTTPStatus(status).phrase
     fields = {
