@@ -25,8 +25,8 @@ _KNOWN = frozenset({*_NAMES, *_ARGUMENTS, *_WRAPS, *_BESIDES})
 
 _MAX_KEY = 64
 _MAX_NAME = 256
-_OPENING = re.compile(r"[\[\s]*\{[\s{]*")
-_UNDECIDED = re.compile(r"[\[\s]*\Z")
+_BRACKETS = re.compile(r"[\[\s]*")
+_OPENING = re.compile(r"\{[\s{]*")
 _DOUBLED = re.compile(r"\{\s*\{")
 _BRACES = re.compile(r"""["{}\[\]]""")
 _STRING = re.compile(r'(?:[^"\\]|\\.)*"', re.DOTALL)
@@ -63,11 +63,11 @@ def read_value(source: Source, pos: int) -> tuple[Any, int]:
 
 def _check_beginning(source: Source, pos: int, tools: Tools, *, tagged: bool) -> None:
     """Raise `NoCall` as soon as the first key, or the name under it, cannot be a call's."""
-    opening = _OPENING.match(source.text, pos)
+    brackets = source.match(_BRACKETS, pos)
+    start = brackets.end() if brackets else pos
+    opening = _OPENING.match(source.text, start)
     if opening is None:
-        if _UNDECIDED.match(source.text, pos):
-            source.expect_more()
-        raise NoCall(pos + 1)
+        raise NoCall(max(start, pos + 1))
     key, end = _short_string(source, opening.end(), _MAX_KEY)
     if key not in _KNOWN and not (tagged and tools.named(key)):
         raise NoCall(end)
