@@ -17,15 +17,18 @@ LEAVES = {"constraints", "errors", "json_schema", "parts", "prefix", "worker_poo
 """They import nothing of ours, and everybody may import them."""
 
 ARROWS = {
-    "wire": set(),
+    "schema_size": set(),
+    "schema_validation": {"schema_size"},
+    "limits": {"schema_size"},
+    "wire": {"limits", "schema_validation"},
     "conversation": {"wire"},  # lowering, and what it lowers attachments by
-    "dialects": {"conversation"},
-    "engines": {"conversation"},  # `Sampling`
+    "dialects": {"conversation", "schema_validation"},
+    "engines": {"conversation", "schema_size"},  # `Sampling`
     "prompt": {"conversation", "dialects", "engines"},
-    "generation": {"conversation", "dialects", "engines", "prompt"},
+    "generation": {"conversation", "dialects", "engines", "prompt", "schema_size", "schema_validation"},
     "observe": {"conversation"},  # what a request holds, by kind
-    "server": {"wire", "conversation", "dialects", "engines", "prompt", "generation", "observe"},
-    "cli": {"doctor", "dialects", "engines", "server", "wire", "conversation", "prompt", "generation", "observe"},
+    "server": {"limits", "wire", "conversation", "dialects", "engines", "prompt", "generation", "observe"},
+    "cli": {"limits", "doctor", "dialects", "engines", "server", "wire", "conversation", "prompt", "generation", "observe"},
     "doctor": set(),  # a stranger: it knows the wire, and nobody in the house
     "__main__": {"cli"},
 }
@@ -51,7 +54,7 @@ ENGINE_ARROWS = {"llama": {"grammars"}, "remote": {"grammars"}}
 THIRD_PARTY = {
     "pydantic": {"wire"},
     "pydantic_core": {"wire"},
-    "jsonschema_rs": {"wire", "json_schema", "doctor"},
+    "jsonschema_rs": {"wire", "schema_validation", "doctor"},
     "llguidance": {"engines"},
     "jinja2": {"prompt"},
     "aiohttp": {"engines", "doctor"},

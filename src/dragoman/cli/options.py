@@ -35,3 +35,4 @@ class Options:
     capture: Path | None
     cors_origins: tuple[str, ...]
     allowed_hosts: tuple[str, ...]
+    limits: tuple[str, ...]

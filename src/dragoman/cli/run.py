@@ -20,6 +20,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from dragoman.errors import DragomanError
 from dragoman.server import Gateway, Service, create_app
 from dragoman.server.connection import Connection
+from dragoman.worker_pool import POOL
 
 _LOG = logging.getLogger(__name__)
 DRAIN_SECONDS = 30
@@ -76,6 +77,7 @@ class _Server(uvicorn.Server):
             return
         failure = loading.exception()
         if failure is None:
+            POOL.warm()
             gc.freeze()  # what is here now stays: the collector need not look at it again while tokens flow
             if self._announces:
                 click.echo(banner(loading.result(), _url(listener), needs_key=self._gateway.settings.api_key is not None))

@@ -20,6 +20,7 @@ from dragoman.cli.refusal import Refusal
 from dragoman.cli.weights import UnusableModel, Weights, resolve
 from dragoman.cli.workers import own_listener, run_workers
 from dragoman.dialects import Dialect
+from dragoman.limits import DEFAULT, Limits
 from dragoman.observe import LOG_FORMATS
 from dragoman.server import Gateway, Settings
 
@@ -71,6 +72,13 @@ from dragoman.server import Gateway, Settings
     metavar="NAME",
     help="A host name by which a server without a key may be addressed, beside those of this machine, or *; may be repeated.",
 )
+@click.option(
+    "--limit",
+    "limits",
+    multiple=True,
+    metavar="NAME=N",
+    help="What a request may hold at most, such as tools=4000 (docs/security.md); may be repeated.",
+)
 @click.option("--log-level", default="info", show_default=True, type=click.Choice(["debug", "info", "warning", "error"]))
 @click.option(
     "--log-format", default="text", show_default=True, type=click.Choice(list(LOG_FORMATS)), help="For people, or JSON."
@@ -107,6 +115,7 @@ def serve(**given: Any) -> None:
         capture=options.capture,
         cors_origins=options.cors_origins,
         hosts=_hosts(options),
+        limits=_limits(options),
     )
     if options.workers > 1 and (weights or (options.engine == VLLM and not options.engine_url)):
         raise Refusal("--workers is for an engine that runs elsewhere: give --engine-url URL.")
@@ -151,6 +160,14 @@ def _check_exposure(options: Options) -> None:
     if options.api_key or options.no_auth or _is_loopback(options.host):
         return
     raise Refusal(f"{options.host} can be reached from other machines: give --api-key KEY, or --no-auth to serve everybody.")
+
+
+def _limits(options: Options) -> Limits:
+    pairs = [given.partition("=") for given in options.limits]
+    try:
+        return DEFAULT.changed((name, int(number)) for name, _, number in pairs)
+    except ValueError as error:
+        raise Refusal(f"--limit: {error}") from error
 
 
 def _hosts(options: Options) -> tuple[str, ...] | None:

@@ -29,6 +29,7 @@ _CHARACTER = frozenset({"pattern", "format", "minLength", "maxLength"})
 """What a schema may say of a string."""
 _ANY = "(?s:.*)"
 _DEEPEST = 24
+_ITEMS_IN_A_RULE = 8
 _LONGEST_REPEAT = 256
 """More elements than this are not counted while decoding."""
 
@@ -51,7 +52,7 @@ class Arguments:
             case TaggedArguments() as codec:
                 return self._tagged(codec, _object(place))
             case KeywordArguments():
-                return Series((_listed(self._keywords(_object(place)), ", "), Literal(")")))
+                return Series((self._listed(self._keywords(_object(place)), ", "), Literal(")")))
             case LiteralArguments() as codec:
                 return self._literal_object(codec, _object(place))
             case ElementArguments() as codec:
@@ -69,6 +70,25 @@ class Arguments:
                 *(_maybe(Series((_parameter(codec, name, inner), between)), must) for name, inner, must in place.properties),
             )
         )
+
+    def _listed(self, items: Sequence[tuple[Node, bool]], separator: str) -> Node:
+        """Some of these in their order, those that must be there at least, with the separator between two.
+
+        What may follow after every few items is a rule of its own, so that no tree is as deep as the list is long.
+        """
+        behind: Node = _NOTHING
+        first: Node = _NOTHING
+        for number, (node, must) in enumerate(reversed(items), 1):
+            follows, begins = Series((Literal(separator), node, behind)), Series((node, behind))
+            behind, first = (follows, begins) if must else (Choice((follows, behind)), Choice((begins, first)))
+            if number % _ITEMS_IN_A_RULE == 0:
+                behind, first = self._rule(behind), self._rule(first)
+        return first
+
+    def _rule(self, node: Node) -> Ref:
+        name = f"rest{len(self.rules)}"
+        self.rules[name] = node
+        return Ref(name)
 
     def _keywords(self, place: Place) -> list[tuple[Node, bool]]:
         return [(Series((Literal(f"{name}="), _python(inner))), must) for name, inner, must in place.properties]
@@ -100,7 +120,7 @@ class Arguments:
             (Series((Literal(literal_key(codec, name) + ":"), self._literal(codec, inner))), must)
             for name, inner, must in place.properties
         ]
-        return Series((Literal("{"), _listed(items, ","), Literal("}")))
+        return Series((Literal("{"), self._listed(items, ","), Literal("}")))
 
     def _children(self, codec: ElementArguments, place: Place) -> Node:
         return Series([_maybe(self._element(codec, name, inner), must) for name, inner, must in place.properties])
@@ -226,16 +246,6 @@ def _bounds(place: Place) -> tuple[int, int | None]:
         min(least, _LONGEST_REPEAT) if isinstance(least, int) else 0,
         most if isinstance(most, int) and most <= _LONGEST_REPEAT else None,
     )
-
-
-def _listed(items: Sequence[tuple[Node, bool]], separator: str) -> Node:
-    """Some of these in their order, those that must be there at least, with the separator between two."""
-    behind: Node = _NOTHING
-    first: Node = _NOTHING
-    for node, must in reversed(items):
-        follows, begins = Series((Literal(separator), node, behind)), Series((node, behind))
-        behind, first = (follows, begins) if must else (Choice((follows, behind)), Choice((begins, first)))
-    return first
 
 
 def _maybe(node: Node, must: bool = False) -> Node:

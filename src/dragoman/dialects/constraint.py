@@ -46,6 +46,13 @@ class Constrainer:
 
     def constraint(self, conversation: Conversation, *, thinking_open: bool) -> Constraint | None:
         """What the answer is held to; None where anything goes. `thinking_open`: the prompt ends inside reasoning."""
+        key = self.key(conversation, thinking_open=thinking_open)
+        if not self.knows(key):
+            self.remember(key, _Turn(self.dialect, conversation, thinking_open=thinking_open).constraint(key))
+        return self.known(key)
+
+    def key(self, conversation: Conversation, *, thinking_open: bool) -> str:
+        """The same for the same constraint."""
         asked = (
             self.dialect.name,
             conversation.callable,
@@ -54,11 +61,20 @@ class Constrainer:
             conversation.thinking.enabled,
             thinking_open,
         )
-        key = blake2b(msgspec.json.encode(asked), digest_size=16).hexdigest()
-        if key not in self._known:
-            self._known[key] = _Turn(self.dialect, conversation, thinking_open=thinking_open).constraint(key)
-            if len(self._known) > _REMEMBERED:
-                self._known.popitem(last=False)
+        return blake2b(msgspec.json.encode(asked), digest_size=16).hexdigest()
+
+    def knows(self, key: str) -> bool:
+        """Whether the constraint of this key is remembered."""
+        return key in self._known
+
+    def remember(self, key: str, constraint: Constraint | None) -> None:
+        """Keep a constraint; the one that was used longest ago goes."""
+        self._known[key] = constraint
+        if len(self._known) > _REMEMBERED:
+            self._known.popitem(last=False)
+
+    def known(self, key: str) -> Constraint | None:
+        """The constraint of a key that is remembered."""
         self._known.move_to_end(key)
         return self._known[key]
 

@@ -2,9 +2,13 @@
 
 from collections.abc import Iterator, Mapping
 from functools import reduce
-from typing import Any
+from typing import Any, Final
 
 from dragoman.json_schema import Schema, dereferenced, merged
+
+_DEEPEST_UNION: Final = 16
+_MOST_STEPS: Final = 1_000
+"""Steps of taking one schema apart, and so at most as many pieces."""
 
 
 class Place:
@@ -16,7 +20,7 @@ class Place:
 
     def alternatives(self) -> "list[Place]":
         """The simple places; one that allows everything is an empty schema."""
-        return [Place(simple, self.root) for simple in _simple(self.schema, self.root, 0)]
+        return [Place(simple, self.root) for simple in _simple(self.schema, self.root)]
 
     def branches(self) -> "list[Place]":
         """The places of a union as they stand, references unresolved; none where this is no union."""
@@ -63,29 +67,43 @@ class Place:
         return {**{word: self.root[word] for word in ("$defs", "definitions") if word in self.root}, **self.schema}
 
 
-def _simple(schema: Schema, root: Schema, depth: int) -> Iterator[Schema]:
-    """Take a schema apart until it has one type and refers to nothing."""
-    if depth > 16:
+def _simple(schema: Schema, root: Schema) -> Iterator[Schema]:
+    """Take a schema apart until each piece has one type and refers to nothing.
+
+    Unions multiply: where there are more pieces, or more steps to them, than a value could sensibly have, what is left of the
+    schema is one piece that allows everything.
+    """
+    pending: list[tuple[Schema, int]] = [(schema, 0)]
+    for _ in range(_MOST_STEPS):
+        if not pending:
+            return
+        piece, depth = pending.pop()
+        piece = dereferenced(piece, root)
+        inner = list(_taken_apart(piece, root)) if depth < _DEEPEST_UNION else [{}]
+        if depth < _DEEPEST_UNION and inner == [piece]:
+            yield piece
+        elif depth >= _DEEPEST_UNION:
+            yield {}
+        else:
+            pending.extend((made, depth + 1) for made in reversed(inner))
+    if pending:
         yield {}
-        return
-    schema = dereferenced(schema, root)
+
+
+def _taken_apart(schema: Schema, root: Schema) -> Iterator[Schema]:
+    """One step: the branches of its first union, all of a conjunction at once, its types one by one; or itself."""
     for word in ("allOf", "anyOf", "oneOf"):
         branches = schema.get(word)
         if not isinstance(branches, list):
             continue
         rest = {other: value for other, value in schema.items() if other != word}
         if word == "allOf":
-            yield from _simple(reduce(merged, (_resolved(branch, root) for branch in branches), rest), root, depth + 1)
+            yield reduce(merged, (_resolved(branch, root) for branch in branches), rest)
         else:
-            for branch in branches:
-                yield from _simple(merged(rest, branch if isinstance(branch, Mapping) else {}), root, depth + 1)
+            yield from (merged(rest, branch if isinstance(branch, Mapping) else {}) for branch in branches)
         return
     kinds = schema.get("type")
-    if isinstance(kinds, list):
-        for kind in kinds:
-            yield from _simple({**schema, "type": kind}, root, depth + 1)
-        return
-    yield schema
+    yield from ({**schema, "type": kind} for kind in kinds) if isinstance(kinds, list) else (schema,)
 
 
 def _resolved(schema: object, root: Schema) -> Schema:

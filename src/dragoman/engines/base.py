@@ -134,6 +134,12 @@ class Engine(ABC):
         Raises `EngineFailed` where it cannot come up, `EngineUnavailable` where it cannot be reached.
         """
 
+    async def prepare(self, constraint: Constraint) -> None:  # noqa: B027 -- most engines have nothing to do
+        """Make ready what holds a constraint, so that a job with it begins at once. By default there is nothing to do.
+
+        Raises `InvalidRequest` where that costs too much, `EngineFailed` where it cannot be held, and as `generate`.
+        """
+
     @abstractmethod
     def generate(self, job: Job) -> AsyncGenerator[Piece, None]:
         """Work off a job, piece by piece; the last piece, and only it, carries `finish`.

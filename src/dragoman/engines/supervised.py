@@ -26,6 +26,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from dragoman.constraints import Constraint
 from dragoman.engines.base import Capabilities, Engine, Job, Piece
 from dragoman.engines.liveness import USUAL_PROBES, Liveness, ProbeTimes
 from dragoman.errors import EngineError, EngineUnavailable
@@ -193,6 +194,11 @@ class Supervised(Engine):
             except EngineUnavailable:  # it died before it began
                 await child.gone(deadline)
         raise EngineUnavailable(_NOT_BACK)
+
+    async def prepare(self, constraint: Constraint) -> None:
+        """Have the child that serves, or the next one, make it ready."""
+        deadline = asyncio.get_running_loop().time() + self._patience
+        await (await self._serving(deadline)).engine.prepare(constraint)
 
     async def tokenize(self, text: str, *, special: bool = True) -> list[int]:
         """Ask the child that serves, or the next one."""

@@ -11,8 +11,8 @@ import msgspec
 
 from dragoman.conversation import Conversation
 from dragoman.errors import EngineFailed
-from dragoman.json_schema import validator
 from dragoman.parts import CallDelta, CallEnd, CallStart, Part, Text
+from dragoman.schema_validation import validator
 
 
 class Promises:
@@ -58,7 +58,7 @@ class Promises:
             return
         try:
             error = next(iter(checks.iter_errors(msgspec.json.decode("".join(pieces)))), None)
-        except ValueError as fault:
+        except (ValueError, msgspec.DecodeError) as fault:
             self.broken.append(f"{what}: {fault}")
             return
         if error is not None:

@@ -5,17 +5,19 @@ first one's prompt in its cache. A model that goes round in circles is stopped: 
 answer that was promised by the shortest way to its end, elsewhere where it stands.
 """
 
-import asyncio
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
+from dragoman.constraints import Constraint
 from dragoman.conversation import Conversation, ThinkingPolicy, ToolChoice
 from dragoman.dialects import Constrainer, call_opening
 from dragoman.engines import Engine, Finish, FinishReason, Job, Piece
 from dragoman.engines.grammars.closing import way_out
+from dragoman.engines.grammars.cost import off_the_loop
 from dragoman.engines.sampling import bounded
 from dragoman.errors import EngineFailed
+from dragoman.generation.constraining import constrained
 from dragoman.generation.endings import ENDINGS, Happening
 from dragoman.generation.shaping import Shaper
 from dragoman.generation.watch import Watch
@@ -89,6 +91,15 @@ class Turn:
         """What the answer should have been, and is not."""
         return self._shaper.broken_promises
 
+    async def prepare(self) -> None:
+        """Make what the answer will be held to, before anything is sent: what costs too much is refused (ERR-8).
+
+        Raises `InvalidRequest`, and what the engine raises.
+        """
+        constraint = await self._constraint(self._conversation, thinking_open=self._prompt.thinking_open)
+        if constraint is not None:
+            await self._engine.prepare(constraint)
+
     async def run(self) -> AsyncGenerator[Part, None]:
         """The parts, an `Ending` last. Raises what the engine raises; closing the iterator stops the engine."""
         behind = self._lead()
@@ -133,8 +144,12 @@ class Turn:
         if written:
             tokens = [*tokens, *await self._engine.tokenize(written)]
             limit = min(limit, self._prompt.room - (len(tokens) - len(self._prompt.tokens)))
-        constraint = self._constrainer.constraint(conversation, thinking_open=thinking_open) if self._constrains else None
+        constraint = await self._constraint(conversation, thinking_open=thinking_open)
         return Job(tokens, limit, bounded(conversation.sampling), constraint, self._adapter, self._affinity)
+
+    async def _constraint(self, conversation: Conversation, *, thinking_open: bool) -> Constraint | None:
+        """Raises `InvalidRequest` where it costs too much to make."""
+        return await constrained(self._constrainer, conversation, thinking_open=thinking_open) if self._constrains else None
 
     async def _after_thinking(self, written: str) -> Job | None:
         """The job that goes on behind the reasoning that was closed; None where there is no room for it."""
@@ -151,7 +166,7 @@ class Turn:
         """How an answer that was promised could end, from where the model stands."""
         if not self._promised or job.constraint is None:
             return None
-        return await asyncio.to_thread(way_out, job.constraint, "".join(self._written))
+        return await off_the_loop(job.constraint, way_out, job.constraint, "".join(self._written))
 
     def _led_out(self, way: str | None) -> Iterator[Part]:
         """The model is stopped: behind the way out if there is one, else where it stands."""

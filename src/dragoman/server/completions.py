@@ -47,7 +47,7 @@ class Completions(Endpoint):
     async def answer(self, request: Request, body: bytes, send: Send) -> None:
         """Raises every refusal before the first byte."""
         wanted = parse(CompletionRequest, body)
-        check_completion(wanted)
+        check_completion(wanted, self.gateway.settings.limits)
         record: Record = request.state.record
         _note(record, wanted, self.gateway.unheard(unknown_fields(wanted)))
         limits = Conversation(
@@ -73,7 +73,7 @@ class Completions(Endpoint):
 
 def _read_chat(body: bytes, settings: Settings) -> tuple[ChatRequest, Conversation]:
     wanted = parse(ChatRequest, body)
-    check_chat(wanted)
+    check_chat(wanted, settings.limits)
     if settings.strict:
         check_known(wanted)
     if settings.strict_input:

@@ -66,6 +66,7 @@ def turn_of(conversation: Conversation, record: Record, affinity: str | None) ->
         prompt = await service.prompt(conversation)
         record.notes = [*prompt.notes, *service.feasibility.notes(conversation, affinity)]
         turn = service.turn(conversation, prompt, adapter, affinity)
+        await turn.prepare()
         record.diverged = service.lineage.follow(conversation, prompt)
         return turn
 

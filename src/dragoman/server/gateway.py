@@ -7,6 +7,7 @@ from dragoman.engines import Engine
 from dragoman.errors import EngineUnavailable, UnknownModel
 from dragoman.server.body import BodyMemory
 from dragoman.server.service import Service, Settings
+from dragoman.worker_pool import POOL
 
 _FAMILY_PREFIX = "claude-"
 _LONG_CONTEXT_SUFFIX = "[1m]"
@@ -49,6 +50,7 @@ class Gateway:
             self._loading.cancel()
             await asyncio.wait({self._loading})  # an engine that was coming up is let go in order
         await self.engine.close()
+        await POOL.close()
 
     def unheard(self, names: Iterable[str]) -> list[str]:
         """Those of the names that this process has not met before: what is ignored is told of once (BETA-2)."""

@@ -81,7 +81,7 @@ def _read(body: bytes, kind: type[R], betas: frozenset[str], settings: Settings,
     wanted = parse(kind, body)
     if settings.strict:
         rules.check_strict(wanted, current=version == STRICT_VERSION)
-    rules.check(wanted, betas)
+    rules.check(wanted, betas, settings.limits)
     if settings.strict_input:
         rules.check_strict_input(wanted)
     return wanted, lower(wanted, betas)

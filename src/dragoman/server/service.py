@@ -15,6 +15,7 @@ from dragoman.engines import Capabilities, Engine
 from dragoman.engines.controls import ControlTokens
 from dragoman.errors import EngineFailed, PromptTooLong
 from dragoman.generation import Turn
+from dragoman.limits import DEFAULT, Limits
 from dragoman.prompt import ChatTemplate, Lineage, Prompt, PromptBuilder, TemplateRefusal
 from dragoman.prompt.traits import Traits
 from dragoman.server.admission import Admission
@@ -47,6 +48,7 @@ class Settings:
     capture: Path | None = None
     cors_origins: Sequence[str] = ()
     hosts: Sequence[str] | None = None
+    limits: Limits = DEFAULT
 
 
 class Service:

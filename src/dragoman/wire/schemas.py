@@ -8,23 +8,24 @@ import jsonschema_rs
 import msgspec
 
 from dragoman.errors import InvalidRequest
-from dragoman.json_schema import validator
+from dragoman.limits import DEFAULT, Limits
+from dragoman.schema_validation import DRAFT, validator
 
 _WORTH_REMEMBERING = 32 * 1024
-_DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
 
-def check_schema(schema: dict[str, Any], path: str) -> None:
-    """Raise `InvalidRequest` at `path` where the schema is not valid, or not of the shape that tools need."""
+def check_schema(schema: dict[str, Any], path: str, limits: Limits = DEFAULT) -> None:
+    """Raise `InvalidRequest` at `path` where the schema is not valid, too large, or not of the shape that tools need."""
     if schema.get("type") != "object":
         raise InvalidRequest.at(f"{path}.type", "Input should be 'object'" if "type" in schema else "Field required")
     if any(key in schema for key in ("oneOf", "allOf", "anyOf")):
         raise InvalidRequest.at(path, "input_schema does not support oneOf, allOf, or anyOf at the top level")
-    check_valid(schema, path)
+    check_valid(schema, path, limits)
 
 
-def check_valid(schema: dict[str, Any], path: str) -> None:
-    """Raise `InvalidRequest` at `path` where the schema is not valid."""
+def check_valid(schema: dict[str, Any], path: str, limits: Limits = DEFAULT) -> None:
+    """Raise `InvalidRequest` at `path` where the schema is not valid, or too large to be worked on."""
+    limits.check_schema(schema, path)
     encoded = msgspec.json.encode(schema)
     problem = _remembered_problem(encoded) if len(encoded) <= _WORTH_REMEMBERING else _problem(encoded)
     if problem is not None:
@@ -34,7 +35,7 @@ def check_valid(schema: dict[str, Any], path: str) -> None:
 def _problem(schema: bytes) -> str | None:
     """One sentence on what is wrong, or None. Checked as draft 2020-12 whatever `$schema` says, as the API does."""
     try:
-        jsonschema_rs.meta.validate({**msgspec.json.decode(schema), "$schema": _DRAFT})
+        jsonschema_rs.meta.validate({**msgspec.json.decode(schema), "$schema": DRAFT})
     except jsonschema_rs.ValidationError as error:
         return _told(error)
     return None

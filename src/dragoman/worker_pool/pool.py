@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from enum import StrEnum
 from typing import Final, ParamSpec, TypeVar
+from weakref import WeakKeyDictionary
 
 from dragoman.worker_pool.worker import LENGTH, Job, Outcome, SetUp, TooExpensive, message
 
@@ -54,7 +55,7 @@ class WorkerPool:
         self._workers = workers
         self._seconds = seconds
         self._set_up = SetUp(preload, memory)
-        self._lanes: dict[Lane, _Lane] = {}
+        self._lanes: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Lane, _Lane]] = WeakKeyDictionary()
 
     async def run(self, lane: Lane, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """The result of a module-level function. Cancelling ends the job, and the worker that had it.
@@ -79,18 +80,17 @@ class WorkerPool:
         self._of(Lane.SHORT).start_spare()
 
     async def close(self) -> None:
-        """End all idle workers; those that work end with their jobs."""
-        lanes, self._lanes = self._lanes, {}
-        for workers in lanes.values():
+        """End the idle workers of this event loop; those that work end with their jobs."""
+        for workers in self._lanes.pop(asyncio.get_running_loop(), {}).values():
             await workers.close()
 
     def _of(self, lane: Lane) -> "_Lane":
         """The workers of a lane, on this event loop: pipes belong to the loop that made them."""
         loop = asyncio.get_running_loop()
-        workers = self._lanes.get(lane)
-        if workers is None or workers.loop is not loop:
-            workers = self._lanes[lane] = _Lane(loop, self._workers, self._set_up)
-        return workers
+        lanes = self._lanes.setdefault(loop, {})
+        if lane not in lanes:
+            lanes[lane] = _Lane(loop, self._workers, self._set_up)
+        return lanes[lane]
 
 
 class _Lane:

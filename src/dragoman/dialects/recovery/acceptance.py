@@ -4,11 +4,11 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from dragoman import json_schema
 from dragoman.conversation.types import JsonObject
 from dragoman.dialects.codecs.fit import fitted
 from dragoman.dialects.codecs.typed import read_typed
 from dragoman.dialects.schema_view import STRING, SchemaView
+from dragoman.schema_validation import validator
 
 
 class Call(NamedTuple):
@@ -68,6 +68,6 @@ class Tools:
             value = json.loads(written)
         except (ValueError, RecursionError):
             return None
-        checked = json_schema.validator(self.schemas[name])
+        checked = validator(self.schemas[name])
         is_fit = checked.is_valid(value) if checked is not None else self.schema(name).required <= value.keys()
         return Call(name, written) if is_fit else None

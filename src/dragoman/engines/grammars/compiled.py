@@ -1,12 +1,12 @@
 """Constraints as engines with llguidance take them: Lark, compiled here first, control tokens by their ids."""
 
-import asyncio
 import logging
 from collections import OrderedDict
 from typing import Final, NamedTuple
 
 from dragoman.constraints import Constraint
 from dragoman.engines.controls import ControlTokens, Tokenize
+from dragoman.engines.grammars.cost import off_the_loop
 from dragoman.engines.grammars.lark import Uncompilable, compiled, literals
 from dragoman.errors import EngineFailed
 
@@ -45,7 +45,7 @@ class Grammars:
     async def _compiled(self, constraint: Constraint) -> str:
         segments = await self._controls.segments(literals(constraint))
         try:
-            grammar = await asyncio.to_thread(compiled, constraint, segments)
+            grammar = await off_the_loop(constraint, compiled, constraint, segments)
         except Uncompilable as error:
             raise EngineFailed(f"what the request asks for cannot be held: {error}") from error
         if grammar.relaxed:  # one line, however many there are

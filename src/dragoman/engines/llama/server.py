@@ -22,6 +22,7 @@ from typing import Final
 import msgspec
 from msgspec import UNSET, Struct, UnsetType, field
 
+from dragoman.constraints import Constraint
 from dragoman.engines.base import Capabilities, Engine, EngineKind, Finish, FinishReason, Job, Piece, PrefillProgress
 from dragoman.engines.grammars.compiled import TRIAL, Grammars
 from dragoman.engines.http import EngineHttp, Fault, fault
@@ -113,6 +114,10 @@ class LlamaServer(Engine):
     async def _identity(self) -> str:
         props = await self._http.call("GET", "/props", _Props)
         return f"{props.model_path or 'its model'}, window {props.default_generation_settings.n_ctx}"
+
+    async def prepare(self, constraint: Constraint) -> None:
+        """Compile the grammar."""
+        await self._grammars.of(constraint)
 
     async def generate(self, job: Job) -> AsyncGenerator[Piece, None]:
         """Run the job on a connection of its own, as soon as there is a slot for it."""

@@ -17,6 +17,7 @@ from msgspec import Raw
 from dragoman.constraints import Constraint, Json, Literal, Series
 from dragoman.engines.controls import ControlTokens, Tokenize
 from dragoman.engines.grammars.compiled import TRIAL, Grammars
+from dragoman.engines.grammars.cost import off_the_loop
 from dragoman.engines.grammars.lark import literals
 from dragoman.engines.grammars.structural_tag import TooLarge, structural_tag
 from dragoman.engines.remote.relaxing import Forms
@@ -54,7 +55,7 @@ class EngineConstraints(Forms):
             return _lark(await self._grammars.of(constraint))
         segments = await self._controls.segments(literals(constraint))
         try:
-            return _tag(structural_tag(constraint, segments, step))
+            return _tag(await off_the_loop(constraint, structural_tag, constraint, segments, step))
         except TooLarge:
             raise EngineFailed("what the request asks for cannot be held: it is too large") from None
 

@@ -14,6 +14,7 @@ from typing import ClassVar, Protocol
 
 from msgspec import Struct
 
+from dragoman.constraints import Constraint
 from dragoman.engines.base import Capabilities, Engine, EngineKind, Job, Piece
 from dragoman.engines.http import EngineHttp
 from dragoman.engines.liveness import ProbeTimes
@@ -166,6 +167,11 @@ class TokenDoor(Engine):
     def vocabulary(self) -> int:
         """As the model's folder says."""
         return self.folder.vocabulary
+
+    async def prepare(self, constraint: Constraint) -> None:
+        """Make the first form that is tried."""
+        step = next(iter(self.forms.steps(constraint)))
+        await self.forms.form(constraint, step)
 
     async def generate(self, job: Job) -> AsyncGenerator[Piece, None]:
         """Run the job on a connection of its own. A constraint that is refused is relaxed, until it is taken."""

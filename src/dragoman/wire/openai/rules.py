@@ -1,9 +1,11 @@
 """What no single field of the second door can check. Each rule raises `InvalidRequest`."""
 
 from collections import Counter
+from itertools import islice
 
 from dragoman.errors import InvalidRequest
-from dragoman.wire.base import rejected
+from dragoman.limits import DEFAULT, Limits
+from dragoman.wire.base import rejected, unknown_fields
 from dragoman.wire.openai.parts import Attached, parts_of
 from dragoman.wire.openai.request import (
     AssistantMessage,
@@ -14,21 +16,27 @@ from dragoman.wire.openai.request import (
     SchemaFormat,
     ToolMessage,
 )
+from dragoman.wire.rules import check_stop_sizes
 from dragoman.wire.schemas import check_valid
 
 _UNBUILT = ("logit_bias", "logprobs", "top_logprobs", "functions", "function_call", "audio", "prediction", "web_search_options")
 _UNBUILT_PLAIN = ("logit_bias", "logprobs", "echo", "suffix")
 
 
-def check_chat(request: ChatRequest) -> None:
+def check_chat(request: ChatRequest, limits: Limits = DEFAULT) -> None:
     """The first rule that a chat breaks."""
+    limits.check("messages", len(request.messages), "messages")
+    parts = [message.content for message in request.messages if isinstance(message.content, list)]
+    limits.check("blocks", sum(map(len, parts)) + _calls(request), "messages")
+    limits.check("tools", len(request.tools or ()), "tools")
+    _check_common(request, limits)
     _refuse(request, _UNBUILT)
     if any(modality != "text" for modality in request.modalities or ()):
         raise InvalidRequest.at("modalities", "this server answers with text only")
     _check_results(request)
-    _check_tools(request)
+    _check_tools(request, limits)
     if isinstance(request.response_format, SchemaFormat):
-        check_valid(request.response_format.json_schema.schema_, "response_format.json_schema.schema")
+        check_valid(request.response_format.json_schema.schema_, "response_format.json_schema.schema", limits)
 
 
 def check_strict_input(request: ChatRequest) -> None:
@@ -40,8 +48,18 @@ def check_strict_input(request: ChatRequest) -> None:
                 raise InvalidRequest.at(f"messages.{index}.content.{place}", reason)
 
 
-def check_completion(request: CompletionRequest) -> None:
+def _calls(request: ChatRequest) -> int:
+    return sum(len(message.tool_calls or ()) for message in request.messages if isinstance(message, AssistantMessage))
+
+
+def _check_common(request: ChatRequest | CompletionRequest, limits: Limits) -> None:
+    check_stop_sizes(request.stops, "stop", limits)
+    limits.check("unknown_fields", sum(1 for _ in islice(unknown_fields(request), limits.unknown_fields + 1)), "(body)")
+
+
+def check_completion(request: CompletionRequest, limits: Limits = DEFAULT) -> None:
     """The first rule that a completion breaks."""
+    _check_common(request, limits)
     _refuse(request, _UNBUILT_PLAIN)
     if request.best_of not in (None, 1):
         raise InvalidRequest.at("best_of", "this server makes one answer")
@@ -80,14 +98,14 @@ def _check_results(request: ChatRequest) -> None:
         raise InvalidRequest.at("messages", f"calls without a tool message: {', '.join(open_calls)}")
 
 
-def _check_tools(request: ChatRequest) -> None:
+def _check_tools(request: ChatRequest, limits: Limits) -> None:
     names = [tool.function.name for tool in request.tools or ()]
     for name, times in Counter(names).items():
         if times > 1:
             raise InvalidRequest.at("tools", f"the function name {name} is there {times} times")
     for index, tool in enumerate(request.tools or ()):
         if tool.function.parameters:
-            check_valid(tool.function.parameters, f"tools.{index}.function.parameters")
+            check_valid(tool.function.parameters, f"tools.{index}.function.parameters", limits)
     choice = request.tool_choice
     if isinstance(choice, NamedChoice) and choice.function.name not in names:
         raise InvalidRequest.at("tool_choice.function.name", f"{choice.function.name} is not among the tools")

@@ -4,9 +4,11 @@ Each rule raises `InvalidRequest` in the wording of the real API, where that is 
 """
 
 from collections.abc import Sequence
+from itertools import islice
 
 from dragoman.errors import InvalidRequest, ThreadsUnsupported
-from dragoman.wire.base import check_known
+from dragoman.limits import DEFAULT, Limits
+from dragoman.wire.base import check_known, unknown_fields
 from dragoman.wire.blocks import DocumentBlock, TextBlock, walk
 from dragoman.wire.offer import offer_of
 from dragoman.wire.request import (
@@ -30,16 +32,17 @@ __all__ = ["check", "check_strict", "check_strict_input"]
 INTERLEAVED_THINKING = "interleaved-thinking-2025-05-14"
 
 
-def check(request: PromptRequest, betas: frozenset[str] = frozenset()) -> None:
+def check(request: PromptRequest, betas: frozenset[str] = frozenset(), limits: Limits = DEFAULT) -> None:
     """Raise `InvalidRequest` for the first rule that the request breaks. `betas` are the names in `anthropic-beta`."""
+    _check_sizes(request, limits)
     _check_unbuilt(request)
     check_turns(request.messages)
     check_calls(request.messages)
     check_attachments(request)
-    check_tools(request)
-    check_tool_changes(request)
+    check_tools(request, limits)
+    check_tool_changes(request, limits)
     check_choice(request.tool_choice, offer_of(request, betas).callable)
-    _check_format(request)
+    _check_format(request, limits)
     check_breakpoints(request)
     _check_thinking(request, betas)
     _check_stop_sequences(request.stop_sequences or ())
@@ -78,14 +81,30 @@ def _check_unbuilt(request: PromptRequest) -> None:
             raise InvalidRequest.at(f"context_management.edits.{index}.type", f"{edit.type} is not supported by this server")
 
 
-def _check_format(request: PromptRequest) -> None:
+def _check_sizes(request: PromptRequest, limits: Limits) -> None:
+    """How much there is of everything, before anything is looked at."""
+    limits.check("messages", len(request.messages), "messages")
+    limits.check("tools", len(request.tools or ()), "tools")
+    limits.check("blocks", sum(len(message.blocks) for message in request.messages), "messages")
+    limits.check("blocks", len(request.system) if isinstance(request.system, list) else 0, "system")
+    check_stop_sizes(request.stop_sequences or (), "stop_sequences", limits)
+    limits.check("unknown_fields", sum(1 for _ in islice(unknown_fields(request), limits.unknown_fields + 1)), "(body)")
+
+
+def check_stop_sizes(sequences: Sequence[str], path: str, limits: Limits) -> None:
+    """How many stop sequences there are, and how long they are together."""
+    limits.check("stop_sequences", len(sequences), path)
+    limits.check("stop_characters", sum(map(len, sequences)), path)
+
+
+def _check_format(request: PromptRequest, limits: Limits) -> None:
     """STR-1, STR-7."""
     if request.format is None:
         return
     if request.output_config and request.output_config.format and request.output_format:
         raise InvalidRequest.at("output_format", "`output_format` and `output_config.format` cannot both be set")
     path = "output_config.format" if request.output_config and request.output_config.format else "output_format"
-    check_valid(request.format.schema_, f"{path}.schema")
+    check_valid(request.format.schema_, f"{path}.schema", limits)
     if request.messages[-1].role == "assistant":
         raise InvalidRequest("When using output format, pre-filling the `assistant` response is not supported.")
 

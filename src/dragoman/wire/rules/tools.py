@@ -4,24 +4,25 @@ from collections import Counter
 from collections.abc import Collection
 
 from dragoman.errors import InvalidRequest
+from dragoman.limits import DEFAULT, Limits
 from dragoman.wire.defined_tools import definition
 from dragoman.wire.request import AnyChoice, AnyToolChoice, NamedToolChoice, PromptRequest
 from dragoman.wire.schemas import check_examples, check_schema
 from dragoman.wire.tools import CustomTool, DefinedTool
 
 
-def check_tools(request: PromptRequest) -> None:
+def check_tools(request: PromptRequest, limits: Limits = DEFAULT) -> None:
     """TOOL-2, TOOL-3, TOOL-12, TOOL-14, TOOL-15."""
-    names = [checked_name(tool, f"tools.{index}") for index, tool in enumerate(request.tools or ())]
+    names = [checked_name(tool, f"tools.{index}", limits) for index, tool in enumerate(request.tools or ())]
     if any(count > 1 for count in Counter(names).values()):
         raise InvalidRequest.at("tools", "Tool names must be unique.")
 
 
-def checked_name(tool: CustomTool | DefinedTool, path: str) -> str:
+def checked_name(tool: CustomTool | DefinedTool, path: str, limits: Limits = DEFAULT) -> str:
     """The name of a tool that is declared at `path`. Raises `InvalidRequest` where it cannot be offered."""
     if isinstance(tool, CustomTool):
         path, name, schema = f"{path}.custom", tool.name, tool.input_schema
-        check_schema(schema, f"{path}.input_schema")
+        check_schema(schema, f"{path}.input_schema", limits)
     else:
         name, _, schema = definition(tool.type, f"{path}.type")
         path = f"{path}.{tool.type}"

@@ -1,0 +1,62 @@
+"""Where work on a constraint runs: small ones in a thread, all others in a worker process.
+
+The compiler is native code. With a schema that unfolds, counts far or matches long patterns it may take seconds or gigabytes,
+or overflow its stack; in a worker that costs the request, and nothing else (docs/constraints.md).
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final, ParamSpec, TypeVar
+
+from dragoman.constraints import Constraint, Json, Until
+from dragoman.engines.grammars.lark import nodes
+from dragoman.errors import InvalidRequest
+from dragoman.schema_size import measured
+from dragoman.worker_pool import POOL, Lane, TooExpensive
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_SMALL_TREE: Final = 20_000
+"""Nodes of a constraint."""
+_SMALL_SCHEMAS: Final = 4_000
+"""Objects and arrays of all its schemas together: some 60 ms of compiling."""
+_SHALLOW: Final = 50
+_FEW: Final = 200
+_SHORT: Final = 1_000
+
+
+async def off_the_loop(constraint: Constraint, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """The result of `work`, a module-level function that does something with the constraint.
+
+    Raises `InvalidRequest` where it passes the limits of a worker process, and what it raises.
+    """
+    if is_small(constraint):
+        return await asyncio.to_thread(work, *args, **kwargs)
+    try:
+        return await POOL.run(Lane.LONG, work, *args, **kwargs)
+    except TooExpensive as error:
+        raise InvalidRequest.at("tools", f"to hold the answer to these schemas {error}; make them smaller") from None
+
+
+def is_small(constraint: Constraint) -> bool:
+    """Whether nothing in the constraint can grow into much work."""
+    schemas = 0
+    for number, node in enumerate(nodes(constraint)):
+        if number > _SMALL_TREE:
+            return False
+        if isinstance(node, Until) and sum(map(len, node.patterns)) > _FEW:
+            return False
+        if isinstance(node, Json):
+            size = measured(node.schema)
+            schemas += size.nodes
+            if (
+                schemas > _SMALL_SCHEMAS
+                or max(size.depth, size.unfolded) > _SHALLOW
+                or max(size.alternatives, size.conjunctions, size.patterns) > _FEW
+                or max(size.properties, size.enum, size.least, size.most) > _SHORT
+                or (size.conjunctions > 1 and size.alternatives > 1)
+                or size.dynamic
+            ):
+                return False
+    return True

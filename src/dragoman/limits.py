@@ -1,0 +1,71 @@
+"""What a request may hold at most. No real client comes near these numbers; an operator can change them (`--limit NAME=N`).
+
+Each is checked before work on what it counts begins, and a refusal names it.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields, replace
+from typing import Final
+
+from dragoman.errors import InvalidRequest
+from dragoman.json_schema import Schema
+from dragoman.schema_size import SchemaSize, measured
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Counts, but for `stop_characters` and `pattern_characters`; all `schema_` limits are for one schema.
+
+    `schema_depth` is how deeply objects and arrays are nested as written, `schema_unfolded` with references followed.
+    `schema_least` is the largest lower bound of a length (`minItems` and the like).
+    """
+
+    messages: int = 100_000
+    blocks: int = 200_000
+    tools: int = 4_000
+    stop_sequences: int = 10_000
+    stop_characters: int = 1_000_000
+    unknown_fields: int = 10_000
+    schema_nodes: int = 100_000
+    schema_depth: int = 100
+    schema_unfolded: int = 200
+    schema_properties: int = 5_000
+    schema_enum: int = 20_000
+    schema_alternatives: int = 1_000
+    schema_references: int = 5_000
+    schema_least: int = 10_000
+    pattern_characters: int = 20_000
+
+    def check(self, name: str, count: float, path: str) -> None:
+        """Raise `InvalidRequest` at `path` where the limit of this name is passed."""
+        limit = getattr(self, name)
+        if count > limit:
+            raise InvalidRequest.at(path, f"{count:,} is more than this server takes: the limit is {limit:,} ({name})")
+
+    def check_schema(self, schema: Schema, path: str) -> SchemaSize:
+        """Raise `InvalidRequest` where a schema passes a limit; else its size."""
+        size = measured(schema)
+        for name, count in (
+            ("schema_nodes", size.nodes),
+            ("schema_depth", size.depth),
+            ("schema_unfolded", size.unfolded),
+            ("schema_properties", size.properties),
+            ("schema_enum", size.enum),
+            ("schema_alternatives", max(size.alternatives, size.conjunctions)),
+            ("schema_references", size.references),
+            ("schema_least", size.least),
+            ("pattern_characters", size.patterns),
+        ):
+            self.check(name, count, path)
+        return size
+
+    def changed(self, settings: Iterable[tuple[str, int]]) -> "Limits":
+        """With these limits in the place of those of the same names. Raises `ValueError` for a name that is none."""
+        chosen = dict(settings)
+        unknown = chosen.keys() - {field.name for field in fields(self)}
+        if unknown:
+            raise ValueError(f"{', '.join(sorted(unknown))}: not a limit; there are {', '.join(f.name for f in fields(self))}")
+        return replace(self, **chosen)
+
+
+DEFAULT: Final = Limits()
