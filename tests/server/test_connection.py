@@ -151,6 +151,31 @@ def test_a_body_that_keeps_arriving_is_waited_for(server: Stage, monkeypatch: py
         assert b" 200 " in client.read_until(b"\r\n")
 
 
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize(
+    "more",
+    [
+        b"what is this\r\n\r\n",
+        HEAD + b"content-length: x\r\n\r\n",
+        HEAD + b"transfer-encoding: chunked\r\n\r\nx\r\n",
+        HEAD + b"x: " + b"y" * 70_000,
+    ],
+    ids=["noise", "head", "body", "large"],
+)
+def test_a_request_that_is_refused_leaves_the_answers_before_it_whole(server: Stage, more: bytes, streamed: bool) -> None:
+    content = json.dumps(body(stream=streamed)).encode()
+    request = HEAD + b"content-length: %d\r\n\r\n" % len(content) + content
+    server.hold(before=PREFILL)
+    with wire(server.url) as client:
+        client.sock.sendall(request * 2 + more)
+        until(lambda: server.waiting == 1)
+        server.release()
+        answer = client.read_all()
+    assert answer.count(b"HTTP/1.1 ") == answer.count(b"HTTP/1.1 200 ") == 2
+    assert answer.count(b'"stop_reason":"end_turn"') == 2
+    assert answer.endswith(b"0\r\n\r\n" if streamed else b'"container":null}')
+
+
 def spans_until_refused(rate: int) -> int | None:
     """How many spans a body of 32 MB lasts that comes with so many bytes a second; None where it comes to its end."""
     arriving, left, span = pace.Pace(), MAX_BODY, int(rate * pace.BODY_SECONDS)

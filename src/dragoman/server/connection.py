@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import httptools
 from starlette.datastructures import Headers
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from dragoman.errors import DragomanError, HeadTooLarge, InvalidRequest, RequestTimedOut, ShuttingDown
 from dragoman.server import pace
@@ -44,6 +44,7 @@ class Connection(HttpToolsProtocol):
         self._has_head = False
         self._upgrading = False
         self._refused = False
+        self._answered: RequestResponseCycle | None = None  # the request whose answer is under way, or was the last
         self._unread = 0  # bytes since the parser last gave something out
         self._pace = pace.Pace()
         self._timer: asyncio.TimerHandle | None = None
@@ -176,17 +177,32 @@ class Connection(HttpToolsProtocol):
             self._refuse(RequestTimedOut(f"the {part} of the request did not arrive in time"))
 
     def _refuse(self, error: DragomanError) -> None:
-        """Answer what has arrived of a request, if nothing else is being answered, and close."""
+        """Answer what has arrived of a request and close. Where earlier requests are being answered: close after those."""
         self._set_timer(None)
-        waiting = self.cycle if self._has_head else None
-        if waiting is not None and not waiting.response_complete:
-            if not waiting.response_started:
-                self._write_refusal(error)
-            waiting.response_started = waiting.disconnected = True
-            waiting.message_event.set()
-        elif waiting is None and (self.cycle is None or self.cycle.response_complete):
+        begun = self.cycle if self._has_head else None
+        if begun is not None and self.pipeline and self.pipeline[0][0] is begun:
+            self.pipeline.popleft()
+            self._close_after(self.pipeline[0][0] if self.pipeline else self._answered)
+            return
+        if begun is None and self.cycle is not None and not self.cycle.response_complete:
+            self._close_after(self.cycle)
+            return
+        if begun is None or not (begun.response_started or begun.response_complete):
             self._write_refusal(error)
+        if begun is not None and not begun.response_complete:
+            begun.response_started = begun.disconnected = True
+            begun.message_event.set()
         self._linger()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._answered = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def _close_after(self, cycle: RequestResponseCycle | None) -> None:
+        """Read no more requests; the connection closes after this answer."""
+        self._refused = True
+        if cycle is not None:
+            cycle.keep_alive = False
 
     def _write_refusal(self, error: DragomanError) -> None:
         """In the format of the path, and readable by a page that may read answers: by as much of the head as has arrived."""
