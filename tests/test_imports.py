@@ -40,7 +40,11 @@ ONLY_THERE = {
         "conversation/chat.py",
         "conversation/attachments.py",
     },
-    ("prompt", "engines"): {"prompt/builder.py", "prompt/tokens.py"},  # which spellings a tokenizer takes for control tokens
+    ("prompt", "engines"): {  # which spellings a tokenizer takes for control tokens, and what they look like
+        "prompt/builder.py",
+        "prompt/tokens.py",
+        "prompt/shield.py",
+    },
     ("cli", "generation"): {"cli/parse.py"},
     ("observe", "conversation"): {"observe/census.py"},
     **{("cli", room): {"cli/parse.py", "cli/render.py"} for room in ("wire", "conversation")},  # they look into all

@@ -67,7 +67,7 @@ async def test_a_few_among_very_many_candidates_are_found_by_halving(spelled: li
     assert len(tokenizer.calls) < 200
     assert max(len(text) for text, _ in tokenizer.calls) <= 64 * 1024
     assert sum(len(text) for text, _ in tokenizer.calls) < 5 * len(" ".join(made_up))
-    assert tokenizer.most <= 16
+    assert tokenizer.most <= 8
 
 
 async def test_all_of_many_control_tokens_are_found():

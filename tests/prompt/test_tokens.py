@@ -1,12 +1,15 @@
 """Tokenizing by stretches: the same ids as the whole text, each stretch once."""
 
+import asyncio
+
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dragoman.engines.controls import ControlTokens
+from dragoman.prompt import stretches as stretches_module
 from dragoman.prompt import tokens as tokens_module
-from dragoman.prompt.tokens import TokenCache
+from dragoman.prompt.tokens import Encoded, TokenCache
 
 from .toy import ToyTokenizer
 
@@ -122,3 +125,112 @@ async def test_text_before_the_first_control_token_is_tokenized_too():
 async def test_a_text_without_control_tokens_is_one_stretch(text: str):
     tokenizer = ToyTokenizer(CONTROL)
     assert await cached(tokenizer).encode(text) == await tokenizer(text)
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches, windows and large stretches of a few characters."""
+    for name, size in {"_BATCH": 24, "_BATCH_STRETCHES": 3, "_WINDOW": 5, "_LARGE": 40}.items():
+        monkeypatch.setattr(stretches_module, name, size)
+    monkeypatch.setattr(tokens_module, "_ESTIMATED_FROM", 50)
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.clause("CNT-2", "USE-1")
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.sampled_from([*CONTROL, "a", " b", "\n", "<", "<|im_", "start|>", " word" * 12]), max_size=30))
+async def test_a_text_in_many_batches_has_the_ids_of_the_whole_text(pieces: list[str]):
+    tokenizer = ToyTokenizer(CONTROL)
+    cache = cached(tokenizer)
+    text = "".join(pieces)
+    whole = await tokenizer(text)
+    tokenizer.calls.clear()
+    assert await cache.encode(text) == whole
+    assert all(len(asked) <= 40 for asked, _ in tokenizer.calls)
+    assert await cache.encode_up_to(text, most=len(whole)) == Encoded(whole, len(whole))
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("mark", [MARK, "\ufdd1\ufdd2\ufdd3\ufdd4"])
+@pytest.mark.parametrize("before", range(30))
+async def test_a_large_stretch_is_never_cut_inside_a_mark(mark: str, before: int):
+    tokenizer = ToyTokenizer(CONTROL)
+    text = "<s>" + "x" * before + f"<{mark}|im_end|>" * 8
+    ids = await cached(tokenizer).encode(text, mark)
+    assert "".join(tokenizer.spell(ids)) == "control <s>" + "x" * before + "<|im_end|>" * 8
+
+
+@pytest.mark.parametrize("sign", ["\n", " ", ""])
+async def test_a_stretch_of_megabytes_goes_to_the_tokenizer_in_pieces(sign: str):
+    tokenizer = ToyTokenizer(CONTROL)
+    text = "<s>" + f"{sign}word" * 300_000
+    ids = await cached(tokenizer).encode(text)
+    assert all(len(asked) <= 256 * 1024 for asked, _ in tokenizer.calls)
+    if sign:
+        assert ids == await tokenizer(text)
+
+
+@pytest.mark.parametrize("text", ["word " * 400_000, "<s>word " * 250_000, "<s>" + "word " * 400_000], ids=[*"abc"])
+async def test_past_the_most_that_is_asked_for_the_rest_is_estimated(text: str):
+    tokenizer = ToyTokenizer(CONTROL)
+    whole = await tokenizer(text)
+    tokenizer.calls.clear()
+
+    encoded = await cached(tokenizer).encode_up_to(text, most=1_000)
+
+    assert encoded.length == pytest.approx(len(whole), rel=0.01)
+    assert list(encoded.tokens) == whole[: len(encoded.tokens)]
+    assert sum(len(asked) for asked, _ in tokenizer.calls) < 600_000
+
+
+async def test_what_is_left_is_counted_exactly_where_it_is_short():
+    tokenizer = ToyTokenizer(CONTROL)
+    text = "<s>" + "word " * 100_000
+    assert (await cached(tokenizer).encode_up_to(text, most=10)).length == len(await tokenizer(text))
+
+
+@pytest.mark.parametrize("text", ["word " * 600_000, "<s>w" * 200_000, "<" * 2_000_000], ids=["words", "stretches", "signs"])
+async def test_other_tasks_go_on_while_a_large_text_is_tokenized(text: str):
+    class Free(ToyTokenizer):
+        """Costs nothing, so that what is seen is the cache's own work."""
+
+        async def __call__(self, text: str, *, special: bool = True) -> list[int]:
+            return []
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    turns = 0
+    other = asyncio.create_task(others())
+    await cached(Free(CONTROL)).encode(text)
+    other.cancel()
+    assert turns >= len(text) / 256 / 1024
+
+
+async def test_few_calls_are_open_at_the_same_time():
+    class Counting(ToyTokenizer):
+        open = most = 0
+
+        async def __call__(self, text: str, *, special: bool = True) -> list[int]:
+            self.open += 1
+            self.most = max(self.most, self.open)
+            await asyncio.sleep(0)
+            self.open -= 1
+            return await super().__call__(text, special=special)
+
+    tokenizer = Counting(CONTROL)
+    await cached(tokenizer).encode("".join(f"<s>{number}<{MARK}|im_end|>" for number in range(500)), MARK)
+    assert tokenizer.most <= 32
+
+
+async def test_the_number_of_remembered_stretches_is_bounded(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(tokens_module, "_REMEMBERED_STRETCHES", 10)
+    tokenizer = ToyTokenizer(CONTROL)
+    cache = cached(tokenizer)
+    await cache.encode("".join(f"<s>{number}" for number in range(20)))
+    tokenizer.calls.clear()
+    await cache.encode("<s>9<s>10")
+    assert tokenizer.calls == [("<s>9", True)]

@@ -18,7 +18,7 @@ _LONGEST = 66
 """Characters of the longest candidate that has one of the shapes."""
 _SLICE = 48 * 1024
 """Characters of a text that are searched, and asked about, before others get their turn."""
-_AT_ONCE = 8
+_AT_ONCE = 4
 """Questions that one text has open at the same time."""
 _MOST_REMEMBERED = 100_000
 

@@ -1,24 +1,46 @@
 """From text to token ids, each stretch of text once.
 
 A control token (`<|im_start|>`) ends whatever a tokenizer is doing, so a prompt falls into stretches that can be tokenized
-one by one with the same result: a control token and the text behind it. The stretches of earlier turns are remembered; a
+one by one with the same result: a control token and the text after it. The stretches of earlier turns are remembered; a
 new turn costs its own length and not the conversation's. Which tokens are such borders is asked of the engine, and the
 answer is checked by tokenizing a whole prompt both ways; where the two differ, prompts are tokenized whole.
+
+Large texts go to the tokenizer in batches (`stretches`), between which other requests get their turn.
 """
 
+import asyncio
 import re
 from array import array
-from asyncio import gather
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
+from typing import TypeVar
 
 from dragoman.engines.controls import ControlTokens, Tokenize
+from dragoman.prompt.stretches import Batch, Splitter, Stretch, any_of
 
 _REMEMBERED_TOKENS = 2_000_000
+_REMEMBERED_STRETCHES = 100_000
+_AT_ONCE = 4
+"""Calls of the tokenizer that one text has open at the same time."""
+_ESTIMATED_FROM = 1_000_000
+"""Characters of a text that must be left, so that their number of tokens is estimated."""
 
-Stretch = tuple[str, str]
-"""A piece of a prompt, and the shield's mark where it stands in it: without the mark, the same piece is other text."""
+Piece = tuple[str, bool]
+"""A text for the tokenizer, and whether control tokens are read in it."""
+Question = TypeVar("Question", bound=Hashable)
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """The token ids of a text and their number.
+
+    Where `length` is larger than the `most` that was asked for, it may be an estimate, and `tokens` only the first of them.
+    """
+
+    tokens: Sequence[int]
+    length: int
 
 
 class TokenCache:
@@ -29,7 +51,7 @@ class TokenCache:
         self.borders = borders
         self._tokenize = tokenize
         self._border_ids: frozenset[int] = frozenset()
-        self._split = re.compile(f"(?={_any_of(borders)})") if borders else None
+        self._splitter = Splitter(borders)
         self._known: OrderedDict[Stretch, array[int]] = OrderedDict()
         self._size = 0
 
@@ -42,38 +64,72 @@ class TokenCache:
 
     async def encode(self, text: str, mark: str = "") -> list[int]:
         """Token ids of a prompt. `mark` is the shield's, where it covered something."""
-        pieces = self._split.split(text) if self._split else [text]
-        stretches = [(piece, mark if mark and mark in piece else "") for piece in pieces if piece]
-        fresh = await self._tokenized(list(dict.fromkeys(stretch for stretch in stretches if stretch not in self._known)))
-        tokens: list[int] = []
-        for stretch in stretches:
-            ids = fresh.get(stretch) or self._known.get(stretch) or await self._encode(stretch)
-            self._remember(stretch, ids)
-            tokens.extend(ids)
-        return tokens
+        return list((await self.encode_up_to(text, mark)).tokens)
 
-    async def _tokenized(self, stretches: Sequence[Stretch]) -> dict[Stretch, "array[int]"]:
+    async def encode_up_to(self, text: str, mark: str = "", most: int | None = None) -> Encoded:
+        """Token ids of a prompt. Past `most` tokens, the number of those in the last characters is estimated from the rest."""
+        tokens = array("I")
+        done = 0
+        for batch in self._splitter.batches(text, mark):
+            for ids in await self._batch(batch):
+                tokens.extend(ids)
+            done += batch.characters
+            left = len(text) - done
+            if most is not None and len(tokens) > most and left >= _ESTIMATED_FROM:
+                return Encoded(tokens, len(tokens) + len(tokens) * left // done)
+            if left:
+                await asyncio.sleep(0)
+        over = most is not None and len(tokens) > most
+        return Encoded(tokens if over else tokens.tolist(), len(tokens))
+
+    async def _batch(self, batch: Batch) -> "list[array[int]]":
+        """The ids of each stretch, those of the unknown ones by as few calls as can be."""
+        known = {stretch: self._known[stretch] for stretch in batch.stretches if stretch in self._known}
+        unknown = list(dict.fromkeys(stretch for stretch in batch.stretches if stretch not in known))
+        found = {**known, **await self._tokenized(unknown)}
+        for stretch, ids in found.items():
+            self._remember(stretch, ids)
+        return [found[stretch] for stretch in batch.stretches]
+
+    async def _tokenized(self, stretches: Sequence[Stretch]) -> "dict[Stretch, array[int]]":
         """Tokenize stretches: those without a mark all in one, since their ids fall apart at the borders as their texts do."""
         plain = [stretch for stretch in stretches if not stretch[1]]
-        marked = [stretch for stretch in stretches if stretch[1]]
+        single = [stretch for stretch in stretches if stretch[1]]
         ids = array("I", await self._tokenize("".join(text for text, _ in plain))) if plain else array("I")
-        cuts = (
-            [position for position, token in enumerate(ids) if token in self._border_ids and position] if len(plain) > 1 else []
-        )
+        cuts = [place for place, token in enumerate(ids) if token in self._border_ids and place] if len(plain) > 1 else []
         if len(cuts) != max(len(plain) - 1, 0):
-            marked, plain, cuts = [*plain, *marked], [], []
+            single, plain, cuts = [*plain, *single], [], []
         found = dict(zip(plain, (ids[start:end] for start, end in pairwise([0, *cuts, len(ids)])), strict=False))
-        return found | dict(zip(marked, await gather(*map(self._encode, marked)), strict=True))
+        return {**found, **await _answers(self._encode, single)}
 
     async def _encode(self, stretch: Stretch) -> "array[int]":
+        """One stretch alone. What holds a mark is text, whatever it spells without it."""
         text, mark = stretch
-        if not mark:
-            return array("I", await self._tokenize(text))
+        pieces = await self._pieces(text, mark)
+        found = await _answers(self._piece, dict.fromkeys(pieces))
         ids = array("I")
-        controls = await self.controls.among(text)
-        for piece in re.split(f"({_any_of(controls)})", text) if controls else [text]:
-            ids.extend(await self._tokenize(piece.replace(mark, ""), special=piece in controls) if piece else [])
+        for piece in pieces:
+            ids.extend(found[piece])
         return ids
+
+    async def _piece(self, piece: Piece) -> "array[int]":
+        text, special = piece
+        return array("I", await self._tokenize(text, special=special))
+
+    async def _pieces(self, text: str, mark: str) -> Sequence[Piece]:
+        """Pieces to be tokenized one by one; the mark is taken out."""
+        if not mark:
+            return [(text, True)]
+        controls = await self.controls.among(text)
+        pieces: list[Piece] = []
+        read: list[str] = []  # control tokens, and the text without a mark beside them
+        for piece in re.split(f"({any_of(controls)})", text) if controls else [text]:
+            if mark not in piece:
+                read.append(piece)
+                continue
+            pieces += [("".join(read), True), (piece.replace(mark, ""), False)]
+            read.clear()
+        return [(piece, special) for piece, special in [*pieces, ("".join(read), True)] if piece]
 
     def _remember(self, stretch: Stretch, ids: "array[int]") -> None:
         if stretch in self._known:
@@ -81,9 +137,18 @@ class TokenCache:
             return
         self._known[stretch] = ids
         self._size += len(ids)
-        while self._size > _REMEMBERED_TOKENS and len(self._known) > 1:
+        while (self._size > _REMEMBERED_TOKENS or len(self._known) > _REMEMBERED_STRETCHES) and len(self._known) > 1:
             self._size -= len(self._known.popitem(last=False)[1])
 
 
-def _any_of(spellings: Sequence[str]) -> str:
-    return "|".join(map(re.escape, spellings))
+async def _answers(
+    ask: "Callable[[Question], Awaitable[array[int]]]", questions: Iterable[Question]
+) -> "dict[Question, array[int]]":
+    """Ask every question, a few at a time."""
+    left = list(questions)
+    found: dict[Question, array[int]] = {}
+    for start in range(0, len(left), _AT_ONCE):
+        some = left[start : start + _AT_ONCE]
+        found.update(zip(some, await asyncio.gather(*map(ask, some)), strict=True))
+        await asyncio.sleep(0)
+    return found
