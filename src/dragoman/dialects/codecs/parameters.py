@@ -25,6 +25,8 @@ MAX_GAP = 256
 
 _SPACE = re.compile(r"\s+")
 _GAP = re.compile(rf"\s{{0,{MAX_GAP}}}")
+_LOST_KEY = re.compile(r"[^<\n]{1,64}")
+_MOST_CLOSERS = 4
 _CDATA, _CDATA_END = "<![CDATA[", "]]>"
 
 
@@ -43,24 +45,26 @@ class _At(Enum):
 class Tags:
     """The tags of a way of writing, compiled."""
 
-    __slots__ = ("block", "cdata", "edges", "ends", "key", "opens", "tokens", "value", "value_open")
+    __slots__ = ("block", "cdata", "edges", "ends", "key", "opens", "own_closers", "pair", "tokens", "value")
 
     def __init__(self, calls: Calls, carrier: NameTag, codec: TaggedArguments) -> None:
         self.opens = frozenset(_spellings(codec.open))
         closers = frozenset(filter(None, (carrier.close, *calls.closes)))
         next_calls = frozenset(filter(None, (*calls.opens, carrier.open, *carrier.skips)))
-        self.tokens = Markers([*self.opens, *closers, *next_calls, codec.close])
+        self.own_closers = (codec.close, codec.end) if codec.value_open else (codec.close,)
+        self.tokens = Markers([*self.opens, *closers, *next_calls, *self.own_closers])
         self.key = Header(codec.end, (codec.value_open, codec.close), quoted=bool(codec.attribute))
-        self.value_open = Markers([codec.value_open] if codec.value_open else [])
+        self.pair = Markers([codec.value_open, *self.own_closers] if codec.value_open else [])
         self.cdata = Markers([_CDATA])
         own = ("", "\n") if codec.newline else ("",)
         self.ends = {newline + codec.close: codec.close for newline in own}
+        self.ends |= {tag: tag for tag in self.own_closers[1:]}
         self.ends |= {newline + tag: tag for tag in (codec.open, *closers) for newline in ("", "\n")}
         self.block = calls.open if carrier.open not in ("", calls.open) else ""
         if self.block:
             self.ends[self.block] = self.block
         self.value = {False: Markers(self.ends), True: Markers([_CDATA_END + codec.close, _CDATA_END + "\n" + codec.close])}
-        self.edges = {codec.close: Markers([*self.opens, *closers, *next_calls])}
+        self.edges = dict.fromkeys(self.own_closers, Markers([*self.opens, *closers, *next_calls]))
         for closer in closers:
             self.edges[closer] = Markers([*(closers - {closer}), *next_calls])
 
@@ -140,8 +144,10 @@ class Parameters(ArgumentReader):
             self._at = _At.KEY
         elif marker and marker == self._carrier.close:
             self.close()
-        elif marker != self._codec.close or not marker:
-            self.stuck = True
+        elif not marker or marker not in self._tags.own_closers:
+            is_key = self._is_key(text, pos, final=final)
+            self._at = _At.KEY if is_key else self._at
+            self.stuck = is_key is False
             return pos
         return pos + len(marker)
 
@@ -161,6 +167,8 @@ class Parameters(ArgumentReader):
             self.stuck = Header.too_long(text, pos)
             return pos
         inside, end = header
+        while self._codec.value_open and inside.startswith(self._codec.open):  # a doubled opener
+            inside = inside.removeprefix(self._codec.open)
         key = name_in(inside, self._codec.attribute) or self._only_missing()
         if not key and key not in self._declared:
             self.stuck = True
@@ -187,17 +195,31 @@ class Parameters(ArgumentReader):
         return frozenset({said}) if said in ANY else self._view.member(key).plain_kinds
 
     def _value_tag(self, text: str, pos: int, *, final: bool) -> int:
-        """GLM has a tag of its own around the value, which models forget."""
+        """GLM has a tag of its own around the value, which models forget, double, or write beside a wrong closer."""
         space = _GAP.match(text, pos)
         start = space.end() if space else pos
-        found = self._tags.value_open.match(text, start, final=final)
+        found = self._tags.pair.match(text, start, final=final)
         if (found is not None and not found.marker) or (start == len(text) and not final):
             return pos
+        end = start + len(found.marker) if found else start
+        if found is not None and found.marker == self._codec.end:
+            return end
+        if found is not None and found.marker == self._codec.close:
+            behind = _behind(self._codec.value_open, text, end, final=final)
+            if behind is None:
+                return pos
+            end = behind if behind > 0 else start
         self._at = _At.VALUE_START
-        return start + len(found.marker) if found else start
+        return end
 
     def _value_start(self, text: str, pos: int, *, final: bool) -> int:
         self._in_cdata = False
+        if self._codec.value_open:
+            doubled = self._tags.pair.match(text, pos, final=final)
+            if doubled is not None and not doubled.marker:
+                return pos
+            if doubled is not None and doubled.marker == self._codec.value_open:
+                return pos + len(doubled.marker)
         if self._codec.cdata:
             found = self._tags.cdata.match(text, pos, final=final)
             if found is not None and not found.marker:
@@ -255,12 +277,40 @@ class Parameters(ArgumentReader):
 
     def _has_edge(self, tag: str, text: str, end: int, *, final: bool) -> bool | None:
         """Does something follow that may follow this tag? None: it is not there yet."""
-        gap = _GAP.match(text, end)
-        start = gap.end() if gap else end
-        if start == len(text):
-            return None if start - end < MAX_GAP and not final else final
-        found = self._tags.edges[tag].match(text, start, final=final)
-        return None if found is not None and not found.marker else found is not None
+        for _ in range(_MOST_CLOSERS):  # doubled closers are one
+            gap = _GAP.match(text, end)
+            start = gap.end() if gap else end
+            if start == len(text):
+                return None if start - end < MAX_GAP and not final else final
+            found = self._tags.edges[tag].match(text, start, final=final)
+            if found is not None:
+                return True if found.marker else None
+            behind = [_behind(closer, text, start, final=final) for closer in self._tags.own_closers]
+            if None in behind:
+                return None
+            if tag not in self._tags.own_closers or max(filter(None, behind)) < 0:
+                return tag in self._tags.own_closers and self._is_key(text, start, final=final)
+            end = max(filter(None, behind))
+        return False
+
+    def _is_key(self, text: str, pos: int, *, final: bool) -> bool | None:
+        """Does a key that has lost its opener stand here, declared by the tool, not given yet, with its closer?
+
+        None: it is not whole yet.
+        """
+        if not self._codec.value_open:
+            return False
+        found = _LOST_KEY.match(text, pos)
+        end = found.end() if found else pos
+        key = text[pos:end].strip()
+        is_growing = end == len(text) and not final
+        missing = self._declared - self._given
+        if key not in missing:
+            return None if is_growing and any(name.startswith(key) for name in missing) else False
+        rest = text[end : end + len(self._codec.end)]
+        if rest == self._codec.end:
+            return True
+        return None if self._codec.end.startswith(rest) and end + len(rest) == len(text) and not final else False
 
     def _opens_parameter(self, text: str, pos: int) -> bool | None:
         """Is this the tag of a parameter that the tool declares and the call has not given? None: it is not whole yet."""

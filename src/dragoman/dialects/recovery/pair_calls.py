@@ -47,6 +47,7 @@ def read_pairs(source: Source, pos: int, key: str, keys: Sequence[str], tools: T
             key, in_value = "", False
         elif tag is None:
             key, pos = _key(source, start, values.keys(), keys)
+            in_value = False
         else:
             break
     if key:
