@@ -24,9 +24,10 @@ class Limits:
     blocks: int = 200_000
     tools: int = 4_000
     stop_sequences: int = 10_000
-    stop_characters: int = 1_000_000
+    stop_characters: int = 100_000
+    tool_references: int = 1_000
     unknown_fields: int = 10_000
-    schema_nodes: int = 100_000
+    schema_nodes: int = 10_000
     schema_depth: int = 100
     schema_unfolded: int = 200
     schema_properties: int = 5_000

@@ -7,7 +7,7 @@ import pytest
 
 from dragoman import dialects
 from dragoman.conversation import Conversation, Text, ThinkingPolicy, ToolResult
-from dragoman.prompt import ChatTemplate, Lineage, PromptBuilder
+from dragoman.prompt import ChatTemplate, Lineage, PromptBuilder, trail_of
 
 from . import templates
 from .talk import LOOP, NOW, READ, assistant, system, talk, user
@@ -23,7 +23,7 @@ async def places(*conversations: Conversation, template: str = templates.FULL) -
     """What is said of each, one after the other."""
     builder = await PromptBuilder.load(ChatTemplate(template), dialects.get("qwen3"), ToyTokenizer(CONTROL), 10_000)
     lineage = Lineage()
-    return [lineage.follow(conversation, await builder.build(conversation)) for conversation in conversations]
+    return [lineage.follow(trail_of(conversation), await builder.build(conversation)) for conversation in conversations]
 
 
 async def place(after: Conversation, before: Conversation = TALK, template: str = templates.FULL) -> str:

@@ -62,9 +62,13 @@ class ControlTokens:
         controls = {spelling: found[0] for spelling, found in zip(spelled, ids, strict=True) if len(found) == 1}
         return {text: pieces for text in texts if len(pieces := _split(text, controls)) > 1 or pieces[:1] != [text]}
 
+    @property
+    def known(self) -> list[str]:
+        """The control tokens that were found so far, sorted."""
+        return sorted(candidate for candidate, is_one in self._known.items() if is_one)
+
     def _candidates(self, text: str) -> set[str]:
-        shaped = {candidate for shape in SHAPES for candidate in shape.findall(text)}
-        return shaped.union(name for name in self._names if name in text)
+        return candidates(text, self._names)
 
     async def _ask(self, unknown: Sequence[str]) -> set[str]:
         """The control tokens among candidates, which are remembered for what they are."""
@@ -88,6 +92,11 @@ class ControlTokens:
         spelled = "\n".join(group)
         whole, plain = await gather(self._tokenize(spelled), self._tokenize(spelled, special=False))
         return whole != plain
+
+
+def candidates(text: str, names: Iterable[str]) -> set[str]:
+    """What in a text looks like a control token, or is one of these names."""
+    return {found for shape in SHAPES for found in shape.findall(text)}.union(name for name in names if name in text)
 
 
 def _split(text: str, controls: Mapping[str, int]) -> Segments:

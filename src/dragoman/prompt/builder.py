@@ -1,26 +1,31 @@
 """The prompt of a conversation: text, ids, and how much room they leave."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
 from dragoman.conversation import Conversation
 from dragoman.dialects import Dialect
 from dragoman.engines.controls import ControlTokens, Tokenize
-from dragoman.errors import InvalidRequest
 from dragoman.prompt.probe import probe
-from dragoman.prompt.render import Renderer
-from dragoman.prompt.template import ChatTemplate, TemplateRefusal
-from dragoman.prompt.tokens import TokenCache
+from dragoman.prompt.render import Rendered, Renderer
+from dragoman.prompt.template import ChatTemplate
+from dragoman.prompt.tokens import Encoded, TokenCache
 from dragoman.prompt.traits import Traits
+
+_WINDOWS = 4
+"""Windows of tokens that are counted one by one; of a longer prompt the number of the rest is estimated."""
+_CHARACTERS = 64
+_FEWEST_CHARACTERS = 4_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
     """What the engine reads.
 
-    `room` is the number of tokens that fit behind it in the window; a prompt without room can be counted, and nothing else.
+    `room` is the number of tokens that fit behind it in the window; a prompt without room can be counted, and nothing else. Of
+    one that is several windows long the number may be `estimated`, and `tokens` are only the first.
     `thinking_open`: the prompt ends inside reasoning, so that is where the output begins. `notes` say what was removed, moved
     or encoded.
     """
@@ -30,6 +35,12 @@ class Prompt:
     room: int
     thinking_open: bool
     notes: Sequence[str] = ()
+    estimated: int = 0
+
+    @property
+    def length(self) -> int:
+        """Tokens of the whole prompt."""
+        return self.estimated or len(self.tokens)
 
 
 class PromptBuilder:
@@ -37,13 +48,13 @@ class PromptBuilder:
 
     def __init__(self, renderer: Renderer, tokens: TokenCache, window: int) -> None:
         self.window = window
-        self._renderer = renderer
+        self.renderer = renderer
         self._tokens = tokens
 
     @property
     def traits(self) -> Traits:
         """What the template was found to render by itself."""
-        return self._renderer.traits
+        return self.renderer.traits
 
     @classmethod
     async def load(cls, template: ChatTemplate, dialect: Dialect, tokenize: Tokenize, window: int) -> "PromptBuilder":
@@ -60,18 +71,42 @@ class PromptBuilder:
         tokens = await TokenCache.probe(tokenize, controls, sample)
         return cls(Renderer(template, traits, dialect), tokens, window)
 
+    async def plain(self, text: str) -> Prompt:
+        """The prompt that is a text, without a template. Raises what the engine's tokenizer raises."""
+        encoded = await self._tokens.encode_up_to(text, most=_WINDOWS * self.window)
+        return Prompt(encoded.tokens, "", self.window - encoded.length, thinking_open=False, estimated=_estimate(encoded))
+
     async def build(self, conversation: Conversation) -> Prompt:
         """Raises `InvalidRequest` where the template refuses, and what the engine's tokenizer raises."""
-        spelled = await self._tokens.controls.among(msgspec.json.encode(conversation).decode())
-        try:
-            rendered = self._renderer.render(conversation, spelled)
-        except TemplateRefusal as refusal:
-            raise InvalidRequest.at("messages", f"the model's chat template refuses this conversation: {refusal}") from refusal
-        tokens = await self._tokens.encode(rendered.text, rendered.mark)
+        spelled = await self.controls_among(msgspec.json.encode(conversation).decode())
+        return await self.encoded(self.renderer.checked(conversation, spelled))
+
+    async def controls_among(self, text: str) -> list[str]:
+        """The control tokens that a text spells; of no text all that are known so far."""
+        return await self._tokens.controls.among(text) if text else self._tokens.controls.known
+
+    @property
+    def most_characters(self) -> int:
+        """Characters of a text of which no more are looked at: many times what the window holds."""
+        return max(_FEWEST_CHARACTERS, _CHARACTERS * self.window)
+
+    async def encoded(self, rendered: Rendered, characters: int = 0) -> Prompt:
+        """The prompt of a text. Past several windows its length is an estimate. Raises what the engine's tokenizer raises.
+
+        `characters` is the length of the whole text, where the text at hand is only the first `most_characters` of it.
+        """
+        encoded = await self._tokens.encode_up_to(rendered.text, rendered.mark, _WINDOWS * self.window)
+        if characters > len(rendered.text):
+            encoded = replace(encoded, length=max(self.window + 1, encoded.length * characters // len(rendered.text)))
         return Prompt(
-            tokens=tokens,
+            tokens=encoded.tokens,
             text=rendered.text.replace(rendered.mark, "") if rendered.mark else rendered.text,
-            room=self.window - len(tokens),
-            thinking_open=self._renderer.dialect.thinking_open(rendered.text),
+            room=self.window - encoded.length,
+            thinking_open=self.renderer.dialect.thinking_open(rendered.text),
             notes=rendered.notes,
+            estimated=_estimate(encoded),
         )
+
+
+def _estimate(encoded: Encoded) -> int:
+    return encoded.length if encoded.length != len(encoded.tokens) else 0

@@ -11,9 +11,13 @@ is no break: a turn that was interrupted is asked again, with more words.
 
 from array import array
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from hashlib import blake2b
+from itertools import islice
+from typing import NamedTuple
+
+import msgspec
 
 from dragoman.conversation import Conversation, Role, Text, Thinking, ToolCall, ToolResult
 from dragoman.conversation.types import Content
@@ -23,6 +27,7 @@ from dragoman.prompt.volatile import strip
 
 _REMEMBERED = 32
 """Prompts: the newest of as many conversations."""
+_MOST_PARTS = 20_000
 _QUOTED = 40
 """Characters of a quotation, and of the beginning of a part by which it is found in a prompt."""
 
@@ -40,10 +45,10 @@ class Lineage:
     def __init__(self) -> None:
         self._known: deque[_Known] = deque(maxlen=_REMEMBERED)
 
-    def follow(self, conversation: Conversation, prompt: Prompt) -> str:
+    def follow(self, trail: "Trail", prompt: Prompt) -> str:
         """Remember this prompt. Gives the place where it breaks with the one it should begin with; "" where it does not."""
-        new = _Known(_opening(conversation), conversation, prompt.text, array("I", prompt.tokens))
-        family = [known for known in self._known if known.opening == new.opening]
+        new = _Known(trail, prompt.text, array("I", prompt.tokens))
+        family = [known for known in self._known if known.trail.opening == new.trail.opening]
         nearest = max(family, key=lambda known: common(new.text, known.text), default=None)
         if nearest is not None and new.text.startswith(nearest.text):
             self._known.remove(nearest)  # its successor stands for both
@@ -52,29 +57,43 @@ class Lineage:
         return f"token {common(new.tokens, nearest.tokens):,} of {len(new.tokens):,}: {place}" if nearest and place else ""
 
 
+@dataclass(frozen=True, slots=True)
+class Trail:
+    """What is remembered of a conversation: how it opens, its parts by their names, and the roles of its turns."""
+
+    opening: str
+    parts: "Mapping[str, _Part]"
+    roles: Sequence[Role]
+
+
+def trail_of(conversation: Conversation) -> Trail:
+    """The trail of a conversation. Of very many parts only the first are named."""
+    parts = dict(islice(_named(conversation), _MOST_PARTS))
+    return Trail(_opening(conversation), parts, [turn.role for turn in conversation.turns])
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Known:
-    opening: str
-    conversation: Conversation
+    trail: Trail
     text: str
     tokens: "array[int]"
 
     @property
     def newest(self) -> int:
         """Where the last turn stands."""
-        return len(self.conversation.turns) - 1
+        return len(self.trail.roles) - 1
 
     def newest_from(self) -> int:
         """Where in the text the last turn begins; the end, where that cannot be seen."""
-        mark = next((part.mark for part in _parts(self.conversation).values() if part.turn == self.newest), "")
+        mark = next((part.mark for part in self.trail.parts.values() if part.turn == self.newest), "")
         start = self.text.rfind(mark) if mark else -1
         return start if start >= 0 else len(self.text)
 
 
 class _Part(NamedTuple):
-    """What must not change from prompt to prompt. `mark` is how it begins in the text, `turn` is -1 in front of the first."""
+    """A digest of what must not change. `mark` is how it begins in the text, `turn` is -1 before the first."""
 
-    value: Any
+    value: bytes
     mark: str = ""
     turn: int = -1
 
@@ -84,31 +103,30 @@ def _place(new: _Known, old: _Known) -> str:
     position = common(new.text, old.text)
     if position == len(old.text):
         return ""
-    answered = any(turn.role is Role.ASSISTANT for turn in new.conversation.turns[old.newest + 1 :][:1])
+    answered = new.trail.roles[old.newest + 1 : old.newest + 2] == [Role.ASSISTANT]
     if position >= new.newest_from() or (not answered and position >= old.newest_from()):
         return ""
-    ours = _parts(new.conversation)
-    place = _changed((ours, new.text), (_parts(old.conversation), old.text), position, old.newest)
+    ours = new.trail.parts
+    place = _changed((ours, new.text), (old.trail.parts, old.text), position, old.newest)
     return f"{place or f'rendered anew behind {_before(ours, new.text, position)}'}, {_quoted(new.text, position)}"
-
-
-def _parts(conversation: Conversation) -> dict[str, _Part]:
-    """The parts by their names, in their order."""
-    return dict(_named(conversation))
 
 
 def _named(conversation: Conversation) -> Iterator[tuple[str, _Part]]:
     system, _ = strip(conversation.system)
     for number, block in enumerate(system, len(conversation.system) - len(system) + 1):
-        yield f"system block {number}", _Part(block.text, _beginning(block.text))
+        yield f"system block {number}", _Part(_digest(block), _beginning(block.text))
     for tool in conversation.tools:
-        yield f"tool {tool.name}", _Part(tool, tool.name)
-    yield "the order of the tools", _Part([tool.name for tool in conversation.tools])
-    yield "the thinking settings", _Part((conversation.thinking.enabled, conversation.thinking.effort))
+        yield f"tool {tool.name}", _Part(_digest(tool), tool.name)
+    yield "the order of the tools", _Part(_digest([tool.name for tool in conversation.tools]))
+    yield "the thinking settings", _Part(_digest((conversation.thinking.enabled, conversation.thinking.effort)))
     for place, turn in enumerate(conversation.turns):
         for number, content in enumerate(turn.content, 1):
             name = f"turn {place + 1} ({turn.role}), {_KINDS[type(content)]} {number}"
-            yield name, _Part(content, _beginning(_words(content)), place)
+            yield name, _Part(_digest(content), _beginning(_words(content)), place)
+
+
+def _digest(value: object) -> bytes:
+    return blake2b(msgspec.json.encode(value, enc_hook=str), digest_size=8).digest()
 
 
 def _words(content: Content) -> str:
@@ -131,7 +149,7 @@ def _opening(conversation: Conversation) -> str:
     return next((content.text for content in reversed(first) if isinstance(content, Text)), "")
 
 
-def _changed(new: tuple[dict[str, _Part], str], old: tuple[dict[str, _Part], str], position: int, newest: int) -> str:
+def _changed(new: tuple[Mapping[str, _Part], str], old: tuple[Mapping[str, _Part], str], position: int, newest: int) -> str:
     """Of what is no longer the same, the part in which the texts part, or that begins just behind; "" where there is none."""
     starts: dict[str, int] = {}
     for name in {**new[0], **old[0]}:

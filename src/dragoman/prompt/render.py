@@ -22,6 +22,7 @@ from typing import Any
 
 from dragoman.conversation import Conversation, Role, Thinking, ThinkingPolicy, Turn
 from dragoman.dialects import Dialect
+from dragoman.errors import InvalidRequest
 from dragoman.prompt import volatile
 from dragoman.prompt.seam import find_seam
 from dragoman.prompt.shield import shield
@@ -78,6 +79,18 @@ class Renderer:
         if not self.traits.tools:
             return "the template knows none"
         return "" if self._listing.fitted(conversation.tools) is not None else "the template does not show these"
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Control tokens that the template is given by name."""
+        return tuple(filter(None, self._template.names))
+
+    def checked(self, conversation: Conversation, spelled: Sequence[str] = ()) -> Rendered:
+        """As `render`, for a client's request. Raises `InvalidRequest` where the template refuses."""
+        try:
+            return self.render(conversation, spelled)
+        except TemplateRefusal as refusal:
+            raise InvalidRequest.at("messages", f"the model's chat template refuses this conversation: {refusal}") from refusal
 
     def _other_ways(self, conversation: Conversation, lost_tools: str) -> Iterator[tuple[str, bool]]:
         """What may help against a refusal that the probe did not foresee: other tools, a user turn in front."""

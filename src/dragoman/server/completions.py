@@ -1,8 +1,8 @@
 """The second door: `POST /v1/chat/completions` and `POST /v1/completions`, in OpenAI's shape."""
 
-import asyncio
 import secrets
 import time
+from array import array
 
 from starlette.requests import Request
 from starlette.types import Send
@@ -11,10 +11,11 @@ from dragoman.conversation import Conversation
 from dragoman.conversation.chat import lower_chat, sampling
 from dragoman.errors import EngineRefused, InvalidRequest
 from dragoman.generation import Turn
+from dragoman.limits import Limits
 from dragoman.observe import Record
-from dragoman.observe.census import census
 from dragoman.server.affinity import affinity
-from dragoman.server.endpoint import LARGE_BODY, Endpoint, turn_of
+from dragoman.server.endpoint import Endpoint, turn_of
+from dragoman.server.preparation import Read, in_worker, is_large
 from dragoman.server.service import Service, Settings
 from dragoman.wire.base import check_known, parse, unknown_fields
 from dragoman.wire.openai.doors import CHAT, COMPLETIONS
@@ -22,6 +23,7 @@ from dragoman.wire.openai.encoder import ChatEncoder, CompletionEncoder
 from dragoman.wire.openai.request import ChatRequest, CompletionRequest
 from dragoman.wire.openai.rules import check_chat, check_completion, check_strict_input
 
+_MANY_IDS = 20_000
 _DEFAULT_COMPLETION = 16
 """Tokens of a completion where the request names no limit: the API's own default."""
 
@@ -31,14 +33,11 @@ class ChatCompletions(Endpoint):
 
     async def answer(self, request: Request, body: bytes, send: Send) -> None:
         """Raises every refusal before the first byte."""
-        settings = self.gateway.settings
-        read = asyncio.to_thread(_read_chat, body, settings) if len(body) > LARGE_BODY else None
-        wanted, conversation = await read if read else _read_chat(body, settings)
         record: Record = request.state.record
-        record.content = census(conversation)
-        _note(record, wanted, self.gateway.unheard(unknown_fields(wanted)))
-        encoder = ChatEncoder(_id("chatcmpl"), int(time.time()), wanted.model, usage=_wants_usage(wanted))
-        await self.tell(turn_of(conversation, record, _affinity(request, wanted)), CHAT, encoder, record, send)
+        made = await self.prepare(record, read_chat, body, self.gateway.settings)
+        read = made.read
+        encoder = ChatEncoder(_id("chatcmpl"), int(time.time()), read.model, usage=read.usage)
+        await self.tell(turn_of(made, record, affinity(request.headers, **read.named)), CHAT, encoder, record, send)
 
 
 class Completions(Endpoint):
@@ -46,47 +45,63 @@ class Completions(Endpoint):
 
     async def answer(self, request: Request, body: bytes, send: Send) -> None:
         """Raises every refusal before the first byte."""
-        wanted = parse(CompletionRequest, body)
-        check_completion(wanted, self.gateway.settings.limits)
+        limits = self.gateway.settings.limits
+        if is_large(body) or body.count(b",") > _MANY_IDS:
+            read, packed = await in_worker(read_completion, body, limits)
+        else:
+            read, packed = read_completion(body, limits)
+        prompt = packed if isinstance(packed, str) else packed.tolist()
         record: Record = request.state.record
-        _note(record, wanted, self.gateway.unheard(unknown_fields(wanted)))
-        limits = Conversation(
-            turns=(),
-            sampling=sampling(wanted),
-            stop_sequences=wanted.stops,
-            max_tokens=wanted.max_tokens or _DEFAULT_COMPLETION,
-        )
-        encoder = CompletionEncoder(_id("cmpl"), int(time.time()), wanted.model, usage=_wants_usage(wanted))
+        record.model, record.stream, record.unknown = read.model, read.stream, self.gateway.unheard(read.unknown)
+        encoder = CompletionEncoder(_id("cmpl"), int(time.time()), read.model, usage=read.usage)
 
         async def make(service: Service, adapter: str | None) -> Turn:
-            together = _affinity(request, wanted)
-            record.notes = service.feasibility.notes(limits, together)
-            return await service.plain_turn(wanted.only_prompt, limits, adapter, together)
+            together = affinity(request.headers, **read.named)
+            record.notes = service.feasibility.notes(read.conversation, together)
+            return await service.plain_turn(prompt, read.conversation, adapter, together)
 
         try:
             await self.tell(make, COMPLETIONS, encoder, record, send)
         except EngineRefused as refused:
-            if isinstance(wanted.only_prompt, str):
+            if isinstance(prompt, str):
                 raise
             raise InvalidRequest.at("prompt", f"the engine does not take these token ids: {refused.message}") from refused
 
 
-def _read_chat(body: bytes, settings: Settings) -> tuple[ChatRequest, Conversation]:
+def read_chat(body: bytes, settings: Settings) -> Read:
+    """Parse, check, lower. Raises `InvalidRequest`."""
     wanted = parse(ChatRequest, body)
     check_chat(wanted, settings.limits)
     if settings.strict:
         check_known(wanted)
     if settings.strict_input:
         check_strict_input(wanted)
-    return wanted, lower_chat(wanted)
+    return _read(wanted, lower_chat(wanted))
 
 
-def _note(record: Record, wanted: ChatRequest | CompletionRequest, unknown: list[str]) -> None:
-    record.model, record.stream, record.unknown = wanted.model, bool(wanted.stream), unknown
+def read_completion(body: bytes, limits: Limits) -> "tuple[Read, str | array[int]]":
+    """Parse and check; the prompt is text or token ids. Raises `InvalidRequest`."""
+    wanted = parse(CompletionRequest, body)
+    check_completion(wanted, limits)
+    policy = Conversation(
+        turns=(),
+        sampling=sampling(wanted),
+        stop_sequences=wanted.stops,
+        max_tokens=wanted.max_tokens or _DEFAULT_COMPLETION,
+    )
+    prompt = wanted.only_prompt
+    return _read(wanted, policy), prompt if isinstance(prompt, str) else array("I", prompt)
 
 
-def _affinity(request: Request, wanted: ChatRequest | CompletionRequest) -> str | None:
-    return affinity(request.headers, prompt_cache_key=wanted.prompt_cache_key, user=wanted.user)
+def _read(wanted: ChatRequest | CompletionRequest, conversation: Conversation) -> Read:
+    return Read(
+        model=wanted.model,
+        stream=bool(wanted.stream),
+        conversation=conversation,
+        unknown=list(unknown_fields(wanted)),
+        named={"prompt_cache_key": wanted.prompt_cache_key, "user": wanted.user},
+        usage=_wants_usage(wanted),
+    )
 
 
 def _wants_usage(wanted: ChatRequest | CompletionRequest) -> bool:

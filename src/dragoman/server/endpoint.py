@@ -2,17 +2,19 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
-from dragoman.conversation import Conversation
 from dragoman.generation import Turn
 from dragoman.observe import Record
+from dragoman.prompt import Prompt
 from dragoman.server.body import read_json_body
 from dragoman.server.disconnect import until_disconnect
 from dragoman.server.gateway import Gateway
+from dragoman.server.preparation import Facts, Read, Reader, facts_of, is_large, prepared
 from dragoman.server.service import Service
 from dragoman.server.stream import Answer, EventStream, tell_whole
 from dragoman.wire.door import Door, Encoder
@@ -21,8 +23,21 @@ E = TypeVar("E")
 MakeTurn = Callable[[Service, str | None], Awaitable[Turn]]
 """Makes a turn of a model, or of the variant of it that is named."""
 
-LARGE_BODY = 256 * 1024
-"""Bytes from which on a body is parsed and lowered beside the event loop, not on it."""
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A request on its way to a turn. `prompt` is there where it was rendered together with reading."""
+
+    read: Read
+    facts: Facts
+    prompt: Prompt | None = None
+
+    async def prompt_of(self, service: Service) -> Prompt:
+        """The prompt, for counting and for generating alike (CNT-2). Raises `InvalidRequest`, and what building raises."""
+        if self.prompt is None:
+            return await service.prompt(self.read.conversation)
+        service.check(self.read.conversation, self.prompt)
+        return self.prompt
 
 
 class Endpoint(ABC):
@@ -48,6 +63,22 @@ class Endpoint(ABC):
         service = await self.gateway.service()
         return service, self.gateway.resolve(service, record.model)
 
+    async def prepare(self, record: Record, reader: Reader, body: bytes, *options: Any) -> Prepared:
+        """Read a body and render its prompt: a small one here, a large one in a worker process, once the model is there.
+
+        Raises `InvalidRequest`; of a small body, only where reading fails.
+        """
+        if is_large(body):
+            service = await self.gateway.service()
+            read, facts, prompt = await prepared(reader, body, options, service.prompts)
+            made = Prepared(read, facts, prompt)
+        else:
+            read = reader(body, *options)
+            made = Prepared(read, facts_of(read.conversation))
+        record.model, record.stream, record.content = read.model, read.stream, made.facts.content
+        record.unknown = self.gateway.unheard(read.unknown)
+        return made
+
     async def tell(self, make: MakeTurn, door: Door[E], encoder: Encoder[E], record: Record, send: Send) -> None:
         """Make a turn and tell it, as a stream if the record says so. Raises as `answer`."""
         service, adapter = await self.service(record)
@@ -59,15 +90,15 @@ class Endpoint(ABC):
                 await tell_whole(answer, service.admission, send)
 
 
-def turn_of(conversation: Conversation, record: Record, affinity: str | None) -> MakeTurn:
-    """Makes the turn that answers a conversation. Raises what the prompt raises, and `PromptTooLong`."""
+def turn_of(made: Prepared, record: Record, affinity: str | None) -> MakeTurn:
+    """Makes the turn that answers a request. Raises what the prompt raises, and `PromptTooLong`."""
 
     async def make(service: Service, adapter: str | None) -> Turn:
-        prompt = await service.prompt(conversation)
-        record.notes = [*prompt.notes, *service.feasibility.notes(conversation, affinity)]
-        turn = service.turn(conversation, prompt, adapter, affinity)
+        prompt = await made.prompt_of(service)
+        record.notes = [*prompt.notes, *service.feasibility.notes(made.read.conversation, affinity)]
+        turn = service.turn(made.read.conversation, prompt, adapter, affinity)
         await turn.prepare()
-        record.diverged = service.lineage.follow(conversation, prompt)
+        record.diverged = service.lineage.follow(made.facts.trail, prompt)
         return turn
 
     return make

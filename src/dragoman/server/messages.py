@@ -1,21 +1,18 @@
 """`POST /v1/messages` and `POST /v1/messages/count_tokens`."""
 
-import asyncio
 import secrets
-from typing import TypeVar
 
 from msgspec import Struct
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import Send
 
-from dragoman.conversation import Conversation
 from dragoman.conversation.lowering import lower
 from dragoman.errors import InvalidRequest
 from dragoman.observe import Record
-from dragoman.observe.census import census
 from dragoman.server.affinity import affinity
-from dragoman.server.endpoint import LARGE_BODY, Endpoint, turn_of
+from dragoman.server.endpoint import Endpoint, Prepared, turn_of
+from dragoman.server.preparation import Read
 from dragoman.server.respond import send_json
 from dragoman.server.service import Settings
 from dragoman.wire import rules
@@ -27,8 +24,6 @@ from dragoman.wire.request import CountTokensRequest, MessagesRequest, PromptReq
 VERSIONS = frozenset({"2023-01-01", "2023-06-01", "2026-10-21"})
 STRICT_VERSION = "2026-10-21"
 
-R = TypeVar("R", bound=PromptRequest)
-
 
 class TokenCount(Struct, frozen=True):
     """The answer of `count_tokens` (CNT-1)."""
@@ -37,20 +32,12 @@ class TokenCount(Struct, frozen=True):
 
 
 class _MessagesEndpoint(Endpoint):
-    """What both endpoints begin with: a request, checked and lowered."""
+    """What both endpoints begin with: a request, read and prepared."""
 
-    async def _read(self, request: Request, body: bytes, kind: type[R]) -> tuple[R, Conversation]:
-        """Parse, check, lower. Raises `InvalidRequest`."""
-        version = _version(request.headers)
-        betas = _betas(request.headers)
-        settings = self.gateway.settings
-        if len(body) > LARGE_BODY:
-            wanted, conversation = await asyncio.to_thread(_read, body, kind, betas, settings, version)
-        else:
-            wanted, conversation = _read(body, kind, betas, settings, version)
-        record: Record = request.state.record
-        record.model, record.content = wanted.model, census(conversation)
-        return wanted, conversation
+    async def read(self, request: Request, body: bytes, kind: type[PromptRequest]) -> Prepared:
+        """Raises `InvalidRequest`."""
+        version, betas = _version(request.headers), _betas(request.headers)
+        return await self.prepare(request.state.record, read_messages, body, kind, betas, self.gateway.settings, version)
 
 
 class Messages(_MessagesEndpoint):
@@ -59,12 +46,10 @@ class Messages(_MessagesEndpoint):
     async def answer(self, request: Request, body: bytes, send: Send) -> None:
         """Raises every refusal before the first byte (ERR-8)."""
         record: Record = request.state.record
-        wanted, conversation = await self._read(request, body, MessagesRequest)
-        record.stream = bool(wanted.stream)
-        record.unknown = self.gateway.unheard([*unknown_fields(wanted), *(f"beta {name}" for name in _betas(request.headers))])
-        encoder = MessageEncoder(f"msg_{secrets.token_hex(12)}", wanted.model)
-        together = affinity(request.headers, user_id=wanted.metadata.user_id if wanted.metadata else None)
-        await self.tell(turn_of(conversation, record, together), MESSAGES, encoder, record, send)
+        made = await self.read(request, body, MessagesRequest)
+        encoder = MessageEncoder(f"msg_{secrets.token_hex(12)}", made.read.model)
+        together = affinity(request.headers, **made.read.named)
+        await self.tell(turn_of(made, record, together), MESSAGES, encoder, record, send)
 
 
 class CountTokens(_MessagesEndpoint):
@@ -72,19 +57,26 @@ class CountTokens(_MessagesEndpoint):
 
     async def answer(self, request: Request, body: bytes, send: Send) -> None:
         """Raises what the message would raise."""
-        _, conversation = await self._read(request, body, CountTokensRequest)
+        made = await self.read(request, body, CountTokensRequest)
         service, _ = await self.service(request.state.record)
-        await send_json(send, TokenCount(len((await service.prompt(conversation)).tokens)))
+        await send_json(send, TokenCount((await made.prompt_of(service)).length))
 
 
-def _read(body: bytes, kind: type[R], betas: frozenset[str], settings: Settings, version: str) -> tuple[R, Conversation]:
+def read_messages(body: bytes, kind: type[PromptRequest], betas: frozenset[str], settings: Settings, version: str) -> Read:
+    """Parse, check, lower. Raises `InvalidRequest`."""
     wanted = parse(kind, body)
     if settings.strict:
         rules.check_strict(wanted, current=version == STRICT_VERSION)
     rules.check(wanted, betas, settings.limits)
     if settings.strict_input:
         rules.check_strict_input(wanted)
-    return wanted, lower(wanted, betas)
+    return Read(
+        model=wanted.model,
+        stream=bool(wanted.stream),
+        conversation=lower(wanted, betas),
+        unknown=[*unknown_fields(wanted), *(f"beta {name}" for name in betas)],
+        named={"user_id": wanted.metadata.user_id if wanted.metadata else None},
+    )
 
 
 def _betas(headers: Headers) -> frozenset[str]:

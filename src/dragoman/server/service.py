@@ -72,7 +72,7 @@ class Service:
         self.admission = admission
         self.info = info
         self.lineage = Lineage()
-        self._prompts = prompts
+        self.prompts = prompts
 
     @classmethod
     async def load(cls, engine: Engine, settings: Settings) -> "Service":
@@ -113,23 +113,27 @@ class Service:
     @property
     def traits(self) -> Traits:
         """What the model's template was found to do by itself."""
-        return self._prompts.traits
+        return self.prompts.traits
 
     async def prompt(self, conversation: Conversation) -> Prompt:
         """The prompt of a conversation, for counting and for generating alike (CNT-2).
 
         Raises `InvalidRequest` for what the engine or the dialect cannot honour, and what building raises.
         """
+        prompt = await self.prompts.build(conversation)
+        self.check(conversation, prompt)
+        return prompt
+
+    def check(self, conversation: Conversation, prompt: Prompt) -> None:
+        """Raise `InvalidRequest` for what the engine or the dialect cannot honour."""
         self.feasibility.check_sampling(conversation)
         self.feasibility.check_call(conversation)
-        prompt = await self._prompts.build(conversation)
         self.feasibility.check_constraint(conversation, prompt)
-        return prompt
 
     def turn(self, conversation: Conversation, prompt: Prompt, adapter: str | None = None, affinity: str | None = None) -> Turn:
         """The answer to a conversation, from one of the model's variants where it is named. Raises `PromptTooLong`."""
         if prompt.room < 1:  # never cut: a client that is told compacts (ERR-11)
-            raise PromptTooLong(len(prompt.tokens), self._prompts.window - 1)
+            raise PromptTooLong(prompt.length, self.prompts.window - 1)
         return Turn(
             self.engine,
             self._constrainer,
@@ -151,10 +155,12 @@ class Service:
         self.feasibility.check_sampling(limits)
         if not isinstance(text, str):
             self.feasibility.check_tokens(text, self.engine.vocabulary)
-        tokens = await self.engine.tokenize(text) if isinstance(text, str) else text
-        prompt = Prompt(tokens, "", self._prompts.window - len(tokens), thinking_open=False)
+        if isinstance(text, str):
+            prompt = await self.prompts.plain(text)
+        else:
+            prompt = Prompt(text, "", self.prompts.window - len(text), thinking_open=False)
         if prompt.room < 1:
-            raise PromptTooLong(len(tokens), self._prompts.window - 1)
+            raise PromptTooLong(prompt.length, self.prompts.window - 1)
         plain = Dialect(name="plain", terminals=self.dialect.terminals)
         return Turn(self.engine, Constrainer(plain), limits, prompt, adapter=adapter, affinity=affinity)
 

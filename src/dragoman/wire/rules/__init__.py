@@ -9,7 +9,7 @@ from itertools import islice
 from dragoman.errors import InvalidRequest, ThreadsUnsupported
 from dragoman.limits import DEFAULT, Limits
 from dragoman.wire.base import check_known, unknown_fields
-from dragoman.wire.blocks import DocumentBlock, TextBlock, walk
+from dragoman.wire.blocks import DocumentBlock, TextBlock, ToolReferenceBlock, walk
 from dragoman.wire.offer import offer_of
 from dragoman.wire.request import (
     AnyToolChoice,
@@ -86,6 +86,8 @@ def _check_sizes(request: PromptRequest, limits: Limits) -> None:
     limits.check("messages", len(request.messages), "messages")
     limits.check("tools", len(request.tools or ()), "tools")
     limits.check("blocks", sum(len(message.blocks) for message in request.messages), "messages")
+    references = (block for _, block in request.walk() if isinstance(block, ToolReferenceBlock))
+    limits.check("tool_references", sum(1 for _ in islice(references, limits.tool_references + 1)), "messages")
     limits.check("blocks", len(request.system) if isinstance(request.system, list) else 0, "system")
     check_stop_sizes(request.stop_sequences or (), "stop_sequences", limits)
     limits.check("unknown_fields", sum(1 for _ in islice(unknown_fields(request), limits.unknown_fields + 1)), "(body)")
