@@ -66,7 +66,7 @@ def test_no_prompt_is_another_one_on_another_day_but_for_known_exceptions(monkey
         template = ChatTemplate(source)
         return Renderer(template, probe(template), dialect).render(talk(user("Hi"))).text
 
-    monkeypatch.setattr("dragoman.prompt.template.datetime", Clock)
+    monkeypatch.setattr("dragoman.prompt.sandbox_filters.datetime", Clock)
     dated = {name for name, source in templates().items() if len({prompt(source, family_of(name), day) for day in (1, 2)}) > 1}
     assert dated == DATED
 

@@ -47,20 +47,20 @@ caller()
 debug()
 open('/etc/passwd').read()
 import_module('os')
+''|attr('__class__')
+''|attr('__class__')|attr('__mro__')
+'{0.__class__}'.format('')
+'{x.__class__}'.format_map({'x': ''})
+messages|attr('append')
+lipsum.__globals__
+cycler('a').__init__
 """
 
 NOTHINGS = r"""
 ''.__class__
 ''['__class__']
-''|attr('__class__')
-''|attr('__class__')|attr('__mro__')
-'{0.__class__}'.format('')
-'{x.__class__}'.format_map({'x': ''})
 messages.append
-messages|attr('append')
-lipsum.__globals__
 raise_exception.__code__
-cycler('a').__init__
 self._TemplateReference__context
 self.__init__
 self.__class__
@@ -181,8 +181,8 @@ def test_a_template_refuses_in_its_own_words():
 
 
 def test_an_error_without_words_is_told_by_its_name():
-    with pytest.raises(TemplateRefusal, match="MemoryError"):
-        render("{{ 'x' * 10**18 }}")
+    with pytest.raises(TemplateRefusal, match="TemplateError"):
+        render("{{ raise_exception('') }}")
 
 
 @pytest.mark.clause("CACHE-4")

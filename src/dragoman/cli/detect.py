@@ -1,6 +1,7 @@
 """`dragoman detect`: how a model writes thoughts and calls, and what its chat template does with a conversation."""
 
 import json
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,8 @@ def report(tokenizer: gguf.Tokenizer) -> dict[str, Any]:
     Raises `TemplateRefusal` where the chat template is none.
     """
     own = _template(tokenizer, tokenizer.chat_template)
-    detection = decode_back(own, tokenizer.control_tokens)
+    with own.inspected() if own else nullcontext():
+        detection = decode_back(own, tokenizer.control_tokens)
     used = own or _template(tokenizer, detection.dialect.reference_template or dialects.DEFAULT.reference_template)
     assert used is not None
     found = {"dialect": detection.dialect.name, "found": detection.found, "runners_up": detection.runners_up}
@@ -72,7 +74,8 @@ def _template(tokenizer: gguf.Tokenizer, source: str | None) -> ChatTemplate | N
 
 def _traits(template: ChatTemplate) -> dict[str, Any]:
     """All that the probe found, and all that it concludes from that. Raises `TemplateRefusal`."""
-    traits = probe(template)
+    with template.inspected():
+        traits = probe(template)
     concluded = [name for name, member in vars(type(traits)).items() if isinstance(member, property)]
     return {**asdict(traits), **{name: getattr(traits, name) for name in concluded}}
 

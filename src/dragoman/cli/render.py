@@ -85,7 +85,8 @@ def read(body: bytes) -> Conversation:
 def behind(template: Path, conversation: Conversation, dialect: Dialect | None) -> Shown:
     """The prompt that a template makes, without a model. Raises `TemplateRefusal`."""
     program = ChatTemplate(template.read_text(encoding="utf-8"))
-    renderer = Renderer(program, probe(program), dialect or detect(program).dialect)
+    with program.inspected():
+        renderer = Renderer(program, probe(program), dialect or detect(program).dialect)
     rendered = renderer.render(conversation)
     return Shown(
         prompt=rendered.text,

@@ -59,7 +59,8 @@ class PromptBuilder:
     @classmethod
     async def load(cls, template: ChatTemplate, dialect: Dialect, tokenize: Tokenize, window: int) -> "PromptBuilder":
         """Probe the template and the tokenizer. Raises `TemplateRefusal`, and what the engine raises."""
-        traits = probe(template)
+        with template.inspected():
+            renderer = Renderer(template, probe(template), dialect)
         sample = template.render(
             [
                 {"role": "user", "content": "Hello, world! 1 234\n\n  x"},
@@ -69,7 +70,7 @@ class PromptBuilder:
         )
         controls = ControlTokens(tokenize, template.names)
         tokens = await TokenCache.probe(tokenize, controls, sample)
-        return cls(Renderer(template, traits, dialect), tokens, window)
+        return cls(renderer, tokens, window)
 
     async def plain(self, text: str) -> Prompt:
         """The prompt that is a text, without a template. Raises what the engine's tokenizer raises."""

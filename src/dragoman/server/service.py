@@ -176,6 +176,12 @@ def _template(found: Capabilities, source: str | None) -> ChatTemplate | None:
 
 
 async def _detect(template: ChatTemplate | None, engine: Engine) -> Detection:
-    """Raises what the engine's tokenizer raises. Parsers of all dialects run over the template: not on the event loop."""
+    """Raises `TemplateRefusal`, and what the engine's tokenizer raises.
+
+    Parsers of all dialects run over the template: not on the event loop.
+    """
     control_tokens = await ControlTokens(engine.tokenize).among(" ".join(sorted(HINTS)))
-    return await asyncio.to_thread(detect, template, control_tokens)
+    if template is None:
+        return detect(None, control_tokens)
+    with template.inspected():
+        return await asyncio.to_thread(detect, template, control_tokens)
