@@ -112,6 +112,11 @@ def test_a_template_without_end_is_stopped(kind: str, monkeypatch: pytest.Monkey
     assert len(str(refusal.value)) < 2000
 
 
+def test_a_template_that_passes_a_limit_is_refused_with_the_name_of_the_limit():
+    with pytest.raises(TemplateRefusal, match="a text of more than 64,000,000 characters"):
+        probe(ChatTemplate("{{ messages[0].content }}{{ 'a' * 10**9 }}"))
+
+
 def test_looking_at_a_slow_template_is_stopped(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(template, "INSPECTION_SECONDS", 0.2)
     slow = ChatTemplate("{{ messages[0].content }}{% for a in range(50000) %}{% set x = a ~ a %}{% endfor %}")

@@ -34,7 +34,7 @@ def probe(template: ChatTemplate) -> Traits:
     benches = (_Bench(template, typed=typed, tools=tools) for typed in (False, True) for tools in ([_TOOL], None))
     bench = next((bench for bench in benches if bench.shows([_USER], "Uq1") and not _spelled_out(bench.text([_USER]))), None)
     if bench is None:
-        raise TemplateRefusal("the chat template does not render a user turn")
+        raise TemplateRefusal(f"the chat template does not render a user turn{_reason(template)}")
     switch = find_switch(template, bench.written([_USER]))
     traits = Traits(
         typed_content=bench.typed,
@@ -47,6 +47,15 @@ def probe(template: ChatTemplate) -> Traits:
         effort=find_effort(template, bench.written([_USER]), switch),
     )
     return _tool_loop(bench, traits)
+
+
+def _reason(template: ChatTemplate) -> str:
+    """What the template, or the limit that it passes, says against a user turn."""
+    try:
+        template.render([_USER], **ALWAYS)
+    except TemplateRefusal as refusal:
+        return f": {refusal}"
+    return ""
 
 
 @dataclass(frozen=True, slots=True)
