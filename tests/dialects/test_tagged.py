@@ -104,8 +104,11 @@ def is_ambiguous(dialect: Dialect, payload: str) -> bool:
     assert isinstance(calls.carrier, NameTag)
     begun = re.escape(calls.open) + r"\s*" + re.escape(calls.carrier.open)
     quotes_half_a_call = calls.open != "" and re.search(begun, payload) is not None
-    return quotes_half_a_call or bool(
-        re.search(rf"({'|'.join(map(re.escape, closers))})\s*({'|'.join(map(re.escape, tags))})", payload)
+    ends = tuple(closers)
+    return (
+        quotes_half_a_call
+        or payload.rstrip().endswith(ends)  # a closer written twice
+        or bool(re.search(rf"({'|'.join(map(re.escape, closers))})\s*({'|'.join(map(re.escape, tags))})", payload))
     )
 
 

@@ -31,7 +31,15 @@ TURNS: list[list[tuple[str, dict[str, Any]]]] = [
     [("now", {})],
     [("get.time-x", {"zone": "Europe/Riga"})],
 ]
-EACH = pytest.mark.parametrize("writer", dialects.BY_NAME.values(), ids=list(dialects.BY_NAME))
+EVERYDAY = frozenset(list(dialects.BY_NAME)[::8])
+"""Families whose writing is read in every run; that of the others is read in the slow part."""
+EACH = pytest.mark.parametrize(
+    "writer",
+    [
+        pytest.param(dialect, id=name, marks=[] if name in EVERYDAY else [pytest.mark.slow])
+        for name, dialect in dialects.BY_NAME.items()
+    ],
+)
 
 
 def written(writer: dialects.Dialect, turn: list[tuple[str, dict[str, Any]]], words: str = "") -> str:

@@ -50,7 +50,13 @@ def is_own_fence(reader: dialects.Dialect) -> bool:
     return reader.name in ("xlam", "gemma3", "command-r-plus")
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, id=page.name, marks=[] if number % 8 == 0 else [pytest.mark.slow])
+        for number, page in enumerate(PAGES)
+    ],
+)
 def test_our_own_pages_and_tests_call_nothing(page: Path):
     content = page.read_text(encoding="utf-8")
     text = (content if page.suffix == ".md" else f"```python\n{content}\n```") + "\n\nThat was the file.\n"
