@@ -48,8 +48,25 @@ def resolve(reference: str, root: Schema) -> Schema:
         return _anchored(pointer, root)
     found: object = root
     for step in pointer.split("/")[1:]:
+        if found is None:
+            break
         found = _member(found, step.replace("~1", "/").replace("~0", "~"))
     return found if isinstance(found, Mapping) else {}
+
+
+class Resolver:
+    """`resolve` for one document: each spelling is looked up once."""
+
+    def __init__(self, root: Schema) -> None:
+        self._root = root
+        self._known: dict[str, Schema] = {}
+
+    def __call__(self, reference: str) -> Schema:
+        """What the reference points at, the same object whenever it is asked for."""
+        known = self._known.get(reference)
+        if known is None:
+            known = self._known[reference] = resolve(reference, self._root)
+        return known
 
 
 def dereferenced(schema: Schema, root: Schema) -> Schema:

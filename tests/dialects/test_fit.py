@@ -319,3 +319,27 @@ def test_streamed_and_unstreamed_arguments_are_the_same_value(number: str):
 
     assert json.loads(streamed, parse_constant=pytest.fail) == unstreamed
     assert float("inf") not in (unstreamed["x"], -unstreamed["x"] if isinstance(unstreamed["x"], float) else 0)
+
+
+def _doubled(levels: int) -> dict[str, Any]:
+    made: dict[str, Any] = {f"d{n}": {"anyOf": [{"$ref": f"#/$defs/d{n + 1}"}] * 2} for n in range(levels)}
+    return {"$ref": "#/$defs/d0", "$defs": made | {f"d{levels}": INTEGER}}
+
+
+def test_equal_branches_and_references_back_to_themselves_are_followed_once():
+    loop = {"anyOf": [{"$ref": "#/$defs/a"}, {"$ref": "#/$defs/a"}, INTEGER]}
+    known = {f"d{n}": {"anyOf": [*({"$ref": f"#/$defs/d{m}"} for m in range(40)), INTEGER]} for n in range(40)}
+
+    assert SchemaView({"$ref": "#/$defs/a", "$defs": {"a": loop}}).kinds == {"integer"}
+    assert SchemaView({"$ref": "#/$defs/d0", "$defs": known}).kinds == {"integer"}
+    assert SchemaView(_doubled(20)).kinds == {"integer"}
+
+
+def test_the_steps_of_all_places_of_a_schema_are_limited_together(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("dragoman.dialects.schema_view._MOST_STEPS_IN_ALL", 100)
+    view = SchemaView({"properties": {str(n): INTEGER for n in range(1_000)}})
+
+    kinds = [view.member(str(n)).kinds for n in range(1_000)]
+
+    assert kinds[0] == {"integer"}
+    assert kinds[-1] == SchemaView({}).kinds

@@ -5,10 +5,11 @@ count as allowing anything. So a value whose type a view does not allow is not v
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from dragoman.json_schema import resolve
+from dragoman.json_schema import Resolver
 
 ANY = frozenset({"null", "boolean", "integer", "number", "array", "object", "string"})
 STRING = frozenset({"string"})
@@ -16,7 +17,11 @@ STRING = frozenset({"string"})
 _MOST_ALTERNATIVES = 1024
 _MOST_AT_ONCE = 64
 _MOST_STEPS = 8192
-"""References, unions and conjunctions followed from one place."""
+"""Schemas looked at to find the alternatives of one place."""
+_MOST_STEPS_IN_ALL = 32_768
+"""The same for all places of one schema together."""
+_STEP_CHARACTERS = 16
+"""Characters of a reference that are as much work as one step."""
 
 _LOOKED_AT = frozenset(
     {"type", "enum", "const", "nullable", "properties", "patternProperties", "additionalProperties", "required"}
@@ -37,121 +42,200 @@ class SchemaView:
     """
 
     def __init__(self, schema: object, root: object = None) -> None:
-        self._set([[schema]], _mapping(schema if root is None else root))
+        self._set([[schema]], _Root(_mapping(schema if root is None else root)))
 
-    def _set(self, conjunctions: Iterable[list[object]], root: Mapping[str, Any]) -> None:
+    def _set(self, conjunctions: Iterable[list[object]], root: "_Root") -> None:
         self._root = root
-        self._alternatives = _alternatives(conjunctions, root)
+        self._alternatives = _Alternatives(root).of(conjunctions)
         self._known: dict[str | int | None, SchemaView] = {}
 
     @cached_property
     def kinds(self) -> frozenset[str]:
         """The JSON types of the values that are allowed; a number without a fraction is an `integer`."""
-        return frozenset().union(*map(_kinds, self._alternatives)) or ANY
+        return frozenset().union(*map(self._root.kinds, self._alternatives)) or ANY
 
     @cached_property
     def plain_kinds(self) -> frozenset[str]:
         """The types to read plain text as: those allowed; where any is, what the schema hints at, else a string alone."""
         if self.kinds != ANY:
             return self.kinds
-        said = (kinds if (kinds := _kinds(schemas)) != ANY else _hinted(schemas) for schemas in self._alternatives)
+        said = (kinds if (kinds := self._root.kinds(schemas)) != ANY else _hinted(schemas) for schemas in self._alternatives)
         return frozenset().union(*said) or STRING
 
     @cached_property
     def strings(self) -> frozenset[str] | None:
         """The only strings that are allowed; None where any is, as far as the view knows."""
-        found: set[str] = set()
+        found: dict[int, list[Any]] = {}  # each list once, in however many alternatives it stands
         for schemas in self._alternatives:
-            if "string" in _kinds(schemas):
-                listed = next((values for schema in schemas if (values := _values(schema)) is not None), None)
+            if "string" in self._root.kinds(schemas):
+                listed = next(((id(schema), values) for schema in schemas if (values := _values(schema)) is not None), None)
                 if listed is None:
                     return None
-                found.update(value for value in listed if isinstance(value, str))
-        return frozenset(found)
+                found.setdefault(*listed)
+        return frozenset(value for values in found.values() for value in values if isinstance(value, str))
 
     @cached_property
     def keys(self) -> tuple[str, ...]:
         """The names of the properties that the schema names, in order."""
-        known = (_mapping(schema.get("properties")) for schemas in self._alternatives for schema in schemas)
-        return tuple(dict.fromkeys(key for properties in known for key in properties))
+        return tuple(dict.fromkeys(key for schema in self._schemas for key in _mapping(schema.get("properties"))))
 
     @cached_property
     def required(self) -> frozenset[str]:
-        """The names of the properties that must be there, whatever the alternative."""
-        named = [
-            {name for schema in schemas for name in _listed(schema.get("required")) if isinstance(name, str)}
-            for schemas in self._alternatives
-        ]
-        return frozenset(set.intersection(*named)) if named else frozenset()
+        """The names of the properties that must be there, whatever the alternative; none where that takes too many steps."""
+        named: set[str] | None = None
+        for schemas in self._alternatives:
+            lists = [_listed(schema.get("required")) for schema in schemas]
+            if not self._root.spend(sum(map(len, lists))):
+                return frozenset()
+            own = {name for listed in lists for name in listed if isinstance(name, str)}
+            named = own if named is None else named & own
+            if not named:
+                break
+        return frozenset(named or ())
 
     @cached_property
     def only_string(self) -> str:
         """The one property that is required, or the only one there is, if it is a string; "" where there is none."""
-        required = [schema.get("required") for schemas in self._alternatives for schema in schemas]
+        required = [schema.get("required") for schema in self._schemas]
         keys = next((listed for listed in required if isinstance(listed, list) and listed), self.keys)
         return keys[0] if len(keys) == 1 and isinstance(keys[0], str) and self.member(keys[0]).kinds == STRING else ""
 
     def member(self, key: str) -> "SchemaView":
         """The place under a key of an object."""
-        named = any(key in _mapping(schema.get("properties")) for schemas in self._alternatives for schema in schemas)
+        named = key in self._names
         return self._inner(key if named else None, "object", lambda schema: _member(schema, key) if named else _others(schema))
 
     def element(self, index: int) -> "SchemaView":
         """The place of one element of an array."""
-        longest = max((len(_prefix(schema)) for schemas in self._alternatives for schema in schemas), default=0)
-        return self._inner(min(index, longest), "array", lambda schema: _element(schema, index))
+        return self._inner(min(index, self._longest), "array", lambda schema: _element(schema, index))
+
+    @cached_property
+    def _schemas(self) -> list[Mapping[str, Any]]:
+        """Every schema of the alternatives once, in order."""
+        return list({id(schema): schema for schemas in self._alternatives for schema in schemas}.values())
+
+    @cached_property
+    def _names(self) -> frozenset[str]:
+        return frozenset(self.keys)
+
+    @cached_property
+    def _longest(self) -> int:
+        """The number of elements that have schemas of their own."""
+        return max((len(_prefix(schema)) for schema in self._schemas), default=0)
 
     def _inner(self, name: str | int | None, kind: str, inside: Callable[[Mapping[str, Any]], object]) -> "SchemaView":
         if name not in self._known:
-            fitting = (schemas for schemas in self._alternatives if kind in _kinds(schemas))
+            fitting = (schemas for schemas in self._alternatives if kind in self._root.kinds(schemas))
             view = SchemaView.__new__(SchemaView)
             view._set(([*map(inside, schemas)] for schemas in fitting), self._root)
             self._known[name] = view
         return self._known[name]
 
 
-def _alternatives(conjunctions: Iterable[list[object]], root: Mapping[str, Any]) -> list[tuple[Mapping[str, Any], ...]]:
-    """All references followed and all unions written out; one alternative without schemas where that is too much."""
-    found: list[tuple[Mapping[str, Any], ...]] = []
-    pending: list[tuple[list[object], tuple[Mapping[str, Any], ...]]] = [(schemas, ()) for schemas in conjunctions]
-    for _ in range(_MOST_STEPS):
-        if not pending:
-            return found
-        if len(pending) + len(found) > _MOST_ALTERNATIVES:
-            break
-        todo, done = pending.pop()
-        if not todo:
-            found.append(done)
-            continue
-        *todo, schema = todo
-        if schema is False:
-            continue
-        if not isinstance(schema, Mapping) or any(schema is other for other in done):
-            pending.append((todo, done))
-            continue
-        if len(done) == _MOST_AT_ONCE:
-            break
-        if isinstance(reference := schema.get("$ref"), str):
-            todo.append(resolve(reference, root))
-        if isinstance(parts := schema.get("allOf"), list):
-            todo += parts
-        unions = [union for word in ("anyOf", "oneOf") if isinstance(union := schema.get(word), list) and union]
-        branches: list[list[object]] = [todo]
-        for union in unions:
-            if len(branches) * len(union) > _MOST_ALTERNATIVES:
+class _Root:
+    """What all views of one schema share: its references, the types of its parts, and the steps that are left."""
+
+    def __init__(self, schema: Mapping[str, Any]) -> None:
+        self.resolve = Resolver(schema)
+        self._left = _MOST_STEPS_IN_ALL
+        self._own_kinds: dict[int, frozenset[str]] = {}
+
+    def spend(self, steps: int) -> bool:
+        """Whether there are that many steps left; they are not, afterwards."""
+        self._left = max(self._left - steps, -1)
+        return self._left >= 0
+
+    def kinds(self, schemas: Iterable[Mapping[str, Any]]) -> frozenset[str]:
+        """The types that all of these schemas allow."""
+        kinds = ANY
+        for schema in schemas:
+            own = self._own_kinds.get(id(schema))
+            if own is None:
+                own = self._own_kinds[id(schema)] = _own_kinds(schema)
+            kinds &= own
+        return kinds
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Todo:
+    """A schema that holds at a place, and those that hold beside it."""
+
+    schema: object
+    rest: "_Todo | None"
+
+
+_Done = tuple[Mapping[str, Any], ...]
+
+
+class _Alternatives:
+    """Follows the references and writes out the unions of one place.
+
+    What was looked at once in the same state is not looked at again: so equal branches count once, and a reference that leads
+    back to itself adds nothing.
+    """
+
+    def __init__(self, root: _Root) -> None:
+        self._root = root
+        self._left = _MOST_STEPS
+        self._cells: dict[tuple[int, int], _Todo] = {}
+        self._seen: set[tuple[int, tuple[int, ...]]] = set()
+        self._pending: list[tuple[_Todo | None, _Done]] = []
+
+    def of(self, conjunctions: Iterable[list[object]]) -> list[_Done]:
+        """The alternatives; one without schemas, which allows anything, where there are none or it takes too many steps."""
+        for schemas in conjunctions:
+            if not (self._spend(len(schemas)) and self._add(self._with(None, schemas), ())):
                 return [()]
-            branches = [[*branch, choice] for branch in branches for choice in union]
-        done = (*done, schema) if _LOOKED_AT & schema.keys() else done
-        pending += ((branch, done) for branch in reversed(branches))
-    return [()]
+        found: list[_Done] = []
+        while self._pending:
+            todo, done = self._pending.pop()
+            if not self._spend(1 + len(done)) or len(self._pending) + len(found) > _MOST_ALTERNATIVES:
+                return [()]
+            if todo is None:
+                found.append(done)
+            elif not self._step(todo.schema, todo.rest, done):
+                return [()]
+        return found or [()]
 
+    def _step(self, schema: object, rest: _Todo | None, done: _Done) -> bool:
+        """Take one schema apart; False where that is too much."""
+        if schema is False:
+            return True
+        if not isinstance(schema, Mapping) or any(schema is other for other in done):
+            return self._add(rest, done)
+        if _LOOKED_AT & schema.keys():
+            done = (*done, schema)
+        if len(done) > _MOST_AT_ONCE:
+            return False
+        parts = _listed(schema.get("allOf"))
+        reference = schema.get("$ref")
+        if not self._spend(len(parts) + (len(reference) // _STEP_CHARACTERS if isinstance(reference, str) else 0)):
+            return False
+        if isinstance(reference, str):
+            rest = self._with(rest, [self._root.resolve(reference)])
+        branches = [self._with(rest, parts)]
+        for union in (choices for word in ("anyOf", "oneOf") if (choices := _listed(schema.get(word)))):
+            if len(branches) * len(union) > _MOST_ALTERNATIVES or not self._spend(len(branches) * len(union)):
+                return False
+            branches = [self._with(branch, [choice]) for branch in branches for choice in union]
+        return all(self._add(branch, done) for branch in reversed(branches))
 
-def _kinds(schemas: Iterable[Mapping[str, Any]]) -> frozenset[str]:
-    """The types that all of these schemas allow."""
-    kinds = ANY
-    for schema in schemas:
-        kinds &= _own_kinds(schema)
-    return kinds
+    def _with(self, rest: _Todo | None, schemas: Iterable[object]) -> _Todo | None:
+        """These schemas in front of the rest; the same object for the same ones."""
+        for schema in schemas:
+            rest = self._cells.setdefault((id(schema), id(rest)), _Todo(schema, rest))
+        return rest
+
+    def _add(self, todo: _Todo | None, done: _Done) -> bool:
+        state = (id(todo), tuple(map(id, done)))
+        if state not in self._seen:
+            self._seen.add(state)
+            self._pending.append((todo, done))
+        return len(self._pending) <= _MOST_ALTERNATIVES
+
+    def _spend(self, steps: int) -> bool:
+        self._left -= steps
+        return self._root.spend(steps) and self._left >= 0
 
 
 def _own_kinds(schema: Mapping[str, Any]) -> frozenset[str]:
