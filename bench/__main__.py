@@ -1,4 +1,4 @@
-"""`uv run python -m bench [--runs N] [surface] [gateway] [parser] [constraint] [agent] [vllm] [litellm] [workers]`."""
+"""`uv run python -m bench [--runs N] [PART ...]`; the parts are those of `_PARTS`, all of them if none is named."""
 
 import argparse
 import asyncio
@@ -6,8 +6,8 @@ import signal
 import sys
 from functools import partial
 
-from bench import agent, constraint, gateway, litellm, parser, surface, vllm, workers
-from bench.report import table
+from bench import agent, constraint, gateway, limits, litellm, parser, surface, vllm, workers
+from bench.report import missed, table
 
 _PARTS = {
     "gateway": gateway.measure,
@@ -18,6 +18,7 @@ _PARTS = {
     "vllm": vllm.measure,
     "litellm": litellm.measure,
     "workers": workers.measure,
+    "limits": limits.measure,
 }
 
 
@@ -36,6 +37,7 @@ def main() -> None:
         print(f"measuring: {part}", file=sys.stderr)
         rows += asyncio.run(parts[part](options.runs))
     print(table(rows))
+    print(missed(rows))
 
 
 main()

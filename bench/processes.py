@@ -149,6 +149,18 @@ def resident_megabytes(pid: int) -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
+def forget_peak(pid: int) -> None:
+    """Let the peak of a process's memory begin anew at what it holds now (proc(5), `clear_refs`)."""
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+
+def peak_megabytes(pid: int) -> float:
+    """The most memory that a process has held at once, in all its time or since `forget_peak`."""
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    assert found is not None
+    return int(found[1]) * 1024 / 1e6
+
+
 def seconds_to_listen() -> float:
     """From `exec` to the banner, with nothing to load."""
     began = time.perf_counter()

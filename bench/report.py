@@ -7,7 +7,7 @@ from dataclasses import dataclass
 class Row:
     """One line: ours, theirs (or nothing) and whose that is, and how they compare.
 
-    `compared` is a ratio, or seconds where `difference`.
+    `compared` is a ratio, or seconds where `difference`. `missed` names the targets that were, where a line has several.
     """
 
     figure: str
@@ -18,6 +18,7 @@ class Row:
     compared: float | None = None
     difference: bool = False
     rival: str = ""
+    missed: str = ""
 
     @property
     def beside(self) -> str:
@@ -37,3 +38,8 @@ def table(rows: list[Row]) -> str:
     lines = ["| what | Dragoman | compared with | unit | ratio | target |", "|---|---|---|---|---|---|"]
     lines += [f"| {r.figure} | {r.ours} | {r.beside} | {r.unit} | {r.comparison} | {r.target} |" for r in rows]
     return "\n".join(lines)
+
+
+def missed(rows: list[Row]) -> str:
+    """The lines that say which targets were missed, of those that say so."""
+    return "\n".join(f"missed: {r.figure}: {r.missed}" for r in rows if r.missed)

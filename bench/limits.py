@@ -1,0 +1,88 @@
+"""What one hostile request does to the gateway and to another client, one line per kind.
+
+Each kind is sent once, to a gateway of its own over the scripted engine, while another process keeps sending tiny requests.
+"""
+
+import http.client
+import json
+import time
+from dataclasses import dataclass
+
+from bench.client import HEADERS, asking
+from bench.hostile import KINDS, TOOL, Kind
+from bench.other_client import Request, other_client
+from bench.processes import forget_peak, peak_megabytes, scripted
+from bench.report import Row
+
+ANSWER, WAIT, GROWTH, STATUS = 10.0, 0.1, 200.0, 500
+"""The targets: seconds to the answer, seconds that others wait, megabytes that the gateway grows by, below this status."""
+_GIVE_UP = 30.0
+_AFTER = 0.05
+"""Seconds after the answer in which others are still watched."""
+_TARGET = f"<= {ANSWER:.0f} s, < {STATUS}, <= {WAIT * 1000:.0f} ms, <= {GROWTH:.0f} MB"
+_CALL = f'<tool_call>\n{{"name": "{TOOL}", "arguments": {{"value": []}}}}\n</tool_call>'
+"""What the engine writes: the call, where one is forced; text where there are no tools."""
+_TINY = json.dumps(asking("Hi.", 1)).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What one request did.
+
+    Seconds to the whole answer, its status (`None`: no answer), the longest wait of another client in seconds, how many of
+    that client's requests failed, megabytes that the gateway's main process grew by, whether it still answers.
+    """
+
+    answer: float
+    status: int | None
+    wait: float
+    failed: int
+    growth: float
+    alive: bool
+
+    @property
+    def missed(self) -> list[str]:
+        """The targets that it misses."""
+        checks = {
+            "answer": self.answer <= ANSWER,
+            "status": self.status is not None and self.status < STATUS,
+            "others' wait": self.wait <= WAIT,
+            "others' answers": not self.failed,
+            "growth": self.growth <= GROWTH,
+            "alive": self.alive,
+        }
+        return [name for name, holds in checks.items() if not holds]
+
+    def __str__(self) -> str:
+        status = self.status or "no answer"
+        return f"{self.answer:.2f} s, {status}, {self.wait * 1000:.0f} ms, {self.growth:+.0f} MB"
+
+
+async def measure(_runs: int) -> list[Row]:
+    """One run of every kind: what is looked for is the worst, and that is far off or not there at all."""
+    rows = []
+    for name, kind in KINDS.items():
+        body = kind.body()
+        effect = effect_of(kind, body)
+        figure = f"{name} ({len(body) / 1e6:.1f} MB)"
+        rows.append(
+            Row(figure, str(effect), "", "answer, status, others' wait, growth", _TARGET, missed=", ".join(effect.missed))
+        )
+    return rows
+
+
+def effect_of(kind: Kind, body: bytes) -> Effect:
+    """Start a gateway, send it this body while another client is served, and look at both."""
+    with scripted([{"output": _CALL}]) as (url, pid):
+        tiny = Request(url, "/v1/messages", _TINY, HEADERS)
+        with other_client(tiny) as others_wait:
+            for _ in range(20):
+                tiny.send_once()
+            others_wait()
+            forget_peak(pid)
+            before = peak_megabytes(pid)
+            status, answer = Request(url, kind.path, body, HEADERS, _GIVE_UP).send_once()
+            time.sleep(_AFTER)
+            wait, failed = others_wait()
+            alive = tiny.send_once()[0] == http.client.OK
+            return Effect(answer, status, wait, failed, peak_megabytes(pid) - before if alive else 0.0, alive)
