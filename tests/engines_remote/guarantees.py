@@ -113,7 +113,7 @@ GUARANTEES = [
         _how(How.HELD, How.HELD, How.REPORTED),
         {"tools": [_LOOK], "tool_choice": _FORCED},
         kept=[call(), call("Ü")],
-        broken=[call(5), call(days=3)],
+        broken=[call({"a": 5}), call(days=3)],  # a number would be made to fit (CC-9)
     ),
     Guarantee(
         "a strict tool, with `auto`",
