@@ -13,7 +13,7 @@ import dragoman
 
 ROOT = Path(dragoman.__file__).parent
 
-LEAVES = {"constraints", "errors", "json_schema", "parts", "prefix", "worker_pool"}
+LEAVES = {"constraints", "errors", "graphs", "json_schema", "parts", "prefix", "worker_pool"}
 """They import nothing of ours, and everybody may import them."""
 
 ARROWS = {

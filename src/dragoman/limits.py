@@ -9,14 +9,15 @@ from typing import Final
 
 from dragoman.errors import InvalidRequest
 from dragoman.json_schema import Schema
-from dragoman.schema_size import SchemaSize, measured
+from dragoman.schema_size import SchemaSize, counted, unfold
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Counts, but for `stop_characters` and `pattern_characters`; all `schema_` limits are for one schema.
+    """Counts; those from `schema_nodes` on are for one schema.
 
-    `schema_depth` is how deeply objects and arrays are nested as written, `schema_unfolded` with references followed.
+    `schema_depth` is how deeply objects and arrays are nested as written, `schema_unfolded` with references followed, where
+    places that refer to one another in a circle count with their sum.
     `schema_least` is the largest lower bound of a length (`minItems` and the like).
     """
 
@@ -29,11 +30,13 @@ class Limits:
     unknown_fields: int = 10_000
     schema_nodes: int = 10_000
     schema_depth: int = 100
-    schema_unfolded: int = 200
+    schema_unfolded: int = 400
     schema_properties: int = 5_000
     schema_enum: int = 20_000
     schema_alternatives: int = 1_000
     schema_references: int = 5_000
+    schema_named_references: int = 200
+    reference_characters: int = 500_000
     schema_least: int = 10_000
     pattern_characters: int = 20_000
 
@@ -45,19 +48,22 @@ class Limits:
 
     def check_schema(self, schema: Schema, path: str) -> SchemaSize:
         """Raise `InvalidRequest` where a schema passes a limit; else its size."""
-        size = measured(schema)
+        size = counted(schema, self.schema_nodes)
         for name, count in (
             ("schema_nodes", size.nodes),
             ("schema_depth", size.depth),
-            ("schema_unfolded", size.unfolded),
             ("schema_properties", size.properties),
             ("schema_enum", size.enum),
             ("schema_alternatives", max(size.alternatives, size.conjunctions)),
             ("schema_references", size.references),
+            ("schema_named_references", size.named),
+            ("reference_characters", size.reference_characters),
             ("schema_least", size.least),
             ("pattern_characters", size.patterns),
         ):
             self.check(name, count, path)
+        unfold(schema, size)
+        self.check("schema_unfolded", size.unfolded, path)
         return size
 
     def changed(self, settings: Iterable[tuple[str, int]]) -> "Limits":

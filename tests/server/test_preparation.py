@@ -94,7 +94,7 @@ def _chained(links: int) -> dict[str, Any]:
     ("schema", "limit"),
     [
         (_nested(120), "schema_depth"),
-        (_chained(300), "schema_unfolded"),
+        (_chained(500), "schema_unfolded"),
         ({"type": "object", "properties": {f"p{number}": {} for number in range(5_001)}}, "schema_properties"),
         ({"type": "object", "properties": {"x": {"enum": list(range(20_001))}}}, "schema_enum"),
         (
