@@ -87,11 +87,15 @@ Node = Literal | Text | Until | Pattern | Json | Series | Choice | Repeat | Ref
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Constraint:
-    """A tree and the rules that its `Ref`s name. `key` is the same for the same constraint: what it compiles to can be kept."""
+    """A tree and the rules that its `Ref`s name. `key` is the same for the same constraint: what it compiles to can be kept.
+
+    `path` is the place in the request that asks for it.
+    """
 
     root: Node
     key: str
     rules: Mapping[str, Node] = field(default_factory=dict)
+    path: str = "tools"
 
 
 def one_of(nodes: Sequence[Node]) -> Node:

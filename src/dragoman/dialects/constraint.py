@@ -117,7 +117,8 @@ class _Turn:
         root = self._framed(frame) if frame is not None else self._whole()
         if root is None:
             return None
-        return Constraint(root, key, self._arguments.rules if self._arguments else {})
+        path = "tools" if self._tools else "output_config.format"
+        return Constraint(root, key, self._arguments.rules if self._arguments else {}, path)
 
     def _whole(self) -> Node | None:
         """A turn without a frame: reasoning, then the rest."""

@@ -21,13 +21,16 @@ async def constrained(constrainer: Constrainer, conversation: Conversation, *, t
     """What the answer is held to; None where anything goes. Raises `InvalidRequest` where that costs too much to make."""
     key = constrainer.key(conversation, thinking_open=thinking_open)
     if not constrainer.knows(key):
-        if is_small(conversation):
-            return constrainer.constraint(conversation, thinking_open=thinking_open)
+        path = "tools" if conversation.callable else "output_config.format"
         try:
+            if is_small(conversation):
+                return constrainer.constraint(conversation, thinking_open=thinking_open)
             asked = replace(conversation, turns=(), system=())
             made = await POOL.run(Lane.LONG, make, constrainer.dialect, asked, thinking_open=thinking_open)
         except TooExpensive as error:
-            raise InvalidRequest.at("tools", f"to hold the answer to these schemas {error}; make them smaller") from None
+            raise InvalidRequest.at(path, f"to hold the answer to these schemas {error}; make them smaller") from None
+        except RecursionError:
+            raise InvalidRequest.at(path, "these schemas are nested too deeply to hold the answer to them") from None
         constrainer.remember(key, made)
     return constrainer.known(key)
 

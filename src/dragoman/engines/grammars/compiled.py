@@ -7,8 +7,7 @@ from typing import Final, NamedTuple
 from dragoman.constraints import Constraint
 from dragoman.engines.controls import ControlTokens, Tokenize
 from dragoman.engines.grammars.cost import off_the_loop
-from dragoman.engines.grammars.lark import Uncompilable, compiled, literals
-from dragoman.errors import EngineFailed
+from dragoman.engines.grammars.lark import compiled, literals
 
 _LOG = logging.getLogger(__name__)
 _REMEMBERED: Final = 64
@@ -33,7 +32,7 @@ class Grammars:
         self._controls = ControlTokens(tokenize)
 
     async def of(self, constraint: Constraint) -> str:
-        """The grammar's text. Raises `EngineFailed` where nothing compiles, and what the tokenizer raises."""
+        """The grammar's text. Raises `InvalidRequest` where nothing compiles, and what the tokenizer raises."""
         known = self._known.get(constraint.key)
         if known is None:
             known = self._known[constraint.key] = await self._compiled(constraint)
@@ -44,10 +43,7 @@ class Grammars:
 
     async def _compiled(self, constraint: Constraint) -> str:
         segments = await self._controls.segments(literals(constraint))
-        try:
-            grammar = await off_the_loop(constraint, compiled, constraint, segments)
-        except Uncompilable as error:
-            raise EngineFailed(f"what the request asks for cannot be held: {error}") from error
+        grammar = await off_the_loop(constraint, compiled, constraint, segments)
         if grammar.relaxed:  # one line, however many there are
             _LOG.warning(
                 "%d schemas were relaxed to make them compile; of the first, %s", len(grammar.relaxed), grammar.relaxed[0]

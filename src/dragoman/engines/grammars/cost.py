@@ -5,11 +5,14 @@ or overflow its stack; in a worker that costs the request, and nothing else (doc
 """
 
 import asyncio
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Final, ParamSpec, TypeVar
 
 from dragoman.constraints import Constraint, Json, Until
-from dragoman.engines.grammars.lark import nodes
+from dragoman.engines.grammars.lark import Uncompilable, nodes
 from dragoman.errors import InvalidRequest
 from dragoman.schema_size import measured
 from dragoman.worker_pool import POOL, Lane, TooExpensive
@@ -22,21 +25,40 @@ _SMALL_TREE: Final = 20_000
 _SMALL_SCHEMAS: Final = 4_000
 """Objects and arrays of all its schemas together: some 60 ms of compiling."""
 _SHALLOW: Final = 50
+"""Levels: the compiler takes some 9 KB of its stack for each."""
 _FEW: Final = 200
 _SHORT: Final = 1_000
+_STACK: Final = 2 << 20
+"""Bytes of stack in a worker: less than engines have, so that what would overflow theirs ends a worker first."""
 
 
 async def off_the_loop(constraint: Constraint, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """The result of `work`, a module-level function that does something with the constraint.
 
-    Raises `InvalidRequest` where it passes the limits of a worker process, and what it raises.
+    Raises `InvalidRequest` at the path of the constraint where that passes the limits of a worker process, is nested too deeply
+    or does not compile, and what else it raises.
     """
-    if is_small(constraint):
-        return await asyncio.to_thread(work, *args, **kwargs)
     try:
-        return await POOL.run(Lane.LONG, work, *args, **kwargs)
+        if is_small(constraint):
+            return await asyncio.to_thread(work, *args, **kwargs)
+        return await POOL.run(Lane.LONG, on_small_stack, partial(work, *args, **kwargs))
+    except Uncompilable as error:
+        reason = f"the answer cannot be held to these schemas: {str(error)[:_FEW]}"
     except TooExpensive as error:
-        raise InvalidRequest.at("tools", f"to hold the answer to these schemas {error}; make them smaller") from None
+        reason = f"to hold the answer to these schemas {error}; make them smaller"
+    except RecursionError:
+        reason = "these schemas are nested too deeply to hold the answer to them"
+    raise InvalidRequest.at(constraint.path, reason)
+
+
+def on_small_stack(work: Callable[[], T]) -> T:
+    """The result of `work` in a thread with a stack of `_STACK` bytes; for processes with one thread, as the size is theirs."""
+    before = threading.stack_size(_STACK)
+    try:
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(work).result()
+    finally:
+        threading.stack_size(before)
 
 
 def is_small(constraint: Constraint) -> bool:

@@ -20,7 +20,7 @@ from typing import Any, Final, assert_never
 
 from dragoman.constraints import Choice, Constraint, Json, Literal, Node, Pattern, Ref, Repeat, Series, Text, Until
 from dragoman.engines.controls import Segments
-from dragoman.engines.grammars.lark import relaxed
+from dragoman.engines.grammars.lark import Uncompilable, relaxed
 from dragoman.engines.grammars.possible import possible
 
 Format = dict[str, Any]
@@ -34,7 +34,7 @@ _ANY: Final = "(?s:"
 _NOTHING: Final[Format] = {"type": "const_string", "value": ""}
 
 
-class TooLarge(Exception):
+class TooLarge(Uncompilable):
     """A tree that is too large even with rules that hardly refer to themselves."""
 
 
@@ -47,7 +47,7 @@ def structural_tag(constraint: Constraint, segments: Mapping[str, Segments], ste
             continue
         if root is not None:
             return {"type": "structural_tag", "format": root}
-    raise TooLarge
+    raise TooLarge("it is too large")
 
 
 class _Writer:

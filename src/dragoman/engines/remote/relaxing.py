@@ -34,7 +34,7 @@ class Forms(ABC):
 
     @abstractmethod
     async def make(self, constraint: Constraint, step: int) -> Raw:
-        """The form of one step. Raises `EngineFailed` where there is none, and what the tokenizer raises."""
+        """The form of one step. Raises `InvalidRequest` where there is none, and what the tokenizer raises."""
 
     def steps(self, constraint: Constraint | None) -> Iterable[int]:
         """The steps to try, one after the other."""

@@ -19,9 +19,8 @@ from dragoman.engines.controls import ControlTokens, Tokenize
 from dragoman.engines.grammars.compiled import TRIAL, Grammars
 from dragoman.engines.grammars.cost import off_the_loop
 from dragoman.engines.grammars.lark import literals
-from dragoman.engines.grammars.structural_tag import TooLarge, structural_tag
+from dragoman.engines.grammars.structural_tag import structural_tag
 from dragoman.engines.remote.relaxing import Forms
-from dragoman.errors import EngineFailed
 
 _TAG_TRIAL: Final = Constraint(Series((Literal("Q"), Json({"type": "null"}))), "trial")
 _TAG_ANSWER: Final = "Qnull"
@@ -54,10 +53,7 @@ class EngineConstraints(Forms):
         if self._lark:
             return _lark(await self._grammars.of(constraint))
         segments = await self._controls.segments(literals(constraint))
-        try:
-            return _tag(await off_the_loop(constraint, structural_tag, constraint, segments, step))
-        except TooLarge:
-            raise EngineFailed("what the request asks for cannot be held: it is too large") from None
+        return _tag(await off_the_loop(constraint, structural_tag, constraint, segments, step))
 
 
 def _tag(tag: dict[str, object]) -> Raw:
