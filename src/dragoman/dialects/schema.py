@@ -57,8 +57,9 @@ class Place:
         known = self.schema.get("properties")
         known = dict(known) if isinstance(known, Mapping) else {}
         required = self.schema.get("required")
-        required = required if isinstance(required, list) else []
-        known.update({name: {} for name in required if isinstance(name, str) and name not in known})
+        listed = required if isinstance(required, list) else []
+        required = dict.fromkeys(name for name in listed if isinstance(name, str))
+        known.update({name: {} for name in required if name not in known})
         return [(name, Place(schema, self.root), name in required) for name, schema in known.items()]
 
     @property

@@ -7,6 +7,7 @@ names them, and no others, so that a small model does not go on inventing keys.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from dragoman.graphs import components
 from dragoman.json_schema import Schema, rewritten
 
 _ANNOTATIONS = frozenset(
@@ -49,7 +50,8 @@ def ordered(schema: Any) -> Any:
     made = rewritten(schema, lambda _, inner: ordered(inner))
     required, properties = made.get("required"), made.get("properties")
     if isinstance(required, list) and isinstance(properties, Mapping):
-        made["properties"] = dict(sorted(properties.items(), key=lambda entry: entry[0] not in required))
+        first = {name for name in required if isinstance(name, str)}
+        made["properties"] = dict(sorted(properties.items(), key=lambda entry: entry[0] not in first))
     return made
 
 
@@ -66,7 +68,7 @@ def unrolled(schema: Schema, levels: int) -> Schema:
             continue
         prefix = f"#/{word}/"
         reached = {name: {*_references(inner, prefix)} for name, inner in known.items()}
-        cyclic = {name for name in known if name in _closure(name, reached)}
+        cyclic = {name for names in components(reached) for name in names if len(names) > 1 or name in reached[name]}
         copies: dict[str, Any] = {}
         for name, inner in known.items():
             for level in range(levels if name in cyclic else 1):
@@ -95,17 +97,6 @@ def _reference(schema: Schema, prefix: str) -> Iterator[str]:
     reference = schema.get("$ref")
     if isinstance(reference, str) and reference.startswith(prefix):
         yield reference.removeprefix(prefix)
-
-
-def _closure(name: str, reached: Mapping[str, set[str]]) -> set[str]:
-    """All that can be reached from a definition, in one step or more."""
-    found: set[str] = set()
-    pending = [name]
-    while pending:
-        fresh = reached.get(pending.pop(), set()) - found
-        found |= fresh
-        pending.extend(fresh)
-    return found
 
 
 def _pointed(schema: Any, prefix: str, cyclic: set[str], level: int, levels: int) -> Any:

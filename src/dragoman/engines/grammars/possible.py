@@ -1,8 +1,9 @@
 """Schemas without `false`: there are compilers that do not take it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from dragoman.graphs import components
 from dragoman.json_schema import rewritten
 
 _DEFINITIONS: Final = ("$defs", "definitions")
@@ -13,20 +14,59 @@ def possible(schema: Any) -> Any:
 
     `False` where nothing is left. It allows the same values.
     """
-    made = _possible(schema)
-    while made is not False and isinstance(made, Mapping):
-        closed = {f"#/{word}/{name}" for word in _DEFINITIONS for name, inner in made.get(word, {}).items() if inner is False}
-        if not closed:
-            break
-        kept = {word: _held(made[word]) for word in _DEFINITIONS if word in made}
-        made = _possible(_without_references({**made, **kept}, closed))
+    if not isinstance(schema, Mapping):
+        return schema
+    named = {word: schema[word] for word in _DEFINITIONS if isinstance(schema.get(word), Mapping)}
+    made = _definitions({f"#/{word}/{name}": inner for word, known in named.items() for name, inner in known.items()})
+    closed = {pointer for pointer, inner in made.items() if inner is False}
+    rest = _possible({word: inner for word, inner in schema.items() if word not in named}, closed)
+    if rest is False:
+        return False
+    return rest | {word: _held({name: made[f"#/{word}/{name}"] for name in known}) for word, known in named.items()}
+
+
+def _definitions(known: Mapping[str, Any]) -> dict[str, Any]:
+    """Definitions by their pointers, `False` where no value is left.
+
+    Each is worked on after those that it refers to; again only where one in a circle with it turns out to be `False`.
+    """
+    references = {pointer: {*_references(inner)} & known.keys() for pointer, inner in known.items()}
+    users: dict[str, list[str]] = {pointer: [] for pointer in known}
+    for pointer, inner in references.items():
+        for reference in inner:
+            users[reference].append(pointer)
+    made: dict[str, Any] = {}
+    closed: set[str] = set()
+    pending = dict.fromkeys(pointer for members in components(references) for pointer in members)
+    while pending:
+        pointer = next(iter(pending))
+        del pending[pointer]
+        made[pointer] = _possible(known[pointer], closed)
+        if made[pointer] is False:
+            closed.add(pointer)
+            pending |= dict.fromkeys(user for user in users[pointer] if user not in closed)
     return made
 
 
-def _possible(schema: Any) -> Any:
+def _references(schema: object) -> Iterator[str]:
+    pending = [schema]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, Mapping):
+            if isinstance(reference := value.get("$ref"), str):
+                yield reference
+            pending.extend(value.values())
+        elif isinstance(value, list):
+            pending.extend(value)
+
+
+def _possible(schema: Any, closed: set[str]) -> Any:
+    """The same with these pointers known to lead to nothing."""
     if not isinstance(schema, Mapping):
         return schema
-    made = rewritten(schema, lambda _, inner: _possible(inner))
+    if schema.get("$ref") in closed:
+        return False
+    made = rewritten(schema, lambda _, inner: _possible(inner, closed))
     for word in ("anyOf", "oneOf"):
         if isinstance(made.get(word), list):
             made[word] = [branch for branch in made[word] if branch is not False]
@@ -44,11 +84,3 @@ def _possible(schema: Any) -> Any:
 
 def _held(schemas: Mapping[str, Any]) -> dict[str, Any]:
     return {name: inner for name, inner in schemas.items() if inner is not False}
-
-
-def _without_references(schema: Any, closed: set[str]) -> Any:
-    if not isinstance(schema, Mapping):
-        return schema
-    if schema.get("$ref") in closed:
-        return False
-    return rewritten(schema, lambda _, inner: _without_references(inner, closed))
