@@ -62,6 +62,7 @@ class SecondReading:
         self._first = True  # was nothing said yet?
         self._cut = False
         self._called = False
+        self._trims = False  # does space after a dropped closer go as well?
         self._after_call = False  # has nothing but space and closers come since the last call?
         self._open_tags: list[str] = []  # tags that were dropped, and whose closers have not come
         self._name = ""  # the call that the first reading is in, as long as it has no arguments
@@ -216,11 +217,12 @@ class SecondReading:
                 self._open_tags.remove(tag.plain)
             self._text = self._text[tag.end :]
             source, pos = Source(self._text, final=final), _space(self._text)
-            if self._first:
-                self._text, source, pos = self._text[pos:], Source(self._text[pos:], final=final), 0
+            self._trims = self._first
         if pos == len(self._text) and not final:
             return False
-        self._after_call = False
+        if self._trims:
+            self._text = self._text[pos:]
+        self._after_call = self._trims = False
         return bool(self._text)
 
     def _may_begin(self, source: Source, pos: int) -> bool:
