@@ -136,9 +136,9 @@ def test_leaving_while_it_writes_frees_the_slot(house: House, fields: dict[str, 
 
 @pytest.mark.clause("TRN-18", "THK-2")
 def test_leaving_behind_reasoning_that_was_closed_frees_the_slot(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    def hasty(request: PromptRequest) -> Conversation:
+    def hasty(request: PromptRequest, betas: frozenset[str]) -> Conversation:
         """The smallest budget that the API knows takes the smallest model a minute."""
-        conversation = lower(request)
+        conversation = lower(request, betas)
         return replace(conversation, thinking=replace(conversation.thinking, budget=6))
 
     monkeypatch.setattr(messages, "lower", hasty)
