@@ -165,9 +165,9 @@ class Thinker(Vllm):
 @pytest.mark.clause("THK-1", "THK-2", "CNT-2")
 @pytest.mark.parametrize("held", [False, True], ids=["free", "held to a form"])
 def test_reasoning_ends_at_its_budget_and_an_answer_follows(running: str, monkeypatch: pytest.MonkeyPatch, held: bool):
-    def hasty(request: PromptRequest) -> Conversation:
+    def hasty(request: PromptRequest, betas: frozenset[str]) -> Conversation:
         """The smallest budget that the API knows takes the smallest model a minute."""
-        conversation = lower(request)
+        conversation = lower(request, betas)
         return replace(conversation, thinking=replace(conversation.thinking, budget=BUDGET))
 
     monkeypatch.setattr(messages, "lower", hasty)
