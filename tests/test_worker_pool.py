@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from dragoman.errors import InvalidRequest, PromptTooLong
-from dragoman.worker_pool import Lane, TooExpensive, WorkerPool
+from dragoman.errors import InvalidRequest, Overloaded, PromptTooLong
+from dragoman.worker_pool import TooExpensive, WorkerPool
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def _refuse_length() -> None:
 
 
 async def test_a_job_gives_its_result(pool: WorkerPool):
-    assert await pool.run(Lane.SHORT, sorted, [3, 1, 2], reverse=True) == [3, 2, 1]
+    assert await pool.run(sorted, [3, 1, 2], reverse=True) == [3, 2, 1]
 
 
 @pytest.mark.parametrize(
@@ -63,42 +63,44 @@ async def test_a_job_gives_its_result(pool: WorkerPool):
 )
 async def test_a_job_that_passes_a_limit_ends_alone(pool: WorkerPool, job: Callable[[], object], reason: str):
     with pytest.raises(TooExpensive, match=reason):
-        await pool.run(Lane.SHORT, job)
-    assert await pool.run(Lane.SHORT, len, "abc") == 3
+        await pool.run(job)
+    assert await pool.run(len, "abc") == 3
 
 
-async def test_a_short_job_does_not_wait_for_a_long_one(pool: WorkerPool):
-    await pool.run(Lane.SHORT, len, "")
-    long = asyncio.ensure_future(pool.run(Lane.LONG, _spin))
+async def test_a_job_waits_only_so_long_for_a_worker():
+    pool = WorkerPool(workers=1, patience=0.2, preload=())
+    working = asyncio.ensure_future(pool.run(_spin))
     await asyncio.sleep(0)
-    assert await pool.run(Lane.SHORT, len, "abc") == 3
-    assert not long.done()
-    long.cancel()
+    with pytest.raises(Overloaded):
+        await pool.run(len, "abc")
+    working.cancel()
     with contextlib.suppress(asyncio.CancelledError):
-        await long
+        await working
+    assert await pool.run(len, "abc") == 3
+    await pool.close()
 
 
 async def test_a_cancelled_job_frees_its_worker(pool: WorkerPool):
-    job = asyncio.ensure_future(pool.run(Lane.SHORT, time.sleep, 60))
+    job = asyncio.ensure_future(pool.run(time.sleep, 60))
     done, _ = await asyncio.wait({job}, timeout=0.3)
     assert not done
     job.cancel()
-    assert await pool.run(Lane.SHORT, len, "abc") == 3
+    assert await pool.run(len, "abc") == 3
 
 
 async def test_errors_arrive_whole(pool: WorkerPool):
     with pytest.raises(InvalidRequest) as refused:
-        await pool.run(Lane.SHORT, _refuse)
+        await pool.run(_refuse)
     assert (refused.value.message, refused.value.path, refused.value.details) == ("tools.0: no", "tools.0", {"error_code": "x"})
     with pytest.raises(PromptTooLong, match="prompt is too long: 9 tokens > 4 maximum"):
-        await pool.run(Lane.SHORT, _refuse_length)
+        await pool.run(_refuse_length)
 
 
 _ORPHAN = """
 import asyncio, os
-from dragoman.worker_pool import Lane, WorkerPool
+from dragoman.worker_pool import WorkerPool
 async def main():
-    print(await WorkerPool(workers=1, preload=()).run(Lane.SHORT, os.getpid), flush=True)
+    print(await WorkerPool(workers=1, preload=()).run(os.getpid), flush=True)
     os.kill(os.getpid(), 9)
 asyncio.run(main())
 """

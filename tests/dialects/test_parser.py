@@ -237,7 +237,13 @@ def test_the_tags_of_a_section_are_not_shown_around_an_undeclared_call(dialect: 
 
 
 @pytest.mark.parametrize("dialect", [d for d in dialects.BY_NAME.values() if not d.frame], ids=lambda dialect: dialect.name)
-@pytest.mark.parametrize("after", ["Done.\nMore.", "Done.", "  two\n  lines", "# one\n\n- two\n"])
+@pytest.mark.parametrize(
+    "after",
+    [
+        "# one\n\n- two\n",
+        *(pytest.param(after, marks=pytest.mark.slow) for after in ("Done.\nMore.", "Done.", "  two\n  lines")),
+    ],
+)
 def test_text_right_behind_calls_keeps_its_bytes(dialect: dialects.Dialect, after: str):
     output = dialect.encode_calls([ToolCall("id", "now", {}), ToolCall("id", "add", {"a": 1})]).rstrip()
 

@@ -103,10 +103,14 @@ def is_ambiguous(dialect: Dialect, payload: str) -> bool:
     assert calls is not None
     assert isinstance(calls.carrier, NameTag)
     begun = re.escape(calls.open) + r"\s*" + re.escape(calls.carrier.open)
+    doubles_an_opener = isinstance(calls.codec, TaggedArguments) and bool(
+        calls.codec.value_open and payload.startswith((calls.codec.value_open, f"{calls.codec.open}content{calls.codec.end}"))
+    )
     quotes_half_a_call = calls.open != "" and re.search(begun, payload) is not None
     ends = tuple(closers)
     return (
         quotes_half_a_call
+        or doubles_an_opener
         or payload.rstrip().endswith(ends)  # a closer written twice
         or bool(re.search(rf"({'|'.join(map(re.escape, closers))})\s*({'|'.join(map(re.escape, tags))})", payload))
     )

@@ -40,7 +40,7 @@ async def rest(pieces: AsyncGenerator[Piece]) -> None:
         pass
 
 
-@pytest.mark.parametrize("phase", ["idle", "reading", "writing"])
+@pytest.mark.parametrize("phase", ["writing", *(pytest.param(phase, marks=pytest.mark.slow) for phase in ("idle", "reading"))])
 async def test_a_stopped_engine_is_killed_and_replaced(model: Path, phase: str):
     engine = EmbeddedLlama(model, parallel=1, threads=1, context=4096, probes=QUICK, restart=AT_ONCE)
     await engine.start()
@@ -64,6 +64,7 @@ async def test_a_stopped_engine_is_killed_and_replaced(model: Path, phase: str):
     await engine.close()
 
 
+@pytest.mark.slow
 async def test_a_slow_engine_is_not_killed(model: Path):
     """Its one thread reads a long prompt; the probes are many and impatient beside what is the default."""
     engine = EmbeddedLlama(model, parallel=1, threads=1, context=4096, probes=QUICK, restart=AT_ONCE)

@@ -63,6 +63,8 @@ def test_a_job_of_no_tokens_says_nothing_and_ends_for_length():
         (b'error: {"error":{"message":"Out of luck"}}', "the engine failed: Out of luck"),
         (b"error: no JSON", "the engine failed: no JSON"),
         (b"data: {", "broke its protocol"),
+        (b'data: {"content": "\xff"}', "broke its protocol"),
+        (b'data: {"x":' + b"[" * 100_000, "broke its protocol"),
         (b'data: {"content":7}', "broke its protocol"),
         (b"<html>", "broke its protocol"),
         (b'data: {"content":"","stop":true,"stop_type":"whim","tokens_predicted":1}', "does not name: whim"),

@@ -1,4 +1,8 @@
+import pytest
+
+from dragoman.engines import sse
 from dragoman.engines.sse import EventSplitter
+from dragoman.errors import EngineFailed
 
 STREAM = b': hello\n\ndata: {"a": "\\n\\n"}\n\ndata: \xc3\xa9\n\n\n\nerror: x\n\ndata: unfinished'
 EVENTS = [b": hello", b'data: {"a": "\\n\\n"}', b"data: \xc3\xa9", b"", b"error: x"]
@@ -13,3 +17,12 @@ def test_events_are_the_same_at_every_split_point():
 def test_events_are_the_same_byte_by_byte():
     splitter = EventSplitter()
     assert [event for byte in STREAM for event in splitter.feed(bytes([byte]))] == EVENTS
+
+
+def test_an_event_without_an_end_is_refused(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sse, "MAX_REPLY", 100)
+    splitter = EventSplitter()
+    for _ in range(10):
+        assert splitter.feed(b"data: 1234") == []
+    with pytest.raises(EngineFailed, match="no end"):
+        splitter.feed(b".")

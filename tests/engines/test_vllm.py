@@ -98,6 +98,8 @@ def test_a_job_of_no_tokens_says_nothing_and_ends_for_length():
         (DONE, "without saying why"),
         (usage(1) + DONE, "without saying why"),
         (b"data: {\n\n", "broke its protocol"),
+        (b'data: {"choices": "\xff"}\n\n', "broke its protocol"),
+        (b'data: {"x":' + b"[" * 100_000 + b"\n\n", "broke its protocol"),
         (b'data: {"choices":[{"text":7}]}\n\n', "broke its protocol"),
         (b"<html>\n\n", "broke its protocol"),
     ],

@@ -64,6 +64,8 @@ def test_without_counts_it_is_not_known_what_was_cached():
         (event(None, (7,), tool_calls=[{"index": 0}]), "without its parsers"),
         (b"", "without saying why"),
         (b"data: {\n\n", "broke its protocol"),
+        (b'data: {"choices": "\xff"}\n\n', "broke its protocol"),
+        (b'data: {"x":' + b"[" * 100_000 + b"\n\n", "broke its protocol"),
     ],
 )
 def test_a_fault_in_the_stream_comes_after_what_stood_before_it(last: bytes, message: str):

@@ -67,6 +67,8 @@ ABORT = {"type": "abort", "message": "out of memory", "err_type": "X"}
         (event("other", 2), EngineFailed, "took back text"),
         (b'data: {"error":{"message":"out of luck"}}\n\n', EngineFailed, "the engine failed: out of luck"),
         (b"data: {\n\n", EngineFailed, "broke its protocol"),
+        (b'data: {"text": "\xff"}\n\n', EngineFailed, "broke its protocol"),
+        (b'data: {"x":' + b"[" * 100_000 + b"\n\n", EngineFailed, "broke its protocol"),
         (b"<html>\n\n", EngineFailed, "broke its protocol"),
     ],
 )

@@ -13,7 +13,7 @@ from dragoman.dialects import Dialect
 from dragoman.prompt import ChatTemplate, TemplateRefusal
 from dragoman.prompt.probe import probe
 from dragoman.prompt.render import Rendered, Renderer, render_conversation
-from dragoman.worker_pool import POOL, Lane
+from dragoman.worker_pool import POOL
 
 from . import templates
 from .talk import LOOP, NOW, READ, assistant, system, talk, user
@@ -484,7 +484,7 @@ def test_where_one_variable_is_switch_and_effort_effort_says_how_much_and_off_is
 async def test_a_worker_process_renders_with_a_renderer_sent_to_it():
     ours = renderer(templates.FULL)
     conversation = talk(*LOOP, tools=[READ])
-    assert await POOL.run(Lane.LONG, render_conversation, ours, conversation) == ours.render(conversation)
+    assert await POOL.run(render_conversation, ours, conversation) == ours.render(conversation)
     await POOL.close()
 
 

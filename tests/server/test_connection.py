@@ -158,7 +158,7 @@ def test_a_body_that_keeps_arriving_is_waited_for(server: Stage, monkeypatch: py
         b"what is this\r\n\r\n",
         HEAD + b"content-length: x\r\n\r\n",
         HEAD + b"transfer-encoding: chunked\r\n\r\nx\r\n",
-        HEAD + b"x: " + b"y" * 70_000,
+        pytest.param(HEAD + b"x: " + b"y" * 70_000, marks=pytest.mark.slow),  # the rest of it is awaited for seconds
     ],
     ids=["noise", "head", "body", "large"],
 )

@@ -170,10 +170,10 @@ def test_a_gzip_body_is_read(stage: Stage) -> None:
     [
         (b"{}", "br", (400, "request_body_encoding_unsupported")),
         (b"{}", "gzip", (400, "request_body_encoding_invalid")),
-        (gzip.compress(b'{"a": "a long text"}')[:-6], "gzip", (400, "request_body_encoding_invalid")),
+        (gzip.compress(b'{"a": "a long text"}', mtime=0)[:-6], "gzip", (400, "request_body_encoding_invalid")),
         (b"", "gzip", (400, "request_body_encoding_invalid")),
-        (gzip.compress(b"{}") + b"{}", "gzip", (400, "request_body_encoding_invalid")),
-        (gzip.compress(b" " * 2000), "gzip", (413, "request_body_too_large_after_decoding")),
+        (gzip.compress(b"{}", mtime=0) + b"{}", "gzip", (400, "request_body_encoding_invalid")),
+        (gzip.compress(b" " * 2000, mtime=0), "gzip", (413, "request_body_too_large_after_decoding")),
     ],
 )
 def test_a_body_that_cannot_be_decoded_says_why(

@@ -11,27 +11,31 @@ _FENCE_TICKS = 3
 
 
 class Code:
-    """Follows text that comes in pieces of any size. Work is linear in the text."""
+    """Follows text that comes in pieces of any size, and reads it when it is asked. Work is linear in the text."""
 
-    __slots__ = ("_ticks", "fence", "line")
+    __slots__ = ("_fence", "_line", "_ticks", "_unread")
 
     def __init__(self) -> None:
-        self.fence = ""
-        """The characters of the fence that is open, or ""; that of an unfinished line does not count."""
-        self.line = ""
-        """The beginning of the current line."""
+        self._fence = ""
+        self._line = ""
         self._ticks = 0
+        self._unread: list[str] = []
 
     def write(self, text: str) -> None:
         """The next piece of the text."""
-        if "\n" in text:
-            first, *between, text = text.split("\n")
-            self._extend(first)
-            self._end_line()
-            for line in between:
-                self.line = line[:MAX_LINE]
-                self._end_line()
-        self._extend(text)
+        self._unread.append(text)
+
+    @property
+    def fence(self) -> str:
+        """The characters of the fence that is open, or ""; that of an unfinished line does not count."""
+        self._read()
+        return self._fence
+
+    @property
+    def line(self) -> str:
+        """The beginning of the current line."""
+        self._read()
+        return self._line
 
     @property
     def in_fence(self) -> bool:
@@ -41,19 +45,34 @@ class Code:
     @property
     def in_span(self) -> bool:
         """Is a span of code open in this line?"""
+        self._read()
         return self._ticks % 2 == 1 and self._ticks != _FENCE_TICKS
 
+    def _read(self) -> None:
+        if not self._unread:
+            return
+        text = "".join(self._unread)
+        self._unread.clear()
+        if "\n" in text:
+            first, *between, text = text.split("\n")
+            self._extend(first)
+            self._end_line()
+            for line in between:
+                self._line = line[:MAX_LINE]
+                self._end_line()
+        self._extend(text)
+
     def _extend(self, text: str) -> None:
-        if len(self.line) < MAX_LINE:
-            self.line = (self.line + text)[:MAX_LINE]
+        if len(self._line) < MAX_LINE:
+            self._line = (self._line + text)[:MAX_LINE]
         if "`" in text:
             self._ticks += text.count("`")
 
     def _end_line(self) -> None:
-        if self.fence:
-            closing = _CLOSING.fullmatch(self.line)
-            if closing and closing[1].startswith(self.fence):
-                self.fence = ""
-        elif opening := _FENCE.fullmatch(self.line):
-            self.fence = opening[1]
-        self.line, self._ticks = "", 0
+        if self._fence:
+            closing = _CLOSING.fullmatch(self._line)
+            if closing and closing[1].startswith(self._fence):
+                self._fence = ""
+        elif opening := _FENCE.fullmatch(self._line):
+            self._fence = opening[1]
+        self._line, self._ticks = "", 0

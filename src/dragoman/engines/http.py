@@ -17,6 +17,7 @@ import aiohttp
 import msgspec
 from msgspec import Struct
 
+from dragoman.engines.reply import MAX_REPLY, UNREADABLE
 from dragoman.errors import EngineError, EngineFailed, EngineRefused, EngineUnavailable
 
 T = TypeVar("T")
@@ -43,7 +44,7 @@ def fault(body: bytes) -> str:
     """The sentence in an error: `{"error": {"message": …}}`, the inner object alone, or whatever else came."""
     try:
         found = msgspec.json.decode(body, type=_FaultBody)
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         return body[:200].decode(errors="replace").strip() or Fault().message
     return (found.error or found).message
 
@@ -72,8 +73,8 @@ class EngineHttp:
         """One question, one answer. Raises `EngineFailed`, also where the answer makes no sense, and `EngineUnavailable`."""
         response = await self._send(method, path, body, _CALL)
         try:
-            return msgspec.json.decode(await response.read(), type=answer)
-        except msgspec.MsgspecError as error:
+            return msgspec.json.decode(await self._whole(response), type=answer)
+        except UNREADABLE as error:
             raise EngineFailed(f"{self.name} is no {self._kind}: its answer to {path} makes no sense ({error})") from error
         except TimeoutError as error:
             raise EngineUnavailable(f"{self.name} does not answer") from error
@@ -160,12 +161,21 @@ class EngineHttp:
         if response.status == HTTPStatus.OK:
             return response
         try:
-            reason = await response.read()
+            reason = await self._whole(response)
         except (aiohttp.ClientError, OSError) as error:
             raise self.lost() from error
         finally:
             response.close()
         raise self._refusal(response.status, reason)
+
+    async def _whole(self, response: aiohttp.ClientResponse) -> bytes:
+        """The body of an answer. Raises `EngineFailed` where it is larger than any may be."""
+        body = bytearray()
+        async for data in response.content.iter_any():
+            body += data
+            if len(body) > MAX_REPLY:
+                raise EngineFailed(f"{self.name} broke its protocol: its answer has no end")
+        return bytes(body)
 
     def _refusal(self, status: int, body: bytes) -> EngineError:
         match status:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from dragoman.engines.reply import MAX_REPLY
 from dragoman.errors import EngineFailed
 
 
@@ -14,11 +15,23 @@ class EventSplitter:
     __slots__ = ("_tail",)
 
     def __init__(self) -> None:
-        self._tail = b""
+        self._tail = bytearray()
 
     def feed(self, data: bytes) -> list[bytes]:
-        """The events that `data` completes, without the empty line; what is left waits for the next call."""
-        *events, self._tail = (self._tail + data).split(b"\n\n")
+        """The events that `data` completes, without the empty line; what is left waits for the next call.
+
+        Raises `EngineFailed` at an event that is longer than any answer may be.
+        """
+        if self._tail:
+            seen = len(self._tail) - 1
+            self._tail += data
+            if self._tail.find(b"\n\n", seen) < 0:
+                if len(self._tail) > MAX_REPLY:
+                    raise EngineFailed("the engine broke its protocol: an event has no end")
+                return []
+            data = bytes(self._tail)
+        *events, tail = data.split(b"\n\n")
+        self._tail = bytearray(tail)
         return events
 
 

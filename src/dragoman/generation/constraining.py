@@ -8,7 +8,7 @@ from dragoman.conversation import Conversation
 from dragoman.dialects import Constrainer, Dialect
 from dragoman.errors import InvalidRequest
 from dragoman.schema_size import measured
-from dragoman.worker_pool import POOL, Lane, TooExpensive
+from dragoman.worker_pool import POOL, TooExpensive
 
 _FEW_NODES: Final = 4_000
 _FEW_WAYS: Final = 20_000
@@ -26,7 +26,7 @@ async def constrained(constrainer: Constrainer, conversation: Conversation, *, t
             if is_small(conversation):
                 return constrainer.constraint(conversation, thinking_open=thinking_open)
             asked = replace(conversation, turns=(), system=())
-            made = await POOL.run(Lane.LONG, make, constrainer.dialect, asked, thinking_open=thinking_open)
+            made = await POOL.run(make, constrainer.dialect, asked, thinking_open=thinking_open)
         except TooExpensive as error:
             raise InvalidRequest.at(path, f"to hold the answer to these schemas {error}; make them smaller") from None
         except RecursionError:

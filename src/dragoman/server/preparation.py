@@ -17,7 +17,7 @@ from dragoman.errors import InvalidRequest
 from dragoman.observe.census import census
 from dragoman.observe.entry import Volume
 from dragoman.prompt import Prompt, PromptBuilder, Rendered, Renderer, Trail, trail_of
-from dragoman.worker_pool import POOL, Lane, TooExpensive
+from dragoman.worker_pool import POOL, TooExpensive
 
 LARGE_BODY: Final = 128 * 1024
 """Bytes from which on a body is worked on in a worker process."""
@@ -78,7 +78,7 @@ def facts_of(conversation: Conversation) -> Facts:
 async def in_worker(function: Callable[..., Any], *args: Any) -> Any:
     """The result of a job on a request. Raises `InvalidRequest` where it passes the limits of a worker, and what it raises."""
     try:
-        return await POOL.run(Lane.LONG, function, *args)
+        return await POOL.run(function, *args)
     except TooExpensive as error:
         raise InvalidRequest(f"to prepare this request {error}; make it smaller") from None
 

@@ -9,7 +9,7 @@ worker, which not every program survives, and share one pipe among workers that 
 a plain child process with pipes of its own.
 """
 
-from dragoman.worker_pool.pool import POOL, Lane, WorkerPool
+from dragoman.worker_pool.pool import POOL, WorkerPool
 from dragoman.worker_pool.worker import TooExpensive
 
-__all__ = ["POOL", "Lane", "TooExpensive", "WorkerPool"]
+__all__ = ["POOL", "TooExpensive", "WorkerPool"]

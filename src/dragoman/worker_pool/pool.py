@@ -8,10 +8,10 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from enum import StrEnum
 from typing import Final, ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
 
+from dragoman.errors import Overloaded
 from dragoman.worker_pool.worker import LENGTH, Job, Outcome, SetUp, TooExpensive, message
 
 _log = logging.getLogger(__name__)
@@ -20,9 +20,11 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 WORKERS: Final = 2
-"""Processes of each lane at most."""
+"""Processes at most."""
 SECONDS: Final = 8.0
 """Time limit of a job: an answer has to come within ten."""
+PATIENCE: Final = 8.0
+"""Seconds that a job waits for a worker."""
 MEMORY: Final = 1024 * 1024 * 1024
 """Bytes of address space that a job may add to what a fresh worker has."""
 IDLE_SECONDS: Final = 60.0
@@ -35,66 +37,74 @@ _START_SECONDS: Final = 60.0
 """Time limit of a worker's start."""
 
 
-class Lane(StrEnum):
-    """Which workers take a job: short ones never wait for long ones."""
-
-    SHORT = "short"  # milliseconds, as far as can be said before
-    LONG = "long"  # perhaps seconds: large bodies and prompts
-
-
 class WorkerPool:
     """Runs functions in worker processes, which start when they are needed.
 
     Functions, arguments and results travel pickled. A result is unpickled on the event loop: it should be small, or flat as a
-    string. `seconds` is the time limit of a job once a worker has it, `memory` its limit in bytes.
+    string. `seconds` is the time limit of a job once a worker has it, `patience` how many it waits for one, `memory` its limit
+    in bytes.
     """
 
     def __init__(
-        self, *, workers: int = WORKERS, seconds: float = SECONDS, memory: int = MEMORY, preload: Sequence[str] = _PRELOAD
+        self,
+        *,
+        workers: int = WORKERS,
+        seconds: float = SECONDS,
+        patience: float = PATIENCE,
+        memory: int = MEMORY,
+        preload: Sequence[str] = _PRELOAD,
     ) -> None:
-        self._workers = workers
+        self._most = workers
         self._seconds = seconds
+        self._patience = patience
         self._set_up = SetUp(preload, memory)
-        self._lanes: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Lane, _Lane]] = WeakKeyDictionary()
+        self._workers: WeakKeyDictionary[asyncio.AbstractEventLoop, _Workers] = WeakKeyDictionary()
 
-    async def run(self, lane: Lane, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """The result of a module-level function. Cancelling ends the job, and the worker that had it.
 
-        Raises `TooExpensive`, and what the function raises.
+        Raises `TooExpensive`, `Overloaded` where no worker becomes free in time, and what the function raises.
         """
         job = message(Job(function, args, kwargs))
-        workers = self._of(lane)
-        async with workers.free:
+        workers = self._of_this_loop()
+        try:
+            async with asyncio.timeout(self._patience):
+                await workers.free.acquire()
+        except TimeoutError:
+            raise Overloaded("too many large requests are being prepared") from None
+        try:
             worker = await workers.take()
             try:
                 outcome = await worker.work(job, self._seconds)
             finally:
                 workers.give_back(worker)
+        finally:
+            workers.free.release()
         if outcome.error is not None:
             raise outcome.error
         result: T = outcome.result
         return result
 
     def warm(self) -> None:
-        """Have a worker for short jobs ready before the first one comes."""
-        self._of(Lane.SHORT).start_spare()
+        """Have a worker ready before the first job comes."""
+        self._of_this_loop().start_spare()
 
     async def close(self) -> None:
         """End the idle workers of this event loop; those that work end with their jobs."""
-        for workers in self._lanes.pop(asyncio.get_running_loop(), {}).values():
+        workers = self._workers.pop(asyncio.get_running_loop(), None)
+        if workers is not None:
             await workers.close()
 
-    def _of(self, lane: Lane) -> "_Lane":
-        """The workers of a lane, on this event loop: pipes belong to the loop that made them."""
+    def _of_this_loop(self) -> "_Workers":
+        """The workers of this event loop: pipes belong to the loop that made them."""
         loop = asyncio.get_running_loop()
-        lanes = self._lanes.setdefault(loop, {})
-        if lane not in lanes:
-            lanes[lane] = _Lane(loop, self._workers, self._set_up)
-        return lanes[lane]
+        if loop not in self._workers:
+            self._workers[loop] = _Workers(loop, self._most, self._set_up)
+        return self._workers[loop]
 
 
-class _Lane:
-    """The workers of one lane. `free` counts those that a job may still take or start."""
+class _Workers:
+    """The workers of one event loop. `free` counts those that a job may still take or start."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, workers: int, set_up: SetUp) -> None:
         self.loop = loop

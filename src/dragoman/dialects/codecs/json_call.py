@@ -10,6 +10,7 @@ from dragoman.dialects.spec import IdKey, Ids, JsonArguments, JsonKey, KeyIsName
 
 _NO_ARGUMENTS = ("null", "[]")  # what models and templates write for none
 _COMMON_KEYS = ("type", "id")  # what a call may hold besides
+_OTHER_ARGUMENTS_KEYS = ("input", "args", "params", "kwargs", "tool_input")  # of other notations, inside the family's own tags
 
 
 class _Role(Enum):
@@ -163,7 +164,9 @@ class CallObject:
 
     def _holds_arguments(self) -> bool:
         """Is the member that is being read the one that holds them?"""
-        return self._key == self.name if self._arguments_keys is None else self._key in self._arguments_keys
+        if self._arguments_keys is None:
+            return self._key == self.name
+        return self._key in self._arguments_keys or (not self.strict and self._key in _OTHER_ARGUMENTS_KEYS)
 
     def _take_arguments(self) -> None:
         self.out += self._value.out

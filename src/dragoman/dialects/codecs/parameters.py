@@ -80,6 +80,7 @@ class Parameters(ArgumentReader):
         self._declared = frozenset(view.keys)
         self._repairs = repairs
         self._given: set[str] = set()
+        self._key_pair = ""  # the last key between its tags, where a pair of tags holds it
         self._leaf = Leaf(STRING, repairs)
         self._object = JsonValue(repairs)
         self._in_cdata = False
@@ -175,6 +176,7 @@ class Parameters(ArgumentReader):
             return pos
         self.out.append(f'{", " if self._given else "{"}"{escape(key)}": ')
         self._given.add(key)
+        self._key_pair = f"{self._codec.open}{inside}{self._codec.end}"
         self._leaf = Leaf(self._kinds(inside, key), self._repairs)
         self._at = _At.VALUE_TAG if self._codec.value_open else _At.VALUE_START
         return end
@@ -204,6 +206,9 @@ class Parameters(ArgumentReader):
         end = start + len(found.marker) if found else start
         if found is not None and found.marker == self._codec.end:
             return end
+        repeated = _behind(self._key_pair, text, start, final=final)  # a doubled key
+        if repeated is None or repeated > 0:
+            return pos if repeated is None else repeated
         if found is not None and found.marker == self._codec.close:
             behind = _behind(self._codec.value_open, text, end, final=final)
             if behind is None:

@@ -19,6 +19,9 @@ from dragoman.dialects.schema_view import STRING
 MAX_NAME = 256
 """No name is longer, with all that stands around it."""
 
+PREFIXES = ("functions.", "function.", "tools.", "tool.", "call:", "function:")
+"""What models write before a tool's name."""
+
 NAME = re.compile(r"[A-Za-z_][\w.\-/@:]*")
 _PREFIX = re.compile(r"(?:call|function|tool)[:.]")
 _SUFFIX = re.compile(r"(?::[0-9]+|\.call)$")
@@ -34,15 +37,12 @@ def read_name(source: Source, pos: int, tools: Tools) -> tuple[str, int]:
     written = found.group()
     if found.end() == len(source.text) and len(written) < MAX_NAME:
         plain = _PREFIX.sub("", written)
-        if tools.may_become(plain) or tools.named(_plain(written)) or any(p.startswith(plain) for p in _PREFIXES):
+        if tools.may_become(plain) or tools.named(_plain(written)) or any(p.startswith(plain) for p in PREFIXES):
             source.expect_more()
     name = tools.named(_plain(written)) or tools.named(written)
     if not name:
         raise NoCall(found.end())
     return name, found.end()
-
-
-_PREFIXES = ("functions.", "function.", "tools.", "tool.", "call:", "function:")
 
 
 def _plain(written: str) -> str:

@@ -7,23 +7,23 @@ them (between the dialect's own tags, whatever follows). Anything else is text a
 
 import re
 from collections.abc import Collection, Mapping, Sequence
+from functools import lru_cache
 
 from dragoman.conversation.types import JsonObject
 from dragoman.dialects.markdown import Code
 from dragoman.dialects.recovery.acceptance import Tools
 from dragoman.dialects.recovery.fences import FENCE
-from dragoman.dialects.recovery.named_calls import read_name
+from dragoman.dialects.recovery.named_calls import NAME, PREFIXES, read_name
 from dragoman.dialects.recovery.run import MAX_HELD, Opening, Run, Verdict
 from dragoman.dialects.recovery.source import Incomplete, NoCall, Source
 from dragoman.dialects.recovery.tags import Role, Tag, tag_at
-from dragoman.parts import CallDelta, CallEnd, CallStart, Part, Text
+from dragoman.parts import CallDelta, CallEnd, CallStart, Part, Text, Thinking
 
 REPAIR = "recovered-call"
 _BROKEN = "broken-call"
 _NO_ARGUMENTS = "{}"
 
-_TRIGGER_IN_LINE = re.compile(r"[<\[\]{`]|\n[ \t]*(?=[A-Za-z_])")
-_TRIGGER = re.compile(r"[<\[\]{`]|(?:\A|\n)[ \t]*(?=[A-Za-z_])")
+_PLAIN = re.compile(r"[^<\[\]{`\n]*")
 _MARKS = ("<", "[", "]", "{", "`")
 _TICKS = ('"', "'", "`")
 _WORDS = (
@@ -48,6 +48,7 @@ class SecondReading:
         self, tools: Mapping[str, JsonObject], repairs: list[str], own: Collection[str], closers: Collection[str]
     ) -> None:
         self._tools = Tools(tools)
+        self._trigger, self._trigger_in_line = _triggers(frozenset(name[:2] for name in tools))
         self._repairs = repairs
         self.recovered: list[str] = []
         self._own, self._closers = own, closers
@@ -67,20 +68,40 @@ class SecondReading:
         self._open_tags: list[str] = []  # tags that were dropped, and whose closers have not come
         self._name = ""  # the call that the first reading is in, as long as it has no arguments
         self._broken: list[Part] | None = None  # how that call ended, if it did without arguments
+        self._is_idle = True  # is nothing held, and no call begun?
+        self._is_in_line = False  # is it idle after the beginning of a line, where plain text begins nothing?
 
-    def read(self, parts: Sequence[Part]) -> list[Part]:
+    def read(self, parts: list[Part]) -> list[Part]:
         """The parts that these make certain."""
+        if not parts or (len(parts) == 1 and self._is_plain(parts[0])):
+            return parts
         out: list[Part] = []
+        self._read(parts, out)
+        self._is_idle = not (self._run or self._text or self._more or self._name or self._broken)
+        self._is_in_line = self._is_idle and not self._after_call and bool(self._code.line.strip())
+        return out
+
+    def _is_plain(self, part: Part) -> bool:
+        """Is this, as most parts are, one that passes on and changes nothing?"""
+        if type(part) is Text:
+            if not self._is_in_line or _PLAIN.fullmatch(part.text) is None:
+                return False
+            self._code.write(part.text)
+            self._last = part.text[-1]
+            return True
+        return self._is_idle and (type(part) is Thinking or type(part) is CallDelta)
+
+    def _read(self, parts: Sequence[Part], out: list[Part]) -> None:
         for part in parts:
             if type(part) is Text:
                 self._take(part.text, out)
             else:
                 self._pass(part, out)
-        return out
 
-    def finish(self, parts: Sequence[Part], *, cut: bool) -> list[Part]:
+    def finish(self, parts: list[Part], *, cut: bool) -> list[Part]:
         """The last parts. `cut`: a limit has ended the output."""
-        out = self.read(parts)
+        out: list[Part] = []
+        self._read(parts, out)
         self._cut = cut
         self._flush(out, before_call=False)
         return out
@@ -125,7 +146,7 @@ class SecondReading:
             self._scan(out, final=False)
 
     def _triggers(self, text: str) -> bool:
-        pattern = _TRIGGER if not self._code.line or self._code.line.isspace() else _TRIGGER_IN_LINE
+        pattern = self._trigger if not self._code.line or self._code.line.isspace() else self._trigger_in_line
         return pattern.search(text) is not None
 
     def _flush(self, out: list[Part], *, before_call: bool) -> None:
@@ -162,7 +183,7 @@ class SecondReading:
         if self._after_call and not self._pass_closers(final=final):
             return False
         text, source = self._text, Source(self._text, final=final)
-        for found in _TRIGGER.finditer(text):
+        for found in self._trigger.finditer(text):
             pos = found.start() if found.group() in _MARKS else found.end()
             if pos < self._seen:
                 continue
@@ -304,6 +325,14 @@ class SecondReading:
     def _end_run(self, run: Run, end: int) -> None:
         self._open_tags += run.openers
         self._text, self._seen, self._run, self._code = self._text[end:], 0, None, Code()
+
+
+@lru_cache
+def _triggers(names: frozenset[str]) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """Where a call may begin: in text that begins a line, and in other text. `names` are the first two letters of the tools."""
+    begun = {begun[:2] for begun in (*names, *_WORDS, *PREFIXES) if NAME.match(begun)}
+    word = "|".join(f"{re.escape(begun)}|{re.escape(begun[0])}\\Z" for begun in sorted(begun))
+    return re.compile(rf"[<\[\]{{`]|(?:\A|\n)[ \t]*(?={word})"), re.compile(rf"[<\[\]{{`]|\n[ \t]*(?={word})")
 
 
 def _space(text: str) -> int:

@@ -15,7 +15,7 @@ from dragoman.constraints import Constraint, Json, Until
 from dragoman.engines.grammars.lark import Uncompilable, nodes
 from dragoman.errors import InvalidRequest
 from dragoman.schema_size import measured
-from dragoman.worker_pool import POOL, Lane, TooExpensive
+from dragoman.worker_pool import POOL, TooExpensive
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -41,7 +41,7 @@ async def off_the_loop(constraint: Constraint, work: Callable[P, T], *args: P.ar
     try:
         if is_small(constraint):
             return await asyncio.to_thread(work, *args, **kwargs)
-        return await POOL.run(Lane.LONG, on_small_stack, partial(work, *args, **kwargs))
+        return await POOL.run(on_small_stack, partial(work, *args, **kwargs))
     except Uncompilable as error:
         reason = f"the answer cannot be held to these schemas: {str(error)[:_FEW]}"
     except TooExpensive as error:

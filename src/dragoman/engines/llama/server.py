@@ -28,6 +28,7 @@ from dragoman.engines.grammars.compiled import TRIAL, Grammars
 from dragoman.engines.http import EngineHttp, Fault, fault
 from dragoman.engines.liveness import ProbeTimes
 from dragoman.engines.llama.slot_choice import SlotChoice
+from dragoman.engines.reply import ReplyDecoder
 from dragoman.engines.sse import EventSplitter
 from dragoman.engines.watch import USUAL_LOOKS, Watch
 from dragoman.engines.window import lowered
@@ -194,10 +195,7 @@ class CompletionReader:
             if not event.startswith(b"data: "):
                 _check_other(event)
                 continue
-            try:
-                chunk = _chunk(event[6:])
-            except msgspec.MsgspecError as error:
-                raise EngineFailed(f"the engine broke its protocol: {error}") from error
+            chunk = _chunk(event[6:])
             if chunk.error is not None:
                 raise EngineFailed(f"the engine failed: {chunk.error.message}")
             if self._silent:
@@ -298,7 +296,7 @@ class _Tokens(Struct):
     tokens: list[int]
 
 
-_chunk = msgspec.json.Decoder(_Chunk).decode
+_chunk = ReplyDecoder(_Chunk)
 
 
 def _encode(job: Job, grammar: str | UnsetType = UNSET, slot: int | UnsetType = UNSET) -> bytes:

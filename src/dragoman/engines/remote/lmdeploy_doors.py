@@ -18,6 +18,7 @@ from msgspec import UNSET, Struct, UnsetType
 from dragoman.engines.base import Finish, FinishReason, Job, Piece
 from dragoman.engines.http import Fault
 from dragoman.engines.remote.relaxing import Form
+from dragoman.engines.reply import ReplyDecoder
 from dragoman.engines.sampling import Settled
 from dragoman.engines.sse import DataEvents
 from dragoman.errors import EngineFailed
@@ -59,10 +60,7 @@ class AnswerReader(ABC):
     def feed(self, data: bytes) -> Iterator[Piece]:
         """The pieces that `data` completes. Raises `EngineFailed` at an event that reports a failure or makes no sense."""
         for payload in self._events.feed(data):
-            try:
-                yield from self._read(payload)
-            except msgspec.MsgspecError as error:
-                raise EngineFailed(f"the engine broke its protocol: {error}") from error
+            yield from self._read(payload)
         if self._events.done and not self.finished:
             yield self._end()
 
@@ -254,5 +252,5 @@ class _GenerateChunk(Struct, gc=False):
     error: Fault | None = None
 
 
-_chat_chunk = msgspec.json.Decoder(_ChatChunk).decode
-_generate_chunk = msgspec.json.Decoder(_GenerateChunk).decode
+_chat_chunk = ReplyDecoder(_ChatChunk)
+_generate_chunk = ReplyDecoder(_GenerateChunk)

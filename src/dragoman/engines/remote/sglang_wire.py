@@ -14,11 +14,11 @@ from collections.abc import Iterator, Sequence
 from http import HTTPStatus
 from typing import Final
 
-import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from dragoman.engines.base import Finish, FinishReason, Piece, PrefillProgress
 from dragoman.engines.http import Fault
+from dragoman.engines.reply import ReplyDecoder
 from dragoman.engines.sse import DataEvents
 from dragoman.errors import EngineFailed, EngineRefused, EngineUnavailable
 
@@ -132,15 +132,12 @@ class GenerateReader:
         return FinishReason.LENGTH if self._silent else reason
 
 
-_chunk = msgspec.json.Decoder(Chunk).decode
+_chunk = ReplyDecoder(Chunk)
 
 
 def decoded(payload: bytes, *, begun: bool) -> Chunk:
     """A chunk that reports no failure. Raises `EngineError`; a request that was not even begun was refused."""
-    try:
-        chunk = _chunk(payload)
-    except msgspec.MsgspecError as error:
-        raise EngineFailed(f"the engine broke its protocol: {error}") from error
+    chunk = _chunk(payload)
     finish = chunk.meta_info.finish_reason
     if chunk.error is not None:
         raise (EngineFailed if begun else EngineRefused)(f"the engine failed: {chunk.error.message}")

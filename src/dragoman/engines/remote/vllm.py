@@ -26,6 +26,7 @@ from dragoman.engines.http import Fault
 from dragoman.engines.remote.relaxing import Form
 from dragoman.engines.remote.structured_outputs import EngineConstraints
 from dragoman.engines.remote.token_door import TokenDoor, Tried
+from dragoman.engines.reply import ReplyDecoder
 from dragoman.engines.sse import EventSplitter
 from dragoman.errors import EngineFailed
 
@@ -126,10 +127,7 @@ class CompletionReader:
                 raise EngineFailed(f"the engine broke its protocol: {event[:80]!r} is no event")
 
     def _read(self, payload: bytes) -> Piece | None:
-        try:
-            chunk = _chunk(payload)
-        except msgspec.MsgspecError as error:
-            raise EngineFailed(f"the engine broke its protocol: {error}") from error
+        chunk = _chunk(payload)
         if chunk.error is not None:
             raise EngineFailed(f"the engine failed: {chunk.error.message}")
         if not chunk.choices:
@@ -203,4 +201,4 @@ class _Version(Struct):
     version: str
 
 
-_chunk = msgspec.json.Decoder(_Chunk).decode
+_chunk = ReplyDecoder(_Chunk)

@@ -1,10 +1,15 @@
 """Calls and their results."""
 
 from collections.abc import Sequence
+from itertools import islice
+from typing import Final
 
 from dragoman.errors import InvalidRequest
 from dragoman.wire.blocks import ContentBlock, ToolResultBlock, ToolUseBlock
 from dragoman.wire.request import Message
+
+_SHOWN: Final = 20
+"""Ids that an error names."""
 
 
 class _Pending:
@@ -28,9 +33,10 @@ class _Pending:
 
     def settle(self) -> None:
         if self.open:
+            shown = ", ".join(islice(self.open, _SHOWN)) + (", …" if len(self.open) > _SHOWN else "")
             raise InvalidRequest.at(
                 f"messages.{self.turn}",
-                f"`tool_use` ids were found without `tool_result` blocks immediately after: {', '.join(self.open)}. "
+                f"`tool_use` ids were found without `tool_result` blocks immediately after: {shown}. "
                 "Each `tool_use` block must have a corresponding `tool_result` block in the next message.",
             )
         self.closed = True
