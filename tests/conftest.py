@@ -27,7 +27,7 @@ sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 MODEL = "scripted"
-settings.register_profile("everyday", max_examples=25, deadline=None)
+settings.register_profile("everyday", max_examples=60, deadline=None)
 settings.register_profile("thorough", max_examples=300, deadline=None)
 settings.load_profile(os.environ.get("DRAGOMAN_TESTS", "everyday"))
 

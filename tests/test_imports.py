@@ -13,22 +13,35 @@ import dragoman
 
 ROOT = Path(dragoman.__file__).parent
 
-LEAVES = {"constraints", "errors", "graphs", "json_schema", "parts", "prefix", "worker_pool"}
+LEAVES = {"constraints", "errors", "graphs", "json_schema", "parts", "prefix"}
 """They import nothing of ours, and everybody may import them."""
 
 ARROWS = {
+    "worker_pool": set(),
     "schema_size": set(),
     "schema_validation": {"schema_size"},
     "limits": {"schema_size"},
     "wire": {"limits", "schema_validation"},
     "conversation": {"wire"},  # lowering, and what it lowers attachments by
     "dialects": {"conversation", "schema_validation"},
-    "engines": {"conversation", "schema_size"},  # `Sampling`
+    "engines": {"conversation", "schema_size", "worker_pool"},  # `Sampling`
     "prompt": {"conversation", "dialects", "engines"},
-    "generation": {"conversation", "dialects", "engines", "prompt", "schema_size", "schema_validation"},
+    "generation": {"conversation", "dialects", "engines", "prompt", "schema_size", "schema_validation", "worker_pool"},
     "observe": {"conversation"},  # what a request holds, by kind
-    "server": {"limits", "wire", "conversation", "dialects", "engines", "prompt", "generation", "observe"},
-    "cli": {"limits", "doctor", "dialects", "engines", "server", "wire", "conversation", "prompt", "generation", "observe"},
+    "server": {"limits", "wire", "conversation", "dialects", "engines", "prompt", "generation", "observe", "worker_pool"},
+    "cli": {
+        "limits",
+        "doctor",
+        "dialects",
+        "engines",
+        "server",
+        "wire",
+        "conversation",
+        "prompt",
+        "generation",
+        "observe",
+        "worker_pool",
+    },
     "doctor": set(),  # a stranger: it knows the wire, and nobody in the house
     "__main__": {"cli"},
 }

@@ -107,7 +107,7 @@ fragments = st.one_of(
 
 
 @pytest.mark.clause("SSE-20")
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     line=st.builds(Line, st.lists(fragments, max_size=6).map("".join), chunk=st.sampled_from(CHUNKS)),
     max_tokens=st.sampled_from([1, 3, 8, 1000]),

@@ -9,7 +9,7 @@ from typing import Any
 import jsonschema_rs
 import msgspec
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from dragoman import dialects
@@ -183,7 +183,6 @@ SCHEMAS = st.recursive(
 
 
 @pytest.mark.clause("CC-9")
-@settings(max_examples=400, deadline=None)
 @given(st.dictionaries(st.sampled_from("abc"), SCHEMAS, max_size=3), SCHEMAS, st.dictionaries(st.sampled_from("abcd"), VALUES))
 def test_what_is_valid_stays_byte_for_byte(properties: dict[str, Any], named: Any, arguments: dict[str, Any]):
     schema = {"type": "object", "properties": properties, "$defs": {"d": named}}
@@ -197,7 +196,6 @@ def test_what_is_valid_stays_byte_for_byte(properties: dict[str, Any], named: An
     assert repairs == []
 
 
-@settings(max_examples=300, deadline=None)
 @given(st.dictionaries(st.sampled_from("abc"), SCHEMAS, max_size=3), SCHEMAS, st.dictionaries(st.sampled_from("abcd"), VALUES))
 def test_what_comes_out_is_json(properties: dict[str, Any], named: Any, arguments: dict[str, Any]):
     schema = {"type": "object", "properties": properties, "$defs": {"d": named}}

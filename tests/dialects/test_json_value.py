@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dragoman.dialects.codecs.json_value import MAX_WORD, JsonValue
@@ -43,7 +43,6 @@ def test_python_literals_become_the_same_values(arguments: dict[str, object]):
     assert isinstance(json.loads(written), dict)
 
 
-@settings(max_examples=500)
 @given(ALMOST_JSON)
 def test_what_was_read_closes_to_valid_json(text: str):
     value, _, unread = transcribe(["{" + text])

@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dragoman import dialects
@@ -139,7 +139,6 @@ def as_json(value: Any) -> Any:
             return value
 
 
-@settings(max_examples=200, deadline=None)
 @given(st.dictionaries(st.from_regex(r"[a-z]{1,3}", fullmatch=True), VALUES, max_size=3))
 def test_whatever_python_writes_is_read_as_python_reads_it(arguments: dict[str, Any]):
     written = ", ".join(f"{key}={value!r}" for key, value in arguments.items())

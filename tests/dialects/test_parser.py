@@ -5,7 +5,7 @@ import random
 from dataclasses import fields, is_dataclass
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dragoman import dialects
@@ -78,7 +78,6 @@ def outputs(draw: st.DrawFn) -> tuple[dialects.Dialect, str]:
     return dialect, "".join(draw(st.lists(piece, max_size=8)))
 
 
-@settings(max_examples=200, deadline=None)
 @given(outputs(), st.booleans(), st.booleans(), st.randoms(use_true_random=False))
 def test_any_output_is_read_the_same_in_any_pieces(
     made: tuple[dialects.Dialect, str], thinking_open: bool, cut: bool, choose: random.Random
@@ -91,7 +90,6 @@ def test_any_output_is_read_the_same_in_any_pieces(
 
 
 @pytest.mark.clause("TOOL-17", "SSE-10")
-@settings(max_examples=200, deadline=None)
 @given(outputs(), st.booleans())
 def test_arguments_are_a_json_object_unless_the_limit_cut_them(made: tuple[dialects.Dialect, str], cut: bool):
     dialect, output = made

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from dragoman import dialects
@@ -133,7 +133,6 @@ def payloads(dialect: Dialect) -> st.SearchStrategy[str]:
 
 
 @pytest.mark.clause("TOOL-17")
-@settings(max_examples=300, deadline=None)
 @given(st.sampled_from(TAGGED), st.data(), st.integers(0, 99))
 def test_a_string_arrives_byte_for_byte(dialect: Dialect, data: st.DataObject, seed: int):
     payload = data.draw(payloads(dialect))
@@ -148,7 +147,6 @@ def test_a_string_arrives_byte_for_byte(dialect: Dialect, data: st.DataObject, s
 
 
 @pytest.mark.clause("TOOL-17")
-@settings(max_examples=300, deadline=None)
 @given(st.sampled_from(TAGGED), st.dictionaries(st.from_regex(r"[a-z_][a-z0-9_]{0,6}", fullmatch=True), JSON, max_size=4))
 @pytest.mark.clause("CC-9")
 def test_values_are_what_the_schema_says(dialect: Dialect, arguments: dict[str, Any]):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from time import process_time
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dragoman.generation.stops import Scanned, StopScanner
@@ -37,7 +37,6 @@ def scan(pieces: Sequence[str], sequences: Sequence[str]) -> Scanned:
 
 
 @pytest.mark.clause("SEQ-1", "SEQ-2")
-@settings(max_examples=300, deadline=None)
 @given(st.text(_LETTERS, max_size=24), _SEQUENCES)
 @example("aab", ["aab", "ab", "b"])
 @example("abab a", ["aba", "bab "])
@@ -46,7 +45,6 @@ def test_the_first_complete_sequence_is_found_wherever_the_text_is_cut(text: str
 
 
 @pytest.mark.clause("SEQ-2")
-@settings(max_examples=200, deadline=None)
 @given(st.text(_LETTERS, max_size=24), _SEQUENCES)
 def test_exactly_what_could_still_become_a_sequence_is_held_back(text: str, sequences: list[str]):
     scanner = StopScanner(sequences)
@@ -94,7 +92,6 @@ def test_a_flush_leaves_nothing_to_be_completed():
 
 
 @pytest.mark.clause("SEQ-1", "SEQ-2")
-@settings(max_examples=100, deadline=None)
 @given(st.text("ab", max_size=40), st.lists(st.text("ab", min_size=1, max_size=12), min_size=1, max_size=40))
 @example("abaababaabaab", ["abaababaabaabb", "baababaabab", "aabaabb"])  # ends that begin other sequences, in a chain
 def test_many_sequences_with_common_beginnings_are_told_apart(text: str, sequences: list[str]):

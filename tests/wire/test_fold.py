@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from dragoman.parts import CallDelta, CallEnd, CallStart, Ending, Part, StopReason, Tally, Text
 from dragoman.wire.events import MessageDelta, MessageStart
@@ -19,7 +19,6 @@ CUT = Ending(StopReason.MAX_TOKENS, Tally(7, 0, 5))
 
 
 @pytest.mark.clause("SSE-20", "RES-1", "RES-2", "RES-8", "USE-1", "SSE-10", "SSE-12", "SSE-15", "STOP-3")
-@settings(max_examples=150, deadline=None)
 @given(legal_parts())
 def test_the_streamed_message_equals_the_collected_one_whatever_the_turn_tells(parts: list[Part]):
     events = encode(parts)

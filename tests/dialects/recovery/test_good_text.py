@@ -25,6 +25,7 @@ QUOTATIONS = {
     "a fence in a list": "- one:\n\n  ```\n  {call}\n  ```\n\n- two\n\n" + PROSE,
     "spans of code in a list": "- `{call}`\n- `{call}`\n\n" + PROSE,
 }
+EVERYDAY_FORMS = ("a span of code", "a fence")
 
 
 def described(writer: dialects.Dialect, form: str) -> str:
@@ -32,7 +33,13 @@ def described(writer: dialects.Dialect, form: str) -> str:
 
 
 @EACH
-@pytest.mark.parametrize("form", QUOTATIONS.values(), ids=list(QUOTATIONS))
+@pytest.mark.parametrize(
+    "form",
+    [
+        pytest.param(form, id=name, marks=[] if name in EVERYDAY_FORMS else [pytest.mark.slow])
+        for name, form in QUOTATIONS.items()
+    ],
+)
 def test_quoted_calls_of_any_family_are_not_called_in_any_other(writer: dialects.Dialect, form: str):
     text = described(writer, form)
     if "`{call}`" in form:  # a span of code is in one line

@@ -85,7 +85,7 @@ class Section(CallReader):
         self._kept.append(text[pos:end])
         if self._preface == MAX_PREFACE:
             self._give_up(out)
-        elif self._released:
+        elif self._released or self._is_markup:
             self._release(out)
         return end
 
@@ -127,7 +127,8 @@ class Section(CallReader):
     def _end(self, closer: str, out: list[Part]) -> None:
         """The section's closer. Behind a call, it is markup and so is the space before it."""
         self.done = True
-        is_empty = not self._released and not "".join(self._kept[1:]).strip()  # it says that there are no calls
+        is_silent = not (self._released or self._is_markup)
+        is_empty = is_silent and not "".join(self._kept[1:]).strip()  # it says that there are no calls
         if self._called or is_empty:
             self._kept.clear()
         elif self._released or not self._is_markup:
