@@ -38,10 +38,14 @@ class _WithArguments(click.Command):
 
 @click.command(cls=_WithArguments, short_help="Run Claude Code on a local model.")
 @click.argument("model", metavar="[MODEL] [-- ARGS...]", required=False)
-@click.option("--url", metavar="URL", help=f"The server; otherwise the one at {servers.DEFAULT_URL}, or one that is started.")
-@click.option("--api-key", metavar="KEY", help="Its key, if it wants one.")
-@click.option("--context-length", type=click.IntRange(min=16), metavar="N", help="The window in tokens; otherwise what fits.")
-@click.option("--print-env", is_flag=True, help="Print the variables, as lines for a shell, and start nothing.")
+@click.option(
+    "--url", metavar="URL", help=f"A running server; otherwise the one at {servers.DEFAULT_URL} is used, or one is started."
+)
+@click.option("--api-key", metavar="KEY", help="API key of the server.")
+@click.option(
+    "--context-length", type=click.IntRange(min=16), metavar="N", help="Context window in tokens; otherwise what fits."
+)
+@click.option("--print-env", is_flag=True, help="Print the environment variables as shell lines, and start nothing.")
 @click.pass_obj
 def claude(  # noqa: PLR0913 -- the options
     arguments: Sequence[str],
@@ -52,10 +56,10 @@ def claude(  # noqa: PLR0913 -- the options
     context_length: int | None,
     print_env: bool,
 ) -> None:
-    """Run Claude Code on a local model, and tell it all that it has to know; ARGS are its own.
+    """Run Claude Code on a local model, with the settings it needs; ARGS are passed to Claude Code.
 
-    A server that runs is used as it is. Otherwise one is started and ends with the session: MODEL is then named as for `serve`,
-    and its window is what fits memory. Claude Code's settings are left alone.
+    A running server is used as it is. Otherwise one is started, which stops with the session: MODEL is then named as for
+    `serve`, and its context window is what fits in memory. Claude Code's own settings are not changed.
     """
     program = shutil.which(_CLIENT)
     if program is None and not print_env:

@@ -18,14 +18,14 @@ from dragoman.prompt import ChatTemplate, TemplateRefusal
 from dragoman.prompt.probe import probe
 
 
-@click.command(short_help="Tell a model's dialect, and what its chat template can do.")
+@click.command(short_help="Show a model's dialect and what its chat template supports.")
 @click.argument("model", metavar="[TEMPLATE|MODEL]", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def detect(model: str | None, *, as_json: bool) -> None:
-    """Look at a chat template, or at that of a model.
+    """Examine a chat template, or that of a model.
 
-    A template is a file of Jinja. A model is named as for `serve`: nothing for the small default one, a path to a .gguf file,
-    or hf:OWNER/REPO[:QUANT].
+    TEMPLATE is a Jinja file. MODEL is named as for `serve`: a path to a .gguf file or hf:OWNER/REPO[:QUANT]; the small default
+    model if it is left out.
     """
     try:
         found = report(_tokenizer(model))

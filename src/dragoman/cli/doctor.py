@@ -24,16 +24,18 @@ _SIGNS = {
 }
 
 
-@click.command(short_help="Say what works on a server, and what does not.")
+@click.command(short_help="Check which features of the API a server has.")
 @click.argument("url", default=DEFAULT_URL)
-@click.option("--key", metavar="KEY", help="The server's key, if it wants one.")
-@click.option("--model", metavar="NAME", help="The model to ask for; the server's first one unless you say otherwise.")
-@click.option("--only", multiple=True, metavar="NAME", help="One check, or one subject; may be repeated.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object, for scripts.")
+@click.option("--key", metavar="KEY", help="API key of the server.")
+@click.option("--model", metavar="NAME", help="Model to request; by default the first one that the server lists.")
+@click.option(
+    "--only", multiple=True, metavar="NAME", help="Run only this check, or the checks of this subject; may be repeated."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def doctor(url: str, key: str | None, model: str | None, only: tuple[str, ...], as_json: bool) -> None:
-    """Play an agent's conversation against the server at URL, and say of each feature whether it is there.
+    """Run an agent's conversation against the server at URL, and report for each feature whether it works.
 
-    Any server that speaks the Anthropic Messages API will do. The exit status is 1 where a check fails.
+    URL can be any server with the Anthropic Messages API. The exit status is 1 if a check fails.
     """
     checks = _chosen(only)
     show = _quiet if as_json else _Report(Console()).show

@@ -69,12 +69,12 @@ class Received(Struct, frozen=True):
     partial_json: str | UnsetType = UNSET
 
 
-@click.command(short_help="Show what a client would receive for a model's raw output.")
+@click.command(short_help="Show what a client receives for a model's raw output.")
 def parse() -> None:
-    """Read JSON lines, write JSON lines.
+    """Read raw model output as JSON lines, and write what a client receives as JSON lines.
 
     In: {"dialect", "raw", "tools", "tool_choice", "parallel", "finish", "think_pre_opened", "thinking_enabled", "chunk"}.
-    Out: {"content", "stop_reason", "repairs", "partial_json"}; the last only where a call was cut.
+    Out: {"content", "stop_reason", "repairs", "partial_json"}; the last only if a call was cut.
     """
     for number, line in enumerate(sys.stdin, 1):
         if not line.strip():

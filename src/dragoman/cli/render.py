@@ -39,19 +39,19 @@ class Shown(Struct, frozen=True):
 
 
 @click.command(short_help="Show the prompt that a request becomes.")
-@click.option("--model", metavar="MODEL", help="The model, as for `serve`; without it, the small default one.")
+@click.option("--model", metavar="MODEL", help="Model, named as for `serve`; by default the small default model.")
 @click.option(
     "--template",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="A chat template, no model.",
+    help="Chat template to use instead of a model.",
 )
-@click.option("--dialect", "name", metavar="NAME", help="How the model writes reasoning and tool calls.")
-@click.option("--json", "as_json", is_flag=True, help="All of it as one JSON object.")
+@click.option("--dialect", "name", metavar="NAME", help="How the model writes reasoning and tool calls; otherwise detected.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def render(model: str | None, template: Path | None, name: str | None, as_json: bool) -> None:
-    """Read a request to /v1/messages, or to its count_tokens, from standard input.
+    """Read a request to /v1/messages or /v1/messages/count_tokens from standard input, and print its prompt.
 
-    The prompt goes to standard output; to standard error, its length in tokens, and what was removed, moved or encoded and why.
+    Standard error has the length in tokens, the dialect, and what was removed, moved or encoded, with reasons.
     """
     if model and template:
         raise Refusal("--model and --template exclude each other: a model brings its own template.")

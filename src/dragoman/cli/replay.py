@@ -18,13 +18,13 @@ _PATIENCE = 600.0
 
 @click.command(short_help="Send captured requests again.")
 @click.argument("paths", nargs=-1, required=True, metavar="FILE|DIR...", type=click.Path(exists=True, path_type=Path))
-@click.option("--url", default="http://127.0.0.1:8000", show_default=True, help="The server to send them to.")
-@click.option("--key", metavar="KEY", help="Its key, if it wants one.")
+@click.option("--url", default="http://127.0.0.1:8000", show_default=True, help="Server to send the requests to.")
+@click.option("--key", metavar="KEY", help="API key of the server.")
 def replay(paths: Sequence[Path], url: str, key: str | None) -> None:
-    """Send again what `dragoman serve --capture` kept, one after the other, and say what differs.
+    """Send the requests that `dragoman serve --capture` wrote again, one after the other, and report differences.
 
-    Exit status 1 where a status or the shape of an answer (its blocks, its calls, its error) differs. Models sample: an ending
-    or the length of a text may differ, and is told.
+    The exit status is 1 if a status or the shape of an answer (its blocks, calls or error) differs. Models sample, so another
+    ending or text length is reported but is not a difference.
     """
     same = True
     for path in _files(paths):

@@ -37,62 +37,84 @@ from dragoman.server import Gateway, Settings
     type=click.Choice(ENGINES),
     default=LLAMACPP,
     show_default=True,
-    help="What computes.",
+    help="The engine that runs the model.",
 )
-@click.option("--engine-url", metavar="URL", help="Where the engine is that somebody else runs.")
-@click.option("--engine-key", metavar="KEY", help="Its key, if it wants one.")
-@click.option("--tokenizer", metavar="DIR|REPO", help="Tokenizer and template, if they are not those of the engine's model.")
-@click.option("--script", type=click.Path(path_type=Path), metavar="FILE", help="What the scripted engine says: JSON lines.")
-@click.option("--dialect", metavar="NAME", help="How the model writes reasoning and tool calls.")
-@click.option("--tool-call-parser", metavar="NAME", help="The same, by the name of a vLLM, SGLang or LMDeploy parser.")
-@click.option("--reasoning-parser", metavar="NAME", help="Likewise, for reasoning.")
-@click.option("--api-key", metavar="KEY", help="Ask clients for this key.")
-@click.option("--no-auth", is_flag=True, help="Serve beyond this machine without a key.")
-@click.option("--context-length", type=click.IntRange(min=16), metavar="N", help="Window of one conversation, in tokens.")
-@click.option("--parallel", type=click.IntRange(min=1), metavar="N", help="Conversations worked on at once.")
+@click.option("--engine-url", metavar="URL", help="Address of a remote engine.")
+@click.option("--engine-key", metavar="KEY", help="API key of the remote engine.")
+@click.option("--tokenizer", metavar="DIR|REPO", help="Tokenizer and chat template, if not those of the engine's model.")
+@click.option("--script", type=click.Path(path_type=Path), metavar="FILE", help="Answers of the scripted engine: JSON lines.")
+@click.option("--dialect", metavar="NAME", help="How the model writes reasoning and tool calls; otherwise detected.")
 @click.option(
-    "--queue", default=256, show_default=True, type=click.IntRange(min=0), metavar="N", help="Requests that may wait."
+    "--tool-call-parser", metavar="NAME", help="Dialect of tool calls, by the name of a vLLM, SGLang or LMDeploy parser."
 )
-@click.option("--workers", default=1, show_default=True, type=click.IntRange(1), metavar="N", help="Gateways on the port.")
+@click.option("--reasoning-parser", metavar="NAME", help="Dialect of reasoning, by such a name.")
+@click.option("--api-key", metavar="KEY", help="Require this key from clients.")
+@click.option("--no-auth", is_flag=True, help="Serve other machines without a key.")
+@click.option(
+    "--context-length", type=click.IntRange(min=16), metavar="N", help="Context window of one conversation, in tokens."
+)
+@click.option("--parallel", type=click.IntRange(min=1), metavar="N", help="Requests processed at once.")
+@click.option(
+    "--queue",
+    default=256,
+    show_default=True,
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Requests that may wait; beyond it, 529.",
+)
+@click.option(
+    "--workers", default=1, show_default=True, type=click.IntRange(1), metavar="N", help="Gateway processes on the port."
+)
 @click.option("--alias", "aliases", multiple=True, metavar="NAME", help="Another name for the model; may be repeated.")
-@click.option("--any-model", is_flag=True, help="Answer to every model name.")
-@click.option("--strict", is_flag=True, help="Refuse unknown fields, and what the API's newest version took out.")
-@click.option("--strict-input", is_flag=True, help="Refuse images and PDFs, instead of noting where they were.")
+@click.option("--any-model", is_flag=True, help="Accept every model name.")
+@click.option("--strict", is_flag=True, help="Refuse unknown fields, and fields that the newest API version removed.")
+@click.option("--strict-input", is_flag=True, help="Refuse images and PDFs instead of putting a note in their place.")
 @click.option(
     "--cors-origin",
     "cors_origins",
     multiple=True,
     metavar="ORIGIN",
-    help="A web page's origin that may use the server beside those of this machine, or *; may be repeated.",
+    help="Origin of web pages that may use the server, in addition to this machine's; * for all; may be repeated.",
 )
 @click.option(
     "--allowed-host",
     "allowed_hosts",
     multiple=True,
     metavar="NAME",
-    help="A host name by which a server without a key may be addressed, beside those of this machine, or *; may be repeated.",
+    help="Host name that a server without a key accepts, in addition to this machine's; * for all; may be repeated.",
 )
 @click.option(
     "--limit",
     "limits",
     multiple=True,
     metavar="NAME=N",
-    help="What a request may hold at most, such as tools=4000 (docs/security.md); may be repeated.",
+    help="Limit on the contents of a request, such as tools=4000 (docs/security.md); may be repeated.",
 )
-@click.option("--log-level", default="info", show_default=True, type=click.Choice(["debug", "info", "warning", "error"]))
 @click.option(
-    "--log-format", default="text", show_default=True, type=click.Choice(list(LOG_FORMATS)), help="For people, or JSON."
+    "--log-level",
+    default="info",
+    show_default=True,
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    help="Lowest level that is logged.",
+)
+@click.option(
+    "--log-format",
+    default="text",
+    show_default=True,
+    type=click.Choice(list(LOG_FORMATS)),
+    help="Log lines as text or as JSON.",
 )
 @click.option(
     "--capture",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
-    help="Keep every request and its answer there, without secrets, for `dragoman replay`.",
+    help="Write every request and its answer to this folder, without secrets, for `dragoman replay`.",
 )
 def serve(**given: Any) -> None:
-    """Serve MODEL: nothing for the small default one, a path to a .gguf file, or hf:OWNER/REPO[:QUANT].
+    """Serve MODEL: a path to a .gguf file or hf:OWNER/REPO[:QUANT]; the small default model if it is left out.
 
-    With --engine vllm, MODEL is a model's folder or OWNER/REPO, and vLLM is started with it; or give --engine-url alone.
+    With --engine vllm, MODEL is a model folder or OWNER/REPO, with which vLLM is started. For a remote engine give --engine-url
+    instead.
     """
     options = Options(**given)
     _log(options)
