@@ -27,7 +27,7 @@ sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 MODEL = "scripted"
-settings.register_profile("everyday", max_examples=60, deadline=None)
+settings.register_profile("everyday", max_examples=25, deadline=None)
 settings.register_profile("thorough", max_examples=300, deadline=None)
 settings.load_profile(os.environ.get("DRAGOMAN_TESTS", "everyday"))
 
@@ -35,6 +35,11 @@ HEADERS = {"anthropic-version": "2023-06-01", "content-type": "application/json"
 
 NAMED_CLAUSES = pytest.StashKey[dict[str, list[str]]]()
 """Which tests name which clause of the contract (tests/clauses)."""
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One process more than there are cores: many tests wait for servers and for time limits."""
+    return (os.cpu_count() or 1) + 1
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -104,7 +104,7 @@ STOPPED = {
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("kind", STOPPED)
 def test_a_template_without_end_is_stopped(kind: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(meter, "SECONDS", 0.3)
+    monkeypatch.setattr(meter, "SECONDS", 0.1)
     before = thread_time()
     with pytest.raises(TemplateRefusal) as refusal:
         ChatTemplate(STOPPED[kind]).render(MESSAGES)

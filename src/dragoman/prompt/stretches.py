@@ -16,6 +16,10 @@ _WINDOW = 64 * 1024
 _LARGE = 1_000_000
 """Characters of a stretch that is cut further."""
 
+_NEAR = 4_096
+"""Characters before the end of a piece that are searched first for a place to cut."""
+_AFTER_WORD = re.compile(r"(?<=\w)(?=\s)")
+
 Stretch = tuple[str, str]
 """A piece of a prompt, and the shield's mark where it stands in it: without the mark, the same piece is other text."""
 
@@ -86,7 +90,7 @@ def any_of(spellings: Sequence[str]) -> str:
 
 
 def _pieces(text: str, mark: str) -> Iterator[str]:
-    """A large stretch in pieces of half a batch to a whole one, cut before a newline, a space or a tag where there is one."""
+    """A large stretch in pieces of half a batch to a whole one, cut between a word and the space after it where there is one."""
     start = 0
     while len(text) - start > _BATCH:
         end = _cut(text, start + _BATCH // 2, start + _BATCH, mark)
@@ -96,6 +100,12 @@ def _pieces(text: str, mark: str) -> Iterator[str]:
 
 
 def _cut(text: str, lowest: int, highest: int, mark: str) -> int:
-    cut = next((place for sign in "\n <" if (place := text.rfind(sign, lowest, highest)) >= 0), highest)
+    places = (_after_word(text, max(lowest, highest - _NEAR), highest), _after_word(text, lowest, highest))
+    cut = next((place for place in (*places, text.rfind("<", lowest, highest)) if place > 0), highest)
     within = text.find(mark, cut - len(mark) + 1, cut + len(mark) - 1) if mark else -1
     return within if within >= 0 else cut  # in front of the mark, never in the middle of it
+
+
+def _after_word(text: str, lowest: int, highest: int) -> int:
+    """The last place where space follows a word, where tokenizers cut, too; -1 where there is none."""
+    return max((found.start() for found in _AFTER_WORD.finditer(text, lowest, highest)), default=-1)
