@@ -90,7 +90,7 @@ def any_of(spellings: Sequence[str]) -> str:
 
 
 def _pieces(text: str, mark: str) -> Iterator[str]:
-    """A large stretch in pieces of half a batch to a whole one, cut between a word and the space after it where there is one."""
+    """A large stretch in pieces of half a batch to a whole one, cut between a word and the space after it if possible."""
     start = 0
     while len(text) - start > _BATCH:
         end = _cut(text, start + _BATCH // 2, start + _BATCH, mark)
