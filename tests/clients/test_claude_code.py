@@ -163,7 +163,7 @@ def test_a_tool_is_searched_for_and_used(play: Play) -> None:
 
 
 @pytest.mark.clause("ERR-11")
-def test_an_overlong_first_prompt_is_told_in_numbers(play: Play) -> None:
+def test_an_overlong_first_prompt_is_reported_in_numbers(play: Play) -> None:
     scene = play("Never said.", window=3000)
     told = scene.claude.run("Name a capital.")
     assert (told.result["is_error"], told.result["api_error_status"]) == (True, 400)
@@ -227,7 +227,7 @@ def test_a_wrong_key_is_final(play: Play) -> None:
 
 
 @pytest.mark.clause("ERR-10")
-def test_an_unknown_model_is_told(play: Play) -> None:
+def test_an_unknown_model_is_reported(play: Play) -> None:
     scene = play("Never said.")
     told = scene.claude.run("Name a capital.", ANTHROPIC_MODEL="gpt-9")
     assert (told.result["is_error"], told.result["api_error_status"]) == (True, 404)

@@ -41,18 +41,18 @@ class Break(StrEnum):
 
 REASONS = {
     Break.REASONING: (
-        "The template drops the reasoning of earlier turns, an empty one too, when the user has spoken again, as its models "
-        "were trained: what was said since the question before is read again."
+        "After a new user turn the template drops the reasoning of earlier turns, even if it is empty, because its models were "
+        "trained so: everything after the previous user turn is read again."
     ),
-    Break.TOOLS: "The template puts the tools in front of the last user turn, and they move with it.",
-    Break.THOUGHT: "The template leaves a turn's thought out of the history, and out of its text too: the turn is read again.",
+    Break.TOOLS: "The template puts the tools before the last user turn, so they move with it.",
+    Break.THOUGHT: "The template leaves reasoning out of the history, even as part of the text: the turn is read again.",
     Break.PROMPT: (
-        "The prompt ends with more than the history has in that place, or with something else, such as an empty thought or the "
-        "end of the results, and the template leaves nothing there: the turn is read again."
+        "The prompt ends with text that the history does not have in that place, such as empty reasoning or the end of the "
+        "results, and the template removes it when it is added: the turn is read again."
     ),
     Break.FORM: (
-        "The template, or the dialect around it, writes in the history what the model wrote otherwise, such as the id of a "
-        "call, escapes in a string, or words beside a call: the turn is read again from there."
+        "The template, or the dialect, writes something in the history differently from the model, such as the id of a call, "
+        "escapes in a string, or text beside a call: the turn is read again from there."
     ),
 }
 

@@ -12,7 +12,7 @@ DOCS = Path(__file__).parents[2] / "docs" / "templates.md"
 BEGIN, END = "<!-- scripts/append-only-table: begin -->\n", "<!-- scripts/append-only-table: end -->\n"
 
 
-_DATED = "The template prints the day: once a day everything is read again."
+_DATED = "The template prints the date: once a day everything is read again."
 
 
 def append_only(rows: Mapping[str, tuple[str, Sequence[str]]]) -> str:

@@ -91,7 +91,7 @@ class Traits:
                 ("call ids", self.calls and self.call_ids in (CallIds.UNSEEN, CallIds.RENUMBERED)),
                 ("results", not self.results),
                 ("empty results", self.results and not self.empty_result),
-                ("a user turn behind results", self.results and not self.user_after_results),
+                ("a user turn after results", self.results and not self.user_after_results),
                 ("reasoning in a tool loop", self.reasoning is None),
                 ("reasoning of earlier turns", not self.reasoning_kept),
             )

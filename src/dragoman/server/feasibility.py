@@ -23,7 +23,7 @@ class Support(StrEnum):
     HONOURED = "yes"
     REFUSED = "refused"
     NOTED = "noted"
-    TRIED = "as its trial finds"
+    TRIED = "as its probe finds"
     OURS = "done here"
 
 

@@ -95,54 +95,60 @@ def _on(_: Target) -> str:
 
 
 VARIABLES = (
-    Variable("ANTHROPIC_BASE_URL", lambda target: target.url, "where the server is"),
-    Variable("ANTHROPIC_AUTH_TOKEN", lambda target: target.key, "its key; a key of Anthropic's is never sent there"),
-    Variable("ANTHROPIC_MODEL", _model, "the main conversation"),
-    Variable("ANTHROPIC_DEFAULT_OPUS_MODEL", _model, "agents and skills that ask for opus"),
-    Variable("ANTHROPIC_DEFAULT_SONNET_MODEL", _model, "those that ask for sonnet"),
-    Variable("ANTHROPIC_DEFAULT_HAIKU_MODEL", _model, "those that ask for haiku, and small side calls"),
-    Variable("ANTHROPIC_DEFAULT_FABLE_MODEL", _model, "those that ask for fable"),
-    Variable("CLAUDE_CODE_SUBAGENT_MODEL", _model, "agents that ask for nothing"),
+    Variable("ANTHROPIC_BASE_URL", lambda target: target.url, "address of the server"),
+    Variable("ANTHROPIC_AUTH_TOKEN", lambda target: target.key, "its key; an Anthropic key is never sent there"),
+    Variable("ANTHROPIC_MODEL", _model, "model of the main conversation"),
+    Variable("ANTHROPIC_DEFAULT_OPUS_MODEL", _model, "model of agents and skills that request opus"),
+    Variable("ANTHROPIC_DEFAULT_SONNET_MODEL", _model, "of those that request sonnet"),
+    Variable("ANTHROPIC_DEFAULT_HAIKU_MODEL", _model, "of those that request haiku, and of small side requests"),
+    Variable("ANTHROPIC_DEFAULT_FABLE_MODEL", _model, "of those that request fable"),
+    Variable("CLAUDE_CODE_SUBAGENT_MODEL", _model, "of agents that request no model"),
     Variable(
         "CLAUDE_CODE_MAX_CONTEXT_TOKENS",
         lambda target: None if target.window is None else str(target.window),
-        "the true window: of a model it does not know the client believes a million tokens",
+        "the true context window: for an unknown model the client assumes a million tokens",
     ),
     Variable(
         "CLAUDE_CODE_DISABLE_UNKNOWN_MODEL_WINDOW_ENFORCEMENT",
         lambda target: "1" if target.is_cramped else None,
-        "in a small window it compacts when the server refuses a prompt: its own reserve would be most of the window",
+        "with a small window the client compacts when the server refuses a prompt: its reserve would be most of the window",
     ),
-    Variable("CLAUDE_CODE_MAX_OUTPUT_TOKENS", lambda target: str(target.output), "the longest answer, which it sets aside"),
+    Variable(
+        "CLAUDE_CODE_MAX_OUTPUT_TOKENS", lambda target: str(target.output), "the longest answer, for which it reserves room"
+    ),
     Variable(
         "CLAUDE_CODE_FILE_READ_MAX_OUTPUT_TOKENS",
         lambda target: str(target.largest_file),
-        "no file that is read may fill the window",
+        "a file that is read must not fill the window",
     ),
-    Variable("BASH_MAX_OUTPUT_LENGTH", lambda target: str(target.largest_result), "nor what a command prints"),
+    Variable("BASH_MAX_OUTPUT_LENGTH", lambda target: str(target.largest_result), "nor the output of a command"),
     Variable("API_TIMEOUT_MS", lambda _: str(_PATIENCE_MS), "a whole request may take half an hour"),
     Variable(
         "CLAUDE_STREAM_IDLE_TIMEOUT_MS",
         lambda _: str(_PATIENCE_MS),
-        "a stream in which nothing comes is left after as long, not after five minutes",
+        "a silent stream is abandoned after as long, not after five minutes",
     ),
-    Variable("CLAUDE_CODE_ATTRIBUTION_HEADER", lambda _: "0", "no line at the top that is another one in each conversation"),
-    Variable("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", _on, "nothing goes anywhere else"),
+    Variable(
+        "CLAUDE_CODE_ATTRIBUTION_HEADER",
+        lambda _: "0",
+        "no attribution line, which differs in each conversation, at the top of the prompt",
+    ),
+    Variable("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", _on, "no requests to other servers"),
     Variable("DISABLE_TELEMETRY", _on, "likewise"),
     Variable("DISABLE_ERROR_REPORTING", _on, "likewise"),
     Variable("DISABLE_AUTOUPDATER", _on, "likewise"),
 )
 
 REMOVED = {
-    "ANTHROPIC_API_KEY": "the client would send it to the local server, beside the token",
-    "ANTHROPIC_CUSTOM_HEADERS": "they are meant for another server",
-    "ANTHROPIC_UNIX_SOCKET": "the client would go there instead",
-    "CLAUDE_CODE_USE_ANTHROPIC_AWS": "the client would ask that cloud instead",
-    "CLAUDE_CODE_USE_ANTHROPIC_GOOGLE_CLOUD": "the client would ask that cloud instead",
-    "CLAUDE_CODE_USE_BEDROCK": "the client would ask that cloud instead",
-    "CLAUDE_CODE_USE_FOUNDRY": "the client would ask that cloud instead",
-    "CLAUDE_CODE_USE_MANTLE": "the client would ask that cloud instead",
-    "CLAUDE_CODE_USE_VERTEX": "the client would ask that cloud instead",
+    "ANTHROPIC_API_KEY": "the client would send it to the local server, in addition to the token",
+    "ANTHROPIC_CUSTOM_HEADERS": "the headers are meant for another server",
+    "ANTHROPIC_UNIX_SOCKET": "the client would connect there instead",
+    "CLAUDE_CODE_USE_ANTHROPIC_AWS": "the client would use that cloud instead",
+    "CLAUDE_CODE_USE_ANTHROPIC_GOOGLE_CLOUD": "the client would use that cloud instead",
+    "CLAUDE_CODE_USE_BEDROCK": "the client would use that cloud instead",
+    "CLAUDE_CODE_USE_FOUNDRY": "the client would use that cloud instead",
+    "CLAUDE_CODE_USE_MANTLE": "the client would use that cloud instead",
+    "CLAUDE_CODE_USE_VERTEX": "the client would use that cloud instead",
 }
 """What the user's shell may hold, and must not reach the client: the reason for each."""
 
