@@ -33,13 +33,13 @@ def test_it_prints_each_check_with_its_reason_and_a_sum(url: str) -> None:
     assert "8 passed, 1 skipped: scripted at" in " ".join(told.output.split())
 
 
-def test_a_check_that_fails_says_who_suffers_and_sets_the_exit_status(url: str) -> None:
+def test_a_failed_check_says_why_it_matters_and_sets_the_exit_status(url: str) -> None:
     told = doctor(url, "--only", "max-tokens")  # without the key
     assert told.exit_code == 1
     said = " ".join(told.output.split())
     assert "FAIL max-tokens" in said
     assert "answered 401 instead of 200: x-api-key header is required" in said
-    assert "who suffers: clients go on by themselves when they read it" in said
+    assert "why it matters: clients continue by themselves when they read it" in said
 
 
 def test_scripts_get_one_json_object(url: str) -> None:
@@ -57,7 +57,7 @@ def test_a_server_that_is_not_there_is_one_sentence() -> None:
     told = doctor("http://127.0.0.1:1")
     assert told.exit_code == 2
     (line,) = told.output.splitlines()
-    assert line.startswith("Error: nobody answers at http://127.0.0.1:1: ")
+    assert line.startswith("Error: no answer from http://127.0.0.1:1: ")
 
 
 @pytest.mark.parametrize("address", ["nonsense", "http://", "http://bad host:1", "http://127.0.0.1:99999"])

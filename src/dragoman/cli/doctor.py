@@ -95,7 +95,7 @@ class _Report:
             said.append(f"\n{result.reason}", _SIGNS[result.outcome][1])
         row.add_row(Text(*_SIGNS[result.outcome]), check.id, said)
         if result.outcome is Outcome.FAIL:
-            row.add_row("", "", Text(f"who suffers: {check.why}", "dim"))
+            row.add_row("", "", Text(f"why it matters: {check.why}", "dim"))
         self._console.print(row)
 
 

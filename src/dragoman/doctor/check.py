@@ -22,7 +22,7 @@ class Outcome(StrEnum):
 class Check:
     """One feature. `run` returns where it is there, raises `Fault` where it is not, `Skip` where that cannot be told.
 
-    `title` says what is true where it passes, `why` who suffers where it does not; `clauses` are those of the contract.
+    `title` says what is true where it passes, `why` why that matters; `clauses` are those of the contract.
     """
 
     id: str

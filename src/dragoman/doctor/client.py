@@ -105,7 +105,7 @@ class Client:
         try:
             answer = await self.ask("GET", MODELS)
         except Fault as fault:
-            raise Unreachable(f"nobody answers at {url}: {fault}") from fault
+            raise Unreachable(f"no answer from {url}: {fault}") from fault
         try:
             served = [entry for entry in answer.object["data"] if isinstance(entry["id"], str)]
         except (Fault, KeyError, TypeError):

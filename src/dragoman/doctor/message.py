@@ -69,4 +69,4 @@ def read_message(value: object) -> Message:
     try:
         return msgspec.convert(value, Message)
     except msgspec.ValidationError as error:
-        raise Fault(f"the answer is no message: {error}") from error
+        raise Fault(f"the answer is not a message: {error}") from error

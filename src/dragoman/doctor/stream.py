@@ -13,7 +13,7 @@ from dragoman.doctor.message import Message, read_message
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event. `name` is None without an `event:` line, `data` None where it is no JSON object; `at` is when it came."""
+    """One event. `name` is None without an `event:` line, `data` None where it is not a JSON object; `at` is when it came."""
 
     name: str | None
     data: dict[str, Any] | None

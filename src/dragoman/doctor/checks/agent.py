@@ -24,7 +24,7 @@ def _reused(before: Message, after: Message, share: float) -> None:
         raise Fault(f"of the {before.usage.prompt} tokens before, {after.usage.cached} were read from the cache")
 
 
-@SUBJECT.check("Claude Code's first request is taken", "the session does not begin", "CC-2", "CC-1")
+@SUBJECT.check("Claude Code's first request is accepted", "the session does not begin", "CC-2", "CC-1")
 async def first_request(client: Client) -> None:
     stream = await client.stream(agent(*first_turns(), nonce=client.nonce), anthropic_beta=BETAS)
     if stream.status != 200:
@@ -35,7 +35,7 @@ async def first_request(client: Client) -> None:
 
 
 @SUBJECT.check(
-    "the next turn finds the last one cached",
+    "the next turn reuses the cached prompt of the last one",
     "each turn reads the whole conversation again: minutes on a long one",
     "CACHE-4",
     "USE-5",
@@ -56,7 +56,7 @@ async def billing_line(client: Client) -> None:
     _reused(before, after, 0.9)
 
 
-@SUBJECT.check("a late system message is not moved to the top", "everything behind the top is read again", "REQ-12", "CACHE-4")
+@SUBJECT.check("a late system message is not moved to the top", "everything after the top is read again", "REQ-12", "CACHE-4")
 async def system_in_place(client: Client) -> None:
     before = await _started(client)
     turns = [*first_turns(marked=False), assistant("Hello."), user("Go on."), system("The user has opened another folder.")]
@@ -64,7 +64,7 @@ async def system_in_place(client: Client) -> None:
     _reused(before, after, 0.9)
 
 
-@SUBJECT.check("usage in a stream tells what was cached", "clients show the cache from the stream", "USE-2", "SSE-5")
+@SUBJECT.check("usage in a stream has the cached tokens", "clients show the cache from the stream", "USE-2", "SSE-5")
 async def cache_in_stream(client: Client) -> None:
     before = await _started(client)
     stream = await client.streamed(agent(*first_turns(), nonce=client.nonce), anthropic_beta=BETAS)

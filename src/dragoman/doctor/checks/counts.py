@@ -23,7 +23,7 @@ async def _agree(client: Client, request: Mapping[str, Any]) -> None:
 
 
 @SUBJECT.check(
-    "a count is what the message's usage adds up to", "compaction comes too late, or all the time", "CNT-1", "CNT-2", "USE-1"
+    "a count equals the sum of the message's usage", "compaction comes too late or too often", "CNT-1", "CNT-2", "USE-1"
 )
 async def count(client: Client) -> None:
     await _agree(client, body(max_tokens=1))
@@ -38,14 +38,14 @@ async def count_tools(client: Client) -> None:
         raise Fault(f"with a system prompt and two tools it is hardly more than the {bare} tokens without")
 
 
-@SUBJECT.check("a whole request can be counted", "gateways pass bodies on as they are", "CNT-4")
+@SUBJECT.check("a whole request can be counted", "gateways pass bodies on unchanged", "CNT-4")
 async def count_whole_body(client: Client) -> None:
     await client.count(body(stream=True, metadata={"user_id": "doctor"}))
 
 
 @SUBJECT.check(
     "a string and one block of text are the same prompt",
-    "Claude Code changes from one to the other between turns, and the cache is lost",
+    "Claude Code switches between them from turn to turn, and the cache is lost",
     "CACHE-4",
     "REQ-7",
 )

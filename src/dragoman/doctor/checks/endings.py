@@ -18,9 +18,7 @@ async def _whole(client: Client) -> dict[str, Any]:
     return (await client.post(body(TALE, max_tokens=8))).expect(200).object
 
 
-@SUBJECT.check(
-    "a message is whole", "clients read these fields without asking whether they are there", "RES-1", "RES-2", "RES-4"
-)
+@SUBJECT.check("a message is complete", "clients read these fields without checking for them", "RES-1", "RES-2", "RES-4")
 async def message_shape(client: Client) -> None:
     message = await client.once(_whole)
     for name, wanted in {"type": "message", "role": "assistant"}.items():
@@ -37,7 +35,7 @@ async def message_shape(client: Client) -> None:
 
 
 @SUBJECT.check(
-    "usage counts what was read, cached and written", "clients add these up without asking for null", "USE-1", "USE-2"
+    "usage counts what was read, cached and written", "clients add these up without checking for null", "USE-1", "USE-2"
 )
 async def usage(client: Client) -> None:
     told = (await client.once(_whole)).get("usage")
@@ -46,13 +44,15 @@ async def usage(client: Client) -> None:
             raise Fault(f"{name} is {told.get(name) if isinstance(told, dict) else told!r}")
 
 
-@SUBJECT.check("the model is called what it was asked for by", "clients look up limits and prices by it", "RES-3")
+@SUBJECT.check("the model is called by the requested name", "clients look up limits and prices by it", "RES-3")
 async def model_echo(client: Client) -> None:
     if (name := (await client.once(_whole)).get("model")) != client.model:
-        raise Fault(f"asked for {client.model}, the answer says {name}")
+        raise Fault(f"requested {client.model}, the answer has {name}")
 
 
-@SUBJECT.check("max_tokens ends an answer, and says so", "clients go on by themselves when they read it", "REQ-2", "STOP-1")
+@SUBJECT.check(
+    "max_tokens ends an answer and is reported", "clients continue by themselves when they read it", "REQ-2", "STOP-1"
+)
 async def max_tokens(client: Client) -> None:
     message = await client.message(body(TALE, max_tokens=8))
     written = message.usage.output_tokens or 0
@@ -64,14 +64,14 @@ async def max_tokens(client: Client) -> None:
         raise Fault(f"stop_reason is {message.stop_reason!r}")
 
 
-@SUBJECT.check("max_tokens 0 reads the prompt and says nothing", "warming a cache", "REQ-3")
+@SUBJECT.check("max_tokens 0 reads the prompt and generates nothing", "clients warm the cache this way", "REQ-3")
 async def max_tokens_zero(client: Client) -> None:
     message = await client.message(body(max_tokens=0))
     if message.content or message.stop_reason != "max_tokens" or message.usage.output_tokens:
         raise Fault(f"stop_reason {message.stop_reason!r}, {message.usage.output_tokens} tokens, {len(message.content)} blocks")
 
 
-@SUBJECT.check("max_tokens beyond the window are no error", "clients ask for 32,000 tokens whatever the model", "REQ-4")
+@SUBJECT.check("max_tokens beyond the window is not an error", "clients request 32,000 tokens from every model", "REQ-4")
 async def max_tokens_huge(client: Client) -> None:
     async with client.opened(body(TALE, max_tokens=(client.window or 500_000) * 2)) as arrivals:
         async for stream in arrivals:
@@ -81,35 +81,35 @@ async def max_tokens_huge(client: Client) -> None:
                 return
 
 
-@SUBJECT.check("a stop sequence ends an answer, and is reported", "agents of the older kind are built on it", "SEQ-1")
+@SUBJECT.check("a stop sequence ends an answer and is reported", "older agents rely on it", "SEQ-1")
 async def stop_sequence(client: Client) -> None:
     message = await client.message(body(TALE, max_tokens=64, stop_sequences=["#", LETTER]))
     if LETTER in message.text:
         raise Fault(f"the answer holds it: {quoted(message.text)}")
     if message.stop_reason == "end_turn" and not message.text:
-        raise Skip("the model said nothing")
+        raise Skip("the model wrote nothing")
     if (message.stop_reason, message.stop_sequence) != ("stop_sequence", LETTER):
         raise Fault(f"stop_reason is {message.stop_reason!r}, stop_sequence {message.stop_sequence!r}")
 
 
-@SUBJECT.check("no part of a stop sequence is streamed", "what was sent cannot be taken back", "SEQ-2")
+@SUBJECT.check("no part of a stop sequence is streamed", "text that was sent cannot be taken back", "SEQ-2")
 async def stop_sequence_stream(client: Client) -> None:
     plain = (await client.streamed(body(TALE, max_tokens=32))).fold().text
     stop = plain[len(plain) // 2 : len(plain) // 2 + 9]
     if not stop.strip():
-        raise Skip("the model says too little")
+        raise Skip("the model wrote too little")
     stopped = (await client.streamed(body(TALE, max_tokens=32, stop_sequences=[stop]))).fold()
     if stop in stopped.text:
-        raise Fault(f"{stop!r} was to stop it, and was sent")
+        raise Fault(f"{stop!r} is a stop sequence, and was sent")
     if stopped.stop_reason != "stop_sequence":
         if plain.startswith(stopped.text) and len(stopped.text) <= plain.index(stop) + len(stop):
             raise Fault(f"cut at {stop!r}, but stop_reason is {stopped.stop_reason!r}")
-        raise Skip("the model said something else the second time")
+        raise Skip("the model wrote something else the second time")
     if plain.startswith(stopped.text) and len(stopped.text) > plain.index(stop):
         raise Fault(f"{quoted(stopped.text[plain.index(stop) :])!r} was sent, the beginning of {stop!r}")
 
 
-@SUBJECT.check("an assistant's last words are gone on from", "harnesses put words into the model's mouth", "PRE-1")
+@SUBJECT.check("a final assistant turn is continued", "evaluation harnesses prefill answers", "PRE-1")
 async def prefill(client: Client) -> None:
     begun = "One, two, three,"
     answer = await client.post(body(user("Count from one to ten in words."), assistant(begun), max_tokens=12))

@@ -20,10 +20,10 @@ _TOO_LONG = re.compile(r"prompt is too long: \d+ tokens > \d+ maximum")
 async def _refusals(client: Client) -> Mapping[str, Answer]:
     """Four ways to be wrong."""
     return {
-        "a body that is no JSON": await client.ask("POST", MESSAGES, b'{"model": '),
+        "a body that is not JSON": await client.ask("POST", MESSAGES, b'{"model": '),
         "a body without max_tokens": await client.post({"messages": [user("Hi")]}),
         "an unknown path": await client.ask("GET", "/v1/nowhere"),
-        "messages that are no list": await client.post(body() | {"messages": "Hi"}),
+        "messages that are not a list": await client.post(body() | {"messages": "Hi"}),
     }
 
 
@@ -32,7 +32,7 @@ def _error(answer: Answer) -> dict[str, Any]:
     return error if isinstance(error, dict) else {}
 
 
-@SUBJECT.check("every failure has the API's shape", "SDKs read the type and the message from it and nowhere else", "ERR-1")
+@SUBJECT.check("every failure has the API's shape", "SDKs read the type and the message from it", "ERR-1")
 async def error_shape(client: Client) -> None:
     for what, answer in (await client.once(_refusals)).items():
         error = _error(answer)
@@ -41,12 +41,12 @@ async def error_shape(client: Client) -> None:
             raise Fault(f"{what} is answered {quoted(answer.body.decode(errors='replace'))}")
 
 
-@SUBJECT.check("a failure names its request", "support, logs and the SDK's error print it", "ERR-1", "TRN-6")
+@SUBJECT.check("a failure names its request", "support, logs and the SDK's error show it", "ERR-1", "TRN-6")
 async def error_request_id(client: Client) -> None:
     for what, answer in (await client.once(_refusals)).items():
         told, header = answer.object.get("request_id"), answer.headers.get("request-id")
         if not told or told != header:
-            raise Fault(f"{what}: request_id is {told!r}, the header says {header!r}")
+            raise Fault(f"{what}: request_id is {told!r}, the header has {header!r}")
 
 
 @SUBJECT.check(
@@ -54,7 +54,7 @@ async def error_request_id(client: Client) -> None:
 )
 async def bad_json(client: Client) -> None:
     refusals = await client.once(_refusals)
-    for what in ("a body that is no JSON", "messages that are no list"):
+    for what in ("a body that is not JSON", "messages that are not a list"):
         answer = refusals[what]
         if answer.status != 400:
             raise Fault(f"{what} is answered {answer.status}: {answer.said}")
@@ -77,7 +77,7 @@ async def unknown_route(client: Client) -> None:
         raise Fault(f"the type is {_error(answer).get('type')!r}")
 
 
-@SUBJECT.check("an unknown model is a 404 that names it", "clients tell a wrong name by the 404", "ERR-10")
+@SUBJECT.check("an unknown model is a 404 that names it", "clients recognise a wrong name by the 404", "ERR-10")
 async def unknown_model(client: Client) -> None:
     answer = await client.post({**body(max_tokens=1), "model": "no-such-model"})
     answer.expect(404)
@@ -85,7 +85,7 @@ async def unknown_model(client: Client) -> None:
         raise Fault(f"{_error(answer).get('type')}: {answer.said}")
 
 
-@SUBJECT.check("what fails early is no stream", "a client retries a status, and loses an error inside a stream", "ERR-8")
+@SUBJECT.check("an early failure is not a stream", "a client retries a status, and loses an error inside a stream", "ERR-8")
 async def early_status(client: Client) -> None:
     answer = await client.post({"max_tokens": 1, "stream": True})
     if answer.status < 400:
@@ -95,8 +95,8 @@ async def early_status(client: Client) -> None:
 
 
 @SUBJECT.check(
-    "a prompt beyond the window says `prompt is too long`",
-    "Claude Code compacts when it reads this, and dies of all else",
+    "a prompt beyond the window is refused with `prompt is too long`",
+    "Claude Code compacts when it reads this, and fails otherwise",
     "ERR-11",
     "CC-8",
 )
@@ -104,13 +104,15 @@ async def overflow(client: Client) -> None:
     words = "word " * (client.window + 500 if client.window else UNTOLD_WINDOW)
     answer = await client.post(body(user(words), max_tokens=1))
     if answer.status == 200 and not client.window:
-        raise Skip(f"the window is not told, and holds {UNTOLD_WINDOW} words")
+        raise Skip(f"the context window is not reported, and holds {UNTOLD_WINDOW} words")
     answer.expect(400)
     if not _TOO_LONG.search(str(_error(answer).get("message"))):
         raise Fault(f"it says: {answer.said}")
 
 
-@SUBJECT.check("threads are refused so that runners go on without", "the SDK's tool runner sends `thread` unasked", "THR-3")
+@SUBJECT.check(
+    "threads are refused so that runners continue without", "the SDK's tool runner sends `thread` by itself", "THR-3"
+)
 async def thread(client: Client) -> None:
     answer = await client.post(body(thread={"type": "create"}, max_tokens=1), anthropic_beta="message-threads-2026-08-12")
     if answer.status == 200:

@@ -19,9 +19,7 @@ async def _survives(client: Client, request: dict[str, Any], token: str) -> None
         raise Fault(f"answered {answer.status} without `capability_rejected: {token}`: {answer.said}")
 
 
-@SUBJECT.check(
-    "a picture in a result does not end the session", "any other refusal makes every later turn fail", "IN-4", "CC-8"
-)
+@SUBJECT.check("an image in a result does not end the session", "any other refusal makes every later turn fail", "IN-4", "CC-8")
 async def image(client: Client) -> None:
     picture = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": DOT}}
     looked = assistant([call("toolu_1", "get_weather", {"place": "Ulm", "days": 1})])
@@ -39,8 +37,8 @@ async def document(client: Client) -> None:
 
 
 @SUBJECT.check(
-    "a system message in the middle is taken",
-    "Claude Code sends one behind the first words of each session",
+    "a system message in the middle is accepted",
+    "Claude Code sends one after the first user message of each session",
     "REQ-11",
     "REQ-12",
 )
@@ -49,7 +47,7 @@ async def system_message(client: Client) -> None:
     await client.message(body(*late, system="You help.", max_tokens=2))
 
 
-@SUBJECT.check("an unknown block is refused by name", "user content is lost, and nobody is told", "IN-13")
+@SUBJECT.check("an unknown block is refused by name", "user content is lost without an error", "IN-13")
 async def unknown_block(client: Client) -> None:
     answer = await client.post(body(user([{"type": "hologram", "data": "x"}, text("What is it?")]), max_tokens=2))
     answer.expect(400)

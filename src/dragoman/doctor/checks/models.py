@@ -31,20 +31,20 @@ async def _first(client: Client) -> dict[str, Any]:
     return models[0]
 
 
-@SUBJECT.check("the list is a page", "without has_more the SDK asks for the next page for ever", "MOD-1", "MOD-2")
+@SUBJECT.check("the list is a page", "without has_more the SDK requests the next page for ever", "MOD-1", "MOD-2")
 async def models_list(client: Client) -> None:
     page = await client.once(_page)
     data = _models(page)
     if not data:
-        raise Fault("data is no list of models")
+        raise Fault("data is not a list of models")
     if page.get("has_more") is not False:
-        raise Fault(f"has_more is {page.get('has_more')!r} on a page that holds all")
+        raise Fault(f"has_more is {page.get('has_more')!r} on a page with all models")
     ends = [data[0].get("id"), data[-1].get("id")]
     if [page.get("first_id"), page.get("last_id")] != ends:
         raise Fault(f"first_id and last_id are {page.get('first_id')!r} and {page.get('last_id')!r}")
 
 
-@SUBJECT.check("paging comes to an end", "a server that ignores after_id sends the SDK in circles", "MOD-1", "MOD-2")
+@SUBJECT.check("paging comes to an end", "with a server that ignores after_id the SDK never stops", "MOD-1", "MOD-2")
 async def models_paging(client: Client) -> None:
     ids: list[str] = []
     after = ""
@@ -59,10 +59,10 @@ async def models_paging(client: Client) -> None:
         after = f"&after_id={page.get('last_id')}"
     rest = (await client.ask("GET", f"{MODELS}?after_id={ids[-1]}")).expect(200).object if ids else {}
     for model in _models(rest):
-        raise Fault(f"behind the last model comes {model.get('id')} again")
+        raise Fault(f"after the last model comes {model.get('id')} again")
 
 
-@SUBJECT.check("a model says what it is", "the SDK's type demands these fields, pickers show them", "MOD-3", "MOD-4")
+@SUBJECT.check("a model has all its fields", "the SDK's type requires these fields, model pickers show them", "MOD-3", "MOD-4")
 async def models_item(client: Client) -> None:
     model = await _first(client)
     if model.get("type") != "model":
@@ -78,7 +78,7 @@ async def models_item(client: Client) -> None:
         raise Fault(f"lifecycle is {model.get('lifecycle')!r}")
 
 
-@SUBJECT.check("the window is told", "clients assume 200,000 tokens and run into the wall", "MOD-4")
+@SUBJECT.check("the context window is reported", "clients assume 200,000 tokens, and their requests fail", "MOD-4")
 async def models_window(client: Client) -> None:
     model = await _first(client)
     for name in ("max_input_tokens", "max_tokens"):
@@ -86,7 +86,7 @@ async def models_window(client: Client) -> None:
             raise Fault(f"{name} is {model.get(name)!r}")
 
 
-@SUBJECT.check("capabilities are whole or null", "the SDK's strict reading fails on a part of them", "MOD-5")
+@SUBJECT.check("capabilities are complete or null", "the SDK's strict validation fails on a part of them", "MOD-5")
 async def models_capabilities(client: Client) -> None:
     capabilities = (await _first(client)).get("capabilities")
     if capabilities is None:
@@ -105,21 +105,21 @@ def _without_supported(capabilities: dict[str, Any]) -> Iterator[str]:
             yield name
 
 
-@SUBJECT.check("one model can be asked for", "clients look up the window of the model they were given", "MOD-6", "TRN-14")
+@SUBJECT.check("one model can be requested", "clients look up the context window of their model", "MOD-6", "TRN-14")
 async def models_one(client: Client) -> None:
     found = (await client.one_model(str((await _first(client)).get("id")))).expect(200).object
     if not isinstance(found.get("id"), str):
         raise Fault(f"id is {found.get('id')!r}")
 
 
-@SUBJECT.check("an unknown model is a 404 in the list too", "clients take everything else for a broken server", "MOD-6")
+@SUBJECT.check("an unknown model is a 404 in the list too", "clients take any other answer for a broken server", "MOD-6")
 async def models_unknown(client: Client) -> None:
     (await client.one_model("no/such-model")).expect(404)
 
 
 @SUBJECT.check(
-    "claude names are served, and echoed",
-    "clients have names of their own built in, also for small side requests",
+    "claude names are served and echoed",
+    "clients have built-in names, also for small side requests",
     "CC-6",
     "RES-3",
 )
@@ -127,4 +127,4 @@ async def claude_names(client: Client) -> None:
     for name in ("claude-sonnet-4-5", "claude-haiku-4-5-20251001", "claude-opus-4-6[1m]"):
         message = await client.message({"model": name, "max_tokens": 1, "messages": [{"role": "user", "content": "Hi"}]})
         if message.model != name:
-            raise Fault(f"asked for {name}, the answer says {message.model}")
+            raise Fault(f"requested {name}, the answer has {message.model}")

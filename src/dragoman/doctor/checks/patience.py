@@ -95,7 +95,7 @@ async def early_start(client: Client) -> None:
 
 
 @SUBJECT.check(
-    "a long prompt is not read in silence", "clients break off after 20 to 300 silent seconds, and begin anew", "CC-5", "SSE-19"
+    "a long prompt is not read in silence", "clients give up after 20 to 300 silent seconds, and start again", "CC-5", "SSE-19"
 )
 async def silence(client: Client) -> None:
     read = await client.once(_long_read)
@@ -106,7 +106,9 @@ async def silence(client: Client) -> None:
 
 
 @SUBJECT.check(
-    "a small request is not held up by a long prompt", "titles, probes and sub-agents time out behind the main loop", "CC-6"
+    "a small request is not delayed by a long prompt",
+    "titles, probes and sub-agents time out while they wait for the main loop",
+    "CC-6",
 )
 async def small_beside_long(client: Client) -> None:
     read = await client.once(_long_read)
@@ -116,7 +118,7 @@ async def small_beside_long(client: Client) -> None:
         raise Fault(f"it took {read.beside:.1f} s beside a prompt of {read.first_word:.1f} s, {read.alone:.1f} s alone")
 
 
-@SUBJECT.check("who leaves takes the work along", "abandoned answers fill the machine until it stands still", "TRN-18")
+@SUBJECT.check("a disconnect ends the generation", "abandoned answers take up the machine until it is blocked", "TRN-18")
 async def leaving(client: Client) -> None:
     tale = body(user("Tell me a very long tale of a lighthouse, with all the details."), max_tokens=1000)
     begun = asyncio.Event()
@@ -139,6 +141,6 @@ async def leaving(client: Client) -> None:
     await asyncio.gather(*readers, return_exceptions=True)
     after = await _small(client)
     if after > FAIR_SECONDS + 2 * alone:
-        raise Fault(f"a small request took {after:.1f} s behind {LEAVING} abandoned ones, {alone:.1f} s alone")
+        raise Fault(f"a small request took {after:.1f} s after {LEAVING} abandoned ones, {alone:.1f} s alone")
     if too_late:
-        raise Skip("an answer was done before anybody could leave")
+        raise Skip("an answer was complete before the disconnect")

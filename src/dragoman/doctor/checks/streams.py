@@ -45,7 +45,7 @@ async def calling(client: Client) -> Stream:
     return await client.stream(forced())
 
 
-@SUBJECT.check("`stream` alone asks for a stream", "the SDKs accept application/json even when they want one", "TRN-3", "TRN-5")
+@SUBJECT.check("`stream` alone requests a stream", "the SDKs accept application/json even when they want one", "TRN-3", "TRN-5")
 async def sse_type(client: Client) -> None:
     stream = await client.stream(body(max_tokens=2))
     if stream.status != 200 or not stream.content_type.startswith("text/event-stream"):
@@ -60,24 +60,24 @@ async def sse_names(client: Client) -> None:
                 raise Fault(f"event: {event.name}, but its payload is {event.type}")
 
 
-@SUBJECT.check("nothing is sent that is no event of the API", "[DONE] and private events raise in the SDKs", "SSE-3")
+@SUBJECT.check("only events of the API are sent", "[DONE] and private events raise in the SDKs", "SSE-3")
 async def sse_nothing_else(client: Client) -> None:
     for what, stream in (await client.once(_recorded)).items():
         for event in stream.events:
             if event.data is None:
-                raise Fault(f"{what}: the data is no JSON object: {quoted(event.payload)}")
+                raise Fault(f"{what}: the data is not a JSON object: {quoted(event.payload)}")
             if event.type not in NAMES:
                 raise Fault(f"{what}: an event of type {event.type!r}: {quoted(event.payload)}")
 
 
-@SUBJECT.check("the last event is ended too", "without its empty line it is lost, and nobody is told", "SSE-2")
+@SUBJECT.check("the last event is terminated too", "without its empty line it is lost without an error", "SSE-2")
 async def sse_tail(client: Client) -> None:
     for stream in (await client.once(_recorded)).values():
         if stream.rest.strip():
             raise Fault(f"the stream ends in the middle of an event: {quoted(stream.rest.decode(errors='replace'))}")
 
 
-@SUBJECT.check("it begins with one message_start that is whole", "SDKs build the message from it, and crash on null", "SSE-4")
+@SUBJECT.check("it begins with one complete message_start", "SDKs build the message from it, and crash on null", "SSE-4")
 async def sse_start(client: Client) -> None:
     for what, stream in (await client.once(_recorded)).items():
         starts = stream.of("message_start")
@@ -100,7 +100,7 @@ async def sse_start(client: Client) -> None:
                 raise Fault(f"{what}: {name} is {message.get(name)!r}")
 
 
-@SUBJECT.check("message_start knows the length of the prompt", "context meters show 0, and compaction comes too late", "SSE-5")
+@SUBJECT.check("message_start has the length of the prompt", "context meters show 0, and compaction comes too late", "SSE-5")
 async def sse_start_usage(client: Client) -> None:
     for what, stream in (await client.once(_recorded)).items():
         begun = Stream(200, "", 0, 0, stream.of("message_start"), b"").fold().usage.prompt
@@ -132,7 +132,7 @@ async def sse_blocks(client: Client) -> None:
             raise Fault(f"{what}: block {open_one} is never closed")
 
 
-@SUBJECT.check("blocks begin empty", "what stands in the start is counted twice or lost", "SSE-8")
+@SUBJECT.check("blocks begin empty", "content in the start is counted twice or lost", "SSE-8")
 async def sse_block_start(client: Client) -> None:
     for what, stream in (await client.once(_recorded)).items():
         for event in stream.of("content_block_start"):
@@ -154,7 +154,7 @@ async def sse_deltas(client: Client) -> None:
 
 @SUBJECT.check(
     "it ends with one message_delta and message_stop",
-    "the Node SDK raises, the Python SDK takes a stump for the whole",
+    "the Node SDK raises, the Python SDK takes a part for the whole",
     "SSE-14",
     "SSE-16",
     "SSE-18",
@@ -169,7 +169,7 @@ async def sse_end(client: Client) -> None:
 
 
 @SUBJECT.check(
-    "message_delta says how it ended and what it cost", "SDKs raise where usage or the reason is missing", "SSE-14", "SSE-15"
+    "message_delta has the stop reason and the usage", "SDKs raise where usage or the reason is missing", "SSE-14", "SSE-15"
 )
 async def sse_final(client: Client) -> None:
     for what, stream in (await client.once(_recorded)).items():
@@ -184,10 +184,10 @@ async def sse_final(client: Client) -> None:
         if len(totals) < len(told):
             raise Fault(f"{what}: usage.output_tokens is {told[-1]!r}")
         if totals != sorted(totals):
-            raise Fault(f"{what}: output_tokens are no totals: {told}")
+            raise Fault(f"{what}: output_tokens are not totals: {told}")
 
 
-@SUBJECT.check("a text comes bit by bit", "an answer that is collected first looks like a server that hangs", "TRN-5")
+@SUBJECT.check("text arrives piece by piece", "a buffered answer looks like a server that hangs", "TRN-5")
 async def sse_bit_by_bit(client: Client) -> None:
     stream = await client.once(counting)
     if len(stream.deltas) < 2:
@@ -197,7 +197,7 @@ async def sse_bit_by_bit(client: Client) -> None:
         raise Skip(f"the whole answer took {took * 1000:.0f} ms: too fast to tell")
     first = stream.deltas[0].at
     if stream.now - first < 0.1 * took:
-        raise Fault(f"of {took:.1f} s, the first {first - stream.began:.1f} s passed without a word")
+        raise Fault(f"of {took:.1f} s, the first {first - stream.began:.1f} s passed without text")
 
 
 @SUBJECT.check(
@@ -214,10 +214,12 @@ async def sse_arguments(client: Client) -> None:
         except ValueError as error:
             raise Fault(f"block {index}: {quoted(pieces)}") from error
         if not isinstance(value, dict):
-            raise Fault(f"block {index} is no object: {quoted(pieces)}")
+            raise Fault(f"block {index} is not an object: {quoted(pieces)}")
 
 
-@SUBJECT.check("streamed and whole, an answer has the same shape", "clients fall back from one to the other", "SSE-20", "CC-7")
+@SUBJECT.check(
+    "a streamed answer has the same shape as an unstreamed one", "clients fall back from one to the other", "SSE-20", "CC-7"
+)
 async def stream_equals_whole(client: Client) -> None:
     for what, request in (("a text", COUNTING), ("a call", forced())):
         answer = await client.post(request)

@@ -48,7 +48,7 @@ def _no_markup(message: Message) -> None:
 
 
 @SUBJECT.check(
-    "thinking may be asked for in every way, of every model",
+    "thinking can be requested in every way, of every model",
     "Claude Code sends `adaptive` to models it does not know",
     "THK-1",
     "THK-3",
@@ -60,7 +60,7 @@ async def thinking_accepted(client: Client) -> None:
             raise Fault(f"{json.dumps(policy)} is answered {answer.status}: {answer.said}")
 
 
-@SUBJECT.check("every level of effort is taken", "Claude Code sends `high` with each request", "THK-14")
+@SUBJECT.check("every level of effort is accepted", "Claude Code sends `high` with each request", "THK-14")
 async def effort(client: Client) -> None:
     for level in ("low", "medium", "high", "xhigh", "max"):
         answer = await client.post(body(output_config={"effort": level}, max_tokens=1))
@@ -68,12 +68,12 @@ async def effort(client: Client) -> None:
             raise Fault(f"{level} is answered {answer.status}: {answer.said}")
 
 
-@SUBJECT.check("no reasoning leaks into the text", "users read it, and it comes back as the model's words", "THK-6")
+@SUBJECT.check("no reasoning leaks into the text", "users read it, and it comes back as text of the model", "THK-6")
 async def thinking_no_leak(client: Client) -> None:
     _no_markup((await client.streamed(THINKING)).fold())
 
 
-@SUBJECT.check("thinking comes first", "clients take the first block for it", "THK-6", "RES-6")
+@SUBJECT.check("thinking comes first", "clients expect it in the first block", "THK-6", "RES-6")
 async def thinking_first(client: Client) -> None:
     types = (await client.once(_thought)).fold().types
     if types[0] != "thinking":
@@ -96,7 +96,7 @@ async def thinking_signed(client: Client) -> None:
         raise Fault("the signature is empty")
 
 
-@SUBJECT.check("thinking that is switched off stays away", "side requests pay for it and time out", "THK-1")
+@SUBJECT.check("disabled thinking does not appear", "side requests pay for it and time out", "THK-1")
 async def thinking_disabled(client: Client) -> None:
     message = await client.message(body(SUM, thinking={"type": "disabled"}, max_tokens=32))
     if message.blocks("thinking"):
@@ -104,7 +104,7 @@ async def thinking_disabled(client: Client) -> None:
     _no_markup(message)
 
 
-@SUBJECT.check("thinking is taken back as it was given", "agents replay each turn with it", "THK-9", "IN-11")
+@SUBJECT.check("thinking is accepted back unchanged", "agents replay each turn with it", "THK-9", "IN-11")
 async def thinking_replay(client: Client) -> None:
     given = (await client.once(_thought)).fold()
     blocks = [
@@ -114,7 +114,7 @@ async def thinking_replay(client: Client) -> None:
     await client.message({**THINKING, "messages": again, "max_tokens": 2})
 
 
-@SUBJECT.check("thinking of other models is taken", "users change the model in the middle of a session", "THK-11", "IN-11")
+@SUBJECT.check("thinking of other models is accepted", "users change the model in the middle of a session", "THK-11", "IN-11")
 async def thinking_foreign(client: Client) -> None:
     foreign = [
         {"type": "thinking", "thinking": "17 and 25 make 42.", "signature": "RXJVQkNrWUlCeGdDSWtCb3JlaWdu"},
@@ -131,7 +131,7 @@ def _formed(message: Message, schema: dict[str, Any]) -> None:
     try:
         value = json.loads(message.text)
     except ValueError as error:
-        raise Fault(f"no JSON: {quoted(message.text)}") from error
+        raise Fault(f"not JSON: {quoted(message.text)}") from error
     for wrong in jsonschema_rs.iter_errors(schema, value):
         raise Fault(f"{quoted(message.text)}: {quoted(wrong.message)}")
 
@@ -144,11 +144,11 @@ def _asking(words: str, schema: dict[str, Any]) -> dict[str, Any]:
     )
 
 
-@SUBJECT.check("output_config.format binds the answer", "`messages.parse()` raises on anything else", "STR-1", "STR-3")
+@SUBJECT.check("output_config.format is enforced", "`messages.parse()` raises on anything else", "STR-1", "STR-3")
 async def form(client: Client) -> None:
     _formed(await client.message(_asking("Is 17 + 25 even? Answer as JSON.", FORM)), FORM)
 
 
-@SUBJECT.check("$defs, anyOf and const bind it too", "they are what the SDK makes of a class", "STR-4")
+@SUBJECT.check("$defs, anyOf and const are enforced too", "the SDK makes them from a class", "STR-4")
 async def form_nested(client: Client) -> None:
     _formed(await client.message(_asking("Describe an old oak as JSON.", NESTED)), NESTED)

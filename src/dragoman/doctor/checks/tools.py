@@ -62,19 +62,19 @@ def _calls(message: Message) -> list[Block]:
 
 def _valid(block: Block, declared: dict[str, Any]) -> None:
     if not isinstance(block.input, dict):
-        raise Fault(f"the input is no object: {quoted(json.dumps(block.input))}")
+        raise Fault(f"the input is not an object: {quoted(json.dumps(block.input))}")
     for error in jsonschema_rs.iter_errors(declared["input_schema"], block.input):
         raise Fault(f"{quoted(json.dumps(block.input))}: {quoted(error.message)}")
 
 
-@SUBJECT.check("`any` forces a call", "frameworks get their typed answers this way", "TOOL-5")
+@SUBJECT.check("`any` forces a call", "frameworks get typed answers this way", "TOOL-5")
 async def tool_any(client: Client) -> None:
     for block in _calls(await client.once(_forced)):
         if block.name not in ("get_weather", "get_time"):
-            raise Fault(f"a call of {block.name!r}, which nobody declared")
+            raise Fault(f"a call of {block.name!r}, which was not declared")
 
 
-@SUBJECT.check("a forced call has no words before it", "parsers take the first block", "TOOL-5")
+@SUBJECT.check("a forced call has no text before it", "parsers take the first block", "TOOL-5")
 async def tool_no_words(client: Client) -> None:
     message = await client.once(_forced)
     if message.blocks("tool_use") and message.blocks("text"):
@@ -90,7 +90,7 @@ async def tool_stop_reason(client: Client) -> None:
         raise Fault(f"stop_reason is {message.stop_reason!r}")
 
 
-@SUBJECT.check("a call has an id of its own that may be sent back", "results are matched by it", "TOOL-8", "IN-7")
+@SUBJECT.check("a call has its own id, which can be sent back", "results are matched by it", "TOOL-8", "IN-7")
 async def tool_ids(client: Client) -> None:
     blocks = [*(await client.once(_forced)).blocks("tool_use"), *(await client.once(_named)).blocks("tool_use")]
     if len(blocks) < 2:
@@ -110,14 +110,14 @@ async def tool_named(client: Client) -> None:
             raise Fault(f"get_time was named, {block.name} was called")
 
 
-@SUBJECT.check("one call at a time, if so asked", "clients that can answer one call only", "TOOL-7")
+@SUBJECT.check("one call at a time, if requested", "some clients can answer one call only", "TOOL-7")
 async def tool_one(client: Client) -> None:
     calls = _calls(await client.message(forced(disable_parallel_tool_use=True)))
     if len(calls) != 1:
         raise Fault(f"{len(calls)} calls")
 
 
-@SUBJECT.check("`none` forbids calls", "a client that wants words gets a call that it will not run", "TOOL-9")
+@SUBJECT.check("`none` forbids calls", "a client that wants text gets a call that it will not run", "TOOL-9")
 async def tool_none(client: Client) -> None:
     message = await client.message(
         body(user("What is the weather in Ulm? Answer in words."), tools=TOOLS, tool_choice={"type": "none"})
@@ -127,7 +127,7 @@ async def tool_none(client: Client) -> None:
 
 
 @SUBJECT.check(
-    "left to the model, a call is a block or there is none", "calls that leak as text end an agent's turn", "TOOL-4", "STOP-3"
+    "under `auto`, a call is a block, or there is none", "calls that leak as text end an agent's turn", "TOOL-4", "STOP-3"
 )
 async def tool_auto(client: Client) -> None:
     message = await client.message(body(ASK_WEATHER, tools=TOOLS, max_tokens=48))
@@ -139,9 +139,7 @@ async def tool_auto(client: Client) -> None:
         raise Fault(f"{leaked} in the text: {quoted(message.text)}")
 
 
-@SUBJECT.check(
-    "arguments are what the schema says", "an array sent as a string costs a turn, or ends the loop", "TOOL-11", "CC-9"
-)
+@SUBJECT.check("arguments follow the schema", "an array sent as a string costs a turn, or ends the loop", "TOOL-11", "CC-9")
 async def tool_arguments(client: Client) -> None:
     request = body(
         user("Order two bags of oak seeds to Ulm. Use order."),
@@ -154,16 +152,16 @@ async def tool_arguments(client: Client) -> None:
         _valid(block, ORDER)
 
 
-@SUBJECT.check("a call that is cut says max_tokens", "half a call is run, or the history is poisoned", "STOP-3")
+@SUBJECT.check("a call that is cut off ends with max_tokens", "half a call is run, or the history is damaged", "STOP-3")
 async def tool_cut(client: Client) -> None:
     message = await client.message({**forced(), "max_tokens": 6})
     if message.stop_reason == "tool_use" and (message.usage.output_tokens or 0) < 6:
-        raise Skip("the call was done before it could be cut")
+        raise Skip("the call was complete before it could be cut off")
     if message.stop_reason != "max_tokens":
         raise Fault(f"stop_reason is {message.stop_reason!r}")
 
 
-@SUBJECT.check("a result is answered", "the second half of every tool loop", "IN-8", "IN-9")
+@SUBJECT.check("a result is answered", "it is the second half of every tool loop", "IN-8", "IN-9")
 async def tool_result(client: Client) -> None:
     message = await client.message(body(*LOOKED, user([result("toolu_1", content="Rain, 12 degrees.")]), tools=TOOLS))
     if message.stop_reason is None:
@@ -171,7 +169,7 @@ async def tool_result(client: Client) -> None:
 
 
 @SUBJECT.check(
-    "results of every shape are taken", "empty results, errors, blocks, two at once: agents send them all", "IN-8", "IN-10"
+    "results of every form are accepted", "empty results, errors, blocks, two at once: agents send them all", "IN-8", "IN-10"
 )
 async def tool_result_shapes(client: Client) -> None:
     both = assistant(
@@ -188,7 +186,7 @@ async def tool_history(client: Client) -> None:
 
 
 @SUBJECT.check(
-    "every field of a tool is taken",
+    "every field of a tool is accepted",
     "strict, eager_input_streaming, input_examples … come from one SDK or another",
     "TOOL-1",
     "CC-2",
@@ -207,7 +205,7 @@ async def tool_fields(client: Client) -> None:
 
 
 @SUBJECT.check(
-    "deferred tools and references to them are taken", "Claude Code searches for tools, and names what it found", "TOOL-12"
+    "deferred tools and references to them are accepted", "Claude Code searches for tools and refers to the results", "TOOL-12"
 )
 async def tool_deferred(client: Client) -> None:
     search = tool("ToolSearch", "Find a tool.", {"query": {"type": "string"}})

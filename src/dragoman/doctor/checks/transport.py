@@ -11,9 +11,7 @@ SUBJECT = Subject("transport")
 SHORT = body(max_tokens=1)
 
 
-@SUBJECT.check(
-    "every answer carries a request-id of its own", "nobody can match a client's complaint with a line of the log", "TRN-6"
-)
+@SUBJECT.check("every answer has its own request-id", "a client's report cannot be matched with a log line", "TRN-6")
 async def request_id(client: Client) -> None:
     answers = [await client.post(SHORT), await client.post(SHORT), await client.ask("GET", "/v1/nowhere")]
     ids = [answer.headers.get("request-id") for answer in answers]
@@ -24,16 +22,14 @@ async def request_id(client: Client) -> None:
         raise Fault(f"the same request-id twice: {ids[0]}")
 
 
-@SUBJECT.check("a message is declared as JSON", "the Node SDK hands its caller a string instead of a message", "TRN-4")
+@SUBJECT.check("a message is declared as JSON", "the Node SDK returns a string instead of a message", "TRN-4")
 async def json_type(client: Client) -> None:
     kind = (await client.post(SHORT)).expect(200).headers.get("content-type", "")
     if not kind.partition(";")[0].strip().endswith("json"):
         raise Fault(f"content-type: {kind}")
 
 
-@SUBJECT.check(
-    "the API is under /anthropic too", "clients whose base URL ends in /anthropic, as many providers have it", "TRN-1"
-)
+@SUBJECT.check("the API is under /anthropic too", "the base URL of many clients ends in /anthropic", "TRN-1")
 async def prefix(client: Client) -> None:
     (await client.post(SHORT, f"/anthropic{MESSAGES}")).expect(200)
     (await client.ask("GET", f"/anthropic{MODELS}")).expect(200)
@@ -46,9 +42,7 @@ async def query(client: Client) -> None:
     (await client.post(SHORT, f"{MESSAGES}?beta=true")).expect(200)
 
 
-@SUBJECT.check(
-    "nothing is redirected", "a POST that is redirected is lost; Claude Code's discovery of models gives up", "TRN-10"
-)
+@SUBJECT.check("nothing is redirected", "a redirected POST is lost; Claude Code's model discovery fails", "TRN-10")
 async def no_redirect(client: Client) -> None:
     answers = [(path, await client.ask("GET", path)) for path in (f"{MODELS}?limit=1000", f"{MODELS}/")]
     answers.append((f"{MESSAGES}/", await client.post(SHORT, f"{MESSAGES}/")))
@@ -57,7 +51,7 @@ async def no_redirect(client: Client) -> None:
             raise Fault(f"{path} is redirected ({answer.status}) to {answer.headers.get('location')}")
 
 
-@SUBJECT.check("probes are answered", "clients and supervisors look at / and /api/hello before they begin", "CC-1")
+@SUBJECT.check("probes are answered", "clients and supervisors request / and /api/hello first", "CC-1")
 async def probes(client: Client) -> None:
     for path in ("/", "/api/hello"):
         answer = await client.ask("HEAD", path)
@@ -65,7 +59,7 @@ async def probes(client: Client) -> None:
             raise Fault(f"HEAD {path} is answered {answer.status}")
 
 
-@SUBJECT.check("both versions of the API are accepted", "SDKs before and after 2.0 name different ones", "TRN-8")
+@SUBJECT.check("both versions of the API are accepted", "SDKs before and after 2.0 send different versions", "TRN-8")
 async def versions(client: Client) -> None:
     for version in ("2023-06-01", "2026-10-21"):
         answer = await client.post(body(max_tokens=1, temperature=None), anthropic_version=version)
@@ -87,7 +81,7 @@ async def key_headers(client: Client) -> None:
 async def wrong_key(client: Client) -> None:
     answer = await client.post(SHORT, x_api_key="certainly-wrong")
     if answer.status == 200:
-        raise Skip("the server asks for no key")
+        raise Skip("the server has no key")
     answer.expect(401)
     error = answer.object.get("error")
     kind = error.get("type") if isinstance(error, dict) else None
@@ -95,7 +89,7 @@ async def wrong_key(client: Client) -> None:
         raise Fault(f"the error's type is {kind}")
 
 
-@SUBJECT.check("unknown betas are accepted", "each release of Claude Code names new ones", "BETA-1")
+@SUBJECT.check("unknown betas are accepted", "each release of Claude Code sends new ones", "BETA-1")
 async def unknown_beta(client: Client) -> None:
     (await client.post(SHORT, anthropic_beta="brand-new-2027-01-01,another-one")).expect(200)
 
@@ -105,13 +99,13 @@ async def unknown_field(client: Client) -> None:
     (await client.post({**SHORT, "brand_new_field": {"x": 1}, "stop_sequences": None})).expect(200)
 
 
-@SUBJECT.check("several requests at once are answered", "sub-agents, titles and probes arrive side by side", "CC-6")
+@SUBJECT.check("several requests at once are answered", "sub-agents, titles and probes arrive at the same time", "CC-6")
 async def several_at_once(client: Client) -> None:
     for answer in await asyncio.gather(*(client.post(SHORT) for _ in range(4))):
         answer.expect(200)
 
 
-@SUBJECT.check("a burst of counts is answered", "Claude Code's /context asks for two dozen at once", "CC-1", "CNT-1")
+@SUBJECT.check("a burst of counts is answered", "Claude Code's /context requests two dozen at once", "CC-1", "CNT-1")
 async def burst_of_counts(client: Client) -> None:
     bodies = [{"messages": [{"role": "user", "content": f"word {number}"}]} for number in range(24)]
     for answer in await asyncio.gather(*(client.post(one, COUNT) for one in bodies)):
