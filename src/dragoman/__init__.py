@@ -1,4 +1,4 @@
-"""Any open-weight model behind the Anthropic Messages API."""
+"""Serves open-weight models through the Anthropic Messages API."""
 
 from importlib.metadata import version
 

@@ -48,7 +48,8 @@ def _names(option: click.Option) -> str:
     if isinstance(option.type, click.Choice):
         return f"`{', '.join(option.opts)}` {', '.join(f'`{choice}`' for choice in option.type.choices)}"
     value = option.metavar or ("N" if isinstance(option.type, click.types.IntParamType) else "TEXT")
-    return f"`{', '.join(option.opts)} {value}`".replace("|", "\\|")
+    text = f"{', '.join(option.opts)} {value}"
+    return f"<code>{text.replace('|', '&#124;')}</code>" if "|" in text else f"`{text}`"  # `|` would end the cell
 
 
 def _default(option: click.Option) -> str:

@@ -15,7 +15,7 @@ from dragoman.cli.serve import serve
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "DRAGOMAN"})
 @click.version_option(__version__, prog_name="dragoman")
 def main() -> None:
-    """Any open-weight model behind the Anthropic Messages API."""
+    """Serves open-weight models through the Anthropic Messages API."""
 
 
 main.add_command(serve)
