@@ -9,7 +9,7 @@ from typing import Final
 
 from dragoman.errors import InvalidRequest
 from dragoman.json_schema import Schema
-from dragoman.schema_size import SchemaSize, counted, unfold
+from dragoman.schema_size import counted, unfold
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +42,13 @@ class Limits:
 
     def check(self, name: str, count: float, path: str) -> None:
         """Raise `InvalidRequest` at `path` where the limit of this name is passed."""
-        limit = getattr(self, name)
-        if count > limit:
-            raise InvalidRequest.at(path, f"{count:,} is more than this server takes: the limit is {limit:,} ({name})")
+        if excess := self._excess(name, count):
+            raise InvalidRequest.at(path, excess)
 
-    def check_schema(self, schema: Schema, path: str) -> SchemaSize:
-        """Raise `InvalidRequest` where a schema passes a limit; else its size."""
+    def schema_excess(self, schema: Schema) -> str | None:
+        """In what a schema passes a limit, as a sentence; None where it passes none."""
         size = counted(schema, self.schema_nodes)
-        for name, count in (
+        counts = (
             ("schema_nodes", size.nodes),
             ("schema_depth", size.depth),
             ("schema_properties", size.properties),
@@ -60,11 +59,15 @@ class Limits:
             ("reference_characters", size.reference_characters),
             ("schema_least", size.least),
             ("pattern_characters", size.patterns),
-        ):
-            self.check(name, count, path)
+        )
+        if excess := next(filter(None, (self._excess(name, count) for name, count in counts)), None):
+            return excess
         unfold(schema, size)
-        self.check("schema_unfolded", size.unfolded, path)
-        return size
+        return self._excess("schema_unfolded", size.unfolded)
+
+    def _excess(self, name: str, count: float) -> str | None:
+        limit: int = getattr(self, name)
+        return f"{count:,} is more than this server takes: the limit is {limit:,} ({name})" if count > limit else None
 
     def changed(self, settings: Iterable[tuple[str, int]]) -> "Limits":
         """With these limits in the place of those of the same names. Raises `ValueError` for a name that is none."""

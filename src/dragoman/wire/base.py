@@ -99,16 +99,18 @@ def rejected(kind: object) -> str:
     return f" (capability_rejected: {kind}_block)"
 
 
+_WITHOUT_FIELDS = frozenset({str, int, float, bool, type(None), dict})
+
+
 def unknown_fields(model: WireModel, path: str = "") -> Iterator[str]:
     """Dotted paths of the fields that came along and were not understood, list indices left out."""
     if model.open:
         return
     for name in model.model_extra or ():
         yield f"{path}{name}"
-    for name, value in model:
-        if model.model_extra and name in model.model_extra:
-            continue
-        yield from _unknown_below(value, f"{path}{name}.")
+    for name, value in model.__dict__.items():
+        if type(value) not in _WITHOUT_FIELDS:
+            yield from _unknown_below(value, f"{path}{name}.")
 
 
 def check_known(model: WireModel) -> None:
@@ -122,4 +124,5 @@ def _unknown_below(value: Any, path: str) -> Iterator[str]:
         yield from unknown_fields(value, path)
     elif isinstance(value, list):
         for item in value:
-            yield from _unknown_below(item, path)
+            if type(item) not in _WITHOUT_FIELDS:
+                yield from _unknown_below(item, path)

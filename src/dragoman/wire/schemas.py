@@ -25,19 +25,21 @@ def check_schema(schema: dict[str, Any], path: str, limits: Limits = DEFAULT) ->
 
 def check_valid(schema: dict[str, Any], path: str, limits: Limits = DEFAULT) -> None:
     """Raise `InvalidRequest` at `path` where the schema is not valid, or too large to be worked on."""
-    limits.check_schema(schema, path)
     encoded = msgspec.json.encode(schema)
-    problem = _remembered_problem(encoded) if len(encoded) <= _WORTH_REMEMBERING else _problem(encoded)
+    problem = (_remembered_problem if len(encoded) <= _WORTH_REMEMBERING else _problem)(encoded, limits)
     if problem is not None:
-        raise InvalidRequest.at(path, f"JSON schema is invalid. It must match JSON Schema draft 2020-12. {problem}")
+        raise InvalidRequest.at(path, problem)
 
 
-def _problem(schema: bytes) -> str | None:
-    """One sentence on what is wrong, or None. Checked as draft 2020-12 whatever `$schema` says, as the API does."""
+def _problem(encoded: bytes, limits: Limits) -> str | None:
+    """What is wrong, or None. Checked as draft 2020-12 whatever `$schema` says, as the API does."""
+    schema = msgspec.json.decode(encoded)
+    if excess := limits.schema_excess(schema):
+        return excess
     try:
-        jsonschema_rs.meta.validate({**msgspec.json.decode(schema), "$schema": DRAFT})
+        jsonschema_rs.meta.validate({**schema, "$schema": DRAFT})
     except jsonschema_rs.ValidationError as error:
-        return _told(error)
+        return f"JSON schema is invalid. It must match JSON Schema draft 2020-12. {_told(error)}"
     return None
 
 
