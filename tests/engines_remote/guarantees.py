@@ -1,4 +1,4 @@
-"""How each guarantee is kept, on each engine: the data of a table in docs/engines.md. test_guarantees.py proves every cell."""
+"""How each guarantee is kept on each engine: the data of a table in docs/engines.md. test_guarantees.py tests every cell."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,8 +15,8 @@ _PART = re.compile(r"(<!-- guarantees: made by scripts/engine-table -->\n).*?(\n
 
 COLUMNS = {
     "llama.cpp": "llama-server",
-    "vLLM, as it comes": "vllm",
-    "vLLM with `guidance` (what `--engine vllm MODEL` starts)": "vllm, guidance",
+    "vLLM by default": "vllm",
+    "vLLM with `guidance` (started by `--engine vllm MODEL`)": "vllm, guidance",
     "SGLang": "sglang",
     "LMDeploy": "lmdeploy",
     "an engine without constraints": "lmdeploy, generate",
@@ -25,7 +25,7 @@ COLUMNS = {
 
 
 class How(StrEnum):
-    """What a cell says."""
+    """The value of a cell."""
 
     LARK = "llguidance's Lark"
     TAGS = "xgrammar's structural tags"
@@ -35,20 +35,20 @@ class How(StrEnum):
     CUT = "cut"
     HELD_AND_CUT = "held, and cut"
     SHALLOW = "held, to a depth of six"
-    BEGUN = "begun in the prompt, checked"
+    BEGUN = "started in the prompt, checked"
     REPORTED = "not held: reported"
     REFUSED = "refused"
-    READ = "read as it comes"
-    BARRED = "barred"
-    SPELLED = "not barred"
-    ALONE = "relaxed for itself"
-    TOGETHER = "relaxed with its neighbours"
+    READ = "parsed only"
+    BARRED = "prevented"
+    SPELLED = "not prevented"
+    ALONE = "only it is relaxed"
+    TOGETHER = "all schemas are relaxed"
     RELAXED = "relaxed"
 
 
 @dataclass(frozen=True)
 class Guarantee:
-    """What a client asks for; texts that keep it, and texts that do not. Where it is held, the engine lets none of these pass.
+    """A client's requirement, texts that meet it, and texts that do not. If it is held, the engine accepts none of the latter.
 
     `how` has one cell for each column.
     """
@@ -62,7 +62,7 @@ class Guarantee:
 
 
 def _how(llama: How, tags: How, lmdeploy: How, without: How | None = None) -> Mapping[str, How]:
-    """llama.cpp and vLLM with guidance read Lark; vLLM as it comes and SGLang read structural tags."""
+    """llama.cpp and vLLM with guidance use Lark; vLLM by default and SGLang use structural tags."""
     return dict(zip(COLUMNS, (llama, tags, llama, tags, lmdeploy, without or lmdeploy), strict=True))
 
 
@@ -92,7 +92,7 @@ _TREE = _tool({"$ref": "#/$defs/Node"})
 _TREE["input_schema"]["$defs"] = {"Node": {**_NODE, "additionalProperties": False}}
 _FORMAT = {"format": {"type": "json_schema", "schema": _LOOK["input_schema"]}}
 UNREADABLE = "(?<=U)lm"
-"""A pattern that nobody compiles."""
+"""A pattern that cannot be compiled."""
 
 GUARANTEES = [
     Guarantee(
@@ -123,7 +123,7 @@ GUARANTEES = [
         broken=[call(5), f"I look.\n{call(5)}"],
     ),
     Guarantee(
-        "`auto`: a call that begins is one",
+        "`auto`: a call that begins is valid",
         _how(How.HELD, How.HELD, How.READ),
         {"tools": [_LOOK]},
         kept=["I see.", f"I look.\n{call()}"],
@@ -151,7 +151,7 @@ GUARANTEES = [
         broken=['{"city": 5}', "Ulm"],
     ),
     Guarantee(
-        "an output format, beside tools",
+        "an output format together with tools",
         _how(How.HELD, How.HELD, How.REFUSED),
         {"output_config": _FORMAT, "tools": [_LOOK]},
         kept=['{"city": "Ulm"}', call()],
@@ -166,7 +166,7 @@ GUARANTEES = [
         dialect="qwen3-coder",
     ),
     Guarantee(
-        "a length beside that pattern",
+        "a length together with that pattern",
         _how(How.HELD, How.REPORTED, How.REPORTED),
         {"tools": [_tool({**_STRING, "pattern": "^[A-Z][a-z]+$", "maxLength": 3})], "tool_choice": _FORCED},
         kept=[call(dialect="qwen3-coder")],
@@ -189,7 +189,7 @@ GUARANTEES = [
         dialect="gemma4",
     ),
     Guarantee(
-        "control tokens in free text",
+        "special tokens in free text",
         _how(How.BARRED, How.SPELLED, How.SPELLED),
         {"tools": [_LOOK]},
         kept=["I see."],
