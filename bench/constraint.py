@@ -9,13 +9,13 @@ from typing import Any
 
 from bench.report import Row
 from dragoman import dialects
-from dragoman.cli.weights import resolve
-from dragoman.constraints import Constraint
+from dragoman.constraints.lark import compiled, literals
+from dragoman.constraints.tree import Constraint
 from dragoman.conversation import Conversation, Sampling, Tool, ToolChoice, ToolPolicy
 from dragoman.dialects import Constrainer
-from dragoman.engines import Engine, Job
-from dragoman.engines.grammars.lark import compiled, literals
+from dragoman.engines import Engine, EngineRequest
 from dragoman.engines.llama.embedded import EmbeddedLlama
+from dragoman.models.resolve import resolve
 
 TOKENS = 128
 AGENT_TOOLS, MANY_TOOLS = 25, 300
@@ -78,7 +78,7 @@ def _compiling(name: str) -> tuple[float, float]:
 
 async def _decoding(engine: Engine, constraint: Constraint | None) -> tuple[float, float]:
     """Seconds to the first token, and tokens per second from there."""
-    job = Job(await engine.tokenize(PROMPT), TOKENS, Sampling(temperature=0), constraint)
+    job = EngineRequest(await engine.tokenize(PROMPT), TOKENS, Sampling(temperature=0), constraint)
     began = time.perf_counter()
     first = tokens = 0
     async with aclosing(engine.generate(job)) as pieces:

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import msgspec
 
-from dragoman.cli.weights import resolve
 from dragoman.engines.llama.child import ChildConfig, Listening
+from dragoman.models.resolve import resolve
 
 ALL_CORES = frozenset(os.sched_getaffinity(0))
 SERVER_CORE = frozenset({min(ALL_CORES)})

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from dragoman.observe import Exchange
+from dragoman.observability import CapturedExchange
 from server.http import Answer
 from stage import until
 
@@ -15,6 +15,6 @@ def file_of(folder: Path, answer: Answer | str) -> Path:
     return path
 
 
-def exchange_of(folder: Path, answer: Answer | str) -> Exchange:
+def exchange_of(folder: Path, answer: Answer | str) -> CapturedExchange:
     """What is in it."""
-    return Exchange.read(file_of(folder, answer))
+    return CapturedExchange.read(file_of(folder, answer))

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp
 
 from dragoman.engines import Engine
 from dragoman.engines.scripted import Line, ScriptedEngine
-from dragoman.server import Gateway, Settings, create_app
+from dragoman.server import ModelRegistry, Settings, create_app
 from dragoman.server.connection import Connection
 from stage import Stage
 
@@ -59,21 +59,21 @@ def pytest_collection_finish() -> None:
 
 def live_server(engine: Engine, settings: Settings) -> AbstractContextManager[str]:
     """Serve `engine` from a thread with a loop of its own; gives the URL."""
-    return live_gateway(Gateway(engine, settings))
+    return live_registry(ModelRegistry(engine, settings))
 
 
 @contextmanager
-def live_gateway(
-    gateway: Gateway, app: ASGIApp | None = None, listener: socket.socket | None = None, *, loads_within: float = 60
+def live_registry(
+    registry: ModelRegistry, app: ASGIApp | None = None, listener: socket.socket | None = None, *, loads_within: float = 60
 ) -> Iterator[str]:
     """Likewise, for tests that look behind the scenes: `app` is what stands around the gateway's own application."""
     listener = listener or socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(app or create_app(gateway), log_config=None, access_log=False, lifespan="on", http=Connection)
+    config = uvicorn.Config(app or create_app(registry), log_config=None, access_log=False, lifespan="on", http=Connection)
     server = uvicorn.Server(config)
     loaded = threading.Event()
 
     async def serve() -> None:
-        gateway.load().add_done_callback(lambda _: loaded.set())
+        registry.load().add_done_callback(lambda _: loaded.set())
         await server.serve([listener])
 
     def run() -> None:

@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any
 
-from dragoman.engines import Capabilities, Job, Piece
+from dragoman.engines import Capabilities, EngineRequest, OutputChunk
 from dragoman.engines.base import PrefillProgress
 from dragoman.engines.scripted import Line, ScriptedEngine
 from dragoman.errors import EngineFailed
@@ -22,7 +22,7 @@ class Stage(ScriptedEngine):
         self.url = ""
         self.opened = self.closed = self.waiting = 0
         self.said = 0  # pieces, of all jobs
-        self.jobs: list[Job] = []
+        self.jobs: list[EngineRequest] = []
         self.reset()
 
     @property
@@ -64,14 +64,14 @@ class Stage(ScriptedEngine):
             raise self.tokenizer_failure
         return await super().tokenize(text, special=special)
 
-    async def generate(self, job: Job) -> AsyncGenerator[Piece, None]:
+    async def generate(self, job: EngineRequest) -> AsyncGenerator[OutputChunk, None]:
         self.opened += 1
         self.jobs.append(job)
         try:
             await self._pause(PREFILL)
             if self.fails_at_once:
                 self._fail()
-            yield Piece(prefill=PrefillProgress(len(job.tokens), self.cached, len(job.tokens)))
+            yield OutputChunk(prefill=PrefillProgress(len(job.tokens), self.cached, len(job.tokens)))
             for number, piece in enumerate(self.line.pieces(job.limit), FIRST_TOKEN):
                 await self._pause(number)
                 if piece.finish is not None:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, fields, replace
 from typing import Final
 
 from dragoman.errors import InvalidRequest
-from dragoman.json_schema import Schema
-from dragoman.schema_size import counted, unfold
+from dragoman.json_schema.references import Schema
+from dragoman.json_schema.size import counted, unfold
 
 
 @dataclass(frozen=True, slots=True)

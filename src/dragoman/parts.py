@@ -21,7 +21,7 @@ class StopReason(StrEnum):
     CONTEXT_WINDOW = "model_context_window_exceeded"
 
 
-class Tally(Struct, frozen=True):
+class TokenCounts(Struct, frozen=True):
     """Token counts of a turn so far. `cached` is the engine's own number of prompt tokens that it did not compute again."""
 
     prompt: int
@@ -83,7 +83,7 @@ class Ending(Struct, frozen=True):
     """The turn is over. Always the last part, always exactly one."""
 
     reason: StopReason
-    tally: Tally
+    tally: TokenCounts
     stop_sequence: str | None = None
 
 

@@ -9,8 +9,8 @@ from click.testing import CliRunner
 
 from dragoman import dialects
 from dragoman.cli import main
+from dragoman.inspection.capability_probe import probe
 from dragoman.prompt import ChatTemplate
-from dragoman.prompt.probe import probe
 from prompt.templates import CHATML
 
 QWEN3 = dialects.get("qwen3").reference_template or ""
@@ -32,9 +32,9 @@ def test_a_template_is_decoded_back_and_probed(tmp_path: Path):
     found = detect(template(tmp_path, QWEN3))
     assert (found["dialect"], found["found"]) == ("qwen3", "decoded back")
     assert "hermes" in found["runners_up"]
-    traits = probe(ChatTemplate(QWEN3))
-    assert found["late_system"] == traits.late_system
-    assert {name for name in dir(traits) if not name.startswith("_")} <= set(found)
+    capabilities = probe(ChatTemplate(QWEN3))
+    assert found["late_system"] == capabilities.late_system
+    assert {name for name in dir(capabilities) if not name.startswith("_")} <= set(found)
 
 
 def test_the_default_model_has_no_calls_of_its_own():

@@ -13,10 +13,10 @@ from msgspec.structs import replace
 from captured import file_of
 from conftest import MODEL, body, live_server, user
 from dragoman.cli import main
-from dragoman.cli.outline import Outline, outline
 from dragoman.engines.scripted import Line, ScriptedEngine
 from dragoman.errors import EngineFailed
-from dragoman.observe import Exchange
+from dragoman.observability import CapturedExchange
+from dragoman.observability.response_summary import ResponseSummary, outline
 from dragoman.server import Settings
 from server.http import get, post
 from stage import Stage
@@ -101,7 +101,7 @@ def test_another_status_is_a_failure(house: str, folder: Path, stage: Stage) -> 
 
 def test_a_stream_that_breaks_off_is_a_failure(house: str, folder: Path) -> None:
     path = captured(house, folder, body(stream=True))
-    exchange = Exchange.read(path)
+    exchange = CapturedExchange.read(path)
     with socket.create_server(("127.0.0.1", 0)) as breaking:
         sent = exchange.response.content
         head = f"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: {len(sent) + 1}\r\n\r\n".encode()
@@ -125,7 +125,7 @@ def test_a_stream_that_breaks_off_is_a_failure(house: str, folder: Path) -> None
 def test_of_an_answer_that_was_not_waited_for_the_beginning_must_agree(
     house: str, folder: Path, stage: Stage, tmp_path: Path
 ) -> None:
-    exchange = Exchange.read(captured(house, folder, body(stream=True)))
+    exchange = CapturedExchange.read(captured(house, folder, body(stream=True)))
     begun = next(index for index, (_, text) in enumerate(exchange.response.body) if "content_block_start" in text) + 1
     cut = replace(exchange.response, body=exchange.response.body[:begun], whole=False)
     replace(exchange, response=cut).write(tmp_path)
@@ -166,4 +166,4 @@ def test_a_stream_that_was_cut_shows_the_events_that_are_whole() -> None:
 
 @pytest.mark.parametrize("content", [b"", b"<html>", b"[1]", b'{"type": "message"}', b'{"type": "error", "error": 3}'])
 def test_an_answer_of_another_api_has_a_status_and_nothing_else(content: bytes) -> None:
-    assert outline(502, "application/json", content) == Outline(502)
+    assert outline(502, "application/json", content) == ResponseSummary(502)

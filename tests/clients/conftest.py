@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from anthropic import Anthropic
 
-from conftest import MODEL, live_gateway
+from conftest import MODEL, live_registry
 from dragoman import dialects
 from dragoman.dialects import Dialect
 from dragoman.engines.scripted import Line
-from dragoman.server import Gateway, Settings, create_app
+from dragoman.server import ModelRegistry, Settings, create_app
 from stage import Stage
 
 from .cell import cell
@@ -53,10 +53,10 @@ def stage_for(folder: Path) -> Iterator[Play]:
         def start(*script: str | Line, window: int = 200_000, dialect: Dialect = dialects.DEFAULT, **settings: Any) -> Scene:
             lines = [line if isinstance(line, Line) else Line(line) for line in script]
             engine = Attentive(lines, window)
-            gateway = Gateway(engine, replace(Settings(), dialect=dialect, **settings))
+            registry = ModelRegistry(engine, replace(Settings(), dialect=dialect, **settings))
             ours = stack.enter_context(cell())
-            heard = Recorder(create_app(gateway))
-            stack.enter_context(live_gateway(gateway, heard, ours.listener))
+            heard = Recorder(create_app(registry))
+            stack.enter_context(live_registry(registry, heard, ours.listener))
             stack.callback(heard.write, folder / "requests.jsonl")
             return Scene(ClaudeCode(ours, folder, MODEL), heard, engine)
 

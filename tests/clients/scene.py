@@ -11,7 +11,7 @@ from conftest import MODEL
 from dragoman import dialects
 from dragoman.conversation.types import ToolCall
 from dragoman.dialects import Dialect
-from dragoman.engines import Job, Piece
+from dragoman.engines import EngineRequest, OutputChunk
 from dragoman.engines.scripted import Line, ScriptedEngine
 
 from .claude_code import ClaudeCode, Told, heard_from
@@ -28,7 +28,7 @@ class Attentive(ScriptedEngine):
         super().__init__(script, model=MODEL, window=window)
         self.prompts: list[Sequence[int]] = []
 
-    def generate(self, job: Job) -> AsyncGenerator[Piece, None]:
+    def generate(self, job: EngineRequest) -> AsyncGenerator[OutputChunk, None]:
         self.prompts.append(job.tokens)
         return super().generate(job)
 

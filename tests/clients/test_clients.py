@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from conftest import MODEL, live_gateway
+from conftest import MODEL, live_registry
 from dragoman.cli.launch.servers import DEFAULT_URL
 from dragoman.engines.scripted import Line, ScriptedEngine
-from dragoman.server import Gateway, Settings, create_app
+from dragoman.server import ModelRegistry, Settings, create_app
 
 from .cell import cell
 from .page import lines_to_paste, made, renewed, scenes
@@ -40,9 +40,9 @@ def called(name: str, arguments: dict[str, str]) -> str:
 @pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.name)
 def test_a_client_takes_its_steps(client: Client, tmp_path: Path) -> None:
     engine = ScriptedEngine(script(client), model=MODEL)
-    gateway = Gateway(engine, Settings(api_key="secret"))
-    recorder = Recorder(create_app(gateway))
-    with cell() as ours, live_gateway(gateway, recorder, ours.listener):
+    registry = ModelRegistry(engine, Settings(api_key="secret"))
+    recorder = Recorder(create_app(registry))
+    with cell() as ours, live_registry(registry, recorder, ours.listener):
         outcome = client.run(ours, tmp_path)
     recorder.write(tmp_path / "requests.jsonl")
     assert outcome == client.expected, "\n".join(map(str, recorder.exchanges))
@@ -52,8 +52,8 @@ def test_a_client_takes_its_steps(client: Client, tmp_path: Path) -> None:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.name)
 def test_the_lines_to_paste_do_what_they_say(client: Client, tmp_path: Path) -> None:
-    gateway = Gateway(ScriptedEngine(script(client), model=MODEL), Settings())
-    with cell() as ours, live_gateway(gateway, listener=ours.listener):
+    registry = ModelRegistry(ScriptedEngine(script(client), model=MODEL), Settings())
+    with cell() as ours, live_registry(registry, listener=ours.listener):
         program = tmp_path / f"pasted{Path(client.program).suffix}"
         program.write_text(lines_to_paste(client).replace(DEFAULT_URL, ours.url), encoding="utf-8")
         if program.suffix == ".mjs":

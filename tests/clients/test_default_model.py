@@ -12,10 +12,10 @@ from anthropic import Anthropic
 from anthropic.types import Message, MessageParam, ToolParam
 from openai import OpenAI
 
-from conftest import live_gateway
-from dragoman.cli.weights import resolve
+from conftest import live_registry
 from dragoman.engines.llama.embedded import EmbeddedLlama
-from dragoman.server import Gateway, Settings
+from dragoman.models.resolve import resolve
+from dragoman.server import ModelRegistry, Settings
 from stage import until
 
 from .conftest import sdk
@@ -31,13 +31,13 @@ def engine() -> EmbeddedLlama:
 
 
 @pytest.fixture(scope="module")
-def gateway(engine: EmbeddedLlama) -> Gateway:
-    return Gateway(engine, Settings(model_id="default"))
+def registry(engine: EmbeddedLlama) -> ModelRegistry:
+    return ModelRegistry(engine, Settings(model_id="default"))
 
 
 @pytest.fixture(scope="module")
-def model(gateway: Gateway) -> Iterator[Anthropic]:
-    with live_gateway(gateway) as url, sdk(url) as client:
+def model(registry: ModelRegistry) -> Iterator[Anthropic]:
+    with live_registry(registry) as url, sdk(url) as client:
         yield client
 
 
@@ -93,13 +93,13 @@ def test_max_tokens_beyond_the_window_end_with_the_window(model: Anthropic):
 
 
 @pytest.mark.clause("TRN-18")
-def test_leaving_in_the_middle_frees_the_slot(model: Anthropic, gateway: Gateway):
+def test_leaving_in_the_middle_frees_the_slot(model: Anthropic, registry: ModelRegistry):
     stream = model.messages.create(model="claude-local", max_tokens=1500, messages=STORY, stream=True)
     assert next(event for event in stream if event.type == "content_block_delta")
-    assert gateway.ready is not None
-    assert gateway.ready.admission.inside == 1
+    assert registry.ready is not None
+    assert registry.ready.admission.inside == 1
     stream.close()
-    until(lambda: gateway.ready.admission.inside == 0)
+    until(lambda: registry.ready.admission.inside == 0)
 
 
 @pytest.mark.slow

@@ -15,10 +15,10 @@ import anthropic
 import jsonschema_rs
 import pytest
 
-from conftest import live_gateway
-from dragoman.cli.weights import resolve
+from conftest import live_registry
 from dragoman.engines.llama.embedded import EmbeddedLlama
-from dragoman.server import Gateway, Settings
+from dragoman.models.resolve import resolve
+from dragoman.server import ModelRegistry, Settings
 
 STEP = 1 if os.environ.get("DRAGOMAN_TESTS") == "thorough" else 5
 TEXT, WHOLE, NUMBER = {"type": "string"}, {"type": "integer"}, {"type": "number"}
@@ -69,7 +69,7 @@ QUESTIONS = [
 @pytest.fixture
 def url() -> Iterator[str]:
     engine = EmbeddedLlama(resolve(None).path, context=2048, parallel=1)
-    with live_gateway(Gateway(engine, Settings(model_id="default"))) as served:
+    with live_registry(ModelRegistry(engine, Settings(model_id="default"))) as served:
         yield served
 
 

@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from dragoman import dialects
-from dragoman.conversation.lowering import lower
+from dragoman.api.anthropic.lowering import lower
+from dragoman.api.anthropic.request import MessagesRequest
 from dragoman.dialects import Dialect
+from dragoman.inspection.profile import inspect
 from dragoman.prompt import ChatTemplate, PromptBuilder
-from dragoman.wire.request import MessagesRequest
 from prompt import templates
 
 from .scene import STANDS, Attentive, Play, call
@@ -56,7 +57,7 @@ async def test_each_prompt_of_a_long_session_begins_the_next_whatever_the_templa
 async def least_reused(bodies: Sequence[Mapping[str, Any]], template: str, dialect: Dialect) -> float:
     """The smallest share of a prompt that the next one begins with, were these requests rendered with that template."""
     model = Attentive([], window=200_000)
-    builder = await PromptBuilder.load(ChatTemplate(template), dialect, model.tokenize, 200_000)
+    builder = await PromptBuilder.load(inspect(ChatTemplate(template), dialect), model.tokenize, 200_000)
     requests = [MessagesRequest.model_validate(body) for body in bodies]
     model.prompts = [(await builder.build(lower(request))).tokens for request in requests]
     return min(model.reused())

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
+from dragoman.api.anthropic.base import parse
+from dragoman.api.openai.lowering import UNLIMITED, lower_chat
+from dragoman.api.openai.request import ChatRequest, CompletionRequest
+from dragoman.api.openai.rules import check_chat, check_completion, check_strict_input
 from dragoman.conversation import Conversation, Role, Text, Thinking, ThinkingPolicy, ToolCall, ToolPolicy, ToolResult, Turn
-from dragoman.conversation.chat import UNLIMITED, lower_chat
 from dragoman.conversation.types import Sampling, ToolChoice
 from dragoman.errors import InvalidRequest
-from dragoman.wire.base import parse
-from dragoman.wire.openai.request import ChatRequest, CompletionRequest
-from dragoman.wire.openai.rules import check_chat, check_completion, check_strict_input
 
 TOOL = {"type": "function", "function": {"name": "now", "description": "The time.", "parameters": {"type": "object"}}}
 CALLS = {

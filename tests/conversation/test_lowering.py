@@ -5,6 +5,9 @@ from typing import Any
 
 import pytest
 
+from dragoman.api.anthropic.defined_tools import DEFINED
+from dragoman.api.anthropic.lowering import lower
+from dragoman.api.anthropic.request import CountTokensRequest, MessagesRequest
 from dragoman.conversation import (
     Conversation,
     Role,
@@ -20,10 +23,7 @@ from dragoman.conversation import (
     ToolResult,
     Turn,
 )
-from dragoman.conversation.lowering import lower
 from dragoman.conversation.signature import sign
-from dragoman.wire.defined_tools import DEFINED
-from dragoman.wire.request import CountTokensRequest, MessagesRequest
 
 
 def _lower(**fields: Any) -> Conversation:

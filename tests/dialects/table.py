@@ -6,7 +6,7 @@ from typing import Any
 
 from corpus import templates
 from dragoman.cli.detect import in_words, report
-from dragoman.engines.llama.gguf import Tokenizer
+from dragoman.models.gguf_header import Tokenizer
 
 DOC = Path(__file__).parents[2] / "docs" / "dialects.md"
 BEGIN, END = "<!-- written by tests/dialects/table.py: begin -->\n", "<!-- end -->\n"

@@ -15,10 +15,10 @@ import llguidance
 import pytest
 
 from dragoman import dialects
-from dragoman.constraints import Constraint
+from dragoman.constraints.lark import compiled
+from dragoman.constraints.tree import Constraint
 from dragoman.conversation import Conversation, ThinkingPolicy, Tool, ToolCall, ToolChoice, ToolPolicy
 from dragoman.dialects import Constrainer, Dialect
-from dragoman.engines.grammars.lark import compiled
 from dragoman.parts import CallDelta, CallEnd, CallStart, Part, Text
 
 BYTES = llguidance.LLTokenizer("byte")

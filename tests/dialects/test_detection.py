@@ -6,7 +6,7 @@ import pytest
 
 from corpus import templates
 from dragoman import dialects
-from dragoman.dialects.detect import detect
+from dragoman.inspection.detection import detect
 from dragoman.prompt import ChatTemplate
 
 from . import table

@@ -13,13 +13,13 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from dragoman import dialects
+from dragoman.api.anthropic.encoder import MessageEncoder
+from dragoman.api.anthropic.fold import fold
 from dragoman.conversation import ToolCall
 from dragoman.dialects import Dialect
 from dragoman.dialects.codecs.fit import Fit, fitted
-from dragoman.dialects.schema_view import SchemaView
-from dragoman.parts import CallDelta, Ending, StopReason, Tally
-from dragoman.wire.encoder import MessageEncoder
-from dragoman.wire.fold import fold
+from dragoman.json_schema.view import SchemaView
+from dragoman.parts import CallDelta, Ending, StopReason, TokenCounts
 from splits import same_at_every_split
 
 from .reading import read
@@ -308,8 +308,8 @@ def test_streamed_and_unstreamed_arguments_are_the_same_value(number: str):
     parser = dialects.get("hermes").parser({"plot": {}}, thinking_open=False)
     parts = [*parser.feed(raw), *parser.finish(cut=False)]
     encoder = MessageEncoder("msg_1", "test")
-    events = list(encoder.start(Tally(0)))
-    for part in [*parts, Ending(StopReason.TOOL_USE, Tally(0))]:
+    events = list(encoder.start(TokenCounts(0)))
+    for part in [*parts, Ending(StopReason.TOOL_USE, TokenCounts(0))]:
         events += encoder.encode(part)
 
     streamed = "".join(part.json for part in parts if isinstance(part, CallDelta))
@@ -334,7 +334,7 @@ def test_equal_branches_and_references_back_to_themselves_are_followed_once():
 
 
 def test_the_steps_of_all_places_of_a_schema_are_limited_together(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("dragoman.dialects.schema_view._MOST_STEPS_IN_ALL", 100)
+    monkeypatch.setattr("dragoman.json_schema.view._MOST_STEPS_IN_ALL", 100)
     view = SchemaView({"properties": {str(n): INTEGER for n in range(1_000)}})
 
     kinds = [view.member(str(n)).kinds for n in range(1_000)]

@@ -200,7 +200,7 @@ def test_no_markers_are_found_nowhere():
 SPANS = [
     dialect
     for dialect in dialects.BY_NAME.values()
-    if dialect.reasoning and dialect.reasoning.opens and not dialect.reasoning.prose and not dialect.frame
+    if dialect.reasoning and dialect.reasoning.opens and not dialect.reasoning.word_like_markers and not dialect.frame
 ]
 
 

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from dragoman.dialects.schema import Place
-from dragoman.dialects.schema_forms import ordered, unrolled
+from dragoman.json_schema.forms import ordered, unrolled
+from dragoman.json_schema.place import Place
 
 
 def test_required_properties_come_first_each_group_in_its_own_order() -> None:

@@ -14,7 +14,7 @@ class Written:
 
     def __init__(self, dialect: Dialect) -> None:
         self._dialect = dialect
-        self._end = dialect.terminals.ends[0] if dialect.terminals.ends else ""
+        self._end = dialect.stop_strings.ends[0] if dialect.stop_strings.ends else ""
         prompted = dialect.reasoning is not None and dialect.reasoning.prompted
         self._opener = dialect.reasoning.opens[0] if dialect.reasoning and prompted else ""
 

@@ -6,7 +6,7 @@ from contextlib import aclosing
 from msgspec.structs import replace
 
 from conftest import MODEL
-from dragoman.engines import Job, Piece
+from dragoman.engines import EngineRequest, OutputChunk
 from dragoman.engines.base import PrefillProgress
 from dragoman.engines.scripted import Line, ScriptedEngine
 
@@ -41,7 +41,7 @@ class Patient(ScriptedEngine):
         super().__init__(SCRIPT, model=MODEL, window=window, slots=slots)
         self._read: list[Sequence[int]] = []
 
-    async def generate(self, job: Job) -> AsyncGenerator[Piece, None]:
+    async def generate(self, job: EngineRequest) -> AsyncGenerator[OutputChunk, None]:
         cached = min(max((_shared(prompt, job.tokens) for prompt in self._read), default=0), len(job.tokens) - 1)
         self._read.append(job.tokens)
         progress = PrefillProgress(total=len(job.tokens), cached=cached, done=len(job.tokens))

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import pytest
 
-from conftest import live_gateway
-from dragoman.doctor import CHECKS, Check, Client, Outcome, examine
-from dragoman.server import Gateway, Settings, create_app
+from conftest import live_registry
+from dragoman.doctor import CHECKS, Check, Client, Outcome, run_checks
+from dragoman.server import ModelRegistry, Settings, create_app
 
 from .defects import DEFECTS, Defect
 from .patient import Patient
@@ -26,7 +26,7 @@ class Ward:
     def __init__(self, url: str, relay: Relay) -> None:
         self.url, self._relay = url, relay
 
-    def examine(self, checks: Iterable[Check], defect: Defect | None = None) -> Mapping[str, tuple[Outcome, str]]:
+    def run_checks(self, checks: Iterable[Check], defect: Defect | None = None) -> Mapping[str, tuple[Outcome, str]]:
         """The results, by the ids of the checks."""
         self._relay.well()
         if defect is not None:
@@ -36,14 +36,14 @@ class Ward:
 
     async def _examine(self, checks: Iterable[Check]) -> Mapping[str, tuple[Outcome, str]]:
         async with Client.connect(self.url) as client:
-            return {result.check.id: (result.outcome, result.reason) async for result in examine(client, checks)}
+            return {result.check.id: (result.outcome, result.reason) async for result in run_checks(client, checks)}
 
 
 @pytest.fixture(scope="module")
 def ward() -> Iterator[Ward]:
-    gateway = Gateway(Patient(), Settings())
+    gateway = ModelRegistry(Patient(), Settings())
     relay = Relay(create_app(gateway))
-    with live_gateway(gateway, relay) as url:
+    with live_registry(gateway, relay) as url:
         yield Ward(url, relay)
 
 
@@ -52,14 +52,14 @@ def of(results: Mapping[str, tuple[Outcome, str]], outcome: Outcome) -> dict[str
 
 
 def test_a_server_that_is_well_passes(ward: Ward) -> None:
-    results = ward.examine(CHECKS)
+    results = ward.run_checks(CHECKS)
     assert of(results, Outcome.FAIL) == of(results, Outcome.DEFECT) == {}
     assert set(of(results, Outcome.SKIP)) - {"leaving"} == TOO_FAST | {"wrong-key"}
 
 
 @pytest.mark.parametrize("defect", DEFECTS, ids=lambda defect: defect.name)
 def test_a_defect_is_noticed(ward: Ward, defect: Defect) -> None:
-    results = ward.examine([BY_ID[name] for name in sorted(defect.notices)], defect)
+    results = ward.run_checks([BY_ID[name] for name in sorted(defect.notices)], defect)
     assert set(of(results, Outcome.FAIL)) == defect.notices, results
     assert all("\n" not in reason and reason for reason in of(results, Outcome.FAIL).values())
 
@@ -67,7 +67,7 @@ def test_a_defect_is_noticed(ward: Ward, defect: Defect) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("defect", DEFECTS[::STEP], ids=lambda defect: defect.name)
 def test_a_defect_is_noticed_by_no_other_check(ward: Ward, defect: Defect) -> None:
-    results = ward.examine(CHECKS, defect)
+    results = ward.run_checks(CHECKS, defect)
     assert set(of(results, Outcome.FAIL)) == defect.notices, of(results, Outcome.FAIL)
     assert of(results, Outcome.DEFECT) == {}
 

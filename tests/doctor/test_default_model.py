@@ -5,9 +5,9 @@ import asyncio
 import pytest
 
 from conftest import live_server
-from dragoman.cli.weights import resolve
-from dragoman.doctor import CHECKS, Client, Outcome, Result, examine
+from dragoman.doctor import CHECKS, Client, Outcome, Result, run_checks
 from dragoman.engines.llama.embedded import EmbeddedLlama
+from dragoman.models.resolve import resolve
 from dragoman.server import Settings
 
 CANNOT_BE_TOLD = {"wrong-key", "thinking-first", "thinking-signed", "thinking-replay"}
@@ -19,7 +19,7 @@ TOO_FAST = {"sse-bit-by-bit", "early-start", "silence", "small-beside-long", "le
 
 async def visit(url: str) -> list[Result]:
     async with Client.connect(url) as client:
-        return [result async for result in examine(client, CHECKS)]
+        return [result async for result in run_checks(client, CHECKS)]
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 
 from clauses.test_coverage import CLAUSES
-from dragoman.doctor import CHECKS, Client, Outcome, Result, examine
+from dragoman.doctor import CHECKS, Client, Outcome, Result, run_checks
 from stage import until
 
 JSON, EVENTS = "application/json", "text/event-stream"
@@ -69,7 +69,7 @@ def babbler() -> Iterator[tuple[Babbler, str]]:
 
 async def visit(url: str) -> list[Result]:
     async with Client.connect(url) as client:
-        return [result async for result in examine(client, CHECKS)]
+        return [result async for result in run_checks(client, CHECKS)]
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from dragoman.conversation import Sampling
-from dragoman.engines import Engine, FinishReason, Job, Piece
+from dragoman.engines import Engine, EngineRequest, FinishReason, OutputChunk
 from dragoman.engines.llama.embedded import EmbeddedLlama
 
 GREEDY = Sampling(temperature=0)
@@ -35,9 +35,9 @@ async def engine(model: Path) -> AsyncGenerator[EmbeddedLlama]:
     await embedded.close()
 
 
-def job(tokens: list[int], limit: int) -> Job:
+def job(tokens: list[int], limit: int) -> EngineRequest:
     """A repeatable job."""
-    return Job(tokens, limit, GREEDY)
+    return EngineRequest(tokens, limit, GREEDY)
 
 
 def long_prompt(length: int, *, seed: int) -> list[int]:
@@ -45,23 +45,23 @@ def long_prompt(length: int, *, seed: int) -> list[int]:
     return [100 + (seed * 7919 + position * 31) % 40_000 for position in range(length)]
 
 
-async def collect(engine: Engine, work: Job) -> list[Piece]:
+async def collect(engine: Engine, work: EngineRequest) -> list[OutputChunk]:
     """All the pieces of a job."""
     async with aclosing(engine.generate(work)) as pieces:
         return [piece async for piece in pieces]
 
 
-def text(pieces: list[Piece]) -> str:
+def text(pieces: list[OutputChunk]) -> str:
     """What was written."""
     return "".join(piece.text for piece in pieces)
 
 
-def output(pieces: list[Piece]) -> int:
+def output(pieces: list[OutputChunk]) -> int:
     """How many tokens were generated."""
     return sum(piece.output for piece in pieces)
 
 
-def reason(pieces: list[Piece]) -> FinishReason:
+def reason(pieces: list[OutputChunk]) -> FinishReason:
     """Why it ended; only the last piece says so."""
     assert [piece.finish is not None for piece in pieces] == [False] * (len(pieces) - 1) + [True]
     finish = pieces[-1].finish
@@ -69,7 +69,7 @@ def reason(pieces: list[Piece]) -> FinishReason:
     return finish.reason
 
 
-async def first_progress(engine: Engine, work: Job) -> int:
+async def first_progress(engine: Engine, work: EngineRequest) -> int:
     """How many tokens of the prompt were cached. The job is abandoned there."""
     async with aclosing(engine.generate(work)) as pieces:
         async for piece in pieces:

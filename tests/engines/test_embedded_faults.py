@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from dragoman.engines import Piece
+from dragoman.engines import OutputChunk
 from dragoman.engines.llama.embedded import EmbeddedLlama, Status
 from dragoman.errors import EngineFailed, EngineUnavailable
 from engines.conftest import collect, job, long_prompt, text, until
@@ -189,7 +189,7 @@ async def test_the_child_does_not_outlive_its_parent(model: Path, home: Path, mo
     assert ended
 
 
-async def collect_rest(pieces: AsyncIterator[Piece]) -> None:
+async def collect_rest(pieces: AsyncIterator[OutputChunk]) -> None:
     async for _ in pieces:
         pass
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from conftest import MODEL, body, live_server, user
-from dragoman.engines import Job, Piece
+from dragoman.engines import EngineRequest, OutputChunk
 from dragoman.engines.base import Capabilities, Engine, Finish, FinishReason
 from dragoman.engines.liveness import Liveness, ProbeTimes
 from dragoman.engines.llama.embedded import EmbeddedLlama, Status
-from dragoman.engines.supervised import Child, RestartTimes, Supervised, born
+from dragoman.engines.supervised import Child, RestartTimes, Supervised, spawn
 from dragoman.errors import EngineFailed, EngineUnavailable
 from dragoman.server import Settings
 from engines.conftest import GREEDY, collect, job, long_prompt, text, until
@@ -35,7 +35,7 @@ def stop(engine: Supervised) -> int:
     return pid
 
 
-async def rest(pieces: AsyncGenerator[Piece]) -> None:
+async def rest(pieces: AsyncGenerator[OutputChunk]) -> None:
     async for _ in pieces:
         pass
 
@@ -103,9 +103,9 @@ class Word(Engine):
     async def start(self) -> Capabilities:
         return Capabilities(model="word", window=100, slots=1)
 
-    async def generate(self, job: Job) -> AsyncGenerator[Piece, None]:
-        yield Piece("word", 1)
-        yield Piece(finish=Finish(FinishReason.STOP))
+    async def generate(self, job: EngineRequest) -> AsyncGenerator[OutputChunk, None]:
+        yield OutputChunk("word", 1)
+        yield OutputChunk(finish=Finish(FinishReason.STOP))
 
     async def tokenize(self, text: str, *, special: bool = True) -> list[int]:
         return []
@@ -119,7 +119,7 @@ class Sleeper(Child):
 
     comes_up = True
 
-    async def come_up(self) -> Capabilities:
+    async def start_engine(self) -> Capabilities:
         if not self.comes_up:
             raise EngineFailed("no")
         self.engine = Word()
@@ -137,7 +137,7 @@ class Sleepers(Supervised):
         self.comes_up: list[bool] = []
 
     async def spawn(self) -> Child:
-        child = Sleeper(await born(sys.executable, "-c", "import sys; sys.stdin.read()", one_voice=True))
+        child = Sleeper(await spawn(sys.executable, "-c", "import sys; sys.stdin.read()", merge_stderr=True))
         child.comes_up = self.comes_up.pop(0) if self.comes_up else True
         return child
 
@@ -174,7 +174,7 @@ async def test_the_pause_starts_over_after_a_child_that_answered(pauses: list[fl
     engine = Sleepers()
     await engine.start()
     for _ in range(6):
-        await collect(engine, Job([1], 1, GREEDY))
+        await collect(engine, EngineRequest([1], 1, GREEDY))
         await die(engine)
     assert pauses == [1] * 6
     await engine.close()
@@ -186,7 +186,7 @@ async def test_the_pause_grows_while_children_do_not_come_up(pauses: list[float]
     engine.comes_up = [False] * 5
     await die(engine)
     assert pauses == [1, 2, 4, 8, 8, 8]
-    await collect(engine, Job([1], 1, GREEDY))
+    await collect(engine, EngineRequest([1], 1, GREEDY))
     await die(engine)
     assert pauses[6:] == [1]
     await engine.close()

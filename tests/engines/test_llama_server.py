@@ -12,7 +12,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from dragoman.conversation import Sampling
-from dragoman.engines import Finish, FinishReason, Job, Piece, PrefillProgress
+from dragoman.engines import EngineRequest, Finish, FinishReason, OutputChunk, PrefillProgress
 from dragoman.engines.llama.server import CompletionReader, LlamaServer
 from dragoman.errors import EngineFailed, EngineUnavailable
 from engines.conftest import collect, job
@@ -25,14 +25,14 @@ EMOJI = 'data: {"content":"😀","tokens":[9],"stop":false,"tokens_predicted":4}
 LAST = b'data: {"content":"","stop":true,"stop_type":"eos","tokens_predicted":5}\n\n'
 HEALTHY = PROGRESS + WORD + b": still here\n\n" + EMOJI + LAST
 PIECES = [
-    Piece(prefill=PrefillProgress(total=4, cached=1, done=4)),
-    Piece(" word", 1),
-    Piece("😀", 3),
-    Piece("", 1, finish=Finish(FinishReason.STOP)),
+    OutputChunk(prefill=PrefillProgress(total=4, cached=1, done=4)),
+    OutputChunk(" word", 1),
+    OutputChunk("😀", 3),
+    OutputChunk("", 1, finish=Finish(FinishReason.STOP)),
 ]
 
 
-def read(*parts: bytes, silent: bool = False) -> list[Piece]:
+def read(*parts: bytes, silent: bool = False) -> list[OutputChunk]:
     reader = CompletionReader(silent=silent)
     pieces = [piece for part in parts for piece in reader.feed(part)]
     assert reader.finished
@@ -49,7 +49,7 @@ def test_pieces_are_the_same_byte_by_byte():
 
 
 def test_a_job_of_no_tokens_says_nothing_and_ends_for_length():
-    assert read(HEALTHY, silent=True) == [PIECES[0], Piece(finish=Finish(FinishReason.LENGTH))]
+    assert read(HEALTHY, silent=True) == [PIECES[0], OutputChunk(finish=Finish(FinishReason.LENGTH))]
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_a_job_of_no_tokens_says_nothing_and_ends_for_length():
 )
 def test_a_fault_in_the_stream_comes_after_what_stood_before_it(event: bytes, message: str):
     pieces = CompletionReader().feed(WORD + event + b"\n\n" + LAST)
-    assert next(pieces) == Piece(" word", 1)
+    assert next(pieces) == OutputChunk(" word", 1)
     with pytest.raises(EngineFailed, match=message):
         next(pieces)
 
@@ -217,8 +217,8 @@ async def test_only_what_the_client_chose_is_sent():
         return web.Response(body=LAST)
 
     async with stand_in("/completion", handler) as engine:
-        await collect(engine, Job([1, 2], 9, Sampling()))
-        await collect(engine, Job([1, 2], 0, Sampling(0.5, 0.9, 3, 4, 0.25, -0.5)))
+        await collect(engine, EngineRequest([1, 2], 9, Sampling()))
+        await collect(engine, EngineRequest([1, 2], 0, Sampling(0.5, 0.9, 3, 4, 0.25, -0.5)))
     fixed = {
         "prompt": [1, 2],
         "stream": True,
@@ -270,7 +270,7 @@ async def test_leaving_closes_the_connection_at_once(phase: str):
         aclosing(engine.generate(job([1], 5))) as pieces,
     ):
         if phase == "in the stream":
-            assert await anext(pieces) == Piece(" word", 1)
+            assert await anext(pieces) == OutputChunk(" word", 1)
             await pieces.aclose()
         else:
             waiting = asyncio.create_task(anext(pieces))

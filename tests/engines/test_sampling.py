@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from dragoman.conversation import Sampling
-from dragoman.engines import Job
+from dragoman.engines import EngineRequest
 from dragoman.engines.llama.embedded import EmbeddedLlama
 from dragoman.engines.sampling import bounded
 from engines.conftest import GREEDY, collect, text
@@ -52,19 +52,19 @@ async def test_the_embedded_engine_answers_all_of_them(engine: EmbeddedLlama):
     for extreme in EXTREMES:
         sampling = bounded(Sampling(**extreme))
         async with asyncio.timeout(20):
-            assert text(await collect(engine, Job(PROMPT, 4, sampling))), extreme
+            assert text(await collect(engine, EngineRequest(PROMPT, 4, sampling))), extreme
     assert engine.restarts == 0
 
 
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("extreme", [{"temperature": 1e-38}, {"temperature": 1.0, "top_p": 1e-320}, {"temperature": 1e-45}])
 async def test_the_likeliest_tokens_come_from_tiny_values(engine: EmbeddedLlama, extreme: dict[str, float]):
-    greedy = text(await collect(engine, Job(PROMPT, 6, GREEDY)))
-    assert text(await collect(engine, Job(PROMPT, 6, bounded(Sampling(**extreme))))) == greedy
+    greedy = text(await collect(engine, EngineRequest(PROMPT, 6, GREEDY)))
+    assert text(await collect(engine, EngineRequest(PROMPT, 6, bounded(Sampling(**extreme))))) == greedy
 
 
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("seed", [-1, 2**32 - 1, 10**30])
 async def test_a_seed_repeats_an_answer(engine: EmbeddedLlama, seed: int):
     sampling = bounded(Sampling(temperature=2.0, top_p=1.0, seed=seed))
-    assert len({text(await collect(engine, Job(PROMPT, 12, sampling))) for _ in range(3)}) == 1
+    assert len({text(await collect(engine, EngineRequest(PROMPT, 12, sampling))) for _ in range(3)}) == 1

@@ -3,7 +3,7 @@
 import pytest
 
 from dragoman.engines import SHORT_PROMPT
-from dragoman.engines.llama.slot_choice import Seat, SlotChoice
+from dragoman.engines.llama.slot_choice import SlotChoice, SlotLease
 from engines.conftest import long_prompt
 
 MAIN = long_prompt(4000, seed=1)
@@ -23,7 +23,7 @@ def seated(choice: SlotChoice, *prompts: list[int]) -> list[int | None]:
     return [done(choice, choice.take(prompt)) for prompt in prompts]
 
 
-def done(choice: SlotChoice, seat: Seat) -> int | None:
+def done(choice: SlotChoice, seat: SlotLease) -> int | None:
     choice.leave(seat)
     return seat.slot if seat.named else THE_SERVER
 
@@ -48,7 +48,7 @@ def test_a_short_job_goes_wherever_nothing_of_worth_is_lost():
     choice = SlotChoice(4)
     assert seated(choice, MAIN) == [1]
     assert [choice.take(TITLE).slot for _ in range(3)] == [0, 2, 3]
-    assert choice.take(TITLE) == Seat(1, named=False)
+    assert choice.take(TITLE) == SlotLease(1, named=False)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
@@ -78,7 +78,9 @@ def test_a_long_prompt_is_not_read_in_the_slot_that_comes_first():
     others = [long_prompt(1000, seed=seed) for seed in range(10, 14)]
     choice = SlotChoice(4)
     assert seated(choice, TITLE, *others) == [0, 1, 2, 3, 1]
-    assert choice.take(grown(others[0])) == Seat(0, named=False)  # but what is mostly copied may be: little is left to read
+    assert choice.take(grown(others[0])) == SlotLease(
+        0, named=False
+    )  # but what is mostly copied may be: little is left to read
 
 
 def test_what_ended_last_is_copied_first_where_a_copy_is_wanted():
@@ -86,10 +88,10 @@ def test_what_ended_last_is_copied_first_where_a_copy_is_wanted():
     choice = SlotChoice(4)
     assert seated(choice, MAIN) == [1]
     seat = choice.take(edited)
-    assert seat == Seat(3, named=False, nudge=0)
+    assert seat == SlotLease(3, named=False, request_cache_flush=0)
     choice.leave(seat)
     assert seated(choice, TITLE) == [0]
-    assert choice.take([*MAIN[:2400], *OTHER]) == Seat(2, named=False)  # it was copied when the others began
+    assert choice.take([*MAIN[:2400], *OTHER]) == SlotLease(2, named=False)  # it was copied when the others began
 
 
 def test_a_slot_at_work_is_nobody_elses():
@@ -98,4 +100,4 @@ def test_a_slot_at_work_is_nobody_elses():
     second = choice.take(MAIN)
     assert (first.slot, second.slot) == (1, 3)
     choice.leave(first)
-    assert choice.take(grown(MAIN)) == Seat(1, named=True)
+    assert choice.take(grown(MAIN)) == SlotLease(1, named=True)

@@ -12,10 +12,10 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from dragoman.constraints import Constraint, Json, Literal, Series
+from dragoman.constraints.tree import Constraint, Json, Literal, Series
 from dragoman.conversation import Sampling
-from dragoman.engines import Finish, FinishReason, Job, Piece, PrefillProgress
-from dragoman.engines.remote.vllm import CompletionReader, Vllm
+from dragoman.engines import EngineRequest, Finish, FinishReason, OutputChunk, PrefillProgress
+from dragoman.engines.vllm.engine import CompletionReader, Vllm
 from dragoman.errors import EngineFailed, EngineUnavailable
 from engines.conftest import collect, until
 from engines.folders import model_folder
@@ -39,13 +39,19 @@ def usage(total: int, **details: Any) -> bytes:
 DONE = b"data: [DONE]\n\n"
 CACHED = {"prompt_tokens_details": {"cached_tokens": 3}}
 HEALTHY = chunk(" word", 1) + chunk("😀", 4) + chunk("", 5, "stop") + usage(5, **CACHED) + DONE
-TAKEN = Piece(prefill=PrefillProgress(total=4, cached=None, done=0))
-PIECES = [TAKEN, Piece(" word", 1), Piece("😀", 3), Piece("", 1), Piece(finish=Finish(FinishReason.STOP, 3))]
+TAKEN = OutputChunk(prefill=PrefillProgress(total=4, cached=None, done=0))
+PIECES = [
+    TAKEN,
+    OutputChunk(" word", 1),
+    OutputChunk("😀", 3),
+    OutputChunk("", 1),
+    OutputChunk(finish=Finish(FinishReason.STOP, 3)),
+]
 ERROR = {"error": {"message": "EngineCore died", "type": "InternalServerError", "param": None, "code": 500}}
 VERSION = {"version": "0.32.0"}
 
 
-def read(*parts: bytes, silent: bool = False) -> list[Piece]:
+def read(*parts: bytes, silent: bool = False) -> list[OutputChunk]:
     reader = CompletionReader(4, silent=silent)
     pieces = [piece for part in (b"", *parts) for piece in reader.feed(part)]
     assert reader.finished
@@ -72,20 +78,20 @@ def test_pieces_are_the_same_byte_by_byte():
     ids=["no details", "a stop token", "no usage at the end", "the finish alone"],
 )
 def test_the_end_is_told_once_with_what_is_known(stream: bytes, last: Finish):
-    assert read(stream) == [TAKEN, Piece("x", 1), Piece(finish=last)]
+    assert read(stream) == [TAKEN, OutputChunk("x", 1), OutputChunk(finish=last)]
 
 
 def test_chunks_without_counts_count_as_one_token_each():
     bare = event({"choices": [{"index": 0, "text": "a"}]}) + event(
         {"choices": [{"index": 0, "text": "b", "finish_reason": "stop"}]}
     )
-    assert read(bare + DONE)[1:] == [Piece("a", 1), Piece("b", 1), Piece(finish=Finish(FinishReason.STOP))]
+    assert read(bare + DONE)[1:] == [OutputChunk("a", 1), OutputChunk("b", 1), OutputChunk(finish=Finish(FinishReason.STOP))]
 
 
 def test_a_job_of_no_tokens_says_nothing_and_ends_for_length():
     assert read(chunk("x", 1, "length") + usage(1, **CACHED), silent=True) == [
         TAKEN,
-        Piece(finish=Finish(FinishReason.LENGTH, 3)),
+        OutputChunk(finish=Finish(FinishReason.LENGTH, 3)),
     ]
 
 
@@ -106,7 +112,7 @@ def test_a_job_of_no_tokens_says_nothing_and_ends_for_length():
 )
 def test_a_fault_in_the_stream_comes_after_what_stood_before_it(fault: bytes, message: str):
     pieces = CompletionReader(4).feed(chunk(" word", 1) + fault)
-    assert [next(pieces), next(pieces)] == [TAKEN, Piece(" word", 1)]
+    assert [next(pieces), next(pieces)] == [TAKEN, OutputChunk(" word", 1)]
     with pytest.raises(EngineFailed, match=message):
         next(pieces)
 
@@ -195,8 +201,8 @@ async def running(server: StandIn, **options: Any) -> AsyncGenerator[Vllm]:
             await engine.close()
 
 
-def job(limit: int = 5, **fields: Any) -> Job:
-    return Job([1, 2, 3, 4], limit, Sampling(), **fields)
+def job(limit: int = 5, **fields: Any) -> EngineRequest:
+    return EngineRequest([1, 2, 3, 4], limit, Sampling(), **fields)
 
 
 async def test_what_was_found_is_said(server: StandIn, root: Path):
@@ -253,7 +259,7 @@ async def test_only_what_the_client_chose_is_sent_and_the_limit_fits_the_window(
         await engine.start()
         await collect(engine, job(500))
         chosen = Sampling(0.5, 0.9, 3, 4, 0.25, -0.5)
-        await collect(engine, Job([1], 0, chosen, adapter="tiny-sql"))
+        await collect(engine, EngineRequest([1], 0, chosen, adapter="tiny-sql"))
     fixed = {
         "stream": True,
         "stream_options": {"include_usage": True, "continuous_usage_stats": True},

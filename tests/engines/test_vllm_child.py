@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from dragoman.engines import Piece
-from dragoman.engines.remote.vllm_child import NotInstalled, StartedVllm
+from dragoman.engines import OutputChunk
+from dragoman.engines.vllm.child import NotInstalled, StartedVllm
 from dragoman.errors import EngineFailed
 from engines.conftest import collect, job, text, until
 from engines.folders import model_folder
@@ -33,7 +33,7 @@ async def engine(program: str, tmp_path: Path) -> AsyncGenerator[StartedVllm]:
     await started.close()
 
 
-async def rest(pieces: AsyncGenerator[Piece]) -> None:
+async def rest(pieces: AsyncGenerator[OutputChunk]) -> None:
     async for _ in pieces:
         pass
 

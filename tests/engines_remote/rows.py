@@ -8,12 +8,12 @@ from typing import Any
 
 from dragoman.engines import Engine
 from dragoman.engines.llama.server import LlamaServer
-from dragoman.engines.remote.lmdeploy import LMDeploy
-from dragoman.engines.remote.sglang import SGLang
-from dragoman.engines.remote.vllm import Vllm
+from dragoman.engines.lmdeploy.engine import LMDeploy
 from dragoman.engines.scripted import Line
+from dragoman.engines.sglang.engine import SGLang
+from dragoman.engines.vllm.engine import Vllm
 from dragoman.errors import EngineUnavailable
-from engines_remote.upstream import QUIET, Asked, Fault
+from engines_remote.upstream import QUIET, Asked, EngineFault
 from engines_remote.wires import (
     LlamaUpstream,
     LMDeployHarmonyUpstream,
@@ -38,7 +38,7 @@ class Played(Stage):
 
     stop_upstream = start_upstream
 
-    def says(self, *tokens: Any, cached: int = 0, fault: Fault | None = None) -> str:
+    def says(self, *tokens: Any, cached: int = 0, fault: EngineFault | None = None) -> str:
         text = b"".join(token.encode() if isinstance(token, str) else token for token in tokens).decode()
         self.cached = cached
         self.fails_at_once = fault == "loads"

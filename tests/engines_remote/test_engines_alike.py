@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from dragoman.constraints import Constraint, Json, Literal, Series
+from dragoman.constraints.tree import Constraint, Json, Literal, Series
 from dragoman.conversation import Sampling
-from dragoman.engines import Finish, FinishReason, Job, Piece
+from dragoman.engines import EngineRequest, Finish, FinishReason, OutputChunk
 from dragoman.engines.liveness import ProbeTimes
 from dragoman.errors import EngineFailed, EngineUnavailable
 from engines.conftest import collect, output, reason, text, until
@@ -24,8 +24,8 @@ GREEDY = Sampling(temperature=0, seed=7)
 PROMPT = "What is the fox?"
 
 
-async def work(connected: Connected, limit: int = 100, constraint: Constraint | None = None) -> Job:
-    return Job(await connected.engine.tokenize(PROMPT), limit, GREEDY, constraint)
+async def work(connected: Connected, limit: int = 100, constraint: Constraint | None = None) -> EngineRequest:
+    return EngineRequest(await connected.engine.tokenize(PROMPT), limit, GREEDY, constraint)
 
 
 async def test_it_says_what_the_model_says_and_why_it_ended(connected: Connected):
@@ -160,9 +160,9 @@ async def test_a_refusal_carries_its_reason(connected: Connected):
         await collect(connected.engine, await work(connected))
 
 
-async def heard(connected: Connected, failure: str) -> list[Piece]:
+async def heard(connected: Connected, failure: str) -> list[OutputChunk]:
     """The pieces up to a failure in the stream."""
-    pieces: list[Piece] = []
+    pieces: list[OutputChunk] = []
 
     async def listen() -> None:
         async for piece in connected.engine.generate(job):
@@ -215,9 +215,9 @@ async def test_an_engine_that_was_away_is_used_again_when_it_is_back(connected: 
     assert text(await collect(connected.engine, await work(connected))) == SAID
 
 
-async def work_without_tokenizer() -> Job:
+async def work_without_tokenizer() -> EngineRequest:
     """llama-server's tokenizer is away with it."""
-    return Job([1, 2, 3], 10, GREEDY)
+    return EngineRequest([1, 2, 3], 10, GREEDY)
 
 
 async def test_a_constraint_reaches_the_engine_where_it_holds_any(connected: Connected):
@@ -259,7 +259,7 @@ async def test_an_engine_that_stops_answering_is_noticed_and_used_again_when_it_
     engine = row.connect(running, looks=LOOKS)
     await engine.start()
     running.hold(MIDDLE)
-    begun = asyncio.create_task(collect(engine, Job([1, 2, 3], 100, GREEDY)))
+    begun = asyncio.create_task(collect(engine, EngineRequest([1, 2, 3], 100, GREEDY)))
 
     async def holding() -> bool:
         return running.holding == 1
@@ -271,11 +271,11 @@ async def test_an_engine_that_stops_answering_is_noticed_and_used_again_when_it_
             await asyncio.wait_for(begun, 5)
         assert engine.status == "unreachable"
         with pytest.raises(EngineUnavailable, match="does not answer"):
-            await asyncio.wait_for(collect(engine, Job([1, 2, 3], 100, GREEDY)), 5)
+            await asyncio.wait_for(collect(engine, EngineRequest([1, 2, 3], 100, GREEDY)), 5)
     finally:
         running.thaw()
     running.reset()
     running.says(*SPEECH)
-    assert text(await collect(engine, Job([1, 2, 3], 100, GREEDY))) == SAID
+    assert text(await collect(engine, EngineRequest([1, 2, 3], 100, GREEDY))) == SAID
     assert engine.status == "ready"
     await engine.close()

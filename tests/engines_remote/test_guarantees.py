@@ -13,14 +13,14 @@ from tokenizers import Tokenizer
 
 from conftest import body, live_server
 from dragoman import dialects
+from dragoman.api.anthropic.base import parse
+from dragoman.api.anthropic.lowering import lower
+from dragoman.api.anthropic.request import MessagesRequest
+from dragoman.constraints.structural_tag import structural_tag
 from dragoman.conversation import Tool
-from dragoman.conversation.lowering import lower
 from dragoman.dialects import Constrainer, call_opening
-from dragoman.engines.grammars.structural_tag import structural_tag
-from dragoman.observe.entry import Entry
+from dragoman.observability.log_entry import RequestLogEntry
 from dragoman.server import Settings
-from dragoman.wire.base import parse
-from dragoman.wire.request import MessagesRequest
 from engines_remote.guarantees import COLUMNS, GUARANTEES, PAGE, UNREADABLE, Guarantee, How, call, renewed
 from engines_remote.rows import ROWS, Row, differs
 from engines_remote.verdicts import by_tag, passes
@@ -39,7 +39,7 @@ class Cell(NamedTuple):
     url: str
     upstream: Any
     folder: Path
-    log: list[Entry]
+    log: list[RequestLogEntry]
 
     def ask(self, said: str) -> Answer:
         """The answer where the model says that, if it is let."""
@@ -68,7 +68,7 @@ class Log(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__()
-        self.entries: list[Entry] = []
+        self.entries: list[RequestLogEntry] = []
 
     def emit(self, record: logging.LogRecord) -> None:
         assert isinstance(record.args, tuple)
@@ -98,7 +98,7 @@ def served(folder: Path) -> Iterator[Serve]:
 
 
 @pytest.fixture
-def log() -> Iterator[list[Entry]]:
+def log() -> Iterator[list[RequestLogEntry]]:
     logger, handler = logging.getLogger("dragoman.request"), Log()
     level = logger.level
     logger.setLevel(logging.INFO)
@@ -209,7 +209,9 @@ PROOFS: Mapping[How, Callable[[Cell], None]] = {
 @pytest.mark.clause("TOOL-5", "TOOL-7", "TOOL-9", "TOOL-11", "STR-3")
 @pytest.mark.parametrize("column", COLUMNS)
 @pytest.mark.parametrize("guarantee", GUARANTEES, ids=lambda guarantee: guarantee.title)
-def test_a_guarantee_is_kept_as_the_page_says(guarantee: Guarantee, column: str, served: Serve, folder: Path, log: list[Entry]):
+def test_a_guarantee_is_kept_as_the_page_says(
+    guarantee: Guarantee, column: str, served: Serve, folder: Path, log: list[RequestLogEntry]
+):
     row = next(row for row in ROWS if row.name == COLUMNS[column])
     url, upstream = served(row, guarantee.dialect)
     PROOFS[guarantee.how[column]](Cell(guarantee, row, url, upstream, folder, log))

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from dragoman.constraints import Constraint, Json, Literal
+from dragoman.constraints.tree import Constraint, Json, Literal
 from dragoman.conversation import Sampling
-from dragoman.engines import Finish, FinishReason, Job, Piece
-from dragoman.engines.remote.lmdeploy import LMDeploy
-from dragoman.engines.remote.lmdeploy_doors import ChatReader
+from dragoman.engines import EngineRequest, Finish, FinishReason, OutputChunk
+from dragoman.engines.lmdeploy.endpoints import ChatReader
+from dragoman.engines.lmdeploy.engine import LMDeploy
 from dragoman.errors import EngineFailed
 from engines.conftest import collect, text
 from engines.folders import model_folder
@@ -32,11 +32,11 @@ USAGE = (
 DONE = b"data: [DONE]\n\n"
 WORDS = event(" word", (7,)) + event("", (8,)) + b": still here\n\n" + event("😀", (9, 9))
 STREAM = WORDS + event("", (), "stop") + USAGE + DONE
-SPOKEN = [Piece(" word", 1), Piece("", 1), Piece("😀", 2)]
-PIECES = [*SPOKEN, Piece("", 1, finish=Finish(FinishReason.STOP, 3))]
+SPOKEN = [OutputChunk(" word", 1), OutputChunk("", 1), OutputChunk("😀", 2)]
+PIECES = [*SPOKEN, OutputChunk("", 1, finish=Finish(FinishReason.STOP, 3))]
 
 
-def read(*parts: bytes) -> list[Piece]:
+def read(*parts: bytes) -> list[OutputChunk]:
     reader = ChatReader()
     pieces = [piece for part in parts for piece in reader.feed(part)]
     assert reader.finished
@@ -50,7 +50,7 @@ def test_pieces_are_the_same_at_every_split_point():
 
 
 def test_without_counts_it_is_not_known_what_was_cached():
-    assert read(WORDS + event("", (), "length") + DONE) == [*SPOKEN, Piece(finish=Finish(FinishReason.LENGTH))]
+    assert read(WORDS + event("", (), "length") + DONE) == [*SPOKEN, OutputChunk(finish=Finish(FinishReason.LENGTH))]
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_without_counts_it_is_not_known_what_was_cached():
 )
 def test_a_fault_in_the_stream_comes_after_what_stood_before_it(last: bytes, message: str):
     pieces = ChatReader().feed(event(" word", (7,)) + last + DONE)
-    assert next(pieces) == Piece(" word", 1)
+    assert next(pieces) == OutputChunk(" word", 1)
     with pytest.raises(EngineFailed, match=message):
         next(pieces)
 
@@ -88,8 +88,8 @@ async def test_everything_is_said(upstream: LMDeployUpstream):
     found = await engine.start()
     assert (found.adapters, found.window) == ([ADAPTER], 2048)
     upstream.reset()
-    await collect(engine, Job([1, 2], 9, Sampling()))
-    await collect(engine, Job([1, 2], 0, Sampling(temperature=0.5, top_p=0.9, top_k=3, seed=4), adapter=ADAPTER))
+    await collect(engine, EngineRequest([1, 2], 9, Sampling()))
+    await collect(engine, EngineRequest([1, 2], 0, Sampling(temperature=0.5, top_p=0.9, top_k=3, seed=4), adapter=ADAPTER))
     await engine.close()
     usual = {"messages": [], "input_ids": [1, 2], "stream": True, "stream_options": {"include_usage": True}}
     usual |= {"return_token_ids": True, "skip_special_tokens": False, "spaces_between_special_tokens": False}
@@ -106,7 +106,7 @@ async def test_where_a_parser_is_behind_the_chat_door_the_other_one_is_taken(fol
     try:
         found = await engine.start()
         upstream.reset()
-        await collect(engine, Job([1, 2], 9, Sampling(temperature=0.5, top_p=0.9, top_k=3, seed=4)))
+        await collect(engine, EngineRequest([1, 2], 9, Sampling(temperature=0.5, top_p=0.9, top_k=3, seed=4)))
     finally:
         await engine.close()
         upstream.stop_upstream()
@@ -126,7 +126,7 @@ async def test_a_format_that_is_refused_is_relaxed_and_remembered(upstream: LMDe
     upstream.reset()
     upstream.unreadable = '"pattern"'
     for _ in range(2):
-        assert text(await collect(engine, Job([1, 2], 9, Sampling(), held))) == "Hello there."
+        assert text(await collect(engine, EngineRequest([1, 2], 9, Sampling(), held))) == "Hello there."
     await engine.close()
     assert [json.loads(asked.held)["json_schema"]["schema"] for asked in upstream.asked] == [
         {"type": "string", "pattern": "a+", "maxLength": 9},
@@ -140,7 +140,7 @@ async def test_what_is_no_json_is_not_sent(upstream: LMDeployUpstream):
     await engine.start()
     upstream.reset()
     with pytest.raises(EngineFailed, match="no text around it"):
-        await collect(engine, Job([1, 2], 9, Sampling(), Constraint(Literal("<call>"), "a call")))
+        await collect(engine, EngineRequest([1, 2], 9, Sampling(), Constraint(Literal("<call>"), "a call")))
     await engine.close()
     assert upstream.asked == []
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from dragoman.constraints import Constraint, Json, Literal, Series
+from dragoman.constraints.tree import Constraint, Json, Literal, Series
 from dragoman.conversation import Sampling
-from dragoman.engines import Finish, FinishReason, Job, Piece, PrefillProgress
-from dragoman.engines.remote.sglang import SGLang
-from dragoman.engines.remote.sglang_wire import GenerateReader
+from dragoman.engines import EngineRequest, Finish, FinishReason, OutputChunk, PrefillProgress
+from dragoman.engines.sglang.engine import SGLang
+from dragoman.engines.sglang.wire import GenerateReader
 from dragoman.errors import EngineFailed, EngineRefused, EngineUnavailable
 from engines.conftest import collect, text, until
 from engines_remote.upstream import MIDDLE, STATUS, Asked, Take
@@ -31,11 +31,11 @@ STOP = {"type": "stop", "matched": 2}
 COMMENT, DONE = b": still here\n\n", b"data: [DONE]\n\n"
 TOTALS = event(" word", 1) + COMMENT + event(" word😀", 4) + event(" word😀", 5, STOP) + DONE
 NEWS = event(" word", 1) + COMMENT + event("😀", 4) + event("", 5, STOP) + DONE
-BEGUN = Piece(prefill=PrefillProgress(total=4, cached=1, done=4))
-PIECES = [BEGUN, Piece(" word", 1), Piece("😀", 3), Piece("", 1, finish=Finish(FinishReason.STOP))]
+BEGUN = OutputChunk(prefill=PrefillProgress(total=4, cached=1, done=4))
+PIECES = [BEGUN, OutputChunk(" word", 1), OutputChunk("😀", 3), OutputChunk("", 1, finish=Finish(FinishReason.STOP))]
 
 
-def read(*parts: bytes, totals: bool) -> list[Piece]:
+def read(*parts: bytes, totals: bool) -> list[OutputChunk]:
     reader = GenerateReader(totals=totals)
     pieces = [piece for part in parts for piece in reader.feed(part)]
     assert reader.finished
@@ -50,7 +50,7 @@ def test_pieces_are_the_same_at_every_split_point(stream: bytes, totals: bool):
 
 
 def test_an_answer_in_one_chunk_is_an_answer():
-    assert read(event("yes", 2, STOP), totals=True) == [BEGUN, Piece("yes", 2, finish=Finish(FinishReason.STOP))]
+    assert read(event("yes", 2, STOP), totals=True) == [BEGUN, OutputChunk("yes", 2, finish=Finish(FinishReason.STOP))]
 
 
 ABORT = {"type": "abort", "message": "out of memory", "err_type": "X"}
@@ -123,9 +123,9 @@ async def test_everything_is_said_and_the_model_is_asked_what_the_client_left_op
     recommended.write_text('{"temperature": 0.6, "top_k": 20, "top_p": null, "repetition_penalty": 1.05}', encoding="utf-8")
     try:
         async with started(upstream) as engine:
-            await collect(engine, Job([1, 2], 9, Sampling()))
-            await collect(engine, Job([1, 2], 9, Sampling(0.5, 0.9, 3, 4, 0.25, -0.5), adapter=ADAPTER))
-            await collect(engine, Job([1, 2], 9, Sampling(top_p=0.0)))
+            await collect(engine, EngineRequest([1, 2], 9, Sampling()))
+            await collect(engine, EngineRequest([1, 2], 9, Sampling(0.5, 0.9, 3, 4, 0.25, -0.5), adapter=ADAPTER))
+            await collect(engine, EngineRequest([1, 2], 9, Sampling(top_p=0.0)))
     finally:
         recommended.unlink()
     usual = {"max_new_tokens": 9, "min_p": 0.0, "repetition_penalty": 1.05, "presence_penalty": 0.0, "frequency_penalty": 0.0}
@@ -144,7 +144,7 @@ async def test_everything_is_said_and_the_model_is_asked_what_the_client_left_op
 async def test_work_that_is_left_is_called_off_by_its_name(upstream: SGLangUpstream, phase: int):
     async with started(upstream) as engine:
         upstream.hold(phase)
-        working = asyncio.create_task(collect(engine, Job([1, 2], 9, Sampling())))
+        working = asyncio.create_task(collect(engine, EngineRequest([1, 2], 9, Sampling())))
 
         async def is_held() -> bool:
             return upstream.holding == 1
@@ -161,7 +161,7 @@ async def test_jobs_of_a_conversation_have_its_name_in_front_of_their_own(upstre
     """The gateway takes what stands before a number behind `_t` for what to keep together, whatever the headers say."""
     async with started(upstream) as engine:
         for _ in range(2):
-            await collect(engine, Job([1, 2], 9, Sampling(), affinity="b1946ac924904d23"))
+            await collect(engine, EngineRequest([1, 2], 9, Sampling(), affinity="b1946ac924904d23"))
     first, second = [re.fullmatch(r"(\w+)_t(\d+)", asked.rid) for asked in upstream.asked]
     assert first is not None
     assert second is not None
@@ -171,7 +171,7 @@ async def test_jobs_of_a_conversation_have_its_name_in_front_of_their_own(upstre
 
 async def test_work_that_ended_is_not_called_off(upstream: SGLangUpstream):
     async with started(upstream) as engine:
-        await collect(engine, Job([1, 2], 9, Sampling()))
+        await collect(engine, EngineRequest([1, 2], 9, Sampling()))
     assert upstream.called_off == []
 
 
@@ -193,7 +193,7 @@ async def test_a_constraint_that_does_not_compile_is_relaxed_and_remembered(fold
     try:
         async with started(upstream) as engine:
             for _ in range(2):
-                assert text(await collect(engine, Job([1, 2], 9, Sampling(), held))) == "Hello there."
+                assert text(await collect(engine, EngineRequest([1, 2], 9, Sampling(), held))) == "Hello there."
             assert ['"pattern"' in asked.held for asked in upstream.asked] == [True, False, False]
     finally:
         upstream.stop_upstream()

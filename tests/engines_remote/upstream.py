@@ -20,14 +20,18 @@ from typing import Any, ClassVar, Literal
 
 from aiohttp import web
 
-from dragoman.engines.remote.model_folder import ModelFolder
+from dragoman.models.tokenizer_folder import ModelFolder
 
-Fault = Literal["refuses", "loads", "hangs up", "fails midway", "breaks off"]
+EngineFault = Literal["refuses", "loads", "hangs up", "fails midway", "breaks off"]
 
 STATUS, FIRST_EVENT, MIDDLE = -1, 0, 4
 """Where a stand-in can be held: before its status, before its first event, in the middle of its answer."""
 
-MESSAGES: dict[Fault, str] = {"refuses": "this is too long", "loads": "the model is loading", "fails midway": "out of luck"}
+MESSAGES: dict[EngineFault, str] = {
+    "refuses": "this is too long",
+    "loads": "the model is loading",
+    "fails midway": "out of luck",
+}
 """What it says of its faults, those of which something is said."""
 
 
@@ -37,7 +41,7 @@ class Take:
 
     tokens: Sequence[bytes]
     cached: int = 0
-    fault: Fault | None = None
+    fault: EngineFault | None = None
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,7 @@ class Upstream(ABC):
         self.held_at: int | None = None
         self.unreadable = ""
 
-    def says(self, *tokens: bytes | str, cached: int = 0, fault: Fault | None = None) -> None:
+    def says(self, *tokens: bytes | str, cached: int = 0, fault: EngineFault | None = None) -> None:
         """Set what is said from now on."""
         self.take = Take([token.encode() if isinstance(token, str) else token for token in tokens], cached, fault)
 
@@ -237,7 +241,7 @@ class Upstream(ABC):
         """The answer to who does not want a stream."""
         raise NotImplementedError
 
-    def fault_body(self, fault: Fault, status: int) -> dict[str, Any]:
+    def fault_body(self, fault: EngineFault, status: int) -> dict[str, Any]:
         """How a failure is told."""
         return {"error": {"message": MESSAGES[fault], "code": status}}
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
-from engines_remote.upstream import DONE, MESSAGES, Asked, Fault, Take, Upstream, event, is_cut, output, steps
+from engines_remote.upstream import DONE, MESSAGES, Asked, EngineFault, Take, Upstream, event, is_cut, output, steps
 
 WINDOW = 2048
 ADAPTER = "variant"
@@ -141,7 +141,7 @@ class SGLangUpstream(Upstream):
         meta = {"id": asked.rid, "finish_reason": reason, "weight_version": "default", "num_retractions": 0, **counts}
         return {"text": text, "output_ids": [7] * (count if self.totals else 1), "meta_info": meta}
 
-    def fault_body(self, fault: Fault, status: int) -> dict[str, Any]:
+    def fault_body(self, fault: EngineFault, status: int) -> dict[str, Any]:
         return {"error": {"message": MESSAGES[fault]}}
 
     async def other(self, path: str, body: dict[str, Any]) -> Any:
@@ -210,7 +210,7 @@ class LMDeployUpstream(Upstream):
     def _take(self, asked: Asked) -> Take:
         return Take([b'"', b'Q"']) if '"Q"' in asked.held else self.take
 
-    def fault_body(self, fault: Fault, status: int) -> dict[str, Any]:
+    def fault_body(self, fault: EngineFault, status: int) -> dict[str, Any]:
         flat = {"message": MESSAGES[fault], "type": "server_error", "code": status, "param": None, "object": "error"}
         return {"error": flat} if fault == "fails midway" else flat
 

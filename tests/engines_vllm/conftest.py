@@ -8,11 +8,11 @@ import pytest
 from anthropic import Anthropic
 
 from clients.conftest import sdk
-from conftest import live_gateway
+from conftest import live_registry
 from dragoman import dialects
-from dragoman.cli.weights import resolve
-from dragoman.engines.remote.vllm import Vllm
-from dragoman.server import Gateway, Settings
+from dragoman.engines.vllm.engine import Vllm
+from dragoman.models.resolve import resolve
+from dragoman.server import ModelRegistry, Settings
 
 from .external import SLOTS, STARTS_WITHIN, External
 from .installed import model_folder
@@ -50,19 +50,19 @@ def running(external: External) -> str:
 
 
 @pytest.fixture(scope="package")
-def gateway(running: str) -> Gateway:
+def registry(running: str) -> ModelRegistry:
     """Dragoman over that vLLM, as if its model wrote Qwen 3's dialect."""
-    return Gateway(Vllm(running, Path, slots=SLOTS), Settings(dialect=dialects.get("qwen3")))
+    return ModelRegistry(Vllm(running, Path, slots=SLOTS), Settings(dialect=dialects.get("qwen3")))
 
 
 @pytest.fixture(scope="package")
-def model(gateway: Gateway) -> Iterator[Anthropic]:
-    with connected(gateway) as client:
+def model(registry: ModelRegistry) -> Iterator[Anthropic]:
+    with connected(registry) as client:
         yield client
 
 
 @contextmanager
-def connected(gateway: Gateway) -> Iterator[Anthropic]:
+def connected(registry: ModelRegistry) -> Iterator[Anthropic]:
     """The SDK over a gateway."""
-    with live_gateway(gateway, loads_within=STARTS_WITHIN) as url, sdk(url) as client:
+    with live_registry(registry, loads_within=STARTS_WITHIN) as url, sdk(url) as client:
         yield client

@@ -14,7 +14,7 @@ from tempfile import TemporaryFile
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from dragoman.cli.weights import resolve
+from dragoman.models.resolve import resolve
 from stage import until
 
 from .installed import ENVIRONMENT, model_folder, vllm
@@ -23,7 +23,7 @@ SIZE = ["--enforce-eager", "--max-model-len", "2048"]
 SLOTS = 4
 STARTS_WITHIN = 400
 """Seconds: one, where it has two cores for itself, with what it reads in the system's cache."""
-_GUARD = [sys.executable, "-P", "-m", "dragoman.engines.remote.vllm_child"]
+_GUARD = [sys.executable, "-P", "-m", "dragoman.engines.vllm.child"]
 """Ends it with us, however we end."""
 
 

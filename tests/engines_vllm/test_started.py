@@ -10,8 +10,8 @@ import jsonschema_rs
 import pytest
 
 from dragoman import dialects
-from dragoman.engines.remote.vllm_child import StartedVllm
-from dragoman.server import Gateway, Settings
+from dragoman.engines.vllm.child import StartedVllm
+from dragoman.server import ModelRegistry, Settings
 from stage import until
 
 from .conftest import connected
@@ -44,7 +44,7 @@ def computes(pid: int) -> bool:
 @pytest.mark.clause("SSE-17", "STOP-7")
 def test_one_that_we_started_holds_calls_and_is_started_again_when_it_dies(folder: Path):
     engine = StartedVllm(str(folder), Path, slots=SLOTS, args=SIZE, program=str(vllm() / "vllm"))
-    with connected(Gateway(engine, Settings(dialect=dialects.get("qwen3")))) as model:
+    with connected(ModelRegistry(engine, Settings(dialect=dialects.get("qwen3")))) as model:
         until(lambda: engine.pid is not None, STARTS_WITHIN)
         health = model.get("/health", cast_to=object)
         assert isinstance(health, dict)

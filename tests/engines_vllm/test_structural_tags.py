@@ -14,9 +14,9 @@ import pytest
 
 from dialects.test_constraint import CALLS, TREE, WEATHER, asked, matcher
 from dragoman import dialects
-from dragoman.constraints import Constraint
+from dragoman.constraints.structural_tag import structural_tag
+from dragoman.constraints.tree import Constraint
 from dragoman.dialects import Constrainer, Dialect
-from dragoman.engines.grammars.structural_tag import structural_tag
 
 from .installed import vllm
 

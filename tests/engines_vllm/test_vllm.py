@@ -14,12 +14,12 @@ from anthropic.types import MessageParam
 from msgspec.structs import replace as with_fields
 
 from dragoman import dialects
+from dragoman.api.anthropic.lowering import lower
+from dragoman.api.anthropic.request import PromptRequest
 from dragoman.conversation import Conversation
-from dragoman.conversation.lowering import lower
 from dragoman.engines import Capabilities
-from dragoman.engines.remote.vllm import Vllm
-from dragoman.server import Gateway, Settings, messages
-from dragoman.wire.request import PromptRequest
+from dragoman.engines.vllm.engine import Vllm
+from dragoman.server import ModelRegistry, Settings, messages
 from prompt import templates
 from stage import until
 
@@ -132,14 +132,14 @@ def test_free_text_with_tools_and_without_a_call_is_free(model: Anthropic):
 
 
 @pytest.mark.clause("TRN-18")
-def test_leaving_in_the_middle_frees_the_engine(model: Anthropic, gateway: Gateway, running: str):
+def test_leaving_in_the_middle_frees_the_engine(model: Anthropic, registry: ModelRegistry, running: str):
     streams = telling(model)
     assert working(running) == 3
     for stream in streams:
         stream.close()
     until(lambda: working(running) == 0)
-    assert gateway.ready is not None
-    until(lambda: gateway.ready.admission.inside == 0)
+    assert registry.ready is not None
+    until(lambda: registry.ready.admission.inside == 0)
 
 
 @pytest.mark.clause("ERR-11")
@@ -173,7 +173,7 @@ def test_reasoning_ends_at_its_budget_and_an_answer_follows(running: str, monkey
     monkeypatch.setattr(messages, "lower", hasty)
     asked = {"model": "claude-local", "messages": STORY, "thinking": {"type": "enabled", "budget_tokens": 1024}}
     form = {"output_config": {"format": {"type": "json_schema", "schema": ONE_NUMBER}}} if held else {}
-    with connected(Gateway(Thinker(running, Path, slots=SLOTS), Settings(dialect=dialects.get("qwen3")))) as model:
+    with connected(ModelRegistry(Thinker(running, Path, slots=SLOTS), Settings(dialect=dialects.get("qwen3")))) as model:
         with model.messages.stream(**asked, **form, max_tokens=BUDGET + 60, extra_headers=INTERLEAVED) as stream:
             message = stream.get_final_message()
         counted = model.messages.count_tokens(**asked).input_tokens

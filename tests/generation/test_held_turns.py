@@ -10,10 +10,10 @@ import pytest
 
 from dragoman import dialects
 from dragoman.conversation import Conversation, Role, Text, ThinkingPolicy, Tool, ToolChoice, ToolPolicy, Turn
-from dragoman.engines import Job, Piece
+from dragoman.engines import EngineRequest, OutputChunk
 from dragoman.engines.scripted import Line, ScriptedEngine
 from dragoman.errors import EngineFailed
-from dragoman.generation import Turn as Generation
+from dragoman.generation import Generation
 from dragoman.parts import CallDelta, CallEnd, CallStart, Ending, Part, StopReason, ThinkingEnd
 from dragoman.parts import Text as TextPart
 from dragoman.parts import Thinking as ThinkingPart
@@ -31,14 +31,14 @@ class Listening(ScriptedEngine):
 
     def __init__(self, *lines: str, constrains: bool = True) -> None:
         super().__init__([Line(line) for line in lines], constrains=constrains)
-        self.jobs: list[Job] = []
+        self.jobs: list[EngineRequest] = []
 
-    async def generate(self, job: Job) -> AsyncGenerator[Piece, None]:
+    async def generate(self, job: EngineRequest) -> AsyncGenerator[OutputChunk, None]:
         self.jobs.append(job)
         async for piece in super().generate(job):
             yield piece
 
-    async def read(self, job: Job) -> str:
+    async def read(self, job: EngineRequest) -> str:
         return "".join(self._words[token] for token in job.tokens)
 
 

@@ -8,12 +8,12 @@ import pytest
 from dragoman import dialects
 from dragoman.conversation import Conversation, Role, Text, ThinkingDisplay, ThinkingPolicy, Tool, ToolChoice, ToolPolicy, Turn
 from dragoman.conversation.signature import recover, sign
-from dragoman.engines import Finish, FinishReason, Job, Piece, PrefillProgress
+from dragoman.engines import EngineRequest, Finish, FinishReason, OutputChunk, PrefillProgress
 from dragoman.engines.scripted import Line, ScriptedEngine
 from dragoman.errors import EngineFailed
-from dragoman.generation import Turn as Generation
-from dragoman.generation.endings import ENDINGS, Happening
-from dragoman.parts import CallDelta, CallEnd, CallStart, Ending, Part, Prefill, StopReason, Tally, ThinkingEnd
+from dragoman.generation import Generation
+from dragoman.generation.endings import ENDINGS, EndCause
+from dragoman.parts import CallDelta, CallEnd, CallStart, Ending, Part, Prefill, StopReason, ThinkingEnd, TokenCounts
 from dragoman.parts import Text as TextPart
 from dragoman.parts import Thinking as ThinkingPart
 from dragoman.prompt import Prompt
@@ -69,7 +69,7 @@ PREFILL = Prefill(total=5, cached=0, done=5)
 
 
 def ending(reason: StopReason, output: int, thinking: int = 0, matched: str | None = None) -> Ending:
-    return Ending(reason, Tally(5, 0, output, thinking), matched)
+    return Ending(reason, TokenCounts(5, 0, output, thinking), matched)
 
 
 def called(number: int = 1) -> list[Part]:
@@ -161,7 +161,7 @@ async def test_a_turn_ends_as_the_table_says(script: Line | str, policies: dict[
 
 @pytest.mark.clause("STOP-1", "STOP-7")
 def test_every_happening_has_its_reason_and_every_reason_a_happening():
-    assert set(ENDINGS) == set(Happening)
+    assert set(ENDINGS) == set(EndCause)
     assert set(ENDINGS.values()) == set(StopReason)
 
 
@@ -296,7 +296,7 @@ async def test_the_parts_are_the_same_for_pieces_of_any_size(chunk: int):
     ]
 
 
-async def listen(turn: Generation, heard: list[tuple[Part, Tally]]) -> None:
+async def listen(turn: Generation, heard: list[tuple[Part, TokenCounts]]) -> None:
     """Put down each part with the tally of its moment, as far as it goes."""
     async for part in turn.run():
         heard.append((part, turn.tally))  # noqa: PERF401 -- a comprehension would lose them to a failure
@@ -305,14 +305,14 @@ async def listen(turn: Generation, heard: list[tuple[Part, Tally]]) -> None:
 class Replay(ScriptedEngine):
     """Says pieces exactly as given; remembers the job and whether its generator was closed before its end."""
 
-    def __init__(self, *pieces: Piece) -> None:
+    def __init__(self, *pieces: OutputChunk) -> None:
         super().__init__([])
         self._pieces = pieces
-        self.job: Job | None = None
+        self.job: EngineRequest | None = None
         self.said = 0
         self.closed = False
 
-    async def generate(self, job: Job) -> AsyncGenerator[Piece, None]:
+    async def generate(self, job: EngineRequest) -> AsyncGenerator[OutputChunk, None]:
         self.job = job
         try:
             for piece in self._pieces:
@@ -325,23 +325,23 @@ class Replay(ScriptedEngine):
 @pytest.mark.clause("STOP-7", "SSE-17", "SSE-18")
 async def test_a_failure_of_the_engine_is_raised_behind_what_came_before_it():
     turn = await generation(Line("Hello there.", finish_reason="error"), ask())
-    heard: list[tuple[Part, Tally]] = []
+    heard: list[tuple[Part, TokenCounts]] = []
     with pytest.raises(EngineFailed):
         await listen(turn, heard)
     assert merge([part for part, _ in heard]) == [PREFILL, TextPart("Hello there.")]
-    assert turn.tally == Tally(5, 0, 2, 0)
+    assert turn.tally == TokenCounts(5, 0, 2, 0)
 
 
 @pytest.mark.clause("STOP-7", "SSE-18")
 async def test_an_engine_that_just_stops_is_a_failure():
-    turn = await generation(Replay(Piece("Hi", 1)), ask())
+    turn = await generation(Replay(OutputChunk("Hi", 1)), ask())
     with pytest.raises(EngineFailed):
         _ = [part async for part in turn.run()]
 
 
 @pytest.mark.clause("TRN-18")
 async def test_closing_the_turn_closes_the_engines_generator():
-    engine = Replay(Piece("Hello", 1), Piece(" there", 1), Piece("!", 1))
+    engine = Replay(OutputChunk("Hello", 1), OutputChunk(" there", 1), OutputChunk("!", 1))
     parts = (await generation(engine, ask())).run()
     assert await anext(parts) == TextPart("Hello")
     assert not engine.closed
@@ -356,7 +356,7 @@ async def test_closing_the_turn_closes_the_engines_generator():
     ids=["a stop sequence", "one call"],
 )
 async def test_a_turn_that_ends_by_itself_closes_the_engines_generator(text: str, policies: dict[str, Any]):
-    engine = Replay(Piece(text, 3), Piece(" more", 1), Piece(" and more", 1))
+    engine = Replay(OutputChunk(text, 3), OutputChunk(" more", 1), OutputChunk(" and more", 1))
     _ = [part async for part in (await generation(engine, ask(**policies))).run()]
     assert (engine.closed, engine.said) == (True, 1)
 
@@ -380,24 +380,24 @@ async def test_the_job_asks_for_what_is_wanted_and_fits(max_tokens: int, room: i
 @pytest.mark.clause("USE-1", "USE-4", "USE-5", "SSE-5", "SSE-15")
 async def test_the_tally_follows_what_the_engine_reports():
     engine = Replay(
-        Piece(prefill=PrefillProgress(total=5, cached=3, done=3)),
-        Piece(prefill=PrefillProgress(total=5, cached=3, done=5)),
-        Piece("<think>", 2),
-        Piece("Hm", 1),
-        Piece("", 1),
-        Piece("</think>", 3),
-        Piece("Hi", 1),
+        OutputChunk(prefill=PrefillProgress(total=5, cached=3, done=3)),
+        OutputChunk(prefill=PrefillProgress(total=5, cached=3, done=5)),
+        OutputChunk("<think>", 2),
+        OutputChunk("Hm", 1),
+        OutputChunk("", 1),
+        OutputChunk("</think>", 3),
+        OutputChunk("Hi", 1),
     )
     turn = await generation(engine, ask())
-    heard: list[tuple[Part, Tally]] = []
-    assert turn.tally == Tally(5, 0, 0, 0)
+    heard: list[tuple[Part, TokenCounts]] = []
+    assert turn.tally == TokenCounts(5, 0, 0, 0)
     with pytest.raises(EngineFailed):
         await listen(turn, heard)
     assert [tally for part, tally in heard if not isinstance(part, ThinkingEnd)] == [
-        Tally(5, 3, 0, 0),
-        Tally(5, 3, 0, 0),
-        Tally(5, 3, 3, 1),
-        Tally(5, 3, 8, 5),
+        TokenCounts(5, 3, 0, 0),
+        TokenCounts(5, 3, 0, 0),
+        TokenCounts(5, 3, 3, 1),
+        TokenCounts(5, 3, 8, 5),
     ]
 
 
@@ -433,10 +433,10 @@ async def test_a_call_that_the_model_broke_off_ends_as_one_that_was_cut_and_neve
 class _Late(ScriptedEngine):
     """Tells at the end how much of the prompt it had."""
 
-    async def generate(self, job: Job) -> AsyncGenerator[Piece, None]:
-        yield Piece(prefill=PrefillProgress(len(job.tokens), None, 0))
-        yield Piece("Yes.", 1)
-        yield Piece(finish=Finish(FinishReason.STOP, 3))
+    async def generate(self, job: EngineRequest) -> AsyncGenerator[OutputChunk, None]:
+        yield OutputChunk(prefill=PrefillProgress(len(job.tokens), None, 0))
+        yield OutputChunk("Yes.", 1)
+        yield OutputChunk(finish=Finish(FinishReason.STOP, 3))
 
 
 async def test_an_engine_that_tells_late_what_it_had_cached_is_believed_at_the_end():

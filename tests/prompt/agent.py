@@ -11,8 +11,8 @@ from itertools import count
 
 from dragoman.conversation import ThinkingPolicy, Tool, ToolCall
 from dragoman.dialects import Dialect
+from dragoman.inspection.profile import inspect
 from dragoman.prompt import ChatTemplate
-from dragoman.prompt.probe import probe
 from dragoman.prompt.render import Renderer
 
 from .recording import Recording, shared
@@ -107,9 +107,9 @@ def record(source: str, dialect: Dialect, *, thinks: bool) -> Recording:
     start = replace(
         talk(user("What does a.txt say?"), top=["You help."], tools=[READ, NOW]), thinking=ThinkingPolicy(enabled=thinks)
     )
-    renderer = Renderer(template, probe(template), dialect)
+    renderer = Renderer(inspect(template, dialect))
     recording = Recording(renderer, dialect, start)
-    agent = Agent(dialect, thinks=thinks, space=renderer.seam.extra)
+    agent = Agent(dialect, thinks=thinks, space=renderer.profile.boundary.extra)
     recording.say(agent.turn("I look.", ("read", {"path": 'a "b" ü 🦊\n', "at": 1}), ("now", {})), "hello", "noon")
     recording.say(agent.turn("", ("read", {"path": "b.txt"})), "no such file", failed=True)
     recording.say(agent.turn("", ("read", {"path": "c.txt"})), "", system("Be brief."))

@@ -12,8 +12,8 @@ import pytest
 from dragoman import dialects
 from dragoman.conversation import ThinkingPolicy
 from dragoman.dialects import Dialect
+from dragoman.inspection.profile import inspect
 from dragoman.prompt import ChatTemplate
-from dragoman.prompt.probe import probe
 from dragoman.prompt.render import Renderer
 
 from . import templates
@@ -32,7 +32,7 @@ def record(source: str, dialect: Dialect, *, thought: str = "", thinking: bool =
     template = ChatTemplate(source)
     start = talk(user("What does a.txt say?"), top=["You help."], tools=[READ, NOW])
     recording = Recording(
-        Renderer(template, probe(template), dialect), dialect, replace(start, thinking=ThinkingPolicy(enabled=thinking))
+        Renderer(inspect(template, dialect)), dialect, replace(start, thinking=ThinkingPolicy(enabled=thinking))
     )
     arguments = '{"path": "a \\"b\\" ü 🦊\\n", "at": 1, "more": [1.5, true, null, {"z": {}, "a": []}]}'
     recording.say(f"{thought}I look.\n" + call("read", arguments) + "\n" + call("now", "{}"), "hello", "noon")

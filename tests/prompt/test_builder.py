@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from dragoman import dialects
+from dragoman.api.anthropic.lowering import lower
+from dragoman.api.anthropic.request import CountTokensRequest, MessagesRequest
 from dragoman.conversation import Conversation, ThinkingPolicy
-from dragoman.conversation.lowering import lower
 from dragoman.errors import InvalidRequest
+from dragoman.inspection.profile import inspect
 from dragoman.prompt import ChatTemplate, Prompt, PromptBuilder, TemplateRefusal
-from dragoman.wire.request import CountTokensRequest, MessagesRequest
 from wire.bodies import assistant as assistant_message
 from wire.bodies import body, call, read, result
 from wire.bodies import user as user_message
@@ -28,7 +29,7 @@ async def builder(
     source: str = templates.CHATML, *, window: int = 1000, tokenizer: ToyTokenizer | None = None
 ) -> PromptBuilder:
     template = ChatTemplate(source, bos_token="<|endoftext|>", eos_token="<|im_end|>")
-    return await PromptBuilder.load(template, dialects.get("qwen3"), tokenizer or ToyTokenizer(CONTROL), window)
+    return await PromptBuilder.load(inspect(template, dialects.get("qwen3")), tokenizer or ToyTokenizer(CONTROL), window)
 
 
 @pytest.mark.clause("USE-1", "CNT-2")

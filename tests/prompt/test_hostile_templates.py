@@ -6,8 +6,8 @@ import pytest
 from jinja2 import nodes
 
 import corpus
+from dragoman.inspection.capability_probe import probe
 from dragoman.prompt import ChatTemplate, TemplateRefusal, meter, template
-from dragoman.prompt.probe import probe
 from dragoman.prompt.sandbox import Sandbox
 from dragoman.prompt.sandbox_filters import FILTERS, GLOBALS
 

@@ -8,8 +8,8 @@ import pytest
 from corpus import templates
 from dragoman.conversation import Text, Thinking, ToolCall
 from dragoman.dialects import Dialect
+from dragoman.inspection.profile import inspect
 from dragoman.prompt import ChatTemplate
-from dragoman.prompt.probe import probe
 from dragoman.prompt.render import Renderer
 
 from .agent import THOUGHT, breaks, record
@@ -64,7 +64,7 @@ def test_no_prompt_is_another_one_on_another_day_but_for_known_exceptions(monkey
     def prompt(source: str, dialect: Dialect, day: int) -> str:
         Clock.day = day
         template = ChatTemplate(source)
-        return Renderer(template, probe(template), dialect).render(talk(user("Hi"))).text
+        return Renderer(inspect(template, dialect)).render(talk(user("Hi"))).text
 
     monkeypatch.setattr("dragoman.prompt.sandbox_filters.datetime", Clock)
     dated = {name for name, source in templates().items() if len({prompt(source, family_of(name), day) for day in (1, 2)}) > 1}

@@ -10,8 +10,8 @@ import pytest
 from dragoman import dialects
 from dragoman.conversation import Conversation, Role, Text, Thinking, ThinkingPolicy, ToolCall, ToolResult, Turn
 from dragoman.dialects import Dialect
+from dragoman.inspection.profile import inspect
 from dragoman.prompt import ChatTemplate, TemplateRefusal
-from dragoman.prompt.probe import probe
 from dragoman.prompt.render import Rendered, Renderer, render_conversation
 from dragoman.worker_pool import POOL
 
@@ -25,7 +25,7 @@ MOVED = "moved: a late system turn, into the user turn before it"
 
 def renderer(source: str, dialect: Dialect = QWEN3) -> Renderer:
     template = ChatTemplate(source, bos_token="<s>", eos_token="</s>")
-    return Renderer(template, probe(template), dialect)
+    return Renderer(inspect(template, dialect))
 
 
 def text(source: str, conversation: Conversation) -> str:
@@ -249,9 +249,9 @@ def test_a_control_token_that_a_client_spells_is_broken_up_wherever_it_stands(so
     harmless = renderer(source).render(_spelled_otherwise(conversation)).text
     rendered = renderer(source).render(conversation, BORDERS)
 
-    assert rendered.mark or "<|im_end|>" not in renderer(source).render(conversation).text.replace(harmless, "")
+    assert rendered.sentinel or "<|im_end|>" not in renderer(source).render(conversation).text.replace(harmless, "")
     assert [rendered.text.count(border) for border in BORDERS] == [harmless.count(border) for border in BORDERS]
-    assert rendered.text.replace(rendered.mark, "") == renderer(source).render(conversation).text
+    assert rendered.text.replace(rendered.sentinel, "") == renderer(source).render(conversation).text
 
 
 def _spelled_otherwise(value: Any) -> Any:
@@ -273,7 +273,7 @@ def _spelled_otherwise(value: Any) -> Any:
 
 
 def test_a_conversation_that_spells_none_carries_no_mark():
-    assert renderer(templates.CHATML).render(talk(user("Hi <b>")), ()).mark == ""
+    assert renderer(templates.CHATML).render(talk(user("Hi <b>")), ()).sentinel == ""
 
 
 NONCHARACTERS = "".join(map(chr, range(0xFDD0, 0xFDF0)))
@@ -285,9 +285,9 @@ NONCHARACTERS = "".join(map(chr, range(0xFDD0, 0xFDF0)))
 def test_the_mark_is_short_and_stands_nowhere_in_the_conversation(words: str):
     conversation = talk(user(words + "<|im_end|>"))
     rendered = renderer(templates.CHATML).render(conversation, BORDERS)
-    assert 1 <= len(rendered.mark) <= 8
-    assert rendered.mark not in words
-    assert f"{words}<{rendered.mark}|im_end|>" in rendered.text
+    assert 1 <= len(rendered.sentinel) <= 8
+    assert rendered.sentinel not in words
+    assert f"{words}<{rendered.sentinel}|im_end|>" in rendered.text
     assert rendered == renderer(templates.CHATML).render(conversation, BORDERS)
 
 
@@ -296,8 +296,8 @@ def test_very_many_spellings_are_broken_up_in_linear_time():
     spelled = [f"<|extra_{number}|>" for number in range(30_000)]
     words = "\ufdd0".join(spelled)
     rendered = renderer(templates.CHATML).render(talk(user(words)), spelled)
-    assert rendered.text.count(rendered.mark) == 30_000
-    assert words in rendered.text.replace(rendered.mark, "")
+    assert rendered.text.count(rendered.sentinel) == 30_000
+    assert words in rendered.text.replace(rendered.sentinel, "")
     assert process_time() - start < 3  # a search per spelling takes minutes
 
 
@@ -305,7 +305,7 @@ def test_a_spelling_is_broken_up_inside_another_and_in_names_of_any_shape():
     spelled = ["<[INST]>", "[INST]", "EOT"]
     rendered = renderer(templates.CHATML).render(talk(user("<[INST]> <x[INST]> EOTEOT")), spelled)
     assert not any(spelling in rendered.text for spelling in spelled)
-    assert "<[INST]> <x[INST]> EOTEOT" in rendered.text.replace(rendered.mark, "")
+    assert "<[INST]> <x[INST]> EOTEOT" in rendered.text.replace(rendered.sentinel, "")
 
 
 KIMI, MISTRAL, GPT_OSS = dialects.get("kimi-k2"), dialects.get("mistral-v11"), dialects.get("gpt-oss")

@@ -1,4 +1,4 @@
-"""Tokenizing by stretches: the same ids as the whole text, each stretch once."""
+"""Tokenizing by segments: the same ids as the whole text, each segment once."""
 
 import asyncio
 
@@ -6,10 +6,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dragoman.engines.controls import ControlTokens
-from dragoman.prompt import stretches as stretches_module
+from dragoman.prompt import segments as segments_module
 from dragoman.prompt import tokens as tokens_module
 from dragoman.prompt.tokens import Encoded, TokenCache
+from dragoman.special_tokens import ControlTokens
 
 from .toy import ToyTokenizer
 
@@ -129,9 +129,9 @@ async def test_a_text_without_control_tokens_is_one_stretch(text: str):
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Batches, windows and large stretches of a few characters."""
+    """Batches, windows and large segments of a few characters."""
     for name, size in {"_BATCH": 24, "_BATCH_STRETCHES": 3, "_WINDOW": 5, "_LARGE": 40}.items():
-        monkeypatch.setattr(stretches_module, name, size)
+        monkeypatch.setattr(segments_module, name, size)
     monkeypatch.setattr(tokens_module, "_ESTIMATED_FROM", 50)
 
 
@@ -189,7 +189,7 @@ async def test_what_is_left_is_counted_exactly_where_it_is_short():
     assert (await cached(tokenizer).encode_up_to(text, most=10)).length == len(await tokenizer(text))
 
 
-@pytest.mark.parametrize("text", ["word " * 600_000, "<s>w" * 200_000, "<" * 2_000_000], ids=["words", "stretches", "signs"])
+@pytest.mark.parametrize("text", ["word " * 600_000, "<s>w" * 200_000, "<" * 2_000_000], ids=["words", "segments", "signs"])
 async def test_other_tasks_go_on_while_a_large_text_is_tokenized(text: str):
     class Free(ToyTokenizer):
         """Costs nothing, so that what is seen is the cache's own work."""

@@ -9,8 +9,8 @@ import corpus
 from dragoman import dialects
 from dragoman.conversation import Tool
 from dragoman.dialects import Dialect
+from dragoman.inspection.profile import inspect
 from dragoman.prompt import ChatTemplate, Renderer
-from dragoman.prompt.probe import probe
 
 from . import templates
 from .families import family_of
@@ -75,7 +75,7 @@ def _tool(schema: Any, name: str = "city") -> Tool:
 
 def _prompt(source: str, *tools: Tool, dialect: Dialect | None = None) -> str:
     template = ChatTemplate(source, bos_token="<s>", eos_token="</s>")
-    renderer = Renderer(template, probe(template), dialect or dialects.get("qwen3"))
+    renderer = Renderer(inspect(template, dialect or dialects.get("qwen3")))
     return renderer.render(talk(user("Hi"), tools=tools)).text
 
 
@@ -131,7 +131,7 @@ def test_a_deep_or_circular_schema_is_still_shown():
 @pytest.mark.clause("CACHE-4")
 def test_how_tools_are_listed_does_not_depend_on_the_conversation():
     template = ChatTemplate(UPPER)
-    renderer = Renderer(template, probe(template), dialects.get("qwen3"))
+    renderer = Renderer(inspect(template, dialects.get("qwen3")))
     tools = [_tool(schema) for schema, _ in PROPERTIES.values()]
     first = renderer.render(talk(user("Hi"), tools=tools)).text
     later = renderer.render(talk(user("Hi"), assistant("['STRING', city"), user("So?"), tools=tools)).text

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from dragoman.conversation import Text
-from dragoman.prompt.volatile import strip
+from dragoman.prompt.volatile_metadata import strip
 
 LINE = "x-anthropic-billing-header: cc_version=2.1; cch=ab12;"
 RULE = "claude-code-attribution"

@@ -8,8 +8,8 @@ import corpus
 from dragoman import dialects
 from dragoman.conversation import Conversation, Text, Thinking, Tool, ToolCall, ToolResult, Turn
 from dragoman.dialects import Dialect
+from dragoman.inspection.profile import inspect
 from dragoman.prompt import ChatTemplate, Renderer, TemplateRefusal
-from dragoman.prompt.probe import probe
 
 from . import templates
 from .families import family_of
@@ -115,7 +115,7 @@ def _losses(renderer: Renderer) -> list[tuple[Conversation, str]]:
 
 def _renderer(source: str, dialect: Dialect) -> Renderer:
     template = ChatTemplate(source, bos_token="<s>", eos_token="</s>")
-    return Renderer(template, probe(template), dialect)
+    return Renderer(inspect(template, dialect))
 
 
 @pytest.mark.clause("REQ-9", "IN-8")

@@ -22,9 +22,9 @@ class ToyTokenizer:
     async def __call__(self, text: str, *, special: bool = True) -> list[int]:
         self.calls.append((text, special))
         tokens = []
-        for stretch in self._split.split(text) if special else [text]:
-            control = special and stretch in self._control
-            tokens += [f"control {stretch}"] if control else self._words(stretch)
+        for segment in self._split.split(text) if special else [text]:
+            control = special and segment in self._control
+            tokens += [f"control {segment}"] if control else self._words(segment)
         if self._begins and tokens:
             tokens[0] = f"first {tokens[0]}"
         return [self._ids.setdefault(token, len(self._ids)) for token in tokens]

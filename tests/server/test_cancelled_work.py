@@ -14,17 +14,17 @@ from typing import Any
 import pytest
 from msgspec.structs import replace as with_fields
 
-from conftest import MODEL, body, live_gateway, user
+from conftest import MODEL, body, live_registry, user
 from dragoman import dialects
-from dragoman.cli.weights import resolve
+from dragoman.api.anthropic.lowering import lower
+from dragoman.api.anthropic.request import PromptRequest
 from dragoman.conversation import Conversation
-from dragoman.conversation.lowering import lower
 from dragoman.engines import Capabilities
 from dragoman.engines.llama.child import CPU_BATCH
 from dragoman.engines.llama.embedded import EmbeddedLlama, Status
 from dragoman.engines.llama.server import Slot
-from dragoman.server import Gateway, Settings, messages
-from dragoman.wire.request import PromptRequest
+from dragoman.models.resolve import resolve
+from dragoman.server import ModelRegistry, Settings, messages
 from prompt import templates
 from server.http import Wire, post, wire
 from stage import until
@@ -47,7 +47,7 @@ class House(EmbeddedLlama):
     """The default model with two slots, whose template opens the reasoning; seen from another thread."""
 
     url: str
-    gateway: Gateway
+    registry: ModelRegistry
 
     async def start(self) -> Capabilities:
         self.loop = asyncio.get_running_loop()
@@ -65,15 +65,15 @@ class House(EmbeddedLlama):
 
     @property
     def inside(self) -> int:
-        assert self.gateway.ready is not None
-        return self.gateway.ready.admission.inside
+        assert self.registry.ready is not None
+        return self.registry.ready.admission.inside
 
 
 @pytest.fixture(scope="module")
 def house() -> Iterator[House]:
     engine = House(resolve(None).path, context=4096, parallel=2, threads=1)
-    engine.gateway = Gateway(engine, Settings(model_id=MODEL, dialect=dialects.get("qwen3")))
-    with live_gateway(engine.gateway) as engine.url:
+    engine.registry = ModelRegistry(engine, Settings(model_id=MODEL, dialect=dialects.get("qwen3")))
+    with live_registry(engine.registry) as engine.url:
         yield engine
 
 

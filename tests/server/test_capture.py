@@ -13,7 +13,7 @@ import pytest
 
 from captured import exchange_of, file_of
 from conftest import MODEL, body, live_server, user
-from dragoman.observe import Exchange
+from dragoman.observability import CapturedExchange
 from dragoman.server import Settings
 from server.http import get, post, wire
 from stage import FIRST_TOKEN, Stage, until
@@ -63,7 +63,7 @@ def test_no_secret_reaches_the_file(house: Stage, folder: Path, header: str) -> 
     path = file_of(folder, answer)
     assert KEY not in path.read_text(encoding="utf-8")
     assert DEVICE not in path.read_text(encoding="utf-8")
-    found = Exchange.read(path)
+    found = CapturedExchange.read(path)
     assert json.loads(found.request.content) == {**asked, "metadata": {"user_id": who.replace(DEVICE, "0" * 64)}}
     assert {header, "cookie", "metadata.user_id"} <= set(found.removed)
 

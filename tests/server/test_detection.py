@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from dragoman import dialects
 from dragoman.engines import Capabilities
 from dragoman.engines.scripted import ScriptedEngine
-from dragoman.server import Service, Settings
+from dragoman.server import ServedModel, Settings
 from prompt.templates import CHATML
 
 HERMES = dialects.get("hermes").reference_template
@@ -46,5 +46,5 @@ class Templated(ScriptedEngine):
 async def test_the_dialect_is_the_chosen_one_or_the_one_that_is_found(
     engine: Templated, settings: dict[str, Any], dialect: str, found: str
 ):
-    service = await Service.load(engine, Settings(**settings))
+    service = await ServedModel.load(engine, Settings(**settings))
     assert (service.detection.dialect.name, service.detection.found) == (dialect, found)

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import pytest
 
-from conftest import body, live_gateway, user
-from dragoman.server import Gateway, Settings, stream
+from conftest import body, live_registry, user
+from dragoman.server import ModelRegistry, Settings, stream
 from dragoman.server.admission import Admission
 from server.http import post, wire
 from stage import FIRST_TOKEN, PREFILL, Stage, until, until_still
@@ -29,10 +29,10 @@ class House(NamedTuple):
 @pytest.fixture(scope="module")
 def built() -> Iterator[House]:
     engine = Stage(slots=1)
-    gateway = Gateway(engine, Settings(model_id="scripted"))
-    with live_gateway(gateway) as url:
-        assert gateway.ready is not None
-        yield House(url, engine, gateway.ready.admission)
+    registry = ModelRegistry(engine, Settings(model_id="scripted"))
+    with live_registry(registry) as url:
+        assert registry.ready is not None
+        yield House(url, engine, registry.ready.admission)
 
 
 @pytest.fixture

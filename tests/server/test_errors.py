@@ -5,11 +5,11 @@ from http import HTTPStatus
 
 import pytest
 
-from conftest import MODEL, Serve, body, live_gateway, user
+from conftest import MODEL, Serve, body, live_registry, user
 from dragoman.engines import Capabilities
 from dragoman.engines.scripted import Line, ScriptedEngine
 from dragoman.errors import DragomanError, EngineFailed, EngineUnavailable
-from dragoman.server import Gateway, Settings
+from dragoman.server import ModelRegistry, Settings
 from server.http import Answer, ask, get, post
 from stage import Stage
 
@@ -192,8 +192,8 @@ class _Broken(Stage):
 
 
 def test_a_model_that_cannot_be_loaded_fails_every_request_and_the_health_check() -> None:
-    gateway = Gateway(_Broken(), Settings())
-    with live_gateway(gateway) as url:
+    registry = ModelRegistry(_Broken(), Settings())
+    with live_registry(registry) as url:
         answer = post(url, body())
         assert (answer.status, answer.error) == (500, ("api_error", "no weights in there"))
         health = get(url, "/health")
@@ -287,6 +287,6 @@ def test_what_would_change_the_answer_is_refused_while_it_is_not_built(stage: St
 )
 def test_what_an_engine_cannot_hold_is_refused_and_not_hoped_for(fields: dict[str, object], path: str) -> None:
     engine = ScriptedEngine([Line("Well.")], model=MODEL, constrains=False)
-    with live_gateway(Gateway(engine, Settings(model_id=MODEL))) as url:
+    with live_registry(ModelRegistry(engine, Settings(model_id=MODEL))) as url:
         assert refusal(post(url, body(**fields))).startswith(f"{path}: this server's engine cannot hold")
         assert get(url, f"/v1/models/{MODEL}").json["capabilities"]["structured_outputs"] == {"supported": False}

@@ -13,7 +13,7 @@ import pytest
 
 from conftest import MODEL, user
 from dragoman.engines.scripted import Line, ScriptedEngine
-from dragoman.server import Gateway, Settings, create_app
+from dragoman.server import ModelRegistry, Settings, create_app
 from server.test_malformed import BODY, STRANGE
 
 SEED = 20261128
@@ -68,9 +68,9 @@ Ask = Callable[[str, bytes, dict[str, str]], Awaitable[tuple[int, dict[str, str]
 async def application() -> AsyncIterator[Ask]:
     """The application without a socket: `ask(path, body, headers)` gives status, headers and body."""
     engine = ScriptedEngine([Line("Hello.")], model=MODEL, window=100_000, slots=64)
-    gateway = Gateway(engine, Settings(model_id=MODEL))
-    app = create_app(gateway)
-    await gateway.load()
+    registry = ModelRegistry(engine, Settings(model_id=MODEL))
+    app = create_app(registry)
+    await registry.load()
 
     async def ask(path: str, body: bytes, headers: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
         sent: list[Any] = []
@@ -92,7 +92,7 @@ async def application() -> AsyncIterator[Ask]:
     try:
         yield ask
     finally:
-        await gateway.close()
+        await registry.close()
 
 
 def fuzzed(chance: random.Random) -> tuple[str, bytes, dict[str, str]]:

@@ -8,10 +8,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from conftest import HEADERS, Serve, body, live_gateway, user
+from conftest import HEADERS, Serve, body, live_registry, user
 from dragoman.engines import SHORT_PROMPT
 from dragoman.errors import ShuttingDown
-from dragoman.server import Gateway, Settings
+from dragoman.server import ModelRegistry, Settings
 from dragoman.server.admission import Admission
 from server.http import Answer, get, post, wire
 from stage import FIRST_TOKEN, Stage, until, until_still
@@ -57,10 +57,10 @@ async def test_200_connections_at_once_are_all_answered(serve: Serve) -> None:
 @pytest.mark.parametrize(("slots", "queue"), [(1, 0), (1, 2), (2, 1)])
 def test_past_slots_and_queue_the_answer_is_later(slots: int, queue: int) -> None:
     stage = Stage(slots=slots)
-    gateway = Gateway(stage, Settings(model_id="scripted", queue=queue))
-    with live_gateway(gateway) as url, ExitStack() as stack:
-        assert gateway.ready is not None
-        admission = gateway.ready.admission
+    registry = ModelRegistry(stage, Settings(model_id="scripted", queue=queue))
+    with live_registry(registry) as url, ExitStack() as stack:
+        assert registry.ready is not None
+        admission = registry.ready.admission
         stage.hold(before=FIRST_TOKEN)
         inside = []
         for number in range(slots + queue):
@@ -84,10 +84,10 @@ def test_past_slots_and_queue_the_answer_is_later(slots: int, queue: int) -> Non
 @pytest.mark.clause("ERR-8")
 def test_the_queue_is_first_come_first_served() -> None:
     stage = Stage(slots=1)
-    gateway = Gateway(stage, Settings(model_id="scripted"))
-    with live_gateway(gateway) as url, ExitStack() as stack:
-        assert gateway.ready is not None
-        admission = gateway.ready.admission
+    registry = ModelRegistry(stage, Settings(model_id="scripted"))
+    with live_registry(registry) as url, ExitStack() as stack:
+        assert registry.ready is not None
+        admission = registry.ready.admission
         stage.hold(before=FIRST_TOKEN)
         clients = []
         for number in range(4):
@@ -103,10 +103,10 @@ def test_the_queue_is_first_come_first_served() -> None:
 
 def test_a_short_turn_does_not_wait_for_as_many_long_ones_as_there_are_slots() -> None:
     stage = Stage(slots=4)
-    gateway = Gateway(stage, Settings(model_id="scripted"))
-    with live_gateway(gateway) as url, ExitStack() as stack:
-        assert gateway.ready is not None
-        admission = gateway.ready.admission
+    registry = ModelRegistry(stage, Settings(model_id="scripted"))
+    with live_registry(registry) as url, ExitStack() as stack:
+        assert registry.ready is not None
+        admission = registry.ready.admission
         stage.hold(before=FIRST_TOKEN)
         clients = [stack.enter_context(wire(url)) for _ in range(5)]
         for number, client in enumerate(clients, 1):
@@ -123,10 +123,10 @@ def test_a_short_turn_does_not_wait_for_as_many_long_ones_as_there_are_slots() -
 @pytest.mark.clause("ERR-8")
 def test_a_server_that_leaves_lets_nobody_in_and_ends_what_is_inside_when_told() -> None:
     stage = Stage(slots=1)
-    gateway = Gateway(stage, Settings(model_id="scripted"))
-    with live_gateway(gateway) as url, wire(url) as streaming, wire(url) as whole:
-        assert gateway.ready is not None
-        admission = gateway.ready.admission
+    registry = ModelRegistry(stage, Settings(model_id="scripted"))
+    with live_registry(registry) as url, wire(url) as streaming, wire(url) as whole:
+        assert registry.ready is not None
+        admission = registry.ready.admission
         stage.hold(before=3)
         streaming.send(body(stream=True))
         streaming.read_until(b"text_delta")
@@ -145,14 +145,14 @@ def test_a_server_that_leaves_lets_nobody_in_and_ends_what_is_inside_when_told()
 @pytest.mark.clause("SSE-18")
 def test_a_slow_reader_too_is_told_that_the_server_left() -> None:
     stage = Stage()
-    gateway = Gateway(stage, Settings(model_id="scripted"))
-    with live_gateway(gateway) as url, wire(url, buffer=65536) as slow:
-        assert gateway.ready is not None
+    registry = ModelRegistry(stage, Settings(model_id="scripted"))
+    with live_registry(registry) as url, wire(url, buffer=65536) as slow:
+        assert registry.ready is not None
         stage.says("".join(f"{number:04x} " for number in range(200_000)), chunk=5)
         slow.send(body(stream=True, max_tokens=1_000_000))
         slow.read_until(b"text_delta")
         until_still(lambda: stage.said)
-        stage.loop.call_soon_threadsafe(gateway.ready.admission.expire)
+        stage.loop.call_soon_threadsafe(registry.ready.admission.expire)
         slow.read_until(b"event: error")
         slow.read_until(b"0\r\n\r\n")
 

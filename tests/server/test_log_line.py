@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from conftest import MODEL, Serve, body, live_server, user
-from dragoman.observe import LOG_FORMATS
+from dragoman.observability import LOG_FORMATS
 from dragoman.server import Settings
 from server.http import get, post, wire
 from stage import FIRST_TOKEN, Stage, until

@@ -7,8 +7,8 @@ import pytest
 
 from bench.session import requests
 from conftest import MODEL, body, live_server, user
-from dragoman.cli.weights import resolve
 from dragoman.engines.llama.embedded import EmbeddedLlama
+from dragoman.models.resolve import resolve
 from dragoman.server import Settings
 from server.http import post
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from conftest import MODEL, Serve, body, live_server, user
-from dragoman.engines import Job, Piece
+from dragoman.engines import EngineRequest, OutputChunk
 from dragoman.engines.base import PrefillProgress
 from dragoman.engines.scripted import Line, ScriptedEngine
 from dragoman.errors import EngineFailed, EngineUnavailable
@@ -177,9 +177,9 @@ def test_silence_is_filled_with_pings_while_a_request_waits_for_a_slot(serve: Se
 class LongReader(ScriptedEngine):
     """Reads its prompt for ever, and keeps telling how far it is."""
 
-    async def generate(self, job: Job) -> AsyncGenerator[Piece, None]:
+    async def generate(self, job: EngineRequest) -> AsyncGenerator[OutputChunk, None]:
         for done in count_up():
-            yield Piece(prefill=PrefillProgress(total=1_000_000, cached=0, done=done))
+            yield OutputChunk(prefill=PrefillProgress(total=1_000_000, cached=0, done=done))
             await asyncio.sleep(stream.PING_INTERVAL / 4)
 
 

@@ -16,7 +16,7 @@ from dragoman.cli.launch import servers
 from dragoman.cli.launch.environment import COMFORTABLE, PROMPT, Target, environment, removed, variables
 from dragoman.cli.launch.find import server
 from dragoman.cli.launch.overrides import overriding, replaced
-from dragoman.cli.refusal import Refusal
+from dragoman.cli.usage_error import UsageError
 
 _CLIENT = "claude"
 _ABSENT = (
@@ -63,7 +63,7 @@ def claude(  # noqa: PLR0913 -- the options
     """
     program = shutil.which(_CLIENT)
     if program is None and not print_env:
-        raise Refusal(_ABSENT)
+        raise UsageError(_ABSENT)
     found = server(model, url, api_key, context_length, may_start=not print_env)
     with _signals(_ENDS, _leave), found as target:
         for line in _warnings(target):

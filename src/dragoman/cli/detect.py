@@ -9,13 +9,13 @@ from typing import Any
 import click
 
 from dragoman import dialects
-from dragoman.cli.gguf import SUFFIX
-from dragoman.cli.refusal import Refusal
-from dragoman.cli.weights import HUB_PREFIX, UnusableModel, resolve
-from dragoman.dialects.detect import detect as decode_back
-from dragoman.engines.llama import gguf
+from dragoman.cli.usage_error import UsageError
+from dragoman.inspection.capability_probe import probe
+from dragoman.inspection.detection import detect as decode_back
+from dragoman.models import gguf_header as gguf
+from dragoman.models.gguf_file import SUFFIX
+from dragoman.models.resolve import HUB_PREFIX, UnusableModel, resolve
 from dragoman.prompt import ChatTemplate, TemplateRefusal
-from dragoman.prompt.probe import probe
 
 
 @click.command(short_help="Show a model's dialect and what its chat template supports.")
@@ -30,9 +30,9 @@ def detect(model: str | None, *, as_json: bool) -> None:
     try:
         found = report(_tokenizer(model))
     except (TemplateRefusal, UnusableModel) as refusal:
-        raise Refusal(str(refusal)) from refusal
+        raise UsageError(str(refusal)) from refusal
     if "refused" in found and found["found"].startswith("generic"):  # so it is no template at all, or of no use
-        raise Refusal(found["refused"])
+        raise UsageError(found["refused"])
     if as_json:
         click.echo(json.dumps(found, ensure_ascii=False))
         return
@@ -53,7 +53,7 @@ def report(tokenizer: gguf.Tokenizer) -> dict[str, Any]:
     assert used is not None
     found = {"dialect": detection.dialect.name, "found": detection.found, "runners_up": detection.runners_up}
     try:
-        return {**found, **_traits(used)}
+        return {**found, **_capabilities(used)}
     except TemplateRefusal as refusal:
         return {**found, "refused": str(refusal)}
 
@@ -72,12 +72,12 @@ def _template(tokenizer: gguf.Tokenizer, source: str | None) -> ChatTemplate | N
     return ChatTemplate(source, bos_token=tokenizer.bos_token, eos_token=tokenizer.eos_token) if source else None
 
 
-def _traits(template: ChatTemplate) -> dict[str, Any]:
+def _capabilities(template: ChatTemplate) -> dict[str, Any]:
     """All that the probe found, and all that it concludes from that. Raises `TemplateRefusal`."""
     with template.inspected():
-        traits = probe(template)
-    concluded = [name for name, member in vars(type(traits)).items() if isinstance(member, property)]
-    return {**asdict(traits), **{name: getattr(traits, name) for name in concluded}}
+        capabilities = probe(template)
+    concluded = [name for name, member in vars(type(capabilities)).items() if isinstance(member, property)]
+    return {**asdict(capabilities), **{name: getattr(capabilities, name) for name in concluded}}
 
 
 def in_words(value: Any) -> str:

@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from dragoman.cli.refusal import Refusal
-from dragoman.doctor import CHECKS, Check, Client, Outcome, Result, Unreachable, examine
+from dragoman.cli.usage_error import UsageError
+from dragoman.doctor import CHECKS, Check, Client, Outcome, Result, Unreachable, run_checks
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 _SIGNS = {
@@ -42,7 +42,7 @@ def doctor(url: str, key: str | None, model: str | None, only: tuple[str, ...], 
     try:
         asked, results = asyncio.run(_visit(url, key, model, checks, show))
     except Unreachable as unreachable:
-        raise Refusal(str(unreachable)) from unreachable
+        raise UsageError(str(unreachable)) from unreachable
     if as_json:
         click.echo(as_data(url, asked, results))
     else:
@@ -54,7 +54,7 @@ def _chosen(only: Iterable[str]) -> Sequence[Check]:
     names = set(only)
     if unknown := names - {check.id for check in CHECKS} - {check.subject for check in CHECKS}:
         subjects = ", ".join(repr(name) for name, _ in groupby(CHECKS, key=lambda check: check.subject))
-        raise Refusal(f"no check is called {', '.join(sorted(unknown))}; subjects are {subjects}.")
+        raise UsageError(f"no check is called {', '.join(sorted(unknown))}; subjects are {subjects}.")
     return [check for check in CHECKS if not names or names & {check.id, check.subject}]
 
 
@@ -64,7 +64,7 @@ async def _visit(
     """Make the checks; gives the model that was asked for, too. Raises `Unreachable`."""
     results = []
     async with Client.connect(url, key, model) as client:
-        async for result in examine(client, checks):
+        async for result in run_checks(client, checks):
             show(result)
             results.append(result)
         return client.model, results

@@ -4,18 +4,18 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from dragoman.cli.options import Options
-from dragoman.cli.refusal import Refusal
-from dragoman.cli.weights import Weights
+from dragoman.cli.usage_error import UsageError
 from dragoman.engines import Engine
+from dragoman.models.resolve import ModelFile
 
 if TYPE_CHECKING:
-    from dragoman.engines.remote.token_door import TokenDoor
+    from dragoman.engines.token_endpoint import TokenEndpoint
 
 LLAMACPP, SCRIPTED, VLLM = "llamacpp", "scripted", "vllm"
 
 
-def build(options: Options, weights: Weights | None) -> Engine:
-    """The engine, not yet started. `weights` is what the embedded one computes with. Raises `Refusal`."""
+def build(options: Options, weights: ModelFile | None) -> Engine:
+    """The engine, not yet started. `weights` is what the embedded one computes with. Raises `UsageError`."""
     if weights is not None:
         return _embedded(options, weights)
     if options.engine == SCRIPTED:
@@ -23,11 +23,11 @@ def build(options: Options, weights: Weights | None) -> Engine:
     if options.engine == VLLM and options.engine_url is None:
         return _started_vllm(options)
     if options.engine_url is None:
-        raise Refusal(f"--engine {options.engine} needs --engine-url URL.")
+        raise UsageError(f"--engine {options.engine} needs --engine-url URL.")
     return ELSEWHERE[options.engine](options, options.engine_url)
 
 
-def _embedded(options: Options, weights: Weights) -> Engine:
+def _embedded(options: Options, weights: ModelFile) -> Engine:
     from dragoman.engines.llama.embedded import EmbeddedLlama  # noqa: PLC0415
 
     return EmbeddedLlama(weights.path, name=weights.id, context=options.context_length or 0, parallel=options.parallel or 4)
@@ -37,11 +37,11 @@ def _scripted(options: Options) -> Engine:
     from dragoman.engines.scripted import BadScript, ScriptedEngine, read_script  # noqa: PLC0415
 
     if options.script is None:
-        raise Refusal("--engine scripted needs --script FILE.")
+        raise UsageError("--engine scripted needs --script FILE.")
     try:
         lines = read_script(options.script)
     except BadScript as error:
-        raise Refusal(str(error)) from error
+        raise UsageError(str(error)) from error
     return ScriptedEngine(lines, window=options.context_length or 200_000, slots=options.parallel or 64)
 
 
@@ -52,39 +52,39 @@ def _llama_server(options: Options, url: str) -> Engine:
 
 
 def _started_vllm(options: Options) -> Engine:
-    from dragoman.cli.folder import find_folder  # noqa: PLC0415
-    from dragoman.engines.remote.vllm import SLOTS  # noqa: PLC0415
-    from dragoman.engines.remote.vllm_child import NotInstalled, StartedVllm  # noqa: PLC0415
+    from dragoman.engines.vllm.child import NotInstalled, StartedVllm  # noqa: PLC0415
+    from dragoman.engines.vllm.engine import SLOTS  # noqa: PLC0415
+    from dragoman.models.folder import find_folder  # noqa: PLC0415
 
     if options.model is None:
-        raise Refusal("--engine vllm needs --engine-url URL, or a MODEL to start vLLM with.")
+        raise UsageError("--engine vllm needs --engine-url URL, or a MODEL to start vLLM with.")
     args = [*(("--max-model-len", str(options.context_length)) if options.context_length else ()), *options.engine_args]
     try:
         return StartedVllm(options.model, find_folder, tokenizer=options.tokenizer, slots=options.parallel or SLOTS, args=args)
     except NotInstalled as error:
-        raise Refusal(str(error)) from error
+        raise UsageError(str(error)) from error
 
 
 def _vllm(options: Options, url: str) -> Engine:
-    from dragoman.engines.remote.vllm import Vllm  # noqa: PLC0415
+    from dragoman.engines.vllm.engine import Vllm  # noqa: PLC0415
 
     return _by_token_door(Vllm, options, url)
 
 
 def _sglang(options: Options, url: str) -> Engine:
-    from dragoman.engines.remote.sglang import SGLang  # noqa: PLC0415
+    from dragoman.engines.sglang.engine import SGLang  # noqa: PLC0415
 
     return _by_token_door(SGLang, options, url)
 
 
 def _lmdeploy(options: Options, url: str) -> Engine:
-    from dragoman.engines.remote.lmdeploy import LMDeploy  # noqa: PLC0415
+    from dragoman.engines.lmdeploy.engine import LMDeploy  # noqa: PLC0415
 
     return _by_token_door(LMDeploy, options, url)
 
 
-def _by_token_door(kind: "type[TokenDoor]", options: Options, url: str) -> Engine:
-    from dragoman.cli.folder import find_folder  # noqa: PLC0415
+def _by_token_door(kind: "type[TokenEndpoint]", options: Options, url: str) -> Engine:
+    from dragoman.models.folder import find_folder  # noqa: PLC0415
 
     return kind(
         url,

@@ -11,18 +11,18 @@ from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
 from dragoman import dialects
-from dragoman.cli.refusal import Refusal
+from dragoman.api.anthropic.encoder import MessageEncoder
+from dragoman.api.anthropic.events import Event
+from dragoman.api.anthropic.fold import fold
+from dragoman.api.anthropic.message import BlockOut
+from dragoman.cli.usage_error import UsageError
 from dragoman.conversation import Conversation, Role, Text, ThinkingPolicy, Tool, ToolChoice, ToolPolicy, Turn
 from dragoman.conversation.types import JsonObject
 from dragoman.dialects import Dialect
 from dragoman.engines.scripted import Line, ScriptedEngine
-from dragoman.generation import Turn as Generation
+from dragoman.generation import Generation
 from dragoman.parts import CallDelta, CallEnd, CallStart, Part
 from dragoman.prompt import Prompt
-from dragoman.wire.encoder import MessageEncoder
-from dragoman.wire.events import Event
-from dragoman.wire.fold import fold
-from dragoman.wire.message import BlockOut
 
 _NO_LIMIT = 1 << 40
 
@@ -83,7 +83,7 @@ def parse() -> None:
             given = msgspec.json.decode(line, type=Given)
             received = asyncio.run(read(given))
         except (msgspec.DecodeError, dialects.UnknownDialect) as error:
-            raise Refusal(f"line {number}: {error}") from error
+            raise UsageError(f"line {number}: {error}") from error
         click.echo(msgspec.json.encode(received))
 
 

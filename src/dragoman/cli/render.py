@@ -11,20 +11,20 @@ import msgspec
 from msgspec import Struct
 
 from dragoman import dialects
-from dragoman.cli.refusal import Refusal
-from dragoman.cli.weights import UnusableModel, resolve
+from dragoman.api.anthropic import rules
+from dragoman.api.anthropic.base import parse
+from dragoman.api.anthropic.lowering import lower
+from dragoman.api.anthropic.request import CountTokensRequest, MessagesRequest
+from dragoman.cli.usage_error import UsageError
 from dragoman.conversation import Conversation
-from dragoman.conversation.lowering import lower
 from dragoman.dialects import Dialect
-from dragoman.dialects.detect import detect
 from dragoman.errors import DragomanError
+from dragoman.inspection.detection import detect
+from dragoman.inspection.profile import inspect
+from dragoman.models.resolve import UnusableModel, resolve
 from dragoman.prompt import ChatTemplate, TemplateRefusal
-from dragoman.prompt.probe import probe
 from dragoman.prompt.render import Renderer
-from dragoman.server import Service, Settings
-from dragoman.wire import rules
-from dragoman.wire.base import parse
-from dragoman.wire.request import CountTokensRequest, MessagesRequest
+from dragoman.server import ServedModel, Settings
 
 
 class Shown(Struct, frozen=True):
@@ -54,13 +54,13 @@ def render(model: str | None, template: Path | None, name: str | None, as_json: 
     Standard error has the length in tokens, the dialect, and what was removed, moved or encoded, with reasons.
     """
     if model and template:
-        raise Refusal("--model and --template exclude each other: a model brings its own template.")
+        raise UsageError("--model and --template exclude each other: a model brings its own template.")
     try:
         dialect = dialects.get(name) if name else None
         conversation = read(sys.stdin.buffer.read())
         shown = behind(template, conversation, dialect) if template else asyncio.run(_of_model(model, conversation, dialect))
     except (dialects.UnknownDialect, UnusableModel, TemplateRefusal, UnicodeDecodeError, DragomanError) as error:
-        raise Refusal(str(error)) from error
+        raise UsageError(str(error)) from error
     if as_json:
         click.echo(msgspec.json.encode(shown))
         return
@@ -86,7 +86,8 @@ def behind(template: Path, conversation: Conversation, dialect: Dialect | None) 
     """The prompt that a template makes, without a model. Raises `TemplateRefusal`."""
     program = ChatTemplate(template.read_text(encoding="utf-8"))
     with program.inspected():
-        renderer = Renderer(program, probe(program), dialect or detect(program).dialect)
+        dialect = dialect or detect(program).dialect
+    renderer = Renderer(inspect(program, dialect))
     rendered = renderer.render(conversation)
     return Shown(
         prompt=rendered.text,
@@ -94,7 +95,7 @@ def behind(template: Path, conversation: Conversation, dialect: Dialect | None) 
         dialect=renderer.dialect.name,
         thinking_open=renderer.dialect.thinking_open(rendered.text),
         notes=rendered.notes,
-        losses=renderer.traits.losses,
+        losses=renderer.profile.capabilities.losses,
     )
 
 
@@ -105,7 +106,7 @@ async def _of_model(model: str | None, conversation: Conversation, dialect: Dial
     weights = resolve(model)
     engine = EmbeddedLlama(weights.path, name=weights.id, parallel=1)
     try:
-        service = await Service.load(engine, Settings(dialect=dialect))
+        service = await ServedModel.load(engine, Settings(dialect=dialect))
         prompt = await service.prompt(conversation)
     finally:
         await engine.close()
@@ -115,5 +116,5 @@ async def _of_model(model: str | None, conversation: Conversation, dialect: Dial
         dialect=service.dialect.name,
         thinking_open=prompt.thinking_open,
         notes=prompt.notes,
-        losses=service.traits.losses,
+        losses=service.capabilities.losses,
     )

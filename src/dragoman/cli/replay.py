@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 
 import click
 
-from dragoman.cli.outline import Outline, outline
-from dragoman.cli.refusal import Refusal
-from dragoman.observe import BadCapture, Exchange
+from dragoman.cli.usage_error import UsageError
+from dragoman.observability import BadCapture, CapturedExchange
+from dragoman.observability.response_summary import ResponseSummary, outline
 
 _PATIENCE = 600.0
 """Seconds without a byte, as many as the SDKs wait."""
@@ -46,20 +46,20 @@ def _files(paths: Sequence[Path]) -> Iterator[Path]:
         yield from sorted(path.glob("*.json")) if path.is_dir() else [path]
 
 
-def _read(path: Path) -> Exchange:
+def _read(path: Path) -> CapturedExchange:
     try:
-        return Exchange.read(path)
+        return CapturedExchange.read(path)
     except BadCapture as error:
-        raise Refusal(str(error)) from error
+        raise UsageError(str(error)) from error
 
 
-def _recorded(exchange: Exchange) -> Outline:
+def _recorded(exchange: CapturedExchange) -> ResponseSummary:
     answer = exchange.response
     return outline(answer.status, answer.headers.get("content-type", ""), answer.content, whole=answer.whole)
 
 
-def _sent(exchange: Exchange, url: str, key: str | None) -> Outline:
-    """Raises `Refusal` where nobody answers."""
+def _sent(exchange: CapturedExchange, url: str, key: str | None) -> ResponseSummary:
+    """Raises `UsageError` where nobody answers."""
     server, asked = urlsplit(url), exchange.request
     kind = http.client.HTTPSConnection if server.scheme == "https" else http.client.HTTPConnection
     connection = kind(server.netloc, timeout=_PATIENCE)
@@ -71,7 +71,7 @@ def _sent(exchange: Exchange, url: str, key: str | None) -> Outline:
         content, whole = _received(answer)
         return outline(answer.status, answer.getheader("content-type", ""), content, whole=whole)
     except (OSError, http.client.HTTPException) as error:
-        raise Refusal(f"no answer from {url}: {error}") from error
+        raise UsageError(f"no answer from {url}: {error}") from error
     finally:
         connection.close()
 
@@ -87,14 +87,14 @@ def _received(answer: http.client.HTTPResponse) -> tuple[bytes, bool]:
     return bytes(content), not answer.length
 
 
-def _agree(before: Outline, now: Outline) -> bool:
+def _agree(before: ResponseSummary, now: ResponseSummary) -> bool:
     """Of an answer that its client did not wait for, the beginning is all there is to agree with."""
     if before.whole:
         return (before.status, before.shape, before.whole) == (now.status, now.shape, now.whole)
     return before.status in (0, now.status) and before.shape == now.shape[: len(before.shape)]
 
 
-def _differences(before: Outline, now: Outline) -> Iterator[str]:
+def _differences(before: ResponseSummary, now: ResponseSummary) -> Iterator[str]:
     if not before.whole:
         yield f"the client had left: {before.summary}"
         return

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from dragoman.errors import DragomanError
-from dragoman.server import Gateway, Service, create_app
+from dragoman.server import ModelRegistry, ServedModel, create_app
 from dragoman.server.connection import Connection
 from dragoman.worker_pool import POOL
 
@@ -28,7 +28,7 @@ DRAIN_SECONDS = 30
 _KEEP_ALIVE_SECONDS = 75
 
 
-def run(gateway: Gateway, listener: socket.socket, *, announces: bool = True, counts: Path | None = None) -> int:
+def run(gateway: ModelRegistry, listener: socket.socket, *, announces: bool = True, counts: Path | None = None) -> int:
     """Serve until a signal comes; the exit code of the process.
 
     `announces`: it says so when it is ready. `counts` is the folder where it counts together with other processes.
@@ -53,7 +53,7 @@ def run(gateway: Gateway, listener: socket.socket, *, announces: bool = True, co
 class _Server(uvicorn.Server):
     """uvicorn's server, which also tells when the model is loaded, and leaves politely."""
 
-    def __init__(self, config: uvicorn.Config, gateway: Gateway, *, announces: bool) -> None:
+    def __init__(self, config: uvicorn.Config, gateway: ModelRegistry, *, announces: bool) -> None:
         super().__init__(config)
         self._announces = announces
         self.exit_code = 0
@@ -118,7 +118,7 @@ KEY_VARIABLE = "DRAGOMAN_KEY"
 """What stands for the key in lines to paste: a key is never printed."""
 
 
-def banner(service: Service, url: str, *, needs_key: bool) -> str:
+def banner(service: ServedModel, url: str, *, needs_key: bool) -> str:
     """The URL, the model and its dialect, and the three lines that a user pastes, with a variable in the place of a key."""
     model, token = service.info.id, f"${KEY_VARIABLE}" if needs_key else "none"
     key = f'__import__("os").environ["{KEY_VARIABLE}"]' if needs_key else '"none"'

@@ -16,13 +16,13 @@ import click
 from dragoman import dialects
 from dragoman.cli.engines import ENGINES, LLAMACPP, VLLM, build
 from dragoman.cli.options import Options
-from dragoman.cli.refusal import Refusal
-from dragoman.cli.weights import UnusableModel, Weights, resolve
+from dragoman.cli.usage_error import UsageError
 from dragoman.cli.workers import own_listener, run_workers
 from dragoman.dialects import Dialect
 from dragoman.limits import DEFAULT, Limits
-from dragoman.observe import LOG_FORMATS
-from dragoman.server import Gateway, Settings
+from dragoman.models.resolve import ModelFile, UnusableModel, resolve
+from dragoman.observability import LOG_FORMATS
+from dragoman.server import ModelRegistry, Settings
 
 
 @click.command(short_help="Serve a model.")
@@ -121,7 +121,7 @@ def serve(**given: Any) -> None:
     _check_exposure(options)
     _check_capture(options.capture)
     if options.engine_args and (options.engine != VLLM or options.engine_url):
-        raise Refusal("arguments behind -- are for an engine that is started here: --engine vllm MODEL -- ARGS.")
+        raise UsageError("arguments behind -- are for an engine that is started here: --engine vllm MODEL -- ARGS.")
     dialect = _dialect(options)
     weights = _weights(options.model) if options.engine == LLAMACPP else None
     settings = Settings(
@@ -140,18 +140,18 @@ def serve(**given: Any) -> None:
         limits=_limits(options),
     )
     if options.workers > 1 and (weights or (options.engine == VLLM and not options.engine_url)):
-        raise Refusal("--workers is for an engine that runs elsewhere: give --engine-url URL.")
+        raise UsageError("--workers is for an engine that runs elsewhere: give --engine-url URL.")
     engine = build(options, weights)
     listener = _listen(options.host, options.port)
 
     from dragoman.cli.run import run  # noqa: PLC0415 -- the HTTP stack is not needed to say that a path is wrong
 
     if options.workers == 1:
-        sys.exit(run(Gateway(engine, settings), listener))
+        sys.exit(run(ModelRegistry(engine, settings), listener))
     counts = Path(tempfile.mkdtemp(prefix="dragoman-"))
 
     def work(index: int) -> int:
-        return run(Gateway(engine, settings), own_listener(listener), announces=index == 0, counts=counts)
+        return run(ModelRegistry(engine, settings), own_listener(listener), announces=index == 0, counts=counts)
 
     code = run_workers(options.workers, work)
     shutil.rmtree(counts, ignore_errors=True)  # only the process that made the workers comes here
@@ -172,16 +172,16 @@ def _check_capture(folder: Path | None) -> None:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise Refusal(f"cannot capture to {folder}: {error.strerror or error}") from error
+        raise UsageError(f"cannot capture to {folder}: {error.strerror or error}") from error
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise Refusal(f"cannot capture to {folder}: it cannot be written to")
+        raise UsageError(f"cannot capture to {folder}: it cannot be written to")
 
 
 def _check_exposure(options: Options) -> None:
     """This machine alone needs no key; anybody else's access must be wanted."""
     if options.api_key or options.no_auth or _is_loopback(options.host):
         return
-    raise Refusal(f"{options.host} can be reached from other machines: give --api-key KEY, or --no-auth to serve everybody.")
+    raise UsageError(f"{options.host} can be reached from other machines: give --api-key KEY, or --no-auth to serve everybody.")
 
 
 def _limits(options: Options) -> Limits:
@@ -189,7 +189,7 @@ def _limits(options: Options) -> Limits:
     try:
         return DEFAULT.changed((name, int(number)) for name, _, number in pairs)
     except ValueError as error:
-        raise Refusal(f"--limit: {error}") from error
+        raise UsageError(f"--limit: {error}") from error
 
 
 def _hosts(options: Options) -> tuple[str, ...] | None:
@@ -216,17 +216,17 @@ def _dialect(options: Options) -> Dialect | None:
         calls = options.tool_call_parser and dialects.by_tool_parser(options.tool_call_parser)
         reasoning = options.reasoning_parser and dialects.by_reasoning_parser(options.reasoning_parser)
     except dialects.UnknownDialect as error:
-        raise Refusal(str(error)) from error
+        raise UsageError(str(error)) from error
     if calls and reasoning:
         return dialects.combine(calls, reasoning)
     return calls or reasoning or None
 
 
-def _weights(model: str | None) -> Weights:
+def _weights(model: str | None) -> ModelFile:
     try:
         return resolve(model)
     except UnusableModel as error:
-        raise Refusal(str(error)) from error
+        raise UsageError(str(error)) from error
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -237,5 +237,5 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.bind((host, port))
     except OSError as error:
         listener.close()
-        raise Refusal(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
+        raise UsageError(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
     return listener

@@ -8,8 +8,7 @@ import re
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from dragoman.constraints import Choice, Json, Literal, Node, Pattern, Ref, Repeat, Series, Until, one_of
-from dragoman.dialects.schema import Place
+from dragoman.constraints.tree import Choice, Json, Literal, Node, Pattern, Ref, Repeat, Series, Until, one_of
 from dragoman.dialects.spec import (
     Codec,
     ElementArguments,
@@ -18,8 +17,9 @@ from dragoman.dialects.spec import (
     LiteralArguments,
     TaggedArguments,
 )
-from dragoman.dialects.tag_encoder import element, json_type, literal_key, parameter
-from dragoman.json_schema import Schema, dereferenced
+from dragoman.dialects.tag_writer import element, json_type, literal_key, parameter
+from dragoman.json_schema.place import Place
+from dragoman.json_schema.references import Schema, dereferenced
 
 _HOLE = "\ufdd0"
 _NOTHING = Series(())
@@ -145,7 +145,7 @@ class Arguments:
     def _recursive(self, place: Place, context: str, build: Callable[[Place], Node]) -> Node:
         """A value that may hold others: references become rules, each built once, so that they may be recursive.
 
-        `build` makes the node of a place without unions and references; `context` tells apart what else it depends on.
+        `build` makes the node of a place without unions and references; `context` is what else it depends on.
         """
         reference = place.schema.get("$ref")
         if isinstance(reference, str):

@@ -17,14 +17,14 @@ from hashlib import blake2b
 
 import msgspec
 
-from dragoman.constraints import Choice, Constraint, Json, Literal, Node, Pattern, Repeat, Series, Text, Until, one_of
+from dragoman.constraints.tree import Choice, Constraint, Json, Literal, Node, Pattern, Repeat, Series, Text, Until, one_of
 from dragoman.conversation.types import Conversation, Tool, ToolChoice
 from dragoman.dialects.constrained_arguments import Arguments
 from dragoman.dialects.dialect import Dialect
-from dragoman.dialects.encoder import Written, write
-from dragoman.dialects.schema_forms import loosened, ordered, tightened, unrolled
 from dragoman.dialects.spec import Frame, Reasoning
-from dragoman.json_schema import Schema
+from dragoman.dialects.writer import Written, write
+from dragoman.json_schema.forms import loosened, ordered, tightened, unrolled
+from dragoman.json_schema.references import Schema
 
 _REMEMBERED = 64
 _DEEPEST = 5
@@ -195,7 +195,7 @@ class _Turn:
         marks = [*self._dialect.wrapper.tags]
         if reasoning is not None:
             marks += [*reasoning.opens, *reasoning.closes, *reasoning.tags]
-        marks = [mark for mark in marks if not reasoning or mark not in reasoning.prose]
+        marks = [mark for mark in marks if not reasoning or mark not in reasoning.word_like_markers]
         return [Repeat(Until(tuple(dict.fromkeys(marks))))] if marks else []
 
     @property

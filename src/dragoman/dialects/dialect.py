@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 
 from dragoman.conversation.types import JsonObject, Tool, ToolCall, ToolResult
-from dragoman.dialects import encoder
+from dragoman.dialects import writer as encoder
 from dragoman.dialects.parser import Parser
 from dragoman.dialects.spec import IdInName, Syntax
 
@@ -49,7 +49,7 @@ class Dialect(Syntax):
         return self.reasoning.force_close if self.reasoning else ""
 
     @property
-    def apart(self) -> bool:
+    def one_call_per_message(self) -> bool:
         """Is each call a message of its own, which its result follows?"""
         return self.frame is not None
 

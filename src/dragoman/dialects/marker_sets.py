@@ -14,7 +14,7 @@ _QUOTES = "\"'`"
 class MarkerSets:
     """The markers to look for in text and in thinking, and what they are.
 
-    `openers` of calls, each with the ways of writing that it opens; their `closers`; mere quotations; the openers of `slips`;
+    `openers` of calls, each with the ways of writing that it opens; their `closers`; quotations; openers of misspelled closers;
     `bare` calls by the character that they begin with. `behind_mention` is what may follow a call in thinking that is meant,
     `stops` what can end a message, `arguments` what those of a message to a tool begin with.
     """
@@ -26,7 +26,7 @@ class MarkerSets:
     bare: Mapping[str, Calls]
     closers: frozenset[str]
     quoted: frozenset[str]
-    slips: frozenset[str]
+    misspelled_closers: frozenset[str]
     stops: Markers
     arguments: tuple[str, ...]
 
@@ -45,24 +45,32 @@ def marker_sets(syntax: Syntax, *, calls_allowed: bool) -> MarkerSets:
         for opener in (*calls.section_opens, *calls.opens):
             openers[opener] = (*openers.get(opener, ()), calls)
     closers = {closer for calls in blocks for closer in (*calls.section_closes, *calls.closes)}
-    spans = syntax.reasoning or Reasoning(opens=(), closes=(), slips=())
-    slips = frozenset(slip.replace("</", "<") for slip in spans.slips)
+    spans = syntax.reasoning or Reasoning(opens=(), closes=(), misspelled_closers=())
+    misspelled_closers = frozenset(slip.replace("</", "<") for slip in spans.misspelled_closers)
     frame = (*syntax.frame.starts, *syntax.frame.ends) if syntax.frame else ()
-    anywhere = (*frame, *spans.opens, *spans.closes, *syntax.terminals.ends, *syntax.terminals.citations)
+    anywhere = (*frame, *spans.opens, *spans.closes, *syntax.stop_strings.ends, *syntax.stop_strings.citations)
     quoted = _quoted((*spans.opens, *spans.closes, *openers, *closers))
-    slips_quoted = _quoted(spans.slips)
+    slips_quoted = _quoted(spans.misspelled_closers)
     return MarkerSets(
         text=Markers((*anywhere, *openers, *closers, *syntax.wrapper.tags, *quoted)),
         thinking=Markers(
-            (*anywhere, *spans.tags, *openers, *(closers if spans.ended_by_call else ()), *spans.slips, *slips, *slips_quoted)
+            (
+                *anywhere,
+                *spans.tags,
+                *openers,
+                *(closers if spans.ended_by_call else ()),
+                *spans.misspelled_closers,
+                *misspelled_closers,
+                *slips_quoted,
+            )
         ),
         openers=openers,
-        behind_mention=Markers((*openers, *syntax.terminals.ends)),
+        behind_mention=Markers((*openers, *syntax.stop_strings.ends)),
         bare={first: calls for calls in reversed(blocks) for first in calls.bare},
         closers=frozenset(closers),
         quoted=quoted | slips_quoted,
-        slips=slips,
-        stops=Markers((*frame, *syntax.terminals.ends)),
+        misspelled_closers=misspelled_closers,
+        stops=Markers((*frame, *syntax.stop_strings.ends)),
         arguments=_arguments_begin(syntax.calls) if syntax.calls and calls_allowed else (),
     )
 

@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from dragoman.conversation.types import JsonObject
-from dragoman.dialects.codecs import CallReader, Context, Mention, open_block, open_message
+from dragoman.dialects.codecs import CallReader, Context, TentativeCall, open_block, open_message
 from dragoman.dialects.header import Address, Header, Kind
 from dragoman.dialects.markdown import Code
 from dragoman.dialects.marker_sets import marker_sets
@@ -54,14 +54,14 @@ class Parser:
         self._repairs: list[str] = []
         self.thinking = thinking_open
         calls_allowed = calls_allowed and bool(tools)
-        self._reasoning = syntax.reasoning or Reasoning(opens=(), closes=(), slips=())
+        self._reasoning = syntax.reasoning or Reasoning(opens=(), closes=(), misspelled_closers=())
         self._frame = syntax.frame
-        self._terminals = syntax.terminals
+        self._terminals = syntax.stop_strings
         self._context = Context(tools if calls_allowed else {}, self._repairs, self._reasoning.closes)
-        self._grounds = marker_sets(syntax, calls_allowed=calls_allowed)
+        self._marker_sets = marker_sets(syntax, calls_allowed=calls_allowed)
         self._message_calls = syntax.calls
         self._held = ""  # undecided: presented again, with more behind it
-        self._space = ""  # space behind the last word, and what may be leaking terminals
+        self._space = ""  # space behind the last word, and what may be leaking stop strings
         self._edge = thinking_open  # has nothing but markup come since the span began or ended?
         self._bare = True  # may a call come without its opener?
         self._spoken = False  # was there any visible text?
@@ -78,7 +78,7 @@ class Parser:
             self._header = self._new_header("")
         self._in_message = False  # is the block a whole message?
         is_read_twice = recover and bool(self._context.tools)
-        self._second = SecondReading(tools, self._repairs, *self._grounds.calls) if is_read_twice else None
+        self._second = SecondReading(tools, self._repairs, *self._marker_sets.calls) if is_read_twice else None
 
     @property
     def repairs(self) -> list[str]:
@@ -133,7 +133,7 @@ class Parser:
                 if self._header is not None:
                     break
                 continue
-            markers = self._grounds.thinking if self.thinking else self._grounds.text
+            markers = self._marker_sets.thinking if self.thinking else self._marker_sets.text
             found = markers.find(text, pos, final=final)
             if self._opens_bare(text, pos, found.start if found else len(text)):
                 continue
@@ -147,7 +147,7 @@ class Parser:
             pos = found.start + len(found.marker)
             dropped = self._drop(found.marker, text, pos, final=final)
             if dropped is None:
-                self._meet(found.marker, out)
+                self._on_marker(found.marker, out)
             elif dropped < 0:
                 return found.start
             else:
@@ -158,7 +158,7 @@ class Parser:
         """Does a marker count for nothing? Then where what is dropped with it ends, or -1 where that cannot be told yet."""
         rest = text[end : end + MAX_TAG]
         is_open = len(rest) < MAX_TAG and not final
-        if marker in self._grounds.openers:
+        if marker in self._marker_sets.openers:
             words = rest.lstrip()
             if words.startswith(marker):  # a doubled opener: the second one counts
                 return end + len(rest) - len(words)
@@ -168,16 +168,16 @@ class Parser:
             return end + close + 1 if close >= 0 else -1 if is_open else None
         return None
 
-    def _meet(self, marker: str, out: list[Part]) -> None:
+    def _on_marker(self, marker: str, out: list[Part]) -> None:
         """A marker stands here."""
         if self._quotes(marker) or self._is_prose(marker):
-            self._refused = self._refused or marker in self._grounds.openers
+            self._refused = self._refused or marker in self._marker_sets.openers
             self._write(marker, out)
-        elif marker in self._grounds.openers:
+        elif marker in self._marker_sets.openers:
             self._open(self._reader(marker))
-        elif marker in self._reasoning.slips:
+        elif marker in self._reasoning.misspelled_closers:
             self._end_thinking(out)
-        elif marker in self._grounds.slips:
+        elif marker in self._marker_sets.misspelled_closers:
             self._tagged = True
             self._write(marker, out)
         elif marker in self._reasoning.opens:
@@ -191,30 +191,30 @@ class Parser:
             self._write("" if marker.endswith(">") else marker, out)
         elif self._frame and marker in (*self._frame.starts, *self._frame.ends):
             self._begin_header(marker if marker in self._frame.starts else "", out)
-        elif self._refused and marker in self._grounds.closers:
+        elif self._refused and marker in self._marker_sets.closers:
             self._write(marker, out)
         else:  # a stray closer, or a wrapper's tag
             self._drop_marker()
 
     def _quotes(self, marker: str) -> bool:
         """Is the marker merely quoted, by itself or as part of a call in a span of code?"""
-        if marker in self._grounds.quoted:
+        if marker in self._marker_sets.quoted:
             return True
         in_code = self._code.in_span or (self._code.in_fence and not self.thinking)
-        is_call = marker in self._grounds.openers or marker in self._grounds.closers
-        return (in_code and is_call) or (self._tagged and marker in self._reasoning.slips)
+        is_call = marker in self._marker_sets.openers or marker in self._marker_sets.closers
+        return (in_code and is_call) or (self._tagged and marker in self._reasoning.misspelled_closers)
 
     def _reader(self, opener: str) -> CallReader:
         if not self.thinking or self._reasoning.ended_by_call:
             return self._open_any(opener, self._context)
-        return Mention(opener, self._open_any, self._context, self._grounds.behind_mention, self._terminals.ends)
+        return TentativeCall(opener, self._open_any, self._context, self._marker_sets.behind_mention, self._terminals.ends)
 
     def _open_any(self, opener: str, context: Context) -> CallReader:
-        return open_block(opener, self._grounds.openers[opener], context)
+        return open_block(opener, self._marker_sets.openers[opener], context)
 
     def _is_prose(self, marker: str) -> bool:
         """Does a marker that is made of words stand where it is none?"""
-        if marker not in self._reasoning.prose:
+        if marker not in self._reasoning.word_like_markers:
             return False
         return (self._spoken or self._thought) if marker in self._reasoning.opens else not self.thinking
 
@@ -223,10 +223,10 @@ class Parser:
 
     def _opens_bare(self, text: str, pos: int, end: int) -> bool:
         """Does a block without an opener begin with the next word, before `end`? Then it is open now."""
-        if not self._grounds.bare or self.thinking or self._spoken or not self._bare:
+        if not self._marker_sets.bare or self.thinking or self._spoken or not self._bare:
             return False
         word = _WORD.search(text, pos, end)
-        calls = self._grounds.bare.get(word.group()) if word else None
+        calls = self._marker_sets.bare.get(word.group()) if word else None
         if calls is not None:
             self._open(open_block("", (calls,), self._context))
         return calls is not None
@@ -238,7 +238,7 @@ class Parser:
 
     def _new_header(self, start: str) -> Header:
         assert self._frame is not None
-        return Header(self._frame, start, self._context.tools, self._grounds.arguments)
+        return Header(self._frame, start, self._context.tools, self._marker_sets.arguments)
 
     def _read_header(self, header: Header, text: str, pos: int, out: list[Part]) -> int:
         pos = header.read(text, pos)
@@ -262,7 +262,7 @@ class Parser:
                 assert self._message_calls is not None
                 self._in_message = True
                 calls = replace(self._message_calls, closes=self._frame.ends)
-                self._open(open_message(address.name, calls, self._context, self._grounds.stops))
+                self._open(open_message(address.name, calls, self._context, self._marker_sets.stops))
             case Kind.NONE:
                 self._write_header(address.text, out)
         if address.rest:

@@ -8,7 +8,7 @@
     F                and its codec of the arguments: JsonArguments, TaggedArguments, LiteralArguments,
                      KeywordArguments, ElementArguments
     G                and its carrier of ids: none, IdKey, IdMark, IdInName
-    H  Terminals   what ends a turn and may leak into its text
+    H  StopStrings   what ends a turn and may leak into its text
 
 The blocks are orthogonal: any reasoning goes with any calls. Carriers and codecs are closed unions; a new way of writing calls
 is a new member, its reader in `codecs`, its line in `codecs.open_block` and in the encoder.
@@ -67,10 +67,10 @@ class Reasoning:
     """Does thinking that a call has ended go on behind the call?"""
     prompted: bool = False
     """Does a prompt hold the opener where nothing was said about thinking? Then the models do not write it."""
-    prose: tuple[str, ...] = ()
+    word_like_markers: tuple[str, ...] = ()
     """Those of the markers that are ordinary words: such an opener counts at the start of the turn only, such a closer only in
     thinking; elsewhere they are text."""
-    slips: tuple[str, ...] = ("</thinking>",)
+    misspelled_closers: tuple[str, ...] = ("</thinking>",)
     """What models write for a closer by mistake. It counts in thinking only, and not where its own opener came before it."""
 
 
@@ -291,7 +291,7 @@ class Results:
 
 
 @dataclass(frozen=True, slots=True)
-class Terminals:
+class StopStrings:
     """H: spellings of what ends a turn. Behind the last word they are dropped; with text behind them they are text.
 
     `citations` are the tags around what is cited, dropped wherever they stand; one that has no `>` goes on to the next.
@@ -314,4 +314,4 @@ class Syntax:
     calls: Calls | None = None
     also: tuple[Calls, ...] = ()
     results: Results = Results()
-    terminals: Terminals = Terminals()
+    stop_strings: StopStrings = StopStrings()

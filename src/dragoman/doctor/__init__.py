@@ -9,6 +9,6 @@ what it meets on the way as leniently as it can, so that one defect of a server 
 from dragoman.doctor.check import Check, Outcome, Result
 from dragoman.doctor.checks import CHECKS
 from dragoman.doctor.client import Client, Unreachable
-from dragoman.doctor.examine import examine
+from dragoman.doctor.run_checks import run_checks
 
-__all__ = ["CHECKS", "Check", "Client", "Outcome", "Result", "Unreachable", "examine"]
+__all__ = ["CHECKS", "Check", "Client", "Outcome", "Result", "Unreachable", "run_checks"]

@@ -20,7 +20,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One feature. `run` returns where it is there, raises `Fault` where it is not, `Skip` where that cannot be told.
+    """One feature. `run` returns where it is there, raises `CheckFailed` where it is not, `Skip` where that cannot be told.
 
     `title` says what is true where it passes, `why` why that matters; `clauses` are those of the contract.
     """

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import aiohttp
 
-from dragoman.doctor.fault import Fault, Skip, quoted
+from dragoman.doctor.check_failed import CheckFailed, Skip, quoted
 from dragoman.doctor.message import Message, read_message
 from dragoman.doctor.stream import EventReader, Stream
 
@@ -44,18 +44,18 @@ class Answer:
 
     @property
     def value(self) -> Any:
-        """The JSON value; raises `Fault` where there is none."""
+        """The JSON value; raises `CheckFailed` where there is none."""
         try:
             return json.loads(self.body)
         except ValueError as error:
-            raise Fault(f"the answer ({self.status}) is not JSON: {self.said or 'empty'}") from error
+            raise CheckFailed(f"the answer ({self.status}) is not JSON: {self.said or 'empty'}") from error
 
     @property
     def object(self) -> dict[str, Any]:
-        """The JSON object; raises `Fault` where there is none."""
+        """The JSON object; raises `CheckFailed` where there is none."""
         value = self.value
         if not isinstance(value, dict):
-            raise Fault(f"the answer is not a JSON object: {self.said}")
+            raise CheckFailed(f"the answer is not a JSON object: {self.said}")
         return value
 
     @property
@@ -67,14 +67,14 @@ class Answer:
             return quoted(self.body.decode(errors="replace"))
 
     def expect(self, status: int) -> "Answer":
-        """Itself; raises `Fault` where the status is another."""
+        """Itself; raises `CheckFailed` where the status is another."""
         if self.status != status:
-            raise Fault(f"answered {self.status} instead of {status}: {self.said}")
+            raise CheckFailed(f"answered {self.status} instead of {status}: {self.said}")
         return self
 
 
 class Client:
-    """One server, one model. Raises `Fault` wherever a connection breaks or an answer takes too long."""
+    """One server, one model. Raises `CheckFailed` wherever a connection breaks or an answer takes too long."""
 
     def __init__(self, session: aiohttp.ClientSession, base: str, key: str | None, model: str) -> None:
         self._session = session
@@ -104,11 +104,11 @@ class Client:
         """Who is there, and what does it serve? A list that cannot be read is a matter for the checks."""
         try:
             answer = await self.ask("GET", MODELS)
-        except Fault as fault:
+        except CheckFailed as fault:
             raise Unreachable(f"no answer from {url}: {fault}") from fault
         try:
             served = [entry for entry in answer.object["data"] if isinstance(entry["id"], str)]
-        except (Fault, KeyError, TypeError):
+        except (CheckFailed, KeyError, TypeError):
             return
         mine = next((entry for entry in served if model in (None, entry["id"])), None)
         if mine is not None:
@@ -138,7 +138,7 @@ class Client:
             async with self._request(method, path, data, headers) as response:
                 content = await response.read()
         except _FAULTS as error:
-            raise Fault(_broken(error)) from error
+            raise CheckFailed(_broken(error)) from error
         lowered = {name.lower(): value for name, value in response.headers.items()}
         return Answer(response.status, lowered, content, time.monotonic() - began)
 
@@ -147,14 +147,14 @@ class Client:
         return await self.ask("POST", path, {"model": self.model, **body}, **headers)
 
     async def message(self, body: Body, **headers: str | None) -> Message:
-        """A message, whole; raises `Fault` where it is refused."""
+        """A message, whole; raises `CheckFailed` where it is refused."""
         return read_message((await self.post(body, **headers)).expect(200).object)
 
     async def count(self, body: Body) -> int:
-        """What `count_tokens` says of a body; raises `Fault` where that is no number."""
+        """What `count_tokens` says of a body; raises `CheckFailed` where that is no number."""
         tokens = (await self.post(body, COUNT)).expect(200).object.get("input_tokens")
         if not isinstance(tokens, int):
-            raise Fault(f"count_tokens answers no input_tokens but {tokens!r}")
+            raise CheckFailed(f"count_tokens answers no input_tokens but {tokens!r}")
         return tokens
 
     async def one_model(self, name: str) -> Answer:
@@ -170,7 +170,7 @@ class Client:
             async with self._request("POST", MESSAGES, data, headers) as response:
                 yield _arrivals(response, began)
         except _FAULTS as error:
-            raise Fault(_broken(error)) from error
+            raise CheckFailed(_broken(error)) from error
 
     async def stream(self, body: Body, **headers: str | None) -> Stream:
         """A stream, read to its end, however it ends."""

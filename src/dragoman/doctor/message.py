@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from dragoman.doctor.fault import Fault
+from dragoman.doctor.check_failed import CheckFailed
 
 
 class Usage(Struct, frozen=True):
@@ -65,8 +65,8 @@ class Message(Struct, frozen=True):
 
 
 def read_message(value: object) -> Message:
-    """Raises `Fault` where it is none."""
+    """Raises `CheckFailed` where it is none."""
     try:
         return msgspec.convert(value, Message)
     except msgspec.ValidationError as error:
-        raise Fault(f"the answer is not a message: {error}") from error
+        raise CheckFailed(f"the answer is not a message: {error}") from error

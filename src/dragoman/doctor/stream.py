@@ -104,7 +104,7 @@ class Stream:
         return pieces
 
     def fold(self) -> Message:
-        """The message that a forgiving client would make of it. Raises `Fault` where even that fails."""
+        """The message that a forgiving client would make of it. Raises `CheckFailed` where even that fails."""
         message: dict[str, Any] = {}
         usage: dict[str, Any] = {}
         for event in self.events:

@@ -6,10 +6,10 @@ from dragoman.engines.base import (
     Capabilities,
     Engine,
     EngineKind,
+    EngineRequest,
     Finish,
     FinishReason,
-    Job,
-    Piece,
+    OutputChunk,
     PrefillProgress,
 )
 
@@ -19,9 +19,9 @@ __all__ = [
     "Capabilities",
     "Engine",
     "EngineKind",
+    "EngineRequest",
     "Finish",
     "FinishReason",
-    "Job",
-    "Piece",
+    "OutputChunk",
     "PrefillProgress",
 ]

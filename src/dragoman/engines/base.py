@@ -7,7 +7,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from dragoman.constraints import Constraint
+from dragoman.constraints.tree import Constraint
 from dragoman.conversation import Sampling
 
 SHORT_PROMPT: Final = 512
@@ -16,7 +16,7 @@ FEWEST_WITH_A_SPARE: Final = 4
 """Of so many slots and more, one is kept for short jobs."""
 
 
-class Job(Struct, frozen=True):
+class EngineRequest(Struct, frozen=True):
     """One piece of work.
 
     `tokens` is the whole prompt. `limit` is the number of tokens to generate at most, at least 0: with 0 the engine reads the
@@ -62,7 +62,7 @@ class PrefillProgress(Struct, frozen=True):
     done: int
 
 
-class Piece(Struct, frozen=True):
+class OutputChunk(Struct, frozen=True):
     """What the engine has to say at one moment.
 
     `text` holds whole code points only; `output` is the number of tokens generated for it (several where one token was no
@@ -141,7 +141,7 @@ class Engine(ABC):
         """
 
     @abstractmethod
-    def generate(self, job: Job) -> AsyncGenerator[Piece, None]:
+    def generate(self, job: EngineRequest) -> AsyncGenerator[OutputChunk, None]:
         """Work off a job, piece by piece; the last piece, and only it, carries `finish`.
 
         Closing the iterator, or cancelling the task that awaits it, cancels the work within one step of the engine, in every

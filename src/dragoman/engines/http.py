@@ -30,14 +30,14 @@ _LAST_WORDS: Final = 1.0
 """Seconds that what is still to be told may take."""
 
 
-class Fault(Struct):
+class EngineFault(Struct):
     """What an engine says of a failure."""
 
     message: str = "no reason given"
 
 
-class _FaultBody(Fault):
-    error: Fault | None = None
+class _FaultBody(EngineFault):
+    error: EngineFault | None = None
 
 
 def fault(body: bytes) -> str:
@@ -45,7 +45,7 @@ def fault(body: bytes) -> str:
     try:
         found = msgspec.json.decode(body, type=_FaultBody)
     except UNREADABLE:
-        return body[:200].decode(errors="replace").strip() or Fault().message
+        return body[:200].decode(errors="replace").strip() or EngineFault().message
     return (found.error or found).message
 
 
@@ -100,13 +100,13 @@ class EngineHttp:
             self._working.discard(response)
             response.close()
 
-    def tell(self, path: str, body: bytes, *, affinity: str | None = None) -> None:
+    def post_later(self, path: str, body: bytes, *, affinity: str | None = None) -> None:
         """Post something beside all else, whether it is heard or not."""
-        task = asyncio.create_task(self._told(path, body, affinity))
+        task = asyncio.create_task(self._post_later(path, body, affinity))
         self._telling.add(task)
         task.add_done_callback(self._telling.discard)
 
-    async def _told(self, path: str, body: bytes, affinity: str | None) -> None:
+    async def _post_later(self, path: str, body: bytes, affinity: str | None) -> None:
         with contextlib.suppress(EngineError):
             (await self._send("POST", path, body, _CALL, affinity)).close()
 

@@ -33,7 +33,7 @@ def bounded(sampling: Sampling) -> Sampling:
     )
 
 
-class Settled(Struct, frozen=True):
+class ResolvedSampling(Struct, frozen=True):
     """`top_k` 0 means: of all tokens. The defaults are the plain model's own distribution."""
 
     temperature: float = 1.0
@@ -46,14 +46,14 @@ class Settled(Struct, frozen=True):
 _WHOLE: Final = frozenset({"top_k"})
 
 
-def settled(sampling: Sampling, recommended: Mapping[str, Any]) -> Settled:
+def resolved(sampling: Sampling, recommended: Mapping[str, Any]) -> ResolvedSampling:
     """The client's choice, then the recommendation, then the default; what is no number recommends nothing."""
     chosen: dict[str, Any] = {}
-    for name in Settled.__struct_fields__:
+    for name in ResolvedSampling.__struct_fields__:
         value = getattr(sampling, name, None)
         value = recommended.get(name) if value is None else value
         if value is not None and type(value) in ((int,) if name in _WHOLE else (int, float)) and value >= 0:
             chosen[name] = value
     if chosen.get("top_p") == 0:  # the likeliest token alone: engines that refuse this spelling know another
         chosen |= {"temperature": 0.0, "top_p": 1.0}
-    return Settled(**chosen)
+    return ResolvedSampling(**chosen)

@@ -15,7 +15,16 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from dragoman.engines.base import Capabilities, Engine, EngineKind, Finish, FinishReason, Job, Piece, PrefillProgress
+from dragoman.engines.base import (
+    Capabilities,
+    Engine,
+    EngineKind,
+    EngineRequest,
+    Finish,
+    FinishReason,
+    OutputChunk,
+    PrefillProgress,
+)
 from dragoman.errors import EngineFailed
 
 _WORD = re.compile(r"\s*\S+|\s+")
@@ -35,7 +44,7 @@ class Line(Struct, frozen=True, forbid_unknown_fields=True):
     chunk: Annotated[int, Meta(ge=0)] = 4
     delay_ms: Annotated[float, Meta(ge=0)] = 0
 
-    def pieces(self, limit: int) -> Iterator[Piece]:
+    def pieces(self, limit: int) -> Iterator[OutputChunk]:
         """The output up to `limit` words; a word counts where it begins."""
         starts = [match.start() for match in _WORD.finditer(self.output)]
         end = starts[limit] if limit < len(starts) else len(self.output)
@@ -46,9 +55,9 @@ class Line(Struct, frozen=True, forbid_unknown_fields=True):
             known = words
             while words < len(starts) and starts[words] < stop:
                 words += 1
-            yield Piece(self.output[begin:stop], words - known)
+            yield OutputChunk(self.output[begin:stop], words - known)
         cut = end < len(self.output) or limit == 0 or self.finish_reason == "length"
-        yield Piece(finish=Finish(FinishReason.LENGTH if cut else FinishReason.STOP))
+        yield OutputChunk(finish=Finish(FinishReason.LENGTH if cut else FinishReason.STOP))
 
 
 class BadScript(ValueError):
@@ -113,10 +122,10 @@ class ScriptedEngine(Engine):
             self._words.append(word)
         return self._ids[word]
 
-    async def generate(self, job: Job) -> AsyncGenerator[Piece, None]:
+    async def generate(self, job: EngineRequest) -> AsyncGenerator[OutputChunk, None]:
         """Replay the line that the prompt asks for."""
         line = self._line(job.tokens)
-        yield Piece(prefill=PrefillProgress(total=len(job.tokens), cached=0, done=len(job.tokens)))
+        yield OutputChunk(prefill=PrefillProgress(total=len(job.tokens), cached=0, done=len(job.tokens)))
         for number, piece in zip(count(), line.pieces(job.limit), strict=False):
             if line.delay_ms and piece.text:
                 await asyncio.sleep(line.delay_ms / 1000)

@@ -26,8 +26,8 @@ from typing import Final
 
 from msgspec import Struct
 
-from dragoman.constraints import Constraint
-from dragoman.engines.base import Capabilities, Engine, Job, Piece
+from dragoman.constraints.tree import Constraint
+from dragoman.engines.base import Capabilities, Engine, EngineRequest, OutputChunk
 from dragoman.engines.liveness import USUAL_PROBES, Liveness, ProbeTimes
 from dragoman.errors import EngineError, EngineUnavailable
 
@@ -77,7 +77,7 @@ class Child(ABC):
         self._listener = asyncio.create_task(self._listen(), name="engine log")
 
     @abstractmethod
-    async def come_up(self) -> Capabilities:
+    async def start_engine(self) -> Capabilities:
         """Set `engine`, and start it. Raises `EngineFailed` with the reason where that is not to be."""
 
     @abstractmethod
@@ -98,22 +98,22 @@ class Child(ABC):
         if hasattr(self, "engine"):
             await self.engine.close()
         if not self.exit.done():
-            self._bid_end()
+            self._terminate()
             await asyncio.wait({self.exit}, timeout=_GRACE)
-        self._bid_end(at_once=True)
+        self._terminate(at_once=True)
         if self.process.stdin is not None:
             self.process.stdin.close()
         await asyncio.wait({self.exit, self._listener})
 
     def kill(self) -> None:
         """End the process at once, also one that is stopped."""
-        self._bid_end(at_once=True)
+        self._terminate(at_once=True)
 
-    def epitaph(self) -> str:
+    def exit_summary(self) -> str:
         """How it ended, for the log."""
         return f"exit status {self.process.returncode}, last words: {self._words[-1] if self._words else 'none'}"
 
-    def _bid_end(self, *, at_once: bool = False) -> None:
+    def _terminate(self, *, at_once: bool = False) -> None:
         """To the child and what it started: where there are groups, it leads one."""
         with contextlib.suppress(ProcessLookupError):
             if sys.platform != "win32":
@@ -180,7 +180,7 @@ class Supervised(Engine):
         self._supervisor = asyncio.create_task(self._supervise(), name="engine supervisor")
         return capabilities
 
-    async def generate(self, job: Job) -> AsyncGenerator[Piece, None]:
+    async def generate(self, job: EngineRequest) -> AsyncGenerator[OutputChunk, None]:
         """Pass the job to the child that serves, or to the next one."""
         deadline = asyncio.get_running_loop().time() + self._patience
         for _ in range(_ATTEMPTS):
@@ -236,7 +236,7 @@ class Supervised(Engine):
     async def _bring_up(self) -> Capabilities:
         child = await self.spawn()
         try:
-            capabilities = await child.come_up()
+            capabilities = await child.start_engine()
         except BaseException:
             await child.end()
             raise
@@ -245,7 +245,7 @@ class Supervised(Engine):
         self._settled.set()
         return capabilities
 
-    def _heard(self, piece: Piece) -> None:
+    def _heard(self, piece: OutputChunk) -> None:
         """Record a sign of life; output is also a proof that the child works."""
         self._liveness.sign()
         self._worked = self._worked or piece.output > 0
@@ -277,7 +277,7 @@ class Supervised(Engine):
         try:
             await asyncio.wait({child.exit, lost}, return_when=asyncio.FIRST_COMPLETED)
             if child.exit.done():
-                return f"died ({child.epitaph()})"
+                return f"died ({child.exit_summary()})"
             child.kill()
             return f"does not answer (it missed {self._liveness.missed} probes)"
         finally:
@@ -285,11 +285,11 @@ class Supervised(Engine):
             await asyncio.wait({lost})
 
 
-async def born(*command: str, one_voice: bool = False) -> asyncio.subprocess.Process:
+async def spawn(*command: str, merge_stderr: bool = False) -> asyncio.subprocess.Process:
     """A process that can be talked to. It leads a group: Ctrl-C in a terminal is for the parent, which then ends it in order.
 
-    With `one_voice`, all that it says comes as if it were an error; else its standard output is for an answer.
+    With `merge_stderr`, all that it says comes as if it were an error; else its standard output is for an answer.
     """
     pipe = asyncio.subprocess.PIPE
-    output = asyncio.subprocess.STDOUT if one_voice else pipe
+    output = asyncio.subprocess.STDOUT if merge_stderr else pipe
     return await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=output, start_new_session=True)

@@ -33,7 +33,7 @@ class Status(StrEnum):
     CHANGED = "changed"
 
 
-class Watch:
+class HealthWatch:
     """Watches an engine. `ask` says in words who it is, and raises `EngineError` where it does not answer.
 
     `give_up` ends the work that runs on an engine that is lost.

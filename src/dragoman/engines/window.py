@@ -5,7 +5,7 @@ import logging
 _LOG = logging.getLogger(__name__)
 
 
-def lowered(window: int, asked: int | None, whose: str) -> int:
+def clamped(window: int, asked: int | None, whose: str) -> int:
     """An engine's own window, or the smaller one that was asked for: more than it has, nobody gets. In tokens."""
     if asked is not None and asked > window:
         _LOG.warning("a context of %d tokens is more than %s has: it gets %d", asked, whose, window)

@@ -1,5 +1,5 @@
-"""One turn: job, pieces, parser, policies, parts."""
+"""One answer: engine request, output chunks, parser, policies, parts."""
 
-from dragoman.generation.turn import Turn
+from dragoman.generation.generation import Generation
 
-__all__ = ["Turn"]
+__all__ = ["Generation"]

@@ -3,11 +3,11 @@
 from dataclasses import replace
 from typing import Final
 
-from dragoman.constraints import Constraint
+from dragoman.constraints.tree import Constraint
 from dragoman.conversation import Conversation
 from dragoman.dialects import Constrainer, Dialect
 from dragoman.errors import InvalidRequest
-from dragoman.schema_size import measured
+from dragoman.json_schema.size import measured
 from dragoman.worker_pool import POOL, TooExpensive
 
 _FEW_NODES: Final = 4_000

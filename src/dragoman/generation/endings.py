@@ -5,7 +5,7 @@ from enum import Enum, auto
 from dragoman.parts import StopReason
 
 
-class Happening(Enum):
+class EndCause(Enum):
     """The ways in which a turn comes to its end. A failure is none of them: it is an exception."""
 
     MODEL_DONE = auto()  # the model ended its turn
@@ -17,12 +17,12 @@ class Happening(Enum):
     WINDOW_FULL = auto()  # the context window has no more room
 
 
-ENDINGS: dict[Happening, StopReason] = {
-    Happening.MODEL_DONE: StopReason.END_TURN,
-    Happening.MODEL_CALLED: StopReason.TOOL_USE,  # STOP-2: a runner goes by this alone
-    Happening.CALL_BROKEN: StopReason.MAX_TOKENS,  # a call cut short, by whatever: the one ending after which nobody runs it
-    Happening.REPETITION: StopReason.END_TURN,  # no client should ask it to go on
-    Happening.STOP_SEQUENCE: StopReason.STOP_SEQUENCE,
-    Happening.OUTPUT_LIMIT: StopReason.MAX_TOKENS,  # also inside a call (STOP-3)
-    Happening.WINDOW_FULL: StopReason.CONTEXT_WINDOW,
+ENDINGS: dict[EndCause, StopReason] = {
+    EndCause.MODEL_DONE: StopReason.END_TURN,
+    EndCause.MODEL_CALLED: StopReason.TOOL_USE,  # STOP-2: a runner goes by this alone
+    EndCause.CALL_BROKEN: StopReason.MAX_TOKENS,  # a call cut short, by whatever: the one ending after which nobody runs it
+    EndCause.REPETITION: StopReason.END_TURN,  # no client should ask it to go on
+    EndCause.STOP_SEQUENCE: StopReason.STOP_SEQUENCE,
+    EndCause.OUTPUT_LIMIT: StopReason.MAX_TOKENS,  # also inside a call (STOP-3)
+    EndCause.WINDOW_FULL: StopReason.CONTEXT_WINDOW,
 }

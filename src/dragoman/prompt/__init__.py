@@ -1,19 +1,17 @@
 """From a conversation to token ids: the only place where a prompt is rendered or counted."""
 
 from dragoman.prompt.builder import Prompt, PromptBuilder
-from dragoman.prompt.lineage import Lineage, Trail, trail_of
+from dragoman.prompt.profile import ModelProfile
 from dragoman.prompt.render import Rendered, Renderer, render_conversation
 from dragoman.prompt.template import ChatTemplate, TemplateRefusal
 
 __all__ = [
     "ChatTemplate",
-    "Lineage",
+    "ModelProfile",
     "Prompt",
     "PromptBuilder",
     "Rendered",
     "Renderer",
     "TemplateRefusal",
-    "Trail",
     "render_conversation",
-    "trail_of",
 ]

@@ -6,13 +6,10 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from dragoman.conversation import Conversation
-from dragoman.dialects import Dialect
-from dragoman.engines.controls import ControlTokens, Tokenize
-from dragoman.prompt.probe import probe
+from dragoman.prompt.profile import ModelProfile
 from dragoman.prompt.render import Rendered, Renderer
-from dragoman.prompt.template import ChatTemplate
 from dragoman.prompt.tokens import Encoded, TokenCache
-from dragoman.prompt.traits import Traits
+from dragoman.special_tokens import ControlTokens, Tokenize
 
 _WINDOWS = 4
 """Windows of tokens that are counted one by one; of a longer prompt the number of the rest is estimated."""
@@ -51,26 +48,19 @@ class PromptBuilder:
         self.renderer = renderer
         self._tokens = tokens
 
-    @property
-    def traits(self) -> Traits:
-        """What the template was found to render by itself."""
-        return self.renderer.traits
-
     @classmethod
-    async def load(cls, template: ChatTemplate, dialect: Dialect, tokenize: Tokenize, window: int) -> "PromptBuilder":
-        """Probe the template and the tokenizer. Raises `TemplateRefusal`, and what the engine raises."""
-        with template.inspected():
-            renderer = Renderer(template, probe(template), dialect)
-        sample = template.render(
+    async def load(cls, profile: ModelProfile, tokenize: Tokenize, window: int) -> "PromptBuilder":
+        """Probe the tokenizer with this template's prompts. Raises `TemplateRefusal`, and what the engine raises."""
+        sample = profile.template.render(
             [
                 {"role": "user", "content": "Hello, world! 1 234\n\n  x"},
                 {"role": "assistant", "content": " Hi.\n"},
                 {"role": "user", "content": "Wie geht's? 🦊"},
             ]
         )
-        controls = ControlTokens(tokenize, template.names)
+        controls = ControlTokens(tokenize, profile.template.names)
         tokens = await TokenCache.probe(tokenize, controls, sample)
-        return cls(renderer, tokens, window)
+        return cls(Renderer(profile), tokens, window)
 
     async def plain(self, text: str) -> Prompt:
         """The prompt that is a text, without a template. Raises what the engine's tokenizer raises."""
@@ -96,12 +86,12 @@ class PromptBuilder:
 
         `characters` is the length of the whole text, where the text at hand is only the first `most_characters` of it.
         """
-        encoded = await self._tokens.encode_up_to(rendered.text, rendered.mark, _WINDOWS * self.window)
+        encoded = await self._tokens.encode_up_to(rendered.text, rendered.sentinel, _WINDOWS * self.window)
         if characters > len(rendered.text):
             encoded = replace(encoded, length=max(self.window + 1, encoded.length * characters // len(rendered.text)))
         return Prompt(
             tokens=encoded.tokens,
-            text=rendered.text.replace(rendered.mark, "") if rendered.mark else rendered.text,
+            text=rendered.text.replace(rendered.sentinel, "") if rendered.sentinel else rendered.text,
             room=self.window - encoded.length,
             thinking_open=self.renderer.dialect.thinking_open(rendered.text),
             notes=rendered.notes,

@@ -7,8 +7,8 @@ The template renders what the probe found it can. What it cannot is done around 
 - no late system turn: its text stands at the end of the user turn before it, between `<system>` and `</system>`, behind any
   tool results and never at the top (REQ-11, REQ-12);
 - no tools, or not these: the dialect writes them behind the system text;
-- no calls, not several, or no words beside them; no results: the dialect writes that (`transcript` has the details);
-- no reasoning in a tool loop: the dialect writes it in front of the words, if it stays there (`seam`);
+- no calls, not several, or no words beside them; no results: the dialect writes that (`builder` has the details);
+- no reasoning in a tool loop: the dialect writes it in front of the words, if it stays there (`boundary`);
 - a thought that the template opens although there is to be none: the dialect's closer stands behind it (THK-1);
 - a final assistant turn is a prefill: its text follows the generation prompt, and the answer goes on from there (PRE-1).
 
@@ -21,62 +21,55 @@ from dataclasses import dataclass
 from typing import Any
 
 from dragoman.conversation import Conversation, Role, Thinking, ThinkingPolicy, Turn
-from dragoman.dialects import Dialect
 from dragoman.errors import InvalidRequest
-from dragoman.prompt import volatile
-from dragoman.prompt.seam import find_seam
-from dragoman.prompt.shield import shield
-from dragoman.prompt.switches import ALWAYS
-from dragoman.prompt.template import ChatTemplate, TemplateRefusal
+from dragoman.prompt import volatile_metadata as volatile
+from dragoman.prompt.escaping import escape_special_tokens
+from dragoman.prompt.messages import PARAGRAPH, Message, MessageBuilder, words_of
+from dragoman.prompt.profile import ModelProfile
+from dragoman.prompt.template import TemplateRefusal
+from dragoman.prompt.template_variables import DEFAULT_VARIABLES
 from dragoman.prompt.tool_listing import ToolListing
-from dragoman.prompt.traits import Traits
-from dragoman.prompt.transcript import PARAGRAPH, Message, Transcript, words_of
 
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
     """The prompt's text, and in words what was removed, moved or written by the dialect.
 
-    `mark` stands in the text wherever a client spelled a control token, and is empty where none did.
+    `sentinel` stands in the text wherever a client spelled a control token, and is empty where none did.
     """
 
     text: str
     notes: Sequence[str]
-    mark: str = ""
+    sentinel: str = ""
 
 
 class Renderer:
-    """Renders for one model: its template, what the probe found, its dialect. It can be pickled, for worker processes."""
+    """Renders the prompts of one model. It can be pickled, for worker processes."""
 
-    def __init__(self, template: ChatTemplate, traits: Traits, dialect: Dialect) -> None:
-        self._template = template
-        self.traits = traits
-        self.dialect = dialect
-        self._listing = ToolListing(template, typed=traits.typed_content)
-        self.seam = find_seam(
-            lambda messages: self._prompt(messages, ThinkingPolicy()),
-            lambda messages: self._prompt(messages, ThinkingPolicy(enabled=True)),
-            traits,
-            dialect,
-        )
+    def __init__(self, profile: ModelProfile) -> None:
+        self.profile = profile
+        self.dialect = profile.dialect
+        self._template = profile.template
+        self._capabilities = profile.capabilities
+        self._listing = ToolListing(profile.template, typed=profile.capabilities.typed_content)
 
     def render(self, conversation: Conversation, spelled: Sequence[str] = ()) -> Rendered:
         """`spelled` are the control tokens that the client's text spells. Raises `TemplateRefusal`."""
-        conversation, mark = shield(conversation, spelled)
+        conversation, sentinel = escape_special_tokens(conversation, spelled)
         lost_tools = self._lost(conversation)
         try:
-            return self._render(conversation, mark, lost_tools)
+            return self._render(conversation, sentinel, lost_tools)
         except TemplateRefusal:
             for why, opened in self._other_ways(conversation, lost_tools):
                 with suppress(TemplateRefusal):
-                    return self._render(conversation, mark, why, opened=opened)
+                    return self._render(conversation, sentinel, why, opened=opened)
             raise
 
     def _lost(self, conversation: Conversation) -> str:
         """Why the template cannot list the tools; "" where it can."""
         if not conversation.tools:
             return ""
-        if not self.traits.tools:
+        if not self._capabilities.tools:
             return "the template knows none"
         return "" if self._listing.fitted(conversation.tools) is not None else "the template does not show these"
 
@@ -101,34 +94,34 @@ class Renderer:
         if refused != lost_tools:
             yield refused, True
 
-    def _render(self, conversation: Conversation, mark: str, lost_tools: str = "", *, opened: bool = False) -> Rendered:
+    def _render(self, conversation: Conversation, sentinel: str, lost_tools: str = "", *, opened: bool = False) -> Rendered:
         """`lost_tools`: why the dialect writes the tools; `opened`: a user turn is put in front."""
         notes = list(conversation.notes)
         turns = list(conversation.turns)
         prefill = self._prefill(turns.pop(), notes) if turns[-1].role is Role.ASSISTANT else ""
-        transcript = Transcript(self.traits, self.dialect, self.seam)
+        builder = MessageBuilder(self._capabilities, self.dialect, self.profile.boundary)
         top = self._system(conversation, lost_tools, notes)
         if top:
-            transcript.instruct(top)
+            builder.instruct(top)
         if opened or not turns:
-            transcript.open()
+            builder.open()
         for turn in turns:
-            transcript.add(turn)
+            builder.add(turn)
         listed = {} if lost_tools else {"tools": self._listing.fitted(conversation.tools)}
-        text = self._prompt(transcript.messages, conversation.thinking, **listed)
+        text = self.text(builder.messages, conversation.thinking, **listed)
         if prefill and self.dialect.thinking_open(text):
             text += self.dialect.close_thinking
-        return Rendered(text + prefill, [*notes, *transcript.notes], mark)
+        return Rendered(text + prefill, [*notes, *builder.notes], sentinel)
 
-    def _prompt(self, messages: Sequence[Message], thinking: ThinkingPolicy, **variables: Any) -> str:
+    def text(self, messages: Sequence[Message], thinking: ThinkingPolicy, **variables: Any) -> str:
         """The text up to where the model begins. Reasoning that the template opens unasked is closed."""
-        if self.traits.effort:
-            variables |= self.traits.effort.variables(thinking.effort)
-        if self.traits.thinking and not (thinking.enabled and self.traits.thinking.variable in variables):
-            variables |= self.traits.thinking.variables(enabled=thinking.enabled)
-        if self.traits.typed_content:
+        if self._capabilities.effort:
+            variables |= self._capabilities.effort.variables(thinking.effort)
+        if self._capabilities.thinking and not (thinking.enabled and self._capabilities.thinking.variable in variables):
+            variables |= self._capabilities.thinking.variables(enabled=thinking.enabled)
+        if self._capabilities.typed_content:
             messages = [message | {"content": [{"type": "text", "text": message["content"]}]} for message in messages]
-        text = self._template.render(messages, **ALWAYS, **variables)
+        text = self._template.render(messages, **DEFAULT_VARIABLES, **variables)
         if not thinking.enabled and self.dialect.thinking_open(text):
             text += self.dialect.close_thinking
         return text

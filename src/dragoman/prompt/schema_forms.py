@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from dragoman.json_schema import dereferenced, merged
+from dragoman.json_schema.references import dereferenced, merged
 
 Schema = Mapping[str, Any]
 

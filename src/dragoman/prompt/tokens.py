@@ -1,11 +1,11 @@
-"""From text to token ids, each stretch of text once.
+"""From text to token ids, each segment of text once.
 
-A control token (`<|im_start|>`) ends whatever a tokenizer is doing, so a prompt falls into stretches that can be tokenized
-one by one with the same result: a control token and the text after it. The stretches of earlier turns are remembered; a
+A control token (`<|im_start|>`) ends whatever a tokenizer is doing, so a prompt falls into segments that can be tokenized
+one by one with the same result: a control token and the text after it. The segments of earlier turns are remembered; a
 new turn costs its own length and not the conversation's. Which tokens are such borders is asked of the engine, and the
 answer is checked by tokenizing a whole prompt both ways; where the two differ, prompts are tokenized whole.
 
-Large texts go to the tokenizer in batches (`stretches`), between which other requests get their turn.
+Large texts go to the tokenizer in batches (`segments`), between which other requests get their turn.
 """
 
 import asyncio
@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeVar
 
-from dragoman.engines.controls import ControlTokens, Tokenize
-from dragoman.prompt.stretches import Batch, Splitter, Stretch, any_of
+from dragoman.prompt.segments import Batch, Segment, Splitter, any_of
+from dragoman.special_tokens import ControlTokens, Tokenize
 
 _REMEMBERED_TOKENS = 2_000_000
 _REMEMBERED_STRETCHES = 100_000
@@ -27,7 +27,7 @@ _AT_ONCE = 4
 _ESTIMATED_FROM = 1_000_000
 """Characters of a text that must be left, so that their number of tokens is estimated."""
 
-Piece = tuple[str, bool]
+OutputChunk = tuple[str, bool]
 """A text for the tokenizer, and whether control tokens are read in it."""
 Question = TypeVar("Question", bound=Hashable)
 
@@ -44,7 +44,7 @@ class Encoded:
 
 
 class TokenCache:
-    """Tokenizes prompts of one model, remembering stretches, the most recently used 2,000,000 tokens of them."""
+    """Tokenizes prompts of one model, remembering segments, the most recently used 2,000,000 tokens of them."""
 
     def __init__(self, tokenize: Tokenize, controls: ControlTokens, borders: Sequence[str] = ()) -> None:
         self.controls = controls
@@ -52,7 +52,7 @@ class TokenCache:
         self._tokenize = tokenize
         self._border_ids: frozenset[int] = frozenset()
         self._splitter = Splitter(borders)
-        self._known: OrderedDict[Stretch, array[int]] = OrderedDict()
+        self._known: OrderedDict[Segment, array[int]] = OrderedDict()
         self._size = 0
 
     @classmethod
@@ -62,15 +62,15 @@ class TokenCache:
         cache._border_ids = frozenset((await tokenize("".join(cache.borders))) if cache.borders else ())
         return cache if await cache.encode(text) == await tokenize(text) else cls(tokenize, controls)
 
-    async def encode(self, text: str, mark: str = "") -> list[int]:
-        """Token ids of a prompt. `mark` is the shield's, where it covered something."""
-        return list((await self.encode_up_to(text, mark)).tokens)
+    async def encode(self, text: str, sentinel: str = "") -> list[int]:
+        """Token ids of a prompt. `sentinel` is the escape_special_tokens's, where it covered something."""
+        return list((await self.encode_up_to(text, sentinel)).tokens)
 
-    async def encode_up_to(self, text: str, mark: str = "", most: int | None = None) -> Encoded:
+    async def encode_up_to(self, text: str, sentinel: str = "", most: int | None = None) -> Encoded:
         """Token ids of a prompt. Past `most` tokens, the number of those in the last characters is estimated from the rest."""
         tokens = array("I")
         done = 0
-        for batch in self._splitter.batches(text, mark):
+        for batch in self._splitter.batches(text, sentinel):
             for ids in await self._batch(batch):
                 tokens.extend(ids)
             done += batch.characters
@@ -83,18 +83,18 @@ class TokenCache:
         return Encoded(tokens if over else tokens.tolist(), len(tokens))
 
     async def _batch(self, batch: Batch) -> "list[array[int]]":
-        """The ids of each stretch, those of the unknown ones by as few calls as can be."""
-        known = {stretch: self._known[stretch] for stretch in batch.stretches if stretch in self._known}
-        unknown = list(dict.fromkeys(stretch for stretch in batch.stretches if stretch not in known))
+        """The ids of each segment, those of the unknown ones by as few calls as can be."""
+        known = {segment: self._known[segment] for segment in batch.segments if segment in self._known}
+        unknown = list(dict.fromkeys(segment for segment in batch.segments if segment not in known))
         found = {**known, **await self._tokenized(unknown)}
-        for stretch, ids in found.items():
-            self._remember(stretch, ids)
-        return [found[stretch] for stretch in batch.stretches]
+        for segment, ids in found.items():
+            self._remember(segment, ids)
+        return [found[segment] for segment in batch.segments]
 
-    async def _tokenized(self, stretches: Sequence[Stretch]) -> "dict[Stretch, array[int]]":
-        """Tokenize stretches: those without a mark all in one, since their ids fall apart at the borders as their texts do."""
-        plain = [stretch for stretch in stretches if not stretch[1]]
-        single = [stretch for stretch in stretches if stretch[1]]
+    async def _tokenized(self, segments: Sequence[Segment]) -> "dict[Segment, array[int]]":
+        """Tokenize segments: those without a sentinel in one call, since their ids split where their texts do."""
+        plain = [segment for segment in segments if not segment[1]]
+        single = [segment for segment in segments if segment[1]]
         ids = array("I", await self._tokenize("".join(text for text, _ in plain))) if plain else array("I")
         cuts = [place for place, token in enumerate(ids) if token in self._border_ids and place] if len(plain) > 1 else []
         if len(cuts) != max(len(plain) - 1, 0):
@@ -102,40 +102,40 @@ class TokenCache:
         found = dict(zip(plain, (ids[start:end] for start, end in pairwise([0, *cuts, len(ids)])), strict=False))
         return {**found, **await _answers(self._encode, single)}
 
-    async def _encode(self, stretch: Stretch) -> "array[int]":
-        """One stretch alone. What holds a mark is text, whatever it spells without it."""
-        text, mark = stretch
-        pieces = await self._pieces(text, mark)
+    async def _encode(self, segment: Segment) -> "array[int]":
+        """One segment alone. What holds a sentinel is text, whatever it spells without it."""
+        text, sentinel = segment
+        pieces = await self._pieces(text, sentinel)
         found = await _answers(self._piece, dict.fromkeys(pieces))
         ids = array("I")
         for piece in pieces:
             ids.extend(found[piece])
         return ids
 
-    async def _piece(self, piece: Piece) -> "array[int]":
+    async def _piece(self, piece: OutputChunk) -> "array[int]":
         text, special = piece
         return array("I", await self._tokenize(text, special=special))
 
-    async def _pieces(self, text: str, mark: str) -> Sequence[Piece]:
-        """Pieces to be tokenized one by one; the mark is taken out."""
-        if not mark:
+    async def _pieces(self, text: str, sentinel: str) -> Sequence[OutputChunk]:
+        """Pieces to be tokenized one by one; the sentinel is taken out."""
+        if not sentinel:
             return [(text, True)]
         controls = await self.controls.among(text)
-        pieces: list[Piece] = []
-        read: list[str] = []  # control tokens, and the text without a mark beside them
+        pieces: list[OutputChunk] = []
+        read: list[str] = []  # control tokens, and the text without a sentinel beside them
         for piece in re.split(f"({any_of(controls)})", text) if controls else [text]:
-            if mark not in piece:
+            if sentinel not in piece:
                 read.append(piece)
                 continue
-            pieces += [("".join(read), True), (piece.replace(mark, ""), False)]
+            pieces += [("".join(read), True), (piece.replace(sentinel, ""), False)]
             read.clear()
         return [(piece, special) for piece, special in [*pieces, ("".join(read), True)] if piece]
 
-    def _remember(self, stretch: Stretch, ids: "array[int]") -> None:
-        if stretch in self._known:
-            self._known.move_to_end(stretch)
+    def _remember(self, segment: Segment, ids: "array[int]") -> None:
+        if segment in self._known:
+            self._known.move_to_end(segment)
             return
-        self._known[stretch] = ids
+        self._known[segment] = ids
         self._size += len(ids)
         while (self._size > _REMEMBERED_TOKENS or len(self._known) > _REMEMBERED_STRETCHES) and len(self._known) > 1:
             self._size -= len(self._known.popitem(last=False)[1])

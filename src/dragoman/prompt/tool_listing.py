@@ -18,8 +18,8 @@ from typing import Any, Final
 
 from dragoman.conversation import Tool
 from dragoman.prompt import schema_forms as forms
-from dragoman.prompt.switches import ALWAYS
 from dragoman.prompt.template import ChatTemplate, TemplateRefusal
+from dragoman.prompt.template_variables import DEFAULT_VARIABLES
 
 Schema = Mapping[str, Any]
 Function = dict[str, Any]
@@ -323,7 +323,7 @@ def _shows(text: str, words: str) -> bool:
 def _listing(template: ChatTemplate, typed: bool, functions: Sequence[Function]) -> str:
     """A prompt with these tools. Raises `TemplateRefusal`."""
     content: Any = [{"type": "text", "text": "Uq1"}] if typed else "Uq1"
-    return template.render([{**_USER, "content": content}], **{**ALWAYS, "tools": list(functions)})
+    return template.render([{**_USER, "content": content}], **{**DEFAULT_VARIABLES, "tools": list(functions)})
 
 
 _EVERYTHING: Final = {

@@ -1,7 +1,7 @@
 """The edge: HTTP on one side, turns on the other."""
 
 from dragoman.server.app import create_app
-from dragoman.server.gateway import Gateway
-from dragoman.server.service import Service, Settings
+from dragoman.server.registry import ModelRegistry
+from dragoman.server.served_model import ServedModel, Settings
 
-__all__ = ["Gateway", "Service", "Settings", "create_app"]
+__all__ = ["ModelRegistry", "ServedModel", "Settings", "create_app"]

@@ -10,15 +10,15 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from dragoman.observe.metrics import CONTENT_TYPE, Metrics
+from dragoman.observability.metrics import CONTENT_TYPE, Metrics
 from dragoman.server.completions import ChatCompletions, Completions
-from dragoman.server.edge import METRICS, Edge
-from dragoman.server.gateway import Gateway
 from dragoman.server.messages import CountTokens, Messages
+from dragoman.server.middleware import METRICS, Middleware
 from dragoman.server.models import HealthCheck, ModelDetail, ModelList
+from dragoman.server.registry import ModelRegistry
 
 
-def create_app(gateway: Gateway, counts: Path | None = None) -> ASGIApp:
+def create_app(registry: ModelRegistry, counts: Path | None = None) -> ASGIApp:
     """The ASGI application. Its lifespan loads the model, beside serving, and closes the engine at the end.
 
     `counts` is a folder where it counts together with others.
@@ -26,23 +26,23 @@ def create_app(gateway: Gateway, counts: Path | None = None) -> ASGIApp:
 
     @asynccontextmanager
     async def lifespan(_: Any) -> AsyncIterator[None]:
-        gateway.load()
+        registry.load()
         try:
             yield
         finally:
-            await gateway.close()
+            await registry.close()
 
-    metrics = Metrics(lambda: gateway.engine.restarts, counts)
+    metrics = Metrics(lambda: registry.engine.restarts, counts)
     router = Router(
         [
-            Route("/v1/messages", Messages(gateway), methods=["POST"]),
-            Route("/v1/messages/count_tokens", CountTokens(gateway), methods=["POST"]),
-            Route("/v1/chat/completions", ChatCompletions(gateway), methods=["POST"]),
-            Route("/v1/completions", Completions(gateway), methods=["POST"]),
-            Route("/v1/models", ModelList(gateway), methods=["GET"]),
-            Route("/v1/models/{model:path}", ModelDetail(gateway), methods=["GET"]),
+            Route("/v1/messages", Messages(registry), methods=["POST"]),
+            Route("/v1/messages/count_tokens", CountTokens(registry), methods=["POST"]),
+            Route("/v1/chat/completions", ChatCompletions(registry), methods=["POST"]),
+            Route("/v1/completions", Completions(registry), methods=["POST"]),
+            Route("/v1/models", ModelList(registry), methods=["GET"]),
+            Route("/v1/models/{model:path}", ModelDetail(registry), methods=["GET"]),
             Route(METRICS, _Scrape(metrics), methods=["GET"]),
-            Route("/health", HealthCheck(gateway), methods=["GET"]),
+            Route("/health", HealthCheck(registry), methods=["GET"]),
             Route("/", _quiet, methods=["GET"]),
             Route("/api/hello", _quiet, methods=["GET"]),
             Route("/api/event_logging/batch", _quiet, methods=["POST"]),
@@ -50,7 +50,7 @@ def create_app(gateway: Gateway, counts: Path | None = None) -> ASGIApp:
         redirect_slashes=False,
         lifespan=lifespan,
     )
-    return Edge(router, gateway.settings, metrics)
+    return Middleware(router, registry.settings, metrics)
 
 
 class _Scrape:

@@ -7,21 +7,21 @@ from array import array
 from starlette.requests import Request
 from starlette.types import Send
 
+from dragoman.api.anthropic.base import check_known, parse, unknown_fields
+from dragoman.api.openai.encoder import ChatEncoder, CompletionEncoder
+from dragoman.api.openai.formats import CHAT, COMPLETIONS
+from dragoman.api.openai.lowering import lower_chat, sampling
+from dragoman.api.openai.request import ChatRequest, CompletionRequest
+from dragoman.api.openai.rules import check_chat, check_completion, check_strict_input
 from dragoman.conversation import Conversation
-from dragoman.conversation.chat import lower_chat, sampling
 from dragoman.errors import EngineRefused, InvalidRequest
-from dragoman.generation import Turn
+from dragoman.generation import Generation
 from dragoman.limits import Limits
-from dragoman.observe import Record
+from dragoman.observability import Record
 from dragoman.server.affinity import affinity
-from dragoman.server.endpoint import Endpoint, turn_of
+from dragoman.server.endpoint import Endpoint, generation_of
 from dragoman.server.preparation import Read, in_worker, is_large
-from dragoman.server.service import Service, Settings
-from dragoman.wire.base import check_known, parse, unknown_fields
-from dragoman.wire.openai.doors import CHAT, COMPLETIONS
-from dragoman.wire.openai.encoder import ChatEncoder, CompletionEncoder
-from dragoman.wire.openai.request import ChatRequest, CompletionRequest
-from dragoman.wire.openai.rules import check_chat, check_completion, check_strict_input
+from dragoman.server.served_model import ServedModel, Settings
 
 _MANY_IDS = 20_000
 _DEFAULT_COMPLETION = 16
@@ -34,10 +34,12 @@ class ChatCompletions(Endpoint):
     async def answer(self, request: Request, body: bytes, send: Send) -> None:
         """Raises every refusal before the first byte."""
         record: Record = request.state.record
-        made = await self.prepare(record, read_chat, body, self.gateway.settings)
+        made = await self.prepare(record, read_chat, body, self.registry.settings)
         read = made.read
         encoder = ChatEncoder(_id("chatcmpl"), int(time.time()), read.model, usage=read.usage)
-        await self.tell(turn_of(made, record, affinity(request.headers, **read.named)), CHAT, encoder, record, send)
+        await self.log_request(
+            generation_of(made, record, affinity(request.headers, **read.named)), CHAT, encoder, record, send
+        )
 
 
 class Completions(Endpoint):
@@ -45,23 +47,23 @@ class Completions(Endpoint):
 
     async def answer(self, request: Request, body: bytes, send: Send) -> None:
         """Raises every refusal before the first byte."""
-        limits = self.gateway.settings.limits
+        limits = self.registry.settings.limits
         if is_large(body) or body.count(b",") > _MANY_IDS:
             read, packed = await in_worker(read_completion, body, limits)
         else:
             read, packed = read_completion(body, limits)
         prompt = packed if isinstance(packed, str) else packed.tolist()
         record: Record = request.state.record
-        record.model, record.stream, record.unknown = read.model, read.stream, self.gateway.unheard(read.unknown)
+        record.model, record.stream, record.unknown = read.model, read.stream, self.registry.unheard(read.unknown)
         encoder = CompletionEncoder(_id("cmpl"), int(time.time()), read.model, usage=read.usage)
 
-        async def make(service: Service, adapter: str | None) -> Turn:
+        async def make(model: ServedModel, adapter: str | None) -> Generation:
             together = affinity(request.headers, **read.named)
-            record.notes = service.feasibility.notes(read.conversation, together)
-            return await service.plain_turn(prompt, read.conversation, adapter, together)
+            record.notes = model.feasibility.notes(read.conversation, together)
+            return await model.generate_plain(prompt, read.conversation, adapter, together)
 
         try:
-            await self.tell(make, COMPLETIONS, encoder, record, send)
+            await self.log_request(make, COMPLETIONS, encoder, record, send)
         except EngineRefused as refused:
             if isinstance(prompt, str):
                 raise

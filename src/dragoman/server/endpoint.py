@@ -8,19 +8,19 @@ from typing import Any, TypeVar
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
-from dragoman.generation import Turn
-from dragoman.observe import Record
+from dragoman.api.format import ApiFormat, Encoder
+from dragoman.generation import Generation
+from dragoman.observability import Record
 from dragoman.prompt import Prompt
 from dragoman.server.body import read_json_body
 from dragoman.server.disconnect import until_disconnect
-from dragoman.server.gateway import Gateway
 from dragoman.server.preparation import Facts, Read, Reader, facts_of, is_large, prepared
-from dragoman.server.service import Service
-from dragoman.server.stream import Answer, EventStream, tell_whole
-from dragoman.wire.door import Door, Encoder
+from dragoman.server.registry import ModelRegistry
+from dragoman.server.served_model import ServedModel
+from dragoman.server.stream import EventStream, ResponseContext, send_message
 
 E = TypeVar("E")
-MakeTurn = Callable[[Service, str | None], Awaitable[Turn]]
+MakeTurn = Callable[[ServedModel, str | None], Awaitable[Generation]]
 """Makes a turn of a model, or of the variant of it that is named."""
 
 
@@ -32,24 +32,24 @@ class Prepared:
     facts: Facts
     prompt: Prompt | None = None
 
-    async def prompt_of(self, service: Service) -> Prompt:
+    async def prompt_of(self, model: ServedModel) -> Prompt:
         """The prompt, for counting and for generating alike (CNT-2). Raises `InvalidRequest`, and what building raises."""
         if self.prompt is None:
-            return await service.prompt(self.read.conversation)
-        service.check(self.read.conversation, self.prompt)
+            return await model.prompt(self.read.conversation)
+        model.check(self.read.conversation, self.prompt)
         return self.prompt
 
 
 class Endpoint(ABC):
     """An ASGI application for one path."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        self.gateway = gateway
+    def __init__(self, registry: ModelRegistry) -> None:
+        self.registry = registry
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Read the body, answer; stop where the client leaves."""
         request = Request(scope, receive)
-        with self.gateway.bodies.share() as share:
+        with self.registry.bodies.share() as share:
             body = await read_json_body(request, share)
             request.state.record.body_bytes = len(body)
             await until_disconnect(receive, self.answer(request, body, send))
@@ -58,10 +58,10 @@ class Endpoint(ABC):
     async def answer(self, request: Request, body: bytes, send: Send) -> None:
         """Answer, or raise; every refusal comes before the first byte (ERR-8). Cancelled where the client leaves."""
 
-    async def service(self, record: Record) -> tuple[Service, str | None]:
+    async def model(self, record: Record) -> tuple[ServedModel, str | None]:
         """The model that the request names, and which of its variants. Raises `EngineUnavailable`, `UnknownModel`."""
-        service = await self.gateway.service()
-        return service, self.gateway.resolve(service, record.model)
+        model = await self.registry.model()
+        return model, self.registry.resolve(model, record.model)
 
     async def prepare(self, record: Record, reader: Reader, body: bytes, *options: Any) -> Prepared:
         """Read a body and render its prompt: a small one here, a large one in a worker process, once the model is there.
@@ -69,36 +69,38 @@ class Endpoint(ABC):
         Raises `InvalidRequest`; of a small body, only where reading fails.
         """
         if is_large(body):
-            service = await self.gateway.service()
-            read, facts, prompt = await prepared(reader, body, options, service.prompts)
+            model = await self.registry.model()
+            read, facts, prompt = await prepared(reader, body, options, model.prompts)
             made = Prepared(read, facts, prompt)
         else:
             read = reader(body, *options)
             made = Prepared(read, facts_of(read.conversation))
         record.model, record.stream, record.content = read.model, read.stream, made.facts.content
-        record.unknown = self.gateway.unheard(read.unknown)
+        record.unknown = self.registry.unheard(read.unknown)
         return made
 
-    async def tell(self, make: MakeTurn, door: Door[E], encoder: Encoder[E], record: Record, send: Send) -> None:
+    async def log_request(
+        self, make: MakeTurn, api_format: ApiFormat[E], encoder: Encoder[E], record: Record, send: Send
+    ) -> None:
         """Make a turn and tell it, as a stream if the record says so. Raises as `answer`."""
-        service, adapter = await self.service(record)
-        with service.admission.admitted():
-            answer = Answer(await make(service, adapter), door, encoder, record)
+        model, adapter = await self.model(record)
+        with model.admission.admitted():
+            answer = ResponseContext(await make(model, adapter), api_format, encoder, record)
             if record.stream:
-                await EventStream(answer, service.admission).run(send)
+                await EventStream(answer, model.admission).run(send)
             else:
-                await tell_whole(answer, service.admission, send)
+                await send_message(answer, model.admission, send)
 
 
-def turn_of(made: Prepared, record: Record, affinity: str | None) -> MakeTurn:
+def generation_of(made: Prepared, record: Record, affinity: str | None) -> MakeTurn:
     """Makes the turn that answers a request. Raises what the prompt raises, and `PromptTooLong`."""
 
-    async def make(service: Service, adapter: str | None) -> Turn:
-        prompt = await made.prompt_of(service)
-        record.notes = [*prompt.notes, *service.feasibility.notes(made.read.conversation, affinity)]
-        turn = service.turn(made.read.conversation, prompt, adapter, affinity)
+    async def make(model: ServedModel, adapter: str | None) -> Generation:
+        prompt = await made.prompt_of(model)
+        record.notes = [*prompt.notes, *model.feasibility.notes(made.read.conversation, affinity)]
+        turn = model.turn(made.read.conversation, prompt, adapter, affinity)
         await turn.prepare()
-        record.diverged = service.lineage.follow(made.facts.trail, prompt)
+        record.diverged = model.prefix_tracker.follow(made.facts.trail, prompt)
         return turn
 
     return make

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Final
 
-from dragoman.constraints import Json
+from dragoman.constraints.tree import Json
 from dragoman.conversation import Conversation
 from dragoman.dialects import Constrainer
 from dragoman.engines import Capabilities, EngineKind

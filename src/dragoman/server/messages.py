@@ -7,19 +7,19 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import Send
 
-from dragoman.conversation.lowering import lower
+from dragoman.api.anthropic import rules
+from dragoman.api.anthropic.base import parse, unknown_fields
+from dragoman.api.anthropic.encoder import MessageEncoder
+from dragoman.api.anthropic.formats import MESSAGES
+from dragoman.api.anthropic.lowering import lower
+from dragoman.api.anthropic.request import CountTokensRequest, MessagesRequest, PromptRequest
 from dragoman.errors import InvalidRequest
-from dragoman.observe import Record
+from dragoman.observability import Record
 from dragoman.server.affinity import affinity
-from dragoman.server.endpoint import Endpoint, Prepared, turn_of
+from dragoman.server.endpoint import Endpoint, Prepared, generation_of
 from dragoman.server.preparation import Read
 from dragoman.server.respond import send_json
-from dragoman.server.service import Settings
-from dragoman.wire import rules
-from dragoman.wire.base import parse, unknown_fields
-from dragoman.wire.door import MESSAGES
-from dragoman.wire.encoder import MessageEncoder
-from dragoman.wire.request import CountTokensRequest, MessagesRequest, PromptRequest
+from dragoman.server.served_model import Settings
 
 VERSIONS = frozenset({"2023-01-01", "2023-06-01", "2026-10-21"})
 STRICT_VERSION = "2026-10-21"
@@ -37,7 +37,7 @@ class _MessagesEndpoint(Endpoint):
     async def read(self, request: Request, body: bytes, kind: type[PromptRequest]) -> Prepared:
         """Raises `InvalidRequest`."""
         version, betas = _version(request.headers), _betas(request.headers)
-        return await self.prepare(request.state.record, read_messages, body, kind, betas, self.gateway.settings, version)
+        return await self.prepare(request.state.record, read_messages, body, kind, betas, self.registry.settings, version)
 
 
 class Messages(_MessagesEndpoint):
@@ -49,7 +49,7 @@ class Messages(_MessagesEndpoint):
         made = await self.read(request, body, MessagesRequest)
         encoder = MessageEncoder(f"msg_{secrets.token_hex(12)}", made.read.model)
         together = affinity(request.headers, **made.read.named)
-        await self.tell(turn_of(made, record, together), MESSAGES, encoder, record, send)
+        await self.log_request(generation_of(made, record, together), MESSAGES, encoder, record, send)
 
 
 class CountTokens(_MessagesEndpoint):
@@ -58,8 +58,8 @@ class CountTokens(_MessagesEndpoint):
     async def answer(self, request: Request, body: bytes, send: Send) -> None:
         """Raises what the message would raise."""
         made = await self.read(request, body, CountTokensRequest)
-        service, _ = await self.service(request.state.record)
-        await send_json(send, TokenCount((await made.prompt_of(service)).length))
+        model, _ = await self.model(request.state.record)
+        await send_json(send, TokenCount((await made.prompt_of(model)).length))
 
 
 def read_messages(body: bytes, kind: type[PromptRequest], betas: frozenset[str], settings: Settings, version: str) -> Read:

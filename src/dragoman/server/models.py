@@ -8,10 +8,10 @@ from msgspec.structs import replace
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
+from dragoman.api.anthropic.models import ModelPage
 from dragoman.errors import InvalidRequest
-from dragoman.server.gateway import Gateway
+from dragoman.server.registry import ModelRegistry
 from dragoman.server.respond import send_json
-from dragoman.wire.models import ModelPage
 
 _DEFAULT_LIMIT, _MAX_LIMIT = 20, 1000
 _DIGITS = 6
@@ -22,14 +22,14 @@ _PATIENCE = 2.0
 class ModelList:
     """The served id and its aliases, each as a model."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
+    def __init__(self, registry: ModelRegistry) -> None:
+        self._gateway = registry
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """An ASGI application."""
         query = Request(scope, receive).query_params
-        service = await self._gateway.service(_PATIENCE)
-        models = [replace(service.info, id=name) for name in self._gateway.names(service)]
+        model = await self._gateway.model(_PATIENCE)
+        models = [replace(model.info, id=name) for name in self._gateway.names(model)]
         wanted = query.getlist("lifecycle[]") + query.getlist("lifecycle")
         if wanted:
             models = [model for model in models if model.lifecycle in wanted]
@@ -40,14 +40,14 @@ class ModelList:
 class ModelDetail:
     """One model; an alias is answered with the canonical id (MOD-6)."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
+    def __init__(self, registry: ModelRegistry) -> None:
+        self._gateway = registry
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """An ASGI application."""
-        service = await self._gateway.service(_PATIENCE)
-        self._gateway.resolve(service, scope["path_params"]["model"])
-        await send_json(send, service.info)
+        model = await self._gateway.model(_PATIENCE)
+        self._gateway.resolve(model, scope["path_params"]["model"])
+        await send_json(send, model.info)
 
 
 class Health(Struct, frozen=True, omit_defaults=True):
@@ -61,18 +61,18 @@ class Health(Struct, frozen=True, omit_defaults=True):
 class HealthCheck:
     """200 when a message would be answered, 503 while it would not."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
+    def __init__(self, registry: ModelRegistry) -> None:
+        self._gateway = registry
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """An ASGI application."""
-        service = self._gateway.ready
-        if service is None:
+        model = self._gateway.ready
+        if model is None:
             await send_json(send, Health("loading"), status=HTTPStatus.SERVICE_UNAVAILABLE)
             return
-        status = service.engine.status
+        status = model.engine.status
         code = HTTPStatus.OK if status == "ready" else HTTPStatus.SERVICE_UNAVAILABLE
-        health = Health("ok" if code is HTTPStatus.OK else status, service.info.id, service.found.found)
+        health = Health("ok" if code is HTTPStatus.OK else status, model.info.id, model.found.found)
         await send_json(send, health, status=code)
 
 

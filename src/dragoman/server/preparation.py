@@ -12,11 +12,12 @@ from typing import Any, Final
 import msgspec
 
 from dragoman.conversation import Conversation
-from dragoman.engines.controls import candidates
 from dragoman.errors import InvalidRequest
-from dragoman.observe.census import census
-from dragoman.observe.entry import Volume
-from dragoman.prompt import Prompt, PromptBuilder, Rendered, Renderer, Trail, trail_of
+from dragoman.observability.content_statistics import content_statistics
+from dragoman.observability.log_entry import Volume
+from dragoman.observability.prefix_tracker import Trail, trail_of
+from dragoman.prompt import Prompt, PromptBuilder, Rendered, Renderer
+from dragoman.special_tokens import candidates
 from dragoman.worker_pool import POOL, TooExpensive
 
 LARGE_BODY: Final = 128 * 1024
@@ -72,7 +73,7 @@ def is_large(body: bytes) -> bool:
 
 def facts_of(conversation: Conversation) -> Facts:
     """The facts of a conversation."""
-    return Facts(census(conversation), trail_of(conversation))
+    return Facts(content_statistics(conversation), trail_of(conversation))
 
 
 async def in_worker(function: Callable[..., Any], *args: Any) -> Any:

@@ -7,14 +7,15 @@ from typing import Any
 import msgspec
 from starlette.types import Message, Send
 
+from dragoman.api.anthropic.formats import MESSAGES
+from dragoman.api.format import ApiFormat
+from dragoman.api.openai.formats import CHAT, COMPLETIONS
 from dragoman.errors import OVERLOADED_STATUS, RESPONSES, DragomanError
-from dragoman.wire.door import MESSAGES, Door
-from dragoman.wire.openai.doors import CHAT, COMPLETIONS
 
 _PREFIX = "/anthropic"
 _encode = msgspec.json.Encoder().encode
 _RETRYABLE = frozenset({408, 429, 500, 504, OVERLOADED_STATUS})
-_FORMATS: Mapping[str, Door[Any]] = {"/v1/chat/completions": CHAT, "/v1/completions": COMPLETIONS}
+_FORMATS: Mapping[str, ApiFormat[Any]] = {"/v1/chat/completions": CHAT, "/v1/completions": COMPLETIONS}
 
 
 def plain_path(path: str) -> str:
@@ -24,7 +25,7 @@ def plain_path(path: str) -> str:
     return path.rstrip("/") or "/"
 
 
-def format_of(path: str) -> Door[Any]:
+def format_of(path: str) -> ApiFormat[Any]:
     """The API format in which a plain path answers, and fails."""
     return _FORMATS.get(path, MESSAGES)
 
@@ -38,11 +39,11 @@ async def send_json(send: Send, body: object, *, status: int = 200, headers: dic
 
 
 async def send_error(
-    send: Send, door: Door[Any], error: DragomanError, request_id: str, headers: dict[str, str] | None = None
+    send: Send, api_format: ApiFormat[Any], error: DragomanError, request_id: str, headers: dict[str, str] | None = None
 ) -> None:
     """Send an error in the door's envelope, and whether another try can help (ERR-1, ERR-7)."""
     fields = {**_retry_fields(error), **(headers or {})}
-    await send_json(send, door.fault(error, request_id), status=RESPONSES[type(error)].status, headers=fields)
+    await send_json(send, api_format.error_body(error, request_id), status=RESPONSES[type(error)].status, headers=fields)
 
 
 def refusal(path: str, error: DragomanError, request_id: str, headers: Mapping[str, str]) -> bytes:
@@ -50,7 +51,7 @@ def refusal(path: str, error: DragomanError, request_id: str, headers: Mapping[s
 
     `headers` are added to those that every refusal has.
     """
-    content = _encode(format_of(plain_path(path)).fault(error, request_id))
+    content = _encode(format_of(plain_path(path)).error_body(error, request_id))
     status = RESPONSES[type(error)].status
     phrase = "Overloaded" if status == OVERLOADED_STATUS else HTTPStatus(status).phrase
     fields = {

@@ -15,14 +15,14 @@ from typing import Generic, TypeVar
 
 from starlette.types import Send
 
+from dragoman.api.format import ApiFormat, Encoder
 from dragoman.engines import SHORT_PROMPT
 from dragoman.errors import ClientStalled, DragomanError, Unexpected
-from dragoman.generation import Turn
-from dragoman.observe import Record
+from dragoman.generation import Generation
+from dragoman.observability import Record
 from dragoman.parts import Part
 from dragoman.server.admission import Admission
 from dragoman.server.respond import response_start, send_json
-from dragoman.wire.door import Door, Encoder
 
 MOMENT = 0.25
 """Seconds that `message_start` waits for the engine to say how much of the prompt it had cached."""
@@ -42,17 +42,17 @@ _HEADERS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Answer(Generic[E]):
+class ResponseContext(Generic[E]):
     """A turn on its way out: the door it leaves by, who encodes it there, and where it is noted."""
 
-    turn: Turn
-    door: Door[E]
+    turn: Generation
+    api_format: ApiFormat[E]
     encoder: Encoder[E]
     record: Record
 
 
 @asynccontextmanager
-async def performed(turn: Turn, admission: Admission, record: Record) -> AsyncIterator[AsyncIterator[Part]]:
+async def running(turn: Generation, admission: Admission, record: Record) -> AsyncIterator[AsyncIterator[Part]]:
     """The parts of a turn, once it has a slot, which it holds for as long as the context lasts. Raises as `slot`."""
     record.wait(turn)
     async with admission.slot(short=turn.tally.prompt <= SHORT_PROMPT):
@@ -61,22 +61,22 @@ async def performed(turn: Turn, admission: Admission, record: Record) -> AsyncIt
             yield parts
 
 
-async def tell_whole(answer: Answer[E], admission: Admission, send: Send) -> None:
+async def send_message(answer: ResponseContext[E], admission: Admission, send: Send) -> None:
     """The answer as one body: the fold of its events. Raises whatever fails."""
     events = [*answer.encoder.start(answer.turn.tally)]
-    async with performed(answer.turn, admission, answer.record) as parts:
+    async with running(answer.turn, admission, answer.record) as parts:
         async for part in parts:
             answer.record.note(part)
             events.extend(answer.encoder.encode(part))
-    await send_json(send, answer.door.fold(events))
+    await send_json(send, answer.api_format.fold(events))
 
 
 class EventStream(Generic[E]):
     """One streamed answer."""
 
-    def __init__(self, answer: Answer[E], admission: Admission) -> None:
+    def __init__(self, answer: ResponseContext[E], admission: Admission) -> None:
         self._turn = answer.turn
-        self._door = answer.door
+        self._door = answer.api_format
         self._encoder = answer.encoder
         self._admission = admission
         self._record = answer.record
@@ -93,13 +93,13 @@ class EventStream(Generic[E]):
         """Raises what fails before the first byte."""
         producer = asyncio.create_task(self._produce())
         try:
-            await self._moment(producer)
+            await self._await_first_part(producer)
             await self._send(send)
         finally:
             producer.cancel()
             await asyncio.wait({producer})
 
-    async def _moment(self, producer: "asyncio.Task[None]") -> None:
+    async def _await_first_part(self, producer: "asyncio.Task[None]") -> None:
         """Wait for the first part, for a failure, or for as long as a client may be left without a word."""
         filled = self._waits = asyncio.get_running_loop().create_future()
         await asyncio.wait({filled, producer}, timeout=MOMENT, return_when=asyncio.FIRST_COMPLETED)
@@ -123,7 +123,7 @@ class EventStream(Generic[E]):
 
     async def _produce(self) -> None:
         try:
-            async with performed(self._turn, self._admission, self._record) as parts:
+            async with running(self._turn, self._admission, self._record) as parts:
                 async for part in parts:
                     self._take(part)
                     if len(self._outbox) > _OUTBOX_LIMIT:  # the client reads more slowly than the model writes
@@ -149,7 +149,7 @@ class EventStream(Generic[E]):
         """Say it in the stream: it never just closes."""
         known = error if isinstance(error, DragomanError) else Unexpected()
         self._record.fail(error)
-        self._outbox += self._door.fault_frame(known, self._record.request_id)
+        self._outbox += self._door.error_frame(known, self._record.request_id)
 
     async def _send(self, send: Send) -> None:
         """Write what gathers. One clock stands beside it, so that nothing is wound up and stopped again for each event."""

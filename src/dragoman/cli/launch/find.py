@@ -9,15 +9,15 @@ import click
 from dragoman.cli.launch import servers
 from dragoman.cli.launch.environment import Target
 from dragoman.cli.launch.fit import fit
-from dragoman.cli.refusal import Refusal
-from dragoman.cli.weights import UnusableModel, Weights, resolve
+from dragoman.cli.usage_error import UsageError
+from dragoman.models.resolve import ModelFile, UnusableModel, resolve
 
 
 @contextmanager
 def server(model: str | None, url: str | None, key: str | None, context: int | None, *, may_start: bool) -> Iterator[Target]:
     """The server that was named, one that runs where servers do, or one that is started and ended.
 
-    `context` is the window that was asked for, in tokens: it can make that of a server smaller, not larger. Raises `Refusal`.
+    `context` is the requested window in tokens: it can make that of a server smaller, not larger. Raises `UsageError`.
     """
     found = _named(url, key, model) if url else _running(key, model)
     if found:
@@ -25,7 +25,7 @@ def server(model: str | None, url: str | None, key: str | None, context: int | N
         yield replace(found, window=min(windows, default=None))
         return
     if not may_start:
-        raise Refusal(
+        raise UsageError(
             f"no server for that runs at {servers.DEFAULT_URL}: start one with `dragoman serve`, or name one with --url."
         )
     chosen = fit(_weights(model).path)
@@ -43,10 +43,10 @@ def _named(url: str, key: str | None, model: str | None) -> Target:
     try:
         listed = servers.models(url, key)
     except servers.NoServer as error:
-        raise Refusal(f"{url} cannot be used: {error}.") from None
+        raise UsageError(f"{url} cannot be used: {error}.") from None
     chosen = servers.choose(listed, model)
     if chosen is None:
-        raise Refusal(f"{url} has no model {model}; it has {', '.join(found.id for found in listed)}.")
+        raise UsageError(f"{url} has no model {model}; it has {', '.join(found.id for found in listed)}.")
     return Target.of(url, chosen.id, chosen.window, key)
 
 
@@ -63,8 +63,8 @@ def _running(key: str | None, model: str | None) -> Target | None:
     return Target.of(servers.DEFAULT_URL, chosen.id, chosen.window, key) if chosen else None
 
 
-def _weights(model: str | None) -> Weights:
+def _weights(model: str | None) -> ModelFile:
     try:
         return resolve(model)
     except UnusableModel as error:
-        raise Refusal(str(error)) from None
+        raise UsageError(str(error)) from None

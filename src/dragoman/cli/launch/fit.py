@@ -4,8 +4,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from dragoman.cli import gguf
-from dragoman.engines.llama.gguf import cache_bytes, trained_window
+from dragoman.models import gguf_file as gguf
+from dragoman.models.gguf_header import cache_bytes, trained_window
 
 LARGEST = 131_072
 """Tokens. Nobody waits for more than that to be read without a large GPU; who has one says `--context-length`."""

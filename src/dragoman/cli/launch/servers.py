@@ -20,7 +20,7 @@ from urllib.request import ProxyHandler, Request, build_opener
 import click
 
 from dragoman.cli.launch.environment import LOOPBACK, NO_KEY, Target
-from dragoman.cli.refusal import Refusal
+from dragoman.cli.usage_error import UsageError
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 """Where `dragoman serve` listens unless it is told otherwise."""
@@ -74,7 +74,7 @@ def choose(listed: Sequence[Model], wanted: str | None) -> Model | None:
 def started(arguments: Sequence[str]) -> Iterator[Target]:
     """A server of our own, `dragoman serve ARGUMENTS`, on a free port and with a key that nobody else knows, until the end.
 
-    Blocks until the model is loaded. Raises `Refusal` with its last words where it is not.
+    Blocks until the model is loaded. Raises `UsageError` with its last words where it is not.
     """
     key = secrets.token_urlsafe()
     descriptor, name = tempfile.mkstemp(prefix="dragoman-", suffix=".log")
@@ -95,7 +95,7 @@ def started(arguments: Sequence[str]) -> Iterator[Target]:
         model = models(url, key)[0]
         yield Target(url, model.id, model.window, key)
     except NoServer as error:
-        raise Refusal(f"the server that was started is of no use: {error}; its log is {log}") from error
+        raise UsageError(f"the server that was started is of no use: {error}; its log is {log}") from error
     finally:
         _end(process)
 
@@ -110,7 +110,7 @@ def _announced(process: subprocess.Popen[bytes], log: Path) -> str:
                 return announced["url"]
             if ended:
                 words = written.strip().splitlines()[-_LAST_LINES:]
-                raise Refusal("\n".join(["the server did not start:", *words]))
+                raise UsageError("\n".join(["the server did not start:", *words]))
             time.sleep(_PAUSE_S)
 
 

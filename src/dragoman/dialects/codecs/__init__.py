@@ -6,10 +6,10 @@ from functools import partial
 from dragoman.dialects.codecs.base import CallReader, Context
 from dragoman.dialects.codecs.choice import Choice
 from dragoman.dialects.codecs.json_block import JsonBlock
-from dragoman.dialects.codecs.mention import Mention
 from dragoman.dialects.codecs.named_block import Message, NamedBlock
 from dragoman.dialects.codecs.section import Section
 from dragoman.dialects.codecs.tag_block import TagBlock
+from dragoman.dialects.codecs.tentative_call import TentativeCall
 from dragoman.dialects.markers import Markers
 from dragoman.dialects.spec import Affixes, Calls, JsonArguments, JsonKey, KeyIsName, NameTag, Recipient
 
@@ -46,4 +46,4 @@ def _open_block(opener: str, calls: Calls, context: Context) -> CallReader:
             return TagBlock(opener, calls, carrier, context)
 
 
-__all__ = ["CallReader", "Context", "Mention", "open_block", "open_message"]
+__all__ = ["CallReader", "Context", "TentativeCall", "open_block", "open_message"]

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from dragoman.conversation.types import JsonObject
-from dragoman.dialects.schema_view import SchemaView
+from dragoman.json_schema.view import SchemaView
 from dragoman.parts import Part
 
 

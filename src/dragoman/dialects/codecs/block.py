@@ -8,8 +8,8 @@ from typing import Protocol
 
 from dragoman.dialects.codecs.base import CallReader, Context
 from dragoman.dialects.codecs.fit import Fit
-from dragoman.dialects.schema_view import SchemaView
 from dragoman.dialects.spec import Calls
+from dragoman.json_schema.view import SchemaView
 from dragoman.parts import CallDelta, CallEnd, CallStart, Part, Text
 
 

@@ -14,8 +14,8 @@ from dragoman.dialects.codecs.json_value import MAX_DEPTH
 from dragoman.dialects.codecs.tags import Header, attribute_in, name_in
 from dragoman.dialects.codecs.typed import Leaf, escape
 from dragoman.dialects.markers import Markers
-from dragoman.dialects.schema_view import ANY, STRING, SchemaView
 from dragoman.dialects.spec import Calls, ElementArguments, NameTag
+from dragoman.json_schema.view import ANY, STRING, SchemaView
 
 MAX_GAP = 256
 """No more space than this is looked past to see what follows a closer."""

@@ -19,7 +19,7 @@ from enum import Enum, auto
 
 from dragoman.dialects.codecs.json_value import MAX_DEPTH, JsonValue
 from dragoman.dialects.codecs.numbers import is_integer, spelled_scalar
-from dragoman.dialects.schema_view import ANY, SchemaView
+from dragoman.json_schema.view import ANY, SchemaView
 
 _TOKEN = re.compile(r'[\s:,]+|[{}\[\]"]|[^\s:,{}\[\]"]+')
 _INSIDE = re.compile(r'(?:[^"\\]++|\\.)*+', re.DOTALL)

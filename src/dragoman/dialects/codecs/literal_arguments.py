@@ -2,8 +2,8 @@
 
 from dragoman.dialects.codecs.arguments import ArgumentReader
 from dragoman.dialects.codecs.literal import Literal
-from dragoman.dialects.schema_view import STRING, SchemaView
 from dragoman.dialects.spec import Calls, KeywordArguments, LiteralArguments
+from dragoman.json_schema.view import STRING, SchemaView
 
 
 class LiteralReader(ArgumentReader):

@@ -20,7 +20,6 @@ from dragoman.dialects.codecs.literal_arguments import LiteralReader
 from dragoman.dialects.codecs.parameters import Parameters
 from dragoman.dialects.codecs.tags import Header, attribute_in, name_in
 from dragoman.dialects.markers import Found, Markers
-from dragoman.dialects.schema_view import SchemaView
 from dragoman.dialects.spec import (
     Calls,
     ElementArguments,
@@ -29,6 +28,7 @@ from dragoman.dialects.spec import (
     NameTag,
     TaggedArguments,
 )
+from dragoman.json_schema.view import SchemaView
 from dragoman.parts import Part
 
 _SPACE = re.compile(r"\s+")

@@ -12,7 +12,7 @@ import re
 from dragoman.dialects.codecs.json_value import JsonValue
 from dragoman.dialects.codecs.literal import CONTAINERS, Literal
 from dragoman.dialects.codecs.numbers import MAX_SCALAR, scalar
-from dragoman.dialects.schema_view import ANY, STRING
+from dragoman.json_schema.view import ANY, STRING
 
 _QUOTED = re.compile(r'"(?:[^"\\\x00-\x1f]|\\["\\/bfnrt]|\\u[0-9a-fA-F]{4})*"')
 _CONTROL = re.compile(r"[\x00-\x1f\"\\]")

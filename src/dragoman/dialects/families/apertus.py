@@ -1,7 +1,7 @@
 """Apertus: the name of a tool is a key. Real calls stand inside the reasoning, which goes on behind them."""
 
 from dragoman.dialects.dialect import Dialect
-from dragoman.dialects.spec import Calls, JsonArguments, KeyIsName, Reasoning, Results, Terminals
+from dragoman.dialects.spec import Calls, JsonArguments, KeyIsName, Reasoning, Results, StopStrings
 
 APERTUS = Dialect(
     name="apertus",
@@ -10,6 +10,6 @@ APERTUS = Dialect(
     calls=Calls(
         ("<|tools_prefix|>",), ("<|tools_suffix|>",), carrier=KeyIsName(), codec=JsonArguments(array=True), padding="", lead=""
     ),
-    terminals=Terminals(("<|assistant_end|>",)),
+    stop_strings=StopStrings(("<|assistant_end|>",)),
     results=Results("", "", between=", ", before="[", after="]"),
 )

@@ -1,7 +1,7 @@
 """Apriel 1.5 and 1.6: the prompt opens the reasoning in prose, and only its end has a marker."""
 
 from dragoman.dialects.dialect import Dialect
-from dragoman.dialects.spec import Calls, JsonArguments, Reasoning, Terminals
+from dragoman.dialects.spec import Calls, JsonArguments, Reasoning, StopStrings
 
 APRIEL = Dialect(
     name="apriel",
@@ -10,8 +10,8 @@ APRIEL = Dialect(
         closes=("[BEGIN FINAL RESPONSE]",),
         force_close="\n[BEGIN FINAL RESPONSE]\n",
         prompted=True,
-        prose=("Here are my reasoning steps:",),
+        word_like_markers=("Here are my reasoning steps:",),
     ),
     calls=Calls(("<tool_calls>",), ("</tool_calls>",), codec=JsonArguments(array=True), padding=""),
-    terminals=Terminals(("<|end|>",)),
+    stop_strings=StopStrings(("<|end|>",)),
 )

@@ -1,7 +1,7 @@
 """Command A+: a tree of values that say what they hold."""
 
 from dragoman.dialects.dialect import Dialect
-from dragoman.dialects.spec import Calls, ElementArguments, NameTag, Reasoning, Terminals, Wrapper
+from dragoman.dialects.spec import Calls, ElementArguments, NameTag, Reasoning, StopStrings, Wrapper
 
 COMMAND_A_PLUS_XML = Dialect(
     name="command-a-plus-xml",
@@ -23,5 +23,5 @@ COMMAND_A_PLUS_XML = Dialect(
         ElementArguments("<cofl:value", "</cofl:value>", attribute="name", type_attribute="type"),
         padding="",
     ),
-    terminals=Terminals(("<|END_OF_TURN_TOKEN|>",)),
+    stop_strings=StopStrings(("<|END_OF_TURN_TOKEN|>",)),
 )

@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 from dragoman.dialects.dialect import Dialect
-from dragoman.dialects.spec import Calls, IdKey, JsonArguments, JsonKey, Reasoning, Results, Terminals, Wrapper
+from dragoman.dialects.spec import Calls, IdKey, JsonArguments, JsonKey, Reasoning, Results, StopStrings, Wrapper
 
-_END = Terminals(("<|END_OF_TURN_TOKEN|>",), citations=("<co>", "</co>", "<co: ", "</co: "))
+_END = StopStrings(("<|END_OF_TURN_TOKEN|>",), citations=("<co>", "</co>", "<co: ", "</co: "))
 
 COMMAND_R_PLUS = Dialect(
     name="command-r-plus",
@@ -16,7 +16,7 @@ COMMAND_R_PLUS = Dialect(
         codec=JsonArguments(("parameters", "arguments"), array=True, fenced=True),
         padding="\n",
     ),
-    terminals=_END,
+    stop_strings=_END,
     results=Results("", "", before="<results>\n", after="</results>"),
 )
 
@@ -34,7 +34,7 @@ COMMAND_R7B = Dialect(
         padding="",
         lead="",
     ),
-    terminals=_END,
+    stop_strings=_END,
     results=Results(
         '{"tool_call_id": "{place}", "results": {"0": ',
         '}, "is_error": null}',

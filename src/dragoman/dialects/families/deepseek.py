@@ -5,7 +5,7 @@ The distilled models spell the section's opener as they like, and forget a call'
 """
 
 from dragoman.dialects.dialect import Dialect
-from dragoman.dialects.spec import Affixes, Calls, JsonArguments, Reasoning, Results, Terminals
+from dragoman.dialects.spec import Affixes, Calls, JsonArguments, Reasoning, Results, StopStrings
 
 _SECTION_OPENS = (
     "<｜tool▁calls▁begin｜>",
@@ -15,7 +15,7 @@ _SECTION_OPENS = (
     "<｜tool▁calls｜>",
 )
 _SECTION_CLOSES = ("<｜tool▁calls▁end｜>",)
-_END = Terminals(("<｜end▁of▁sentence｜>",))
+_END = StopStrings(("<｜end▁of▁sentence｜>",))
 
 DEEPSEEK_R1 = Dialect(
     name="deepseek-r1",
@@ -30,7 +30,7 @@ DEEPSEEK_R1 = Dialect(
         section_opens=_SECTION_OPENS,
         section_closes=_SECTION_CLOSES,
     ),
-    terminals=_END,
+    stop_strings=_END,
     results=Results(
         "<｜tool▁output▁begin｜>", "<｜tool▁output▁end｜>", "\n", "<｜tool▁outputs▁begin｜>", "<｜tool▁outputs▁end｜>"
     ),
@@ -49,6 +49,6 @@ DEEPSEEK_V3_1 = Dialect(
         section_opens=_SECTION_OPENS,
         section_closes=_SECTION_CLOSES,
     ),
-    terminals=_END,
+    stop_strings=_END,
     results=Results("<｜tool▁output▁begin｜>", "<｜tool▁output▁end｜>", between=""),
 )

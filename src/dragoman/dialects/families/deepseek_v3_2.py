@@ -2,7 +2,7 @@
 """DeepSeek V3.2: invocations with parameters that say whether they are strings."""
 
 from dragoman.dialects.dialect import Dialect
-from dragoman.dialects.spec import Calls, NameTag, Reasoning, Results, TaggedArguments, Terminals
+from dragoman.dialects.spec import Calls, NameTag, Reasoning, Results, StopStrings, TaggedArguments
 
 DSML = Calls(
     ("<｜DSML｜function_calls>", "<｜DSML｜invoke "),
@@ -16,6 +16,6 @@ DEEPSEEK_V3_2 = Dialect(
     name="deepseek-v3.2",
     reasoning=Reasoning(force_close="</think>"),
     calls=DSML,
-    terminals=Terminals(("<｜end▁of▁sentence｜>",)),
+    stop_strings=StopStrings(("<｜end▁of▁sentence｜>",)),
     results=Results("<result>", "</result>", "\n", "<function_results>\n", "\n</function_results>"),
 )

@@ -5,12 +5,12 @@ from dataclasses import replace
 
 from dragoman.dialects.dialect import Dialect
 from dragoman.dialects.families.deepseek_v3_2 import DSML
-from dragoman.dialects.spec import Reasoning, Results, Terminals
+from dragoman.dialects.spec import Reasoning, Results, StopStrings
 
 DEEPSEEK_V4 = Dialect(
     name="deepseek-v4",
     reasoning=Reasoning(force_close="</think>"),
     calls=replace(DSML, opens=("<｜DSML｜tool_calls>", "<｜DSML｜invoke "), closes=("</｜DSML｜tool_calls>",)),
-    terminals=Terminals(("<｜end▁of▁sentence｜>",)),
+    stop_strings=StopStrings(("<｜end▁of▁sentence｜>",)),
     results=Results("<tool_result>", "</tool_result>"),
 )

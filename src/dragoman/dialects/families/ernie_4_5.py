@@ -1,12 +1,12 @@
 """ERNIE 4.5 Thinking: Hermes calls, and the answer in tags."""
 
 from dragoman.dialects.dialect import Dialect
-from dragoman.dialects.spec import Calls, Reasoning, Terminals, Wrapper
+from dragoman.dialects.spec import Calls, Reasoning, StopStrings, Wrapper
 
 ERNIE_4_5 = Dialect(
     name="ernie-4.5",
     reasoning=Reasoning(prompted=True),
     wrapper=Wrapper(("<response>", "</response>")),
     calls=Calls(),
-    terminals=Terminals(("</s>", "<|im_end|>")),
+    stop_strings=StopStrings(("</s>", "<|im_end|>")),
 )

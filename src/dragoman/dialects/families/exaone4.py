@@ -1,8 +1,8 @@
 """EXAONE 4: Hermes calls without the newlines."""
 
 from dragoman.dialects.dialect import Dialect
-from dragoman.dialects.spec import Calls, Reasoning, Terminals
+from dragoman.dialects.spec import Calls, Reasoning, StopStrings
 
 EXAONE4 = Dialect(
-    name="exaone4", reasoning=Reasoning(prompted=True), calls=Calls(padding=""), terminals=Terminals(("[|endofturn|]",))
+    name="exaone4", reasoning=Reasoning(prompted=True), calls=Calls(padding=""), stop_strings=StopStrings(("[|endofturn|]",))
 )

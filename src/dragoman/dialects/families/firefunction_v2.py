@@ -1,10 +1,10 @@
 """FireFunction v2: a word and an array of calls."""
 
 from dragoman.dialects.dialect import Dialect
-from dragoman.dialects.spec import Calls, JsonArguments, Terminals
+from dragoman.dialects.spec import Calls, JsonArguments, StopStrings
 
 FIREFUNCTION_V2 = Dialect(
     name="firefunction-v2",
     calls=Calls((" functools", "functools"), (), codec=JsonArguments(array=True), padding=""),
-    terminals=Terminals(("<|eot_id|>",)),
+    stop_strings=StopStrings(("<|eot_id|>",)),
 )

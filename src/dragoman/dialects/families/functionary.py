@@ -1,9 +1,9 @@
 """Functionary: 3.2 addresses each message, to a tool or to `all`; 3.1 puts a call's name in its tag."""
 
 from dragoman.dialects.dialect import Dialect
-from dragoman.dialects.spec import Affixes, Calls, Frame, JsonArguments, Recipient, Terminals
+from dragoman.dialects.spec import Affixes, Calls, Frame, JsonArguments, Recipient, StopStrings
 
-_END = Terminals(("<|eot_id|>", "<|eom_id|>", "<|end_of_text|>"))
+_END = StopStrings(("<|eot_id|>", "<|eom_id|>", "<|end_of_text|>"))
 
 FUNCTIONARY = Dialect(
     name="functionary",
@@ -21,11 +21,11 @@ FUNCTIONARY = Dialect(
         text="all",
     ),
     calls=Calls((), (), carrier=Recipient(), codec=JsonArguments(raw=True), padding=""),
-    terminals=_END,
+    stop_strings=_END,
 )
 
 FUNCTIONARY_3_1 = Dialect(
     name="functionary-3.1",
     calls=Calls(("<function=",), ("</function>",), carrier=Affixes(suffix=">"), padding="", between="", lead=""),
-    terminals=_END,
+    stop_strings=_END,
 )

@@ -1,7 +1,7 @@
 """FunctionGemma: the dict of Gemma 4 with another quote."""
 
 from dragoman.dialects.dialect import Dialect
-from dragoman.dialects.spec import Calls, LiteralArguments, NameTag, Results, Terminals
+from dragoman.dialects.spec import Calls, LiteralArguments, NameTag, Results, StopStrings
 
 FUNCTIONGEMMA = Dialect(
     name="functiongemma",
@@ -15,6 +15,6 @@ FUNCTIONGEMMA = Dialect(
         between="",
         lead="",
     ),
-    terminals=Terminals(("<start_function_response>", "<end_of_turn>", "<eos>")),
+    stop_strings=StopStrings(("<start_function_response>", "<end_of_turn>", "<eos>")),
     results=Results("<start_function_response>response:{name}{value:<escape>", "<escape>}<end_function_response>", between=""),
 )

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from dragoman.dialects.dialect import Dialect
-from dragoman.dialects.spec import CALLEE, Calls, KeywordArguments, Results, Terminals
+from dragoman.dialects.spec import CALLEE, Calls, KeywordArguments, Results, StopStrings
 
 _IN_CODE = replace(CALLEE, skips=(*CALLEE.skips, "print(", ")", "```"))
 
@@ -12,6 +12,6 @@ GEMMA3 = Dialect(
     hints=("<start_of_image>",),
     calls=Calls((), (), CALLEE, KeywordArguments(), padding="", bare="["),
     also=(Calls(("```tool_code",), (), _IN_CODE, KeywordArguments()),),
-    terminals=Terminals(("<end_of_turn>", "<eos>")),
+    stop_strings=StopStrings(("<end_of_turn>", "<eos>")),
     results=Results("```tool_output\n", "\n```"),
 )

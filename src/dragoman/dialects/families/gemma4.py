@@ -1,7 +1,7 @@
 """Gemma 4: a dict whose strings stand between tokens, and no escapes in them."""
 
 from dragoman.dialects.dialect import Dialect
-from dragoman.dialects.spec import Calls, LiteralArguments, NameTag, Reasoning, Results, Terminals
+from dragoman.dialects.spec import Calls, LiteralArguments, NameTag, Reasoning, Results, StopStrings
 
 GEMMA4 = Dialect(
     name="gemma4",
@@ -16,6 +16,6 @@ GEMMA4 = Dialect(
         between="",
         lead="",
     ),
-    terminals=Terminals(("<turn|>", "<|tool_response>", "<eos>")),
+    stop_strings=StopStrings(("<turn|>", "<|tool_response>", "<eos>")),
     results=Results('<|tool_response>response:{name}{value:<|"|>', '<|"|>}<tool_response|>', between=""),
 )

@@ -2,7 +2,7 @@
 """GigaChat 3 and 3.1: one call, as a message of its own. 3.5 writes tags."""
 
 from dragoman.dialects.dialect import Dialect
-from dragoman.dialects.spec import Calls, NameTag, TaggedArguments, Terminals
+from dragoman.dialects.spec import Calls, NameTag, StopStrings, TaggedArguments
 
 GIGACHAT3 = Dialect(
     name="gigachat3",
@@ -25,5 +25,5 @@ GIGACHAT3 = Dialect(
             TaggedArguments("<｜GCML｜parameter ", ">", "</｜GCML｜parameter>", "name", type_attribute="string"),
         ),
     ),
-    terminals=Terminals(("</s>", "<|message_sep|>", "<|role_sep|>")),
+    stop_strings=StopStrings(("</s>", "<|message_sep|>", "<|role_sep|>")),
 )

@@ -1,7 +1,7 @@
 """GLM 4.5 and 4.6: keys and values in pairs of tags, on lines of their own."""
 
 from dragoman.dialects.dialect import Dialect
-from dragoman.dialects.spec import Calls, NameTag, Reasoning, TaggedArguments, Terminals
+from dragoman.dialects.spec import Calls, NameTag, Reasoning, StopStrings, TaggedArguments
 
 ARG_PAIRS = TaggedArguments("<arg_key>", "</arg_key>", "</arg_value>", value_open="<arg_value>")
 
@@ -9,5 +9,5 @@ GLM_4_5 = Dialect(
     name="glm-4.5",
     reasoning=Reasoning(force_close="</think>\n"),
     calls=Calls(carrier=NameTag(), codec=ARG_PAIRS, padding=""),
-    terminals=Terminals(("<|user|>", "<|observation|>", "<|endoftext|>")),
+    stop_strings=StopStrings(("<|user|>", "<|observation|>", "<|endoftext|>")),
 )

@@ -1,8 +1,8 @@
 """Granite 20B function calling: an opener and no closer."""
 
 from dragoman.dialects.dialect import Dialect
-from dragoman.dialects.spec import Calls, Terminals
+from dragoman.dialects.spec import Calls, StopStrings
 
 GRANITE_20B_FC = Dialect(
-    name="granite-20b-fc", calls=Calls(("<function_call>",), (), padding=" "), terminals=Terminals(("<|endoftext|>",))
+    name="granite-20b-fc", calls=Calls(("<function_call>",), (), padding=" "), stop_strings=StopStrings(("<|endoftext|>",))
 )

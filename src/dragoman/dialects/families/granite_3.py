@@ -1,7 +1,7 @@
 """Granite 3: an array of calls. 3.2 reasons between sentences, 3.3 between tags."""
 
 from dragoman.dialects.dialect import Dialect
-from dragoman.dialects.spec import Calls, JsonArguments, Reasoning, Terminals, Wrapper
+from dragoman.dialects.spec import Calls, JsonArguments, Reasoning, StopStrings, Wrapper
 
 _OPENS = ("Here is my thought process:", "Here's my thought process:")
 _CLOSES = ("Here is my response:", "Here's my response:")
@@ -10,10 +10,10 @@ GRANITE_3 = Dialect(
     name="granite-3",
     hints=("<|start_of_role|>", "<|tool_call|>"),
     reasoning=Reasoning(
-        ("<think>", *_OPENS), ("</think>", *_CLOSES), force_close="</think><response>", prose=(*_OPENS, *_CLOSES)
+        ("<think>", *_OPENS), ("</think>", *_CLOSES), force_close="</think><response>", word_like_markers=(*_OPENS, *_CLOSES)
     ),
     wrapper=Wrapper(("<response>", "</response>")),
     calls=Calls(("<|tool_call|>",), (), codec=JsonArguments(array=True), padding=""),
     also=(Calls(codec=JsonArguments(array=True)),),
-    terminals=Terminals(("<|end_of_text|>",)),
+    stop_strings=StopStrings(("<|end_of_text|>",)),
 )

@@ -1,6 +1,6 @@
 """Granite 4: Hermes calls. Its arguments may come as a string."""
 
 from dragoman.dialects.dialect import Dialect
-from dragoman.dialects.spec import Calls, Terminals
+from dragoman.dialects.spec import Calls, StopStrings
 
-GRANITE_4 = Dialect(name="granite-4", calls=Calls(), terminals=Terminals(("<|end_of_text|>",)))
+GRANITE_4 = Dialect(name="granite-4", calls=Calls(), stop_strings=StopStrings(("<|end_of_text|>",)))

@@ -1,12 +1,12 @@
 """Hunyuan-A13B: an array of calls, and the answer in tags."""
 
 from dragoman.dialects.dialect import Dialect
-from dragoman.dialects.spec import Calls, JsonArguments, Reasoning, Terminals, Wrapper
+from dragoman.dialects.spec import Calls, JsonArguments, Reasoning, StopStrings, Wrapper
 
 HUNYUAN_A13B = Dialect(
     name="hunyuan-a13b",
     reasoning=Reasoning(force_close="\n</think>\n<answer>\n"),
     wrapper=Wrapper(("<answer>", "</answer>")),
     calls=Calls(("<tool_calls>",), ("</tool_calls>",), codec=JsonArguments(array=True), padding=""),
-    terminals=Terminals(("<|eos|>",)),
+    stop_strings=StopStrings(("<|eos|>",)),
 )

@@ -2,7 +2,7 @@
 
 from dragoman.dialects.dialect import Dialect
 from dragoman.dialects.families.glm_4_5 import ARG_PAIRS
-from dragoman.dialects.spec import Calls, NameTag, Reasoning, Results, TaggedArguments, Terminals
+from dragoman.dialects.spec import Calls, NameTag, Reasoning, Results, StopStrings, TaggedArguments
 
 _WITH_SUFFIX = Calls(
     ("<tool_calls:opensource>", "<tool_call:opensource>"),
@@ -23,6 +23,6 @@ HY_V3 = Dialect(
         ARG_PAIRS,
     ),
     also=(_WITH_SUFFIX,),
-    terminals=Terminals(("<|eos|>",)),
+    stop_strings=StopStrings(("<|eos|>",)),
     results=Results(before="<tool_responses>\n", after="\n</tool_responses>"),
 )

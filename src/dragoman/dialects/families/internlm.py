@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from dragoman.dialects.dialect import Dialect
-from dragoman.dialects.spec import Calls, JsonArguments, Reasoning, Terminals
+from dragoman.dialects.spec import Calls, JsonArguments, Reasoning, StopStrings
 
 INTERNLM2 = Dialect(
     name="internlm2",
@@ -13,7 +13,7 @@ INTERNLM2 = Dialect(
         ("<|action_end|>",),
         codec=JsonArguments(("parameters", "arguments")),
     ),
-    terminals=Terminals(("<|im_end|>",)),
+    stop_strings=StopStrings(("<|im_end|>",)),
 )
 
 INTERNS1 = replace(INTERNLM2, name="interns1", reasoning=Reasoning())

@@ -1,10 +1,10 @@
 """Jamba: an array of calls."""
 
 from dragoman.dialects.dialect import Dialect
-from dragoman.dialects.spec import Calls, JsonArguments, Terminals
+from dragoman.dialects.spec import Calls, JsonArguments, StopStrings
 
 JAMBA = Dialect(
     name="jamba",
     calls=Calls(("<tool_calls>",), ("</tool_calls>",), codec=JsonArguments(array=True), padding=""),
-    terminals=Terminals(("<|endoftext|>", "<|eom|>")),
+    stop_strings=StopStrings(("<|endoftext|>", "<|eom|>")),
 )

@@ -1,7 +1,7 @@
 """Kimi K2: sections of calls whose id is their name and a number."""
 
 from dragoman.dialects.dialect import Dialect
-from dragoman.dialects.spec import Affixes, Calls, IdInName, Reasoning, Results, Terminals
+from dragoman.dialects.spec import Affixes, Calls, IdInName, Reasoning, Results, StopStrings
 
 KIMI_K2 = Dialect(
     name="kimi-k2",
@@ -18,6 +18,6 @@ KIMI_K2 = Dialect(
         section_opens=("<|tool_calls_section_begin|>", "<|tool_call_section_begin|>"),
         section_closes=("<|tool_calls_section_end|>", "<|tool_call_section_end|>"),
     ),
-    terminals=Terminals(("<|im_end|>",)),
+    stop_strings=StopStrings(("<|im_end|>",)),
     results=Results("## Return of {id}\n", "", between="\n\n"),
 )

@@ -1,7 +1,7 @@
 """Kimi K3: everything in tags that are opened, named and closed by special tokens."""
 
 from dragoman.dialects.dialect import Dialect
-from dragoman.dialects.spec import Calls, NameTag, Reasoning, TaggedArguments, Terminals, Wrapper
+from dragoman.dialects.spec import Calls, NameTag, Reasoning, StopStrings, TaggedArguments, Wrapper
 
 KIMI_K3 = Dialect(
     name="kimi-k3",
@@ -28,5 +28,5 @@ KIMI_K3 = Dialect(
         padding="",
         lead="<|close|>response<|sep|>",
     ),
-    terminals=Terminals(("<|end_of_msg|>",)),
+    stop_strings=StopStrings(("<|end_of_msg|>",)),
 )

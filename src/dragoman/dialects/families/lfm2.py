@@ -1,7 +1,7 @@
 """LFM2: a list of Python calls. Its template does not render them, so the encoder does."""
 
 from dragoman.dialects.dialect import Dialect
-from dragoman.dialects.spec import CALLEE, Calls, KeywordArguments, Reasoning, Results, Terminals
+from dragoman.dialects.spec import CALLEE, Calls, KeywordArguments, Reasoning, Results, StopStrings
 
 LFM_CALLS = Calls(("<|tool_call_start|>",), ("<|tool_call_end|>",), CALLEE, KeywordArguments(), padding="", between="", lead="")
 LFM_RESULTS = Results("<|tool_response_start|>", "<|tool_response_end|>")
@@ -11,6 +11,6 @@ LFM2 = Dialect(
     hints=("List of tools: <|tool_list_start|>[",),
     reasoning=Reasoning(force_close="</think>"),
     calls=LFM_CALLS,
-    terminals=Terminals(("<|im_end|>",)),
+    stop_strings=StopStrings(("<|im_end|>",)),
     results=LFM_RESULTS,
 )

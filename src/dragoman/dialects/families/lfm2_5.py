@@ -2,13 +2,13 @@
 
 from dragoman.dialects.dialect import Dialect
 from dragoman.dialects.families.lfm2 import LFM_CALLS, LFM_RESULTS
-from dragoman.dialects.spec import Reasoning, Terminals
+from dragoman.dialects.spec import Reasoning, StopStrings
 
 LFM2_5 = Dialect(
     name="lfm2.5",
     hints=("List of tools: [",),
     reasoning=Reasoning(force_close="</think>", ended_by_call=False),
     calls=LFM_CALLS,
-    terminals=Terminals(("<|im_end|>",)),
+    stop_strings=StopStrings(("<|im_end|>",)),
     results=LFM_RESULTS,
 )

@@ -2,11 +2,11 @@
 
 from dragoman.dialects.dialect import Dialect
 from dragoman.dialects.families.glm_4_5 import ARG_PAIRS
-from dragoman.dialects.spec import Calls, NameTag, Reasoning, Terminals
+from dragoman.dialects.spec import Calls, NameTag, Reasoning, StopStrings
 
 LING3 = Dialect(
     name="ling3",
     reasoning=Reasoning(prompted=True),
     calls=Calls(carrier=NameTag(), codec=ARG_PAIRS, padding=""),
-    terminals=Terminals(("<|role_end|>",)),
+    stop_strings=StopStrings(("<|role_end|>",)),
 )

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from dragoman.dialects.dialect import Dialect
-from dragoman.dialects.spec import CALLEE, Calls, JsonArguments, KeywordArguments, Terminals
+from dragoman.dialects.spec import CALLEE, Calls, JsonArguments, KeywordArguments, StopStrings
 
 _TAG = ("<|python_tag|>",)
 _ARGUMENTS = JsonArguments(("parameters", "arguments"))
@@ -12,5 +12,5 @@ LLAMA3_JSON = Dialect(
     name="llama3-json",
     calls=Calls((), (), codec=_ARGUMENTS, padding="", between="; ", bare="{["),
     also=(Calls(_TAG, (), codec=_ARGUMENTS), Calls(_TAG, (), replace(CALLEE, end=".call("), KeywordArguments())),
-    terminals=Terminals(("<|eom_id|>", "<|eot_id|>", "<|end_of_text|>")),
+    stop_strings=StopStrings(("<|eom_id|>", "<|eot_id|>", "<|end_of_text|>")),
 )

@@ -1,10 +1,10 @@
 """Llama 4: a list of Python calls, in tags that are often left out."""
 
 from dragoman.dialects.dialect import Dialect
-from dragoman.dialects.spec import CALLEE, Calls, KeywordArguments, Terminals
+from dragoman.dialects.spec import CALLEE, Calls, KeywordArguments, StopStrings
 
 LLAMA4_PYTHONIC = Dialect(
     name="llama4-pythonic",
     calls=Calls(("<|python_start|>",), ("<|python_end|>",), CALLEE, KeywordArguments(), padding="", bare="["),
-    terminals=Terminals(("<|eot|>", "<|eom|>")),
+    stop_strings=StopStrings(("<|eot|>", "<|eom|>")),
 )

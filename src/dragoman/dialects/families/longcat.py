@@ -1,11 +1,11 @@
 """LongCat: Hermes calls in tags of its own."""
 
 from dragoman.dialects.dialect import Dialect
-from dragoman.dialects.spec import Calls, Terminals
+from dragoman.dialects.spec import Calls, StopStrings
 
 LONGCAT = Dialect(
     name="longcat",
     hints=("<longcat_tool_call>",),
     calls=Calls(opens=("<longcat_tool_call>",), closes=("</longcat_tool_call>",), padding=""),
-    terminals=Terminals(("</longcat_s>",)),
+    stop_strings=StopStrings(("</longcat_s>",)),
 )

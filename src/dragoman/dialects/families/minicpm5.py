@@ -1,7 +1,7 @@
 """MiniCPM 5: functions with params, values perhaps as CDATA."""
 
 from dragoman.dialects.dialect import Dialect
-from dragoman.dialects.spec import Calls, NameTag, Reasoning, TaggedArguments, Terminals
+from dragoman.dialects.spec import Calls, NameTag, Reasoning, StopStrings, TaggedArguments
 
 MINICPM5 = Dialect(
     name="minicpm5",
@@ -13,5 +13,5 @@ MINICPM5 = Dialect(
         TaggedArguments("<param ", ">", "</param>", "name", between="", cdata=True),
         padding="",
     ),
-    terminals=Terminals(("<|im_end|>",)),
+    stop_strings=StopStrings(("<|im_end|>",)),
 )

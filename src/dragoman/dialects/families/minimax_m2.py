@@ -1,7 +1,7 @@
 """MiniMax M2: invocations with parameters, values without newlines."""
 
 from dragoman.dialects.dialect import Dialect
-from dragoman.dialects.spec import Calls, NameTag, Reasoning, Results, TaggedArguments, Terminals
+from dragoman.dialects.spec import Calls, NameTag, Reasoning, Results, StopStrings, TaggedArguments
 
 MINIMAX_M2 = Dialect(
     name="minimax-m2",
@@ -13,6 +13,6 @@ MINIMAX_M2 = Dialect(
         NameTag("<invoke ", ">", "name", "</invoke>", many=True),
         TaggedArguments("<parameter ", ">", "</parameter>", "name"),
     ),
-    terminals=Terminals(("[e~[",)),
+    stop_strings=StopStrings(("[e~[",)),
     results=Results("<response>", "</response>"),
 )

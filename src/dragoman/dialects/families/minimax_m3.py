@@ -1,7 +1,7 @@
 """MiniMax M3: a tree of elements, with a mark before every tag."""
 
 from dragoman.dialects.dialect import Dialect
-from dragoman.dialects.spec import Calls, ElementArguments, NameTag, Reasoning, Results, Terminals
+from dragoman.dialects.spec import Calls, ElementArguments, NameTag, Reasoning, Results, StopStrings
 
 _M = "]<]minimax[>["
 
@@ -15,6 +15,6 @@ MINIMAX_M3 = Dialect(
         ElementArguments(f"{_M}<", f"{_M}</{{}}>", item="item"),
         lead="",
     ),
-    terminals=Terminals(("[e~[",)),
+    stop_strings=StopStrings(("[e~[",)),
     results=Results("<response>", "</response>"),
 )

@@ -6,7 +6,7 @@ The newer ones read the array too. Magistral and Ministral 3 reason, and write a
 from dataclasses import replace
 
 from dragoman.dialects.dialect import Dialect
-from dragoman.dialects.spec import Affixes, Calls, IdKey, IdMark, JsonArguments, Reasoning, Results, Terminals
+from dragoman.dialects.spec import Affixes, Calls, IdKey, IdMark, JsonArguments, Reasoning, Results, StopStrings
 
 _ARRAY = Calls(("[TOOL_CALLS]",), (), codec=JsonArguments(array=True), ids=IdKey(length=9), padding="", lead="")
 _NAMED = Calls(
@@ -17,7 +17,7 @@ MISTRAL_V3 = Dialect(
     name="mistral-v3",
     hints=("[TOOL_CALLS]",),
     calls=_ARRAY,
-    terminals=Terminals(("</s>",)),
+    stop_strings=StopStrings(("</s>",)),
     results=Results('[TOOL_RESULTS]{"content": ', ', "call_id": "{id}"}[/TOOL_RESULTS]', between="", json=True),
 )
 
@@ -26,7 +26,7 @@ MISTRAL_V11 = Dialect(
     hints=("[TOOL_CALLS]", "[ARGS]"),
     calls=_NAMED,
     also=(_ARRAY,),
-    terminals=Terminals(("</s>",)),
+    stop_strings=StopStrings(("</s>",)),
     results=Results("[TOOL_RESULTS]", "[/TOOL_RESULTS]", between=""),
 )
 

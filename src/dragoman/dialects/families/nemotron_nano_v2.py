@@ -1,13 +1,13 @@
 """Nemotron Nano v2: an array of calls."""
 
 from dragoman.dialects.dialect import Dialect
-from dragoman.dialects.spec import Calls, JsonArguments, Reasoning, Results, Terminals
+from dragoman.dialects.spec import Calls, JsonArguments, Reasoning, Results, StopStrings
 
 NEMOTRON_NANO_V2 = Dialect(
     name="nemotron-nano-v2",
     hints=("<TOOLCALL>",),
     reasoning=Reasoning(prompted=True),
     calls=Calls(("<TOOLCALL>",), ("</TOOLCALL>",), codec=JsonArguments(array=True), padding=""),
-    terminals=Terminals(("<SPECIAL_12>",)),
+    stop_strings=StopStrings(("<SPECIAL_12>",)),
     results=Results("", "", ", ", "<TOOL_RESPONSE>[", "]</TOOL_RESPONSE>"),
 )

@@ -1,11 +1,11 @@
 """OLMo 3: Python calls, one to a line."""
 
 from dragoman.dialects.dialect import Dialect
-from dragoman.dialects.spec import CALLEE, Calls, KeywordArguments, Reasoning, Terminals
+from dragoman.dialects.spec import CALLEE, Calls, KeywordArguments, Reasoning, StopStrings
 
 OLMO3 = Dialect(
     name="olmo3",
     reasoning=Reasoning(prompted=True),
     calls=Calls(("<function_calls>",), ("</function_calls>",), CALLEE, KeywordArguments(listed=False), padding=""),
-    terminals=Terminals(("<|im_end|>", "<|endoftext|>")),
+    stop_strings=StopStrings(("<|im_end|>", "<|endoftext|>")),
 )

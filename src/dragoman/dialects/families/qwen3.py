@@ -1,12 +1,12 @@
 """Qwen3, the hybrid models: Hermes calls, and reasoning that the template can switch off."""
 
 from dragoman.dialects.dialect import Dialect
-from dragoman.dialects.spec import Calls, Reasoning, Terminals
+from dragoman.dialects.spec import Calls, Reasoning, StopStrings
 
 QWEN3 = Dialect(
     name="qwen3",
     reasoning=Reasoning(),
     calls=Calls(),
-    terminals=Terminals(("<|im_end|>", "<|endoftext|>")),
+    stop_strings=StopStrings(("<|im_end|>", "<|endoftext|>")),
     template="qwen3.jinja",
 )

@@ -2,11 +2,11 @@
 
 from dragoman.dialects.dialect import Dialect
 from dragoman.dialects.families.qwen3_coder import QWEN_XML
-from dragoman.dialects.spec import Reasoning, Terminals
+from dragoman.dialects.spec import Reasoning, StopStrings
 
 QWEN3_5 = Dialect(
     name="qwen3.5",
     reasoning=Reasoning(prompted=True),
     calls=QWEN_XML,
-    terminals=Terminals(("<|im_end|>", "<|endoftext|>")),
+    stop_strings=StopStrings(("<|im_end|>", "<|endoftext|>")),
 )

@@ -1,7 +1,7 @@
 """Qwen3-Coder: tagged parameters on lines of their own. No reasoning."""
 
 from dragoman.dialects.dialect import Dialect
-from dragoman.dialects.spec import Calls, NameTag, TaggedArguments, Terminals
+from dragoman.dialects.spec import Calls, NameTag, StopStrings, TaggedArguments
 
 QWEN_XML = Calls(
     ("<tool_call>", "<function="),
@@ -11,4 +11,4 @@ QWEN_XML = Calls(
     lead="\n\n",
 )
 
-QWEN3_CODER = Dialect(name="qwen3-coder", calls=QWEN_XML, terminals=Terminals(("<|im_end|>", "<|endoftext|>")))
+QWEN3_CODER = Dialect(name="qwen3-coder", calls=QWEN_XML, stop_strings=StopStrings(("<|im_end|>", "<|endoftext|>")))

@@ -1,8 +1,8 @@
 """QwQ and the Qwen3 models that always think: the prompt opens the reasoning."""
 
 from dragoman.dialects.dialect import Dialect
-from dragoman.dialects.spec import Calls, Reasoning, Terminals
+from dragoman.dialects.spec import Calls, Reasoning, StopStrings
 
 QWQ = Dialect(
-    name="qwq", reasoning=Reasoning(prompted=True), calls=Calls(), terminals=Terminals(("<|im_end|>", "<|endoftext|>"))
+    name="qwq", reasoning=Reasoning(prompted=True), calls=Calls(), stop_strings=StopStrings(("<|im_end|>", "<|endoftext|>"))
 )

@@ -1,7 +1,7 @@
 """Seed-OSS: the tags of Qwen3-Coder around values without newlines, and remarks on its budget while it thinks."""
 
 from dragoman.dialects.dialect import Dialect
-from dragoman.dialects.spec import Calls, NameTag, Reasoning, TaggedArguments, Terminals
+from dragoman.dialects.spec import Calls, NameTag, Reasoning, StopStrings, TaggedArguments
 
 SEED_OSS = Dialect(
     name="seed-oss",
@@ -19,5 +19,5 @@ SEED_OSS = Dialect(
         TaggedArguments("<parameter=", ">", "</parameter>"),
         lead="\n\n",
     ),
-    terminals=Terminals(("<seed:eos>",)),
+    stop_strings=StopStrings(("<seed:eos>",)),
 )

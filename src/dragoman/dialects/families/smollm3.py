@@ -1,12 +1,12 @@
 """SmolLM3: Hermes calls; its template does not render them, so the encoder does."""
 
 from dragoman.dialects.dialect import Dialect
-from dragoman.dialects.spec import Calls, Reasoning, Terminals
+from dragoman.dialects.spec import Calls, Reasoning, StopStrings
 
 SMOLLM3 = Dialect(
     name="smollm3",
     hints=("named SmolLM", "no_think"),
     reasoning=Reasoning(force_close="\n</think>\n"),
     calls=Calls(),
-    terminals=Terminals(("<|im_end|>",)),
+    stop_strings=StopStrings(("<|im_end|>",)),
 )

@@ -2,7 +2,7 @@
 """Step 3: parameters in tags of its own, in a section of calls."""
 
 from dragoman.dialects.dialect import Dialect
-from dragoman.dialects.spec import Calls, NameTag, Reasoning, TaggedArguments, Terminals
+from dragoman.dialects.spec import Calls, NameTag, Reasoning, StopStrings, TaggedArguments
 
 STEP3 = Dialect(
     name="step3",
@@ -18,5 +18,5 @@ STEP3 = Dialect(
         TaggedArguments("<steptml:parameter ", ">", "</steptml:parameter>", "name", between=""),
         padding="",
     ),
-    terminals=Terminals(("<|EOT|>",)),
+    stop_strings=StopStrings(("<|EOT|>",)),
 )  # fmt: skip

@@ -1,7 +1,7 @@
 """xLAM: an array of calls, bare, in a fence or in the tags of other families."""
 
 from dragoman.dialects.dialect import Dialect
-from dragoman.dialects.spec import Calls, JsonArguments, Reasoning, Terminals
+from dragoman.dialects.spec import Calls, JsonArguments, Reasoning, StopStrings
 
 _ARRAY = JsonArguments(array=True)
 
@@ -14,5 +14,5 @@ XLAM = Dialect(
         Calls(("[TOOL_CALLS]",), (), codec=_ARRAY),
         Calls(("<tool_call>",), ("</tool_call>",), codec=_ARRAY),
     ),
-    terminals=Terminals(("<|im_end|>", "<|eot_id|>", "</s>")),
+    stop_strings=StopStrings(("<|im_end|>", "<|eot_id|>", "</s>")),
 )

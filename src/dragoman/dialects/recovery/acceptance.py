@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 from dragoman.conversation.types import JsonObject
 from dragoman.dialects.codecs.fit import fitted
 from dragoman.dialects.codecs.typed import read_typed
-from dragoman.dialects.schema_view import STRING, SchemaView
-from dragoman.schema_validation import validator
+from dragoman.json_schema.validation import validator
+from dragoman.json_schema.view import STRING, SchemaView
 
 
 class Call(NamedTuple):

@@ -14,7 +14,7 @@ from dragoman.dialects.recovery.pair_calls import read_pair_call
 from dragoman.dialects.recovery.source import NoCall, Source
 from dragoman.dialects.recovery.tagged_calls import read_arguments
 from dragoman.dialects.recovery.tags import Role, tag_at
-from dragoman.dialects.schema_view import STRING
+from dragoman.json_schema.view import STRING
 
 MAX_NAME = 256
 """No name is longer, with all that stands around it."""

@@ -20,7 +20,7 @@ from dragoman.dialects.recovery.json_calls import read_value
 from dragoman.dialects.recovery.pair_calls import read_pairs
 from dragoman.dialects.recovery.source import NoCall, Source
 from dragoman.dialects.recovery.tags import Role, Tag, tag_at
-from dragoman.dialects.schema_view import SchemaView
+from dragoman.json_schema.view import SchemaView
 
 MAX_TREE = 32
 """No tree of elements is deeper."""

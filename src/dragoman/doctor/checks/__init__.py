@@ -1,11 +1,11 @@
 """All checks, in the order in which they are made: what others rest on first, what takes long last."""
 
 from dragoman.doctor.check import Check
-from dragoman.doctor.checks import agent, counts, endings, errors, inputs, models, patience, streams, thinking, tools, transport
+from dragoman.doctor.checks import agent, counts, endings, errors, inputs, latency, models, streams, thinking, tools, transport
 
 CHECKS: tuple[Check, ...] = tuple(
     check
-    for module in (transport, models, errors, endings, streams, counts, tools, thinking, inputs, agent, patience)
+    for module in (transport, models, errors, endings, streams, counts, tools, thinking, inputs, agent, latency)
     for check in module.SUBJECT
 )
 

@@ -4,11 +4,11 @@ What was cached is told by the server itself, in `cache_read_input_tokens`; a se
 too, since its users cannot see when they lose it.
 """
 
-from dragoman.doctor.bodies import BETAS, agent, assistant, first_turns, system, text, user
 from dragoman.doctor.check import Subject
+from dragoman.doctor.check_failed import CheckFailed, Skip
 from dragoman.doctor.client import Client
-from dragoman.doctor.fault import Fault, Skip
 from dragoman.doctor.message import Message
+from dragoman.doctor.request_fixtures import BETAS, agent, assistant, first_turns, system, text, user
 
 SUBJECT = Subject("agent")
 
@@ -19,9 +19,9 @@ async def _first(client: Client) -> Message:
 
 
 def _reused(before: Message, after: Message, share: float) -> None:
-    """Raises `Fault` where less than that share of the earlier prompt was read from the cache."""
+    """Raises `CheckFailed` where less than that share of the earlier prompt was read from the cache."""
     if after.usage.cached < share * before.usage.prompt:
-        raise Fault(f"of the {before.usage.prompt} tokens before, {after.usage.cached} were read from the cache")
+        raise CheckFailed(f"of the {before.usage.prompt} tokens before, {after.usage.cached} were read from the cache")
 
 
 @SUBJECT.check("Claude Code's first request is accepted", "the session does not begin", "CC-2", "CC-1")
@@ -29,9 +29,9 @@ async def first_request(client: Client) -> None:
     stream = await client.stream(agent(*first_turns(), nonce=client.nonce), anthropic_beta=BETAS)
     if stream.status != 200:
         answer = await client.post(agent(*first_turns(), nonce=client.nonce), anthropic_beta=BETAS)
-        raise Fault(f"answered {stream.status}: {answer.said}")
+        raise CheckFailed(f"answered {stream.status}: {answer.said}")
     if not stream.of("message_stop"):
-        raise Fault(f"the stream ends with {stream.events[-1].type if stream.events else 'nothing'}")
+        raise CheckFailed(f"the stream ends with {stream.events[-1].type if stream.events else 'nothing'}")
 
 
 @SUBJECT.check(
@@ -74,5 +74,5 @@ async def cache_in_stream(client: Client) -> None:
 async def _started(client: Client) -> Message:
     try:
         return await client.once(_first)
-    except Fault as fault:
+    except CheckFailed as fault:
         raise Skip("the first request of the session is refused") from fault

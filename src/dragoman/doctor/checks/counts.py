@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from dragoman.doctor.bodies import ASK_WEATHER, TOOLS, body, text, user
 from dragoman.doctor.check import Subject
+from dragoman.doctor.check_failed import CheckFailed
 from dragoman.doctor.client import Client
-from dragoman.doctor.fault import Fault
+from dragoman.doctor.request_fixtures import ASK_WEATHER, TOOLS, body, text, user
 
 SUBJECT = Subject("counts")
 
@@ -19,7 +19,7 @@ async def _agree(client: Client, request: Mapping[str, Any]) -> None:
     count = await client.count(_counted(request))
     prompt = (await client.message(request)).usage.prompt
     if count != prompt:
-        raise Fault(f"counted {count} tokens, the message's usage adds up to {prompt}")
+        raise CheckFailed(f"counted {count} tokens, the message's usage adds up to {prompt}")
 
 
 @SUBJECT.check(
@@ -35,7 +35,7 @@ async def count_tools(client: Client) -> None:
     await _agree(client, request)
     bare = await client.count(_counted(body(ASK_WEATHER)))
     if await client.count(_counted(request)) < bare + 40:
-        raise Fault(f"with a system prompt and two tools it is hardly more than the {bare} tokens without")
+        raise CheckFailed(f"with a system prompt and two tools it is hardly more than the {bare} tokens without")
 
 
 @SUBJECT.check("a whole request can be counted", "gateways pass bodies on unchanged", "CNT-4")
@@ -52,7 +52,7 @@ async def count_whole_body(client: Client) -> None:
 async def string_or_block(client: Client) -> None:
     counts = [await client.count({"messages": [user(content)]}) for content in ("Hello there.", [text("Hello there.")])]
     if counts[0] != counts[1]:
-        raise Fault(f"{counts[0]} tokens as a string, {counts[1]} as a block")
+        raise CheckFailed(f"{counts[0]} tokens as a string, {counts[1]} as a block")
 
 
 @SUBJECT.check(
@@ -65,4 +65,4 @@ async def cache_marks(client: Client) -> None:
     )
     counts = [await client.count(plain), await client.count(marked)]
     if counts[0] != counts[1]:
-        raise Fault(f"{counts[0]} tokens without, {counts[1]} with them")
+        raise CheckFailed(f"{counts[0]} tokens without, {counts[1]} with them")

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from dragoman.doctor.bodies import assistant, body, user
 from dragoman.doctor.check import Subject
+from dragoman.doctor.check_failed import CheckFailed, Skip, quoted
 from dragoman.doctor.client import Client
-from dragoman.doctor.fault import Fault, Skip, quoted
+from dragoman.doctor.request_fixtures import assistant, body, user
 
 SUBJECT = Subject("messages")
 LETTER = "e"
@@ -23,15 +23,15 @@ async def message_shape(client: Client) -> None:
     message = await client.once(_whole)
     for name, wanted in {"type": "message", "role": "assistant"}.items():
         if message.get(name) != wanted:
-            raise Fault(f"{name} is {message.get(name)!r}")
+            raise CheckFailed(f"{name} is {message.get(name)!r}")
     if not isinstance(message.get("id"), str) or not message["id"]:
-        raise Fault(f"id is {message.get('id')!r}")
+        raise CheckFailed(f"id is {message.get('id')!r}")
     if not isinstance(message.get("content"), list):
-        raise Fault(f"content is {message.get('content')!r}")
+        raise CheckFailed(f"content is {message.get('content')!r}")
     if not isinstance(message.get("stop_reason"), str):
-        raise Fault(f"stop_reason is {message.get('stop_reason')!r}")
+        raise CheckFailed(f"stop_reason is {message.get('stop_reason')!r}")
     if "stop_sequence" not in message:
-        raise Fault("stop_sequence is missing")
+        raise CheckFailed("stop_sequence is missing")
 
 
 @SUBJECT.check(
@@ -41,13 +41,13 @@ async def usage(client: Client) -> None:
     told = (await client.once(_whole)).get("usage")
     for name in ("input_tokens", "output_tokens", "cache_creation_input_tokens", "cache_read_input_tokens"):
         if not isinstance(told, dict) or not isinstance(told.get(name), int):
-            raise Fault(f"{name} is {told.get(name) if isinstance(told, dict) else told!r}")
+            raise CheckFailed(f"{name} is {told.get(name) if isinstance(told, dict) else told!r}")
 
 
 @SUBJECT.check("the model is called by the requested name", "clients look up limits and prices by it", "RES-3")
 async def model_echo(client: Client) -> None:
     if (name := (await client.once(_whole)).get("model")) != client.model:
-        raise Fault(f"requested {client.model}, the answer has {name}")
+        raise CheckFailed(f"requested {client.model}, the answer has {name}")
 
 
 @SUBJECT.check(
@@ -57,18 +57,20 @@ async def max_tokens(client: Client) -> None:
     message = await client.message(body(TALE, max_tokens=8))
     written = message.usage.output_tokens or 0
     if written > 8:
-        raise Fault(f"{written} tokens were written, 8 were allowed")
+        raise CheckFailed(f"{written} tokens were written, 8 were allowed")
     if message.stop_reason == "end_turn" and written < 8:
         raise Skip("the model ended before it")
     if message.stop_reason != "max_tokens":
-        raise Fault(f"stop_reason is {message.stop_reason!r}")
+        raise CheckFailed(f"stop_reason is {message.stop_reason!r}")
 
 
 @SUBJECT.check("max_tokens 0 reads the prompt and generates nothing", "clients warm the cache this way", "REQ-3")
 async def max_tokens_zero(client: Client) -> None:
     message = await client.message(body(max_tokens=0))
     if message.content or message.stop_reason != "max_tokens" or message.usage.output_tokens:
-        raise Fault(f"stop_reason {message.stop_reason!r}, {message.usage.output_tokens} tokens, {len(message.content)} blocks")
+        raise CheckFailed(
+            f"stop_reason {message.stop_reason!r}, {message.usage.output_tokens} tokens, {len(message.content)} blocks"
+        )
 
 
 @SUBJECT.check("max_tokens beyond the window is not an error", "clients request 32,000 tokens from every model", "REQ-4")
@@ -76,7 +78,7 @@ async def max_tokens_huge(client: Client) -> None:
     async with client.opened(body(TALE, max_tokens=(client.window or 500_000) * 2)) as arrivals:
         async for stream in arrivals:
             if stream.status != 200:
-                raise Fault(f"answered {stream.status}")
+                raise CheckFailed(f"answered {stream.status}")
             if stream.deltas:
                 return
 
@@ -85,11 +87,11 @@ async def max_tokens_huge(client: Client) -> None:
 async def stop_sequence(client: Client) -> None:
     message = await client.message(body(TALE, max_tokens=64, stop_sequences=["#", LETTER]))
     if LETTER in message.text:
-        raise Fault(f"the answer holds it: {quoted(message.text)}")
+        raise CheckFailed(f"the answer holds it: {quoted(message.text)}")
     if message.stop_reason == "end_turn" and not message.text:
         raise Skip("the model wrote nothing")
     if (message.stop_reason, message.stop_sequence) != ("stop_sequence", LETTER):
-        raise Fault(f"stop_reason is {message.stop_reason!r}, stop_sequence {message.stop_sequence!r}")
+        raise CheckFailed(f"stop_reason is {message.stop_reason!r}, stop_sequence {message.stop_sequence!r}")
 
 
 @SUBJECT.check("no part of a stop sequence is streamed", "text that was sent cannot be taken back", "SEQ-2")
@@ -100,13 +102,13 @@ async def stop_sequence_stream(client: Client) -> None:
         raise Skip("the model wrote too little")
     stopped = (await client.streamed(body(TALE, max_tokens=32, stop_sequences=[stop]))).fold()
     if stop in stopped.text:
-        raise Fault(f"{stop!r} is a stop sequence, and was sent")
+        raise CheckFailed(f"{stop!r} is a stop sequence, and was sent")
     if stopped.stop_reason != "stop_sequence":
         if plain.startswith(stopped.text) and len(stopped.text) <= plain.index(stop) + len(stop):
-            raise Fault(f"cut at {stop!r}, but stop_reason is {stopped.stop_reason!r}")
+            raise CheckFailed(f"cut at {stop!r}, but stop_reason is {stopped.stop_reason!r}")
         raise Skip("the model wrote something else the second time")
     if plain.startswith(stopped.text) and len(stopped.text) > plain.index(stop):
-        raise Fault(f"{quoted(stopped.text[plain.index(stop) :])!r} was sent, the beginning of {stop!r}")
+        raise CheckFailed(f"{quoted(stopped.text[plain.index(stop) :])!r} was sent, the beginning of {stop!r}")
 
 
 @SUBJECT.check("a final assistant turn is continued", "evaluation harnesses prefill answers", "PRE-1")
@@ -118,4 +120,4 @@ async def prefill(client: Client) -> None:
     answer.expect(200)
     said = (await client.message(body(user("Count from one to ten in words."), assistant(begun), max_tokens=12))).text
     if said.startswith(begun):
-        raise Fault("the answer repeats them")
+        raise CheckFailed("the answer repeats them")

@@ -5,10 +5,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from dragoman.doctor.bodies import body, user
 from dragoman.doctor.check import Subject
+from dragoman.doctor.check_failed import CheckFailed, Skip, quoted
 from dragoman.doctor.client import MESSAGES, Answer, Client
-from dragoman.doctor.fault import Fault, Skip, quoted
+from dragoman.doctor.request_fixtures import body, user
 
 SUBJECT = Subject("errors")
 UNTOLD_WINDOW = 60_000
@@ -38,7 +38,7 @@ async def error_shape(client: Client) -> None:
         error = _error(answer)
         whole = answer.object.get("type") == "error" and all(isinstance(error.get(name), str) for name in ("type", "message"))
         if not whole:
-            raise Fault(f"{what} is answered {quoted(answer.body.decode(errors='replace'))}")
+            raise CheckFailed(f"{what} is answered {quoted(answer.body.decode(errors='replace'))}")
 
 
 @SUBJECT.check("a failure names its request", "support, logs and the SDK's error show it", "ERR-1", "TRN-6")
@@ -46,7 +46,7 @@ async def error_request_id(client: Client) -> None:
     for what, answer in (await client.once(_refusals)).items():
         told, header = answer.object.get("request_id"), answer.headers.get("request-id")
         if not told or told != header:
-            raise Fault(f"{what}: request_id is {told!r}, the header has {header!r}")
+            raise CheckFailed(f"{what}: request_id is {told!r}, the header has {header!r}")
 
 
 @SUBJECT.check(
@@ -57,9 +57,9 @@ async def bad_json(client: Client) -> None:
     for what in ("a body that is not JSON", "messages that are not a list"):
         answer = refusals[what]
         if answer.status != 400:
-            raise Fault(f"{what} is answered {answer.status}: {answer.said}")
+            raise CheckFailed(f"{what} is answered {answer.status}: {answer.said}")
         if _error(answer).get("type") != "invalid_request_error":
-            raise Fault(f"{what} is of type {_error(answer).get('type')!r}")
+            raise CheckFailed(f"{what} is of type {_error(answer).get('type')!r}")
 
 
 @SUBJECT.check("a missing field is named", "people and clients match `max_tokens: Field required`", "ERR-9", "REQ-1")
@@ -67,14 +67,14 @@ async def missing_field(client: Client) -> None:
     answer = (await client.once(_refusals))["a body without max_tokens"]
     answer.expect(400)
     if _error(answer).get("message") != "max_tokens: Field required":
-        raise Fault(f"it says: {answer.said}")
+        raise CheckFailed(f"it says: {answer.said}")
 
 
 @SUBJECT.check("an unknown path is a 404 not_found_error", "clients probe for endpoints and fall back by this", "ERR-2")
 async def unknown_route(client: Client) -> None:
     answer = (await client.once(_refusals))["an unknown path"].expect(404)
     if _error(answer).get("type") != "not_found_error":
-        raise Fault(f"the type is {_error(answer).get('type')!r}")
+        raise CheckFailed(f"the type is {_error(answer).get('type')!r}")
 
 
 @SUBJECT.check("an unknown model is a 404 that names it", "clients recognise a wrong name by the 404", "ERR-10")
@@ -82,16 +82,16 @@ async def unknown_model(client: Client) -> None:
     answer = await client.post({**body(max_tokens=1), "model": "no-such-model"})
     answer.expect(404)
     if _error(answer).get("type") != "not_found_error" or "no-such-model" not in answer.said:
-        raise Fault(f"{_error(answer).get('type')}: {answer.said}")
+        raise CheckFailed(f"{_error(answer).get('type')}: {answer.said}")
 
 
 @SUBJECT.check("an early failure is not a stream", "a client retries a status, and loses an error inside a stream", "ERR-8")
 async def early_status(client: Client) -> None:
     answer = await client.post({"max_tokens": 1, "stream": True})
     if answer.status < 400:
-        raise Fault(f"a request without messages is answered {answer.status}: {answer.said}")
+        raise CheckFailed(f"a request without messages is answered {answer.status}: {answer.said}")
     if "json" not in answer.headers.get("content-type", ""):
-        raise Fault(f"content-type: {answer.headers.get('content-type')}")
+        raise CheckFailed(f"content-type: {answer.headers.get('content-type')}")
 
 
 @SUBJECT.check(
@@ -107,7 +107,7 @@ async def overflow(client: Client) -> None:
         raise Skip(f"the context window is not reported, and holds {UNTOLD_WINDOW} words")
     answer.expect(400)
     if not _TOO_LONG.search(str(_error(answer).get("message"))):
-        raise Fault(f"it says: {answer.said}")
+        raise CheckFailed(f"it says: {answer.said}")
 
 
 @SUBJECT.check(
@@ -116,11 +116,11 @@ async def overflow(client: Client) -> None:
 async def thread(client: Client) -> None:
     answer = await client.post(body(thread={"type": "create"}, max_tokens=1), anthropic_beta="message-threads-2026-08-12")
     if answer.status == 200:
-        raise Fault(
+        raise CheckFailed(
             "`thread` is accepted; unless threads are kept, the next request of a tool loop is answered without its history"
         )
     details = _error(answer).get("details")
     if answer.status != 400 or not isinstance(details, dict) or details.get("error_code") != "thread_unsupported_request":
-        raise Fault(
+        raise CheckFailed(
             f"answered {answer.status} without error_code thread_unsupported_request: {quoted(json.dumps(_error(answer)))}"
         )

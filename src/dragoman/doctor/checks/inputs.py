@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from dragoman.doctor.bodies import ASK_WEATHER, TOOLS, assistant, body, call, result, system, text, user
 from dragoman.doctor.check import Subject
+from dragoman.doctor.check_failed import CheckFailed
 from dragoman.doctor.client import Client
-from dragoman.doctor.fault import Fault
+from dragoman.doctor.request_fixtures import ASK_WEATHER, TOOLS, assistant, body, call, result, system, text, user
 
 SUBJECT = Subject("inputs")
 DOT = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -16,7 +16,7 @@ async def _survives(client: Client, request: dict[str, Any], token: str) -> None
     """It is answered, or refused with the word by which Claude Code leaves it out from then on (CC-8)."""
     answer = await client.post(request)
     if answer.status != 200 and f"capability_rejected: {token}" not in answer.said:
-        raise Fault(f"answered {answer.status} without `capability_rejected: {token}`: {answer.said}")
+        raise CheckFailed(f"answered {answer.status} without `capability_rejected: {token}`: {answer.said}")
 
 
 @SUBJECT.check("an image in a result does not end the session", "any other refusal makes every later turn fail", "IN-4", "CC-8")
@@ -52,4 +52,4 @@ async def unknown_block(client: Client) -> None:
     answer = await client.post(body(user([{"type": "hologram", "data": "x"}, text("What is it?")]), max_tokens=2))
     answer.expect(400)
     if "hologram" not in answer.said:
-        raise Fault(f"it says: {answer.said}")
+        raise CheckFailed(f"it says: {answer.said}")

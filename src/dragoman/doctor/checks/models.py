@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import Any
 
 from dragoman.doctor.check import Subject
+from dragoman.doctor.check_failed import CheckFailed, Skip
 from dragoman.doctor.client import MODELS, Client
-from dragoman.doctor.fault import Fault, Skip
 
 SUBJECT = Subject("models")
 CAPABILITIES = {
@@ -36,12 +36,12 @@ async def models_list(client: Client) -> None:
     page = await client.once(_page)
     data = _models(page)
     if not data:
-        raise Fault("data is not a list of models")
+        raise CheckFailed("data is not a list of models")
     if page.get("has_more") is not False:
-        raise Fault(f"has_more is {page.get('has_more')!r} on a page with all models")
+        raise CheckFailed(f"has_more is {page.get('has_more')!r} on a page with all models")
     ends = [data[0].get("id"), data[-1].get("id")]
     if [page.get("first_id"), page.get("last_id")] != ends:
-        raise Fault(f"first_id and last_id are {page.get('first_id')!r} and {page.get('last_id')!r}")
+        raise CheckFailed(f"first_id and last_id are {page.get('first_id')!r} and {page.get('last_id')!r}")
 
 
 @SUBJECT.check("paging comes to an end", "with a server that ignores after_id the SDK never stops", "MOD-1", "MOD-2")
@@ -52,30 +52,30 @@ async def models_paging(client: Client) -> None:
         page = (await client.ask("GET", f"{MODELS}?limit=1{after}")).expect(200).object
         found = [str(model.get("id")) for model in _models(page)]
         if set(found) & set(ids):
-            raise Fault(f"{found[0]} comes again on a later page")
+            raise CheckFailed(f"{found[0]} comes again on a later page")
         ids += found
         if not found or page.get("has_more") is False:
             break
         after = f"&after_id={page.get('last_id')}"
     rest = (await client.ask("GET", f"{MODELS}?after_id={ids[-1]}")).expect(200).object if ids else {}
     for model in _models(rest):
-        raise Fault(f"after the last model comes {model.get('id')} again")
+        raise CheckFailed(f"after the last model comes {model.get('id')} again")
 
 
 @SUBJECT.check("a model has all its fields", "the SDK's type requires these fields, model pickers show them", "MOD-3", "MOD-4")
 async def models_item(client: Client) -> None:
     model = await _first(client)
     if model.get("type") != "model":
-        raise Fault(f"type is {model.get('type')!r}")
+        raise CheckFailed(f"type is {model.get('type')!r}")
     for name in ("id", "display_name", "created_at"):
         if not isinstance(model.get(name), str):
-            raise Fault(f"{name} is {model.get(name)!r}")
+            raise CheckFailed(f"{name} is {model.get(name)!r}")
     try:
         datetime.fromisoformat(model["created_at"])
     except ValueError as error:
-        raise Fault(f"created_at is {model['created_at']!r}") from error
+        raise CheckFailed(f"created_at is {model['created_at']!r}") from error
     if model.get("lifecycle") not in ("active", "deprecated", "retired"):
-        raise Fault(f"lifecycle is {model.get('lifecycle')!r}")
+        raise CheckFailed(f"lifecycle is {model.get('lifecycle')!r}")
 
 
 @SUBJECT.check("the context window is reported", "clients assume 200,000 tokens, and their requests fail", "MOD-4")
@@ -83,7 +83,7 @@ async def models_window(client: Client) -> None:
     model = await _first(client)
     for name in ("max_input_tokens", "max_tokens"):
         if not isinstance(model.get(name), int):
-            raise Fault(f"{name} is {model.get(name)!r}")
+            raise CheckFailed(f"{name} is {model.get(name)!r}")
 
 
 @SUBJECT.check("capabilities are complete or null", "the SDK's strict validation fails on a part of them", "MOD-5")
@@ -92,11 +92,11 @@ async def models_capabilities(client: Client) -> None:
     if capabilities is None:
         return
     if not isinstance(capabilities, dict):
-        raise Fault(f"capabilities is {capabilities!r:.80}")
+        raise CheckFailed(f"capabilities is {capabilities!r:.80}")
     if missing := CAPABILITIES - set(capabilities):
-        raise Fault(f"capabilities lack {', '.join(sorted(missing))}")
+        raise CheckFailed(f"capabilities lack {', '.join(sorted(missing))}")
     for path in _without_supported(capabilities):
-        raise Fault(f"capabilities.{path} does not say whether it is supported")
+        raise CheckFailed(f"capabilities.{path} does not say whether it is supported")
 
 
 def _without_supported(capabilities: dict[str, Any]) -> Iterator[str]:
@@ -109,7 +109,7 @@ def _without_supported(capabilities: dict[str, Any]) -> Iterator[str]:
 async def models_one(client: Client) -> None:
     found = (await client.one_model(str((await _first(client)).get("id")))).expect(200).object
     if not isinstance(found.get("id"), str):
-        raise Fault(f"id is {found.get('id')!r}")
+        raise CheckFailed(f"id is {found.get('id')!r}")
 
 
 @SUBJECT.check("an unknown model is a 404 in the list too", "clients take any other answer for a broken server", "MOD-6")
@@ -127,4 +127,4 @@ async def claude_names(client: Client) -> None:
     for name in ("claude-sonnet-4-5", "claude-haiku-4-5-20251001", "claude-opus-4-6[1m]"):
         message = await client.message({"model": name, "max_tokens": 1, "messages": [{"role": "user", "content": "Hi"}]})
         if message.model != name:
-            raise Fault(f"requested {name}, the answer has {message.model}")
+            raise CheckFailed(f"requested {name}, the answer has {message.model}")

@@ -4,11 +4,11 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from dragoman.doctor.bodies import body, forced, user
 from dragoman.doctor.check import Subject
+from dragoman.doctor.check_failed import CheckFailed, Skip, quoted
 from dragoman.doctor.client import Client
-from dragoman.doctor.fault import Fault, Skip, quoted
 from dragoman.doctor.message import read_message
+from dragoman.doctor.request_fixtures import body, forced, user
 from dragoman.doctor.stream import Stream
 
 SUBJECT = Subject("streams")
@@ -49,7 +49,7 @@ async def calling(client: Client) -> Stream:
 async def sse_type(client: Client) -> None:
     stream = await client.stream(body(max_tokens=2))
     if stream.status != 200 or not stream.content_type.startswith("text/event-stream"):
-        raise Fault(f"answered {stream.status}, {stream.content_type}")
+        raise CheckFailed(f"answered {stream.status}, {stream.content_type}")
 
 
 @SUBJECT.check("each event is named as its payload says", "SDKs drop events without a name", "SSE-1")
@@ -57,7 +57,7 @@ async def sse_names(client: Client) -> None:
     for stream in (await client.once(_recorded)).values():
         for event in stream.events:
             if event.data is not None and event.name != event.type:
-                raise Fault(f"event: {event.name}, but its payload is {event.type}")
+                raise CheckFailed(f"event: {event.name}, but its payload is {event.type}")
 
 
 @SUBJECT.check("only events of the API are sent", "[DONE] and private events raise in the SDKs", "SSE-3")
@@ -65,16 +65,16 @@ async def sse_nothing_else(client: Client) -> None:
     for what, stream in (await client.once(_recorded)).items():
         for event in stream.events:
             if event.data is None:
-                raise Fault(f"{what}: the data is not a JSON object: {quoted(event.payload)}")
+                raise CheckFailed(f"{what}: the data is not a JSON object: {quoted(event.payload)}")
             if event.type not in NAMES:
-                raise Fault(f"{what}: an event of type {event.type!r}: {quoted(event.payload)}")
+                raise CheckFailed(f"{what}: an event of type {event.type!r}: {quoted(event.payload)}")
 
 
 @SUBJECT.check("the last event is terminated too", "without its empty line it is lost without an error", "SSE-2")
 async def sse_tail(client: Client) -> None:
     for stream in (await client.once(_recorded)).values():
         if stream.rest.strip():
-            raise Fault(f"the stream ends in the middle of an event: {quoted(stream.rest.decode(errors='replace'))}")
+            raise CheckFailed(f"the stream ends in the middle of an event: {quoted(stream.rest.decode(errors='replace'))}")
 
 
 @SUBJECT.check("it begins with one complete message_start", "SDKs build the message from it, and crash on null", "SSE-4")
@@ -83,7 +83,7 @@ async def sse_start(client: Client) -> None:
         starts = stream.of("message_start")
         if len(starts) != 1 or stream.said[0] is not starts[0]:
             first = stream.said[0].type if stream.said else "nothing"
-            raise Fault(f"{what}: {len(starts)} of message_start, and the first event is {first}")
+            raise CheckFailed(f"{what}: {len(starts)} of message_start, and the first event is {first}")
         message = starts[0].inner("message")
         wanted: dict[str, Any] = {
             "type": "message",
@@ -94,10 +94,10 @@ async def sse_start(client: Client) -> None:
         }
         for name, value in wanted.items():
             if name not in message or message[name] != value:
-                raise Fault(f"{what}: {name} is {message.get(name, 'missing')!r}, not {value!r}")
+                raise CheckFailed(f"{what}: {name} is {message.get(name, 'missing')!r}, not {value!r}")
         for name in ("id", "model"):
             if not message.get(name) or not isinstance(message[name], str):
-                raise Fault(f"{what}: {name} is {message.get(name)!r}")
+                raise CheckFailed(f"{what}: {name} is {message.get(name)!r}")
 
 
 @SUBJECT.check("message_start has the length of the prompt", "context meters show 0, and compaction comes too late", "SSE-5")
@@ -105,10 +105,10 @@ async def sse_start_usage(client: Client) -> None:
     for what, stream in (await client.once(_recorded)).items():
         begun = Stream(200, "", 0, 0, stream.of("message_start"), b"").fold().usage.prompt
         if not begun:
-            raise Fault(f"{what}: usage says that the prompt has 0 tokens")
+            raise CheckFailed(f"{what}: usage says that the prompt has 0 tokens")
         ended = stream.fold().usage.prompt
         if begun != ended:
-            raise Fault(f"{what}: {begun} tokens at the start, {ended} at the end")
+            raise CheckFailed(f"{what}: {begun} tokens at the start, {ended} at the end")
 
 
 @SUBJECT.check(
@@ -122,14 +122,14 @@ async def sse_blocks(client: Client) -> None:
             match event.type:
                 case "content_block_start":
                     if open_one is not None or index != opened:
-                        raise Fault(f"{what}: block {index} begins, with {opened} begun before and block {open_one} open")
+                        raise CheckFailed(f"{what}: block {index} begins, with {opened} begun before and block {open_one} open")
                     opened, open_one = opened + 1, index
                 case "content_block_delta" | "content_block_stop" if index != open_one or index is None:
-                    raise Fault(f"{what}: {event.type} for block {index} while block {open_one} is open")
+                    raise CheckFailed(f"{what}: {event.type} for block {index} while block {open_one} is open")
                 case "content_block_stop":
                     open_one = None
         if open_one is not None:
-            raise Fault(f"{what}: block {open_one} is never closed")
+            raise CheckFailed(f"{what}: block {open_one} is never closed")
 
 
 @SUBJECT.check("blocks begin empty", "content in the start is counted twice or lost", "SSE-8")
@@ -139,7 +139,7 @@ async def sse_block_start(client: Client) -> None:
             block = event.inner("content_block")
             for name, value in EMPTY.get(str(block.get("type")), {}).items():
                 if block.get(name) != value:
-                    raise Fault(f"{what}: {block.get('type')} begins with {name} {block.get(name)!r:.60}")
+                    raise CheckFailed(f"{what}: {block.get('type')} begins with {name} {block.get(name)!r:.60}")
 
 
 @SUBJECT.check("deltas suit their block", "a delta in a wrong block is dropped by SDKs and fatal in Claude Code", "SSE-9")
@@ -149,7 +149,7 @@ async def sse_deltas(client: Client) -> None:
         for event in stream.deltas:
             block, delta = kinds.get(event.index), event.inner("delta").get("type")
             if delta not in SUITS.get(str(block), {delta}):
-                raise Fault(f"{what}: {delta} in a block of type {block}")
+                raise CheckFailed(f"{what}: {delta} in a block of type {block}")
 
 
 @SUBJECT.check(
@@ -163,9 +163,11 @@ async def sse_end(client: Client) -> None:
     for what, stream in (await client.once(_recorded)).items():
         tail = [event.type for event in stream.said[-2:]]
         if tail != ["message_delta", "message_stop"] or len(stream.of("message_stop")) != 1:
-            raise Fault(f"{what}: the last events are {', '.join(tail)}")
+            raise CheckFailed(f"{what}: the last events are {', '.join(tail)}")
         if len(stream.of("message_delta")) > 1:
-            raise Fault(f"{what}: {len(stream.of('message_delta'))} of message_delta, each of which overwrites the reason")
+            raise CheckFailed(
+                f"{what}: {len(stream.of('message_delta'))} of message_delta, each of which overwrites the reason"
+            )
 
 
 @SUBJECT.check(
@@ -178,26 +180,26 @@ async def sse_final(client: Client) -> None:
             raise Skip("there is no message_delta")
         last = deltas[-1].inner("delta")
         if not isinstance(last.get("stop_reason"), str) or "stop_sequence" not in last:
-            raise Fault(f"{what}: delta is {quoted(json.dumps(last))}")
+            raise CheckFailed(f"{what}: delta is {quoted(json.dumps(last))}")
         told = [event.inner("usage").get("output_tokens") for event in deltas]
         totals = [count for count in told if isinstance(count, int) and count > 0]
         if len(totals) < len(told):
-            raise Fault(f"{what}: usage.output_tokens is {told[-1]!r}")
+            raise CheckFailed(f"{what}: usage.output_tokens is {told[-1]!r}")
         if totals != sorted(totals):
-            raise Fault(f"{what}: output_tokens are not totals: {told}")
+            raise CheckFailed(f"{what}: output_tokens are not totals: {told}")
 
 
 @SUBJECT.check("text arrives piece by piece", "a buffered answer looks like a server that hangs", "TRN-5")
 async def sse_bit_by_bit(client: Client) -> None:
     stream = await client.once(counting)
     if len(stream.deltas) < 2:
-        raise Fault(f"the text comes in {len(stream.deltas)} piece")
+        raise CheckFailed(f"the text comes in {len(stream.deltas)} piece")
     took = stream.now - stream.began
     if took < INSTANT:
         raise Skip(f"the whole answer took {took * 1000:.0f} ms: too fast to tell")
     first = stream.deltas[0].at
     if stream.now - first < 0.1 * took:
-        raise Fault(f"of {took:.1f} s, the first {first - stream.began:.1f} s passed without text")
+        raise CheckFailed(f"of {took:.1f} s, the first {first - stream.began:.1f} s passed without text")
 
 
 @SUBJECT.check(
@@ -212,9 +214,9 @@ async def sse_arguments(client: Client) -> None:
         try:
             value = json.loads(pieces or "{}")
         except ValueError as error:
-            raise Fault(f"block {index}: {quoted(pieces)}") from error
+            raise CheckFailed(f"block {index}: {quoted(pieces)}") from error
         if not isinstance(value, dict):
-            raise Fault(f"block {index} is not an object: {quoted(pieces)}")
+            raise CheckFailed(f"block {index} is not an object: {quoted(pieces)}")
 
 
 @SUBJECT.check(
@@ -228,7 +230,7 @@ async def stream_equals_whole(client: Client) -> None:
             continue
         shapes = [(one.types, one.stop_reason, one.model) for one in (read_message(answer.object), stream.fold())]
         if shapes[0] != shapes[1]:
-            raise Fault(f"{what}: whole {shapes[0]}, streamed {shapes[1]}")
+            raise CheckFailed(f"{what}: whole {shapes[0]}, streamed {shapes[1]}")
         for start in stream.of("message_start"):
             if different := set(answer.object) ^ set(start.inner("message")):
-                raise Fault(f"{what}: only one of both has {', '.join(sorted(different))}")
+                raise CheckFailed(f"{what}: only one of both has {', '.join(sorted(different))}")

@@ -5,11 +5,11 @@ from typing import Any
 
 import jsonschema_rs
 
-from dragoman.doctor.bodies import assistant, body, text, user
 from dragoman.doctor.check import Subject
+from dragoman.doctor.check_failed import CheckFailed, Skip, quoted
 from dragoman.doctor.client import Client
-from dragoman.doctor.fault import Fault, Skip, quoted
 from dragoman.doctor.message import Message
+from dragoman.doctor.request_fixtures import assistant, body, text, user
 from dragoman.doctor.stream import Stream
 
 SUBJECT = Subject("thinking and form")
@@ -44,7 +44,7 @@ async def _thought(client: Client) -> Stream:
 
 def _no_markup(message: Message) -> None:
     if leaked := next((mark for mark in MARKUP if mark in message.text), None):
-        raise Fault(f"{leaked} in the text: {quoted(message.text)}")
+        raise CheckFailed(f"{leaked} in the text: {quoted(message.text)}")
 
 
 @SUBJECT.check(
@@ -57,7 +57,7 @@ async def thinking_accepted(client: Client) -> None:
     for policy in ({"type": "adaptive"}, {"type": "adaptive", "display": "omitted"}, {"type": "disabled"}):
         answer = await client.post(body(SUM, thinking=policy, max_tokens=2, temperature=None))
         if answer.status != 200:
-            raise Fault(f"{json.dumps(policy)} is answered {answer.status}: {answer.said}")
+            raise CheckFailed(f"{json.dumps(policy)} is answered {answer.status}: {answer.said}")
 
 
 @SUBJECT.check("every level of effort is accepted", "Claude Code sends `high` with each request", "THK-14")
@@ -65,7 +65,7 @@ async def effort(client: Client) -> None:
     for level in ("low", "medium", "high", "xhigh", "max"):
         answer = await client.post(body(output_config={"effort": level}, max_tokens=1))
         if answer.status != 200:
-            raise Fault(f"{level} is answered {answer.status}: {answer.said}")
+            raise CheckFailed(f"{level} is answered {answer.status}: {answer.said}")
 
 
 @SUBJECT.check("no reasoning leaks into the text", "users read it, and it comes back as text of the model", "THK-6")
@@ -77,7 +77,7 @@ async def thinking_no_leak(client: Client) -> None:
 async def thinking_first(client: Client) -> None:
     types = (await client.once(_thought)).fold().types
     if types[0] != "thinking":
-        raise Fault(f"blocks: {', '.join(types)}")
+        raise CheckFailed(f"blocks: {', '.join(types)}")
 
 
 @SUBJECT.check(
@@ -91,16 +91,16 @@ async def thinking_signed(client: Client) -> None:
     kinds = [event.inner("delta").get("type") for event in stream.deltas]
     ours = [kind for kind in kinds if kind in ("thinking_delta", "signature_delta")]
     if ours.count("signature_delta") != len(stream.fold().blocks("thinking")) or ours[-1] != "signature_delta":
-        raise Fault(f"the last deltas of the thinking are {', '.join(map(str, ours[-2:]))}")
+        raise CheckFailed(f"the last deltas of the thinking are {', '.join(map(str, ours[-2:]))}")
     if not all(block.signature for block in stream.fold().blocks("thinking")):
-        raise Fault("the signature is empty")
+        raise CheckFailed("the signature is empty")
 
 
 @SUBJECT.check("disabled thinking does not appear", "side requests pay for it and time out", "THK-1")
 async def thinking_disabled(client: Client) -> None:
     message = await client.message(body(SUM, thinking={"type": "disabled"}, max_tokens=32))
     if message.blocks("thinking"):
-        raise Fault("there is a thinking block")
+        raise CheckFailed("there is a thinking block")
     _no_markup(message)
 
 
@@ -127,13 +127,13 @@ async def thinking_foreign(client: Client) -> None:
 
 def _formed(message: Message, schema: dict[str, Any]) -> None:
     if message.types.count("text") != 1:
-        raise Fault(f"blocks: {', '.join(message.types) or 'none'}")
+        raise CheckFailed(f"blocks: {', '.join(message.types) or 'none'}")
     try:
         value = json.loads(message.text)
     except ValueError as error:
-        raise Fault(f"not JSON: {quoted(message.text)}") from error
+        raise CheckFailed(f"not JSON: {quoted(message.text)}") from error
     for wrong in jsonschema_rs.iter_errors(schema, value):
-        raise Fault(f"{quoted(message.text)}: {quoted(wrong.message)}")
+        raise CheckFailed(f"{quoted(message.text)}: {quoted(wrong.message)}")
 
 
 def _asking(words: str, schema: dict[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,11 @@ from typing import Any
 
 import jsonschema_rs
 
-from dragoman.doctor.bodies import (
+from dragoman.doctor.check import Subject
+from dragoman.doctor.check_failed import CheckFailed, Skip, quoted
+from dragoman.doctor.client import Client
+from dragoman.doctor.message import Block, Message
+from dragoman.doctor.request_fixtures import (
     ASK_TIME,
     ASK_WEATHER,
     CLOCK,
@@ -21,10 +25,6 @@ from dragoman.doctor.bodies import (
     tool,
     user,
 )
-from dragoman.doctor.check import Subject
-from dragoman.doctor.client import Client
-from dragoman.doctor.fault import Fault, Skip, quoted
-from dragoman.doctor.message import Block, Message
 
 SUBJECT = Subject("tools")
 MARKUP = ("<tool_call>", "</tool_call>", "<function=", "<|tool_call", "[TOOL_CALLS]", "<|python_tag|>", "<invoke ")
@@ -53,32 +53,32 @@ async def _named(client: Client) -> Message:
 
 
 def _calls(message: Message) -> list[Block]:
-    """Raises `Fault` where there is none."""
+    """Raises `CheckFailed` where there is none."""
     calls = message.blocks("tool_use")
     if not calls:
-        raise Fault(f"no call, but {message.types or 'nothing'}: {quoted(message.text)}")
+        raise CheckFailed(f"no call, but {message.types or 'nothing'}: {quoted(message.text)}")
     return calls
 
 
 def _valid(block: Block, declared: dict[str, Any]) -> None:
     if not isinstance(block.input, dict):
-        raise Fault(f"the input is not an object: {quoted(json.dumps(block.input))}")
+        raise CheckFailed(f"the input is not an object: {quoted(json.dumps(block.input))}")
     for error in jsonschema_rs.iter_errors(declared["input_schema"], block.input):
-        raise Fault(f"{quoted(json.dumps(block.input))}: {quoted(error.message)}")
+        raise CheckFailed(f"{quoted(json.dumps(block.input))}: {quoted(error.message)}")
 
 
 @SUBJECT.check("`any` forces a call", "frameworks get typed answers this way", "TOOL-5")
 async def tool_any(client: Client) -> None:
     for block in _calls(await client.once(_forced)):
         if block.name not in ("get_weather", "get_time"):
-            raise Fault(f"a call of {block.name!r}, which was not declared")
+            raise CheckFailed(f"a call of {block.name!r}, which was not declared")
 
 
 @SUBJECT.check("a forced call has no text before it", "parsers take the first block", "TOOL-5")
 async def tool_no_words(client: Client) -> None:
     message = await client.once(_forced)
     if message.blocks("tool_use") and message.blocks("text"):
-        raise Fault(f"blocks: {', '.join(message.types)}")
+        raise CheckFailed(f"blocks: {', '.join(message.types)}")
 
 
 @SUBJECT.check("a call ends with stop_reason tool_use", "the SDK's runner stops, and never runs the tool", "STOP-2")
@@ -87,7 +87,7 @@ async def tool_stop_reason(client: Client) -> None:
     if not message.blocks("tool_use"):
         raise Skip("there is no call")
     if message.stop_reason != "tool_use":
-        raise Fault(f"stop_reason is {message.stop_reason!r}")
+        raise CheckFailed(f"stop_reason is {message.stop_reason!r}")
 
 
 @SUBJECT.check("a call has its own id, which can be sent back", "results are matched by it", "TOOL-8", "IN-7")
@@ -97,24 +97,24 @@ async def tool_ids(client: Client) -> None:
         raise Skip("there are no calls to compare")
     ids = [block.id for block in blocks]
     if len(set(ids)) < len(ids):
-        raise Fault(f"the same id twice: {ids[0]!r}")
+        raise CheckFailed(f"the same id twice: {ids[0]!r}")
     for identifier in ids:
         if not identifier or not identifier.replace("_", "").replace("-", "").isalnum():
-            raise Fault(f"an id that no client may send: {identifier!r}")
+            raise CheckFailed(f"an id that no client may send: {identifier!r}")
 
 
 @SUBJECT.check("one tool can be forced by its name", "JSON output of many libraries is a forced tool", "TOOL-5")
 async def tool_named(client: Client) -> None:
     for block in _calls(await client.once(_named)):
         if block.name != "get_time":
-            raise Fault(f"get_time was named, {block.name} was called")
+            raise CheckFailed(f"get_time was named, {block.name} was called")
 
 
 @SUBJECT.check("one call at a time, if requested", "some clients can answer one call only", "TOOL-7")
 async def tool_one(client: Client) -> None:
     calls = _calls(await client.message(forced(disable_parallel_tool_use=True)))
     if len(calls) != 1:
-        raise Fault(f"{len(calls)} calls")
+        raise CheckFailed(f"{len(calls)} calls")
 
 
 @SUBJECT.check("`none` forbids calls", "a client that wants text gets a call that it will not run", "TOOL-9")
@@ -123,7 +123,7 @@ async def tool_none(client: Client) -> None:
         body(user("What is the weather in Ulm? Answer in words."), tools=TOOLS, tool_choice={"type": "none"})
     )
     if message.blocks("tool_use") or message.stop_reason == "tool_use":
-        raise Fault(f"blocks: {', '.join(message.types)}; stop_reason {message.stop_reason}")
+        raise CheckFailed(f"blocks: {', '.join(message.types)}; stop_reason {message.stop_reason}")
 
 
 @SUBJECT.check(
@@ -132,11 +132,11 @@ async def tool_none(client: Client) -> None:
 async def tool_auto(client: Client) -> None:
     message = await client.message(body(ASK_WEATHER, tools=TOOLS, max_tokens=48))
     if message.stop_reason == "tool_use" and not message.blocks("tool_use"):
-        raise Fault("stop_reason is tool_use, and there is no call")
+        raise CheckFailed("stop_reason is tool_use, and there is no call")
     if message.stop_reason == "end_turn" and message.blocks("tool_use"):
-        raise Fault("there is a call, and stop_reason is end_turn")
+        raise CheckFailed("there is a call, and stop_reason is end_turn")
     if leaked := next((mark for mark in MARKUP if mark in message.text), None):
-        raise Fault(f"{leaked} in the text: {quoted(message.text)}")
+        raise CheckFailed(f"{leaked} in the text: {quoted(message.text)}")
 
 
 @SUBJECT.check("arguments follow the schema", "an array sent as a string costs a turn, or ends the loop", "TOOL-11", "CC-9")
@@ -158,14 +158,14 @@ async def tool_cut(client: Client) -> None:
     if message.stop_reason == "tool_use" and (message.usage.output_tokens or 0) < 6:
         raise Skip("the call was complete before it could be cut off")
     if message.stop_reason != "max_tokens":
-        raise Fault(f"stop_reason is {message.stop_reason!r}")
+        raise CheckFailed(f"stop_reason is {message.stop_reason!r}")
 
 
 @SUBJECT.check("a result is answered", "it is the second half of every tool loop", "IN-8", "IN-9")
 async def tool_result(client: Client) -> None:
     message = await client.message(body(*LOOKED, user([result("toolu_1", content="Rain, 12 degrees.")]), tools=TOOLS))
     if message.stop_reason is None:
-        raise Fault("stop_reason is null")
+        raise CheckFailed("stop_reason is null")
 
 
 @SUBJECT.check(

@@ -2,10 +2,10 @@
 
 import asyncio
 
-from dragoman.doctor.bodies import body
 from dragoman.doctor.check import Subject
+from dragoman.doctor.check_failed import CheckFailed, Skip
 from dragoman.doctor.client import COUNT, MESSAGES, MODELS, Client
-from dragoman.doctor.fault import Fault, Skip
+from dragoman.doctor.request_fixtures import body
 
 SUBJECT = Subject("transport")
 SHORT = body(max_tokens=1)
@@ -17,16 +17,16 @@ async def request_id(client: Client) -> None:
     ids = [answer.headers.get("request-id") for answer in answers]
     for answer, found in zip(answers, ids, strict=True):
         if not found:
-            raise Fault(f"no request-id header on an answer with status {answer.status}")
+            raise CheckFailed(f"no request-id header on an answer with status {answer.status}")
     if len(set(ids)) < len(ids):
-        raise Fault(f"the same request-id twice: {ids[0]}")
+        raise CheckFailed(f"the same request-id twice: {ids[0]}")
 
 
 @SUBJECT.check("a message is declared as JSON", "the Node SDK returns a string instead of a message", "TRN-4")
 async def json_type(client: Client) -> None:
     kind = (await client.post(SHORT)).expect(200).headers.get("content-type", "")
     if not kind.partition(";")[0].strip().endswith("json"):
-        raise Fault(f"content-type: {kind}")
+        raise CheckFailed(f"content-type: {kind}")
 
 
 @SUBJECT.check("the API is under /anthropic too", "the base URL of many clients ends in /anthropic", "TRN-1")
@@ -48,7 +48,7 @@ async def no_redirect(client: Client) -> None:
     answers.append((f"{MESSAGES}/", await client.post(SHORT, f"{MESSAGES}/")))
     for path, answer in answers:
         if 300 <= answer.status < 400:
-            raise Fault(f"{path} is redirected ({answer.status}) to {answer.headers.get('location')}")
+            raise CheckFailed(f"{path} is redirected ({answer.status}) to {answer.headers.get('location')}")
 
 
 @SUBJECT.check("probes are answered", "clients and supervisors request / and /api/hello first", "CC-1")
@@ -56,7 +56,7 @@ async def probes(client: Client) -> None:
     for path in ("/", "/api/hello"):
         answer = await client.ask("HEAD", path)
         if answer.status >= 300 and answer.status not in (401, 404):
-            raise Fault(f"HEAD {path} is answered {answer.status}")
+            raise CheckFailed(f"HEAD {path} is answered {answer.status}")
 
 
 @SUBJECT.check("both versions of the API are accepted", "SDKs before and after 2.0 send different versions", "TRN-8")
@@ -64,7 +64,7 @@ async def versions(client: Client) -> None:
     for version in ("2023-06-01", "2026-10-21"):
         answer = await client.post(body(max_tokens=1, temperature=None), anthropic_version=version)
         if answer.status != 200:
-            raise Fault(f"anthropic-version {version} is answered {answer.status}: {answer.said}")
+            raise CheckFailed(f"anthropic-version {version} is answered {answer.status}: {answer.said}")
 
 
 @SUBJECT.check("the key may come in either header", "SDKs before 2.0 send x-api-key, later ones Bearer", "AUTH-1", "AUTH-4")
@@ -74,7 +74,7 @@ async def key_headers(client: Client) -> None:
         answer = await client.post(SHORT, **headers)
         if answer.status != 200:
             name = "authorization: Bearer" if "authorization" in headers else "x-api-key"
-            raise Fault(f"with {name} it is answered {answer.status}: {answer.said}")
+            raise CheckFailed(f"with {name} it is answered {answer.status}: {answer.said}")
 
 
 @SUBJECT.check("a wrong key is a 401 authentication_error", "clients retry everything else for minutes", "AUTH-3")
@@ -86,7 +86,7 @@ async def wrong_key(client: Client) -> None:
     error = answer.object.get("error")
     kind = error.get("type") if isinstance(error, dict) else None
     if kind != "authentication_error":
-        raise Fault(f"the error's type is {kind}")
+        raise CheckFailed(f"the error's type is {kind}")
 
 
 @SUBJECT.check("unknown betas are accepted", "each release of Claude Code sends new ones", "BETA-1")
@@ -107,6 +107,6 @@ async def several_at_once(client: Client) -> None:
 
 @SUBJECT.check("a burst of counts is answered", "Claude Code's /context requests two dozen at once", "CC-1", "CNT-1")
 async def burst_of_counts(client: Client) -> None:
-    bodies = [{"messages": [{"role": "user", "content": f"word {number}"}]} for number in range(24)]
-    for answer in await asyncio.gather(*(client.post(one, COUNT) for one in bodies)):
+    request_fixtures = [{"messages": [{"role": "user", "content": f"word {number}"}]} for number in range(24)]
+    for answer in await asyncio.gather(*(client.post(one, COUNT) for one in request_fixtures)):
         answer.expect(200)

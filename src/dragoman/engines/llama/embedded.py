@@ -20,10 +20,10 @@ import msgspec
 from dragoman.engines.base import Capabilities
 from dragoman.engines.liveness import USUAL_PROBES, ProbeTimes
 from dragoman.engines.llama.child import ChildConfig, Listening
-from dragoman.engines.llama.gguf import trained_window
 from dragoman.engines.llama.server import LlamaServer, Slot
-from dragoman.engines.supervised import LOST, NAME, USUAL_RESTART, Child, RestartTimes, Status, Supervised, born
+from dragoman.engines.supervised import LOST, NAME, USUAL_RESTART, Child, RestartTimes, Status, Supervised, spawn
 from dragoman.errors import EngineFailed
+from dragoman.models.gguf_header import trained_window
 
 __all__ = ["EmbeddedLlama", "Status"]
 
@@ -84,7 +84,7 @@ class EmbeddedLlama(Supervised):
 
     async def spawn(self) -> Child:
         """A process that loads the model."""
-        process = await born(sys.executable, "-P", "-m", "dragoman.engines.llama.child")
+        process = await spawn(sys.executable, "-P", "-m", "dragoman.engines.llama.child")
         return _LlamaChild(process, self._next_config())
 
     def _next_config(self) -> ChildConfig:
@@ -111,7 +111,7 @@ class _LlamaChild(Child):
         super().__init__(process)
         self._config = config
 
-    async def come_up(self) -> Capabilities:
+    async def start_engine(self) -> Capabilities:
         """Raises `EngineFailed` with llama.cpp's own reason where the model does not load."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None

@@ -22,16 +22,25 @@ from typing import Final
 import msgspec
 from msgspec import UNSET, Struct, UnsetType, field
 
-from dragoman.constraints import Constraint
-from dragoman.engines.base import Capabilities, Engine, EngineKind, Finish, FinishReason, Job, Piece, PrefillProgress
-from dragoman.engines.grammars.compiled import TRIAL, Grammars
-from dragoman.engines.http import EngineHttp, Fault, fault
+from dragoman.constraints.compiler import TRIAL, Grammars
+from dragoman.constraints.tree import Constraint
+from dragoman.engines.base import (
+    Capabilities,
+    Engine,
+    EngineKind,
+    EngineRequest,
+    Finish,
+    FinishReason,
+    OutputChunk,
+    PrefillProgress,
+)
+from dragoman.engines.http import EngineFault, EngineHttp, fault
 from dragoman.engines.liveness import ProbeTimes
 from dragoman.engines.llama.slot_choice import SlotChoice
 from dragoman.engines.reply import ReplyDecoder
 from dragoman.engines.sse import EventSplitter
-from dragoman.engines.watch import USUAL_LOOKS, Watch
-from dragoman.engines.window import lowered
+from dragoman.engines.watch import USUAL_LOOKS, HealthWatch
+from dragoman.engines.window import clamped
 from dragoman.errors import EngineFailed
 
 _FINISHES: Final = {"eos": FinishReason.STOP, "word": FinishReason.STOP, "limit": FinishReason.LENGTH}
@@ -67,7 +76,7 @@ class LlamaServer(Engine):
         self._alone = alone
         self._slots: SlotChoice | None = None
         self._looks = looks
-        self._watch: Watch | None = None
+        self._watch: HealthWatch | None = None
         self._grammars = Grammars(self.tokenize)
         self._vocabulary: int | None = None
 
@@ -79,11 +88,11 @@ class LlamaServer(Engine):
         self._seats = asyncio.Semaphore(props.total_slots)
         self._slots = SlotChoice(props.total_slots) if self._alone else None
         if not self._alone:
-            self._watch = Watch(self._http.name, self._identity, give_up=self._http.give_up, looks=self._looks)
+            self._watch = HealthWatch(self._http.name, self._identity, give_up=self._http.give_up, looks=self._looks)
             await self._watch.begin()
         return Capabilities(
             model=_model_name(models.data[0].id if models.data else props.model_path),
-            window=lowered(props.default_generation_settings.n_ctx, self._most, self._http.name),
+            window=clamped(props.default_generation_settings.n_ctx, self._most, self._http.name),
             slots=props.total_slots,
             chat_template=props.chat_template or None,
             bos_token=props.bos_token,
@@ -120,7 +129,7 @@ class LlamaServer(Engine):
         """Compile the grammar."""
         await self._grammars.of(constraint)
 
-    async def generate(self, job: Job) -> AsyncGenerator[Piece, None]:
+    async def generate(self, job: EngineRequest) -> AsyncGenerator[OutputChunk, None]:
         """Run the job on a connection of its own, as soon as there is a slot for it."""
         grammar = await self._grammars.of(job.constraint) if job.constraint is not None else UNSET
         async with self._watched(), self._seat(job) as slot:
@@ -139,7 +148,7 @@ class LlamaServer(Engine):
         return self._watch.work() if self._watch is not None else nullcontext()
 
     @asynccontextmanager
-    async def _seat(self, job: Job) -> AsyncIterator[int | UnsetType]:
+    async def _seat(self, job: EngineRequest) -> AsyncIterator[int | UnsetType]:
         """Wait until there is a slot; gives the one that the job should have, if it matters."""
         async with self._seats:
             if self._slots is None:
@@ -147,9 +156,9 @@ class LlamaServer(Engine):
                 return
             seat = self._slots.take(job.tokens)
             try:
-                if seat.nudge is not None:
-                    nudge = Job(job.tokens[:1], 1, job.sampling)
-                    async with self._http.work("/completion", _encode(nudge, slot=seat.nudge)):
+                if seat.request_cache_flush is not None:
+                    request_cache_flush = EngineRequest(job.tokens[:1], 1, job.sampling)
+                    async with self._http.work("/completion", _encode(request_cache_flush, slot=seat.request_cache_flush)):
                         pass
                 yield seat.slot if seat.named else UNSET
             finally:
@@ -189,7 +198,7 @@ class CompletionReader:
         self._events = EventSplitter()
         self._output = 0
 
-    def feed(self, data: bytes) -> Iterator[Piece]:
+    def feed(self, data: bytes) -> Iterator[OutputChunk]:
         """The pieces that `data` completes. Raises `EngineFailed` at the event that reports a failure or makes no sense."""
         for event in self._events.feed(data):
             if not event.startswith(b"data: "):
@@ -204,13 +213,13 @@ class CompletionReader:
             self._output = chunk.tokens_predicted
             if chunk.stop:
                 self.finished = True
-                yield Piece(chunk.content, output, finish=Finish(self._reason(chunk.stop_type)))
+                yield OutputChunk(chunk.content, output, finish=Finish(self._reason(chunk.stop_type)))
                 return
             if chunk.prompt_progress is not None:
                 progress = chunk.prompt_progress
-                yield Piece(prefill=PrefillProgress(progress.total, progress.cache, progress.processed))
+                yield OutputChunk(prefill=PrefillProgress(progress.total, progress.cache, progress.processed))
             elif output or chunk.content:
-                yield Piece(chunk.content, output)
+                yield OutputChunk(chunk.content, output)
 
     def _reason(self, stop_type: str) -> FinishReason:
         if self._silent:
@@ -263,7 +272,7 @@ class _Chunk(Struct, gc=False):
     stop: bool = False
     stop_type: str = "none"
     prompt_progress: _Progress | None = None
-    error: Fault | None = None
+    error: EngineFault | None = None
 
 
 class _Settings(Struct):
@@ -299,7 +308,7 @@ class _Tokens(Struct):
 _chunk = ReplyDecoder(_Chunk)
 
 
-def _encode(job: Job, grammar: str | UnsetType = UNSET, slot: int | UnsetType = UNSET) -> bytes:
+def _encode(job: EngineRequest, grammar: str | UnsetType = UNSET, slot: int | UnsetType = UNSET) -> bytes:
     chosen = job.sampling.chosen
     return msgspec.json.encode(
         _Completion(prompt=job.tokens, n_predict=max(job.limit, 1), grammar=grammar, id_slot=slot, **chosen)

@@ -31,7 +31,7 @@ _COPIED: Final = 0.25
 _REMEMBERED: Final = 32
 
 
-class Seat(Struct, frozen=True):
+class SlotLease(Struct, frozen=True):
     """A job's place. `named`: the server is told; otherwise `slot` is the one that it is expected to take.
 
     `nudge` is a slot for a job of one token, to be done first: the server copies what is idle when a job begins, not when one
@@ -40,7 +40,7 @@ class Seat(Struct, frozen=True):
 
     slot: int
     named: bool
-    nudge: int | None = None
+    request_cache_flush: int | None = None
 
 
 class SlotChoice:
@@ -53,22 +53,26 @@ class SlotChoice:
         self._uncopied: set[int] = set()
         self._pushed_out: deque[array[int]] = deque(maxlen=_REMEMBERED)
 
-    def take(self, tokens: Sequence[int]) -> Seat:
+    def take(self, tokens: Sequence[int]) -> SlotLease:
         """A place for a prompt, to be left when its job is over. No more may be taken than there are slots."""
         prompt = array("I", tokens)
         named = self._choose(prompt)
-        seat = Seat(self._idle[0], named=False, nudge=self._nudge(prompt)) if named is None else Seat(named, named=True)
+        seat = (
+            SlotLease(self._idle[0], named=False, request_cache_flush=self._nudge(prompt))
+            if named is None
+            else SlotLease(named, named=True)
+        )
         self._idle.remove(seat.slot)
-        if seat.nudge is not None:
-            self._idle.remove(seat.nudge)
-            self._idle.append(seat.nudge)
+        if seat.request_cache_flush is not None:
+            self._idle.remove(seat.request_cache_flush)
+            self._idle.append(seat.request_cache_flush)
         self._uncopied.clear()
         before, self._held[seat.slot] = self._held[seat.slot], prompt
         if len(before) > SHORT_PROMPT and _kept(before, prompt) < _KEPT:
             self._pushed_out.append(before)
         return seat
 
-    def leave(self, seat: Seat) -> None:
+    def leave(self, seat: SlotLease) -> None:
         """The job is over."""
         self._idle.append(seat.slot)
         self._uncopied.add(seat.slot)

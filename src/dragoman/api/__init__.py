@@ -1,0 +1,1 @@
+"""API formats: request types, rules, lowering to the neutral conversation, event encoders and errors, a folder each."""

@@ -1,0 +1,95 @@
+"""The events of a stream, and their bytes."""
+
+import msgspec
+from msgspec import Struct
+
+from dragoman.api.anthropic.errors import ErrorBody
+from dragoman.api.anthropic.message import BlockOut, MessageOut, Usage
+
+
+class MessageStart(Struct, frozen=True, tag="message_start"):
+    """Opens the stream, with the true input counts (SSE-4, SSE-5)."""
+
+    message: MessageOut
+
+
+class ContentBlockStart(Struct, frozen=True, tag="content_block_start"):
+    """Opens a block, empty (SSE-8)."""
+
+    index: int
+    content_block: BlockOut
+
+
+class TextDelta(Struct, frozen=True, tag="text_delta"):
+    """More text."""
+
+    text: str
+
+
+class ThinkingDelta(Struct, frozen=True, tag="thinking_delta"):
+    """More reasoning."""
+
+    thinking: str
+
+
+class SignatureDelta(Struct, frozen=True, tag="signature_delta"):
+    """The whole signature, last in its block (SSE-12)."""
+
+    signature: str
+
+
+class InputJsonDelta(Struct, frozen=True, tag="input_json_delta"):
+    """More of a call's arguments (SSE-10)."""
+
+    partial_json: str
+
+
+Delta = TextDelta | ThinkingDelta | SignatureDelta | InputJsonDelta
+
+
+class ContentBlockDelta(Struct, frozen=True, tag="content_block_delta"):
+    """More of the open block."""
+
+    index: int
+    delta: Delta
+
+
+class ContentBlockStop(Struct, frozen=True, tag="content_block_stop"):
+    """Closes the open block."""
+
+    index: int
+
+
+class FinalDelta(Struct, frozen=True):
+    """How the message ended (SSE-14)."""
+
+    stop_reason: str
+    stop_sequence: str | None = None
+    stop_details: None = None
+    container: None = None
+
+
+class MessageDelta(Struct, frozen=True, tag="message_delta"):
+    """The ending and the totals; one per stream, last but one (SSE-15, SSE-16)."""
+
+    delta: FinalDelta
+    usage: Usage
+
+
+class MessageStop(Struct, frozen=True, tag="message_stop"):
+    """Nothing follows."""
+
+
+class Ping(Struct, frozen=True, tag="ping"):
+    """A sign of life (SSE-19)."""
+
+
+Event = MessageStart | ContentBlockStart | ContentBlockDelta | ContentBlockStop | MessageDelta | MessageStop | Ping | ErrorBody
+
+_encode = msgspec.json.Encoder().encode
+_HEADS = {kind: f"event: {kind.__struct_config__.tag}\ndata: ".encode() for kind in Event.__args__}
+
+
+def frame(event: Event) -> bytes:
+    """The event as it travels: both lines and the blank one (SSE-1, SSE-2)."""
+    return b"%b%b\n\n" % (_HEADS[type(event)], _encode(event))

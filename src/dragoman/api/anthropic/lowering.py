@@ -1,0 +1,215 @@
+"""From the Anthropic wire to the neutral form.
+
+Lowering never reorders turns and drops nothing without saying so: a note stands in the place of what the model cannot see
+(`attachments`), what another server did by itself is text (`server_tools`), and a tool that comes or goes on the way is
+described there (`discovery`). Results stand in the order of their calls. What it reads has passed `wire.rules`.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+
+from dragoman.api.anthropic.attachments import as_text, notes_on
+from dragoman.api.anthropic.blocks import (
+    BrowserStateBlock,
+    ContentBlock,
+    DocumentBlock,
+    ImageBlock,
+    McpToolReference,
+    RedactedThinkingBlock,
+    ResultContent,
+    SearchResultBlock,
+    ServerToolBlock,
+    TextBlock,
+    ThinkingBlock,
+    ToolAdditionBlock,
+    ToolDefinition,
+    ToolReference,
+    ToolReferenceBlock,
+    ToolRemovalBlock,
+    ToolResultBlock,
+    ToolUseBlock,
+)
+from dragoman.api.anthropic.defined_tools import DEFINED
+from dragoman.api.anthropic.offer import offer_of
+from dragoman.api.anthropic.request import (
+    AnyToolChoice,
+    AutoToolChoice,
+    MessagesRequest,
+    NamedToolChoice,
+    NoToolChoice,
+    PromptRequest,
+    ThinkingAdaptive,
+    ThinkingEnabled,
+)
+from dragoman.api.anthropic.server_tools import server_tool_text
+from dragoman.api.anthropic.tool_search import added, described, removed
+from dragoman.api.anthropic.tools import CustomTool, DefinedTool
+from dragoman.conversation.signature import recover
+from dragoman.conversation.types import (
+    Content,
+    Conversation,
+    Role,
+    Sampling,
+    Text,
+    Thinking,
+    ThinkingDisplay,
+    ThinkingPolicy,
+    Tool,
+    ToolCall,
+    ToolChoice,
+    ToolPolicy,
+    ToolResult,
+    Turn,
+)
+
+
+def lower(request: PromptRequest, betas: frozenset[str] = frozenset()) -> Conversation:
+    """The conversation of a request that was sent with these `betas`."""
+    offer = offer_of(request, betas)
+    tools = tuple(_tool(tool) for tool in offer.top)
+    at_top = {id(tool) for tool in offer.top}
+    return Conversation(
+        turns=tuple(_turns(request)),
+        system=_system(request),
+        tools=tools,
+        waiting=tuple(_tool(tool) for tool in offer.callable.values() if id(tool) not in at_top),
+        withdrawn=frozenset(tool.name for tool in tools) - offer.callable.keys(),
+        tool_policy=_tool_policy(request),
+        thinking=_thinking_policy(request),
+        sampling=Sampling(request.temperature, request.top_p, request.top_k),
+        stop_sequences=tuple(request.stop_sequences or ()),
+        max_tokens=request.max_tokens if isinstance(request, MessagesRequest) else 0,
+        output=request.format.schema_ if request.format else None,
+        notes=_notes(request),
+    )
+
+
+def _notes(request: PromptRequest) -> Sequence[str]:
+    """What the model does not get, and which of its tools change on the way."""
+    kinds = [block.type for _, block in request.walk() if isinstance(block, ToolAdditionBlock | ToolRemovalBlock)]
+    counts = f"{kinds.count('tool_addition')} added, {kinds.count('tool_removal')} removed"
+    changed = (f"tools changed on the way: {counts}",) if kinds else ()
+    return (*notes_on(block for _, block in request.attachments()), *changed)
+
+
+def _system(request: PromptRequest) -> Sequence[Text]:
+    if isinstance(request.system, str):
+        return (Text(request.system),) if request.system else ()
+    return tuple(Text(block.text) for block in request.system or () if block.text)
+
+
+def _tool(tool: CustomTool | DefinedTool) -> Tool:
+    """With its examples behind its description: no template has a place of their own for them (TOOL-12)."""
+    if isinstance(tool, CustomTool):
+        name, words, schema = tool.name, tool.description or "", tool.input_schema
+    else:
+        name, words, schema = DEFINED[tool.type]
+        if tool.max_characters:
+            words += f" A `view` shows at most {tool.max_characters} characters."
+    if tool.input_examples:
+        examples = (json.dumps(example, ensure_ascii=False) for example in tool.input_examples)
+        words = "\n".join([f"{words}\n\nExamples of its input:".lstrip(), *examples])
+    return Tool(name, words, schema, bool(tool.strict))
+
+
+def _turns(request: PromptRequest) -> Iterator[Turn]:
+    """One turn per run of messages with the same role (REQ-6)."""
+    names = {block.id: block.name for _, block in request.walk() if isinstance(block, ToolUseBlock)}  # of calls, by their ids
+    tools = {tool.name or "": _tool(tool) for tool in request.tools or ()}  # those declared so far
+    places = {identifier: place for place, identifier in enumerate(names)}
+    for role, run in groupby(request.messages, key=lambda message: message.role):
+        content: list[Content] = []
+        for message in run:
+            if isinstance(message.content, str) and message.content:
+                content.append(Text(message.content))
+            for block in message.blocks:
+                content.extend(_content(block, names, tools))
+        yield Turn(Role(role), _in_call_order(content, places))
+
+
+def _in_call_order(content: Sequence[Content], places: Mapping[str, int]) -> Sequence[Content]:
+    """Parallel results come as they were done; a model whose template has no ids tells them apart by their order alone."""
+    results = [part for part in content if isinstance(part, ToolResult)]
+    in_order = iter(sorted(results, key=lambda result: places.get(result.call_id, 0)))
+    return tuple(next(in_order) if isinstance(part, ToolResult) else part for part in content)
+
+
+def _content(block: ContentBlock, names: Mapping[str, str], tools: dict[str, Tool]) -> Iterator[Content]:
+    match block:
+        case TextBlock():
+            yield Text(block.text)
+        case ThinkingBlock():
+            text = block.thinking or recover(block.signature)  # what was not shown travels in the signature (THK-9)
+            if text:
+                yield Thinking(text)
+        case RedactedThinkingBlock():
+            pass  # encrypted by its maker: there is nothing in it that a model could read (IN-11)
+        case ToolUseBlock():
+            yield ToolCall(block.id, block.name, block.input)
+        case ToolResultBlock():
+            name = names.get(block.tool_use_id, "")
+            yield ToolResult(block.tool_use_id, name, _result_text(block, tools), bool(block.is_error))
+        case ToolAdditionBlock() | ToolRemovalBlock():
+            yield Text(_change_text(block, tools))
+        case _:
+            if words := _readable(block, tools):
+                yield Text(words)
+
+
+def _change_text(block: ToolAdditionBlock | ToolRemovalBlock, tools: dict[str, Tool]) -> str:
+    """What the model reads where a tool comes or goes; a tool that is defined here is one of `tools` from now on."""
+    match block.tool:
+        case ToolDefinition(definition=definition):
+            tool = _tool(definition)
+            tools[tool.name] = tool
+            name = tool.name
+        case ToolReference(name=name):
+            pass
+        case McpToolReference():  # `rules` has refused it
+            name = block.tool.name or block.tool.server_name
+    return added(name, tools) if isinstance(block, ToolAdditionBlock) else removed(name)
+
+
+def _result_text(block: ToolResultBlock, tools: Mapping[str, Tool]) -> str:
+    if block.content is None or isinstance(block.content, str):
+        return block.content or ""
+    return "\n".join(_readable(inner, tools) for inner in block.content)
+
+
+def _readable(block: ResultContent | ServerToolBlock, tools: Mapping[str, Tool]) -> str:
+    match block:
+        case TextBlock():
+            return block.text
+        case ToolReferenceBlock():
+            return described(block.tool_name, tools)
+        case ServerToolBlock() | BrowserStateBlock():
+            return server_tool_text(block)
+        case ImageBlock() | DocumentBlock() | SearchResultBlock():
+            return as_text(block)
+
+
+def _tool_policy(request: PromptRequest) -> ToolPolicy:
+    match request.tool_choice:
+        case None:
+            return ToolPolicy()
+        case NoToolChoice():
+            return ToolPolicy(ToolChoice.NONE)
+        case NamedToolChoice() as choice:
+            return ToolPolicy(ToolChoice.TOOL, choice.name, parallel=not choice.disable_parallel_tool_use)
+        case AutoToolChoice() | AnyToolChoice() as choice:
+            return ToolPolicy(ToolChoice(choice.type), parallel=not choice.disable_parallel_tool_use)
+
+
+def _thinking_policy(request: PromptRequest) -> ThinkingPolicy:
+    """Without a word about it, there is no reasoning: that is what the API does (THK-1)."""
+    effort = request.output_config.effort if request.output_config else None
+    thinking = request.thinking
+    if not isinstance(thinking, ThinkingEnabled | ThinkingAdaptive):
+        return ThinkingPolicy(effort=effort)
+    return ThinkingPolicy(
+        enabled=True,
+        budget=thinking.budget_tokens if isinstance(thinking, ThinkingEnabled) else None,
+        display=ThinkingDisplay.OMITTED if thinking.display == "omitted" else ThinkingDisplay.FULL,
+        effort=effort,
+    )

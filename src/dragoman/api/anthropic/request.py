@@ -1,0 +1,187 @@
+"""The bodies of `POST /v1/messages` and `/v1/messages/count_tokens`."""
+
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any, Literal, cast
+
+from pydantic import Field
+
+from dragoman.api.anthropic.base import CacheControl, PlainOrList, WireModel
+from dragoman.api.anthropic.blocks import ATTACHMENTS, Attachment, ContentBlock, Placed, TextBlock, walk
+from dragoman.api.anthropic.tools import AnyTool
+
+
+class Message(WireModel):
+    """One entry of `messages` (REQ-6, REQ-7)."""
+
+    role: Literal["user", "assistant", "system"]
+    content: PlainOrList[ContentBlock]
+
+    @property
+    def blocks(self) -> Sequence[ContentBlock]:
+        """Its blocks; of a plain string there are none."""
+        return () if isinstance(self.content, str) else self.content
+
+
+class AutoToolChoice(WireModel):
+    """The model decides (TOOL-4)."""
+
+    type: Literal["auto"]
+    disable_parallel_tool_use: bool | None = None
+
+
+class AnyToolChoice(WireModel):
+    """Some tool must be called (TOOL-5)."""
+
+    type: Literal["any"]
+    disable_parallel_tool_use: bool | None = None
+
+
+class NamedToolChoice(WireModel):
+    """This tool must be called (TOOL-5)."""
+
+    type: Literal["tool"]
+    name: str
+    disable_parallel_tool_use: bool | None = None
+
+
+class NoToolChoice(WireModel):
+    """No tool may be called (TOOL-9)."""
+
+    type: Literal["none"]
+
+
+AnyChoice = Annotated[AutoToolChoice | AnyToolChoice | NamedToolChoice | NoToolChoice, Field(discriminator="type")]
+
+Display = Literal["summarized", "omitted", "updates"]
+
+
+class ThinkingEnabled(WireModel):
+    """Reason first, within a budget (THK-2)."""
+
+    type: Literal["enabled"]
+    budget_tokens: Annotated[int, Field(ge=1024)]
+    display: Display | None = None
+
+
+class ThinkingAdaptive(WireModel):
+    """Reason as far as it helps (THK-3)."""
+
+    type: Literal["adaptive"]
+    display: Display | None = None
+
+
+class ThinkingDisabled(WireModel):
+    """Answer at once. No display goes with it (THK-8)."""
+
+    type: Literal["disabled"]
+    display: None = None
+
+
+class ThinkingBetweenTools(WireModel):
+    """Progress notes between calls: not built, refused by name (THK-5)."""
+
+    type: Literal["between_tools"]
+
+
+ThinkingConfig = Annotated[
+    ThinkingEnabled | ThinkingAdaptive | ThinkingDisabled | ThinkingBetweenTools, Field(discriminator="type")
+]
+
+
+class Metadata(WireModel):
+    """Who asks (REQ-14)."""
+
+    user_id: Annotated[str, Field(max_length=256)] | None = None
+
+
+class OutputFormat(WireModel):
+    """The answer is JSON of this schema (STR-1)."""
+
+    type: Literal["json_schema"]
+    schema_: Annotated[dict[str, Any], Field(alias="schema")]
+
+
+class OutputConfig(WireModel):
+    """How the answer should look (THK-14, STR-1)."""
+
+    effort: Literal["low", "medium", "high", "xhigh", "max"] | None = None
+    format: OutputFormat | None = None
+    task_budget: Any = None
+
+
+class ContextEdit(WireModel):
+    """One entry of `context_management.edits`."""
+
+    type: str
+
+
+class ContextManagement(WireModel):
+    """Edits that a client asks for; those that only shrink the prompt may be ignored (BETA-4)."""
+
+    edits: list[ContextEdit] | None = None
+
+
+class PromptRequest(WireModel):
+    """What decides the prompt: all of a body but `max_tokens` (CNT-1).
+
+    An explicit null is an absent field (REQ-19). Fields without a type are accepted and do nothing (BETA-4).
+    """
+
+    model: str
+    messages: Annotated[list[Message], Field(max_length=100_000)]
+    system: PlainOrList[TextBlock] | None = None
+    tools: list[AnyTool] | None = None
+    tool_choice: AnyChoice | None = None
+    thinking: ThinkingConfig | None = None
+    output_config: OutputConfig | None = None
+    output_format: OutputFormat | None = None
+    cache_control: CacheControl | None = None
+    context_management: ContextManagement | None = None
+    temperature: Annotated[float, Field(ge=0, le=1)] | None = None
+    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    top_k: Annotated[int, Field(ge=0, lt=1 << 63)] | None = None
+    stop_sequences: list[str] | None = None
+    stream: bool | None = None
+    metadata: Metadata | None = None
+    # Must be honoured or refused (BETA-4): `rules` refuses them.
+    thread: Any = None
+    container: Any = None
+    mcp_servers: Any = None
+    compaction: Any = None
+    fallbacks: Any = None
+    # May be ignored (BETA-4, REQ-15, REQ-17, AUTH-5).
+    service_tier: Any = None
+    speed: Any = None
+    inference_geo: Any = None
+    diagnostics: Any = None
+    betas: Any = None
+    billing_policy: Any = None
+    fallback_credit_token: Any = None
+    user_profile_id: Any = None
+    workspace_id: Any = None
+
+    @property
+    def format(self) -> OutputFormat | None:
+        """The format asked for, in its place or in the one it had before (STR-2)."""
+        return (self.output_config and self.output_config.format) or self.output_format
+
+    def walk(self) -> Iterator[Placed]:
+        """Every block of every message with its path, also those inside others."""
+        for index, message in enumerate(self.messages):
+            yield from walk(message.blocks, f"messages.{index}.content")
+
+    def attachments(self) -> Iterator[tuple[str, Attachment]]:
+        """Those that are no words, with their paths."""
+        return ((path, cast("Attachment", block)) for path, block in self.walk() if type(block) in ATTACHMENTS)
+
+
+class CountTokensRequest(PromptRequest):
+    """The body of `count_tokens`: whole message bodies are welcome, gateways forward them (CNT-4)."""
+
+    max_tokens: int | None = None
+
+
+class MessagesRequest(PromptRequest):
+    """The body of `POST /v1/messages` (REQ-1, REQ-2)."""
+
+    max_tokens: Annotated[int, Field(ge=0)]

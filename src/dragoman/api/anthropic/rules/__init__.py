@@ -1,0 +1,149 @@
+"""Rules that no single field can check: the order of turns, calls and results, breakpoints, fields that exclude each other.
+
+Each rule raises `InvalidRequest` in the wording of the real API, where that is known: clients match on it (ERR-9, CC-8).
+"""
+
+from collections.abc import Sequence
+from itertools import islice
+
+from dragoman.api.anthropic.base import check_known, unknown_fields
+from dragoman.api.anthropic.blocks import DocumentBlock, TextBlock, ToolReferenceBlock, walk
+from dragoman.api.anthropic.offer import offer_of
+from dragoman.api.anthropic.request import (
+    AnyToolChoice,
+    MessagesRequest,
+    NamedToolChoice,
+    PromptRequest,
+    ThinkingBetweenTools,
+    ThinkingEnabled,
+)
+from dragoman.api.anthropic.rules.attachments import check_attachments, check_strict_input
+from dragoman.api.anthropic.rules.breakpoints import check_breakpoints
+from dragoman.api.anthropic.rules.calls import check_calls
+from dragoman.api.anthropic.rules.schemas import check_valid
+from dragoman.api.anthropic.rules.tool_changes import check_tool_changes
+from dragoman.api.anthropic.rules.tools import check_choice, check_tools
+from dragoman.api.anthropic.rules.turns import check_turns
+from dragoman.errors import InvalidRequest, ThreadsUnsupported
+from dragoman.limits import DEFAULT, Limits
+
+__all__ = ["check", "check_strict", "check_strict_input"]
+
+INTERLEAVED_THINKING = "interleaved-thinking-2025-05-14"
+
+
+def check(request: PromptRequest, betas: frozenset[str] = frozenset(), limits: Limits = DEFAULT) -> None:
+    """Raise `InvalidRequest` for the first rule that the request breaks. `betas` are the names in `anthropic-beta`."""
+    _check_sizes(request, limits)
+    _check_unbuilt(request)
+    check_turns(request.messages)
+    check_calls(request.messages)
+    check_attachments(request)
+    check_tools(request, limits)
+    check_tool_changes(request, limits)
+    check_choice(request.tool_choice, offer_of(request, betas).callable)
+    _check_format(request, limits)
+    check_breakpoints(request)
+    _check_thinking(request, betas)
+    _check_stop_sequences(request.stop_sequences or ())
+    if isinstance(request, MessagesRequest) and request.max_tokens == 0:
+        _check_prewarm(request)
+
+
+def check_strict(request: PromptRequest, *, current: bool) -> None:
+    """Refuse what this server otherwise lets pass: unknown fields (BETA-2), and what the `current` version took out (TRN-9)."""
+    check_known(request)
+    if not current:
+        return
+    for name in ("temperature", "top_p", "top_k"):
+        if getattr(request, name) is not None:
+            raise InvalidRequest.at(name, "Extra inputs are not permitted")
+    for index, message in enumerate(request.messages):
+        for path, block in walk(message.blocks, f"messages.{index}.content"):
+            if message.role == "user" and isinstance(block, TextBlock) and block.citations:
+                raise InvalidRequest.at(f"{path}.text.citations", "Extra inputs are not permitted")
+            if message.role == "assistant" and isinstance(block, DocumentBlock):
+                raise InvalidRequest.at(path, "`document` blocks can only be in `user` messages")
+
+
+def _check_unbuilt(request: PromptRequest) -> None:
+    """What would change the meaning of the answer is refused while it is not built (BETA-4, THR-3)."""
+    if request.thread is not None:
+        raise ThreadsUnsupported
+    for name in ("container", "mcp_servers", "compaction", "fallbacks"):
+        if getattr(request, name):
+            raise InvalidRequest.at(name, "not supported by this server")
+    if isinstance(request.thinking, ThinkingBetweenTools):
+        raise InvalidRequest.at("thinking.type", '"thinking.type.between_tools" is not supported for this model')
+    edits = (request.context_management and request.context_management.edits) or []
+    for index, edit in enumerate(edits):
+        if not edit.type.startswith("clear_"):
+            raise InvalidRequest.at(f"context_management.edits.{index}.type", f"{edit.type} is not supported by this server")
+
+
+def _check_sizes(request: PromptRequest, limits: Limits) -> None:
+    """How much there is of everything, before anything is looked at."""
+    limits.check("messages", len(request.messages), "messages")
+    limits.check("tools", len(request.tools or ()), "tools")
+    limits.check("blocks", sum(len(message.blocks) for message in request.messages), "messages")
+    references = (block for _, block in request.walk() if isinstance(block, ToolReferenceBlock))
+    limits.check("tool_references", sum(1 for _ in islice(references, limits.tool_references + 1)), "messages")
+    limits.check("blocks", len(request.system) if isinstance(request.system, list) else 0, "system")
+    check_stop_sizes(request.stop_sequences or (), "stop_sequences", limits)
+    limits.check("unknown_fields", sum(1 for _ in islice(unknown_fields(request), limits.unknown_fields + 1)), "(body)")
+
+
+def check_stop_sizes(sequences: Sequence[str], path: str, limits: Limits) -> None:
+    """How many stop sequences there are, and how long they are together."""
+    limits.check("stop_sequences", len(sequences), path)
+    limits.check("stop_characters", sum(map(len, sequences)), path)
+
+
+def _check_format(request: PromptRequest, limits: Limits) -> None:
+    """STR-1, STR-7."""
+    if request.format is None:
+        return
+    if request.output_config and request.output_config.format and request.output_format:
+        raise InvalidRequest.at("output_format", "`output_format` and `output_config.format` cannot both be set")
+    path = "output_config.format" if request.output_config and request.output_config.format else "output_format"
+    check_valid(request.format.schema_, f"{path}.schema", limits)
+    if request.messages[-1].role == "assistant":
+        raise InvalidRequest("When using output format, pre-filling the `assistant` response is not supported.")
+
+
+def _check_thinking(request: PromptRequest, betas: frozenset[str]) -> None:
+    """Manual thinking limits other fields (THK-2, THK-12)."""
+    thinking = request.thinking
+    if not isinstance(thinking, ThinkingEnabled):
+        return
+    max_tokens = getattr(request, "max_tokens", None)
+    if max_tokens is not None and max_tokens <= thinking.budget_tokens and INTERLEAVED_THINKING not in betas:
+        raise InvalidRequest("`max_tokens` must be greater than `thinking.budget_tokens`.")
+    if isinstance(request.tool_choice, AnyToolChoice | NamedToolChoice):
+        raise InvalidRequest("Thinking may not be enabled when tool_choice forces tool use.")
+    if request.temperature not in (None, 1):
+        raise InvalidRequest("`temperature` may only be set to 1 when thinking is enabled.")
+    if request.messages[-1].role == "assistant":
+        raise InvalidRequest("The final message may not be a prefilled `assistant` message when thinking is enabled.")
+
+
+def _check_stop_sequences(stops: Sequence[str]) -> None:
+    """SEQ-3."""
+    for stop in stops:
+        if not stop:
+            raise InvalidRequest.at("stop_sequences", "each stop sequence must be non-empty")
+        if not stop.strip():
+            raise InvalidRequest.at("stop_sequences", "each stop sequence must contain non-whitespace")
+
+
+def _check_prewarm(request: MessagesRequest) -> None:
+    """`max_tokens: 0` warms the cache, and goes with nothing that shapes an answer (REQ-3)."""
+    reason = None
+    if request.stream:
+        reason = "`stream`"
+    elif isinstance(request.thinking, ThinkingEnabled):
+        reason = "enabled `thinking`"
+    elif isinstance(request.tool_choice, AnyToolChoice | NamedToolChoice):
+        reason = f"`tool_choice` of type {request.tool_choice.type}"
+    if reason:
+        raise InvalidRequest.at("max_tokens", f"0 cannot be combined with {reason}")

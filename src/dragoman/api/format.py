@@ -1,0 +1,39 @@
+"""An API format: how parts become events, how events are framed and folded, and the body of an error."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from msgspec import Struct
+
+from dragoman.errors import DragomanError
+from dragoman.parts import Part, TokenCounts
+
+E = TypeVar("E")
+E_co = TypeVar("E_co", covariant=True)
+
+
+class Encoder(Protocol[E_co]):
+    """Encodes one answer: `start` first, then each part in order; the `Ending` is the last."""
+
+    def start(self, tally: TokenCounts) -> Sequence[E_co]:
+        """The events that begin the answer."""
+
+    def encode(self, part: Part) -> Sequence[E_co]:
+        """The events of this part."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiFormat(Generic[E]):
+    """`frame` gives the bytes of an event in a stream, `fold` the unstreamed answer that all events make.
+
+    `ping` keeps a silent stream alive, `end` is sent after the last event. `error_body` makes the body of an error for the
+    request of that id; `error_frame` frames it in a stream.
+    """
+
+    frame: Callable[[E], bytes]
+    fold: Callable[[Iterable[E]], Struct]
+    error_body: Callable[[DragomanError, str], Struct]
+    error_frame: Callable[[DragomanError, str], bytes]
+    ping: bytes
+    end: bytes = b""

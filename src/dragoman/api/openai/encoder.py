@@ -1,0 +1,133 @@
+"""Parts in, chunks out; and an answer is the fold of its chunks.
+
+There are no blocks to open and close on this door: each chunk names what it adds. The order of parts is the turn's business,
+and the first door's encoder holds it.
+"""
+
+from collections.abc import Iterable
+from typing import assert_never
+
+from msgspec import UNSET, UnsetType
+
+from dragoman.api.openai.completions import (
+    FINISHES,
+    CallOut,
+    ChatChoice,
+    ChatChunk,
+    ChatCompletion,
+    ChatMessageOut,
+    ChunkChoice,
+    Completion,
+    Delta,
+    FunctionOut,
+    TextChoice,
+    Usage,
+)
+from dragoman.parts import CallDelta, CallEnd, CallStart, Ending, Part, Prefill, Text, Thinking, ThinkingEnd, TokenCounts
+
+
+class ChatEncoder:
+    """Encodes one answer. `start` first, then each part in turn; the `Ending` is the last.
+
+    `created` is in seconds since the epoch; `usage`: was a chunk with the counts asked for?
+    """
+
+    def __init__(self, completion_id: str, created: int, model: str, *, usage: bool) -> None:
+        self._head = (completion_id, created, model)
+        self._usage: UnsetType | None = None if usage else UNSET
+        self._calls = -1
+
+    def start(self, _: TokenCounts) -> list[ChatChunk]:
+        """Say who speaks."""
+        return [self._chunk(Delta(role="assistant", content=""))]
+
+    def encode(self, part: Part) -> list[ChatChunk]:
+        """The chunks that say this part."""
+        match part:
+            case Text(text):
+                return [self._chunk(Delta(content=text))]
+            case Thinking(text):
+                return [self._chunk(Delta(reasoning_content=text))]
+            case CallStart(name, identifier):
+                self._calls += 1
+                return [self._call(CallOut(FunctionOut(name), self._calls, identifier, "function"))]
+            case CallDelta(json):
+                return [self._call(CallOut(FunctionOut(arguments=json), self._calls))]
+            case Prefill() | ThinkingEnd() | CallEnd():  # no signatures here; a call ends where the next one begins
+                return []
+            case Ending(reason, tally):
+                last = [self._chunk(Delta(), FINISHES[reason])]
+                return last if self._usage is UNSET else [*last, ChatChunk(*self._head, (), Usage.of(tally))]
+            case _:
+                assert_never(part)
+
+    def _call(self, call: CallOut) -> ChatChunk:
+        return self._chunk(Delta(tool_calls=(call,)))
+
+    def _chunk(self, delta: Delta, finish: str | None = None) -> ChatChunk:
+        return ChatChunk(*self._head, (ChunkChoice(delta, finish_reason=finish),), self._usage)
+
+
+def fold_chat(chunks: Iterable[ChatChunk]) -> ChatCompletion:
+    """Collect a whole stream with its usage."""
+    content: list[str] = []
+    reasoning: list[str] = []
+    calls: list[tuple[CallOut, list[str]]] = []
+    finish, last = "", None
+    for last in chunks:
+        for choice in last.choices:
+            delta = choice.delta
+            content += [delta.content] if delta.content else []
+            reasoning += [delta.reasoning_content] if delta.reasoning_content else []
+            for call in delta.tool_calls or ():
+                if call.id is not UNSET:
+                    calls.append((call, []))
+                calls[-1][1].append(call.function.arguments)
+            finish = choice.finish_reason or finish
+    if last is None or not isinstance(last.usage, Usage):
+        raise ValueError("a stream that does not end with its usage is no answer")
+    message = ChatMessageOut(
+        "".join(content) or (None if calls else ""),
+        reasoning_content="".join(reasoning) or UNSET,
+        tool_calls=[
+            CallOut(FunctionOut(call.function.name, "".join(pieces)), id=call.id, type=call.type) for call, pieces in calls
+        ]
+        or UNSET,
+    )
+    return ChatCompletion(last.id, last.created, last.model, (ChatChoice(message, finish),), last.usage)
+
+
+class CompletionEncoder:
+    """Encodes a completion: text, and nothing else. As `ChatEncoder`."""
+
+    def __init__(self, completion_id: str, created: int, model: str, *, usage: bool) -> None:
+        self._head = (completion_id, created, model)
+        self._usage: UnsetType | None = None if usage else UNSET
+
+    def start(self, _: TokenCounts) -> list[Completion]:
+        """Nothing is said before there is text."""
+        return []
+
+    def encode(self, part: Part) -> list[Completion]:
+        """The chunks that say this part."""
+        match part:
+            case Text(text):
+                return [Completion(*self._head, (TextChoice(text),), self._usage)]
+            case Ending(reason, tally):
+                last = [Completion(*self._head, (TextChoice(finish_reason=FINISHES[reason]),), self._usage)]
+                return last if self._usage is UNSET else [*last, Completion(*self._head, (), Usage.of(tally))]
+            case _:
+                return []
+
+
+def fold_completion(chunks: Iterable[Completion]) -> Completion:
+    """Collect a whole stream with its usage."""
+    texts: list[str] = []
+    finish, last = None, None
+    for last in chunks:
+        for choice in last.choices:
+            texts.append(choice.text)
+            finish = choice.finish_reason or finish
+    if last is None or not isinstance(last.usage, Usage):
+        raise ValueError("a stream that does not end with its usage is no answer")
+    return Completion(last.id, last.created, last.model, (TextChoice("".join(texts), finish),), last.usage)

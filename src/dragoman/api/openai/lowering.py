@@ -1,0 +1,208 @@
+"""From the second door's wire to the neutral form.
+
+A reasoning model reasons here unless it is told not to (`reasoning_effort: none`): that is what this API's clients expect. The
+final answer of a body, where its last message is the assistant's, is gone on from.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import dropwhile, groupby
+
+from dragoman.api.anthropic.attachments import as_text, notes_on, omitted
+from dragoman.api.openai.parts import (
+    Attached,
+    FilePart,
+    ImagePart,
+    MediaPart,
+    OtherPart,
+    RefusalPart,
+    TextPart,
+    ThinkingPart,
+    parts_of,
+)
+from dragoman.api.openai.request import (
+    AssistantMessage,
+    ChatMessage,
+    ChatRequest,
+    CompletionRequest,
+    FunctionMessage,
+    JsonFormat,
+    NamedChoice,
+    SchemaFormat,
+    SystemMessage,
+    ToolMessage,
+    UserMessage,
+)
+from dragoman.conversation.call_arguments import UNREAD, called_with
+from dragoman.conversation.types import (
+    Content,
+    Conversation,
+    JsonObject,
+    Role,
+    Sampling,
+    Text,
+    Thinking,
+    ThinkingPolicy,
+    Tool,
+    ToolCall,
+    ToolChoice,
+    ToolPolicy,
+    ToolResult,
+    Turn,
+)
+
+UNLIMITED = 1 << 31
+"""Tokens, where no limit was asked for: the window is one."""
+
+_CHOICES = {None: ToolChoice.AUTO, "auto": ToolChoice.AUTO, "required": ToolChoice.ANY, "none": ToolChoice.NONE}
+
+
+def lower_chat(request: ChatRequest) -> Conversation:
+    """Raise `InvalidRequest` at the path of what cannot be given to the model."""
+    messages = list(enumerate(request.messages))
+    rest = list(dropwhile(_is_system, messages)) or messages
+    top = [message for _, message in messages[: len(messages) - len(rest)] if isinstance(message, SystemMessage)]
+    return Conversation(
+        turns=tuple(_turns(rest)),
+        system=tuple(part for message in top for part in _texts(message.content)),
+        tools=tuple(_tools(request)),
+        tool_policy=_tool_policy(request),
+        thinking=_thinking_policy(request),
+        sampling=sampling(request),
+        stop_sequences=request.stops,
+        max_tokens=request.max_completion_tokens or request.max_tokens or UNLIMITED,
+        output=_output(request),
+        notes=tuple(_notes(request.messages)),
+    )
+
+
+def sampling(request: ChatRequest | CompletionRequest) -> Sampling:
+    """How tokens are to be chosen, alike for both of this door's requests."""
+    return Sampling(
+        request.temperature,
+        request.top_p,
+        request.top_k,
+        request.seed,
+        request.presence_penalty,
+        request.frequency_penalty,
+        request.min_p,
+        request.repetition_penalty,
+    )
+
+
+def _is_system(entry: tuple[int, ChatMessage]) -> bool:
+    return isinstance(entry[1], SystemMessage)
+
+
+def _role(entry: tuple[int, ChatMessage]) -> Role:
+    """Results are the user's side of a conversation."""
+    match entry[1]:
+        case SystemMessage():
+            return Role.SYSTEM
+        case AssistantMessage():
+            return Role.ASSISTANT
+        case UserMessage() | ToolMessage() | FunctionMessage():
+            return Role.USER
+
+
+def _turns(messages: Sequence[tuple[int, ChatMessage]]) -> Iterator[Turn]:
+    """One turn per run of messages with the same role."""
+    calls: dict[str, str] = {}  # the latest answer's, by id: ids of other answers may be the same
+    for role, run in groupby(messages, key=_role):
+        content: list[Content] = []
+        for _, message in run:
+            if isinstance(message, AssistantMessage):
+                calls |= {call.id: call.function.name for call in message.calls}
+            content += _content(message, calls)
+        yield Turn(role, tuple(_in_call_order(content, list(calls))))
+
+
+def _content(message: ChatMessage, calls: dict[str, str]) -> Iterator[Content]:
+    match message:
+        case SystemMessage() | UserMessage():
+            yield from _texts(message.content)
+        case AssistantMessage():
+            if message.thought:
+                yield Thinking(message.thought)
+            yield from _texts(message.content or message.refusal or "")
+            for call in message.calls:
+                yield ToolCall(call.id, call.function.name, called_with(call.function.arguments))
+        case ToolMessage() | FunctionMessage():
+            words = "\n".join(part.text for part in _texts(message.content or ""))
+            yield ToolResult(message.tool_call_id, calls[message.tool_call_id], words, is_error=False)
+
+
+def _texts(content: str | Sequence[TextPart | RefusalPart | ThinkingPart | Attached]) -> list[Text]:
+    """What is to read; reasoning stands elsewhere."""
+    words = [content] if isinstance(content, str) else [_words(part) for part in content]
+    return [Text(text) for text in words if text]
+
+
+def _words(part: TextPart | RefusalPart | ThinkingPart | Attached) -> str:
+    match part:
+        case TextPart():
+            return part.text
+        case RefusalPart():
+            return part.refusal
+        case ThinkingPart():
+            return ""
+        case ImagePart() | FilePart():
+            return as_text(part.block)
+        case MediaPart() | OtherPart():
+            return omitted(part.kind)
+
+
+def _notes(messages: Sequence[ChatMessage]) -> Iterator[str]:
+    """What the model does not get, or not as it came."""
+    parts = [part for message in messages for part in parts_of(message.content) if isinstance(part, Attached)]
+    yield from notes_on(part.block for part in parts if isinstance(part, ImagePart | FilePart))
+    for kind, count in Counter(part.kind for part in parts if isinstance(part, MediaPart | OtherPart)).items():
+        yield f"omitted: {count} {kind[:40]} part{'s' * (count > 1)} that the model cannot take"
+    calls = [call.function for message in messages if isinstance(message, AssistantMessage) for call in message.calls]
+    unread = sum(UNREAD in called_with(call.arguments) for call in calls)
+    if unread:
+        yield f"kept as text: the arguments of {unread} call{'s' * (unread > 1)}, which are no JSON object"
+    if any(message.name for message in messages if isinstance(message, SystemMessage | UserMessage | AssistantMessage)):
+        yield "ignored: names of speakers"
+
+
+def _in_call_order(content: Sequence[Content], order: Sequence[str]) -> Iterator[Content]:
+    """Results stand in the order of their calls, which is all that some templates have to tell them apart."""
+    places = {identifier: place for place, identifier in enumerate(order)}
+    in_order = iter(sorted((part for part in content if isinstance(part, ToolResult)), key=lambda part: places[part.call_id]))
+    for part in content:
+        yield next(in_order) if isinstance(part, ToolResult) else part
+
+
+def _tools(request: ChatRequest) -> Iterator[Tool]:
+    for tool in request.tools or ():
+        function = tool.function
+        schema = {"type": "object", "properties": {}, **(function.parameters or {})}
+        yield Tool(function.name, function.description or "", schema, bool(function.strict))
+
+
+def _tool_policy(request: ChatRequest) -> ToolPolicy:
+    parallel = request.parallel_tool_calls is not False
+    choice = request.tool_choice
+    if isinstance(choice, NamedChoice):
+        return ToolPolicy(ToolChoice.TOOL, choice.function.name, parallel=parallel)
+    return ToolPolicy(_CHOICES[choice], parallel=parallel)
+
+
+def _thinking_policy(request: ChatRequest) -> ThinkingPolicy:
+    effort = request.reasoning_effort
+    switches = request.chat_template_kwargs
+    asked = [switches.enable_thinking, switches.thinking] if switches else []
+    enabled = effort != "none" and False not in asked
+    level = "low" if effort == "minimal" else effort
+    return ThinkingPolicy(enabled=enabled, effort=level if enabled else None)
+
+
+def _output(request: ChatRequest) -> JsonObject | None:
+    match request.response_format:
+        case JsonFormat():
+            return {"type": "object"}
+        case SchemaFormat() as schema:
+            return schema.json_schema.schema_
+        case _:
+            return None

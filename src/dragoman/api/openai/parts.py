@@ -1,0 +1,156 @@
+"""Parts of messages. Kinds that only some clients send are read too: what stays in a history must not end a conversation."""
+
+import re
+from collections.abc import Sequence
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
+
+from pydantic import Discriminator, Field, Tag
+
+from dragoman.api.anthropic.base import WireModel
+from dragoman.api.anthropic.blocks import DocumentBlock, ImageBlock, ImageData, PdfData, UrlSource
+
+_DATA_URL = re.compile(r"data:(?P<media_type>[\w.+-]+/[\w.+-]+)(?:;[\w.=+-]+)*;base64,(?P<data>.*)", re.DOTALL)
+
+
+class TextPart(WireModel):
+    """Words."""
+
+    type: Literal["text", "input_text", "output_text"]
+    text: str
+
+
+class RefusalPart(WireModel):
+    """Words by which an earlier answer refused."""
+
+    type: Literal["refusal"]
+    refusal: str
+
+
+class ThinkingPart(WireModel):
+    """Reasoning of an earlier answer."""
+
+    type: Literal["thinking"]
+    thinking: str | list[TextPart]
+
+    @property
+    def text(self) -> str:
+        """Its words."""
+        return self.thinking if isinstance(self.thinking, str) else "".join(part.text for part in self.thinking)
+
+
+class ImageUrl(WireModel):
+    """Where an image is: a `data:` URL holds it itself."""
+
+    url: str
+
+
+class ImagePart(WireModel):
+    """An image."""
+
+    type: Literal["image_url", "input_image"]
+    image_url: str | ImageUrl | None = None
+    file_id: str | None = None
+
+    @property
+    def block(self) -> ImageBlock:
+        """This part as an Anthropic `image` block."""
+        url = self.image_url.url if isinstance(self.image_url, ImageUrl) else self.image_url or self.file_id or ""
+        written = _DATA_URL.fullmatch(url)
+        if written is None:
+            return ImageBlock(type="image", source=UrlSource(type="url", url=url))
+        data = ImageData(type="base64", media_type=written["media_type"], data=written["data"])
+        return ImageBlock(type="image", source=data)
+
+
+class FileData(WireModel):
+    """A file: written out, as a `data:` URL or base64 alone, or by an id that means nothing here."""
+
+    file_data: str | None = None
+    file_id: str | None = None
+    filename: str | None = None
+
+
+class FilePart(WireModel):
+    """A document."""
+
+    type: Literal["file"]
+    file: FileData
+
+    @property
+    def block(self) -> DocumentBlock:
+        """This part as an Anthropic `document` block."""
+        file = self.file
+        if not file.file_data:
+            source: UrlSource | PdfData = UrlSource(type="url", url=file.file_id or "")
+        elif written := _DATA_URL.fullmatch(file.file_data):
+            source = PdfData(type="base64", media_type=written["media_type"], data=written["data"])
+        else:
+            source = PdfData(type="base64", media_type="application/pdf", data=file.file_data)
+        return DocumentBlock(type="document", source=source, title=file.filename)
+
+
+class MediaPart(WireModel):
+    """Sound or moving pictures, which no model here takes."""
+
+    open: ClassVar = True
+
+    type: Literal["input_audio", "audio_url", "input_video", "video_url"]
+
+    @property
+    def kind(self) -> str:
+        """One word for it."""
+        return "audio" if "audio" in self.type else "video"
+
+
+class OtherPart(WireModel):
+    """Whatever else a client puts into the result of a call."""
+
+    open: ClassVar = True
+
+    type: str
+
+    @property
+    def kind(self) -> str:
+        """One word for it."""
+        return self.type
+
+
+Attached = ImagePart | FilePart | MediaPart | OtherPart
+"""What is not words: the model reads a note in its place."""
+
+P = TypeVar("P")
+
+
+def parts_of(content: str | Sequence[P] | None) -> Sequence[P]:
+    """The parts of a message; a plain text has none."""
+    return () if content is None or isinstance(content, str) else content
+
+
+UserPart = Annotated[TextPart | ImagePart | FilePart | MediaPart, Field(discriminator="type")]
+AnswerPart = Annotated[
+    TextPart | RefusalPart | ThinkingPart | ImagePart | FilePart | MediaPart,
+    Field(discriminator="type"),
+]
+
+_KNOWN = frozenset(
+    {"text", "input_text", "output_text", "refusal", "image_url", "input_image", "file"}
+    | {"input_audio", "audio_url", "input_video", "video_url"}
+)
+
+
+def _result_part(value: Any) -> str | None:
+    kind = value.get("type") if isinstance(value, dict) else None
+    if not isinstance(kind, str):
+        return None
+    return "(known)" if kind in _KNOWN else "(other)"
+
+
+ResultPart = Annotated[
+    Annotated[
+        TextPart | RefusalPart | ImagePart | FilePart | MediaPart,
+        Field(discriminator="type"),
+        Tag("(known)"),
+    ]
+    | Annotated[OtherPart, Tag("(other)")],
+    Discriminator(_result_part, custom_error_type="part", custom_error_message="Input should be an object with a type"),
+]

@@ -1,0 +1,113 @@
+"""What no single field of the second door can check. Each rule raises `InvalidRequest`."""
+
+from collections import Counter
+from itertools import islice
+
+from dragoman.api.anthropic.base import rejected, unknown_fields
+from dragoman.api.anthropic.rules import check_stop_sizes
+from dragoman.api.anthropic.rules.schemas import check_valid
+from dragoman.api.openai.parts import Attached, parts_of
+from dragoman.api.openai.request import (
+    AssistantMessage,
+    ChatRequest,
+    CompletionRequest,
+    FunctionMessage,
+    NamedChoice,
+    SchemaFormat,
+    ToolMessage,
+)
+from dragoman.errors import InvalidRequest
+from dragoman.limits import DEFAULT, Limits
+
+_UNBUILT = ("logit_bias", "logprobs", "top_logprobs", "functions", "function_call", "audio", "prediction", "web_search_options")
+_UNBUILT_PLAIN = ("logit_bias", "logprobs", "echo", "suffix")
+
+
+def check_chat(request: ChatRequest, limits: Limits = DEFAULT) -> None:
+    """The first rule that a chat breaks."""
+    limits.check("messages", len(request.messages), "messages")
+    parts = [message.content for message in request.messages if isinstance(message.content, list)]
+    limits.check("blocks", sum(map(len, parts)) + _calls(request), "messages")
+    limits.check("tools", len(request.tools or ()), "tools")
+    _check_common(request, limits)
+    _refuse(request, _UNBUILT)
+    if any(modality != "text" for modality in request.modalities or ()):
+        raise InvalidRequest.at("modalities", "this server answers with text only")
+    _check_results(request)
+    _check_tools(request, limits)
+    if isinstance(request.response_format, SchemaFormat):
+        check_valid(request.response_format.json_schema.schema_, "response_format.json_schema.schema", limits)
+
+
+def check_strict_input(request: ChatRequest) -> None:
+    """Refuse what a model of text cannot read (CC-8)."""
+    for index, message in enumerate(request.messages):
+        for place, part in enumerate(parts_of(message.content)):
+            if isinstance(part, Attached):
+                reason = f"this model cannot see {part.type} parts{rejected('document' if part.type == 'file' else 'image')}"
+                raise InvalidRequest.at(f"messages.{index}.content.{place}", reason)
+
+
+def _calls(request: ChatRequest) -> int:
+    return sum(len(message.tool_calls or ()) for message in request.messages if isinstance(message, AssistantMessage))
+
+
+def _check_common(request: ChatRequest | CompletionRequest, limits: Limits) -> None:
+    check_stop_sizes(request.stops, "stop", limits)
+    limits.check("unknown_fields", sum(1 for _ in islice(unknown_fields(request), limits.unknown_fields + 1)), "(body)")
+
+
+def check_completion(request: CompletionRequest, limits: Limits = DEFAULT) -> None:
+    """The first rule that a completion breaks."""
+    _check_common(request, limits)
+    _refuse(request, _UNBUILT_PLAIN)
+    if request.best_of not in (None, 1):
+        raise InvalidRequest.at("best_of", "this server makes one answer")
+    if isinstance(request.prompt, list) and any(isinstance(inner, str) for inner in request.prompt) and len(request.prompt) > 1:
+        raise InvalidRequest.at("prompt", "this server takes one prompt at a time")
+    if not request.prompt:
+        raise InvalidRequest.at("prompt", "must not be empty")
+
+
+def _refuse(request: ChatRequest | CompletionRequest, names: tuple[str, ...]) -> None:
+    for name in names:
+        if getattr(request, name):
+            raise InvalidRequest.at(name, "not supported by this server")
+    if request.n not in (None, 1):
+        raise InvalidRequest.at("n", "this server makes one answer")
+
+
+def _check_results(request: ChatRequest) -> None:
+    """Every call is answered by the messages behind it, once; and nothing else is answered."""
+    open_calls: Counter[str] = Counter()
+    for index, message in enumerate(request.messages):
+        if isinstance(message, ToolMessage | FunctionMessage):
+            if not open_calls[message.tool_call_id]:
+                raise InvalidRequest.at(
+                    f"messages.{index}.tool_call_id", f"{message.tool_call_id} is no call of the assistant message before it"
+                )
+            open_calls[message.tool_call_id] -= 1
+            if not open_calls[message.tool_call_id]:
+                del open_calls[message.tool_call_id]
+            continue
+        if open_calls:
+            raise InvalidRequest.at(f"messages.{index}", f"the calls before it have no tool message: {', '.join(open_calls)}")
+        if isinstance(message, AssistantMessage):
+            open_calls = Counter(call.id for call in message.calls)
+    if open_calls:
+        raise InvalidRequest.at("messages", f"calls without a tool message: {', '.join(open_calls)}")
+
+
+def _check_tools(request: ChatRequest, limits: Limits) -> None:
+    names = [tool.function.name for tool in request.tools or ()]
+    for name, times in Counter(names).items():
+        if times > 1:
+            raise InvalidRequest.at("tools", f"the function name {name} is there {times} times")
+    for index, tool in enumerate(request.tools or ()):
+        if tool.function.parameters:
+            check_valid(tool.function.parameters, f"tools.{index}.function.parameters", limits)
+    choice = request.tool_choice
+    if isinstance(choice, NamedChoice) and choice.function.name not in names:
+        raise InvalidRequest.at("tool_choice.function.name", f"{choice.function.name} is not among the tools")
+    if choice == "required" and not names:
+        raise InvalidRequest.at("tool_choice", "there are no tools to choose from")

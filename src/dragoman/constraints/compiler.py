@@ -1,0 +1,51 @@
+"""Constraints as engines with llguidance take them: Lark, compiled here first, control tokens by their ids."""
+
+import logging
+from collections import OrderedDict
+from typing import Final, NamedTuple
+
+from dragoman.constraints.cost import off_the_loop
+from dragoman.constraints.lark import compiled, literals
+from dragoman.constraints.tree import Constraint
+from dragoman.special_tokens import ControlTokens, Tokenize
+
+_LOG = logging.getLogger(__name__)
+_REMEMBERED: Final = 64
+
+
+class Trial(NamedTuple):
+    """A grammar with one answer, to see whether grammars are held."""
+
+    grammar: str
+    answer: str
+
+
+TRIAL: Final = Trial('%llguidance {}\nstart: "Q"\n', "Q")
+
+
+class Grammars:
+    """The grammars of one engine, compiled once per constraint. Large ones are compiled beside the event loop."""
+
+    def __init__(self, tokenize: Tokenize) -> None:
+        self._tokenize = tokenize
+        self._known: OrderedDict[str, str] = OrderedDict()
+        self._controls = ControlTokens(tokenize)
+
+    async def of(self, constraint: Constraint) -> str:
+        """The grammar's text. Raises `InvalidRequest` where nothing compiles, and what the tokenizer raises."""
+        known = self._known.get(constraint.key)
+        if known is None:
+            known = self._known[constraint.key] = await self._compiled(constraint)
+            if len(self._known) > _REMEMBERED:
+                self._known.popitem(last=False)
+        self._known.move_to_end(constraint.key)
+        return known
+
+    async def _compiled(self, constraint: Constraint) -> str:
+        segments = await self._controls.segments(literals(constraint))
+        grammar = await off_the_loop(constraint, compiled, constraint, segments)
+        if grammar.relaxed:  # one line, however many there are
+            _LOG.warning(
+                "%d schemas were relaxed to make them compile; of the first, %s", len(grammar.relaxed), grammar.relaxed[0]
+            )
+        return grammar.text

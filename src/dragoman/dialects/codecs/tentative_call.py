@@ -1,0 +1,80 @@
+"""Calls in reasoning that may be mere mentions of calls: only what comes behind them tells.
+
+Models of some families think about calls in full (`ended_by_call` is false for them), and some of them, some of the time, call
+without ending their reasoning first. A call that the turn ends with was meant; one with more behind it was a thought.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+
+from dragoman.dialects.codecs.base import CallReader, Context
+from dragoman.dialects.markers import Markers
+from dragoman.parts import CallStart, Part, Text
+
+_SPACE = re.compile(r"\s+")
+
+
+class TentativeCall(CallReader):
+    """Reads blocks, one behind the other, with readers that `open_block` gives.
+
+    `markers` are what may follow a block that is meant: another one's opener, or one of `ends`, with which the turn ends. What
+    had to be repaired counts only if the calls are meant.
+    """
+
+    def __init__(
+        self,
+        opener: str,
+        open_block: Callable[[str, Context], CallReader],
+        context: Context,
+        markers: Markers,
+        ends: tuple[str, ...],
+    ) -> None:
+        self._turns_repairs = context.repairs
+        self._context = replace(context, repairs=[])
+        self._open_block, self._markers, self._ends = open_block, markers, ends
+        self._block: CallReader | None = open_block(opener, self._context)
+        self._text = [opener]
+        self._parts: list[Part] = []
+
+    def read(self, text: str, pos: int, out: list[Part]) -> int:
+        """As `CallReader.read`."""
+        start = pos
+        while pos < len(text) and not self.done:
+            before = pos, self._block
+            pos = self._between(text, pos) if self._block is None else self._inside(self._block, text, pos)
+            if (pos, self._block) == before:
+                break
+        self._text.append(text[start:pos])
+        if self.done:
+            out.append(Text("".join(self._text)))
+        return pos
+
+    def finish(self, tail: str, out: list[Part], *, cut: bool) -> None:
+        """As `CallReader.finish`: nothing follows, so the calls are meant."""
+        self.done = True
+        if self._block is not None:
+            self._block.finish(tail, self._parts, cut=cut)
+        if any(isinstance(part, CallStart) for part in self._parts):
+            self._turns_repairs += self._context.repairs
+            out += [part for part in self._parts if not isinstance(part, Text)]
+        else:
+            out.append(Text("".join(self._text) + tail))
+
+    def _between(self, text: str, pos: int) -> int:
+        if space := _SPACE.match(text, pos):
+            return space.end()
+        found = self._markers.match(text, pos, final=False)
+        if found is None:
+            self.done = True
+            return pos
+        if found.marker and found.marker not in self._ends:
+            self._block = self._open_block(found.marker, self._context)
+        return pos + len(found.marker)
+
+    def _inside(self, block: CallReader, text: str, pos: int) -> int:
+        pos = block.read(text, pos, self._parts)
+        if block.done:
+            self._block = None
+            self.done = any(isinstance(part, Text) and not part.text.isspace() for part in self._parts)
+        return pos

@@ -1,0 +1,183 @@
+"""The way back: calls, results and tools as text, for templates that lose them.
+
+JSON keeps the key order it came in and every character as itself, with a space behind commas and colons: what the models saw
+in training, and what makes a history that is rendered twice the same bytes twice.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from dragoman.conversation.types import Tool, ToolCall, ToolResult
+from dragoman.dialects.spec import (
+    Affixes,
+    Calls,
+    IdInName,
+    IdKey,
+    IdMark,
+    Ids,
+    JsonArguments,
+    JsonKey,
+    KeyIsName,
+    NameTag,
+    Recipient,
+    Results,
+    Syntax,
+)
+from dragoman.dialects.tag_writer import write_arguments, write_calls
+
+_TOOLS = """\
+# Tools
+
+You can call the functions listed here, one JSON description per line between <tools> and </tools>:
+<tools>
+{descriptions}
+</tools>
+
+To call a function, write its name and its arguments {place}, like this:
+{example}
+{several}The results come back in the next message. \
+If no function is needed, answer in plain words."""
+
+_SEVERAL = "Call several functions by writing several such blocks. "
+
+
+def encode_calls(syntax: Syntax, calls: Sequence[ToolCall]) -> str:
+    """The calls of one turn, blocks and all; "" where the syntax has no calls."""
+    if syntax.calls is None:
+        return ""
+    return write(syntax, [Written(call.name, _arguments(syntax.calls, call.input), call.id, n) for n, call in enumerate(calls)])
+
+
+def encode_turn(syntax: Syntax, words: str, calls: Sequence[ToolCall]) -> str:
+    """Words, and the calls behind them."""
+    if syntax.calls is None or not calls:
+        return words
+    return words + (syntax.calls.lead if words else "") + encode_calls(syntax, calls)
+
+
+def encode_thinking(syntax: Syntax, thought: str, words: str = "") -> str:
+    """A thought with its tags; a newline in front of its end is one behind its beginning too."""
+    reasoning = syntax.reasoning
+    if reasoning is None or syntax.frame is not None:
+        return ""
+    before, closer, behind = reasoning.force_close.partition(reasoning.closes[0])
+    newline = "\n" if before.startswith("\n") else ""
+    return reasoning.opens[0] + newline + thought + before + closer + (behind if words or behind.isspace() else "")
+
+
+def encode_results(syntax: Syntax, results: Sequence[ToolResult]) -> str:
+    """The results of a turn's calls, in the syntax's tags."""
+    form = syntax.results
+    return form.before + form.between.join(_result(form, result, place) for place, result in enumerate(results)) + form.after
+
+
+def _result(form: Results, result: ToolResult, place: int) -> str:
+    known = {"{name}": result.name, "{id}": result.call_id, "{place}": str(place)}
+    opened, closed = (
+        re.sub(r"\{(?:name|id|place)\}", lambda found: known[found[0]], around) for around in (form.open, form.close)
+    )
+    return opened + (_dumps(result.outcome) if form.json else result.outcome) + closed
+
+
+def encode_tools(syntax: Syntax, tools: Sequence[Tool]) -> str:
+    """An instruction that any model can follow: the tools, and the syntax to call them in."""
+    calls = syntax.calls
+    if calls is None or not tools:
+        return ""
+    tagged = isinstance(calls.carrier, JsonKey) and calls.open and calls.close
+    return _TOOLS.format(
+        descriptions="\n".join(_dumps(tool.function) for tool in tools),
+        example=write(syntax, [Written("the function's name", _arguments(calls, _EXAMPLE))]),
+        place=f"as one JSON object between {calls.open} and {calls.close}" if tagged else "in this very form",
+        several="" if isinstance(calls.carrier, Recipient) else _SEVERAL,
+    )
+
+
+class Written(NamedTuple):
+    """A call to write: `arguments` as its codec writes them, `number` its place in the turn, from 0."""
+
+    name: str
+    arguments: str
+    id: str = ""
+    number: int = 0
+
+
+_EXAMPLE = {"an argument": "its value"}
+
+
+def _arguments(calls: Calls, arguments: Mapping[str, Any]) -> str:
+    return _dumps(arguments) if isinstance(calls.codec, JsonArguments) else write_arguments(calls.codec, arguments)
+
+
+def write(syntax: Syntax, written: Sequence[Written]) -> str:
+    """Calls with all that stands around them; `constraint` writes some with holes."""
+    calls, frame = syntax.calls, syntax.frame
+    assert calls is not None
+    if frame is not None:
+        messages = [frame.call.format(name=call.name) + frame.header_end + _block(calls, [call]) for call in written]
+        return frame.between.join(message + frame.call_end for message in messages)
+    together = (
+        calls.codec.array
+        if isinstance(calls.codec, JsonArguments)
+        else isinstance(calls.carrier, NameTag) and calls.carrier.many
+    )
+    blocks = [_block(calls, written)] if together else [_block(calls, [call]) for call in written]
+    section_open, section_close = (*calls.section_opens, "")[0], (*calls.section_closes, "")[0]
+    return section_open + calls.between.join(blocks) + section_close
+
+
+def _block(calls: Calls, written: Sequence[Written]) -> str:
+    """A block: one call, or an array of them."""
+    match calls.carrier, calls.codec:
+        case (JsonKey() | KeyIsName()) as carrier, JsonArguments() as codec:
+            body = ", ".join(_object(carrier, codec, calls.ids, call) for call in written)
+            body = _fence(codec, f"[{body}]" if codec.array else body)
+        case Affixes() as carrier, JsonArguments() as codec:
+            body = "".join(_name(carrier, calls.ids, call) + _fence(codec, call.arguments) for call in written)
+        case Recipient(), JsonArguments():
+            body = "".join(call.arguments for call in written)
+        case NameTag() as carrier, _:
+            body = write_calls(calls, carrier, [(call.name, call.arguments, call.number) for call in written])
+    return calls.open + calls.padding + body + calls.padding + calls.close
+
+
+def _object(carrier: JsonKey | KeyIsName, codec: JsonArguments, ids: Ids | None, call: Written) -> str:
+    """A call as a JSON object."""
+    if isinstance(carrier, KeyIsName):
+        return f"{{{_dumps(call.name)}: {call.arguments}}}"
+    members = [f'"{carrier.keys[0]}": {_dumps(call.name)}', f'"{codec.keys[0]}": {call.arguments}']
+    if isinstance(ids, IdKey):
+        members.insert(0 if ids.first else len(members), f'"{ids.key}": "{_id(call, ids.length)}"')
+    return "{" + ", ".join(members) + "}"
+
+
+def _name(carrier: Affixes, ids: Ids | None, call: Written) -> str:
+    """A call's name, and its id where there is one, in front of its arguments."""
+    written = carrier.prefix + call.name
+    match ids:
+        case IdInName(mark):
+            numbered = re.fullmatch(f"{re.escape(written + mark)}[0-9]+", call.id)
+            written = numbered.group() if numbered else f"{written}{mark}{call.number}"
+        case IdMark(mark, length) if length:
+            written += mark + _id(call, length)
+    return written + carrier.suffix
+
+
+def _id(call: Written, length: int) -> str:
+    """The call's id as the wire has it."""
+    return short_id(call.id, length) if length else str(call.number)
+
+
+def short_id(identifier: str, length: int) -> str:
+    """`length` letters and digits, the same for the same id."""
+    return re.sub("[^a-zA-Z0-9]", "", identifier)[-length:].rjust(length, "0")
+
+
+def _fence(codec: JsonArguments, body: str) -> str:
+    return f"```json\n{body}\n```" if codec.fenced else body
+
+
+def _dumps(value: Mapping[str, Any] | str) -> str:
+    return json.dumps(value, ensure_ascii=False)

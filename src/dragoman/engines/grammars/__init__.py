@@ -1,1 +1,0 @@
-"""Constraints as grammars, compiled by llguidance, and as structural tags."""

@@ -1,0 +1,1 @@
+"""LMDeploy: the engine at an address."""

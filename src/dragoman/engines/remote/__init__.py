@@ -1,1 +1,0 @@
-"""Engines that are reached by their token doors: vLLM, SGLang, LMDeploy."""

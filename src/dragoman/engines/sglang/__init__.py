@@ -1,0 +1,1 @@
+"""SGLang: the engine at an address."""

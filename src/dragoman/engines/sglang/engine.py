@@ -1,0 +1,150 @@
+"""SGLang, by its token door: `POST /generate` with token ids in, text out. `sglang_wire` has the words.
+
+What the server does, and this file has to know:
+
+- Whether a chunk holds all of the text so far or what is new, nothing says: a trial at the start does.
+- Prompt and limit together must stay below the window: one token of it is never used.
+- A server whose client has gone finds out after seconds; so the work that is left is also called off, by its name.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import pairwise
+from typing import Final
+from uuid import uuid4
+
+import msgspec
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+from dragoman.engines.base import EngineKind, EngineRequest
+from dragoman.engines.constraint_fallbacks import ConstraintForm
+from dragoman.engines.sampling import resolved
+from dragoman.engines.sglang.wire import Chunk, Generate, GenerateReader, SamplingParams, decoded
+from dragoman.engines.sse import DataEvents
+from dragoman.engines.structured_outputs import EngineConstraints
+from dragoman.engines.token_endpoint import ProbeResult, ServedModel, TokenEndpoint
+from dragoman.errors import EngineFailed
+
+_PATH: Final = "/generate"
+_TRIAL: Final = "1 2 3 4 5"
+_TRIAL_TOKENS: Final = 12
+
+
+class SGLang(TokenEndpoint):
+    """An SGLang server. It has a queue of its own, and is sent as many jobs at once as vLLM."""
+
+    kind = "SGLang"
+    usual_slots = 256
+
+    async def probe_server(self) -> ProbeResult:
+        """How the server streams, and what constraints it holds."""
+        self._totals = await self._streams_totals()
+        self.forms = constraints = EngineConstraints(self.tokenize)
+        way = await constraints.settle(self._holds)
+        return ProbeResult(
+            kind=EngineKind.SGLANG,
+            constrains=way is not None,
+            found={
+                "model": (await self._info()).model_path or self.model,
+                "stream": "all so far" if self._totals else "what is new",
+                "constraints": way or "none: a forced call is begun in the prompt, and checked",
+                "cached tokens": "told",
+            },
+        )
+
+    async def model_path(self, served: ServedModel) -> str:
+        """The server says where it has its tokenizer from."""
+        info = await self._info()
+        return info.tokenizer_path or info.model_path
+
+    def its_window(self, served: ServedModel) -> int:
+        """Of what the server says, one token is never used."""
+        return super().its_window(served) - 1
+
+    async def _info(self) -> "_Info":
+        """Where the server has its model from. Older versions have another name for the question."""
+        try:
+            return await self._http.call("GET", "/model_info", _Info)
+        except EngineFailed:
+            return await self._http.call("GET", "/get_model_info", _Info)
+
+    async def _streams_totals(self) -> bool:
+        """Does each chunk hold all of the text? Raises `EngineFailed` where it holds none."""
+        texts = [chunk.text for chunk in await self._trial(SamplingParams(_TRIAL_TOKENS, temperature=0, ignore_eos=True))]
+        if None in texts:
+            raise EngineFailed(f"{self._http.name} gives no text: start it without --skip-tokenizer-init")
+        spoken = [text for text in texts if text]
+        return all(after.startswith(before) for before, after in pairwise(spoken)) and spoken[:1] != spoken[-1:]
+
+    async def _holds(self, held: Raw, answer: str) -> bool:
+        """Does the server hold this constraint, whose only answer begins with a character that is no answer to the prompt?"""
+        tag = _tag(held)
+        if tag is UNSET:
+            return False
+        try:
+            chunks = await self._trial(SamplingParams(1, temperature=0, structural_tag=tag))
+        except EngineFailed:
+            return False
+        written = chunks[-1].text if chunks else ""
+        return bool(written) and answer.startswith(written or "")
+
+    async def _trial(self, sampling: SamplingParams) -> list[Chunk]:
+        """The chunks of a small job."""
+        events, chunks = DataEvents(), []
+        body = msgspec.json.encode(Generate(await self.tokenize(_TRIAL), sampling, uuid4().hex))
+        async with self._http.work(_PATH, body) as answer:
+            async for data in answer:
+                chunks += [decoded(payload, begun=False) for payload in events.feed(data)]
+        return chunks
+
+    @asynccontextmanager
+    async def posted(self, job: EngineRequest, held: ConstraintForm) -> AsyncGenerator[AsyncIterator[bytes]]:
+        """The answer to a job; before anything was checked. Work that is left is called off."""
+        rid = _rid(job.affinity)
+        try:
+            async with self._http.work(_PATH, self._encoded(job, rid, held), affinity=job.affinity) as answer:
+                yield answer
+        except (asyncio.CancelledError, GeneratorExit):
+            self._http.post_later("/abort_request", msgspec.json.encode({"rid": rid}), affinity=job.affinity)
+            raise
+
+    def _encoded(self, job: EngineRequest, rid: str, held: ConstraintForm) -> bytes:
+        """Everything is said."""
+        chosen = resolved(job.sampling, self.folder.recommended)
+        sampling = SamplingParams(
+            max_new_tokens=max(job.limit, 1),
+            temperature=chosen.temperature,
+            top_p=chosen.top_p,
+            top_k=chosen.top_k or -1,
+            min_p=chosen.min_p,
+            repetition_penalty=chosen.repetition_penalty,
+            presence_penalty=job.sampling.presence_penalty or 0.0,
+            frequency_penalty=job.sampling.frequency_penalty or 0.0,
+            sampling_seed=UNSET if job.sampling.seed is None else job.sampling.seed,
+            structural_tag=_tag(held),
+        )
+        return msgspec.json.encode(Generate(job.tokens, sampling, rid, job.adapter or UNSET))
+
+    def reader(self, job: EngineRequest) -> GenerateReader:
+        """One for each job."""
+        return GenerateReader(totals=self._totals, silent=job.limit == 0)
+
+
+class _Held(Struct):
+    structural_tag: str | UnsetType = UNSET
+
+
+class _Info(Struct):
+    model_path: str = ""
+    tokenizer_path: str = ""
+
+
+def _rid(affinity: str | None) -> str:
+    """A name for a job. SGLang's gateway takes what stands before `_t` and digits for the conversation's, header or not."""
+    return uuid4().hex if affinity is None else f"{affinity}_t{uuid4().int}"
+
+
+def _tag(held: ConstraintForm) -> str | UnsetType:
+    """The structural tag in what a server of that kind is sent, where there is one."""
+    return UNSET if held is UNSET else msgspec.json.decode(held, type=_Held).structural_tag

@@ -1,0 +1,64 @@
+"""How a vLLM server is made to hold constraints: by structural tags, or by Lark.
+
+A server has one backend for all its structured outputs, and in its setting `auto` the first request decides which: xgrammar,
+unless xgrammar cannot read that request. So the trial begins with what xgrammar reads, which leaves the server to its other
+clients as they expect it. With `--structured-outputs-config.backend guidance` it reads llguidance's Lark, as llama.cpp does,
+and that holds more. A server that was started with a reasoning parser holds nothing before the reasoning is over, which it
+looks for itself; the trial finds that nothing is held.
+"""
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import msgspec
+from msgspec import Raw
+
+from dragoman.constraints.compiler import TRIAL, Grammars
+from dragoman.constraints.cost import off_the_loop
+from dragoman.constraints.lark import literals
+from dragoman.constraints.structural_tag import structural_tag
+from dragoman.constraints.tree import Constraint, Json, Literal, Series
+from dragoman.engines.constraint_fallbacks import ConstraintFallbacks
+from dragoman.special_tokens import ControlTokens, Tokenize
+
+_TAG_TRIAL: Final = Constraint(Series((Literal("Q"), Json({"type": "null"}))), "trial")
+_TAG_ANSWER: Final = "Qnull"
+
+Holds = Callable[[Raw, str], Awaitable[bool]]
+"""Is a constraint held, of which this is the only answer?"""
+
+
+class EngineConstraints(ConstraintFallbacks):
+    """The constraints of one server."""
+
+    def __init__(self, tokenize: Tokenize) -> None:
+        super().__init__()
+        self._controls = ControlTokens(tokenize)
+        self._grammars = Grammars(tokenize)
+        self._lark = False
+
+    async def settle(self, holds: Holds) -> str | None:
+        """Find what the server holds, and say it; None where it holds nothing."""
+        if await holds(_tag(structural_tag(_TAG_TRIAL, {})), _TAG_ANSWER):
+            return "structural tags"
+        self._lark = await holds(_lark(TRIAL.grammar), TRIAL.answer)
+        if not self._lark:
+            return None
+        self.last = 0  # it is compiled, and relaxed, in this process first
+        return "Lark"
+
+    async def make(self, constraint: Constraint, step: int) -> Raw:
+        """What is sent as `structured_outputs`."""
+        if self._lark:
+            return _lark(await self._grammars.of(constraint))
+        segments = await self._controls.segments(literals(constraint))
+        return _tag(await off_the_loop(constraint, structural_tag, constraint, segments, step))
+
+
+def _tag(tag: dict[str, object]) -> Raw:
+    return Raw(msgspec.json.encode({"structural_tag": json.dumps(tag, ensure_ascii=False)}))
+
+
+def _lark(grammar: str) -> Raw:
+    return Raw(msgspec.json.encode({"grammar": grammar}))

@@ -1,0 +1,1 @@
+"""vLLM: the engine at an address, and one that is started as a child process."""

@@ -1,0 +1,137 @@
+"""vLLM in a process of our own: `vllm serve MODEL`, on a free port of this machine. `supervised` keeps it alive.
+
+    python -m dragoman.engines.vllm.child COMMAND…     runs that command for as long as somebody holds its standard input
+
+vLLM is several processes, and those that compute live on where only the first one dies. So they are a group with one that only
+watches, and end with it and with whoever started it, however that ends: the kernel closes the pipe.
+
+It is told to say how much of a prompt was cached, and to hold constraints as llama.cpp does: with llguidance, which knows the
+model's control tokens. Arguments of the user's come behind ours, and so go before them. What it says goes to our log.
+"""
+
+import asyncio
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from typing import Final
+
+from dragoman.engines.base import Capabilities
+from dragoman.engines.http import EngineHttp
+from dragoman.engines.liveness import ProbeTimes
+from dragoman.engines.supervised import LOST, NAME, USUAL_RESTART, Child, RestartTimes, Supervised, spawn
+from dragoman.engines.token_endpoint import FindFolder
+from dragoman.engines.vllm.engine import SLOTS, Vllm
+from dragoman.errors import EngineFailed, EngineUnavailable
+
+PROGRAM: Final = "vllm"
+
+_PATIENCE: Final = 600.0
+"""Seconds that work waits for a vLLM that is being restarted: it loads for minutes."""
+_PROBES: Final = ProbeTimes(timeout=20.0)
+"""vLLM answers on the event loop that also reads requests, so it may take longer than llama.cpp."""
+_PAUSE: Final = 0.5
+"""Seconds between two questions whether it is up."""
+_HOST: Final = "127.0.0.1"
+
+
+class NotInstalled(Exception):
+    """There is no vLLM on this machine."""
+
+
+class StartedVllm(Supervised):
+    """`model` is a folder or a repository on the Hub; `args` are vLLM's own. Raises `NotInstalled`."""
+
+    def __init__(  # noqa: PLR0913 -- most are options of the command line
+        self,
+        model: str,
+        find_folder: FindFolder,
+        *,
+        tokenizer: str | None = None,
+        slots: int = SLOTS,
+        args: Sequence[str] = (),
+        program: str = PROGRAM,
+        probes: ProbeTimes = _PROBES,
+        restart: RestartTimes = USUAL_RESTART,
+    ) -> None:
+        super().__init__(patience=_PATIENCE, probes=probes, restart=restart)
+        found = shutil.which(program)
+        if found is None:
+            raise NotInstalled("vLLM is not installed here: install it, or name a running one with --engine-url URL.")
+        self._command = [found, "serve", model, "--host", _HOST, "--enable-prompt-tokens-details"]
+        self._command += ["--structured-outputs-config.backend", "guidance", "--max-num-seqs", str(slots), *args]
+        self._find_folder = find_folder
+        self._tokenizer = tokenizer
+        self._slots = slots
+
+    async def spawn(self) -> Child:
+        """A process that loads the model, for minutes."""
+        port = _free_port()
+        launcher = [sys.executable, "-P", "-m", "dragoman.engines.vllm.child"]
+        process = await spawn(*launcher, *self._command, "--port", str(port), merge_stderr=True)
+        address = f"http://{_HOST}:{port}"
+        engine = Vllm(
+            address, self._find_folder, tokenizer=self._tokenizer, slots=self._slots, name=NAME, lost=LOST, watched=False
+        )
+        return _VllmChild(process, address, engine)
+
+
+class _VllmChild(Child):
+    """A process that listens before long."""
+
+    engine: Vllm
+
+    def __init__(self, process: asyncio.subprocess.Process, address: str, engine: Vllm) -> None:
+        super().__init__(process)
+        self.engine = engine
+        self._http = EngineHttp("vLLM", address, name=NAME)
+
+    async def start_engine(self) -> Capabilities:
+        """Raises `EngineFailed` with vLLM's own reason where it dies, and what starting raises where it does not."""
+        try:
+            while not self.exit.done():
+                try:
+                    await self._http.call("GET", "/version", object)
+                    return await self.engine.start()
+                except EngineUnavailable:
+                    await asyncio.wait({self.exit}, timeout=_PAUSE)
+        finally:
+            await self._http.close()
+        await asyncio.wait({self._listener})
+        raise EngineFailed(f"{NAME} did not come up: {self._reason()}")
+
+    async def probe(self) -> None:
+        """Raises as `Vllm.probe`."""
+        await self.engine.probe()
+
+    def _reason(self) -> str:
+        """The last error that it names; it wraps the first in others."""
+        errors = [words for words in self._words if "Error: " in words]
+        return errors[0].partition(") ")[2] or errors[0] if errors else self.exit_summary()
+
+
+def _free_port() -> int:
+    with socket.create_server((_HOST, 0)) as free:
+        port: int = free.getsockname()[1]
+        return port
+
+
+def main() -> None:
+    """Run the command; its exit status is ours."""
+    signal.signal(signal.SIGTERM, lambda *_: None)  # the group gets it, and the command decides when it is done
+    command = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL)  # noqa: S603 -- what the user asked for
+    threading.Thread(target=_hold, daemon=True).start()
+    sys.exit(command.wait())
+
+
+def _hold() -> None:
+    sys.stdin.buffer.read()
+    os.killpg(0, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+"""What was promised of an answer, checked when it is there: a constraint may have been relaxed, and an engine may be at fault.
+
+Nothing is taken back that was streamed. What does not hold is reported; a forced call that did not come is a failure, since a
+client that forces one has no use for anything else.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from dragoman.conversation import Conversation
+from dragoman.errors import EngineFailed
+from dragoman.json_schema.validation import validator
+from dragoman.parts import CallDelta, CallEnd, CallStart, Part, Text
+
+
+class OutputValidator:
+    """Listens to the parts of one turn. `broken` names what does not hold; `any`: is there something to listen for?"""
+
+    def __init__(self, conversation: Conversation) -> None:
+        self._forced = conversation.tool_policy.forced
+        self._schemas = {tool.name: tool.schema for tool in conversation.callable if tool.strict or self._forced}
+        self._output = conversation.output
+        self.any = self._forced or bool(self._schemas) or self._output is not None
+        self._texts: list[str] = []
+        self._arguments: list[str] = []
+        self._name = ""
+        self._called = False
+        self.broken: list[str] = []
+
+    def note(self, part: Part) -> None:
+        """Hear the next part."""
+        match part:
+            case Text(text) if self._output is not None:
+                self._texts.append(text)
+            case CallStart(name):
+                self._name = name
+                self._arguments.clear()
+            case CallDelta(json) if self._name in self._schemas:
+                self._arguments.append(json)
+            case CallEnd(complete):
+                self._called = True
+                if complete and self._name in self._schemas:
+                    self._check(f"call of {self._name}", self._schemas[self._name], self._arguments)
+
+    def settle(self) -> None:
+        """The model ended its turn by itself. Raises `EngineFailed` where a call was forced and there is none."""
+        if self._forced and not self._called:
+            raise EngineFailed("a tool call was asked for, and the engine let the model end its turn without one")
+        if self._output is not None and not self._called:
+            self._check("output format", self._output, self._texts)
+
+    def _check(self, what: str, schema: Mapping[str, Any], pieces: list[str]) -> None:
+        checks = validator(schema)
+        if checks is None:
+            self.broken.append(f"{what}: its schema is not one that can be checked")
+            return
+        try:
+            error = next(iter(checks.iter_errors(msgspec.json.decode("".join(pieces)))), None)
+        except (ValueError, msgspec.DecodeError) as fault:
+            self.broken.append(f"{what}: {fault}")
+            return
+        if error is not None:
+            self.broken.append(f"{what}: {error.message}")

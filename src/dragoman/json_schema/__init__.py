@@ -1,0 +1,1 @@
+"""JSON Schema: one view of a schema, one resolver of references, its size, transforms and validation."""

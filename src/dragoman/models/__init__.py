@@ -1,0 +1,1 @@
+"""Model files: how they are named and found, the Hub, headers of GGUF files, tokenizer folders."""

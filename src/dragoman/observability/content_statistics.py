@@ -1,0 +1,46 @@
+"""What a request holds, by kind: the first thing one wants to know of a prompt that is too long or too slow."""
+
+from collections.abc import Iterator, Mapping
+
+import msgspec
+
+from dragoman.conversation import Conversation, Role, Text, Thinking, ToolCall, ToolResult
+from dragoman.conversation.types import Content
+from dragoman.observability.log_entry import Volume
+
+
+def content_statistics(conversation: Conversation) -> Mapping[str, Volume]:
+    """Parts and their characters by kind, in the order in which the kinds were met.
+
+    `system` are the blocks at the top and the system turns anywhere, `tools` the declarations, whenever the model hears of
+    them. What is not text is as long as its JSON.
+    """
+    found: dict[str, Volume] = {}
+    for kind, characters in _content(conversation):
+        found[kind] = found.get(kind, Volume(0, 0)) + Volume(1, characters)
+    return found
+
+
+def _content(conversation: Conversation) -> Iterator[tuple[str, int]]:
+    yield from (("system", len(block.text)) for block in conversation.system)
+    yield from (("tools", _size(tool.function["function"])) for tool in (*conversation.tools, *conversation.waiting))
+    for turn in conversation.turns:
+        for part in turn.content:
+            kind, characters = _measured(part)
+            yield ("system" if turn.role is Role.SYSTEM else kind), characters
+
+
+def _measured(part: Content) -> tuple[str, int]:
+    match part:
+        case Text(text):
+            return "text", len(text)
+        case Thinking(text):
+            return "thinking", len(text)
+        case ToolCall():
+            return "tool_use", _size({"name": part.name, "input": part.input})
+        case ToolResult():
+            return "tool_result", len(part.text)
+
+
+def _size(value: object) -> int:
+    return len(msgspec.json.encode(value, enc_hook=str))

@@ -1,0 +1,133 @@
+"""The log line of a request, for people or as JSON: two renderings of the same entry, each written here and nowhere else.
+
+A request is logged as its entry; the formatter of the log's handler decides how it looks. A handler that knows nothing of
+entries gets the line for people, since that is what an entry is as a string.
+"""
+
+import logging
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+
+import msgspec
+
+from dragoman.observability.log_entry import RequestLogEntry, Seconds, Tokens
+
+_LOG = logging.getLogger("dragoman.request")
+_SHORT_ID = 8
+_LONGEST_NAME = 32
+_LONGEST_PATH = 60
+_THOUSAND = 1000
+_FELT = 0.005
+
+
+def log_request(entry: RequestLogEntry) -> None:
+    """Write the line of a request."""
+    _LOG.info("%s", _Line(entry))
+
+
+class _Line:
+    """An entry on its way to a formatter. It is rendered only if somebody listens."""
+
+    def __init__(self, entry: RequestLogEntry) -> None:
+        self.entry = entry
+
+    def __str__(self) -> str:
+        return line(self.entry)
+
+
+class HumanFormatter(logging.Formatter):
+    """A short line: the time, the first letter of the level, the message."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname).1s %(message)s", "%Y-%m-%d %H:%M:%S")
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line, requests and all else alike; docs/observability.md names the fields."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The fields of an entry, or the message."""
+        fields: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+        }
+        told = record.args[0] if isinstance(record.args, tuple) and len(record.args) == 1 else None
+        if isinstance(told, _Line):
+            fields |= msgspec.to_builtins(told.entry)
+        else:
+            fields["message"] = record.getMessage()
+        if record.exc_info:
+            fields["exception"] = self.formatException(record.exc_info)
+        return msgspec.json.encode(fields).decode()
+
+
+LOG_FORMATS: dict[str, type[logging.Formatter]] = {"text": HumanFormatter, "json": JsonFormatter}
+"""By the names of `--log-format`."""
+
+
+def line(entry: RequestLogEntry) -> str:
+    """An entry for people: the columns that the eye compares, what is special, who and what, what was done to it, the id."""
+    shown = "  ".join([*_columns(entry), *_particulars(entry), *_asked(entry), *_treated(entry), entry.request_id])
+    return shown if shown.isprintable() else "".join(mark if mark.isprintable() else ascii(mark)[1:-1] for mark in shown)
+
+
+def _columns(entry: RequestLogEntry) -> Iterator[str]:
+    name = entry.endpoint.rpartition("/v1/")[2].removeprefix("messages/") or f"{entry.method} {entry.path[:_LONGEST_PATH]}"
+    yield f"{entry.status:<3} {name:<12} {entry.seconds.total:>6.1f}s"
+    if entry.tokens is not None:
+        yield _counts(entry.tokens, entry.tokens_per_second)
+    if entry.ending:
+        yield f"{entry.error}: {entry.message}" if entry.error else f"{entry.ending:<10}"
+
+
+def _counts(tokens: Tokens, rate: float | None) -> str:
+    reused = f"{tokens.cached / tokens.prompt:>4.0%} cached" if tokens.prompt else " " * 11
+    return f"{tokens.prompt:>7,} in {reused} {tokens.output:>6,} out {rate or 0:>7.1f} tok/s"
+
+
+def _particulars(entry: RequestLogEntry) -> Iterator[str]:
+    """What is not so with every request."""
+    if entry.calls:
+        yield f"{entry.calls} call{'s' if entry.calls > 1 else ''}"
+    if entry.tokens is not None and entry.tokens.thinking:
+        yield f"{entry.tokens.thinking:,} thinking"
+    if entry.diverged:
+        yield f"[diverged at {entry.diverged}]"
+    yield from _listed("repaired: ", entry.repairs)
+    yield from _listed("not as promised: ", entry.broken)
+
+
+def _asked(entry: RequestLogEntry) -> Iterator[str]:
+    """Who asked, for what, and what came with it."""
+    if stretches := _stretches(entry.seconds):
+        yield " ".join(stretches)
+    if entry.client:
+        yield entry.client.partition(" (")[0][:_LONGEST_NAME]
+    if entry.session or entry.agent:
+        yield "/".join(name[:_SHORT_ID] for name in (entry.session, entry.agent) if name)
+    if entry.model:
+        yield f"{entry.model} stream" if entry.stream else entry.model
+    if entry.content:
+        yield ", ".join(f"{volume.count:,} {kind} {_short(volume.characters)}" for kind, volume in entry.content.items())
+
+
+def _treated(entry: RequestLogEntry) -> Iterator[str]:
+    """What is much the same with every request of a client, and long."""
+    yield from _listed("", entry.notes)
+    yield from _listed("unknown: ", entry.unknown)
+
+
+def _listed(label: str, items: Sequence[str]) -> Iterator[str]:
+    if items:
+        yield f"[{label}{'; '.join(items)}]"
+
+
+def _stretches(seconds: Seconds) -> Sequence[str]:
+    """Those that somebody can feel."""
+    named = {"queue": seconds.queue, "prefill": seconds.prefill, "decode": seconds.decode, "stopped in": seconds.stop}
+    return [f"{name} {value:.2f}s" for name, value in named.items() if value is not None and value >= _FELT]
+
+
+def _short(number: int) -> str:
+    return f"{number / _THOUSAND:.1f}k" if number >= _THOUSAND else str(number)

@@ -1,0 +1,185 @@
+"""The record of a request: filled in on its way through the house, told once it is over.
+
+Whoever learns something writes it down here: the edge who asks, the endpoint what is asked, the stream when what happened. What
+a turn counts stays with the turn and is asked for at the end, so that nothing is copied, and a turn that was cut tells as much
+as one that was not.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from dragoman.errors import RESPONSES, DragomanError, Unexpected
+from dragoman.observability.log_entry import CLIENT_LEFT, FAILED, RequestLogEntry, Seconds, Tokens, Volume
+from dragoman.parts import Ending, Part, Prefill, TokenCounts
+
+_LOG = logging.getLogger(__name__)
+
+
+class Work(Protocol):
+    """What a record asks a turn, at the end."""
+
+    @property
+    def tally(self) -> TokenCounts:
+        """The counts as they are now."""
+
+    @property
+    def calls(self) -> int:
+        """Whole calls that the answer holds."""
+
+    @property
+    def repairs(self) -> Sequence[str]:
+        """Names of the repairs that the output needed."""
+
+    @property
+    def broken_promises(self) -> Sequence[str]:
+        """What the answer should have been, and is not."""
+
+
+@dataclass(slots=True, eq=False)
+class Record:
+    """One request, so far. Moments are ages: seconds since it came in, by the monotonic clock; None for what has not happened.
+
+    `ready`: the prompt is made, and the turn waits for a slot; `started`: it has one; `read`: the engine has read the prompt;
+    `first`: the first part that says something; `ended`: the last. `stop` is how long the work of a client that left went on.
+    `moved` is called when the request begins to wait or to work.
+    """
+
+    request_id: str
+    method: str
+    path: str
+    endpoint: str = ""
+    client: str = ""
+    session: str = ""
+    agent: str = ""
+    model: str = ""
+    stream: bool = False
+    status: int = 0
+    body_bytes: int = 0
+    content: Mapping[str, Volume] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+    unknown: Sequence[str] = ()
+    diverged: str = ""
+    work: Work | None = None
+    ready: float | None = None
+    started: float | None = None
+    read: float | None = None
+    first: float | None = None
+    ended: float | None = None
+    stop: float | None = None
+    ending: str = ""
+    error: str = ""
+    message: str = ""
+    clock: Callable[[], float] = time.monotonic
+    moved: Callable[[], None] = lambda: None
+    _began: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._began = self.clock()
+
+    @property
+    def age(self) -> float:
+        """Seconds since the request came in."""
+        return self.clock() - self._began
+
+    @property
+    def waiting(self) -> bool:
+        """Does its turn wait for a slot?"""
+        return self.ready is not None and self.started is None
+
+    @property
+    def running(self) -> bool:
+        """Does its turn hold a slot? It does to the end of the request, or a moment less."""
+        return self.started is not None
+
+    def wait(self, work: Work) -> None:
+        """The prompt is made, and `work` waits for a slot."""
+        self.work, self.ready = work, self.age
+        self.moved()
+
+    def start(self) -> None:
+        """It has one."""
+        self.started = self.age
+        self.moved()
+
+    def note(self, part: Part) -> None:
+        """Note the moments: of the prompt read, of the first part that says something, of the ending."""
+        if type(part) is Ending:
+            self.ending, self.ended = part.reason.value, self.age
+        elif self.first is None:
+            if type(part) is not Prefill:
+                self.first = self.age
+            elif part.done >= part.total:
+                self.read = self.age
+
+    def fail(self, error: Exception) -> None:
+        """Note how it failed. A defect of ours is told in full, once, here and nowhere else."""
+        self.ending = FAILED
+        if isinstance(error, DragomanError):
+            self.error, self.message = RESPONSES[type(error)].type, error.message
+        else:
+            self.error, self.message = RESPONSES[Unexpected].type, f"{type(error).__name__}: {error}"
+            _LOG.error("%s failed", self.request_id, exc_info=error)
+
+    def leave(self, stop: float) -> None:
+        """The client left, and after `stop` seconds nothing was done for it any more."""
+        self.ending, self.stop = CLIENT_LEFT, stop
+
+    def entry(self) -> RequestLogEntry:
+        """What is to be told."""
+        work = self.work if self.started is not None else None
+        seconds = self._seconds(self.age)
+        tokens = _tokens(work.tally) if work else None
+        return RequestLogEntry(
+            request_id=self.request_id,
+            method=self.method,
+            path=self.path,
+            endpoint=self.endpoint,
+            status=self.status,
+            seconds=seconds,
+            client=self.client,
+            session=self.session,
+            agent=self.agent,
+            model=self.model,
+            stream=self.stream,
+            body_bytes=self.body_bytes,
+            content=self.content,
+            tokens=tokens,
+            tokens_per_second=round(tokens.output / seconds.decode, 2) if tokens and tokens.output and seconds.decode else None,
+            diverged=self.diverged,
+            calls=work.calls if work else 0,
+            ending=self.ending,
+            error=self.error,
+            message=self.message,
+            repairs=tuple(work.repairs) if work else (),
+            broken=tuple(work.broken_promises) if work else (),
+            notes=tuple(self.notes),
+            unknown=tuple(self.unknown),
+        )
+
+    def _seconds(self, total: float) -> Seconds:
+        """The stretches between the moments; one that was cut lasts up to the end.
+
+        Decoding begins where the prompt is read: what comes first may be hidden.
+        """
+        end = total if self.ended is None else self.ended
+        read = self.read if self.read is not None else self.first
+        return Seconds(
+            total=round(total, 6),
+            prepare=None if self.ready is None else round(self.ready, 6),
+            queue=_between(self.ready, self.started, end),
+            prefill=_between(self.started, read, end),
+            decode=_between(read, end, end),
+            first_token=None if self.first is None else round(self.first, 6),
+            stop=None if self.stop is None else round(self.stop, 6),
+        )
+
+
+def _between(begin: float | None, until: float | None, end: float) -> float | None:
+    return None if begin is None else round((end if until is None else until) - begin, 6)
+
+
+def _tokens(tally: TokenCounts) -> Tokens:
+    return Tokens(tally.prompt, tally.prompt - tally.cached, tally.cached, tally.output, tally.thinking)

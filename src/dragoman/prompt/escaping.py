@@ -1,0 +1,75 @@
+"""Special-token escaping: text of a client stays text where it spells a special token.
+
+Such spellings are broken up with a sentinel before the dialect and the template see them. The tokenizer step (`tokens`) takes
+the sentinel out again and tokenizes the spelling as plain text.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass, replace
+from enum import Enum
+from hashlib import blake2b
+from itertools import chain
+from typing import Any
+
+import msgspec
+
+from dragoman.conversation import Conversation
+from dragoman.special_tokens import SHAPES
+
+_NONCHARACTERS = tuple(map(chr, range(0xFDD0, 0xFDF0)))
+"""Code points that Unicode keeps out of all text, for inner use like this."""
+_FIRST_CHOICES = _NONCHARACTERS[:4]
+
+
+def escape_special_tokens(conversation: Conversation, spelled: Sequence[str]) -> tuple[Conversation, str]:
+    """The conversation with every spelling of a special token broken up, and the sentinel; "" where nothing is spelled."""
+    if not spelled:
+        return conversation, ""
+    sentinel = _sentinel_for(msgspec.json.encode(conversation))
+    covered: Conversation = _Breaker(spelled, sentinel).cover(conversation)
+    return covered, sentinel
+
+
+def _sentinel_for(encoded: bytes) -> str:
+    """A short sentinel that does not occur in the text: one noncharacter, or eight that are derived from the text."""
+    derived = (_derived(encoded, number) for number in range(1 << 16))
+    return next(sentinel for sentinel in chain(_FIRST_CHOICES, derived) if sentinel.encode() not in encoded)
+
+
+def _derived(encoded: bytes, number: int) -> str:
+    """Eight noncharacters by the digest of the text: no text can be written that holds its own."""
+    digest = blake2b(encoded, digest_size=8, salt=number.to_bytes(16)).digest()
+    return "".join(_NONCHARACTERS[byte % len(_NONCHARACTERS)] for byte in digest)
+
+
+class _Breaker:
+    """Puts the sentinel into every spelling, in one pass per shape of control tokens."""
+
+    def __init__(self, spelled: Sequence[str], sentinel: str) -> None:
+        broken = {spelling: spelling[0] + sentinel + spelling[1:] for spelling in spelled}
+        shaped = {spelling for spelling in spelled if any(shape.fullmatch(spelling) for shape in SHAPES)}
+        self._shaped: Mapping[str, str] = {spelling: broken[spelling] for spelling in shaped}
+        self._others = {spelling: broken[spelling] for spelling in broken if spelling not in shaped}  # names: the model's few
+
+    def cover(self, value: Any) -> Any:
+        """A value, with all text in it broken up where it must be."""
+        match value:
+            case Enum():
+                return value
+            case str():
+                return self._break(value)
+            case dict():
+                return {self.cover(key): self.cover(inner) for key, inner in value.items()}
+            case list() | tuple():
+                return [self.cover(inner) for inner in value]
+            case _ if is_dataclass(value) and not isinstance(value, type):
+                return replace(value, **{field.name: self.cover(getattr(value, field.name)) for field in fields(value)})
+            case _:
+                return value
+
+    def _break(self, text: str) -> str:
+        for shape in SHAPES:
+            text = shape.sub(lambda found: self._shaped.get(found[0], found[0]), text)
+        for spelling, broken in self._others.items():
+            text = text.replace(spelling, broken)
+        return text

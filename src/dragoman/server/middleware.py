@@ -1,0 +1,141 @@
+"""What every request passes, whatever it asks for: an id, a key, a plain path, and one shape of answer where it fails."""
+
+import secrets
+from collections.abc import Awaitable
+from http import HTTPStatus
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.routing import Match, Route, Router
+from starlette.types import Message, Receive, Scope, Send
+
+from dragoman.errors import DragomanError, ForeignHost, MethodNotAllowed, Unexpected, UnknownRoute
+from dragoman.observability import Record, log_request
+from dragoman.observability.metrics import Metrics
+from dragoman.server.auth import check_key
+from dragoman.server.capture import CaptureMiddleware
+from dragoman.server.disconnect import ClientGone
+from dragoman.server.origins import PAGES, Pages, is_allowed_host
+from dragoman.server.respond import format_of, plain_path, response_start, send_error
+from dragoman.server.served_model import Settings
+
+METRICS = "/metrics"
+OPEN_PATHS = frozenset({"/", "/health", "/api/hello", "/api/event_logging/batch"})
+"""Requested by probes and by telemetry: no key."""
+QUIET_PATHS = OPEN_PATHS | {METRICS}
+"""Of no interest to anybody: not logged, not counted, not captured."""
+_CLIENT_CLOSED = 499
+
+
+class Middleware:
+    """Wraps the routes. Whatever leaves here carries a `request-id` (TRN-6), and is JSON where it is an error (ERR-1)."""
+
+    def __init__(self, router: Router, settings: Settings, metrics: Metrics) -> None:
+        self._app = router
+        self._settings = settings
+        self._metrics = metrics
+        self._capture = settings.capture
+        self._pages = Pages(self._answer, settings.cors_origins)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """An ASGI application."""
+        if scope["type"] != "http":
+            scope.get("state", {})[PAGES] = self._pages
+            await self._app(scope, receive, send)
+            return
+        scope = {**scope, "path": plain_path(scope["path"]), "app": self}
+        record = _record(scope)
+        scope["state"] = {**scope.get("state", {}), "record": record}
+        if scope["path"] in QUIET_PATHS:
+            await self._pages(scope, receive, _tagged(send, record))
+        elif self._capture is None:
+            await self._told(scope, receive, send, record)
+        else:
+            tap = CaptureMiddleware(scope, receive, send, lambda: record.age)
+            try:
+                await self._told(scope, tap.receive, tap.send, record)
+            finally:
+                await tap.keep(self._capture, record.request_id, left=record.stop is not None)
+
+    async def _told(self, scope: Scope, receive: Receive, send: Send, record: Record) -> None:
+        """Answer, and say how it was."""
+        record.endpoint = _route(self._app, scope)
+        try:
+            with self._metrics.under_way(record):
+                await self._pages(scope, receive, _tagged(send, record))
+        finally:
+            entry = record.entry()
+            self._metrics.count(entry)
+            log_request(entry)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        record: Record = scope["state"]["record"]
+        headers: dict[str, str] = {}
+        try:
+            fields = Headers(scope=scope)
+            hosts = self._settings.hosts
+            if hosts is not None and not is_allowed_host(fields.get("host", ""), hosts):
+                raise ForeignHost(f"host: {fields.get('host')} does not name this server; --allowed-host adds names")
+            if scope["method"] == "OPTIONS":
+                await send(response_start(HTTPStatus.NO_CONTENT, {"allow": "GET, HEAD, POST, OPTIONS"}))
+                await send({"type": "http.response.body", "body": b""})
+                return
+            if scope["path"] not in OPEN_PATHS:
+                check_key(fields, self._settings.api_key)
+            await self._app(scope, receive, send)
+            return
+        except ClientGone as gone:
+            record.status = _CLIENT_CLOSED
+            record.leave(gone.stop)
+            return
+        except HTTPException as raised:
+            error = _routing(raised, scope)
+            headers = dict(raised.headers or {})
+            record.fail(error)
+        except DragomanError as raised:
+            error = raised
+            record.fail(raised)
+        except Exception as raised:
+            error = Unexpected()
+            record.fail(raised)
+        if not record.status:  # else the answer is under way already, and ends here
+            await send_error(send, format_of(scope["path"]), error, record.request_id, headers)
+
+
+def _record(scope: Scope) -> Record:
+    """Who asks for what."""
+    headers = Headers(scope=scope)
+    return Record(
+        f"req_{secrets.token_hex(12)}",
+        scope["method"],
+        scope["path"],
+        client=headers.get("user-agent", ""),
+        session=headers.get("x-claude-code-session-id", ""),
+        agent=headers.get("x-claude-code-agent-id", ""),
+    )
+
+
+def _route(router: Router, scope: Scope) -> str:
+    """The path as it was written down, so that counters have one name for all models; empty where there is none."""
+    found = (route.path for route in router.routes if isinstance(route, Route) and route.matches(scope)[0] is not Match.NONE)
+    return next(found, "").replace(":path", "")
+
+
+def _tagged(send: Send, record: Record) -> Send:
+    def tagged(message: Message) -> Awaitable[None]:
+        if message["type"] == "http.response.start":
+            record.status = message["status"]
+            headers = MutableHeaders(scope=message)
+            headers["request-id"] = headers["x-request-id"] = record.request_id  # each door's SDK has its own name for it
+            if record.diverged:
+                headers["dragoman-diverged"] = record.diverged.encode("unicode_escape").decode()
+        return send(message)
+
+    return tagged
+
+
+def _routing(raised: HTTPException, scope: Scope) -> DragomanError:
+    """What the router says, in our words."""
+    if raised.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        return MethodNotAllowed(f"{scope['method']} is not allowed on {scope['path']}")
+    return UnknownRoute(f"no such path: {scope['path']}")

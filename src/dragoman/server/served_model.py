@@ -1,0 +1,192 @@
+"""A model, ready to answer: what every request needs, put together once."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from dragoman import dialects
+from dragoman.api.anthropic.models import EffortFlags, Flag, ModelCapabilities, ModelInfo, ThinkingFlags
+from dragoman.conversation import Conversation
+from dragoman.dialects import Constrainer, Dialect
+from dragoman.engines import Capabilities, Engine
+from dragoman.errors import EngineFailed, PromptTooLong
+from dragoman.generation import Generation
+from dragoman.inspection.detection import HINTS, Detection, detect
+from dragoman.inspection.profile import inspect
+from dragoman.limits import DEFAULT, Limits
+from dragoman.observability.prefix_tracker import PrefixTracker
+from dragoman.prompt import ChatTemplate, Prompt, PromptBuilder, TemplateRefusal
+from dragoman.prompt.capabilities import TemplateCapabilities
+from dragoman.server.admission import Admission
+from dragoman.server.feasibility import Feasibility
+from dragoman.special_tokens import ControlTokens
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the operator chose.
+
+    `queue` is how many requests may wait. With `strict_input`, what the model cannot see is refused, instead of a note in its
+    place. `model_id` None means the engine's own name, `dialect` None what is detected. `capture` is a folder for every request
+    and its answer. `cors_origins` are origins of web pages that may use the server, beside those of this machine. `hosts` are
+    names, without ports, by which clients may address it, beside those of this machine; None: by any.
+    """
+
+    model_id: str | None = None
+    display_name: str | None = None
+    created_at: datetime = field(default=datetime.fromtimestamp(0, UTC))
+    aliases: Sequence[str] = ()
+    any_model: bool = False
+    api_key: str | None = None
+    queue: int = 256
+    strict: bool = False
+    strict_input: bool = False
+    dialect: Dialect | None = None
+    capture: Path | None = None
+    cors_origins: Sequence[str] = ()
+    hosts: Sequence[str] | None = None
+    limits: Limits = DEFAULT
+
+
+class ServedModel:
+    """One model behind one engine."""
+
+    def __init__(  # noqa: PLR0913 -- put together once, in `load`
+        self,
+        engine: Engine,
+        detection: Detection,
+        prompts: PromptBuilder,
+        admission: Admission,
+        info: ModelInfo,
+        *,
+        found: Capabilities,
+    ) -> None:
+        self.engine = engine
+        self.detection = detection
+        self.found = found
+        self._constrainer = Constrainer(detection.dialect)
+        self.feasibility = Feasibility(found, self._constrainer)
+        self.admission = admission
+        self.info = info
+        self.prefix_tracker = PrefixTracker()
+        self.prompts = prompts
+
+    @classmethod
+    async def load(cls, engine: Engine, settings: Settings) -> "ServedModel":
+        """Bring the engine up and probe it. Raises `EngineFailed`, `EngineUnavailable`."""
+        found = await engine.start()
+        try:
+            own = _template(found, found.chat_template)
+            detection = Detection(settings.dialect, "chosen") if settings.dialect else await _detect(own, engine)
+            template = own or _template(found, detection.dialect.reference_template or dialects.DEFAULT.reference_template)
+            assert template is not None
+            prompts = await PromptBuilder.load(inspect(template, detection.dialect), engine.tokenize, found.window)
+        except TemplateRefusal as refusal:
+            raise EngineFailed(str(refusal)) from refusal
+        capabilities = prompts.renderer.profile.capabilities
+        losses = ", ".join(capabilities.losses) or "nothing"
+        _LOG.info("dialect %s (%s); the template loses: %s", detection.dialect.name, detection.found, losses)
+        name = settings.model_id or found.model
+        info = ModelInfo(
+            id=name,
+            display_name=settings.display_name or name,
+            created_at=settings.created_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            created=int(settings.created_at.timestamp()),
+            max_input_tokens=found.window - 1,
+            max_tokens=found.window - 1,
+            capabilities=ModelCapabilities(
+                effort=_effort(capabilities),
+                structured_outputs=Flag(supported=found.constrains or found.formats),
+                thinking=ThinkingFlags(supported=capabilities.thinking is not None),
+            ),
+        )
+        admission = Admission(found.slots, settings.queue)
+        return cls(engine, detection, prompts, admission, info, found=found)
+
+    @property
+    def dialect(self) -> Dialect:
+        """What the model writes."""
+        return self.detection.dialect
+
+    @property
+    def capabilities(self) -> TemplateCapabilities:
+        """What the model's chat template can do."""
+        return self.prompts.renderer.profile.capabilities
+
+    async def prompt(self, conversation: Conversation) -> Prompt:
+        """The prompt of a conversation, for counting and for generating alike (CNT-2).
+
+        Raises `InvalidRequest` for what the engine or the dialect cannot honour, and what building raises.
+        """
+        prompt = await self.prompts.build(conversation)
+        self.check(conversation, prompt)
+        return prompt
+
+    def check(self, conversation: Conversation, prompt: Prompt) -> None:
+        """Raise `InvalidRequest` for what the engine or the dialect cannot honour."""
+        self.feasibility.check_sampling(conversation)
+        self.feasibility.check_call(conversation)
+        self.feasibility.check_constraint(conversation, prompt)
+
+    def turn(
+        self, conversation: Conversation, prompt: Prompt, adapter: str | None = None, affinity: str | None = None
+    ) -> Generation:
+        """The answer to a conversation, from one of the model's variants where it is named. Raises `PromptTooLong`."""
+        if prompt.room < 1:  # never cut: a client that is told compacts (ERR-11)
+            raise PromptTooLong(prompt.length, self.prompts.window - 1)
+        return Generation(
+            self.engine,
+            self._constrainer,
+            conversation,
+            prompt,
+            constrains=self.feasibility.holds(conversation, prompt),
+            adapter=adapter,
+            affinity=affinity,
+        )
+
+    async def generate_plain(
+        self, text: str | Sequence[int], limits: Conversation, adapter: str | None = None, affinity: str | None = None
+    ) -> Generation:
+        """The continuation of a text, or of token ids, by a model that is not told who speaks. `limits` has no turns.
+
+        Raises `InvalidRequest` for what the engine cannot honour and for ids that the model does not have, `PromptTooLong`, and
+        what the engine's tokenizer raises.
+        """
+        self.feasibility.check_sampling(limits)
+        if not isinstance(text, str):
+            self.feasibility.check_tokens(text, self.engine.vocabulary)
+        if isinstance(text, str):
+            prompt = await self.prompts.plain(text)
+        else:
+            prompt = Prompt(text, "", self.prompts.window - len(text), thinking_open=False)
+        if prompt.room < 1:
+            raise PromptTooLong(prompt.length, self.prompts.window - 1)
+        plain = Dialect(name="plain", stop_strings=self.dialect.stop_strings)
+        return Generation(self.engine, Constrainer(plain), limits, prompt, adapter=adapter, affinity=affinity)
+
+
+def _effort(capabilities: TemplateCapabilities) -> EffortFlags:
+    """The levels that reach the model; a template without such a variable knows none (THK-14)."""
+    levels = capabilities.effort.values if capabilities.effort else {}
+    return EffortFlags(supported=bool(levels), **{level: Flag(supported=True) for level in levels})
+
+
+def _template(found: Capabilities, source: str | None) -> ChatTemplate | None:
+    return ChatTemplate(source, bos_token=found.bos_token, eos_token=found.eos_token) if source else None
+
+
+async def _detect(template: ChatTemplate | None, engine: Engine) -> Detection:
+    """Raises `TemplateRefusal`, and what the engine's tokenizer raises.
+
+    Parsers of all dialects run over the template: not on the event loop.
+    """
+    control_tokens = await ControlTokens(engine.tokenize).among(" ".join(sorted(HINTS)))
+    if template is None:
+        return detect(None, control_tokens)
+    with template.inspected():
+        return await asyncio.to_thread(detect, template, control_tokens)

@@ -1,0 +1,35 @@
+"""The official SDK as the reader of our bytes: its own client, its own accumulator, over a transport that holds the answer."""
+
+from collections.abc import Iterable
+
+import anthropic
+import httpx2
+
+from dragoman.api.anthropic.events import Event, frame
+
+_ASK = {"model": "m", "max_tokens": 16, "messages": [{"role": "user", "content": "Hi"}]}
+
+
+def _client(content: bytes, content_type: str) -> anthropic.Anthropic:
+    def answer(_: httpx2.Request) -> httpx2.Response:
+        return httpx2.Response(200, headers={"content-type": content_type, "request-id": "req_1"}, content=content)
+
+    return anthropic.Anthropic(
+        api_key="none",
+        base_url="http://dragoman.test",
+        http_client=httpx2.Client(transport=httpx2.MockTransport(answer)),
+        max_retries=0,
+        _strict_response_validation=True,
+    )
+
+
+def streamed(events: Iterable[Event]) -> anthropic.types.Message:
+    """The message that the SDK accumulates from the events' bytes, every event checked against its type."""
+    with _client(b"".join(map(frame, events)), "text/event-stream") as client, client.messages.stream(**_ASK) as stream:
+        return stream.get_final_message()
+
+
+def collected(body: bytes) -> anthropic.types.Message:
+    """The message that the SDK makes of an unstreamed answer, checked against its type."""
+    with _client(body, "application/json") as client:
+        return client.messages.create(**_ASK)

@@ -1,0 +1,188 @@
+"""Images, documents and search results on the wire: what parses, and what is said against the rest."""
+
+import json
+from typing import Any
+
+import pytest
+
+from dragoman.api.anthropic import rules
+from dragoman.api.anthropic.request import MessagesRequest
+from dragoman.errors import InvalidRequest
+
+from .bodies import assistant, body, by_clause, call, complaint, result, text, user
+from .test_rules import TTL
+
+SHORT, LONG = {"type": "ephemeral", "ttl": "5m"}, {"type": "ephemeral", "ttl": "1h"}
+FORMAT = {"type": "json_schema", "schema": {"type": "object"}}
+CITED = {"citations": {"enabled": True}}
+
+
+def image(source: dict[str, Any] | None = None, **fields: Any) -> dict[str, Any]:
+    return {"type": "image", "source": source or {"type": "base64", "media_type": "image/png", "data": "AAAA"}, **fields}
+
+
+def document(source: dict[str, Any] | None = None, **fields: Any) -> dict[str, Any]:
+    return {"type": "document", "source": source or {"type": "text", "media_type": "text/plain", "data": "x"}, **fields}
+
+
+def found(**fields: Any) -> dict[str, Any]:
+    return {"type": "search_result", "source": "https://example.com", "title": "t", "content": [text("x")], **fields}
+
+
+PDF = {"type": "base64", "media_type": "application/pdf", "data": "AAAA"}
+URL = {"type": "url", "url": "https://example.com/x"}
+UPLOADED = {"type": "file", "file_id": "file_1"}
+LOST = "File `file_1` not found. This server keeps no files: send the data itself."
+IN_RESULT = [user("Hi"), assistant(call("a"))]
+
+CASES: list[tuple[str, dict[str, Any], str]] = [
+    *(
+        ("IN-2", body(user(image({"type": "base64", "media_type": f"image/{kind}", "data": ""}))), "")
+        for kind in ("gif", "webp")
+    ),
+    ("IN-2", body(user(image(transformations={"oversized_image": "error"}, cache_control=SHORT), image(URL))), ""),
+    (
+        "IN-2",
+        body(user(image({"type": "base64", "media_type": "image/svg+xml", "data": ""}))),
+        "",
+    ),
+    (
+        "IN-2",
+        body(user(image({"type": "ftp"}))),
+        (
+            "messages.0.content.0.image.source: Input tag 'ftp' found using 'type' does not match any of the expected tags: "
+            "'base64', 'url', 'file' (capability_rejected: image_block)"
+        ),
+    ),
+    (
+        "IN-2",
+        body(user({"type": "image"})),
+        "messages.0.content.0.image.source: Field required (capability_rejected: image_block)",
+    ),
+    (
+        "IN-2",
+        body(user(image({"type": "url"}))),
+        "messages.0.content.0.image.source.url.url: Field required (capability_rejected: image_block)",
+    ),
+    ("IN-2", body(user(image(PDF))), ""),
+    ("IN-5", body(user(document(title="t", context="c", citations={"enabled": False}, cache_control=LONG))), ""),
+    ("IN-5", body(user(document(PDF), document(URL), document(title=None, context=None, citations=None))), ""),
+    ("IN-5", body(user(document({"type": "content", "content": [text("x"), image()]}))), ""),
+    (
+        "IN-5",
+        body(user(document({"type": "text", "media_type": "text/html", "data": "x"}))),
+        "",
+    ),
+    (
+        "IN-5",
+        body(user(document(image()["source"]))),
+        "",
+    ),
+    (
+        "IN-5",
+        body(user(document({"type": "content", "content": [found()]}))),
+        (
+            "messages.0.content.0.document.source.content.content.0: Input tag 'search_result' found using 'type' does not "
+            "match any of the expected tags: 'text', 'image' (capability_rejected: document_block)"
+        ),
+    ),
+    ("IN-6", body(user(found(cache_control=SHORT, **CITED))), ""),
+    ("IN-6", body(user(found(title=None))), "messages.0.content.0.search_result.title: Input should be a valid string"),
+    (
+        "IN-6",
+        body(user(found(content=[image()]))),
+        "messages.0.content.0.search_result.content.0.type: Input should be 'text'",
+    ),
+    (
+        "IN-8",
+        body(*IN_RESULT, user(result("a", content=[text("x"), image(), document(), found()]))),
+        "",
+    ),
+    (
+        "IN-8",
+        body(*IN_RESULT, user(result("a", content=[image({"type": "url"})]))),
+        "messages.2.content.0.tool_result.content.0.image.source.url.url: Field required (capability_rejected: image_block)",
+    ),
+    (
+        "FIL-4",
+        body(user(text("x"), image(UPLOADED))),
+        f"messages.0.content.1.source.file_id: {LOST} (capability_rejected: image_block)",
+    ),
+    (
+        "FIL-4",
+        body(*IN_RESULT, user(result("a", content=[document(UPLOADED)]))),
+        f"messages.2.content.0.content.0.source.file_id: {LOST} (capability_rejected: document_block)",
+    ),
+    (
+        "FIL-4",
+        body(user(document({"type": "content", "content": [image(UPLOADED)]}))),
+        f"messages.0.content.0.source.content.0.source.file_id: {LOST} (capability_rejected: image_block)",
+    ),
+    (
+        "STR-7",
+        body(user(document(**CITED)), output_config={"format": FORMAT}),
+        "messages.0.content.0.citations: citations cannot be combined with an output format",
+    ),
+    ("STR-7", body(user(document(citations={"enabled": False})), output_config={"format": FORMAT}), ""),
+    (
+        "CACHE-3",
+        body(
+            user(
+                image(cache_control=SHORT),
+                document({"type": "content", "content": [text("x"), text("y", cache_control=LONG)]}),
+            )
+        ),
+        f"messages.0.content.1.source.content.1.cache_control.ttl: {TTL}",
+    ),
+]
+
+
+@pytest.mark.parametrize(("source", "message"), by_clause(CASES))
+def test_attachments_are_read_or_refused_at_their_path(source: dict[str, Any], message: str):
+    assert complaint(source) == message
+
+
+def refusal(check: Any, *messages: dict[str, Any], **options: Any) -> str:
+    try:
+        check(MessagesRequest.model_validate_json(json.dumps(body(*messages))), **options)
+    except InvalidRequest as refused:
+        return refused.message
+    return ""
+
+
+@pytest.mark.clause("IN-4", "CC-8")
+@pytest.mark.parametrize(
+    ("messages", "path", "kind"),
+    [
+        ([user(text("x"), image())], "messages.0.content.1", "image"),
+        ([user(image(URL))], "messages.0.content.0", "image"),
+        ([user(document(PDF))], "messages.0.content.0", "document"),
+        ([user(document(URL))], "messages.0.content.0", "document"),
+        ([*IN_RESULT, user(result("a", content=[document(PDF)]))], "messages.2.content.0.content.0", "document"),
+        ([user(document({"type": "content", "content": [image()]}))], "messages.0.content.0.source.content.0", "image"),
+    ],
+)
+def test_strict_input_refuses_what_needs_eyes_with_the_token_that_clients_know(
+    messages: list[dict[str, Any]], path: str, kind: str
+):
+    told = f"{path}: this model cannot see {kind} blocks (capability_rejected: {kind}_block)"
+    assert refusal(rules.check_strict_input, *messages) == told
+    assert refusal(rules.check, *messages) == ""
+
+
+@pytest.mark.clause("IN-4", "IN-5", "IN-6")
+def test_strict_input_lets_text_pass_whatever_it_comes_in():
+    source = {"type": "content", "content": [text("x")]}
+    assert refusal(rules.check_strict_input, user("Hi"), user(document(), document(source), found(), text("x"))) == ""
+
+
+@pytest.mark.clause("TRN-9")
+def test_the_newest_version_has_no_document_in_an_assistant_turn_and_no_citation_in_a_users_search_result():
+    turns = [user("Hi"), assistant(document())]
+    assert refusal(rules.check_strict, *turns, current=False) == ""
+    assert refusal(rules.check_strict, *turns, current=True) == (
+        "messages.1.content.0: `document` blocks can only be in `user` messages"
+    )
+    assert refusal(rules.check_strict, user(found(content=[text("x", citations=[{}])])), current=True) == (
+        "messages.0.content.0.content.0.text.citations: Extra inputs are not permitted"
+    )

@@ -1,0 +1,179 @@
+"""Tools that Anthropic defines, and the fields that all tools share."""
+
+import http.server
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import jsonschema_rs
+import pytest
+
+from dragoman.api.anthropic.defined_tools import DEFINED
+from dragoman.api.anthropic.request import CountTokensRequest
+from dragoman.api.anthropic.rules.schemas import check_schema
+
+from .bodies import body, by_clause, complaint, tool
+
+BASH = {"type": "bash_20250124", "name": "bash"}
+EXAMPLE = "the example does not match input_schema"
+RUN_BY_THE_SERVER = "is a tool that the server runs, and this one runs none: leave it out, or declare a tool of your own"
+NUMBER = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+
+
+@pytest.mark.clause("TOOL-14")
+@pytest.mark.parametrize(
+    ("name", "kinds"),
+    [
+        ("bash", ["bash_20241022", "bash_20250124"]),
+        ("str_replace_editor", ["text_editor_20241022", "text_editor_20250124"]),
+        ("str_replace_based_edit_tool", ["text_editor_20250429", "text_editor_20250728"]),
+        ("memory", ["memory_20250818"]),
+    ],
+)
+def test_every_version_has_its_name_and_needs_no_schema(name: str, kinds: list[str]):
+    assert [kind for kind, definition in DEFINED.items() if definition.name == name] == kinds
+    for kind in kinds:
+        fields = {"strict": True, "defer_loading": False, "allowed_callers": ["direct"], "cache_control": {"type": "ephemeral"}}
+        assert complaint(body(tools=[{"type": kind, "name": name, **fields}])) == ""
+        assert complaint(body(tools=[{"type": kind, "name": name}], tool_choice={"type": "tool", "name": name})) == ""
+
+
+CALLS: dict[str, list[dict[str, Any]]] = {
+    "bash_20250124": [{"command": "ls"}, {"restart": True}],
+    "text_editor_20250124": [
+        {"command": "view", "path": "/a", "view_range": [1, -1]},
+        {"command": "create", "path": "/a", "file_text": "x"},
+        {"command": "str_replace", "path": "/a", "old_str": "x", "new_str": ""},
+        {"command": "insert", "path": "/a", "insert_line": 0, "new_str": "x"},
+        {"command": "undo_edit", "path": "/a"},
+    ],
+    "text_editor_20250728": [
+        {"command": "view", "path": "a"},
+        {"command": "create", "path": "a", "file_text": "x"},
+        {"command": "str_replace", "path": "a", "old_str": "x", "new_str": "y"},
+        {"command": "insert", "path": "a", "insert_line": 2, "insert_text": "x"},
+    ],
+    "memory_20250818": [
+        {"command": "view", "path": "/memories"},
+        {"command": "create", "path": "/memories/a", "file_text": "x"},
+        {"command": "str_replace", "path": "/memories/a", "old_str": "x", "new_str": "y"},
+        {"command": "insert", "path": "/memories/a", "insert_line": 2, "insert_text": "x"},
+        {"command": "delete", "path": "/memories/a"},
+        {"command": "rename", "old_path": "/memories/a", "new_path": "/memories/b"},
+    ],
+}
+
+
+@pytest.mark.clause("TOOL-14")
+@pytest.mark.parametrize("kind", DEFINED)
+def test_the_schemas_take_the_calls_that_clients_know_and_no_others(kind: str):
+    definition = DEFINED[kind]
+    check_schema(definition.schema, kind)
+    validator = jsonschema_rs.validator_for(definition.schema)
+    for known, calls in CALLS.items():
+        if DEFINED[known] == definition:
+            assert all(validator.is_valid(call) for call in calls)
+    assert not validator.is_valid({"command": 5})
+    assert not validator.is_valid({"command": "view", "path": "a", "mode": "fast"})
+
+
+CASES: list[tuple[str, dict[str, Any], str]] = [
+    *(
+        ("TOOL-15", body(tools=[tool(), {"type": kind, "name": "x"}]), f"tools.1.type: {kind} {RUN_BY_THE_SERVER}")
+        for kind in (
+            *("web_search_20250305", "web_fetch_20260318", "code_execution_20260521", "tool_search_tool_bm25_20251119"),
+            *("advisor_20260301", "mcp_toolset"),
+        )
+    ),
+    *(
+        (
+            "TOOL-14",
+            body(tools=[{"type": kind}]),
+            f"tools.0.type: {kind} is for models that can see a screen, and this one cannot: leave it out",
+        )
+        for kind in ("computer_20250124", "computer_toolset_20260801", "browser_toolset_20260801")
+    ),
+    (
+        "TOOL-14",
+        body(tools=[{"type": "function", "function": {"name": "f"}}]),
+        "tools.0.type: 'function' is not known here: 'custom' and " + ", ".join(f"'{kind}'" for kind in DEFINED) + " are",
+    ),
+    ("TOOL-14", body(tools=[BASH | {"name": "shell"}]), "tools.0.bash_20250124.name: Input should be 'bash'"),
+    ("TOOL-14", body(tools=[{"type": "bash_20250124"}]), "tools.0.bash_20250124.name: Field required"),
+    ("TOOL-2", body(tools=[BASH, tool("bash")]), "tools: Tool names must be unique."),
+    (
+        "CACHE-2",
+        body(tools=[BASH | {"cache_control": {"type": "x"}}]),
+        "tools.0.cache_control.type: Input should be 'ephemeral'",
+    ),
+    ("TOOL-12", body(tools=[tool(schema=NUMBER, input_examples=[{"n": 1}, {"n": 2}])]), ""),
+    (
+        "TOOL-12",
+        body(tools=[tool(schema=NUMBER, input_examples=[{"n": 1}, {"n": "2"}])]),
+        f'tools.0.custom.input_examples.1: {EXAMPLE}: n: the value is not of type "integer"',
+    ),
+    (
+        "TOOL-12",
+        body(tools=[tool(), tool("g", schema=NUMBER, input_examples=[{}])]),
+        f'tools.1.custom.input_examples.0: {EXAMPLE}: "n" is a required property',
+    ),
+    (
+        "TOOL-12",
+        body(tools=[BASH | {"input_examples": [{"command": ["ls"]}]}]),
+        f'tools.0.bash_20250124.input_examples.0: {EXAMPLE}: command: the value is not of type "string"',
+    ),
+    ("TOOL-12", body(tools=[tool(input_examples=["x"])]), "tools.0.custom.input_examples.0: Input should be an object"),
+    ("TOOL-1", body(tools=[tool(allowed_callers=["direct", "code_execution_20260521"])]), ""),
+    ("TOOL-1", body(tools=[tool(allowed_callers=[])]), ""),
+    (
+        "BETA-4",
+        body(tools=[tool(allowed_callers=["code_execution_20260521"])]),
+        "tools.0.custom.allowed_callers: 'direct' must be among them: no code that could call runs here",
+    ),
+]
+
+
+@pytest.mark.parametrize(("source", "message"), by_clause(CASES))
+def test_what_is_said_against_a_tool_names_it_and_says_why(source: dict[str, Any], message: str):
+    assert complaint(source) == message
+    assert complaint(source, CountTokensRequest) == message
+
+
+@pytest.fixture
+def visits() -> Iterator[tuple[str, list[str]]]:
+    """The address of a schema on the web, and who has been there."""
+    paths: list[str] = []
+
+    class Visited(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            paths.append(self.path)
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Visited) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/schema", paths
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.clause("TOOL-12")
+@pytest.mark.parametrize("key", ["$ref", "$dynamicRef", "$schema"])
+def test_a_schema_that_points_elsewhere_is_not_followed_to_check_an_example(visits: tuple[str, list[str]], key: str):
+    url, paths = visits
+    for schema in ({key: url}, {"properties": {"a": {key: url}}}, {"properties": {"a": {"$id": url, key: url}}}):
+        assert complaint(body(tools=[tool(schema={"type": "object", **schema}, input_examples=[{"a": 1}])])) == ""
+    assert paths == []
+
+
+@pytest.mark.clause("TOOL-12")
+def test_a_schema_whose_references_multiply_is_not_followed_to_their_end():
+    steps = {f"a{number}": {"anyOf": [{"$ref": f"#/$defs/a{number + 1}"}] * 4} for number in range(20)}
+    schema = {"type": "object", "$defs": {**steps, "a20": {}}, "properties": {"a": {"$ref": "#/$defs/a0"}}}
+    assert complaint(body(tools=[tool(schema=schema, input_examples=[{"a": 1}])])) == ""
+
+
+@pytest.mark.clause("TOOL-12")
+def test_large_schemas_are_checked_and_not_kept():
+    schema = NUMBER | {"description": "x" * 40_000}
+    assert complaint(body(tools=[tool(schema=schema, input_examples=[{"n": 1}])])) == ""
+    assert complaint(body(tools=[tool(schema=schema, input_examples=[{}])])).startswith("tools.0.custom.input_examples.0: ")

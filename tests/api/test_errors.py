@@ -1,0 +1,91 @@
+"""The one table of answers to errors, and the one shape of them."""
+
+import json
+from collections.abc import Iterator
+
+import msgspec
+import pytest
+
+from dragoman import errors
+from dragoman.api.anthropic.errors import ErrorBody
+from dragoman.errors import RESPONSES, DragomanError, InvalidRequest, PromptTooLong, Response, ThreadsUnsupported, Unexpected
+
+TYPES = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    405: "invalid_request_error",
+    408: "invalid_request_error",
+    413: "request_too_large",
+    431: "invalid_request_error",
+    500: "api_error",
+    504: "timeout_error",
+    529: "overloaded_error",
+}
+
+
+def _below(kind: type[DragomanError]) -> Iterator[type[DragomanError]]:
+    for child in kind.__subclasses__():
+        yield child
+        yield from _below(child)
+
+
+def _error(kind: type[DragomanError]) -> DragomanError:
+    if kind is PromptTooLong:
+        return PromptTooLong(9, 8)
+    return kind() if kind in (ThreadsUnsupported, Unexpected) else kind("what went wrong")
+
+
+@pytest.mark.clause("ERR-2")
+def test_every_class_that_can_be_raised_has_an_answer_and_no_other_class_has():
+    faults = {errors.ClientError, errors.EngineError, errors.ServerError}  # they say whose fault it was; nobody raises them
+    assert set(RESPONSES) == {kind for kind in _below(DragomanError) if kind.__module__ == errors.__name__} - faults
+
+
+@pytest.mark.clause("ERR-2")
+@pytest.mark.parametrize("answer", sorted(set(RESPONSES.values())), ids=str)
+def test_status_and_type_go_together_as_the_api_has_them(answer: Response):
+    assert TYPES[answer.status] == answer.type
+
+
+@pytest.mark.clause("ERR-1", "ERR-2", "ERR-4")
+@pytest.mark.parametrize("kind", RESPONSES, ids=lambda kind: kind.__name__)
+def test_an_error_of_every_class_has_the_one_shape(kind: type[DragomanError]):
+    error = _error(kind)
+    expected = {"type": RESPONSES[kind].type, "message": error.message}
+    if error.details is not None:
+        expected["details"] = error.details
+    assert json.loads(msgspec.json.encode(ErrorBody.of(error, "req_1"))) == {
+        "type": "error",
+        "error": expected,
+        "request_id": "req_1",
+    }
+
+
+@pytest.mark.clause("THR-3", "ERR-4")
+def test_threads_are_refused_with_the_details_that_make_the_tool_runner_resend():
+    assert msgspec.to_builtins(ErrorBody.of(ThreadsUnsupported(), "req_1")) == {
+        "type": "error",
+        "error": {
+            "type": "invalid_request_error",
+            "message": "thread: message threads are not supported by this server "
+            "(capability_rejected: beta_header:message-threads-2026-08-12)",
+            "details": {"error_code": "thread_unsupported_request", "unsupported": []},
+        },
+        "request_id": "req_1",
+    }
+
+
+@pytest.mark.clause("ERR-9")
+def test_a_fault_at_a_path_is_told_as_path_and_reason():
+    assert InvalidRequest.at("tools.0.name", "too long").message == "tools.0.name: too long"
+
+
+@pytest.mark.clause("ERR-11")
+def test_a_prompt_that_is_too_long_is_told_in_the_words_that_clients_match():
+    assert PromptTooLong(300, 200).message == "prompt is too long: 300 tokens > 200 maximum"
+
+
+def test_a_defect_tells_nothing_of_itself():
+    assert Unexpected().message == "Internal server error"

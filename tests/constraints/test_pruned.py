@@ -1,0 +1,48 @@
+"""Schemas without what no value can be."""
+
+from typing import Any
+
+import pytest
+
+from dragoman.constraints.pruned import pruned
+from dragoman.constraints import pruned as module
+
+
+def _needs(name: str) -> dict[str, Any]:
+    return {"type": "object", "properties": {"a": {"$ref": f"#/$defs/{name}"}}, "required": ["a"]}
+
+
+def test_definitions_that_need_what_cannot_be_go_with_it() -> None:
+    schema = {"anyOf": [{"$ref": "#/$defs/a"}, {"type": "null"}], "$defs": {"a": _needs("b"), "b": _needs("c"), "c": False}}
+
+    assert pruned(schema) == {"anyOf": [{"type": "null"}], "$defs": {}}
+    assert pruned(_needs("a") | {"$defs": schema["$defs"]}) is False
+
+
+@pytest.mark.parametrize("names", ["abc", "cab", "bca"])
+def test_definitions_in_a_circle_go_with_one_of_them(names: str) -> None:
+    pair = {"a": {"$ref": "#/$defs/b"}, "x": {"$ref": "#/$defs/c"}}
+    known: dict[str, Any] = {"a": _needs("b"), "b": {"properties": pair, "required": ["x"]}, "c": {"anyOf": [False]}}
+
+    assert pruned({"items": {"$ref": "#/$defs/a"}, "$defs": {name: known[name] for name in names}}) == {
+        "maxItems": 0,
+        "$defs": {},
+    }
+
+
+def test_a_circle_that_holds_values_stays() -> None:
+    schema = {"$ref": "#/$defs/a", "$defs": {"a": {"properties": {"a": {"$ref": "#/$defs/b"}}}, "b": {"$ref": "#/$defs/a"}}}
+
+    assert pruned(schema) == schema
+
+
+def test_each_definition_of_a_chain_is_worked_on_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_at = []
+    rewritten = module.rewritten
+    monkeypatch.setattr(module, "rewritten", lambda schema, change: looked_at.append(schema) or rewritten(schema, change))
+    links = 500
+
+    made = pruned({"$defs": {**{f"d{link}": _needs(f"d{link + 1}") for link in range(links)}, f"d{links}": False}})
+
+    assert made == {"$defs": {}}
+    assert len(looked_at) <= 2 * links

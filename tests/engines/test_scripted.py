@@ -1,0 +1,204 @@
+"""The scripted engine: which line answers, in which pieces, and how it ends."""
+
+import asyncio
+import json
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dragoman.conversation import Sampling
+from dragoman.engines import Capabilities, EngineKind, EngineRequest, Finish, FinishReason, OutputChunk, PrefillProgress
+from dragoman.engines.scripted import BadScript, Line, ScriptedEngine, read_script
+from dragoman.errors import EngineFailed
+
+STOPPED, CUT = OutputChunk(finish=Finish(FinishReason.STOP)), OutputChunk(finish=Finish(FinishReason.LENGTH))
+
+
+async def said(engine: ScriptedEngine, prompt: str = "Hi", limit: int = 1000) -> str:
+    tokens = await engine.tokenize(prompt)
+    return "".join([piece.text async for piece in engine.generate(EngineRequest(tokens, limit, Sampling()))])
+
+
+async def pieces(line: Line, limit: int = 1000) -> list[OutputChunk]:
+    """All pieces but the report that the prompt was read."""
+    engine = ScriptedEngine([line])
+    tokens = await engine.tokenize("two words")
+    first, *rest = [piece async for piece in engine.generate(EngineRequest(tokens, limit, Sampling()))]
+    assert first == OutputChunk(prefill=PrefillProgress(total=2, cached=0, done=2))
+    return rest
+
+
+async def test_lines_without_a_condition_answer_in_order_and_start_over():
+    engine = ScriptedEngine([Line("one"), Line("two"), Line("never", when="xyzzy")])
+    assert [await said(engine) for _ in range(5)] == ["one", "two", "one", "two", "one"]
+
+
+async def test_the_first_line_whose_condition_stands_in_the_prompt_answers_as_often_as_it_does():
+    engine = ScriptedEngine(
+        [Line("plain"), Line("weather", when="rain"), Line("later", when="rain in"), Line("spain", when="Spain")]
+    )
+    prompts = ["the rain in Spain", "Spain", "the rain", "nothing", "Spain"]
+    assert [await said(engine, prompt) for prompt in prompts] == ["weather", "spain", "weather", "plain", "spain"]
+
+
+@pytest.mark.parametrize(("behind", "found"), [(1996, True), (1997, False)])
+async def test_a_condition_is_looked_for_in_the_last_two_thousand_characters(behind: int, found: bool):
+    engine = ScriptedEngine([Line("plain"), Line("found", when="HERE")])
+    words = " ".join(["x"] * behind)[-behind:]
+    assert len(words) == behind
+    assert await said(engine, f"first HERE{words}") == ("found" if found else "plain")
+
+
+async def test_a_condition_may_reach_across_words_and_lines():
+    engine = ScriptedEngine([Line("plain"), Line("found", when="a  b\n\tc")])
+    assert await said(engine, "x a  b\n\tc y") == "found"
+
+
+async def test_a_prompt_that_no_line_is_for_is_a_failure():
+    with pytest.raises(EngineFailed, match="no line for this prompt"):
+        await said(ScriptedEngine([Line("x", when="xyzzy")]))
+
+
+@pytest.mark.parametrize(
+    ("chunk", "texts"),
+    [(0, ["one two three"]), (1, list("one two three")), (4, ["one ", "two ", "thre", "e"]), (5, ["one t", "wo th", "ree"])],
+)
+async def test_a_piece_has_as_many_characters_as_the_line_says(chunk: int, texts: list[str]):
+    *spoken, last = await pieces(Line("one two three", chunk=chunk))
+    assert [piece.text for piece in spoken] == texts
+    assert sum(piece.output for piece in spoken) == 3
+    assert last == STOPPED
+
+
+async def test_a_token_is_a_word_and_counts_where_it_begins():
+    assert await pieces(Line("one two", chunk=2)) == [
+        OutputChunk("on", 1),
+        OutputChunk("e ", 1),
+        OutputChunk("tw", 0),
+        OutputChunk("o", 0),
+        STOPPED,
+    ]
+
+
+@pytest.mark.clause("REQ-2")
+@pytest.mark.parametrize(
+    ("limit", "text", "last"),
+    [(0, "", CUT), (1, "one", CUT), (2, "one  two", CUT), (3, "one  two\nthree", STOPPED), (4, "one  two\nthree", STOPPED)],
+)
+@pytest.mark.parametrize("chunk", [0, 1, 3, 100])
+async def test_the_limit_cuts_in_front_of_a_word(limit: int, text: str, last: OutputChunk, chunk: int):
+    *spoken, end = await pieces(Line("one  two\nthree", chunk=chunk), limit)
+    assert "".join(piece.text for piece in spoken) == text
+    assert sum(piece.output for piece in spoken) == min(limit, 3)
+    assert end == last
+
+
+@pytest.mark.clause("REQ-3")
+async def test_with_a_limit_of_nothing_the_limit_is_what_ends_it():
+    assert await pieces(Line(""), 0) == [CUT]
+
+
+@settings(deadline=None)
+@given(st.text(), st.integers(0, 9), st.integers(0, 9))
+async def test_any_output_comes_whole_or_cut_with_one_finish_behind_it(output: str, chunk: int, limit: int):
+    *spoken, last = await pieces(Line(output, chunk=chunk), limit)
+    text = "".join(piece.text for piece in spoken)
+    assert output.startswith(text)
+    assert (last == STOPPED) <= (text == output)
+    assert sum(piece.output for piece in spoken) <= limit
+    assert all(piece.text and piece.finish is None for piece in spoken)
+
+
+async def test_a_line_can_say_that_the_limit_was_reached():
+    assert (await pieces(Line("one", finish_reason="length")))[-1] == CUT
+
+
+async def test_a_line_can_fail_behind_its_output():
+    heard: list[str] = []
+
+    async def listen() -> None:
+        async for piece in ScriptedEngine([Line("one two", finish_reason="error")]).generate(EngineRequest([], 10, Sampling())):
+            heard.append(piece.text)  # noqa: PERF401 -- a comprehension would lose them to the failure
+
+    with pytest.raises(EngineFailed):
+        await listen()
+    assert "".join(heard) == "one two"
+
+
+async def test_a_delay_passes_before_each_piece():
+    begin = time.monotonic()
+    assert len(await pieces(Line("abc", chunk=1, delay_ms=5))) == 4
+    assert time.monotonic() - begin >= 0.015
+
+
+async def test_other_turns_come_to_speak_between_pieces():
+    engine = ScriptedEngine([Line("a b " * 200, chunk=1)])
+    order: list[int] = []
+
+    async def listen(number: int) -> None:
+        async for _ in engine.generate(EngineRequest([], 1000, Sampling())):
+            order.append(number)  # noqa: PERF401 -- the order in time is what counts
+
+    await asyncio.gather(listen(1), listen(2))
+    assert order.index(2) < len(order) / 4
+
+
+@pytest.mark.clause("CNT-2")
+@settings(deadline=None)
+@given(st.text(), st.text())
+async def test_tokens_are_words_and_mean_the_same_for_as_long_as_the_engine_lives(one: str, other: str):
+    engine = ScriptedEngine([])
+    assert await engine.tokenize(one) == await engine.tokenize(one)
+    assert (await engine.tokenize(one) == await engine.tokenize(other)) == (one == other)
+
+
+async def test_the_engine_is_what_it_was_told_to_be():
+    engine = ScriptedEngine([Line("x")], model="m", window=10, slots=2)
+    found = Capabilities(model="m", window=10, slots=2, constrains=True, kind=EngineKind.SCRIPTED)
+    assert await engine.start() == found
+    assert engine.status == "ready"
+    await engine.close()
+    await engine.close()
+
+
+def test_a_script_is_a_line_of_json_for_each_answer(tmp_path: Path):
+    script = tmp_path / "script.jsonl"
+    full = {"output": "b\u2028", "when": "x", "finish_reason": "length", "chunk": 0, "delay_ms": 1.5}
+    script.write_text(f'{{"output": "a"}}\n\n{json.dumps(full, ensure_ascii=False)}\r\n', encoding="utf-8")
+    assert read_script(script) == [Line("a"), Line("b\u2028", "x", "length", 0, 1.5)]
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("", "the script has no lines"),
+        (" \n\n", "the script has no lines"),
+        ('{"output": "a"}\n{"output": ', "line 2: Input data was truncated"),
+        ('{"output": 5}', "line 1: Expected `str`, got `int` - at `$.output`"),
+        ("{}", "line 1: Object missing required field `output`"),
+        ('\n\n{"output": "a", "delay": 5}', "line 3: Object contains unknown field `delay`"),
+        ('{"output": "a", "chunk": -1}', "line 1: Expected `int` >= 0 - at `$.chunk`"),
+        ('{"output": "a", "delay_ms": -1}', "line 1: Expected `float` >= 0.0 - at `$.delay_ms`"),
+        ('{"output": "a", "finish_reason": "tired"}', "line 1: Invalid enum value 'tired' - at `$.finish_reason`"),
+    ],
+    ids=range(9),
+)
+def test_a_bad_script_is_told_with_its_file_and_its_line(tmp_path: Path, content: str, complaint: str):
+    script = tmp_path / "script.jsonl"
+    script.write_text(content, encoding="utf-8")
+    with pytest.raises(BadScript) as refusal:
+        read_script(script)
+    assert str(refusal.value).startswith(str(script))
+    assert str(refusal.value).endswith(complaint)
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xfe"], ids=["absent", "not UTF-8"])
+def test_a_script_that_cannot_be_read_is_told_with_its_file(tmp_path: Path, content: bytes | None):
+    script = tmp_path / "script.jsonl"
+    if content is not None:
+        script.write_bytes(content)
+    with pytest.raises(BadScript, match=r"script\.jsonl"):
+        read_script(script)

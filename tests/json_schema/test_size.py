@@ -1,0 +1,78 @@
+"""How large a schema is, whatever it refers to and however that is spelled."""
+
+from itertools import islice, permutations, product
+from typing import Any
+
+import pytest
+
+from dragoman.json_schema import references
+from dragoman.json_schema import size as schema_size
+from dragoman.json_schema.size import counted, measured
+from dragoman.limits import DEFAULT
+
+LINKS: dict[str, Any] = {
+    "a": {"properties": {"x": {"$ref": "#/$defs/b"}, "y": {"$ref": "#/$defs/c"}}},
+    "b": {"items": {"$ref": "#/$defs/a"}},
+    "c": {"anyOf": [{"$ref": "#/$defs/b"}, {"$ref": "#/$defs/d"}]},
+    "d": {"items": {"items": {"type": "string"}}},
+}
+
+
+def test_what_references_point_at_adds_to_the_depth_and_the_places() -> None:
+    size = measured({"items": {"$ref": "#/$defs/d"}, "$defs": LINKS})
+
+    assert (size.unfolded, size.ways) == (5, 5)
+
+
+def test_definitions_that_refer_to_one_another_are_as_deep_in_any_order() -> None:
+    depths = {
+        measured({"$ref": f"#/$defs/{first}", "$defs": dict(order)}).unfolded
+        for order in permutations(LINKS.items())
+        for first in "abc"
+    }
+
+    assert len(depths) == 1
+    assert depths.pop() >= 12  # a, b, c and d once
+
+
+def test_a_schema_inside_itself_counts_where_it_is_referred_to() -> None:
+    schema = {"properties": {"a": {"items": {"$ref": "#/properties/a/items"}}, "b": {"$ref": "#/properties/a"}}}
+
+    assert measured(schema).nodes == 5
+    assert measured(schema).unfolded >= 4
+    assert measured({"$ref": "#"}).unfolded == 1
+
+
+def test_a_place_is_walked_once_for_all_spellings_of_its_reference(monkeypatch: pytest.MonkeyPatch) -> None:
+    walked = []
+    containers = schema_size._containers
+    monkeypatch.setattr(schema_size, "_containers", lambda value: walked.append(value) or containers(value))
+    choices = islice(product(*((letter, f"%{ord(letter):02x}") for letter in "properties")), 500)
+    spellings = ["".join(letters) for letters in choices]
+    places = {f"p{number}": {"type": "string"} for number in range(1_000)}
+
+    size = measured({"properties": places, "anyOf": [{"$ref": f"#/{spelling}"} for spelling in spellings]})
+
+    assert size.nodes == 1_000 + 500 + 3
+    assert len(walked) <= 5 * size.nodes
+
+
+def test_counting_ends_where_there_is_too_much() -> None:
+    assert counted({"enum": [[]] * 1_000}, most=10).nodes == 11
+
+
+@pytest.mark.parametrize(
+    ("schema", "limit"),
+    [
+        ({"anyOf": [{"$ref": f"#name{number}"} for number in range(201)]}, "schema_named_references"),
+        ({"anyOf": [{"$ref": "#/" + "x" * 500_000}]}, "reference_characters"),
+        ({"allOf": [{"anyOf": [{"$ref": "#/x"}] * 900}] * 6}, "schema_references"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_references_past_a_limit_are_not_looked_up(schema: dict[str, Any], limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(references, "resolve", lambda *_: pytest.fail("looked up"))
+
+    excess = DEFAULT.schema_excess(schema)
+    assert excess is not None
+    assert excess.endswith(f"({limit})")

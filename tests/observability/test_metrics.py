@@ -1,0 +1,97 @@
+"""The counters, as a scraper reads them."""
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from dragoman.observability import Record, RequestLogEntry
+from dragoman.observability.log_entry import Seconds, Tokens
+from dragoman.observability.metrics import Metrics
+
+from .test_record import Turn
+
+
+def scraped(metrics: Metrics) -> dict[str, float]:
+    """Every sample that is not zero, by its name and labels."""
+    families = text_string_to_metric_families(metrics.page().decode())
+    return {
+        " ".join([sample.name.removeprefix("dragoman_"), *sample.labels.values()]): sample.value
+        for family in families
+        for sample in family.samples
+        if sample.value and not sample.name.endswith("_created")
+    }
+
+
+def entry(status: int = 200, **fields: object) -> RequestLogEntry:
+    fields = {"seconds": Seconds(1.0), **fields}
+    return RequestLogEntry("req_1", "POST", "/v1/messages", "/v1/messages", status, **fields)  # type: ignore[arg-type]
+
+
+def test_a_turn_counts_its_tokens_and_times() -> None:
+    metrics = Metrics(lambda: 0)
+    metrics.count(
+        entry(
+            seconds=Seconds(3.0, first_token=0.7, decode=2.0),
+            tokens=Tokens(prompt=100, new=20, cached=80, output=40, thinking=10),
+            repairs=("quotes", "bracket", "quotes"),
+            diverged="at token 3",
+        )
+    )
+    found = scraped(metrics)
+    buckets = {name: found.pop(name) for name in list(found) if "_bucket" in name}
+    assert found == {
+        "requests_total /v1/messages 200": 1,
+        "prompt_tokens_total": 100,
+        "cached_tokens_total": 80,
+        "output_tokens_total": 40,
+        "thinking_tokens_total": 10,
+        "repairs_total quotes": 2,
+        "repairs_total bracket": 1,
+        "divergences_total": 1,
+        "time_to_first_token_seconds_count": 1,
+        "time_to_first_token_seconds_sum": 0.7,
+        "time_per_output_token_seconds_count": 1,
+        "time_per_output_token_seconds_sum": 0.05,
+    }
+    assert min(float(name.split()[1]) for name in buckets if "first" in name) == 1.0
+    assert min(float(name.split()[1]) for name in buckets if "per_output" in name) == 0.06
+
+
+def test_failures_count_by_type_and_departures_by_how_long_they_cost() -> None:
+    metrics = Metrics(lambda: 0)
+    metrics.count(entry(529, ending="error", error="overloaded_error"))
+    metrics.count(entry(499, ending="client_left", seconds=Seconds(1.0, stop=0.02)))
+    found = scraped(metrics)
+    assert found["errors_total overloaded_error"] == 1
+    assert found["requests_total /v1/messages 529"] == found["requests_total /v1/messages 499"] == 1
+    assert (found["cancel_seconds_count"], found["cancel_seconds_sum"]) == (1, 0.02)
+
+
+def test_paths_that_are_none_share_one_name() -> None:
+    metrics = Metrics(lambda: 0)
+    for path in ("/a", "/b"):
+        metrics.count(RequestLogEntry("req_1", "GET", path, "", 404, Seconds(0.0)))
+    assert scraped(metrics) == {"requests_total unknown 404": 2}
+
+
+def test_gauges_look_at_the_requests_under_way() -> None:
+    metrics = Metrics(lambda: 0)
+    one, other = (Record(request_id, "POST", "/v1/messages") for request_id in ("req_1", "req_2"))
+    with metrics.under_way(one):
+        with metrics.under_way(other):
+            assert scraped(metrics) == {}
+            one.wait(Turn())
+            other.wait(Turn())
+            assert scraped(metrics) == {"requests_waiting": 2}
+            one.start()
+            assert scraped(metrics) == {"requests_waiting": 1, "requests_running": 1}
+        assert scraped(metrics) == {"requests_running": 1}
+    assert scraped(metrics) == {}
+
+
+def test_restarts_are_the_engines_own_count() -> None:
+    assert scraped(Metrics(lambda: 3)) == {"engine_restarts_total": 3}
+
+
+def test_two_in_a_process_do_not_share() -> None:
+    one, other = Metrics(lambda: 0), Metrics(lambda: 0)
+    one.count(entry())
+    assert scraped(other) == {}

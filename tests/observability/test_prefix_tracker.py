@@ -1,0 +1,141 @@
+"""Where the prefix broke, in words that its sender knows."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from dragoman import dialects
+from dragoman.conversation import Conversation, Text, ThinkingPolicy, ToolResult
+from dragoman.inspection.profile import inspect
+from dragoman.observability.prefix_tracker import PrefixTracker, trail_of
+from dragoman.prompt import ChatTemplate, PromptBuilder
+from prompt import templates
+from prompt.talk import LOOP, NOW, READ, assistant, system, talk, user
+from prompt.toy import ToyTokenizer
+
+CONTROL = ["<|im_start|>", "<|im_end|>"]
+TOP = ("You are careful.", "Dir: /home\ngitStatus: 3 files\nThat is all.")
+TALK = talk(*LOOP, assistant("Done."), user("Thanks."), top=TOP, tools=[NOW, READ])
+AND_ON = (assistant("Welcome."), user("Once more."))
+
+
+async def places(*conversations: Conversation, template: str = templates.FULL) -> Sequence[str]:
+    """What is said of each, one after the other."""
+    builder = await PromptBuilder.load(inspect(ChatTemplate(template), dialects.get("qwen3")), ToyTokenizer(CONTROL), 10_000)
+    lineage = PrefixTracker()
+    return [lineage.follow(trail_of(conversation), await builder.build(conversation)) for conversation in conversations]
+
+
+async def place(after: Conversation, before: Conversation = TALK, template: str = templates.FULL) -> str:
+    """What is said of the second of two, without its token."""
+    first, second = await places(before, after, template=template)
+    assert first == ""
+    return second.partition(": ")[2]
+
+
+def with_turns(*turns: object, of: Conversation = TALK) -> Conversation:
+    return replace(of, turns=(*of.turns, *turns))
+
+
+@pytest.mark.clause("CACHE-4")
+@pytest.mark.parametrize(
+    "after",
+    [
+        TALK,
+        with_turns(*AND_ON),
+        with_turns(system("It is noon."), *AND_ON),
+        replace(TALK, turns=(*TALK.turns[:-1], user("Thanks.", "And now?"))),
+        replace(TALK, turns=(*TALK.turns[:-1], user("Thank you."))),
+        replace(TALK, turns=TALK.turns[:3]),
+        replace(TALK, turns=(*TALK.turns[:3], assistant("Done."), user("Go on."))),
+        talk(user("Another matter."), top=["Name this session."]),
+        talk(user("Another matter."), top=TOP, tools=[NOW, READ]),
+        replace(TALK, system=(Text("x-anthropic-billing-header: cc_version=2;"), *TALK.system)),
+    ],
+    ids=[
+        "asked again",
+        "a new turn",
+        "a late system turn",
+        "more words",
+        "other words",
+        "rewound",
+        "rewound and on",
+        "a title",
+        "a sibling",
+        "attribution",
+    ],
+)
+async def test_nothing_is_said_of_a_prompt_that_goes_on_as_it_should_or_is_another_conversation(after: Conversation):
+    assert await place(after) == ""
+
+
+@pytest.mark.parametrize(
+    ("after", "expected"),
+    [
+        (replace(TALK, system=(Text(TOP[0]), Text(TOP[1].replace("3", "4")))), 'system block 2, "gitStatus: 4 files"'),
+        (replace(TALK, system=(Text("Today."), *TALK.system)), 'system block 1, "Today."'),
+        (replace(TALK, system=TALK.system[:1]), 'system block 2, gone, "'),
+        (replace(TALK, tools=[NOW, replace(NOW, name="plan"), READ]), 'tool plan, "'),
+        (replace(TALK, tools=[READ]), 'tool now, gone, "'),
+        (replace(TALK, tools=[NOW, replace(READ, description="Reads.")]), 'tool read, "'),
+        (replace(TALK, tools=[READ, NOW]), 'the order of the tools, "'),
+        (
+            replace(TALK, turns=(*LOOP[:2], user(ToolResult("a", "read", "bye", is_error=False)), *TALK.turns[3:])),
+            'turn 3 (user), tool result 1, "bye',
+        ),
+        (replace(TALK, turns=(*LOOP, assistant("Ready."), user("Thanks."))), 'turn 4 (assistant), text 1, "Ready.'),
+        (replace(TALK, turns=(*TALK.turns[:4], user("Thank you."), *AND_ON)), 'turn 5 (user), text 1, "'),
+    ],
+    ids=[
+        "a line",
+        "a new block",
+        "a lost block",
+        "a new tool",
+        "a lost tool",
+        "a changed tool",
+        "order",
+        "a result",
+        "words",
+        "an answered turn",
+    ],
+)
+async def test_what_the_client_changed_is_named(after: Conversation, expected: str):
+    assert (await place(replace(after, turns=(*after.turns, *AND_ON)))).startswith(expected)
+    assert (await place(after)).startswith(expected), "also where it is asked again"
+
+
+async def test_the_token_is_the_first_that_the_engine_has_to_read_again():
+    changed = replace(TALK, system=(Text(TOP[0]), Text(TOP[1].replace("3", "4"))))
+    _, said = await places(TALK, changed)
+    tokenizer = ToyTokenizer(CONTROL)
+    builder = await PromptBuilder.load(inspect(ChatTemplate(templates.FULL), dialects.get("qwen3")), tokenizer, 10_000)
+    before, after = [await builder.build(conversation) for conversation in (TALK, changed)]
+    kept = next(place for place, pair in enumerate(zip(before.tokens, after.tokens, strict=False)) if pair[0] != pair[1])
+    assert said == f'token {kept:,} of {len(after.tokens):,}: system block 2, "gitStatus: 4 files"'
+
+
+async def test_a_template_that_writes_an_earlier_turn_anew_is_told_from_a_client_that_changed_it():
+    thinking = replace(TALK, turns=LOOP, thinking=ThinkingPolicy(enabled=True))
+    after = with_turns(assistant("Done."), user("Thanks."), of=thinking)
+    said = await place(after, thinking, templates.FORGETFUL)
+    assert said.startswith("rendered anew behind turn 1 (user), text 1, ")
+
+
+async def test_other_settings_of_reasoning_are_named_where_the_template_shows_them():
+    template = "{{ 'Reasoning: ' ~ ('on' if enable_thinking else 'off') ~ '\\n' }}" + templates.FULL
+    before = replace(TALK, thinking=ThinkingPolicy(enabled=True))
+    assert await place(with_turns(*AND_ON), before, template) == 'the thinking settings, "Reasoning: off"'
+
+
+async def test_conversations_side_by_side_are_each_compared_with_their_own():
+    other = talk(user("Name it."), top=["Titles."])
+    both = [TALK, other, with_turns(*AND_ON), with_turns(*AND_ON, of=other), replace(TALK, system=())]
+    *quiet, last = await places(*both)
+    assert not any(quiet)
+    assert "system block" in last
+
+
+async def test_only_the_newest_are_remembered():
+    others = [talk(user(f"Question {number}.")) for number in range(40)]
+    assert not any(await places(TALK, *others, replace(TALK, system=())))
