@@ -16,13 +16,13 @@ import uvicorn
 from hypothesis import settings
 from starlette.types import ASGIApp
 
+from controllable_engine import ControllableEngine
 from dragoman.engines import Engine
 from dragoman.engines.scripted import Line, ScriptedEngine
 from dragoman.server import ModelRegistry, Settings, create_app
 from dragoman.server.connection import Connection
-from stage import Stage
 
-# A hundred short processes are started here, and three long ones that import thousands of files: those are compiled once.
+# The tests start about a hundred processes that import the same files: compile those once.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
@@ -34,17 +34,17 @@ settings.load_profile(os.environ.get("DRAGOMAN_TESTS", "everyday"))
 HEADERS = {"anthropic-version": "2023-06-01", "content-type": "application/json"}
 
 NAMED_CLAUSES = pytest.StashKey[dict[str, list[str]]]()
-"""Which tests name which clause of the contract (tests/clauses)."""
+"""The ids of the tests that name each clause of the contract (tests/clauses)."""
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """One process more than there are cores: many tests wait for servers and for time limits."""
+    """One worker more than there are cores, because many tests wait for servers and time limits."""
     return (os.cpu_count() or 1) + 1
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Note the clauses before the slow tests are deselected."""
+    """Record the clauses of all tests before the slow ones are deselected."""
     named = config.stash.setdefault(NAMED_CLAUSES, {})
     for item in items:
         for marker in item.iter_markers("clause"):
@@ -53,12 +53,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish() -> None:
-    """What is here now stays: thousands of tests, through which the collector need not go again and again."""
+    """Exempt the collected tests from garbage collection: there are thousands, and they stay until the end."""
     gc.freeze()
 
 
 def live_server(engine: Engine, settings: Settings) -> AbstractContextManager[str]:
-    """Serve `engine` from a thread with a loop of its own; gives the URL."""
+    """Serve `engine` from a thread with its own event loop, and yield the URL."""
     return live_registry(ModelRegistry(engine, settings))
 
 
@@ -66,7 +66,7 @@ def live_server(engine: Engine, settings: Settings) -> AbstractContextManager[st
 def live_registry(
     registry: ModelRegistry, app: ASGIApp | None = None, listener: socket.socket | None = None, *, loads_within: float = 60
 ) -> Iterator[str]:
-    """Likewise, for tests that look behind the scenes: `app` is what stands around the gateway's own application."""
+    """Serve a registry, for tests that inspect it; `app` replaces the application, for example with one that wraps it."""
     listener = listener or socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(app or create_app(registry), log_config=None, access_log=False, lifespan="on", http=Connection)
     server = uvicorn.Server(config)
@@ -97,7 +97,7 @@ Serve = Callable[..., str]
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    """`serve("model output", ...)`: the URL of a server whose scripted engine says that; keywords go to `Settings`."""
+    """`serve("model output", ...)`: the URL of a new server whose scripted engine generates it; keywords go to `Settings`."""
     with ExitStack() as stack:
 
         def start(*script: str | Line, window: int = 200_000, slots: int = 64, **settings: Any) -> str:
@@ -109,19 +109,19 @@ def serve() -> Iterator[Serve]:
 
 
 @pytest.fixture(scope="session")
-def theatre() -> Iterator[Stage]:
-    """One server for all tests that need nothing special of it."""
-    engine = Stage()
+def shared_server() -> Iterator[ControllableEngine]:
+    """The engine of one server that all tests with default settings share."""
+    engine = ControllableEngine()
     with live_server(engine, Settings(model_id=MODEL, aliases=("small", "org/model"))) as engine.url:
         yield engine
 
 
 @pytest.fixture
-def stage(theatre: Stage) -> Iterator[Stage]:
-    """`stage.says("model output")`: the URL of a server whose model says that. Quicker than `serve`, which starts a new one."""
-    yield theatre
-    theatre.release()
-    theatre.reset()
+def engine(shared_server: ControllableEngine) -> Iterator[ControllableEngine]:
+    """The engine of the shared server: `engine.says("output")` sets its output and returns the URL. Faster than `serve`."""
+    yield shared_server
+    shared_server.release()
+    shared_server.reset()
 
 
 def user(text: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from captured import file_of
 from conftest import MODEL, body, live_server, user
+from controllable_engine import ControllableEngine
 from dragoman.cli import main
 from dragoman.engines.scripted import Line, ScriptedEngine
 from dragoman.errors import EngineFailed
@@ -19,7 +20,6 @@ from dragoman.observability import CapturedExchange
 from dragoman.observability.response_summary import ResponseSummary, outline
 from dragoman.server import Settings
 from server.http import get, post
-from stage import Stage
 
 KEY = "sesame"
 TOOL = {"name": "now", "input_schema": {"type": "object"}}
@@ -72,9 +72,9 @@ def test_the_same_server_answers_the_same(house: str, folder: Path, tmp_path: Pa
     assert replayed(tmp_path, "--url", house).exit_code == 1  # without the key
 
 
-def test_another_text_is_told_and_is_no_failure(house: str, folder: Path, stage: Stage) -> None:
+def test_another_text_is_told_and_is_no_failure(house: str, folder: Path, engine: ControllableEngine) -> None:
     path = captured(house, folder, body())
-    found = replayed(path, "--url", stage.says("Hello to you all.", finish_reason="length"))
+    found = replayed(path, "--url", engine.says("Hello to you all.", finish_reason="length"))
     assert found.exit_code == 0
     assert [line.strip() for line in found.output.splitlines()[1:]] == [
         "stop_reason: end_turn became max_tokens",
@@ -83,18 +83,18 @@ def test_another_text_is_told_and_is_no_failure(house: str, folder: Path, stage:
 
 
 @pytest.mark.parametrize("stream", [True, False])
-def test_other_blocks_are_a_failure(house: str, folder: Path, stage: Stage, stream: bool) -> None:
+def test_other_blocks_are_a_failure(house: str, folder: Path, engine: ControllableEngine, stream: bool) -> None:
     path = captured(house, folder, {**TIME, "stream": stream})
-    found = replayed(path, "--url", stage.url)
+    found = replayed(path, "--url", engine.url)
     assert found.exit_code == 1
     assert found.output.startswith("DIFFERS  ")
     assert "blocks: thinking, text, tool_use(now) became text" in found.output
 
 
-def test_another_status_is_a_failure(house: str, folder: Path, stage: Stage) -> None:
+def test_another_status_is_a_failure(house: str, folder: Path, engine: ControllableEngine) -> None:
     path = captured(house, folder, body())
-    stage.failure, stage.fails_at_once = EngineFailed("it died"), True
-    found = replayed(path, "--url", stage.url)
+    engine.failure, engine.fails_at_once = EngineFailed("it died"), True
+    found = replayed(path, "--url", engine.url)
     assert found.exit_code == 1
     assert "status: 200 became 500" in found.output
 
@@ -123,18 +123,18 @@ def test_a_stream_that_breaks_off_is_a_failure(house: str, folder: Path) -> None
 
 
 def test_of_an_answer_that_was_not_waited_for_the_beginning_must_agree(
-    house: str, folder: Path, stage: Stage, tmp_path: Path
+    house: str, folder: Path, engine: ControllableEngine, tmp_path: Path
 ) -> None:
     exchange = CapturedExchange.read(captured(house, folder, body(stream=True)))
     begun = next(index for index, (_, text) in enumerate(exchange.response.body) if "content_block_start" in text) + 1
     cut = replace(exchange.response, body=exchange.response.body[:begun], whole=False)
     replace(exchange, response=cut).write(tmp_path)
-    assert replayed(tmp_path, "--url", stage.says("one two three four")).exit_code == 0
-    found = replayed(tmp_path, "--url", stage.says("<think>one</think>two"))
+    assert replayed(tmp_path, "--url", engine.says("one two three four")).exit_code == 0
+    found = replayed(tmp_path, "--url", engine.says("<think>one</think>two"))
     assert found.exit_code == 1
     assert "the client had left" in found.output
     replace(exchange, response=replace(cut, status=0, body=())).write(tmp_path)  # it left before there was a word
-    assert replayed(tmp_path, "--url", stage.url).exit_code == 0
+    assert replayed(tmp_path, "--url", engine.url).exit_code == 0
 
 
 def test_what_was_not_read_is_not_sent(house: str, folder: Path) -> None:

@@ -14,9 +14,9 @@ import pytest
 from click.testing import CliRunner
 
 from conftest import body
+from controllable_engine import until
 from dragoman.cli import main
 from server.http import get, post, wire
-from stage import until
 
 from .process import run, script, serving
 

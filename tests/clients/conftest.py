@@ -8,11 +8,11 @@ import pytest
 from anthropic import Anthropic
 
 from conftest import MODEL, live_registry
+from controllable_engine import ControllableEngine
 from dragoman import dialects
 from dragoman.dialects import Dialect
 from dragoman.engines.scripted import Line
 from dragoman.server import ModelRegistry, Settings, create_app
-from stage import Stage
 
 from .cell import cell
 from .claude_code import ClaudeCode
@@ -21,15 +21,15 @@ from .scene import SILENCE_S, Attentive, Play, Scene, Silence
 
 
 @pytest.fixture(scope="session")
-def connected(theatre: Stage) -> Iterator[Anthropic]:
-    with sdk(theatre.url) as client:
+def connected(shared_server: ControllableEngine) -> Iterator[Anthropic]:
+    with sdk(shared_server.url) as client:
         yield client
 
 
 @pytest.fixture
-def client(connected: Anthropic, stage: Stage) -> Anthropic:
-    """The SDK, connected to `stage`; it checks every answer against its types."""
-    assert str(connected.base_url).rstrip("/") == stage.url
+def client(connected: Anthropic, engine: ControllableEngine) -> Anthropic:
+    """The SDK, connected to the shared server; it checks every answer against its types."""
+    assert str(connected.base_url).rstrip("/") == engine.url
     return connected
 
 
@@ -41,12 +41,12 @@ def sdk(url: str, **options: object) -> Anthropic:
 @pytest.fixture
 def play(tmp_path: Path) -> Iterator[Play]:
     """`play(line, ...)`: a user whose model says that, one line a turn."""
-    with stage_for(tmp_path) as start:
+    with client_sessions(tmp_path) as start:
         yield start
 
 
 @contextmanager
-def stage_for(folder: Path) -> Iterator[Play]:
+def client_sessions(folder: Path) -> Iterator[Play]:
     """Likewise; what is heard is written to `folder` at the end."""
     with ExitStack() as stack:
 
@@ -79,7 +79,7 @@ def background(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
     if not any(map(waits, request.session.items)):
         yield None
         return
-    with stage_for(tmp_path_factory.mktemp("silence")) as start:
+    with client_sessions(tmp_path_factory.mktemp("silence")) as start:
         scene = start(Line("At last.", chunk=0, delay_ms=SILENCE_S * 1000))
         with scene.claude.start("Take your time.") as client:
             yield Silence(scene, client)

@@ -13,10 +13,10 @@ from anthropic.types import Message, MessageParam, ToolParam
 from openai import OpenAI
 
 from conftest import live_registry
+from controllable_engine import until
 from dragoman.engines.llama.embedded import EmbeddedLlama
 from dragoman.models.resolve import resolve
 from dragoman.server import ModelRegistry, Settings
-from stage import until
 
 from .conftest import sdk
 

@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from conftest import MODEL
+from controllable_engine import ControllableEngine
 from dragoman.engines.scripted import Line
-from stage import Stage
 
 CHUNKS = (0, 1, 3, 4, 7)
 TOOLS: list[Any] = [
@@ -61,9 +61,9 @@ SCRIPTS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-def both(client: Anthropic, stage: Stage, line: Line, **fields: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+def both(client: Anthropic, engine: ControllableEngine, line: Line, **fields: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """The same script, as the SDK accumulates its stream and as the server collects it; ids aside."""
-    stage.line = line
+    engine.line = line
     request = {"model": MODEL, "max_tokens": 1000, "messages": [{"role": "user", "content": "Hi"}], "tools": TOOLS, **fields}
     with client.messages.stream(**request) as stream:
         streamed = stream.get_final_message()
@@ -79,13 +79,13 @@ def plain(message: Any) -> dict[str, Any]:
 @pytest.mark.clause("SSE-20", "SSE-15", "RES-8", "STOP-3", "SSE-10")
 @pytest.mark.parametrize(("output", "fields"), SCRIPTS.values(), ids=SCRIPTS.keys())
 def test_the_stream_and_the_whole_message_are_equal_for_every_chunking(
-    client: Anthropic, stage: Stage, output: str, fields: dict[str, Any]
+    client: Anthropic, engine: ControllableEngine, output: str, fields: dict[str, Any]
 ) -> None:
     request = dict(fields)
     ending = request.pop("finish_reason", "stop")
     answers = []
     for chunk in CHUNKS:
-        streamed, whole = both(client, stage, Line(output, finish_reason=ending, chunk=chunk), **request)
+        streamed, whole = both(client, engine, Line(output, finish_reason=ending, chunk=chunk), **request)
         assert streamed == whole
         answers.append((whole["content"], whole["stop_reason"], whole["stop_sequence"]))
     assert all(answer == answers[0] for answer in answers)
@@ -114,7 +114,7 @@ fragments = st.one_of(
     stops=st.lists(st.sampled_from(["STOP", "a", "\n\n}", "</", "now"]).filter(str.strip), max_size=2),
 )
 def test_the_stream_and_the_whole_message_are_equal_whatever_the_model_writes(
-    client: Anthropic, stage: Stage, line: Line, max_tokens: int, stops: list[str]
+    client: Anthropic, engine: ControllableEngine, line: Line, max_tokens: int, stops: list[str]
 ) -> None:
-    streamed, whole = both(client, stage, line, max_tokens=max_tokens, stop_sequences=stops)
+    streamed, whole = both(client, engine, line, max_tokens=max_tokens, stop_sequences=stops)
     assert streamed == whole

@@ -8,9 +8,9 @@ from anthropic import Anthropic, beta_tool
 from anthropic.types import Message, MessageParam, ToolParam
 
 from conftest import MODEL, Serve
+from controllable_engine import FIRST_TOKEN, ControllableEngine, until
 from dragoman.engines.scripted import Line
 from dragoman.errors import EngineFailed, EngineUnavailable
-from stage import FIRST_TOKEN, Stage, until
 
 from .conftest import sdk
 
@@ -31,8 +31,8 @@ def create(client: Anthropic, **fields: object) -> Message:
 
 
 @pytest.mark.clause("RES-8", "TRN-6", "STOP-2")
-def test_create(client: Anthropic, stage: Stage) -> None:
-    stage.says(ANSWER)
+def test_create(client: Anthropic, engine: ControllableEngine) -> None:
+    engine.says(ANSWER)
     message = create(client, tools=[TOOL])
     assert [block.type for block in message.content] == ["thinking", "text", "tool_use"]
     assert message.stop_reason == "tool_use"
@@ -41,8 +41,8 @@ def test_create(client: Anthropic, stage: Stage) -> None:
 
 
 @pytest.mark.clause("RES-8", "SSE-1", "SSE-19", "TRN-5")
-def test_stream(client: Anthropic, stage: Stage) -> None:
-    stage.says(ANSWER)
+def test_stream(client: Anthropic, engine: ControllableEngine) -> None:
+    engine.says(ANSWER)
     with client.messages.stream(model=MODEL, max_tokens=1000, messages=HELLO, tools=[TOOL]) as stream:
         told = [event.type for event in stream]
         message = stream.get_final_message()
@@ -53,8 +53,8 @@ def test_stream(client: Anthropic, stage: Stage) -> None:
 
 
 @pytest.mark.clause("TRN-3")
-def test_raw_stream_and_text_stream(client: Anthropic, stage: Stage) -> None:
-    stage.says("One two three.")
+def test_raw_stream_and_text_stream(client: Anthropic, engine: ControllableEngine) -> None:
+    engine.says("One two three.")
     with create(client, stream=True) as stream:
         assert [event.type for event in stream][-1] == "message_stop"
     with client.messages.stream(model=MODEL, max_tokens=1000, messages=HELLO) as stream:
@@ -62,8 +62,8 @@ def test_raw_stream_and_text_stream(client: Anthropic, stage: Stage) -> None:
 
 
 @pytest.mark.clause("RES-8", "BETA-1", "BETA-3")
-def test_beta_messages(client: Anthropic, stage: Stage) -> None:
-    stage.says(ANSWER)
+def test_beta_messages(client: Anthropic, engine: ControllableEngine) -> None:
+    engine.says(ANSWER)
     betas = ["interleaved-thinking-2025-05-14", "never-heard-of-2031-01-01"]
     fields = {"model": MODEL, "max_tokens": 1000, "messages": HELLO, "tools": [TOOL], "betas": betas}
     message = client.beta.messages.create(**fields)
@@ -93,15 +93,15 @@ def test_models_with_pages_that_the_sdk_turns(client: Anthropic) -> None:
 
 
 @pytest.mark.clause("TRN-1")
-def test_a_base_url_with_the_prefix(stage: Stage) -> None:
-    with sdk(f"{stage.url}/anthropic") as prefixed:
+def test_a_base_url_with_the_prefix(engine: ControllableEngine) -> None:
+    with sdk(f"{engine.url}/anthropic") as prefixed:
         assert create(prefixed).content
         assert prefixed.messages.count_tokens(model=MODEL, messages=HELLO).input_tokens
         assert next(iter(prefixed.models.list())).id == MODEL
 
 
 @pytest.mark.clause("ERR-3", "ERR-1", "ERR-10", "ERR-11", "TRN-6")
-def test_errors_are_the_exceptions_that_users_catch(client: Anthropic, stage: Stage, serve: Serve) -> None:
+def test_errors_are_the_exceptions_that_users_catch(client: Anthropic, engine: ControllableEngine, serve: Serve) -> None:
     with pytest.raises(anthropic.BadRequestError) as refused:
         create(client, max_tokens=-1)
     assert refused.value.type == "invalid_request_error"
@@ -111,10 +111,10 @@ def test_errors_are_the_exceptions_that_users_catch(client: Anthropic, stage: St
         create(client, model="gpt-9")
     with pytest.raises(anthropic.NotFoundError):
         client.models.retrieve("gpt-9")
-    stage.fails_at_once, stage.failure = True, EngineFailed("it broke")
+    engine.fails_at_once, engine.failure = True, EngineFailed("it broke")
     with pytest.raises(anthropic.InternalServerError, match="it broke"):
         create(client)
-    stage.failure = EngineUnavailable("it restarts")
+    engine.failure = EngineUnavailable("it restarts")
     with pytest.raises(anthropic.OverloadedError, match="it restarts"):
         create(client, stream=True)
     with (
@@ -133,21 +133,21 @@ def test_the_key_of_the_sdk_opens_the_door(serve: Serve) -> None:
 
 
 @pytest.mark.clause("ERR-5", "ERR-7")
-def test_the_sdk_tries_again_when_told_and_only_then(client: Anthropic, stage: Stage) -> None:
+def test_the_sdk_tries_again_when_told_and_only_then(client: Anthropic, engine: ControllableEngine) -> None:
     patient = client.with_options(max_retries=1)
-    stage.failure, stage.fails_at_once = EngineFailed("it broke"), True
-    opened = stage.opened
+    engine.failure, engine.fails_at_once = EngineFailed("it broke"), True
+    opened = engine.opened
     with pytest.raises(anthropic.InternalServerError):
         create(patient)
-    assert stage.opened == opened + 2
+    assert engine.opened == opened + 2
     with pytest.raises(anthropic.BadRequestError) as refused:
         create(patient, max_tokens=-1)
     assert refused.value.request.headers["x-stainless-retry-count"] == "0"
 
 
 @pytest.mark.clause("SSE-17", "SSE-18")
-def test_a_late_failure_is_raised_from_the_stream(client: Anthropic, stage: Stage) -> None:
-    stage.says("Half an ans", finish_reason="error")
+def test_a_late_failure_is_raised_from_the_stream(client: Anthropic, engine: ControllableEngine) -> None:
+    engine.says("Half an ans", finish_reason="error")
     with (
         pytest.raises(anthropic.APIStatusError) as failed,
         client.messages.stream(model=MODEL, max_tokens=100, messages=HELLO) as stream,
@@ -158,12 +158,12 @@ def test_a_late_failure_is_raised_from_the_stream(client: Anthropic, stage: Stag
 
 
 @pytest.mark.clause("TRN-18")
-def test_leaving_the_stream_ends_the_work(client: Anthropic, stage: Stage) -> None:
-    stage.hold(before=FIRST_TOKEN)
+def test_leaving_the_stream_ends_the_work(client: Anthropic, engine: ControllableEngine) -> None:
+    engine.hold(before=FIRST_TOKEN)
     with client.messages.stream(model=MODEL, max_tokens=100, messages=HELLO) as stream:
         next(iter(stream))
-        until(lambda: stage.waiting == 1)
-    until(lambda: stage.waiting == 0 and stage.opened == stage.closed)
+        until(lambda: engine.waiting == 1)
+    until(lambda: engine.waiting == 0 and engine.opened == engine.closed)
 
 
 @pytest.mark.clause("RES-8", "STOP-2", "IN-9")

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from dragoman.constraints.pruned import pruned
 from dragoman.constraints import pruned as module
+from dragoman.constraints.pruned import pruned
 
 
 def _needs(name: str) -> dict[str, Any]:

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from wire.bodies import assistant, body, call, read, result, text, user
 
 from dragoman.conversation import Role, Text, ToolResult, Turn
-from wire.bodies import assistant, body, call, read, result, text, user
 
 JsonObject = dict[str, Any]
 

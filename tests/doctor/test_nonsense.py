@@ -10,8 +10,8 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 
 from clauses.test_coverage import CLAUSES
+from controllable_engine import until
 from dragoman.doctor import CHECKS, Client, Outcome, Result, run_checks
-from stage import until
 
 JSON, EVENTS = "application/json", "text/event-stream"
 START = b'event: message_start\ndata: {"type":"message_start","message":%b}\n\n'

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from controllable_engine import ControllableEngine
 from dragoman.engines import Engine
 from dragoman.engines.llama.server import LlamaServer
 from dragoman.engines.lmdeploy.engine import LMDeploy
@@ -23,11 +24,10 @@ from engines_remote.wires import (
     VllmGuidanceUpstream,
     VllmUpstream,
 )
-from stage import Stage
 
 
-class Played(Stage):
-    """The scripted engine, which is its own upstream: the test directs it as it directs a stand-in."""
+class Played(ControllableEngine):
+    """The scripted engine, which is its own upstream: the test controls it as it controls a stand-in."""
 
     def __init__(self, _folder: Path) -> None:
         super().__init__(window=2048)
@@ -52,7 +52,7 @@ class Played(Stage):
 
     def hold(self, at: int) -> None:  # type: ignore[override]
         """A stand-in counts its events from 0, and its status is -1; here the report on the prompt is the first of all."""
-        self._gate, self._held_piece = asyncio.Event(), max(at, 0)
+        self._gate, self._held_chunk = asyncio.Event(), max(at, 0)
 
     @property
     def holding(self) -> int:

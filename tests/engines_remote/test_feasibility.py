@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from conftest import MODEL, live_server, user
+from controllable_engine import until
 from dragoman import dialects
 from dragoman.engines import EngineKind
 from dragoman.server import Settings
@@ -15,7 +16,6 @@ from dragoman.server.feasibility import SUPPORT, Support
 from engines_remote.rows import ROWS, Row
 from engines_remote.wires import ADAPTER
 from server.http import Answer, post
-from stage import until
 
 KINDS = {
     "scripted": EngineKind.SCRIPTED,

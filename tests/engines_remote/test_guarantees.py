@@ -12,6 +12,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from conftest import body, live_server
+from controllable_engine import until
 from dragoman import dialects
 from dragoman.api.anthropic.base import parse
 from dragoman.api.anthropic.lowering import lower
@@ -26,7 +27,6 @@ from engines_remote.rows import ROWS, Row, differs
 from engines_remote.verdicts import by_tag, passes
 from engines_vllm.test_structural_tags import verdicts
 from server.http import Answer, post
-from stage import until
 
 Serve = Callable[[Row, str], tuple[str, Any]]
 

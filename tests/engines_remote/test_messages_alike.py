@@ -9,12 +9,12 @@ import pytest
 from tokenizers import Tokenizer
 
 from conftest import body, live_server, user
+from controllable_engine import until
 from dragoman import dialects
 from dragoman.server import Settings
 from engines_remote.rows import Row, differs
 from engines_remote.upstream import FIRST_EVENT, MIDDLE, STATUS
 from server.http import Answer, count, post, wire
-from stage import until
 
 FOX = "🦊".encode()
 CALL = '<tool_call>\n{"name": "look", "arguments": {"city": "Ulm"}}\n</tool_call>'

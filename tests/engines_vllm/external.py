@@ -14,8 +14,8 @@ from tempfile import TemporaryFile
 from urllib.error import URLError
 from urllib.request import urlopen
 
+from controllable_engine import until
 from dragoman.models.resolve import resolve
-from stage import until
 
 from .installed import ENVIRONMENT, model_folder, vllm
 

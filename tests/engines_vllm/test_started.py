@@ -9,10 +9,10 @@ from pathlib import Path
 import jsonschema_rs
 import pytest
 
+from controllable_engine import until
 from dragoman import dialects
 from dragoman.engines.vllm.child import StartedVllm
 from dragoman.server import ModelRegistry, Settings
-from stage import until
 
 from .conftest import connected
 from .external import SIZE, SLOTS, STARTS_WITHIN

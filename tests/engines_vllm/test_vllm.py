@@ -13,6 +13,7 @@ from anthropic import Anthropic
 from anthropic.types import MessageParam
 from msgspec.structs import replace as with_fields
 
+from controllable_engine import until
 from dragoman import dialects
 from dragoman.api.anthropic.lowering import lower
 from dragoman.api.anthropic.request import PromptRequest
@@ -21,7 +22,6 @@ from dragoman.engines import Capabilities
 from dragoman.engines.vllm.engine import Vllm
 from dragoman.server import ModelRegistry, Settings, messages
 from prompt import templates
-from stage import until
 
 from .conftest import connected
 from .external import SLOTS, STARTS_WITHIN, External

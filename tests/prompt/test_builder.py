@@ -5,6 +5,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from wire.bodies import assistant as assistant_message
+from wire.bodies import body, call, read, result
+from wire.bodies import user as user_message
+from wire.mutants import mutated
 
 from dragoman import dialects
 from dragoman.api.anthropic.lowering import lower
@@ -13,10 +17,6 @@ from dragoman.conversation import Conversation, ThinkingPolicy
 from dragoman.errors import InvalidRequest
 from dragoman.inspection.profile import inspect
 from dragoman.prompt import ChatTemplate, Prompt, PromptBuilder, TemplateRefusal
-from wire.bodies import assistant as assistant_message
-from wire.bodies import body, call, read, result
-from wire.bodies import user as user_message
-from wire.mutants import mutated
 
 from . import templates
 from .talk import LOOP, READ, assistant, talk, user

@@ -7,9 +7,9 @@ import pytest
 from starlette.datastructures import Headers
 
 from conftest import body, user
+from controllable_engine import ControllableEngine
 from dragoman.server.affinity import affinity
 from server.http import post
-from stage import Stage
 
 SESSION = "b1946ac9-2490-4d23-87d2-fba6fd88d16c"
 
@@ -60,12 +60,14 @@ def user_id(session: str) -> dict[str, Any]:
         ("/v1/completions", {"x_session_id": "1", "prompt": "Hi"}, {"x_session_id": "2", "prompt": "Hi"}),
     ],
 )
-def test_the_engine_is_told_at_every_door(stage: Stage, path: str, one: dict[str, Any], another: dict[str, Any]) -> None:
-    url = stage.says("Hello there.")
+def test_the_engine_is_told_at_every_door(
+    engine: ControllableEngine, path: str, one: dict[str, Any], another: dict[str, Any]
+) -> None:
+    url = engine.says("Hello there.")
     for said in (one, one, another):
         headers = {name: value for name, value in said.items() if name.startswith("x_")}
         wanted = body(user("Hi"), **{name: value for name, value in said.items() if name not in headers})
         assert post(url, wanted, path, **headers).status == 200
-    first, again, other = [job.affinity for job in stage.jobs[-3:]]
+    first, again, other = [job.affinity for job in engine.requests[-3:]]
     assert first is not None
     assert first == again != other

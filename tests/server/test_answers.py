@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from conftest import MODEL, Serve, body, user
+from controllable_engine import ControllableEngine, until
 from server.http import post
 from server.test_count import CALL, RESULT, TOOL
-from stage import Stage, until
 
 THOUGHT = "<think>\nIt rains.\n</think>\n\n"
 WEATHER = '<tool_call>\n{"name": "get_weather", "arguments": {"place": "Ulm"}}\n</tool_call>'
@@ -23,8 +23,8 @@ def answer(url: str, **fields: Any) -> dict[str, Any]:
 
 
 @pytest.mark.clause("RES-1", "RES-2", "USE-1", "USE-2", "USE-3")
-def test_a_message_says_everything_explicitly(stage: Stage) -> None:
-    message = answer(stage.says("Hello there."))
+def test_a_message_says_everything_explicitly(engine: ControllableEngine) -> None:
+    message = answer(engine.says("Hello there."))
     assert re.fullmatch(r"msg_[0-9a-zA-Z]{20,}", message.pop("id"))
     assert message["usage"].pop("input_tokens") > 0
     assert message == {
@@ -50,8 +50,8 @@ def test_a_message_says_everything_explicitly(stage: Stage) -> None:
 
 
 @pytest.mark.clause("RES-1", "TOOL-8")
-def test_ids_are_unique(stage: Stage) -> None:
-    url = stage.says(f"{WEATHER}\n{WEATHER}")
+def test_ids_are_unique(engine: ControllableEngine) -> None:
+    url = engine.says(f"{WEATHER}\n{WEATHER}")
     messages = [answer(url, tools=[TOOL]) for _ in range(3)]
     calls = [block["id"] for message in messages for block in message["content"]]
     assert len({message["id"] for message in messages}) == len(messages)
@@ -61,8 +61,8 @@ def test_ids_are_unique(stage: Stage) -> None:
 
 @pytest.mark.clause("RES-3")
 @pytest.mark.parametrize("name", [MODEL, "small", "claude-opus-4-6[1m]"])
-def test_the_model_is_the_name_the_client_asked_for(stage: Stage, name: str) -> None:
-    assert answer(stage.url, model=name)["model"] == name
+def test_the_model_is_the_name_the_client_asked_for(engine: ControllableEngine, name: str) -> None:
+    assert answer(engine.url, model=name)["model"] == name
 
 
 @pytest.mark.clause("RES-4")
@@ -74,15 +74,15 @@ def test_the_model_is_the_name_the_client_asked_for(stage: Stage, name: str) -> 
         "<think>\n\n</think>\n\n",
     ],
 )
-def test_an_answer_without_words_has_no_content(stage: Stage, output: str) -> None:
-    message = answer(stage.says(output))
+def test_an_answer_without_words_has_no_content(engine: ControllableEngine, output: str) -> None:
+    message = answer(engine.says(output))
     assert message["content"] == []
     assert message["stop_reason"] == "end_turn"
 
 
 @pytest.mark.clause("RES-5", "RES-6", "STOP-2", "USE-4", "TOOL-17")
-def test_blocks_come_in_order_thinking_text_calls(stage: Stage) -> None:
-    message = answer(stage.says(f"{THOUGHT}Let me see.\n{WEATHER}"), tools=[TOOL])
+def test_blocks_come_in_order_thinking_text_calls(engine: ControllableEngine) -> None:
+    message = answer(engine.says(f"{THOUGHT}Let me see.\n{WEATHER}"), tools=[TOOL])
     thinking, text, call = message["content"]
     assert thinking.pop("signature")
     assert call.pop("id")
@@ -95,22 +95,22 @@ def test_blocks_come_in_order_thinking_text_calls(stage: Stage) -> None:
 
 
 @pytest.mark.clause("RES-8")
-def test_what_is_answered_can_be_sent_back(stage: Stage) -> None:
-    first = answer(stage.says(f"{THOUGHT}Let me see.\n{WEATHER}"), tools=[TOOL])
+def test_what_is_answered_can_be_sent_back(engine: ControllableEngine) -> None:
+    first = answer(engine.says(f"{THOUGHT}Let me see.\n{WEATHER}"), tools=[TOOL])
     result = RESULT | {"tool_use_id": first["content"][-1]["id"]}
     turns = [user("Weather?"), {"role": "assistant", "content": first["content"]}, {"role": "user", "content": [result]}]
-    second = post(stage.says("It rains in Ulm."), body(*turns, tools=[TOOL]))
+    second = post(engine.says("It rains in Ulm."), body(*turns, tools=[TOOL]))
     assert second.status == HTTPStatus.OK
     again = [*turns, {"role": "assistant", "content": second.json["content"]}, user("Thanks.")]
-    assert post(stage.url, body(*again, tools=[TOOL])).status == HTTPStatus.OK
+    assert post(engine.url, body(*again, tools=[TOOL])).status == HTTPStatus.OK
 
 
 @pytest.mark.clause("RES-7")
 @pytest.mark.parametrize(
     "output", [THOUGHT, THOUGHT + "a", WEATHER, "<tool_response>x</tool_response>", "<|tool|>{}", "[TOOL_CALLS]"]
 )
-def test_no_block_type_is_invented(stage: Stage, output: str) -> None:
-    kinds = {block["type"] for block in answer(stage.says(output), tools=[TOOL])["content"]}
+def test_no_block_type_is_invented(engine: ControllableEngine, output: str) -> None:
+    kinds = {block["type"] for block in answer(engine.says(output), tools=[TOOL])["content"]}
     assert kinds <= {"text", "thinking", "tool_use"}
 
 
@@ -125,31 +125,31 @@ def test_no_block_type_is_invented(stage: Stage, output: str) -> None:
     ],
 )
 def test_each_ending_has_its_reason(
-    stage: Stage, output: str, fields: dict[str, Any], reason: str, sequence: str | None
+    engine: ControllableEngine, output: str, fields: dict[str, Any], reason: str, sequence: str | None
 ) -> None:
-    message = answer(stage.says(output), **fields)
+    message = answer(engine.says(output), **fields)
     assert (message["stop_reason"], message["stop_sequence"]) == (reason, sequence)
 
 
 @pytest.mark.clause("SEQ-1")
 @pytest.mark.parametrize("chunk", [0, 1, 2, 3, 5])
-def test_the_text_ends_before_the_stop_sequence(stage: Stage, chunk: int) -> None:
-    message = answer(stage.says("A list: one, two, three", chunk=chunk), stop_sequences=[", thr", ", t"])
+def test_the_text_ends_before_the_stop_sequence(engine: ControllableEngine, chunk: int) -> None:
+    message = answer(engine.says("A list: one, two, three", chunk=chunk), stop_sequences=[", thr", ", t"])
     assert message["content"][0]["text"] == "A list: one"
     assert message["stop_sequence"] == ", t"
 
 
 @pytest.mark.clause("STOP-2", "STOP-3")
-def test_a_turn_with_a_call_ends_in_tool_use_and_no_other_does(stage: Stage) -> None:
-    assert answer(stage.says(f"Well. {WEATHER}"), tools=[TOOL])["stop_reason"] == "tool_use"
-    assert answer(stage.says(WEATHER))["stop_reason"] == "end_turn"
-    assert answer(stage.says(WEATHER.replace("get_weather", "launch")), tools=[TOOL])["stop_reason"] == "end_turn"
+def test_a_turn_with_a_call_ends_in_tool_use_and_no_other_does(engine: ControllableEngine) -> None:
+    assert answer(engine.says(f"Well. {WEATHER}"), tools=[TOOL])["stop_reason"] == "tool_use"
+    assert answer(engine.says(WEATHER))["stop_reason"] == "end_turn"
+    assert answer(engine.says(WEATHER.replace("get_weather", "launch")), tools=[TOOL])["stop_reason"] == "end_turn"
 
 
 @pytest.mark.clause("STOP-3")
-def test_a_cut_call_stands_with_what_was_read_of_it(stage: Stage) -> None:
+def test_a_cut_call_stands_with_what_was_read_of_it(engine: ControllableEngine) -> None:
     long = '<tool_call>\n{"name": "get_weather", "arguments": {"place": "Ulm", "days": 3, "note": "a b c d e f"}}\n</tool_call>'
-    message = answer(stage.says(long), tools=[TOOL], max_tokens=10)
+    message = answer(engine.says(long), tools=[TOOL], max_tokens=10)
     assert message["stop_reason"] == "max_tokens"
     assert [(block["type"], block["input"]) for block in message["content"]] == [("tool_use", {"place": "Ulm", "days": 3})]
 
@@ -164,39 +164,39 @@ def test_output_that_runs_into_the_window_says_so(serve: Serve) -> None:
 
 
 @pytest.mark.clause("REQ-2", "USE-4")
-def test_max_tokens_caps_thinking_and_text_together(stage: Stage) -> None:
-    message = answer(stage.says("<think> a b c </think> d e f"), max_tokens=6)
+def test_max_tokens_caps_thinking_and_text_together(engine: ControllableEngine) -> None:
+    message = answer(engine.says("<think> a b c </think> d e f"), max_tokens=6)
     assert message["usage"]["output_tokens"] == 6
     assert [block["type"] for block in message["content"]] == ["thinking", "text"]
 
 
 @pytest.mark.clause("REQ-3")
-def test_a_prewarm_reads_the_prompt_and_writes_nothing(stage: Stage) -> None:
-    message = answer(stage.says("never said"), max_tokens=0)
+def test_a_prewarm_reads_the_prompt_and_writes_nothing(engine: ControllableEngine) -> None:
+    message = answer(engine.says("never said"), max_tokens=0)
     assert (message["content"], message["stop_reason"], message["usage"]["output_tokens"]) == ([], "max_tokens", 0)
     assert message["usage"]["input_tokens"] > 0
 
 
 @pytest.mark.clause("PRE-1", "PRE-2")
-def test_a_prefill_is_continued_and_not_repeated(stage: Stage) -> None:
-    response = post(stage.says(" three, four"), body(user("Count."), {"role": "assistant", "content": "one, two,"}))
+def test_a_prefill_is_continued_and_not_repeated(engine: ControllableEngine) -> None:
+    response = post(engine.says(" three, four"), body(user("Count."), {"role": "assistant", "content": "one, two,"}))
     assert "three, four" in response.json["content"][0]["text"]
     assert "two" not in response.json["content"][0]["text"]
 
 
 @pytest.mark.clause("USE-5")
-def test_what_the_engine_reused_is_subtracted_from_the_input(stage: Stage) -> None:
-    stage.cached = 7
-    usage = answer(stage.url)["usage"]
-    stage.cached = 0
-    whole = answer(stage.url)["usage"]
+def test_what_the_engine_reused_is_subtracted_from_the_input(engine: ControllableEngine) -> None:
+    engine.cached = 7
+    usage = answer(engine.url)["usage"]
+    engine.cached = 0
+    whole = answer(engine.url)["usage"]
     assert usage["cache_read_input_tokens"] == 7
     assert usage["input_tokens"] + 7 == whole["input_tokens"]
 
 
 @pytest.mark.clause("CC-7")
-def test_a_client_that_gives_up_on_the_stream_gets_the_whole_message(stage: Stage) -> None:
-    url = stage.says(f"{THOUGHT}Let me see.\n{WEATHER}")
+def test_a_client_that_gives_up_on_the_stream_gets_the_whole_message(engine: ControllableEngine) -> None:
+    url = engine.says(f"{THOUGHT}Let me see.\n{WEATHER}")
     streamed = post(url, body(tools=[TOOL], stream=True), "/v1/messages?beta=true").events
     whole = answer(url, tools=[TOOL])
     started = [event["content_block"]["type"] for event in streamed if event["type"] == "content_block_start"]
@@ -206,7 +206,7 @@ def test_a_client_that_gives_up_on_the_stream_gets_the_whole_message(stage: Stag
 
 
 @pytest.mark.clause("IN-7", "IN-8", "IN-9", "IN-11", "CC-7")
-def test_an_agents_history_is_accepted(stage: Stage) -> None:
+def test_an_agents_history_is_accepted(engine: ControllableEngine) -> None:
     turns = [
         user("Weather?"),
         {
@@ -220,24 +220,24 @@ def test_an_agents_history_is_accepted(stage: Stage) -> None:
         },
         {"role": "user", "content": [RESULT, {"type": "tool_result", "tool_use_id": "toolu_2", "is_error": True}]},
     ]
-    assert post(stage.url, body(*turns, tools=[TOOL])).status == HTTPStatus.OK
+    assert post(engine.url, body(*turns, tools=[TOOL])).status == HTTPStatus.OK
 
 
 @pytest.mark.clause("THK-1", "THK-4")
 @pytest.mark.parametrize(
     "thinking", [{"type": "adaptive"}, {"type": "adaptive", "display": "summarized"}, {"type": "disabled"}]
 )
-def test_a_model_that_does_not_reason_ignores_what_asks_it_to(stage: Stage, thinking: dict[str, Any]) -> None:
-    assert answer(stage.url, thinking=thinking)["content"][0]["text"] == "Hello there."
+def test_a_model_that_does_not_reason_ignores_what_asks_it_to(engine: ControllableEngine, thinking: dict[str, Any]) -> None:
+    assert answer(engine.url, thinking=thinking)["content"][0]["text"] == "Hello there."
 
 
 @pytest.mark.clause("CACHE-4")
 @pytest.mark.parametrize("stream", [False, True])
 def test_an_answer_says_where_its_prompt_broke_with_the_one_before(
-    stage: Stage, caplog: pytest.LogCaptureFixture, stream: bool
+    engine: ControllableEngine, caplog: pytest.LogCaptureFixture, stream: bool
 ) -> None:
     caplog.set_level("INFO", "dragoman.request")
-    url = stage.says("Hello there.")
+    url = engine.says("Hello there.")
     asked = body(messages=[user(f"Where does it break, {stream}?")], stream=stream)
     first, again, changed = (post(url, asked | {"system": system}) for system in ("One äh.", "One äh.", "Two ö\x00h."))
     assert not {"dragoman-diverged"} & (first.headers.keys() | again.headers.keys())

@@ -7,16 +7,16 @@ from unittest.mock import patch
 import pytest
 
 from conftest import Serve, body, live_server
+from controllable_engine import ControllableEngine
 from dragoman.server import Settings, auth
 from server.http import Answer, get, post
-from stage import Stage
 
 KEY = "sk-ant-a-key"
 
 
 @pytest.fixture(scope="module")
 def guarded() -> Iterator[str]:
-    with live_server(Stage(), Settings(api_key=KEY)) as url:
+    with live_server(ControllableEngine(), Settings(api_key=KEY)) as url:
         yield url
 
 
@@ -81,17 +81,17 @@ def test_keys_are_compared_in_constant_time(guarded: str) -> None:
 
 
 @pytest.mark.clause("AUTH-4")
-def test_without_auth_any_key_or_none_will_do(stage: Stage) -> None:
-    assert allowed(post(stage.url, body()))
-    assert allowed(post(stage.url, body(), x_api_key="whatever"))
-    assert allowed(post(stage.url, body(), authorization="Bearer whatever"))
-    assert allowed(post(stage.url, body(), authorization="nonsense"))
+def test_without_auth_any_key_or_none_will_do(engine: ControllableEngine) -> None:
+    assert allowed(post(engine.url, body()))
+    assert allowed(post(engine.url, body(), x_api_key="whatever"))
+    assert allowed(post(engine.url, body(), authorization="Bearer whatever"))
+    assert allowed(post(engine.url, body(), authorization="nonsense"))
 
 
 @pytest.mark.clause("AUTH-5")
-def test_tenancy_is_of_no_interest(stage: Stage) -> None:
+def test_tenancy_is_of_no_interest(engine: ControllableEngine) -> None:
     answer = post(
-        stage.url,
+        engine.url,
         body(user_profile_id="uprof_1", workspace_id="wrkspc_1"),
         anthropic_workspace_id="wrkspc_1",
         anthropic_user_profile_id="uprof_1",

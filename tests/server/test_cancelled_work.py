@@ -15,6 +15,7 @@ import pytest
 from msgspec.structs import replace as with_fields
 
 from conftest import MODEL, body, live_registry, user
+from controllable_engine import until
 from dragoman import dialects
 from dragoman.api.anthropic.lowering import lower
 from dragoman.api.anthropic.request import PromptRequest
@@ -27,7 +28,6 @@ from dragoman.models.resolve import resolve
 from dragoman.server import ModelRegistry, Settings, messages
 from prompt import templates
 from server.http import Wire, post, wire
-from stage import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 

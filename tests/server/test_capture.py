@@ -13,10 +13,10 @@ import pytest
 
 from captured import exchange_of, file_of
 from conftest import MODEL, body, live_server, user
+from controllable_engine import FIRST_TOKEN, ControllableEngine, until
 from dragoman.observability import CapturedExchange
 from dragoman.server import Settings
 from server.http import get, post, wire
-from stage import FIRST_TOKEN, Stage, until
 
 KEY = "sesame-opens"
 DEVICE = "9f" * 32
@@ -28,14 +28,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def house(folder: Path) -> Iterator[Stage]:
+def house(folder: Path) -> Iterator[ControllableEngine]:
     """A server that captures, and asks for a key."""
-    engine = Stage()
+    engine = ControllableEngine()
     with live_server(engine, Settings(model_id=MODEL, api_key=KEY, capture=folder)) as engine.url:
         yield engine
 
 
-def test_both_bodies_are_kept_to_the_byte(house: Stage, folder: Path) -> None:
+def test_both_bodies_are_kept_to_the_byte(house: ControllableEngine, folder: Path) -> None:
     asked = b' {"model": "scripted",\n "max_tokens":5, "messages":[{"role":"user","content":"\\u00e9\xc3\xa9"}]} '
     answer = post(house.url, asked, "/v1/messages?beta=true", x_api_key=KEY)
     found = exchange_of(folder, answer)
@@ -45,7 +45,7 @@ def test_both_bodies_are_kept_to_the_byte(house: Stage, folder: Path) -> None:
     assert found.request_id == found.response.headers["request-id"]
 
 
-def test_the_events_of_a_stream_are_kept_with_their_times(house: Stage, folder: Path) -> None:
+def test_the_events_of_a_stream_are_kept_with_their_times(house: ControllableEngine, folder: Path) -> None:
     answer = post(house.url, body(stream=True), x_api_key=KEY)
     found = exchange_of(folder, answer)
     assert found.response.content == answer.content
@@ -55,7 +55,7 @@ def test_the_events_of_a_stream_are_kept_with_their_times(house: Stage, folder: 
 
 
 @pytest.mark.parametrize("header", ["x-api-key", "authorization"])
-def test_no_secret_reaches_the_file(house: Stage, folder: Path, header: str) -> None:
+def test_no_secret_reaches_the_file(house: ControllableEngine, folder: Path, header: str) -> None:
     who = json.dumps({"device_id": DEVICE, "account_uuid": "", "session_id": "s-1"})
     asked = body(metadata={"user_id": who})
     given = {"x-api-key": KEY, "authorization": f"Bearer {KEY}"}[header]
@@ -68,7 +68,7 @@ def test_no_secret_reaches_the_file(house: Stage, folder: Path, header: str) -> 
     assert {header, "cookie", "metadata.user_id"} <= set(found.removed)
 
 
-def test_a_packed_body_is_kept_unpacked_or_not_at_all(house: Stage, folder: Path) -> None:
+def test_a_packed_body_is_kept_unpacked_or_not_at_all(house: ControllableEngine, folder: Path) -> None:
     asked = body(user("Hello"), metadata={"user_id": "ann"})
     packed = gzip.compress(json.dumps(asked).encode())
     found = exchange_of(folder, post(house.url, packed, x_api_key=KEY, content_encoding="gzip"))
@@ -78,7 +78,7 @@ def test_a_packed_body_is_kept_unpacked_or_not_at_all(house: Stage, folder: Path
     assert (broken.request.content, broken.request.whole) == (b"", False)
 
 
-def test_refusals_are_kept_too(house: Stage, folder: Path) -> None:
+def test_refusals_are_kept_too(house: ControllableEngine, folder: Path) -> None:
     broken = exchange_of(folder, post(house.url, b"{\xff", x_api_key=KEY))
     assert (broken.response.status, broken.request.content) == (HTTPStatus.BAD_REQUEST, b"{\xff")
     keyless = exchange_of(folder, post(house.url, body(user("nobody reads this"))))
@@ -87,13 +87,13 @@ def test_refusals_are_kept_too(house: Stage, folder: Path) -> None:
     assert (lost.response.status, lost.request.target, lost.request.whole) == (HTTPStatus.NOT_FOUND, "/nowhere", True)
 
 
-def test_probes_are_not_kept(house: Stage, folder: Path) -> None:
+def test_probes_are_not_kept(house: ControllableEngine, folder: Path) -> None:
     probes = [get(house.url, path, x_api_key=KEY) for path in ("/", "/health", "/metrics")]
     file_of(folder, post(house.url, body(), x_api_key=KEY))
     assert not any(probe.headers["request-id"] in path.name for probe in probes for path in folder.iterdir())
 
 
-def test_what_a_client_got_before_it_left_is_kept(house: Stage, folder: Path) -> None:
+def test_what_a_client_got_before_it_left_is_kept(house: ControllableEngine, folder: Path) -> None:
     house.says("one two three four", chunk=4)
     house.hold(before=FIRST_TOKEN + 1)
     with wire(house.url) as client:
@@ -108,7 +108,7 @@ def test_what_a_client_got_before_it_left_is_kept(house: Stage, folder: Path) ->
 
 
 def test_a_folder_that_cannot_be_written_costs_a_warning_and_no_answer(
-    house: Stage, folder: Path, caplog: pytest.LogCaptureFixture
+    house: ControllableEngine, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.touch()

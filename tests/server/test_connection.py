@@ -16,25 +16,25 @@ from starlette.types import Message
 
 from cli.process import script, serving
 from conftest import MODEL, body, live_server
+from controllable_engine import PREFILL, ControllableEngine, until
 from dragoman.errors import Overloaded, RequestTooLarge
 from dragoman.server import Settings, connection, pace
 from dragoman.server.body import ALL_BODIES, MAX_BODY, SMALL_BODY, BodyMemory, read_json_body
 from server.http import Wire, post, wire
-from stage import PREFILL, Stage, until
 
 HTTP_OK = 200
 HEAD = b"POST /v1/messages HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\nanthropic-version: 2023-06-01\r\n"
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Stage]:
-    engine = Stage()
+def server() -> Iterator[ControllableEngine]:
+    engine = ControllableEngine()
     with live_server(engine, Settings(model_id=MODEL)) as engine.url:
         yield engine
 
 
 @pytest.fixture(autouse=True)
-def _released(server: Stage) -> Iterator[None]:
+def _released(server: ControllableEngine) -> Iterator[None]:
     yield
     server.release()
     server.reset()
@@ -53,7 +53,9 @@ def refused(client: Wire) -> tuple[int, str]:
 @pytest.mark.parametrize("protocol", ["h2c", "websocket", "TLS/1.0, HTTP/9"])
 @pytest.mark.parametrize("chunked", [False, True])
 @pytest.mark.parametrize("cut", [0, 40, 150, 300])
-def test_an_upgrade_that_is_offered_leaves_the_body_alone(server: Stage, protocol: str, chunked: bool, cut: int) -> None:
+def test_an_upgrade_that_is_offered_leaves_the_body_alone(
+    server: ControllableEngine, protocol: str, chunked: bool, cut: int
+) -> None:
     content = json.dumps(body()).encode()
     offer = f"Connection: keep-alive, Upgrade, HTTP2-Settings\r\nUpgrade: {protocol}\r\nHTTP2-Settings: AAMAAABk\r\n".encode()
     framed = b"transfer-encoding: chunked\r\n\r\n" if chunked else b"content-length: %d\r\n\r\n" % len(content)
@@ -81,20 +83,20 @@ def test_an_upgrade_that_is_offered_leaves_the_body_alone(server: Stage, protoco
     ],
     ids=["path", "field", "fields", "chunk extension", "whole path", "whole field", "whole fields", "upgrade"],
 )
-def test_a_head_that_is_too_large_is_refused(server: Stage, head: bytes) -> None:
+def test_a_head_that_is_too_large_is_refused(server: ControllableEngine, head: bytes) -> None:
     with wire(server.url) as client:
         client.sock.sendall(head)
         assert refused(client) == (431, "invalid_request_error")
 
 
-def test_a_head_below_the_limit_is_read(server: Stage) -> None:
+def test_a_head_below_the_limit_is_read(server: ControllableEngine) -> None:
     with wire(server.url) as client:
         client.sock.sendall(b"GET /health HTTP/1.1\r\nhost: localhost\r\nx: " + b"y" * 65_000 + b"\r\n\r\n")
         assert b" 200 " in client.read_until(b"\r\n")
 
 
 @pytest.mark.parametrize("offer", [b"", b"connection: upgrade\r\nupgrade: h2c\r\n"], ids=["plain", "upgrade"])
-def test_thousands_of_requests_in_one_piece_are_all_answered(server: Stage, offer: bytes) -> None:
+def test_thousands_of_requests_in_one_piece_are_all_answered(server: ControllableEngine, offer: bytes) -> None:
     request = b"GET /api/hello HTTP/1.1\r\nhost: localhost\r\n" + offer + b"\r\n"
     with wire(server.url) as client:
         client.sock.sendall(request * 2000)
@@ -102,7 +104,7 @@ def test_thousands_of_requests_in_one_piece_are_all_answered(server: Stage, offe
             client.read_until(b'"path":"/api/hello"}')
 
 
-def test_what_is_not_http_is_a_400(server: Stage) -> None:
+def test_what_is_not_http_is_a_400(server: ControllableEngine) -> None:
     for request in (b"\x16\x03\x01\r\n\r\n", b"CONNECT a:1 HTTP/1.1\r\nhost: a\r\n\r\n", b"GET /\xff HTTP/1.1\r\n\r\n"):
         with wire(server.url) as client:
             client.sock.sendall(request)
@@ -119,14 +121,16 @@ def test_what_is_not_http_is_a_400(server: Stage) -> None:
         ("/anthropic/v1/completions", {"error"}),
     ],
 )
-def test_a_refusal_has_the_format_of_its_path(server: Stage, path: str, keys: set[str]) -> None:
+def test_a_refusal_has_the_format_of_its_path(server: ControllableEngine, path: str, keys: set[str]) -> None:
     with wire(server.url) as client:
         client.sock.sendall(f"POST {path} HTTP/1.1\r\ncontent-length: x\r\n\r\n".encode())
         assert set(json.loads(client.read_all().partition(b"\r\n\r\n")[2])) == keys
 
 
 @pytest.mark.parametrize("sent", [b"POST /v1/mess", HEAD, HEAD + b"content-length: 99\r\n\r\n{"], ids=["line", "head", "body"])
-def test_a_request_that_does_not_arrive_is_refused(server: Stage, sent: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_request_that_does_not_arrive_is_refused(
+    server: ControllableEngine, sent: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(connection, "HEAD_SECONDS", 0.2)
     monkeypatch.setattr(pace, "BODY_SECONDS", 0.2)
     with wire(server.url) as client:
@@ -134,7 +138,7 @@ def test_a_request_that_does_not_arrive_is_refused(server: Stage, sent: bytes, m
         assert refused(client) == (408, "invalid_request_error")
 
 
-def test_a_body_that_keeps_arriving_is_waited_for(server: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_body_that_keeps_arriving_is_waited_for(server: ControllableEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pace, "BODY_SECONDS", 0.1)
     monkeypatch.setattr(pace, "BODY_BYTES", 1)
     content = json.dumps(body()).encode()
@@ -162,7 +166,9 @@ def test_a_body_that_keeps_arriving_is_waited_for(server: Stage, monkeypatch: py
     ],
     ids=["noise", "head", "body", "large"],
 )
-def test_a_request_that_is_refused_leaves_the_answers_before_it_whole(server: Stage, more: bytes, streamed: bool) -> None:
+def test_a_request_that_is_refused_leaves_the_answers_before_it_whole(
+    server: ControllableEngine, more: bytes, streamed: bool
+) -> None:
     content = json.dumps(body(stream=streamed)).encode()
     request = HEAD + b"content-length: %d\r\n\r\n" % len(content) + content
     server.hold(before=PREFILL)
@@ -211,7 +217,7 @@ def test_time_in_which_the_server_does_not_read_is_not_counted() -> None:
     assert arriving.end_span(paused=False)
 
 
-def test_a_body_that_drips_is_refused_after_the_grace(server: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_body_that_drips_is_refused_after_the_grace(server: ControllableEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"BODY_SECONDS": 0.1, "BODY_BYTES": 1, "GRACE_SECONDS": 0.4}.items():
         monkeypatch.setattr(pace, name, value)
     with wire(server.url) as client:
@@ -227,7 +233,7 @@ def test_a_body_that_drips_is_refused_after_the_grace(server: Stage, monkeypatch
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-def test_a_client_that_sends_no_more_gets_its_answer(server: Stage, streamed: bool) -> None:
+def test_a_client_that_sends_no_more_gets_its_answer(server: ControllableEngine, streamed: bool) -> None:
     server.hold(before=PREFILL)
     with wire(server.url) as client:
         client.send(body(stream=streamed))
@@ -240,7 +246,7 @@ def test_a_client_that_sends_no_more_gets_its_answer(server: Stage, streamed: bo
     assert b'"stop_reason":"end_turn"' in answer
 
 
-def test_bodies_for_which_there_is_no_memory_are_refused_before_they_are_read(server: Stage) -> None:
+def test_bodies_for_which_there_is_no_memory_are_refused_before_they_are_read(server: ControllableEngine) -> None:
     head = HEAD + b"content-length: %d\r\n\r\n{" % (MAX_BODY - 1)
     clients = [
         socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2]))) for _ in range(2 * ALL_BODIES // MAX_BODY)
@@ -257,7 +263,7 @@ def test_bodies_for_which_there_is_no_memory_are_refused_before_they_are_read(se
             client.close()
 
 
-def test_small_compressed_bodies_take_none_of_the_memory(server: Stage) -> None:
+def test_small_compressed_bodies_take_none_of_the_memory(server: ControllableEngine) -> None:
     packed = gzip.compress(json.dumps(body()).encode())
     server.hold(before=PREFILL)
     with ExitStack() as stack:

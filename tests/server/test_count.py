@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from conftest import Serve, body, user
+from controllable_engine import ControllableEngine
 from server.http import count, post
-from stage import Stage
 
 TOOL = {
     "name": "get_weather",
@@ -54,29 +54,29 @@ SHAPES: dict[str, dict[str, Any]] = {
 
 @pytest.mark.clause("CNT-1", "CNT-2", "USE-1")
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES.keys())
-def test_the_count_is_the_sum_of_the_input_of_the_same_request(stage: Stage, shape: dict[str, Any]) -> None:
-    usage = post(stage.url, shape).json["usage"]
+def test_the_count_is_the_sum_of_the_input_of_the_same_request(engine: ControllableEngine, shape: dict[str, Any]) -> None:
+    usage = post(engine.url, shape).json["usage"]
     total = usage["input_tokens"] + usage["cache_creation_input_tokens"] + usage["cache_read_input_tokens"]
-    assert count(stage.url, shape) == total > 0
+    assert count(engine.url, shape) == total > 0
 
 
 @pytest.mark.clause("CNT-1")
-def test_only_model_and_messages_are_needed(stage: Stage) -> None:
-    answer = post(stage.url, {"model": "scripted", "messages": [user("Hi")]}, "/v1/messages/count_tokens")
+def test_only_model_and_messages_are_needed(engine: ControllableEngine) -> None:
+    answer = post(engine.url, {"model": "scripted", "messages": [user("Hi")]}, "/v1/messages/count_tokens")
     assert answer.status == HTTPStatus.OK
-    missing = post(stage.url, {"model": "scripted"}, "/v1/messages/count_tokens")
+    missing = post(engine.url, {"model": "scripted"}, "/v1/messages/count_tokens")
     assert missing.error == ("invalid_request_error", "messages: Field required")
 
 
 @pytest.mark.clause("CNT-2")
-def test_system_tools_and_history_count(stage: Stage) -> None:
-    bare = count(stage.url, body())
+def test_system_tools_and_history_count(engine: ControllableEngine) -> None:
+    bare = count(engine.url, body())
     for name in ("system string", "tools", "tool history", "prefill", "late system"):
-        assert count(stage.url, SHAPES[name]) > bare
+        assert count(engine.url, SHAPES[name]) > bare
 
 
 @pytest.mark.clause("CNT-3", "CACHE-1")
-def test_breakpoints_do_not_count(stage: Stage) -> None:
+def test_breakpoints_do_not_count(engine: ControllableEngine) -> None:
     mark = {"cache_control": {"type": "ephemeral", "ttl": "1h"}}
     text = {"type": "text", "text": "word"}
     plain = body({"role": "user", "content": [text]}, system=[text], tools=[TOOL])
@@ -86,7 +86,7 @@ def test_breakpoints_do_not_count(stage: Stage) -> None:
         tools=[TOOL | mark],
         cache_control={"type": "ephemeral"},
     )
-    assert count(stage.url, plain) == count(stage.url, marked)
+    assert count(engine.url, plain) == count(engine.url, marked)
 
 
 @pytest.mark.clause("CNT-3")
@@ -94,30 +94,30 @@ def test_breakpoints_do_not_count(stage: Stage) -> None:
     "fields",
     [{"messages": []}, {"tools": [{"name": "a b", "input_schema": {}}]}, {"thread": {"type": "create"}}, {"model": "nobody"}],
 )
-def test_counting_refuses_what_generating_refuses(stage: Stage, fields: dict[str, Any]) -> None:
-    counted, generated = post(stage.url, body(**fields), "/v1/messages/count_tokens"), post(stage.url, body(**fields))
+def test_counting_refuses_what_generating_refuses(engine: ControllableEngine, fields: dict[str, Any]) -> None:
+    counted, generated = post(engine.url, body(**fields), "/v1/messages/count_tokens"), post(engine.url, body(**fields))
     assert counted.status >= HTTPStatus.BAD_REQUEST
     assert (counted.status, counted.error) == (generated.status, generated.error)
 
 
 @pytest.mark.clause("CNT-4")
-def test_fields_that_only_generating_needs_are_welcome(stage: Stage) -> None:
+def test_fields_that_only_generating_needs_are_welcome(engine: ControllableEngine) -> None:
     whole = body(stream=True, stop_sequences=["x"], temperature=0.5, metadata={"user_id": "u"})
-    assert count(stage.url, whole) == count(stage.url, body())
-    answer = post(stage.url, whole, "/v1/messages/count_tokens", anthropic_beta="token-counting-2024-11-01")
+    assert count(engine.url, whole) == count(engine.url, body())
+    answer = post(engine.url, whole, "/v1/messages/count_tokens", anthropic_beta="token-counting-2024-11-01")
     assert answer.status == HTTPStatus.OK
 
 
 @pytest.mark.clause("CC-4")
-def test_the_billing_line_of_claude_code_changes_no_count(stage: Stage) -> None:
+def test_the_billing_line_of_claude_code_changes_no_count(engine: ControllableEngine) -> None:
     line = {"type": "text", "text": "x-anthropic-billing-header: cc_version=2.1.0; cch=5f3a2;"}
     prompt = {"type": "text", "text": "You are Claude Code."}
-    without = count(stage.url, body(system=[prompt]))
-    assert count(stage.url, body(system=[line, prompt])) == without
-    assert post(stage.url, body(system=[line, prompt])).json["usage"]["input_tokens"] == without
-    assert count(stage.url, body(system=[prompt, line])) > without
+    without = count(engine.url, body(system=[prompt]))
+    assert count(engine.url, body(system=[line, prompt])) == without
+    assert post(engine.url, body(system=[line, prompt])).json["usage"]["input_tokens"] == without
+    assert count(engine.url, body(system=[prompt, line])) > without
     touched = {"type": "text", "text": line["text"] + "\nYou are Claude Code."}
-    assert count(stage.url, body(system=[touched])) > without
+    assert count(engine.url, body(system=[touched])) > without
 
 
 @pytest.mark.clause("CNT-2")

@@ -6,10 +6,10 @@ from typing import NamedTuple
 import pytest
 
 from conftest import body, live_registry, user
+from controllable_engine import FIRST_TOKEN, PREFILL, ControllableEngine, until, until_still
 from dragoman.server import ModelRegistry, Settings, stream
 from dragoman.server.admission import Admission
 from server.http import post, wire
-from stage import FIRST_TOKEN, PREFILL, Stage, until, until_still
 
 HTTP_OK = 200
 
@@ -18,17 +18,17 @@ class House(NamedTuple):
     """A server with a single slot, seen from behind."""
 
     url: str
-    stage: Stage
+    engine: ControllableEngine
     admission: Admission
 
     def settled(self) -> bool:
         """Nobody is inside, and every generator that was opened is closed."""
-        return self.admission.inside == 0 and self.stage.opened == self.stage.closed and self.stage.waiting == 0
+        return self.admission.inside == 0 and self.engine.opened == self.engine.closed and self.engine.waiting == 0
 
 
 @pytest.fixture(scope="module")
 def built() -> Iterator[House]:
-    engine = Stage(slots=1)
+    engine = ControllableEngine(slots=1)
     registry = ModelRegistry(engine, Settings(model_id="scripted"))
     with live_registry(registry) as url:
         assert registry.ready is not None
@@ -38,8 +38,8 @@ def built() -> Iterator[House]:
 @pytest.fixture
 def house(built: House) -> Iterator[House]:
     yield built
-    built.stage.release()
-    built.stage.reset()
+    built.engine.release()
+    built.engine.reset()
     until(built.settled)
 
 
@@ -47,50 +47,50 @@ def house(built: House) -> Iterator[House]:
 @pytest.mark.parametrize("streamed", [True, False])
 @pytest.mark.parametrize("phase", [PREFILL, FIRST_TOKEN, 3], ids=["prefill", "first token", "mid-answer"])
 def test_leaving_frees_the_slot(house: House, phase: int, streamed: bool) -> None:
-    opened = house.stage.opened
-    house.stage.says("one two three four five six")
-    house.stage.hold(before=phase)
+    opened = house.engine.opened
+    house.engine.says("one two three four five six")
+    house.engine.hold(before=phase)
     with wire(house.url) as client:
         client.send(body(stream=streamed))
-        until(lambda: house.stage.waiting == 1)
+        until(lambda: house.engine.waiting == 1)
         if streamed:
             client.read_until(b"message_start")
     until(house.settled)
-    assert house.stage.opened == opened + 1
-    house.stage.release()
+    assert house.engine.opened == opened + 1
+    house.engine.release()
     assert post(house.url, body()).status == HTTP_OK
 
 
 @pytest.mark.clause("TRN-18")
 @pytest.mark.parametrize("streamed", [True, False])
 def test_leaving_the_queue_leaves_no_trace(house: House, streamed: bool) -> None:
-    house.stage.hold(before=FIRST_TOKEN)
+    house.engine.hold(before=FIRST_TOKEN)
     with wire(house.url) as working:
         working.send(body(stream=True))
-        until(lambda: house.stage.waiting == 1)
-        opened = house.stage.opened
+        until(lambda: house.engine.waiting == 1)
+        opened = house.engine.opened
         with wire(house.url) as queued:
             queued.send(body(stream=streamed))
             until(lambda: house.admission.inside == 2)
         until(lambda: house.admission.inside == 1)
-        house.stage.release()
+        house.engine.release()
         working.read_until(b"message_stop")
     until(house.settled)
-    assert house.stage.opened == opened
+    assert house.engine.opened == opened
 
 
 @pytest.mark.clause("TRN-18")
 def test_the_next_in_the_queue_moves_up_when_the_one_at_work_leaves(house: House) -> None:
-    house.stage.hold(before=FIRST_TOKEN)
+    house.engine.hold(before=FIRST_TOKEN)
     with wire(house.url) as queued:
         with wire(house.url) as working:
             working.send(body(stream=True))
-            until(lambda: house.stage.waiting == 1)
+            until(lambda: house.engine.waiting == 1)
             queued.send(body(user("next")))
             until(lambda: house.admission.inside == 2)
-            opened = house.stage.opened
-        until(lambda: house.stage.opened == opened + 1)
-        house.stage.release()
+            opened = house.engine.opened
+        until(lambda: house.engine.opened == opened + 1)
+        house.engine.release()
         assert b" 200 " in queued.read_until(b"\r\n")
 
 
@@ -105,12 +105,12 @@ def test_leaving_while_the_body_is_still_coming_is_no_matter(house: House) -> No
 @pytest.mark.clause("TRN-18")
 def test_a_client_that_stops_reading_is_given_up_and_disturbs_nobody(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream, "STALL_LIMIT", 0.3)
-    house.stage.says("".join(f"{number:04x} " for number in range(400_000)), chunk=5)
+    house.engine.says("".join(f"{number:04x} " for number in range(400_000)), chunk=5)
     with wire(house.url, buffer=4096) as stalled:
         stalled.send(body(stream=True, max_tokens=1_000_000))
         stalled.read_until(b"content_block_delta")
         until(house.settled)
-        house.stage.says("Hello.")
+        house.engine.says("Hello.")
         assert post(house.url, body()).status == HTTP_OK
 
 
@@ -118,12 +118,12 @@ def test_a_client_that_stops_reading_is_given_up_and_disturbs_nobody(house: Hous
 def test_a_client_that_reads_slowly_is_waited_for(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream, "STALL_LIMIT", 5)
     words = 50_000
-    before = house.stage.said
-    house.stage.says("".join(f"{number:04x} " for number in range(words)), chunk=5)
+    before = house.engine.chunks_sent
+    house.engine.says("".join(f"{number:04x} " for number in range(words)), chunk=5)
     with wire(house.url, buffer=65536) as slow:
         slow.send(body(stream=True, max_tokens=words))
         slow.read_until(b"content_block_delta")
-        written = until_still(lambda: house.stage.said) - before
+        written = until_still(lambda: house.engine.chunks_sent) - before
         assert written < words  # the engine is not asked for more than fits between it and the client
         told = slow.read_until(b"event: message_stop")
     assert told.count(b"text_delta") > words - 100

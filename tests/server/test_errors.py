@@ -6,12 +6,12 @@ from http import HTTPStatus
 import pytest
 
 from conftest import MODEL, Serve, body, live_registry, user
+from controllable_engine import ControllableEngine
 from dragoman.engines import Capabilities
 from dragoman.engines.scripted import Line, ScriptedEngine
 from dragoman.errors import DragomanError, EngineFailed, EngineUnavailable
 from dragoman.server import ModelRegistry, Settings
 from server.http import Answer, ask, get, post
-from stage import Stage
 
 INVALID = "invalid_request_error"
 MESSAGES = "/v1/messages"
@@ -31,11 +31,11 @@ def refusal(answer: Answer, status: int = HTTPStatus.BAD_REQUEST, kind: str = IN
 @pytest.mark.parametrize(
     "path", ["/v1/message", "/v1", "/anthropic", "/v1/messages/x", "/anthropic/v1/nothing", "/v1/complete"]
 )
-def test_an_unknown_path_is_404(stage: Stage, path: str) -> None:
+def test_an_unknown_path_is_404(engine: ControllableEngine, path: str) -> None:
     plain = path.removeprefix("/anthropic")
     if plain:
-        assert plain in refusal(get(stage.url, path), HTTPStatus.NOT_FOUND, "not_found_error")
-    refusal(post(stage.url, body(), path + "/x"), HTTPStatus.NOT_FOUND, "not_found_error")
+        assert plain in refusal(get(engine.url, path), HTTPStatus.NOT_FOUND, "not_found_error")
+    refusal(post(engine.url, body(), path + "/x"), HTTPStatus.NOT_FOUND, "not_found_error")
 
 
 @pytest.mark.clause("ERR-1", "ERR-2")
@@ -43,8 +43,8 @@ def test_an_unknown_path_is_404(stage: Stage, path: str) -> None:
     ("method", "path"),
     [("GET", MESSAGES), ("PUT", MESSAGES), ("DELETE", COUNT), ("POST", "/v1/models"), ("PATCH", f"/v1/models/{MODEL}")],
 )
-def test_a_method_that_a_path_does_not_have_is_405(stage: Stage, method: str, path: str) -> None:
-    answer = ask(stage.url, method, path)
+def test_a_method_that_a_path_does_not_have_is_405(engine: ControllableEngine, method: str, path: str) -> None:
+    answer = ask(engine.url, method, path)
     assert refusal(answer, HTTPStatus.METHOD_NOT_ALLOWED) == f"{method} is not allowed on {path}"
     assert answer.headers["allow"]
 
@@ -52,14 +52,14 @@ def test_a_method_that_a_path_does_not_have_is_405(stage: Stage, method: str, pa
 @pytest.mark.clause("ERR-1", "ERR-3")
 @pytest.mark.parametrize("path", [MESSAGES, COUNT, "/anthropic/v1/messages"])
 @pytest.mark.parametrize("content", [b"", b"{", b"{'model': 1}", b'{"model": "\xff"}', b'{"model": "\\ud800"}', b"[" * 5000])
-def test_a_body_that_is_no_json_is_400(stage: Stage, path: str, content: bytes) -> None:
-    assert "JSON" in refusal(post(stage.url, content, path))
+def test_a_body_that_is_no_json_is_400(engine: ControllableEngine, path: str, content: bytes) -> None:
+    assert "JSON" in refusal(post(engine.url, content, path))
 
 
 @pytest.mark.clause("ERR-1")
 @pytest.mark.parametrize("content", [b"null", b"[]", b'"words"', b"7", b"true"])
-def test_a_body_that_is_no_object_is_400(stage: Stage, content: bytes) -> None:
-    assert "object" in refusal(post(stage.url, content))
+def test_a_body_that_is_no_object_is_400(engine: ControllableEngine, content: bytes) -> None:
+    assert "object" in refusal(post(engine.url, content))
 
 
 @pytest.mark.clause("ERR-1")
@@ -67,8 +67,8 @@ def test_a_body_that_is_no_object_is_400(stage: Stage, content: bytes) -> None:
     "declared", [None, "text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "json", ""]
 )
 @pytest.mark.parametrize("path", [MESSAGES, COUNT])
-def test_a_body_must_be_declared_as_json(stage: Stage, path: str, declared: str | None) -> None:
-    message = refusal(post(stage.url, body(), path, content_type=declared))
+def test_a_body_must_be_declared_as_json(engine: ControllableEngine, path: str, declared: str | None) -> None:
+    message = refusal(post(engine.url, body(), path, content_type=declared))
     assert message == "content-type: must be application/json"
 
 
@@ -91,14 +91,14 @@ def test_a_body_must_be_declared_as_json(stage: Stage, path: str, declared: str 
         (body(messages=[]), "messages: at least one message is required"),
     ],
 )
-def test_the_first_problem_is_named_by_its_path(stage: Stage, given: dict[str, object], message: str) -> None:
-    assert refusal(post(stage.url, given)) == message
+def test_the_first_problem_is_named_by_its_path(engine: ControllableEngine, given: dict[str, object], message: str) -> None:
+    assert refusal(post(engine.url, given)) == message
 
 
 @pytest.mark.clause("ERR-10", "ERR-2")
 @pytest.mark.parametrize("path", [MESSAGES, COUNT])
-def test_an_unknown_model_is_404_and_named(stage: Stage, path: str) -> None:
-    message = refusal(post(stage.url, body(model="gpt-9"), path), HTTPStatus.NOT_FOUND, "not_found_error")
+def test_an_unknown_model_is_404_and_named(engine: ControllableEngine, path: str) -> None:
+    message = refusal(post(engine.url, body(model="gpt-9"), path), HTTPStatus.NOT_FOUND, "not_found_error")
     assert message.startswith("model: gpt-9")
     for name in (MODEL, "small", "org/model"):
         assert name in message
@@ -106,8 +106,8 @@ def test_an_unknown_model_is_404_and_named(stage: Stage, path: str) -> None:
 
 @pytest.mark.clause("ERR-10")
 @pytest.mark.parametrize("name", [MODEL, "small", "org/model", "claude-sonnet-4-5", "claude-opus-4-6[1m]", f"{MODEL}[1m]"])
-def test_the_served_id_its_aliases_and_claude_names_resolve(stage: Stage, name: str) -> None:
-    assert post(stage.url, body(model=name)).status == HTTPStatus.OK
+def test_the_served_id_its_aliases_and_claude_names_resolve(engine: ControllableEngine, name: str) -> None:
+    assert post(engine.url, body(model=name)).status == HTTPStatus.OK
 
 
 def test_any_model_resolves_where_the_operator_said_so(serve: Serve) -> None:
@@ -125,9 +125,9 @@ def test_a_prompt_past_the_window_is_refused_with_both_numbers(serve: Serve, str
 
 
 @pytest.mark.clause("ERR-8")
-def test_what_is_refused_is_refused_alike_with_and_without_a_stream(stage: Stage) -> None:
+def test_what_is_refused_is_refused_alike_with_and_without_a_stream(engine: ControllableEngine) -> None:
     for fields in ({"model": "nobody"}, {"max_tokens": -1}, {"messages": []}, {"tools": [{"type": "web_search_20250305"}]}):
-        whole, streamed = post(stage.url, body(**fields)), post(stage.url, body(**fields, stream=True))
+        whole, streamed = post(engine.url, body(**fields)), post(engine.url, body(**fields, stream=True))
         assert (whole.status, whole.error) == (streamed.status, streamed.error)
         assert whole.status >= HTTPStatus.BAD_REQUEST
 
@@ -135,10 +135,10 @@ def test_what_is_refused_is_refused_alike_with_and_without_a_stream(stage: Stage
 @pytest.mark.clause("ERR-1", "ERR-2", "ERR-5")
 @pytest.mark.parametrize("stream", [True, False])
 def test_a_defect_of_ours_tells_the_client_nothing_and_the_log_everything(
-    stage: Stage, caplog: pytest.LogCaptureFixture, stream: bool
+    engine: ControllableEngine, caplog: pytest.LogCaptureFixture, stream: bool
 ) -> None:
-    stage.tokenizer_failure = RuntimeError("a secret of the house")
-    answer = post(stage.url, body(user("never tokenized before"), stream=stream))
+    engine.tokenizer_failure = RuntimeError("a secret of the house")
+    answer = post(engine.url, body(user("never tokenized before"), stream=stream))
     assert answer.status == HTTPStatus.INTERNAL_SERVER_ERROR
     assert answer.error == ("api_error", "Internal server error")
     assert answer.headers["x-should-retry"] == "true"
@@ -154,18 +154,18 @@ def test_a_defect_of_ours_tells_the_client_nothing_and_the_log_everything(
     [(EngineFailed("it broke"), 500, "api_error"), (EngineUnavailable("it restarts"), 529, "overloaded_error")],
 )
 def test_an_engine_that_fails_before_the_first_byte_is_an_http_error(
-    stage: Stage, failure: Exception, status: int, kind: str, stream: bool
+    engine: ControllableEngine, failure: Exception, status: int, kind: str, stream: bool
 ) -> None:
-    stage.tokenizer_failure = failure
-    answer = post(stage.url, body(user(f"not seen before {status} {stream}"), stream=stream))
+    engine.tokenizer_failure = failure
+    answer = post(engine.url, body(user(f"not seen before {status} {stream}"), stream=stream))
     assert answer.status == status
     assert answer.error == (kind, str(failure))
 
 
 @pytest.mark.clause("ERR-7", "ERR-8")
-def test_an_engine_that_is_away_asks_for_another_try(stage: Stage) -> None:
-    stage.tokenizer_failure = EngineUnavailable("it restarts")
-    answer = post(stage.url, body(user("and this neither")))
+def test_an_engine_that_is_away_asks_for_another_try(engine: ControllableEngine) -> None:
+    engine.tokenizer_failure = EngineUnavailable("it restarts")
+    answer = post(engine.url, body(user("and this neither")))
     assert answer.headers["x-should-retry"] == "true"
     assert 0 < float(answer.headers["retry-after"]) <= 60
 
@@ -181,12 +181,12 @@ def test_no_error_asks_for_a_long_wait() -> None:
 
 
 @pytest.mark.clause("ERR-4")
-def test_details_are_there_only_where_there_is_something_to_tell(stage: Stage) -> None:
-    assert "details" not in post(stage.url, body(max_tokens=-1)).json["error"]
-    assert post(stage.url, body(thread={"type": "create"})).json["error"]["details"]["error_code"]
+def test_details_are_there_only_where_there_is_something_to_tell(engine: ControllableEngine) -> None:
+    assert "details" not in post(engine.url, body(max_tokens=-1)).json["error"]
+    assert post(engine.url, body(thread={"type": "create"})).json["error"]["details"]["error_code"]
 
 
-class _Broken(Stage):
+class _Broken(ControllableEngine):
     async def start(self) -> Capabilities:
         raise EngineFailed("no weights in there")
 
@@ -204,19 +204,21 @@ def test_a_model_that_cannot_be_loaded_fails_every_request_and_the_health_check(
 @pytest.mark.clause("THR-3", "THR-1", "THR-2", "BETA-4")
 @pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize("thread", [{"type": "create"}, {"type": "continue", "previous_message_id": "msg_1"}])
-def test_threads_are_refused_so_that_the_sdk_goes_on_without(stage: Stage, thread: dict[str, str], stream: bool) -> None:
-    answer = post(stage.url, body(thread=thread, stream=stream), anthropic_beta="message-threads-2026-08-12")
+def test_threads_are_refused_so_that_the_sdk_goes_on_without(
+    engine: ControllableEngine, thread: dict[str, str], stream: bool
+) -> None:
+    answer = post(engine.url, body(thread=thread, stream=stream), anthropic_beta="message-threads-2026-08-12")
     refusal(answer)
     assert answer.json["error"]["details"] == {"error_code": "thread_unsupported_request", "unsupported": []}
 
 
 @pytest.mark.clause("BETA-1", "BETA-3")
-def test_any_beta_is_accepted(stage: Stage) -> None:
+def test_any_beta_is_accepted(engine: ControllableEngine) -> None:
     known = "prompt-caching-2024-07-31, token-counting-2024-11-01,context-1m-2025-08-07"
     for value in (known, "never-heard-of-2031-01-01", "", " , ,", "interleaved-thinking-2025-05-14," * 50):
-        assert post(stage.url, body(), anthropic_beta=value).status == HTTPStatus.OK
-        assert post(stage.url, body(stream=True), anthropic_beta=value).status == HTTPStatus.OK
-        assert post(stage.url, body(), COUNT, anthropic_beta=value).status == HTTPStatus.OK
+        assert post(engine.url, body(), anthropic_beta=value).status == HTTPStatus.OK
+        assert post(engine.url, body(stream=True), anthropic_beta=value).status == HTTPStatus.OK
+        assert post(engine.url, body(), COUNT, anthropic_beta=value).status == HTTPStatus.OK
 
 
 @pytest.mark.clause("BETA-2")
@@ -241,7 +243,7 @@ def test_unknown_fields_are_refused_in_strict_mode(serve: Serve) -> None:
 
 
 @pytest.mark.clause("BETA-4", "REQ-14", "REQ-15", "REQ-17", "REQ-18")
-def test_what_may_be_ignored_is(stage: Stage) -> None:
+def test_what_may_be_ignored_is(engine: ControllableEngine) -> None:
     ignorable = {
         "metadata": {"user_id": "u"},
         "service_tier": "auto",
@@ -255,7 +257,7 @@ def test_what_may_be_ignored_is(stage: Stage) -> None:
         "output_config": {"effort": "low", "task_budget": {"type": "tokens", "total": 10}},
         "betas": ["x"],
     }
-    answer = post(stage.url, body(**ignorable))
+    answer = post(engine.url, body(**ignorable))
     assert answer.status == HTTPStatus.OK
     assert answer.json["usage"]["service_tier"] == "standard"
 
@@ -272,9 +274,11 @@ def test_what_may_be_ignored_is(stage: Stage) -> None:
         {"tools": [{"type": "web_search_20250305", "name": "web_search"}]},
     ],
 )
-def test_what_would_change_the_answer_is_refused_while_it_is_not_built(stage: Stage, fields: dict[str, object]) -> None:
+def test_what_would_change_the_answer_is_refused_while_it_is_not_built(
+    engine: ControllableEngine, fields: dict[str, object]
+) -> None:
     named = next(iter(reversed(fields)))
-    assert named.split("_", 1)[0] in refusal(post(stage.url, body(**fields)))
+    assert named.split("_", 1)[0] in refusal(post(engine.url, body(**fields)))
 
 
 @pytest.mark.clause("BETA-4", "TOOL-11", "STR-1", "MOD-5")

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from conftest import Serve, body, user
+from controllable_engine import ControllableEngine, until
 from server.http import count, post
 from server.test_count import TOOL
-from stage import Stage, until
 
 PICTURE = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "iVBORw0KGgo="}}
 SCAN = {"type": "document", "title": "Scan", "source": {"type": "base64", "media_type": "application/pdf", "data": "JVBERi0x"}}
@@ -42,31 +42,35 @@ SHAPES: dict[str, dict[str, Any]] = {
 
 @pytest.mark.clause("CNT-2", "IN-2", "IN-5", "IN-6", "TOOL-12", "TOOL-14")
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES.keys())
-def test_the_count_is_the_input_of_the_same_request_whatever_is_in_it(stage: Stage, shape: dict[str, Any]) -> None:
-    assert count(stage.url, shape) == usage(stage.url, shape) > 0
+def test_the_count_is_the_input_of_the_same_request_whatever_is_in_it(
+    engine: ControllableEngine, shape: dict[str, Any]
+) -> None:
+    assert count(engine.url, shape) == usage(engine.url, shape) > 0
 
 
 @pytest.mark.clause("IN-4")
-def test_a_picture_costs_the_note_in_its_place_and_no_more(stage: Stage) -> None:
+def test_a_picture_costs_the_note_in_its_place_and_no_more(engine: ControllableEngine) -> None:
     large = PICTURE | {"source": {"type": "base64", "media_type": "image/png", "data": "iVBORw0K" * 100_000}}
-    plain, noted = (count(stage.url, body({"role": "user", "content": [block]})) for block in (FOUND, large))
+    plain, noted = (count(engine.url, body({"role": "user", "content": [block]})) for block in (FOUND, large))
     assert noted < plain + 40
 
 
 @pytest.mark.clause("IN-4", "CACHE-4")
-def test_the_note_is_the_same_in_every_later_turn(stage: Stage) -> None:
-    url = stage.says("A dot.")
+def test_the_note_is_the_same_in_every_later_turn(engine: ControllableEngine) -> None:
+    url = engine.says("A dot.")
     said = {"role": "assistant", "content": post(url, body(*TALK, tools=[BASH])).json["content"]}
     post(url, body(*TALK, said, user("Are you sure?"), tools=[BASH]))
-    before, after = stage.prompts[-2:]
+    before, after = engine.prompts[-2:]
     assert list(after[: len(before) - 1]) == list(before[:-1])  # the script's last "token" goes on with the answer
 
 
 @pytest.mark.clause("IN-4")
 @pytest.mark.parametrize("stream", [False, True])
-def test_the_log_line_says_what_the_model_does_not_get(stage: Stage, caplog: pytest.LogCaptureFixture, stream: bool) -> None:
+def test_the_log_line_says_what_the_model_does_not_get(
+    engine: ControllableEngine, caplog: pytest.LogCaptureFixture, stream: bool
+) -> None:
     caplog.set_level("INFO", "dragoman.request")
-    answer = post(stage.url, body(*TALK, {"role": "user", "content": [SCAN]}, stream=stream))
+    answer = post(engine.url, body(*TALK, {"role": "user", "content": [SCAN]}, stream=stream))
     until(lambda: any(answer.headers["request-id"] in line for line in caplog.messages))  # it is written behind the answer
     line = next(line for line in caplog.messages if answer.headers["request-id"] in line)
     assert "omitted: 2 images and 1 document that the model cannot see" in line
@@ -87,17 +91,17 @@ def test_with_strict_input_a_picture_is_refused_so_that_clients_recover(serve: S
 
 
 @pytest.mark.clause("FIL-4")
-def test_a_file_that_nobody_could_have_uploaded_is_not_found(stage: Stage) -> None:
+def test_a_file_that_nobody_could_have_uploaded_is_not_found(engine: ControllableEngine) -> None:
     uploaded = {"type": "document", "source": {"type": "file", "file_id": "file_1"}}
-    refused = post(stage.url, body({"role": "user", "content": [uploaded]}))
+    refused = post(engine.url, body({"role": "user", "content": [uploaded]}))
     assert refused.status == HTTPStatus.BAD_REQUEST
     assert "File `file_1` not found." in refused.error[1]
 
 
 @pytest.mark.clause("TOOL-14", "TOOL-8")
-def test_a_call_of_a_defined_tool_is_an_ordinary_call(stage: Stage) -> None:
+def test_a_call_of_a_defined_tool_is_an_ordinary_call(engine: ControllableEngine) -> None:
     call = {"name": "bash", "arguments": {"command": "ls"}}
-    message = post(stage.says(f"<tool_call>\n{json.dumps(call)}\n</tool_call>"), body(tools=[BASH])).json
+    message = post(engine.says(f"<tool_call>\n{json.dumps(call)}\n</tool_call>"), body(tools=[BASH])).json
     assert message["stop_reason"] == "tool_use"
     (block,) = message["content"]
     assert (block["type"], block["name"], block["input"]) == ("tool_use", "bash", {"command": "ls"})
@@ -105,9 +109,9 @@ def test_a_call_of_a_defined_tool_is_an_ordinary_call(stage: Stage) -> None:
 
 
 @pytest.mark.clause("TOOL-14", "TOOL-12")
-def test_the_model_reads_what_a_defined_tool_takes_and_its_examples(stage: Stage) -> None:
+def test_the_model_reads_what_a_defined_tool_takes_and_its_examples(engine: ControllableEngine) -> None:
     plain, shown = (
-        count(stage.url, body(tools=[BASH])),
-        count(stage.url, body(tools=[BASH | {"input_examples": [{"command": "ls"}]}])),
+        count(engine.url, body(tools=[BASH])),
+        count(engine.url, body(tools=[BASH | {"input_examples": [{"command": "ls"}]}])),
     )
-    assert count(stage.url, body()) + 40 < plain < shown
+    assert count(engine.url, body()) + 40 < plain < shown

@@ -9,12 +9,12 @@ from urllib.parse import urlsplit
 import pytest
 
 from conftest import HEADERS, Serve, body, live_registry, user
+from controllable_engine import FIRST_TOKEN, ControllableEngine, until, until_still
 from dragoman.engines import SHORT_PROMPT
 from dragoman.errors import ShuttingDown
 from dragoman.server import ModelRegistry, Settings
 from dragoman.server.admission import Admission
 from server.http import Answer, get, post, wire
-from stage import FIRST_TOKEN, Stage, until, until_still
 
 
 def check_later(answer: Answer) -> None:
@@ -56,24 +56,24 @@ async def test_200_connections_at_once_are_all_answered(serve: Serve) -> None:
 @pytest.mark.clause("ERR-7", "ERR-8", "ERR-2")
 @pytest.mark.parametrize(("slots", "queue"), [(1, 0), (1, 2), (2, 1)])
 def test_past_slots_and_queue_the_answer_is_later(slots: int, queue: int) -> None:
-    stage = Stage(slots=slots)
-    registry = ModelRegistry(stage, Settings(model_id="scripted", queue=queue))
+    engine = ControllableEngine(slots=slots)
+    registry = ModelRegistry(engine, Settings(model_id="scripted", queue=queue))
     with live_registry(registry) as url, ExitStack() as stack:
         assert registry.ready is not None
         admission = registry.ready.admission
-        stage.hold(before=FIRST_TOKEN)
+        engine.hold(before=FIRST_TOKEN)
         inside = []
         for number in range(slots + queue):
             client = stack.enter_context(wire(url))
             client.send(body(stream=number % 2 == 0))
             until(lambda expected=number + 1: admission.inside == expected)
             inside.append(client)
-        until(lambda: stage.waiting == slots)
+        until(lambda: engine.waiting == slots)
         for streamed in (True, False):
             check_later(post(url, body(stream=streamed)))
         assert post(url, body(), "/v1/messages/count_tokens").status == 200  # counting needs no slot
         assert get(url, "/v1/models").status == 200
-        stage.release()
+        engine.release()
         for client in inside:
             assert b" 200 " in client.read_until(b"\r\n")
             client.read_until(b"end_turn")
@@ -83,60 +83,60 @@ def test_past_slots_and_queue_the_answer_is_later(slots: int, queue: int) -> Non
 
 @pytest.mark.clause("ERR-8")
 def test_the_queue_is_first_come_first_served() -> None:
-    stage = Stage(slots=1)
-    registry = ModelRegistry(stage, Settings(model_id="scripted"))
+    engine = ControllableEngine(slots=1)
+    registry = ModelRegistry(engine, Settings(model_id="scripted"))
     with live_registry(registry) as url, ExitStack() as stack:
         assert registry.ready is not None
         admission = registry.ready.admission
-        stage.hold(before=FIRST_TOKEN)
+        engine.hold(before=FIRST_TOKEN)
         clients = []
         for number in range(4):
             client = stack.enter_context(wire(url))
             client.send(body({"role": "user", "content": "word " * (number + 1)}))
             until(lambda expected=number + 1: admission.inside == expected)
             clients.append(client)
-        stage.release()
+        engine.release()
         for client in clients:
             client.read_until(b"end_turn")
-        assert [len(tokens) for tokens in stage.prompts] == sorted(len(tokens) for tokens in stage.prompts)
+        assert [len(tokens) for tokens in engine.prompts] == sorted(len(tokens) for tokens in engine.prompts)
 
 
 def test_a_short_turn_does_not_wait_for_as_many_long_ones_as_there_are_slots() -> None:
-    stage = Stage(slots=4)
-    registry = ModelRegistry(stage, Settings(model_id="scripted"))
+    engine = ControllableEngine(slots=4)
+    registry = ModelRegistry(engine, Settings(model_id="scripted"))
     with live_registry(registry) as url, ExitStack() as stack:
         assert registry.ready is not None
         admission = registry.ready.admission
-        stage.hold(before=FIRST_TOKEN)
+        engine.hold(before=FIRST_TOKEN)
         clients = [stack.enter_context(wire(url)) for _ in range(5)]
         for number, client in enumerate(clients, 1):
             client.send(body(user("word " * (1000 if number < 5 else 10))))
             until(lambda expected=number: admission.inside == expected)
-        until(lambda: stage.waiting == 4)
-        assert sorted(len(tokens) > SHORT_PROMPT for tokens in stage.prompts) == [False, True, True, True]
-        stage.release()
+        until(lambda: engine.waiting == 4)
+        assert sorted(len(tokens) > SHORT_PROMPT for tokens in engine.prompts) == [False, True, True, True]
+        engine.release()
         for client in clients:
             client.read_until(b"end_turn")
-        assert len(stage.prompts) == 5
+        assert len(engine.prompts) == 5
 
 
 @pytest.mark.clause("ERR-8")
 def test_a_server_that_leaves_lets_nobody_in_and_ends_what_is_inside_when_told() -> None:
-    stage = Stage(slots=1)
-    registry = ModelRegistry(stage, Settings(model_id="scripted"))
+    engine = ControllableEngine(slots=1)
+    registry = ModelRegistry(engine, Settings(model_id="scripted"))
     with live_registry(registry) as url, wire(url) as streaming, wire(url) as whole:
         assert registry.ready is not None
         admission = registry.ready.admission
-        stage.hold(before=3)
+        engine.hold(before=3)
         streaming.send(body(stream=True))
         streaming.read_until(b"text_delta")
         whole.send(body())
         until(lambda: admission.inside == 2)
-        stage.loop.call_soon_threadsafe(admission.drain)
+        engine.loop.call_soon_threadsafe(admission.drain)
         answers = []
         until(lambda: answers.append(post(url, body())) or answers[-1].status == 529)
         check_later(answers[-1])
-        stage.loop.call_soon_threadsafe(admission.expire)
+        engine.loop.call_soon_threadsafe(admission.expire)
         assert b'"overloaded_error"' in streaming.read_until(b"0\r\n\r\n")
         assert b" 529 " in whole.read_until(b"\r\n")
         until(lambda: admission.inside == 0)
@@ -144,15 +144,15 @@ def test_a_server_that_leaves_lets_nobody_in_and_ends_what_is_inside_when_told()
 
 @pytest.mark.clause("SSE-18")
 def test_a_slow_reader_too_is_told_that_the_server_left() -> None:
-    stage = Stage()
-    registry = ModelRegistry(stage, Settings(model_id="scripted"))
+    engine = ControllableEngine()
+    registry = ModelRegistry(engine, Settings(model_id="scripted"))
     with live_registry(registry) as url, wire(url, buffer=65536) as slow:
         assert registry.ready is not None
-        stage.says("".join(f"{number:04x} " for number in range(200_000)), chunk=5)
+        engine.says("".join(f"{number:04x} " for number in range(200_000)), chunk=5)
         slow.send(body(stream=True, max_tokens=1_000_000))
         slow.read_until(b"text_delta")
-        until_still(lambda: stage.said)
-        stage.loop.call_soon_threadsafe(registry.ready.admission.expire)
+        until_still(lambda: engine.chunks_sent)
+        engine.loop.call_soon_threadsafe(registry.ready.admission.expire)
         slow.read_until(b"event: error")
         slow.read_until(b"0\r\n\r\n")
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from conftest import MODEL, Serve, body, live_server, user
+from controllable_engine import FIRST_TOKEN, ControllableEngine, until
 from dragoman.observability import LOG_FORMATS
 from dragoman.server import Settings
 from server.http import get, post, wire
-from stage import FIRST_TOKEN, Stage, until
 
 TOOL = {"name": "now", "input_schema": {"type": "object"}}
 SAID = '<think>Let me see.</think>Sure. <tool_call>{"name": "now", "arguments": {}}</tool_call>'
@@ -46,9 +46,9 @@ def told() -> Iterator[Told]:
 
 
 @pytest.mark.parametrize("stream", [True, False])
-def test_a_turn_is_told_in_full(stage: Stage, told: Told, stream: bool) -> None:
-    url = stage.says(SAID)
-    stage.cached = 7
+def test_a_turn_is_told_in_full(engine: ControllableEngine, told: Told, stream: bool) -> None:
+    url = engine.says(SAID)
+    engine.cached = 7
     asked = body(user("What time is it?"), system="Be brief.", tools=[TOOL], thinking={"type": "adaptive"}, stream=stream)
     answer = post(url, asked, user_agent="claude-cli/2.1", x_claude_code_session_id="b1946ac9-24", x_claude_code_agent_id="a77")
     line = told.one()
@@ -85,8 +85,8 @@ def test_a_turn_is_told_in_full(stage: Stage, told: Told, stream: bool) -> None:
     }
 
 
-def test_a_count_is_told_without_a_turn(stage: Stage, told: Told) -> None:
-    post(stage.url, body(user("Hi")), "/v1/messages/count_tokens")
+def test_a_count_is_told_without_a_turn(engine: ControllableEngine, told: Told) -> None:
+    post(engine.url, body(user("Hi")), "/v1/messages/count_tokens")
     line = told.one()
     assert (line["endpoint"], line["model"], line["content"]) == (
         "/v1/messages/count_tokens",
@@ -96,8 +96,8 @@ def test_a_count_is_told_without_a_turn(stage: Stage, told: Told) -> None:
     assert {"tokens", "ending", "calls"}.isdisjoint(line)
 
 
-def test_a_refusal_is_told_with_its_reason(stage: Stage, told: Told) -> None:
-    post(stage.url, {"model": MODEL, "messages": []})
+def test_a_refusal_is_told_with_its_reason(engine: ControllableEngine, told: Told) -> None:
+    post(engine.url, {"model": MODEL, "messages": []})
     line = told.one()
     assert (line["status"], line["ending"], line["error"], line["message"]) == (
         HTTPStatus.BAD_REQUEST,
@@ -107,22 +107,24 @@ def test_a_refusal_is_told_with_its_reason(stage: Stage, told: Told) -> None:
     )
 
 
-def test_a_stream_that_fails_late_is_an_error_under_a_good_status(stage: Stage, told: Told) -> None:
-    post(stage.says("one two three", finish_reason="error"), body(stream=True))
+def test_a_stream_that_fails_late_is_an_error_under_a_good_status(engine: ControllableEngine, told: Told) -> None:
+    post(engine.says("one two three", finish_reason="error"), body(stream=True))
     line = told.one()
     assert (line["status"], line["error"], line["tokens"]["output"]) == (HTTPStatus.OK, "api_error", 3)
 
 
 @pytest.mark.parametrize(("path", "endpoint"), [("/v1/models/nobody", "/v1/models/{model}"), ("/nowhere", "")])
-def test_the_endpoint_is_the_route_and_empty_where_there_is_none(stage: Stage, told: Told, path: str, endpoint: str) -> None:
-    assert get(stage.url, path).status == HTTPStatus.NOT_FOUND
+def test_the_endpoint_is_the_route_and_empty_where_there_is_none(
+    engine: ControllableEngine, told: Told, path: str, endpoint: str
+) -> None:
+    assert get(engine.url, path).status == HTTPStatus.NOT_FOUND
     assert told.one()["endpoint"] == endpoint
 
 
-def test_probes_are_not_told_of(stage: Stage, told: Told) -> None:
+def test_probes_are_not_told_of(engine: ControllableEngine, told: Told) -> None:
     for path in ("/", "/health", "/api/hello", "/metrics"):
-        assert get(stage.url, path).status == HTTPStatus.OK
-    get(stage.url, "/v1/models")
+        assert get(engine.url, path).status == HTTPStatus.OK
+    get(engine.url, "/v1/models")
     assert told.one()["path"] == "/v1/models"
 
 
@@ -157,7 +159,7 @@ def test_metrics_ask_for_the_key(serve: Serve) -> None:
 
 @pytest.mark.clause("TRN-18")
 def test_gauges_show_the_queue_and_departures_are_timed(told: Told) -> None:
-    engine = Stage(slots=1)
+    engine = ControllableEngine(slots=1)
     with live_server(engine, Settings(model_id=MODEL)) as url:
         engine.hold(before=FIRST_TOKEN)
         with wire(url) as working:

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from conftest import MODEL, user
+from controllable_engine import ControllableEngine
 from server.http import post
 from server.test_count import CALL, RESULT, TOOL
-from stage import Stage
 
 BODY: dict[str, Any] = {
     "model": MODEL,
@@ -101,31 +101,31 @@ def malformed(number: int, chance: random.Random) -> bytes:
 
 
 @pytest.mark.clause("ERR-1", "ERR-9", "REQ-7")
-def test_500_malformed_bodies_are_refused_one_by_one(stage: Stage) -> None:
+def test_500_malformed_bodies_are_refused_one_by_one(engine: ControllableEngine) -> None:
     chance = random.Random(500)
-    assert post(stage.url, BODY).status == HTTPStatus.OK
+    assert post(engine.url, BODY).status == HTTPStatus.OK
     for number in range(500):
         content = malformed(number, chance)
-        answer = post(stage.url, content)
+        answer = post(engine.url, content)
         assert answer.status == HTTPStatus.BAD_REQUEST, (content, answer.content)
         assert answer.error[0] == "invalid_request_error"
         assert len(answer.content) < 2000
-    assert post(stage.url, BODY).status == HTTPStatus.OK
-    assert stage.opened == stage.closed
+    assert post(engine.url, BODY).status == HTTPStatus.OK
+    assert engine.opened == engine.closed
 
 
 @pytest.mark.clause("ERR-1")
-def test_strange_values_anywhere_are_an_answer_or_a_refusal_never_a_crash(stage: Stage) -> None:
+def test_strange_values_anywhere_are_an_answer_or_a_refusal_never_a_crash(engine: ControllableEngine) -> None:
     chance = random.Random(7)
     places = list(paths(BODY))
     for number in range(400):
         content = json.dumps(changed(chance.choice(places), STRANGE[number % len(STRANGE)])).encode()
         for path in ("/v1/messages", "/v1/messages/count_tokens"):
-            answer = post(stage.url, content, path)
+            answer = post(engine.url, content, path)
             assert answer.status in (HTTPStatus.OK, HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND), (
                 content[:2000],
                 answer.content,
             )
             if answer.status != HTTPStatus.OK:
                 assert answer.error[1]
-    assert post(stage.url, BODY).status == HTTPStatus.OK
+    assert post(engine.url, BODY).status == HTTPStatus.OK

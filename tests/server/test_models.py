@@ -7,9 +7,9 @@ from http import HTTPStatus
 import pytest
 
 from conftest import MODEL, Serve, body, live_server
+from controllable_engine import ControllableEngine
 from dragoman.server import Settings
 from server.http import get, post
-from stage import Stage
 
 NAMES = [MODEL, "b", "c", "d", "e"]
 
@@ -17,7 +17,7 @@ NAMES = [MODEL, "b", "c", "d", "e"]
 @pytest.fixture(scope="module")
 def crowd() -> Iterator[str]:
     """A model with five names."""
-    with live_server(Stage(), Settings(model_id=MODEL, aliases=NAMES[1:])) as url:
+    with live_server(ControllableEngine(), Settings(model_id=MODEL, aliases=NAMES[1:])) as url:
         yield url
 
 

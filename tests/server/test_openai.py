@@ -12,9 +12,9 @@ from openai.types.chat import ChatCompletionChunk
 from pydantic import BaseModel
 
 from conftest import MODEL, Serve, user
+from controllable_engine import FIRST_TOKEN, ControllableEngine, until
 from dragoman.engines.scripted import Line
 from server.http import ask, post
-from stage import FIRST_TOKEN, Stage, until
 
 THOUGHT = "<think>\nIt rains.\n</think>\n\nTake a coat."
 CALL = '<tool_call>\n{"name": "get_weather", "arguments": {"place": "Ulm"}}\n</tool_call>'
@@ -43,8 +43,8 @@ def chunks_of(url: str, **fields: Any) -> list[ChatCompletionChunk]:
         return list(sdk.chat.completions.create(**asked))
 
 
-def test_an_answer_says_how_it_ended_and_what_it_cost(stage: Stage) -> None:
-    answer = ask_chat(stage.says("Hello there."))
+def test_an_answer_says_how_it_ended_and_what_it_cost(engine: ControllableEngine) -> None:
+    answer = ask_chat(engine.says("Hello there."))
     assert answer.id.startswith("chatcmpl-")
     assert (answer.object, answer.model) == ("chat.completion", MODEL)
     choice = answer.choices[0]
@@ -54,8 +54,8 @@ def test_an_answer_says_how_it_ended_and_what_it_cost(stage: Stage) -> None:
     assert answer.usage.prompt_tokens_details.cached_tokens == 0
 
 
-def test_a_stream_is_the_answer_in_pieces_and_ends_with_its_counts_where_they_are_asked_for(stage: Stage) -> None:
-    url = stage.says("Hello there, dear world.")
+def test_a_stream_is_the_answer_in_pieces_and_ends_with_its_counts_where_they_are_asked_for(engine: ControllableEngine) -> None:
+    url = engine.says("Hello there, dear world.")
     whole = ask_chat(url)
     pieces = chunks_of(url, stream_options={"include_usage": True})
     assert "".join(choice.delta.content or "" for piece in pieces for choice in piece.choices) == "Hello there, dear world."
@@ -67,8 +67,8 @@ def test_a_stream_is_the_answer_in_pieces_and_ends_with_its_counts_where_they_ar
     assert raw.endswith(b"data: [DONE]\n\n")
 
 
-def test_the_first_doors_counts_are_the_same(stage: Stage) -> None:
-    url = stage.says("Hello there.")
+def test_the_first_doors_counts_are_the_same(engine: ControllableEngine) -> None:
+    url = engine.says("Hello there.")
     counted = post(url, {"model": MODEL, "messages": [user("Hi")]}, "/v1/messages/count_tokens").json["input_tokens"]
     assert ask_chat(url, reasoning_effort="none").usage.prompt_tokens == counted
 
@@ -104,13 +104,13 @@ def test_a_streamed_call_is_the_same_call(serve: Serve) -> None:
     assert len({call.id for call in message.tool_calls or ()}) == 2
 
 
-def test_one_call_is_enough_where_parallel_ones_are_off(stage: Stage) -> None:
-    answer = ask_chat(stage.says(CALL + "\n" + CALL), tools=[TOOL], parallel_tool_calls=False)
+def test_one_call_is_enough_where_parallel_ones_are_off(engine: ControllableEngine) -> None:
+    answer = ask_chat(engine.says(CALL + "\n" + CALL), tools=[TOOL], parallel_tool_calls=False)
     assert len(answer.choices[0].message.tool_calls) == 1
 
 
-def test_stop_sequences_limits_and_completion_limits_end_an_answer(stage: Stage) -> None:
-    url = stage.says("One two three four.")
+def test_stop_sequences_limits_and_completion_limits_end_an_answer(engine: ControllableEngine) -> None:
+    url = engine.says("One two three four.")
     assert ask_chat(url, stop=["three"]).choices[0].message.content == "One two "
     for limit in ("max_tokens", "max_completion_tokens"):
         cut = ask_chat(url, **{limit: 2}).choices[0]
@@ -123,8 +123,8 @@ class City(BaseModel):
     name: str
 
 
-def test_an_answer_of_a_form_is_read_as_that_form(stage: Stage) -> None:
-    with client(stage.says('{"name": "Ulm"}')) as sdk:
+def test_an_answer_of_a_form_is_read_as_that_form(engine: ControllableEngine) -> None:
+    with client(engine.says('{"name": "Ulm"}')) as sdk:
         answer = sdk.chat.completions.parse(
             model=MODEL, messages=[{"role": "user", "content": "A city."}], response_format=City
         )
@@ -141,8 +141,8 @@ def test_a_text_is_gone_on_from(serve: Serve) -> None:
         assert "".join(choice.text for piece in streamed for choice in piece.choices) == " upon a time."
 
 
-def test_the_models_are_listed_for_both(stage: Stage) -> None:
-    with client(stage.url) as sdk:
+def test_the_models_are_listed_for_both(engine: ControllableEngine) -> None:
+    with client(engine.url) as sdk:
         listed = list(sdk.models.list())
         assert [model.id for model in listed] == [MODEL, "small", "org/model"]
         assert {(model.object, model.owned_by) for model in listed} == {("model", "dragoman")}
@@ -187,12 +187,12 @@ def test_a_late_failure_is_an_event_and_not_a_stream_that_just_closes(serve: Ser
         chunks_of(serve(Line("Hello there.", finish_reason="error")))
 
 
-def test_who_leaves_takes_the_work_along(stage: Stage) -> None:
-    stage.says("Hello there, dear world.")
-    stage.hold(FIRST_TOKEN)
-    closed = stage.closed
-    with client(stage.url) as sdk:
+def test_who_leaves_takes_the_work_along(engine: ControllableEngine) -> None:
+    engine.says("Hello there, dear world.")
+    engine.hold(FIRST_TOKEN)
+    closed = engine.closed
+    with client(engine.url) as sdk:
         stream = sdk.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": "Hi"}], stream=True)
-        until(lambda: stage.waiting == 1)
+        until(lambda: engine.waiting == 1)
         stream.close()
-    until(lambda: stage.closed == closed + 1)
+    until(lambda: engine.closed == closed + 1)

@@ -5,10 +5,10 @@ from http import HTTPStatus
 import pytest
 
 from conftest import Serve, body
+from controllable_engine import ControllableEngine
 from dragoman.server import connection, pace
 from dragoman.server.origins import is_allowed_host
 from server.http import ask, get, post, wire
-from stage import Stage
 
 PREFLIGHT = {
     "access_control_request_method": "POST",
@@ -64,9 +64,9 @@ def test_every_page_may_where_the_operator_says_so(serve: Serve) -> None:
 
 @pytest.mark.parametrize("path", ["/v1/messages", "/v1/models", "/health", "/no"])
 @pytest.mark.parametrize("origin", [None, LOCAL[0], *STRANGE])
-def test_every_answer_says_that_it_varies_with_the_origin(stage: Stage, path: str, origin: str | None) -> None:
+def test_every_answer_says_that_it_varies_with_the_origin(engine: ControllableEngine, path: str, origin: str | None) -> None:
     for method in ("GET", "POST", "OPTIONS"):
-        assert ask(stage.url, method, path, origin=origin).headers["vary"].lower() == "origin"
+        assert ask(engine.url, method, path, origin=origin).headers["vary"].lower() == "origin"
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_every_answer_says_that_it_varies_with_the_origin(stage: Stage, path: st
     ids=["endless head", "large head", "slow head", "slow body", "length", "chunk"],
 )
 def test_pages_may_read_why_a_request_that_is_not_whole_is_refused(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch, sent: bytes, status: bytes
+    engine: ControllableEngine, monkeypatch: pytest.MonkeyPatch, sent: bytes, status: bytes
 ) -> None:
     if status == b"408":
         monkeypatch.setattr(connection, "HEAD_SECONDS", 0.1)
@@ -90,7 +90,7 @@ def test_pages_may_read_why_a_request_that_is_not_whole_is_refused(
     for origin in (LOCAL[0], STRANGE[0], None):
         named = f"origin: {origin}\r\n" if origin else ""
         head = f"POST /v1/messages HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n{named}"
-        with wire(stage.url) as client:
+        with wire(engine.url) as client:
             client.sock.sendall(head.encode() + sent)
             answer = client.read_all()
         assert answer.startswith(b"HTTP/1.1 " + status)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from conftest import MODEL, Serve, body, live_server, user
+from controllable_engine import FIRST_TOKEN, PREFILL, ControllableEngine, until
 from dragoman.engines import EngineRequest, OutputChunk
 from dragoman.engines.base import PrefillProgress
 from dragoman.engines.scripted import Line, ScriptedEngine
@@ -17,7 +18,6 @@ from dragoman.server import Settings, stream
 from server.http import count, parse_events, post, wire
 from server.test_answers import THOUGHT, WEATHER
 from server.test_count import TOOL
-from stage import FIRST_TOKEN, PREFILL, Stage, until
 
 
 def events(url: str, *messages: dict[str, Any], **fields: Any) -> list[dict[str, Any]]:
@@ -47,10 +47,10 @@ def check_grammar(stream_events: list[dict[str, Any]]) -> None:
 
 
 @pytest.mark.clause("SSE-1", "SSE-2", "SSE-3")
-def test_a_stream_is_these_bytes(stage: Stage) -> None:
-    answer = post(stage.says("Hi there.", chunk=0), body(stream=True))
+def test_a_stream_is_these_bytes(engine: ControllableEngine) -> None:
+    answer = post(engine.says("Hi there.", chunk=0), body(stream=True))
     message_id = answer.events[0]["message"]["id"]
-    tokens = count(stage.url, body())
+    tokens = count(engine.url, body())
     usage = (
         f'"usage":{{"input_tokens":{tokens},"output_tokens":%d,"cache_creation_input_tokens":0,"cache_read_input_tokens":0,'
         '"cache_creation":{"ephemeral_5m_input_tokens":0,"ephemeral_1h_input_tokens":0},'
@@ -78,13 +78,13 @@ def test_a_stream_is_these_bytes(stage: Stage) -> None:
 @pytest.mark.parametrize(
     "output", ["", "Hello.", THOUGHT, f"{THOUGHT}Yes.", WEATHER, f"{THOUGHT}So: {WEATHER}\n{WEATHER}", f"a{THOUGHT}b{WEATHER}c"]
 )
-def test_the_grammar_holds_however_the_output_is_cut(stage: Stage, output: str, chunk: int) -> None:
-    check_grammar(events(stage.says(output, chunk=chunk), tools=[TOOL]))
+def test_the_grammar_holds_however_the_output_is_cut(engine: ControllableEngine, output: str, chunk: int) -> None:
+    check_grammar(events(engine.says(output, chunk=chunk), tools=[TOOL]))
 
 
 @pytest.mark.clause("SSE-8", "SSE-10", "SSE-11")
-def test_blocks_start_empty_and_a_call_is_one_json_object(stage: Stage) -> None:
-    told = events(stage.says(f"{THOUGHT}So: {WEATHER}"), tools=[TOOL])
+def test_blocks_start_empty_and_a_call_is_one_json_object(engine: ControllableEngine) -> None:
+    told = events(engine.says(f"{THOUGHT}So: {WEATHER}"), tools=[TOOL])
     thinking, text, call = (event["content_block"] for event in told if event["type"] == "content_block_start")
     assert thinking == {"type": "thinking", "thinking": "", "signature": ""}
     assert text == {"type": "text", "text": "", "citations": None}
@@ -96,16 +96,16 @@ def test_blocks_start_empty_and_a_call_is_one_json_object(stage: Stage) -> None:
 
 
 @pytest.mark.clause("SSE-12", "THK-7")
-def test_reasoning_is_signed_once_at_its_end(stage: Stage) -> None:
-    told = events(stage.says(f"{THOUGHT}Yes.", chunk=1))
+def test_reasoning_is_signed_once_at_its_end(engine: ControllableEngine) -> None:
+    told = events(engine.says(f"{THOUGHT}Yes.", chunk=1))
     kinds = [event["delta"]["type"] for event in told if event["type"] == "content_block_delta" and event["index"] == 0]
     assert set(kinds[:-1]) == {"thinking_delta"}
     assert kinds[-1] == "signature_delta"
 
 
 @pytest.mark.clause("SSE-14", "SSE-15", "SEQ-1", "SEQ-2")
-def test_the_ending_carries_the_reason_and_the_totals(stage: Stage) -> None:
-    told = events(stage.says("one two three", chunk=1), stop_sequences=["three"])
+def test_the_ending_carries_the_reason_and_the_totals(engine: ControllableEngine) -> None:
+    told = events(engine.says("one two three", chunk=1), stop_sequences=["three"])
     *_, delta, _ = told
     text = "".join(event["delta"]["text"] for event in told if event["type"] == "content_block_delta")
     assert text == "one two "
@@ -116,48 +116,48 @@ def test_the_ending_carries_the_reason_and_the_totals(stage: Stage) -> None:
 
 @pytest.mark.clause("SSE-20")
 @pytest.mark.parametrize("chunk", [0, 1, 2, 3])
-def test_text_is_split_on_whole_code_points(stage: Stage, chunk: int) -> None:
+def test_text_is_split_on_whole_code_points(engine: ControllableEngine, chunk: int) -> None:
     output = "Grüße 🦆👩‍👩‍👧 é 中文"
-    told = events(stage.says(output, chunk=chunk))
+    told = events(engine.says(output, chunk=chunk))
     pieces = [event["delta"]["text"] for event in told if event["type"] == "content_block_delta"]
     assert "".join(pieces) == output
     assert all(piece.encode().decode() == piece for piece in pieces)
 
 
 @pytest.mark.clause("SSE-5", "SSE-6", "CC-5")
-def test_the_message_starts_with_its_true_count_before_the_first_token(stage: Stage) -> None:
-    expected = count(stage.url, body())
+def test_the_message_starts_with_its_true_count_before_the_first_token(engine: ControllableEngine) -> None:
+    expected = count(engine.url, body())
     for held in (PREFILL, FIRST_TOKEN):
-        stage.hold(before=held)
-        with wire(stage.url) as connection:
+        engine.hold(before=held)
+        with wire(engine.url) as connection:
             connection.send(body(stream=True))
             connection.read_until(b"\r\n\r\n")
             told = connection.read_until(b'event: ping\ndata: {"type":"ping"}\n\n')
             assert f'"input_tokens":{expected},'.encode() in told
             assert b"content_block" not in told
-            stage.release()
+            engine.release()
             connection.read_until(b"event: message_stop")
 
 
 @pytest.mark.clause("SSE-5", "USE-5")
-def test_cache_counts_stand_in_the_start_when_the_engine_says_them_soon(stage: Stage) -> None:
-    stage.cached = 7
-    start = events(stage.url)[0]["message"]["usage"]
+def test_cache_counts_stand_in_the_start_when_the_engine_says_them_soon(engine: ControllableEngine) -> None:
+    engine.cached = 7
+    start = events(engine.url)[0]["message"]["usage"]
     assert start["cache_read_input_tokens"] == 7
-    assert start["input_tokens"] == count(stage.url, body()) - 7
+    assert start["input_tokens"] == count(engine.url, body()) - 7
     assert start["output_tokens"] == 1
 
 
 @pytest.mark.clause("CC-5", "SSE-19")
 @pytest.mark.parametrize("held", [PREFILL, FIRST_TOKEN, 3])
-def test_silence_is_filled_with_pings(stage: Stage, monkeypatch: pytest.MonkeyPatch, held: int) -> None:
+def test_silence_is_filled_with_pings(engine: ControllableEngine, monkeypatch: pytest.MonkeyPatch, held: int) -> None:
     monkeypatch.setattr(stream, "PING_INTERVAL", 0.02)
-    stage.hold(before=held)
-    with wire(stage.url) as connection:
+    engine.hold(before=held)
+    with wire(engine.url) as connection:
         connection.send(body(stream=True))
         for _ in range(5):
             connection.read_until(b'event: ping\ndata: {"type":"ping"}\n\n')
-        stage.release()
+        engine.release()
         connection.read_until(b"event: message_stop")
 
 
@@ -205,10 +205,12 @@ def test_the_interval_between_pings_suits_the_clients() -> None:
         (RuntimeError("a secret of the house"), "api_error", "Internal server error"),
     ],
 )
-def test_a_late_failure_is_an_error_event_and_the_last(stage: Stage, failure: Exception, kind: str, message: str) -> None:
-    stage.says("Half an ans")
-    stage.failure = failure
-    answer = post(stage.url, body(stream=True))
+def test_a_late_failure_is_an_error_event_and_the_last(
+    engine: ControllableEngine, failure: Exception, kind: str, message: str
+) -> None:
+    engine.says("Half an ans")
+    engine.failure = failure
+    answer = post(engine.url, body(stream=True))
     assert answer.status == HTTPStatus.OK
     *told, last = answer.events
     assert told[-1]["type"] == "content_block_delta"
@@ -220,33 +222,33 @@ def test_a_late_failure_is_an_error_event_and_the_last(stage: Stage, failure: Ex
 
 
 @pytest.mark.clause("SSE-17", "ERR-8")
-def test_a_failure_before_the_first_byte_has_a_real_status(stage: Stage) -> None:
-    stage.failure = EngineFailed("it broke")
-    stage.fails_at_once = True
-    answer = post(stage.url, body(stream=True))
+def test_a_failure_before_the_first_byte_has_a_real_status(engine: ControllableEngine) -> None:
+    engine.failure = EngineFailed("it broke")
+    engine.fails_at_once = True
+    answer = post(engine.url, body(stream=True))
     assert answer.status == HTTPStatus.INTERNAL_SERVER_ERROR
     assert answer.error == ("api_error", "it broke")
 
 
 @pytest.mark.clause("SSE-17")
-def test_the_connection_is_whole_behind_an_error_event(stage: Stage) -> None:
-    stage.says("Half an ans", finish_reason="error")
-    with wire(stage.url) as connection:
+def test_the_connection_is_whole_behind_an_error_event(engine: ControllableEngine) -> None:
+    engine.says("Half an ans", finish_reason="error")
+    with wire(engine.url) as connection:
         connection.send(body(stream=True))
         connection.read_until(b"event: error")
         connection.read_until(b"0\r\n\r\n")
-        stage.says("Hello again.")
+        engine.says("Hello again.")
         connection.send(body())
         connection.read_until(b"Hello again.")
 
 
 @pytest.mark.clause("TRN-18")
-def test_a_long_stream_is_complete(stage: Stage) -> None:
+def test_a_long_stream_is_complete(engine: ControllableEngine) -> None:
     words = " ".join(f"w{number}" for number in range(5_000))
-    answer = post(stage.says(words, chunk=3), body(stream=True, max_tokens=50_000))
+    answer = post(engine.says(words, chunk=3), body(stream=True, max_tokens=50_000))
     told = parse_events(answer.content)
     assert "".join(event["delta"]["text"] for event in told if event["type"] == "content_block_delta") == words
-    until(lambda: stage.opened == stage.closed)
+    until(lambda: engine.opened == engine.closed)
 
 
 @pytest.mark.clause("SSE-18")

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from conftest import body, user
+from controllable_engine import ControllableEngine
 from server.http import post
-from stage import Stage
 
 BETA = "claude-code-20250219, mid-conversation-tool-changes-2026-07-01"
 SCHEMA = {"type": "object", "properties": {"text": {"type": "string"}}}
@@ -35,33 +35,33 @@ def blocks(url: str, request: dict[str, Any], *, stream: bool) -> Sequence[str]:
 
 @pytest.mark.clause("IN-14")
 @pytest.mark.parametrize("stream", [True, False])
-def test_a_tool_can_be_called_once_it_was_added_and_until_it_is_removed(stage: Stage, stream: bool) -> None:
-    url = stage.says(CALL)
+def test_a_tool_can_be_called_once_it_was_added_and_until_it_is_removed(engine: ControllableEngine, stream: bool) -> None:
+    url = engine.says(CALL)
     assert blocks(url, asked(*TALK[:2]), stream=stream) == ["tool_use", "tool_use"]
     assert blocks(url, asked(*TALK[:4]), stream=stream) == ["tool_use", "tool_use"]
     assert blocks(url, asked(*TALK), stream=stream) == ["text", "end_turn"]
 
 
 @pytest.mark.clause("IN-14", "TOOL-5")
-def test_a_forced_call_has_the_tools_of_the_end_to_choose_from(stage: Stage) -> None:
-    url = stage.says(CALL)
+def test_a_forced_call_has_the_tools_of_the_end_to_choose_from(engine: ControllableEngine) -> None:
+    url = engine.says(CALL)
     for messages, names in ((TALK[:4], {"Read", "mcp__notes__find"}), (TALK, {"Read"})):
-        stage.jobs.clear()
+        engine.requests.clear()
         post(url, asked(*messages, tool_choice={"type": "any"}), anthropic_beta=BETA)
-        assert {name for name in ("Read", "mcp__notes__find") if name in repr(stage.jobs[0].constraint)} == names
+        assert {name for name in ("Read", "mcp__notes__find") if name in repr(engine.requests[0].constraint)} == names
 
 
 @pytest.mark.clause("IN-14", "CACHE-4", "CNT-2")
-def test_changes_are_counted_and_leave_the_prompt_before_them_as_it_was(stage: Stage) -> None:
-    url = stage.says("Yes?")
-    stage.jobs.clear()
+def test_changes_are_counted_and_leave_the_prompt_before_them_as_it_was(engine: ControllableEngine) -> None:
+    url = engine.says("Yes?")
+    engine.requests.clear()
     sizes = []
     for end in (1, 2, 4, 5):
         post(url, asked(*TALK[:end]), anthropic_beta=BETA)
         sizes.append(post(url, asked(*TALK[:end]), "/v1/messages/count_tokens", anthropic_beta=BETA).json["input_tokens"])
-    assert sizes == [len(prompt) for prompt in stage.prompts]
+    assert sizes == [len(prompt) for prompt in engine.prompts]
     assert sizes[0] < sizes[1] < sizes[2] < sizes[3]
-    first, second, *_, last = (list(prompt) for prompt in stage.prompts)
+    first, second, *_, last = (list(prompt) for prompt in engine.prompts)
     common = next(place for place, (one, other) in enumerate(zip(first, second, strict=False)) if one != other)
     assert common > len(first) - 8  # all but what opens the answer
     assert last[:common] == first[:common]

@@ -1,4 +1,4 @@
-"""An engine that a test directs: it says the line it was given, and can be held before any of its pieces."""
+"""A scripted engine that a test controls: it generates the line it is given, and can be held before any output chunk."""
 
 import asyncio
 import time
@@ -11,46 +11,46 @@ from dragoman.engines.scripted import Line, ScriptedEngine
 from dragoman.errors import EngineFailed
 
 PREFILL, FIRST_TOKEN = 0, 1
-"""Numbers of the pieces to hold: the report that the prompt was read, and the first one with text."""
+"""Numbers of the output chunks to hold: the one that reports the prefill, and the first one with text."""
 
 
-class Stage(ScriptedEngine):
-    """Says `line` to whoever asks. Directed from the test's thread, while the server's loop runs in another."""
+class ControllableEngine(ScriptedEngine):
+    """Generates `line` for every request. The test controls it from its thread; the server's event loop runs in another."""
 
     def __init__(self, *, window: int = 200_000, slots: int = 64) -> None:
         super().__init__([], window=window, slots=slots)
         self.url = ""
         self.opened = self.closed = self.waiting = 0
-        self.said = 0  # pieces, of all jobs
-        self.jobs: list[EngineRequest] = []
+        self.chunks_sent = 0  # of all requests
+        self.requests: list[EngineRequest] = []
         self.reset()
 
     @property
     def prompts(self) -> list[Sequence[int]]:
-        """What it was given to read."""
-        return [job.tokens for job in self.jobs]
+        """The prompts it was given, as token ids."""
+        return [request.tokens for request in self.requests]
 
     def reset(self) -> None:
-        """Back to a greeting."""
+        """Set every control back to its default: a greeting, no failure, no hold."""
         self.line = Line("Hello there.")
         self.failure: Exception | None = None
         self.tokenizer_failure: Exception | None = None
         self.fails_at_once = False
         self.cached = 0
         self._gate: asyncio.Event | None = None
-        self._held_piece = 0
+        self._held_chunk = 0
 
     def says(self, output: str, **fields: Any) -> str:
-        """Set the line; gives the server's URL."""
+        """Set the line to generate, and return the URL of the server."""
         self.line = Line(output, **fields)
         return self.url
 
     def hold(self, before: int) -> None:
-        """Stop every job before that piece, until `release`."""
-        self._gate, self._held_piece = asyncio.Event(), before
+        """Stop every request before that output chunk, until `release`."""
+        self._gate, self._held_chunk = asyncio.Event(), before
 
     def release(self) -> None:
-        """Let all jobs go on."""
+        """Let all held requests continue."""
         gate, self._gate = self._gate, None
         if gate is not None:
             self.loop.call_soon_threadsafe(gate.set)
@@ -64,25 +64,25 @@ class Stage(ScriptedEngine):
             raise self.tokenizer_failure
         return await super().tokenize(text, special=special)
 
-    async def generate(self, job: EngineRequest) -> AsyncGenerator[OutputChunk, None]:
+    async def generate(self, request: EngineRequest) -> AsyncGenerator[OutputChunk, None]:
         self.opened += 1
-        self.jobs.append(job)
+        self.requests.append(request)
         try:
             await self._pause(PREFILL)
             if self.fails_at_once:
                 self._fail()
-            yield OutputChunk(prefill=PrefillProgress(len(job.tokens), self.cached, len(job.tokens)))
-            for number, piece in enumerate(self.line.pieces(job.limit), FIRST_TOKEN):
+            yield OutputChunk(prefill=PrefillProgress(len(request.tokens), self.cached, len(request.tokens)))
+            for number, chunk in enumerate(self.line.pieces(request.limit), FIRST_TOKEN):
                 await self._pause(number)
-                if piece.finish is not None:
+                if chunk.finish is not None:
                     self._fail()
-                self.said += 1
-                yield piece
+                self.chunks_sent += 1
+                yield chunk
         finally:
             self.closed += 1
 
     async def _pause(self, number: int) -> None:
-        if self._gate is None or number != self._held_piece:
+        if self._gate is None or number != self._held_chunk:
             await asyncio.sleep(0)
             return
         self.waiting += 1
@@ -99,15 +99,15 @@ class Stage(ScriptedEngine):
 
 
 def until(condition: Callable[[], bool], seconds: float = 20, *, pause: float = 0.002) -> None:
-    """Wait for another thread or process to bring it about, with so many seconds between two looks."""
+    """Wait until the condition holds, which another thread or process brings about; `pause` is the seconds between checks."""
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, "it did not come about"
+        assert time.monotonic() < deadline, f"the condition did not hold within {seconds} seconds"
         time.sleep(pause)
 
 
 def until_still(read: Callable[[], int]) -> int:
-    """Wait until a number that another thread counts up has not moved for 100 looks in a row."""
+    """Wait until a number that another thread increments has not changed for 100 checks in a row, and return it."""
     seen = [read()]
 
     def still() -> bool:
