@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from wire.bodies import assistant, body, call, read, result, text, user
 
+from api.bodies import assistant, body, call, read, result, text, user
 from dragoman.conversation import Role, Text, ToolResult, Turn
 
 JsonObject = dict[str, Any]

@@ -9,8 +9,7 @@ from dragoman.inspection.capability_probe import probe
 from dragoman.inspection.template_variables import EffortVariable, ThinkingVariable
 from dragoman.prompt import ChatTemplate, TemplateRefusal
 from dragoman.prompt.capabilities import Beside, CallIds, LateSystem, TemplateCapabilities
-
-from . import templates
+from prompt import templates
 
 ALL = TemplateCapabilities(
     system=True,

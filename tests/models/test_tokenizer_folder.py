@@ -7,8 +7,7 @@ from tokenizers import Tokenizer
 
 from dragoman.errors import EngineFailed
 from dragoman.models.tokenizer_folder import ModelFolder
-
-from .folders import CONTROLS, TEMPLATE, model_folder
+from engines.folders import CONTROLS, TEMPLATE, model_folder
 
 
 async def test_text_becomes_the_ids_of_the_models_own_tokenizer(tmp_path: Path):

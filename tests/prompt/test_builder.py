@@ -10,6 +10,10 @@ from wire.bodies import body, call, read, result
 from wire.bodies import user as user_message
 from wire.mutants import mutated
 
+from api.bodies import assistant as assistant_message
+from api.bodies import body, call, read, result
+from api.bodies import user as user_message
+from api.mutants import mutated
 from dragoman import dialects
 from dragoman.api.anthropic.lowering import lower
 from dragoman.api.anthropic.request import CountTokensRequest, MessagesRequest

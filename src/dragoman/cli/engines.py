@@ -7,6 +7,7 @@ from dragoman.cli.options import Options
 from dragoman.cli.usage_error import UsageError
 from dragoman.engines import Engine
 from dragoman.models.resolve import ModelFile
+from dragoman.plugins import BadPlugin, EngineOptions, build_engine, engine_names
 
 if TYPE_CHECKING:
     from dragoman.engines.token_endpoint import TokenEndpoint
@@ -22,9 +23,19 @@ def build(options: Options, weights: ModelFile | None) -> Engine:
         return _scripted(options)
     if options.engine == VLLM and options.engine_url is None:
         return _started_vllm(options)
+    if options.engine not in ELSEWHERE:
+        return _of_other_package(options)
     if options.engine_url is None:
         raise UsageError(f"--engine {options.engine} needs --engine-url URL.")
     return ELSEWHERE[options.engine](options, options.engine_url)
+
+
+def _of_other_package(options: Options) -> Engine:
+    chosen = EngineOptions(options.engine_url, options.engine_key, options.model, options.context_length, options.parallel)
+    try:
+        return build_engine(options.engine, chosen)
+    except BadPlugin as error:
+        raise UsageError(str(error)) from error
 
 
 def _embedded(options: Options, weights: ModelFile) -> Engine:
@@ -104,4 +115,4 @@ ELSEWHERE: Final[dict[str, Callable[[Options, str], Engine]]] = {
 }
 """Engines that somebody else runs, at an address."""
 
-ENGINES: Final = (LLAMACPP, SCRIPTED, *ELSEWHERE)
+ENGINES: Final = (LLAMACPP, SCRIPTED, *ELSEWHERE, *engine_names())

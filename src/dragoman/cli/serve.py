@@ -22,6 +22,7 @@ from dragoman.dialects import Dialect
 from dragoman.limits import DEFAULT, Limits
 from dragoman.models.resolve import ModelFile, UnusableModel, resolve
 from dragoman.observability import LOG_FORMATS
+from dragoman.plugins import BadPlugin, register_dialects
 from dragoman.server import ModelRegistry, Settings
 
 
@@ -210,6 +211,10 @@ def _is_loopback(host: str) -> bool:
 
 def _dialect(options: Options) -> Dialect | None:
     """The dialect that was named; or the calls of one parser and the reasoning of another."""
+    try:
+        register_dialects()
+    except BadPlugin as error:
+        raise UsageError(str(error)) from error
     try:
         if options.dialect:
             return dialects.get(options.dialect)

@@ -7,7 +7,16 @@ incremental `parser`, the `encoder` and the `constraint` work off the blocks and
 from dragoman.dialects.constraint import Constrainer, call_opening
 from dragoman.dialects.dialect import Dialect
 from dragoman.dialects.parser import Parser
-from dragoman.dialects.registry import BY_NAME, DEFAULT, UnknownDialect, by_reasoning_parser, by_tool_parser, combine, get
+from dragoman.dialects.registry import (
+    BY_NAME,
+    DEFAULT,
+    UnknownDialect,
+    by_reasoning_parser,
+    by_tool_parser,
+    combine,
+    get,
+    register,
+)
 
 __all__ = [
     "BY_NAME",
@@ -21,4 +30,5 @@ __all__ = [
     "call_opening",
     "combine",
     "get",
+    "register",
 ]

@@ -6,7 +6,8 @@ from dataclasses import replace
 from dragoman.dialects.dialect import Dialect
 from dragoman.dialects.families import ALL
 
-BY_NAME: Mapping[str, Dialect] = {dialect.name: dialect for dialect in ALL}
+BY_NAME: dict[str, Dialect] = {dialect.name: dialect for dialect in ALL}
+"""Every known dialect. `register` adds those of other packages."""
 
 TOOL_PARSERS: Mapping[str, str] = {
     "hermes": "hermes",  # vLLM, SGLang
@@ -121,6 +122,12 @@ class UnknownDialect(LookupError):
 
     def __init__(self, kind: str, name: str, known: Mapping[str, object]) -> None:
         super().__init__(f"unknown {kind} {name!r}; known are {', '.join(sorted(known))}")
+
+
+def register(dialect: Dialect) -> None:
+    """Add a dialect of another package. Raises `ValueError` if another dialect has its name."""
+    if BY_NAME.setdefault(dialect.name, dialect) != dialect:
+        raise ValueError(f"the dialect {dialect.name!r} exists already")
 
 
 def get(name: str) -> Dialect:

@@ -18,13 +18,17 @@ from typing import NamedTuple
 
 from dragoman.conversation.types import JsonObject
 from dragoman.dialects.dialect import Dialect
-from dragoman.dialects.families import ALL
-from dragoman.dialects.registry import DEFAULT, combine
+from dragoman.dialects.registry import BY_NAME, DEFAULT, combine
 from dragoman.inspection import sample_turns as sample
 from dragoman.inspection.sample_turns import THOUGHT, TOOLS, SampleTurns, Slice, Template
 from dragoman.parts import CallDelta, CallEnd, CallStart, Text, Thinking
 
-HINTS = frozenset(hint for dialect in ALL for hint in dialect.hints)
+
+def hints() -> frozenset[str]:
+    """The spellings that some dialect is recognized by."""
+    return frozenset(hint for dialect in BY_NAME.values() for hint in dialect.hints)
+
+
 """All spellings that say something: whoever can ask a tokenizer finds out which of them are control tokens."""
 
 
@@ -50,7 +54,7 @@ def detect(template: Template | None, vocabulary: Collection[str] = ()) -> Detec
     printed = False
     for specimens in sample.with_calls(template):
         printed = True
-        readers = [dialect for dialect in ALL if all(_reads_calls(dialect, shown) for shown in specimens)]
+        readers = [dialect for dialect in BY_NAME.values() if all(_reads_calls(dialect, shown) for shown in specimens)]
         if readers:
             best, *others = sorted(readers, key=lambda dialect: _fit(dialect, specimens, readers, evidence))
             return Detection(best, "decoded back", [dialect.name for dialect in others])
@@ -133,7 +137,7 @@ def _unlike(written: str, turn: str) -> int:
 
 def _guess(evidence: _Evidence, why: str) -> Detection:
     """By the hints; where several dialects' are there, the longest count."""
-    hinted = max(filter(evidence.hints_at, ALL), key=lambda dialect: len("".join(dialect.hints)), default=None)
+    hinted = max(filter(evidence.hints_at, BY_NAME.values()), key=lambda dialect: len("".join(dialect.hints)), default=None)
     if hinted is None:
         return Detection(_generic(evidence), f"generic: {why}")
     return Detection(hinted, f"hint: {' '.join(hinted.hints)}")
@@ -141,7 +145,7 @@ def _guess(evidence: _Evidence, why: str) -> Detection:
 
 def _generic(evidence: _Evidence) -> Dialect:
     """Calls for models that have none of their own, with the reasoning that the template shows, where a dialect reads it."""
-    readers = [dialect for dialect in ALL if dialect.frame is None and _reasons_alike(dialect, evidence)]
+    readers = [dialect for dialect in BY_NAME.values() if dialect.frame is None and _reasons_alike(dialect, evidence)]
     return DEFAULT if DEFAULT in readers or not readers else combine(DEFAULT, readers[0])
 
 

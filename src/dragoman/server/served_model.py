@@ -14,7 +14,7 @@ from dragoman.dialects import Constrainer, Dialect
 from dragoman.engines import Capabilities, Engine
 from dragoman.errors import EngineFailed, PromptTooLong
 from dragoman.generation import Generation
-from dragoman.inspection.detection import HINTS, Detection, detect
+from dragoman.inspection.detection import Detection, detect, hints
 from dragoman.inspection.profile import inspect
 from dragoman.limits import DEFAULT, Limits
 from dragoman.observability.prefix_tracker import PrefixTracker
@@ -185,7 +185,7 @@ async def _detect(template: ChatTemplate | None, engine: Engine) -> Detection:
 
     Parsers of all dialects run over the template: not on the event loop.
     """
-    control_tokens = await ControlTokens(engine.tokenize).among(" ".join(sorted(HINTS)))
+    control_tokens = await ControlTokens(engine.tokenize).among(" ".join(sorted(hints())))
     if template is None:
         return detect(None, control_tokens)
     with template.inspected():

@@ -1,0 +1,1 @@
+"""An engine and a dialect for Dragoman, as an example."""
