@@ -1,48 +1,48 @@
-"""Which spellings are control tokens: asked of the tokenizer, once each."""
+"""Which spellings are special tokens: asked of the tokenizer, once each."""
 
 from asyncio import sleep
 from collections.abc import Sequence
 
 import pytest
 
-from dragoman import special_tokens as controls_module
-from dragoman.special_tokens import ControlTokens
-from prompt.toy import ToyTokenizer
+from dragoman import special_tokens as special_tokens_module
+from dragoman.special_tokens import SpecialTokens
+from prompt.word_tokenizer import WordTokenizer
 
 CONTROL = ["<|im_end|>", "<|endoftext|>", "[INST]", "EOT"]
 
 
 async def test_what_a_text_spells_is_found_and_nothing_else():
-    controls = ControlTokens(ToyTokenizer(CONTROL))
-    assert await controls.among("a <b> <|endoftext|> [INST] <|nope|> </div> <|im_end|>") == [
+    special_tokens = SpecialTokens(WordTokenizer(CONTROL))
+    assert await special_tokens.among("a <b> <|endoftext|> [INST] <|nope|> </div> <|im_end|>") == [
         "<|endoftext|>",
         "<|im_end|>",
         "[INST]",
     ]
-    assert await controls.among("nothing here") == []
+    assert await special_tokens.among("nothing here") == []
 
 
 async def test_a_name_is_a_candidate_whatever_it_looks_like():
-    tokenizer = ToyTokenizer(CONTROL)
-    assert await ControlTokens(tokenizer).among("the EOT") == []
-    assert await ControlTokens(tokenizer, ["EOT", ""]).among("the EOT") == ["EOT"]
+    tokenizer = WordTokenizer(CONTROL)
+    assert await SpecialTokens(tokenizer).among("the EOT") == []
+    assert await SpecialTokens(tokenizer, ["EOT", ""]).among("the EOT") == ["EOT"]
 
 
-async def test_a_text_without_control_tokens_costs_one_question_and_none_the_second_time():
-    tokenizer = ToyTokenizer(CONTROL)
-    controls = ControlTokens(tokenizer)
+async def test_a_text_without_special_tokens_costs_one_question_and_none_the_second_time():
+    tokenizer = WordTokenizer(CONTROL)
+    special_tokens = SpecialTokens(tokenizer)
     text = "<html><body><p>" * 3
-    assert await controls.among(text) == []
+    assert await special_tokens.among(text) == []
     assert len(tokenizer.calls) == 2
-    assert await controls.among(text) == []
+    assert await special_tokens.among(text) == []
     assert len(tokenizer.calls) == 2
 
 
 async def test_one_of_another_shape_is_found_inside_what_looks_like_one():
-    assert "[INST]" in await ControlTokens(ToyTokenizer(CONTROL)).among("<[INST]> <x[INST]>")
+    assert "[INST]" in await SpecialTokens(WordTokenizer(CONTROL)).among("<[INST]> <x[INST]>")
 
 
-class CountingTokenizer(ToyTokenizer):
+class CountingTokenizer(WordTokenizer):
     """`open` is the number of calls that are answered at the moment, `most` the largest that it was."""
 
     def __init__(self, control: Sequence[str]) -> None:
@@ -63,34 +63,34 @@ async def test_a_few_among_very_many_candidates_are_found_by_halving(spelled: li
     made_up = [f"<made-up-{number}>" for number in range(30_000)]
     made_up[7_000:7_000] = spelled
 
-    assert await ControlTokens(tokenizer).among(" ".join(made_up)) == sorted(spelled)
+    assert await SpecialTokens(tokenizer).among(" ".join(made_up)) == sorted(spelled)
     assert len(tokenizer.calls) < 200
     assert max(len(text) for text, _ in tokenizer.calls) <= 64 * 1024
     assert sum(len(text) for text, _ in tokenizer.calls) < 5 * len(" ".join(made_up))
     assert tokenizer.most <= 8
 
 
-async def test_all_of_many_control_tokens_are_found():
+async def test_all_of_many_special_tokens_are_found():
     control = [f"<|extra_{number}|>" for number in range(300)]
-    assert await ControlTokens(ToyTokenizer(control)).among("".join(control) + "<|extra_300|>") == sorted(control)
+    assert await SpecialTokens(WordTokenizer(control)).among("".join(control) + "<|extra_300|>") == sorted(control)
 
 
 @pytest.mark.parametrize("size", range(1, 40))
 async def test_a_candidate_is_found_wherever_the_text_is_cut_for_the_search(size: int, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(controls_module, "_SLICE", size)
+    monkeypatch.setattr(special_tokens_module, "_SLICE", size)
     text = "a <b> <|endoftext|> x [INST] EOT <|im_end|>"
-    found = await ControlTokens(ToyTokenizer(CONTROL), ["EOT"]).among(text)
+    found = await SpecialTokens(WordTokenizer(CONTROL), ["EOT"]).among(text)
     assert found == sorted(CONTROL)
 
 
-async def test_more_candidates_than_are_remembered_are_answered_and_control_tokens_are_not_forgotten(
+async def test_more_candidates_than_are_remembered_are_answered_and_special_tokens_are_not_forgotten(
     monkeypatch: pytest.MonkeyPatch,
 ):
-    monkeypatch.setattr(controls_module, "_MOST_REMEMBERED", 100)
-    tokenizer = ToyTokenizer(CONTROL)
-    controls = ControlTokens(tokenizer)
+    monkeypatch.setattr(special_tokens_module, "_MOST_REMEMBERED", 100)
+    tokenizer = WordTokenizer(CONTROL)
+    special_tokens = SpecialTokens(tokenizer)
     made_up = "".join(f"<made-up-{number}>" for number in range(20_000))
-    assert await controls.among("<|im_end|>" + made_up + "[INST]") == ["<|im_end|>", "[INST]"]
+    assert await special_tokens.among("<|im_end|>" + made_up + "[INST]") == ["<|im_end|>", "[INST]"]
     tokenizer.calls.clear()
-    assert await controls.among("<|im_end|> [INST]") == ["<|im_end|>", "[INST]"]
+    assert await special_tokens.among("<|im_end|> [INST]") == ["<|im_end|>", "[INST]"]
     assert tokenizer.calls == []

@@ -1,8 +1,8 @@
-"""Which spellings an engine takes for control tokens: `<|im_start|>`, `[INST]`, `</s>`.
+"""Which spellings an engine takes for special tokens: `<|im_start|>`, `[INST]`, `</s>`.
 
 There is no list of them. Whatever looks like one, in a template's output or in a client's text, is asked about once: tokenized
-with control tokens and without, and if that is not the same, it is one. Groups of candidates are asked about together, and a
-group that holds a control token is halved, so that the work grows with the text and not with the number of candidates.
+with special tokens and without, and if that is not the same, it is one. Groups of candidates are asked about together, and a
+group that holds a special token is halved, so that the work grows with the text and not with the number of candidates.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
 SHAPES = (re.compile(r"<[^<>\s]{1,64}>"), re.compile(r"\[/?[A-Z_]{2,32}\]"))
-"""What control tokens look like. Each shape is searched for by itself, as one may stand inside the other: `<[INST]>`."""
+"""What special tokens look like. Each shape is searched for by itself, as one may stand inside the other: `<[INST]>`."""
 
 _LONGEST = 66
 """Characters of the longest candidate that has one of the shapes."""
@@ -24,18 +24,18 @@ _MOST_REMEMBERED = 100_000
 
 
 Segments = Sequence[str | int]
-"""A text as an engine's tokenizer sees it: ids of control tokens, and what stands between them as text."""
+"""A text as an engine's tokenizer sees it: ids of special tokens, and what stands between them as text."""
 
 
 class Tokenize(Protocol):
-    """An engine's tokenizer: `special` decides whether a spelled control token becomes one."""
+    """An engine's tokenizer: `special` decides whether a spelled special token becomes one."""
 
     def __call__(self, text: str, *, special: bool = True) -> Awaitable[list[int]]:
         """Token ids of `text`, nothing added."""
 
 
-class ControlTokens:
-    """Finds the control tokens of one model in text. `names` are spellings that are candidates whatever they look like."""
+class SpecialTokens:
+    """Finds the special tokens of one model in text. `names` are spellings that are candidates whatever they look like."""
 
     def __init__(self, tokenize: Tokenize, names: Iterable[str] = ()) -> None:
         self._tokenize = tokenize
@@ -56,22 +56,22 @@ class ControlTokens:
         return sorted(found)
 
     async def segments(self, texts: Collection[str]) -> dict[str, Segments]:
-        """The texts that spell control tokens, taken apart at those. Raises what the tokenizer raises."""
+        """The texts that spell special tokens, taken apart at those. Raises what the tokenizer raises."""
         spelled = await self.among("\n".join(texts))
         ids = await gather(*map(self._tokenize, spelled))
-        controls = {spelling: found[0] for spelling, found in zip(spelled, ids, strict=True) if len(found) == 1}
-        return {text: pieces for text in texts if len(pieces := _split(text, controls)) > 1 or pieces[:1] != [text]}
+        special_tokens = {spelling: found[0] for spelling, found in zip(spelled, ids, strict=True) if len(found) == 1}
+        return {text: pieces for text in texts if len(pieces := _split(text, special_tokens)) > 1 or pieces[:1] != [text]}
 
     @property
     def known(self) -> list[str]:
-        """The control tokens that were found so far, sorted."""
+        """The special tokens that were found so far, sorted."""
         return sorted(candidate for candidate, is_one in self._known.items() if is_one)
 
     def _candidates(self, text: str) -> set[str]:
         return candidates(text, self._names)
 
     async def _ask(self, unknown: Sequence[str]) -> set[str]:
-        """The control tokens among candidates, which are remembered for what they are."""
+        """The special tokens among candidates, which are remembered for what they are."""
         found: set[str] = set()
         groups = [unknown] if unknown else []
         while groups:
@@ -88,19 +88,19 @@ class ControlTokens:
         return found
 
     async def _holds_any(self, group: Sequence[str]) -> bool:
-        """Whether one of the candidates is a control token: mostly none is, and one question answers for all."""
+        """Whether one of the candidates is a special token: mostly none is, and one question answers for all."""
         spelled = "\n".join(group)
         whole, plain = await gather(self._tokenize(spelled), self._tokenize(spelled, special=False))
         return whole != plain
 
 
 def candidates(text: str, names: Iterable[str]) -> set[str]:
-    """What in a text looks like a control token, or is one of these names."""
+    """What in a text looks like a special token, or is one of these names."""
     return {found for shape in SHAPES for found in shape.findall(text)}.union(name for name in names if name in text)
 
 
-def _split(text: str, controls: Mapping[str, int]) -> Segments:
-    if not controls:
+def _split(text: str, special_tokens: Mapping[str, int]) -> Segments:
+    if not special_tokens:
         return [text]
-    pieces = re.split("(" + "|".join(map(re.escape, sorted(controls, key=len, reverse=True))) + ")", text)
-    return [controls.get(piece, piece) for piece in pieces if piece]
+    pieces = re.split("(" + "|".join(map(re.escape, sorted(special_tokens, key=len, reverse=True))) + ")", text)
+    return [special_tokens.get(piece, piece) for piece in pieces if piece]

@@ -33,8 +33,8 @@ from dragoman.parts import (
     TokenCounts,
 )
 
+from .part_sequences import assert_blocks_are_whole, encode, legal_parts
 from .sdk import streamed
-from .turns import assert_blocks_are_whole, encode, legal_parts
 
 ENDING = Ending(StopReason.END_TURN, TokenCounts(10, 4, 3, 2))
 END = [

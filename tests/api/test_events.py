@@ -11,7 +11,7 @@ from dragoman.api.anthropic.events import Event, Ping, frame
 from dragoman.errors import EngineFailed
 from dragoman.parts import CallDelta, CallEnd, CallStart, Ending, Part, StopReason, Text, ThinkingEnd, TokenCounts
 
-from .turns import encode, legal_parts
+from .part_sequences import encode, legal_parts
 
 
 def _read(data: bytes) -> tuple[str, dict[str, object]]:

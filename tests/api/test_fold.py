@@ -12,8 +12,8 @@ from dragoman.api.anthropic.fold import fold
 from dragoman.api.anthropic.message import MessageOut, TextOut, ToolUseOut, Usage
 from dragoman.parts import CallDelta, CallEnd, CallStart, Ending, Part, StopReason, Text, TokenCounts
 
+from .part_sequences import encode, legal_parts
 from .sdk import collected, streamed
-from .turns import encode, legal_parts
 
 CUT = Ending(StopReason.MAX_TOKENS, TokenCounts(7, 0, 5))
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from dragoman.api.anthropic.request import CountTokensRequest, MessagesRequest
 
 from .bodies import assistant, body, call, complaint, result, tool, user
-from .mutants import ODDITIES, VALID, mutated
+from .mutated_bodies import ODDITIES, VALID, mutated
 
 
 def test_the_body_that_is_mutated_below_is_a_valid_one():

@@ -55,7 +55,7 @@ def test_a_rule_may_refer_to_itself():
     assert not holds(made, "(()()())")
 
 
-def test_a_control_token_is_written_by_its_id():
+def test_a_special_token_is_written_by_its_id():
     held = Constraint(Choice((Literal("<|call|>[f"), Until(("<|end|>", "stop")))), "key")
     assert literals(held) == {"<|call|>[f", "<|end|>", "stop"}
     text = compiled(held, {"<|call|>[f": (7, "[f"), "<|end|>": (9,)}).text

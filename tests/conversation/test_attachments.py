@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from wire.bodies import assistant, body, call, read, result, text, user
 
 from api.bodies import assistant, body, call, read, result, text, user
 from dragoman.conversation import Role, Text, ToolResult, Turn

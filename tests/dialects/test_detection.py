@@ -140,7 +140,7 @@ def test_hints_tell_apart_what_writes_the_same_whatever_the_vocabulary(tools: st
 
 
 @pytest.mark.parametrize("template", [ChatTemplate(SILENT), None], ids=["no calls", "no template"])
-def test_a_model_is_known_by_its_control_tokens_where_its_template_does_not_tell(template: ChatTemplate | None):
+def test_a_model_is_known_by_its_special_tokens_where_its_template_does_not_tell(template: ChatTemplate | None):
     vocabulary = {"<|im_end|>", "<|tools_prefix|>", "<|tools_suffix|>"}
     assert detect(template, vocabulary).dialect.name == "apertus"
 

@@ -37,7 +37,7 @@ async def test_the_model_ends_its_turn(engine: EmbeddedLlama):
     assert (output(pieces), reason(pieces)) == (7, FinishReason.STOP)
 
 
-async def test_control_tokens_are_tokens_only_where_they_are_meant(engine: EmbeddedLlama):
+async def test_special_tokens_are_tokens_only_where_they_are_meant(engine: EmbeddedLlama):
     assert await engine.tokenize("<|im_end|>") == [2]
     assert len(await engine.tokenize("<|im_end|>", special=False)) > 1
     assert await engine.tokenize("") == []

@@ -276,7 +276,7 @@ async def test_only_what_the_client_chose_is_sent_and_the_limit_fits_the_window(
 HELD = Constraint(Series((Literal("<tool_call>"), Json({"type": "string", "pattern": "(?=x)", "maxLength": 9}))), "held")
 
 
-async def test_a_constraint_is_sent_as_a_structural_tag_with_control_tokens_by_their_ids(server: StandIn):
+async def test_a_constraint_is_sent_as_a_structural_tag_with_special_tokens_by_their_ids(server: StandIn):
     async with running(server) as engine:
         await engine.start()
         (control,) = await engine.tokenize("<tool_call>")

@@ -85,7 +85,7 @@ async def test_the_prompt_arrives_token_by_token_as_it_was_given(connected: Conn
     assert list(connected.upstream.asked[-1].prompt) == list(job.tokens)
 
 
-async def test_control_tokens_are_told_from_their_spelling(connected: Connected):
+async def test_special_tokens_are_told_from_their_spelling(connected: Connected):
     whole, spelled = [await connected.engine.tokenize("<|im_end|>", special=special) for special in (True, False)]
     assert len(whole) == 1
     assert (spelled == whole) is differs(connected.row, "counts tokens")

@@ -40,7 +40,7 @@ def passes(held: str, folder: Path) -> Passes:
 
 
 def _by_lark(grammar: str, tokenizer: Tokenizer, text: str) -> bool:
-    """Spellings of control tokens are those tokens."""
+    """Spellings of special tokens are those tokens."""
     reader = llguidance.LLMatcher(llguidance.LLTokenizer(tokenizer.to_str()), grammar)
     assert not reader.get_error()
     tokens = tokenizer.encode(text).ids

@@ -49,8 +49,8 @@ def test_the_tokenizer_is_read_from_a_real_file(model: Path):
     assert found.chat_template is not None
     assert "<|im_start|>" in found.chat_template
     assert (found.bos_token, found.eos_token) == ("<|im_start|>", "<|im_end|>")
-    assert {"<|im_start|>", "<|endoftext|>"} < found.control_tokens
-    assert "the" not in found.control_tokens
+    assert {"<|im_start|>", "<|endoftext|>"} < found.special_tokens
+    assert "the" not in found.special_tokens
 
 
 def test_a_tokenizer_is_what_the_file_says_of_it(tmp_path: Path):

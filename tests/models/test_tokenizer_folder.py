@@ -20,7 +20,7 @@ async def test_text_becomes_the_ids_of_the_models_own_tokenizer(tmp_path: Path):
 
 
 @pytest.mark.parametrize("spelling", [*CONTROLS, "<tool_call>"])
-async def test_a_spelled_control_token_is_one_or_is_text_as_asked(tmp_path: Path, spelling: str):
+async def test_a_spelled_special_token_is_one_or_is_text_as_asked(tmp_path: Path, spelling: str):
     folder = ModelFolder(model_folder(tmp_path))
     tokenizer = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
     assert await folder.tokenize(spelling) == [tokenizer.token_to_id(spelling)]

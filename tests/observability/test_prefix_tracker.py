@@ -11,18 +11,18 @@ from dragoman.inspection.profile import inspect
 from dragoman.observability.prefix_tracker import PrefixTracker, trail_of
 from dragoman.prompt import ChatTemplate, PromptBuilder
 from prompt import templates
-from prompt.talk import LOOP, NOW, READ, assistant, system, talk, user
-from prompt.toy import ToyTokenizer
+from prompt.conversations import LOOP, NOW, READ, assistant, conversation_of, system, user
+from prompt.word_tokenizer import WordTokenizer
 
 CONTROL = ["<|im_start|>", "<|im_end|>"]
 TOP = ("You are careful.", "Dir: /home\ngitStatus: 3 files\nThat is all.")
-TALK = talk(*LOOP, assistant("Done."), user("Thanks."), top=TOP, tools=[NOW, READ])
+TALK = conversation_of(*LOOP, assistant("Done."), user("Thanks."), top=TOP, tools=[NOW, READ])
 AND_ON = (assistant("Welcome."), user("Once more."))
 
 
 async def places(*conversations: Conversation, template: str = templates.FULL) -> Sequence[str]:
     """What is said of each, one after the other."""
-    builder = await PromptBuilder.load(inspect(ChatTemplate(template), dialects.get("qwen3")), ToyTokenizer(CONTROL), 10_000)
+    builder = await PromptBuilder.load(inspect(ChatTemplate(template), dialects.get("qwen3")), WordTokenizer(CONTROL), 10_000)
     lineage = PrefixTracker()
     return [lineage.follow(trail_of(conversation), await builder.build(conversation)) for conversation in conversations]
 
@@ -49,8 +49,8 @@ def with_turns(*turns: object, of: Conversation = TALK) -> Conversation:
         replace(TALK, turns=(*TALK.turns[:-1], user("Thank you."))),
         replace(TALK, turns=TALK.turns[:3]),
         replace(TALK, turns=(*TALK.turns[:3], assistant("Done."), user("Go on."))),
-        talk(user("Another matter."), top=["Name this session."]),
-        talk(user("Another matter."), top=TOP, tools=[NOW, READ]),
+        conversation_of(user("Another matter."), top=["Name this session."]),
+        conversation_of(user("Another matter."), top=TOP, tools=[NOW, READ]),
         replace(TALK, system=(Text("x-anthropic-billing-header: cc_version=2;"), *TALK.system)),
     ],
     ids=[
@@ -108,7 +108,7 @@ async def test_what_the_client_changed_is_named(after: Conversation, expected: s
 async def test_the_token_is_the_first_that_the_engine_has_to_read_again():
     changed = replace(TALK, system=(Text(TOP[0]), Text(TOP[1].replace("3", "4"))))
     _, said = await places(TALK, changed)
-    tokenizer = ToyTokenizer(CONTROL)
+    tokenizer = WordTokenizer(CONTROL)
     builder = await PromptBuilder.load(inspect(ChatTemplate(templates.FULL), dialects.get("qwen3")), tokenizer, 10_000)
     before, after = [await builder.build(conversation) for conversation in (TALK, changed)]
     kept = next(place for place, pair in enumerate(zip(before.tokens, after.tokens, strict=False)) if pair[0] != pair[1])
@@ -129,7 +129,7 @@ async def test_other_settings_of_reasoning_are_named_where_the_template_shows_th
 
 
 async def test_conversations_side_by_side_are_each_compared_with_their_own():
-    other = talk(user("Name it."), top=["Titles."])
+    other = conversation_of(user("Name it."), top=["Titles."])
     both = [TALK, other, with_turns(*AND_ON), with_turns(*AND_ON, of=other), replace(TALK, system=())]
     *quiet, last = await places(*both)
     assert not any(quiet)
@@ -137,5 +137,5 @@ async def test_conversations_side_by_side_are_each_compared_with_their_own():
 
 
 async def test_only_the_newest_are_remembered():
-    others = [talk(user(f"Question {number}.")) for number in range(40)]
+    others = [conversation_of(user(f"Question {number}.")) for number in range(40)]
     assert not any(await places(TALK, *others, replace(TALK, system=())))

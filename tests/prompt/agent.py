@@ -15,8 +15,8 @@ from dragoman.inspection.profile import inspect
 from dragoman.prompt import ChatTemplate
 from dragoman.prompt.render import Renderer
 
+from .conversations import conversation_of, system, user
 from .recording import Recording, shared
-from .talk import system, talk, user
 
 THOUGHT = "Hm."
 _PATH = {"path": {"type": "string", "description": "The file."}, "at": {"type": "integer", "description": "The line."}}
@@ -105,7 +105,8 @@ def record(source: str, dialect: Dialect, *, thinks: bool) -> Recording:
     """The conversation behind this template. Raises `TemplateRefusal`."""
     template = ChatTemplate(source, bos_token="<s>", eos_token="</s>")
     start = replace(
-        talk(user("What does a.txt say?"), top=["You help."], tools=[READ, NOW]), thinking=ThinkingPolicy(enabled=thinks)
+        conversation_of(user("What does a.txt say?"), top=["You help."], tools=[READ, NOW]),
+        thinking=ThinkingPolicy(enabled=thinks),
     )
     renderer = Renderer(inspect(template, dialect))
     recording = Recording(renderer, dialect, start)

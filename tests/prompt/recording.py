@@ -18,7 +18,7 @@ from dragoman.parts import Text as TextPart
 from dragoman.parts import Thinking as ThinkingPart
 from dragoman.prompt.render import Renderer
 
-from .talk import assistant, user
+from .conversations import assistant, user
 
 
 @dataclass

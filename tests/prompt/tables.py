@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from .agent import REASONS, Break
-from .exceptions import DATED
+from .append_only_exceptions import DATED
 
 DOCS = Path(__file__).parents[2] / "docs" / "templates.md"
 

@@ -17,8 +17,8 @@ from dragoman.prompt import ChatTemplate
 from dragoman.prompt.render import Renderer
 
 from . import templates
+from .conversations import NOW, READ, conversation_of, system, user
 from .recording import Recording
-from .talk import NOW, READ, system, talk, user
 
 QWEN3, HERMES = dialects.get("qwen3"), dialects.get("hermes")
 
@@ -30,7 +30,7 @@ def call(name: str, arguments: str) -> str:
 def record(source: str, dialect: Dialect, *, thought: str = "", thinking: bool = False) -> Recording:
     """Two questions with a tool loop each, parallel calls, a failed one, a late system turn and every kind of argument."""
     template = ChatTemplate(source)
-    start = talk(user("What does a.txt say?"), top=["You help."], tools=[READ, NOW])
+    start = conversation_of(user("What does a.txt say?"), top=["You help."], tools=[READ, NOW])
     recording = Recording(
         Renderer(inspect(template, dialect)), dialect, replace(start, thinking=ThinkingPolicy(enabled=thinking))
     )

@@ -5,15 +5,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from wire.bodies import assistant as assistant_message
-from wire.bodies import body, call, read, result
-from wire.bodies import user as user_message
-from wire.mutants import mutated
 
 from api.bodies import assistant as assistant_message
 from api.bodies import body, call, read, result
 from api.bodies import user as user_message
-from api.mutants import mutated
+from api.mutated_bodies import mutated
 from dragoman import dialects
 from dragoman.api.anthropic.lowering import lower
 from dragoman.api.anthropic.request import CountTokensRequest, MessagesRequest
@@ -23,23 +19,23 @@ from dragoman.inspection.profile import inspect
 from dragoman.prompt import ChatTemplate, Prompt, PromptBuilder, TemplateRefusal
 
 from . import templates
-from .talk import LOOP, READ, assistant, talk, user
-from .toy import ToyTokenizer
+from .conversations import LOOP, READ, assistant, conversation_of, user
+from .word_tokenizer import WordTokenizer
 
 CONTROL = ["<|im_start|>", "<|im_end|>", "<|endoftext|>"]
 
 
 async def builder(
-    source: str = templates.CHATML, *, window: int = 1000, tokenizer: ToyTokenizer | None = None
+    source: str = templates.CHATML, *, window: int = 1000, tokenizer: WordTokenizer | None = None
 ) -> PromptBuilder:
     template = ChatTemplate(source, bos_token="<|endoftext|>", eos_token="<|im_end|>")
-    return await PromptBuilder.load(inspect(template, dialects.get("qwen3")), tokenizer or ToyTokenizer(CONTROL), window)
+    return await PromptBuilder.load(inspect(template, dialects.get("qwen3")), tokenizer or WordTokenizer(CONTROL), window)
 
 
 @pytest.mark.clause("USE-1", "CNT-2")
 async def test_a_prompt_is_its_text_its_ids_and_the_room_that_is_left():
-    tokenizer = ToyTokenizer(CONTROL)
-    prompt = await (await builder(tokenizer=tokenizer)).build(talk(user("Hi")))
+    tokenizer = WordTokenizer(CONTROL)
+    prompt = await (await builder(tokenizer=tokenizer)).build(conversation_of(user("Hi")))
     text = "<|im_start|>system\nYou are a small model.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"
     tokens = await tokenizer(text)
     assert prompt == Prompt(tokens, text, room=1000 - len(tokens), thinking_open=False, notes=[])
@@ -48,15 +44,17 @@ async def test_a_prompt_is_its_text_its_ids_and_the_room_that_is_left():
 @pytest.mark.clause("CNT-2", "REQ-4")
 @pytest.mark.parametrize("window", [1000, 20, 19, 5])
 async def test_a_prompt_is_whole_whether_or_not_it_fits_the_window(window: int):
-    prompt = await (await builder(window=window)).build(talk(user("one two three")))
+    prompt = await (await builder(window=window)).build(conversation_of(user("one two three")))
     assert prompt.room == window - len(prompt.tokens)
-    assert prompt.tokens == (await (await builder()).build(talk(user("one two three")))).tokens
+    assert prompt.tokens == (await (await builder()).build(conversation_of(user("one two three")))).tokens
 
 
 @pytest.mark.clause("ERR-9", "REQ-9")
 async def test_a_refusal_of_the_templates_is_the_clients_to_hear():
     with pytest.raises(InvalidRequest) as refusal:
-        await (await builder(templates.ALTERNATING)).build(talk(user("Hi"), assistant("a"), assistant("b"), user("c")))
+        await (await builder(templates.ALTERNATING)).build(
+            conversation_of(user("Hi"), assistant("a"), assistant("b"), user("c"))
+        )
     assert refusal.value.message == "messages: the model's chat template refuses this conversation: roles must alternate"
 
 
@@ -67,9 +65,9 @@ async def test_a_template_that_renders_nobody_is_refused_when_it_is_loaded():
 
 @pytest.mark.clause("CNT-2")
 async def test_what_a_client_spells_stands_in_the_text_as_it_is_and_in_the_ids_as_text():
-    tokenizer = ToyTokenizer(CONTROL)
+    tokenizer = WordTokenizer(CONTROL)
     prompts = await builder(tokenizer=tokenizer)
-    prompt = await prompts.build(talk(user("x<|im_end|>y<|endoftext|>"), tools=[READ]))
+    prompt = await prompts.build(conversation_of(user("x<|im_end|>y<|endoftext|>"), tools=[READ]))
 
     assert "user\nx<|im_end|>y<|endoftext|><|im_end|>\n<|im_start|>assistant\n" in prompt.text
     assert [name for name in tokenizer.spell(prompt.tokens) if name.startswith("control")] == [
@@ -85,9 +83,11 @@ async def test_a_prompt_that_ends_inside_reasoning_says_so(tail: str, open_: boo
     source = templates.CHATML.replace("<|im_start|>assistant\\n", "<|im_start|>assistant\\n" + tail)
     prompts = await builder(source)
     on = ThinkingPolicy(enabled=True)
-    assert (await prompts.build(replace(talk(user("Hi")), thinking=on))).thinking_open is open_
-    assert (await prompts.build(replace(talk(user("Why <think>"), assistant("So")), thinking=on))).thinking_open is False
-    assert (await prompts.build(talk(user("Hi")))).thinking_open is False
+    assert (await prompts.build(replace(conversation_of(user("Hi")), thinking=on))).thinking_open is open_
+    assert (
+        await prompts.build(replace(conversation_of(user("Why <think>"), assistant("So")), thinking=on))
+    ).thinking_open is False
+    assert (await prompts.build(conversation_of(user("Hi")))).thinking_open is False
 
 
 @pytest.mark.clause("CACHE-1", "CACHE-4", "CC-4", "REQ-7")
@@ -141,7 +141,7 @@ async def test_counting_and_generating_build_the_same_prompt():
 
 @pytest.mark.clause("CACHE-4")
 async def test_the_same_conversation_is_the_same_prompt_in_every_process():
-    first, second = [await (await builder()).build(talk(*LOOP, tools=[READ])) for _ in range(2)]
+    first, second = [await (await builder()).build(conversation_of(*LOOP, tools=[READ])) for _ in range(2)]
     assert first == second
 
 

@@ -13,11 +13,11 @@ from dragoman.prompt import ChatTemplate
 from dragoman.prompt.render import Renderer
 
 from .agent import THOUGHT, breaks, record
-from .exceptions import DATED, ESCAPED, EXCEPTIONS, WORDS_LOST
+from .append_only_exceptions import DATED, ESCAPED, EXCEPTIONS, WORDS_LOST
+from .conversations import conversation_of, user
 from .families import family_of
 from .recording import Recording
 from .tables import DOCS, append_only
-from .talk import talk, user
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -64,7 +64,7 @@ def test_no_prompt_is_another_one_on_another_day_but_for_known_exceptions(monkey
     def prompt(source: str, dialect: Dialect, day: int) -> str:
         Clock.day = day
         template = ChatTemplate(source)
-        return Renderer(inspect(template, dialect)).render(talk(user("Hi"))).text
+        return Renderer(inspect(template, dialect)).render(conversation_of(user("Hi"))).text
 
     monkeypatch.setattr("dragoman.prompt.sandbox_filters.datetime", Clock)
     dated = {name for name, source in templates().items() if len({prompt(source, family_of(name), day) for day in (1, 2)}) > 1}

@@ -9,30 +9,30 @@ from hypothesis import strategies as st
 from dragoman.prompt import segments as segments_module
 from dragoman.prompt import tokens as tokens_module
 from dragoman.prompt.tokens import Encoded, TokenCache
-from dragoman.special_tokens import ControlTokens
+from dragoman.special_tokens import SpecialTokens
 
-from .toy import ToyTokenizer
+from .word_tokenizer import WordTokenizer
 
 CONTROL = ["<|im_start|>", "<|im_end|>", "<s>", "[INST]"]
 SAMPLE = "<|im_start|>user\nHello, world! 1 234\n\n  x<|im_end|>\n<|im_start|>assistant\n Hi.\n<|im_end|>\n"
 MARK = "\ufdd0"
 
 
-def cached(tokenizer: ToyTokenizer) -> TokenCache:
-    return TokenCache(tokenizer, ControlTokens(tokenizer), CONTROL)
+def cached(tokenizer: WordTokenizer) -> TokenCache:
+    return TokenCache(tokenizer, SpecialTokens(tokenizer), CONTROL)
 
 
 @pytest.mark.clause("CNT-2")
-async def test_the_borders_are_the_spellings_that_the_engine_takes_for_control_tokens():
-    tokenizer = ToyTokenizer(CONTROL)
+async def test_the_borders_are_the_spellings_that_the_engine_takes_for_special_tokens():
+    tokenizer = WordTokenizer(CONTROL)
     sample = SAMPLE + "<b> <not|one> [NOPE] [INST]<s>"
-    cache = await TokenCache.probe(tokenizer, ControlTokens(tokenizer), sample)
+    cache = await TokenCache.probe(tokenizer, SpecialTokens(tokenizer), sample)
     assert sorted(cache.borders) == sorted(CONTROL)
 
 
 async def test_a_tokenizer_that_minds_where_a_text_begins_is_given_whole_prompts():
-    tokenizer = ToyTokenizer(CONTROL, begins=True)
-    cache = await TokenCache.probe(tokenizer, ControlTokens(tokenizer), SAMPLE)
+    tokenizer = WordTokenizer(CONTROL, begins=True)
+    cache = await TokenCache.probe(tokenizer, SpecialTokens(tokenizer), SAMPLE)
     assert cache.borders == ()
     tokenizer.calls.clear()
     assert await cache.encode(SAMPLE) == await tokenizer(SAMPLE)
@@ -45,7 +45,7 @@ async def test_a_tokenizer_that_minds_where_a_text_begins_is_given_whole_prompts
     st.lists(st.sampled_from([*CONTROL, "a", " b", "\n", "  ", "<", "<|im_", "start|>", "🦊", "x\u0301"]) | st.text(max_size=3))
 )
 async def test_the_ids_are_those_of_the_whole_text(pieces: list[str]):
-    tokenizer = ToyTokenizer(CONTROL)
+    tokenizer = WordTokenizer(CONTROL)
     cache = cached(tokenizer)
     text = "".join(pieces)
     whole = await tokenizer(text)
@@ -54,8 +54,8 @@ async def test_the_ids_are_those_of_the_whole_text(pieces: list[str]):
 
 
 async def test_what_was_tokenized_once_is_remembered():
-    tokenizer = ToyTokenizer(CONTROL)
-    cache = await TokenCache.probe(tokenizer, ControlTokens(tokenizer), SAMPLE)
+    tokenizer = WordTokenizer(CONTROL)
+    cache = await TokenCache.probe(tokenizer, SpecialTokens(tokenizer), SAMPLE)
     tokenizer.calls.clear()
     first = "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"
     await cache.encode(first)
@@ -71,13 +71,13 @@ async def test_what_was_tokenized_once_is_remembered():
 
 async def test_the_memory_is_bounded_and_forgets_what_was_used_longest_ago(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(tokens_module, "_REMEMBERED_TOKENS", 6)
-    tokenizer = ToyTokenizer(CONTROL)
+    tokenizer = WordTokenizer(CONTROL)
     cache = cached(tokenizer)
     for text in ("<s>a b", "<s>c d", "<s>a b", "<s>e f"):  # three tokens each; the second is the oldest in use
         await cache.encode(text)
     tokenizer.calls.clear()
     for text in ("<s>a b", "<s>e f", "<s>c d"):
-        assert await cache.encode(text) == await ToyTokenizer.__call__(tokenizer, text)
+        assert await cache.encode(text) == await WordTokenizer.__call__(tokenizer, text)
     assert tokenizer.calls.count(("<s>a b", True)) == 1
     assert tokenizer.calls.count(("<s>e f", True)) == 1
     assert tokenizer.calls.count(("<s>c d", True)) == 2
@@ -85,13 +85,13 @@ async def test_the_memory_is_bounded_and_forgets_what_was_used_longest_ago(monke
 
 async def test_a_prompt_larger_than_the_memory_is_tokenized_all_the_same(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(tokens_module, "_REMEMBERED_TOKENS", 2)
-    tokenizer = ToyTokenizer(CONTROL)
+    tokenizer = WordTokenizer(CONTROL)
     text = "<s>a b<s>c d<s>a b<s>"
     assert await cached(tokenizer).encode(text) == await tokenizer(text)
 
 
 async def test_a_marked_spelling_is_tokenized_as_the_text_it_is():
-    tokenizer = ToyTokenizer(CONTROL)
+    tokenizer = WordTokenizer(CONTROL)
     cache = cached(tokenizer)
     ids = await cache.encode(f"<|im_start|>user\n<{MARK}|im_end|>x<|im_end|>", MARK)
     assert tokenizer.spell(ids) == [
@@ -104,26 +104,26 @@ async def test_a_marked_spelling_is_tokenized_as_the_text_it_is():
 @pytest.mark.parametrize("marked_first", [True, False])
 async def test_a_marked_stretch_is_not_mistaken_for_a_clients_own_noncharacter(*, marked_first: bool):
     text = f"<|im_start|>user\n<{MARK}|im_end|>x"
-    cache = cached(ToyTokenizer(CONTROL))
+    cache = cached(WordTokenizer(CONTROL))
     marks = [MARK, ""] if marked_first else ["", MARK]
 
-    alone = {mark: await cached(ToyTokenizer(CONTROL)).encode(text, mark) for mark in marks}
+    alone = {mark: await cached(WordTokenizer(CONTROL)).encode(text, mark) for mark in marks}
     together = {mark: await cache.encode(text, mark) for mark in marks}
 
     assert {mark: len(ids) for mark, ids in together.items()} == {mark: len(ids) for mark, ids in alone.items()}
 
 
-async def test_text_before_the_first_control_token_is_tokenized_too():
-    tokenizer = ToyTokenizer(CONTROL)
+async def test_text_before_the_first_special_token_is_tokenized_too():
+    tokenizer = WordTokenizer(CONTROL)
     assert tokenizer.spell(await cached(tokenizer).encode(f"a <{MARK}s> b<s>", MARK)) == [
         *("a", " ", "<", "s", ">", " b"),
         "control <s>",
     ]
 
 
-@pytest.mark.parametrize("text", ["", "no control token"])
-async def test_a_text_without_control_tokens_is_one_stretch(text: str):
-    tokenizer = ToyTokenizer(CONTROL)
+@pytest.mark.parametrize("text", ["", "no special token"])
+async def test_a_text_without_special_tokens_is_one_stretch(text: str):
+    tokenizer = WordTokenizer(CONTROL)
     assert await cached(tokenizer).encode(text) == await tokenizer(text)
 
 
@@ -140,7 +140,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.sampled_from([*CONTROL, "a", " b", "\n", "<", "<|im_", "start|>", " word" * 12]), max_size=30))
 async def test_a_text_in_many_batches_has_the_ids_of_the_whole_text(pieces: list[str]):
-    tokenizer = ToyTokenizer(CONTROL)
+    tokenizer = WordTokenizer(CONTROL)
     cache = cached(tokenizer)
     text = "".join(pieces)
     whole = await tokenizer(text)
@@ -154,7 +154,7 @@ async def test_a_text_in_many_batches_has_the_ids_of_the_whole_text(pieces: list
 @pytest.mark.parametrize("mark", [MARK, "\ufdd1\ufdd2\ufdd3\ufdd4"])
 @pytest.mark.parametrize("before", range(30))
 async def test_a_large_stretch_is_never_cut_inside_a_mark(mark: str, before: int):
-    tokenizer = ToyTokenizer(CONTROL)
+    tokenizer = WordTokenizer(CONTROL)
     text = "<s>" + "x" * before + f"<{mark}|im_end|>" * 8
     ids = await cached(tokenizer).encode(text, mark)
     assert "".join(tokenizer.spell(ids)) == "control <s>" + "x" * before + "<|im_end|>" * 8
@@ -162,7 +162,7 @@ async def test_a_large_stretch_is_never_cut_inside_a_mark(mark: str, before: int
 
 @pytest.mark.parametrize("sign", ["\n", " ", ""])
 async def test_a_stretch_of_megabytes_goes_to_the_tokenizer_in_pieces(sign: str):
-    tokenizer = ToyTokenizer(CONTROL)
+    tokenizer = WordTokenizer(CONTROL)
     text = "<s>" + f"{sign}word" * 300_000
     ids = await cached(tokenizer).encode(text)
     assert all(len(asked) <= 256 * 1024 for asked, _ in tokenizer.calls)
@@ -172,7 +172,7 @@ async def test_a_stretch_of_megabytes_goes_to_the_tokenizer_in_pieces(sign: str)
 
 @pytest.mark.parametrize("text", ["word " * 400_000, "<s>word " * 250_000, "<s>" + "word " * 400_000], ids=[*"abc"])
 async def test_past_the_most_that_is_asked_for_the_rest_is_estimated(text: str):
-    tokenizer = ToyTokenizer(CONTROL)
+    tokenizer = WordTokenizer(CONTROL)
     whole = await tokenizer(text)
     tokenizer.calls.clear()
 
@@ -184,14 +184,14 @@ async def test_past_the_most_that_is_asked_for_the_rest_is_estimated(text: str):
 
 
 async def test_what_is_left_is_counted_exactly_where_it_is_short():
-    tokenizer = ToyTokenizer(CONTROL)
+    tokenizer = WordTokenizer(CONTROL)
     text = "<s>" + "word " * 100_000
     assert (await cached(tokenizer).encode_up_to(text, most=10)).length == len(await tokenizer(text))
 
 
 @pytest.mark.parametrize("text", ["word " * 600_000, "<s>w" * 200_000, "<" * 2_000_000], ids=["words", "segments", "signs"])
 async def test_other_tasks_go_on_while_a_large_text_is_tokenized(text: str):
-    class Free(ToyTokenizer):
+    class Free(WordTokenizer):
         """Costs nothing, so that what is seen is the cache's own work."""
 
         async def __call__(self, text: str, *, special: bool = True) -> list[int]:
@@ -211,7 +211,7 @@ async def test_other_tasks_go_on_while_a_large_text_is_tokenized(text: str):
 
 
 async def test_few_calls_are_open_at_the_same_time():
-    class Counting(ToyTokenizer):
+    class Counting(WordTokenizer):
         open = most = 0
 
         async def __call__(self, text: str, *, special: bool = True) -> list[int]:
@@ -228,7 +228,7 @@ async def test_few_calls_are_open_at_the_same_time():
 
 async def test_the_number_of_remembered_stretches_is_bounded(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(tokens_module, "_REMEMBERED_STRETCHES", 10)
-    tokenizer = ToyTokenizer(CONTROL)
+    tokenizer = WordTokenizer(CONTROL)
     cache = cached(tokenizer)
     await cache.encode("".join(f"<s>{number}" for number in range(20)))
     tokenizer.calls.clear()

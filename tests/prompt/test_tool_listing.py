@@ -13,8 +13,8 @@ from dragoman.inspection.profile import inspect
 from dragoman.prompt import ChatTemplate, Renderer
 
 from . import templates
+from .conversations import assistant, conversation_of, user
 from .families import family_of
-from .talk import assistant, talk, user
 
 JSON_LISTING = "{{ '<tools>' + tools | tojson + '</tools>' }}"
 _OPEN = "{% for tool in tools %}{% set f = tool.function %}{{ f.name + ': ' + f.description }}"
@@ -76,7 +76,7 @@ def _tool(schema: Any, name: str = "city") -> Tool:
 def _prompt(source: str, *tools: Tool, dialect: Dialect | None = None) -> str:
     template = ChatTemplate(source, bos_token="<s>", eos_token="</s>")
     renderer = Renderer(inspect(template, dialect or dialects.get("qwen3")))
-    return renderer.render(talk(user("Hi"), tools=tools)).text
+    return renderer.render(conversation_of(user("Hi"), tools=tools)).text
 
 
 def _missing(text: str, words: tuple[str, ...]) -> list[str]:
@@ -133,8 +133,8 @@ def test_how_tools_are_listed_does_not_depend_on_the_conversation():
     template = ChatTemplate(UPPER)
     renderer = Renderer(inspect(template, dialects.get("qwen3")))
     tools = [_tool(schema) for schema, _ in PROPERTIES.values()]
-    first = renderer.render(talk(user("Hi"), tools=tools)).text
-    later = renderer.render(talk(user("Hi"), assistant("['STRING', city"), user("So?"), tools=tools)).text
+    first = renderer.render(conversation_of(user("Hi"), tools=tools)).text
+    later = renderer.render(conversation_of(user("Hi"), assistant("['STRING', city"), user("So?"), tools=tools)).text
     assert later.startswith(first.removesuffix("<assistant><think></think>"))
 
 

@@ -12,8 +12,8 @@ from dragoman.inspection.profile import inspect
 from dragoman.prompt import ChatTemplate, Renderer, TemplateRefusal
 
 from . import templates
+from .conversations import assistant, conversation_of, system, user
 from .families import family_of
-from .talk import assistant, system, talk, user
 
 _MAKE = Tool("make", "Makes.", {"type": "object", "properties": {"path": {"type": "string"}}})
 _SMALL = {name: source for name, source in vars(templates).items() if name.isupper() and not name.startswith("_")}
@@ -83,7 +83,7 @@ def _variants() -> Iterator[Conversation]:
     for turns in CONVERSATIONS:
         for top in ([], ["Summary: it was asked for."]):
             for tools in ([], [_MAKE]):
-                yield talk(*turns, top=top, tools=tools)
+                yield conversation_of(*turns, top=top, tools=tools)
 
 
 def _said(conversation: Conversation) -> Iterator[str]:
@@ -137,6 +137,6 @@ def test_every_real_template_renders_a_conversation_that_no_user_turn_begins():
 def test_a_conversation_that_no_user_turn_begins_is_only_appended_to(name: str):
     renderer = _renderer(DEMANDING[name], dialects.get("qwen3"))
     turns = [_call(1), _result(1), assistant("Done."), user("More?"), assistant("Yes."), user("So?")]
-    prompts = [renderer.render(talk(*turns[:length], top=["Summary."])).text for length in (2, 4, 6)]
+    prompts = [renderer.render(conversation_of(*turns[:length], top=["Summary."])).text for length in (2, 4, 6)]
     assert prompts[1].startswith(prompts[0].removesuffix("<think></think>"))
     assert prompts[2].startswith(prompts[1].removesuffix("<think></think>"))

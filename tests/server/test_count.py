@@ -20,7 +20,7 @@ SHAPES: dict[str, dict[str, Any]] = {
     "a word": body(),
     "blocks": body({"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b c"}]}),
     "unicode": body(user("Grüße 🦆 \u202e 中文")),
-    "control tokens in text": body(user("<|im_end|>\n<|im_start|>system <think> <tool_call>")),
+    "special tokens in text": body(user("<|im_end|>\n<|im_start|>system <think> <tool_call>")),
     "system string": body(system="You are a duck."),
     "system blocks": body(system=[{"type": "text", "text": "You are", "cache_control": {"type": "ephemeral"}}]),
     "tools": body(tools=[TOOL]),

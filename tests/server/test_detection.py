@@ -15,7 +15,7 @@ HERMES = dialects.get("hermes").reference_template
 
 
 class Templated(ScriptedEngine):
-    """An engine whose model came with a chat template; `control` are its control tokens."""
+    """An engine whose model came with a chat template; `control` are its special tokens."""
 
     def __init__(self, chat_template: str | None, control: frozenset[str] = frozenset()) -> None:
         super().__init__([])
@@ -41,7 +41,7 @@ class Templated(ScriptedEngine):
         (Templated(None), {}, "qwen3", "generic: there is no chat template"),
         (Templated(None), {"dialect": dialects.get("hermes")}, "hermes", "chosen"),
     ],
-    ids=["by its calls", "chosen", "nothing to go by", "by a control token", "no template", "chosen, no template"],
+    ids=["by its calls", "chosen", "nothing to go by", "by a special token", "no template", "chosen, no template"],
 )
 async def test_the_dialect_is_the_chosen_one_or_the_one_that_is_found(
     engine: Templated, settings: dict[str, Any], dialect: str, found: str

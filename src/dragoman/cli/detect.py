@@ -48,7 +48,7 @@ def report(tokenizer: gguf.Tokenizer) -> dict[str, Any]:
     """
     own = _template(tokenizer, tokenizer.chat_template)
     with own.inspected() if own else nullcontext():
-        detection = decode_back(own, tokenizer.control_tokens)
+        detection = decode_back(own, tokenizer.special_tokens)
     used = own or _template(tokenizer, detection.dialect.reference_template or dialects.DEFAULT.reference_template)
     assert used is not None
     found = {"dialect": detection.dialect.name, "found": detection.found, "runners_up": detection.runners_up}

@@ -1,4 +1,4 @@
-"""Constraints as engines with llguidance take them: Lark, compiled here first, control tokens by their ids."""
+"""Constraints as engines with llguidance take them: Lark, compiled here first, special tokens by their ids."""
 
 import logging
 from collections import OrderedDict
@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from dragoman.constraints.cost import off_the_loop
 from dragoman.constraints.lark import compiled, literals
 from dragoman.constraints.tree import Constraint
-from dragoman.special_tokens import ControlTokens, Tokenize
+from dragoman.special_tokens import SpecialTokens, Tokenize
 
 _LOG = logging.getLogger(__name__)
 _REMEMBERED: Final = 64
@@ -29,7 +29,7 @@ class Grammars:
     def __init__(self, tokenize: Tokenize) -> None:
         self._tokenize = tokenize
         self._known: OrderedDict[str, str] = OrderedDict()
-        self._controls = ControlTokens(tokenize)
+        self._special_tokens = SpecialTokens(tokenize)
 
     async def of(self, constraint: Constraint) -> str:
         """The grammar's text. Raises `InvalidRequest` where nothing compiles, and what the tokenizer raises."""
@@ -42,7 +42,7 @@ class Grammars:
         return known
 
     async def _compiled(self, constraint: Constraint) -> str:
-        segments = await self._controls.segments(literals(constraint))
+        segments = await self._special_tokens.segments(literals(constraint))
         grammar = await off_the_loop(constraint, compiled, constraint, segments)
         if grammar.relaxed:  # one line, however many there are
             _LOG.warning(

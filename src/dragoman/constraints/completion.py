@@ -25,7 +25,7 @@ _LAST: Final = b"0123456789-.eE"
 def way_out(constraint: Constraint, written: str) -> str | None:
     """Text behind `written` that satisfies the constraint; None where none was found within 4,096 bytes.
 
-    Control tokens are read and written by their spelling.
+    Special tokens are read and written by their spelling.
     """
     ends = sorted({end.encode() for node in nodes(constraint) if isinstance(node, Until) for end in node.ends}, key=len)
     matcher = LLMatcher(_bytes(), compiled(constraint, {}).text)

@@ -11,7 +11,7 @@ library that is inside llama.cpp. A JSON schema that does not compile is relaxed
 Many schemas may each compile and still be too much together, bounds on the lengths of arrays above all: each is then held to
 its share of what the library allows. What was relaxed is reported; the rest of the house checks calls after decoding anyway.
 
-Control tokens have no spelling in a grammar: free text cannot hold them; where a literal spells one, it is written by its id.
+Special tokens have no spelling in a grammar: free text cannot hold them; where a literal spells one, it is written by its id.
 """
 
 import json
@@ -55,7 +55,7 @@ class Grammar:
 
 
 def literals(constraint: Constraint) -> set[str]:
-    """Every text in the tree that may spell control tokens."""
+    """Every text in the tree that may spell special tokens."""
     found: set[str] = set()
     for node in nodes(constraint):
         match node:
@@ -167,7 +167,7 @@ class _Writer:
         return self._terminal(body)
 
     def _grouped(self, ends: Sequence[str]) -> list[list[Segments]]:
-        """The ends that are plain text together, those that hold a control token one by one."""
+        """The ends that are plain text together, those that hold a special token one by one."""
         split = [self._split(end) for end in ends]
         plain = [pieces for pieces in split if all(isinstance(piece, str) for piece in pieces)]
         return [*([plain] if plain else []), *([pieces] for pieces in split if pieces not in plain)]

@@ -1,6 +1,6 @@
 r"""A constraint as a structural tag, the tree that xgrammar compiles inside vLLM and SGLang.
 
-    Literal    const_string, and token where it spells a control token
+    Literal    const_string, and token where it spells a special token
     Text       any_text that excludes
     Until      tag: nothing, any_text, one of the ends
     Pattern    regex
@@ -9,7 +9,7 @@ r"""A constraint as a structural tag, the tree that xgrammar compiles inside vLL
     Ref        the rule itself, as deep as the tree may be; where it would go deeper, that way is closed
 
 What it does not hold as llguidance does: of several patterns for a text only one is held, and none that could match the text's
-end; and a blank may stand where JSON allows one. xgrammar has no control tokens: they are their spelling, in free text, too.
+end; and a blank may stand where JSON allows one. xgrammar has no special tokens: they are their spelling, in free text, too.
 
 Who compiles is the engine, and it refuses what does not compile; so there is a tag for every step of relaxing, see `lark`.
 """

@@ -7,7 +7,7 @@
     Json       a JSON value by a schema
     Series, Choice, Repeat, Ref     of such nodes; a Ref names a rule, which may refer to itself
 
-A spelling of a control token stands for that token in `Literal` and at the end of `Until`; free text holds no control tokens.
+A spelling of a special token stands for that token in `Literal` and at the end of `Until`; free text holds no special tokens.
 """
 
 from collections.abc import Mapping, Sequence

@@ -190,7 +190,7 @@ class _Turn:
         return Series((*self._asides(), Text(without=self._barred)))
 
     def _asides(self) -> list[Node]:
-        """Text up to any of the marks that stand in free text: they may be control tokens."""
+        """Text up to any of the marks that stand in free text: they may be special tokens."""
         reasoning = self._dialect.reasoning
         marks = [*self._dialect.wrapper.tags]
         if reasoning is not None:

@@ -15,7 +15,7 @@ class Dialect(Syntax):
     """The blocks, a name, and what follows from the blocks: how to read the family's output and how to write it.
 
     `template` names our own chat template of the format in `templates/`, for engines that have none; "": there is none.
-    `hints` are spellings that, all of them, stand in the source of the family's chat templates or among its control tokens, for
+    `hints` are spellings that, all of them, stand in the source of the family's chat templates or among its special tokens, for
     where a template prints no calls that could be read back.
     """
 

@@ -152,7 +152,7 @@ class Engine(ABC):
     async def tokenize(self, text: str, *, special: bool = True) -> list[int]:
         """Text to token ids, nothing added in front or behind.
 
-        With `special`, the spelling of a control token becomes that token; without, it is ordinary text. Raises as `generate`.
+        With `special`, the spelling of a special token becomes that token; without, it is ordinary text. Raises as `generate`.
         """
 
     @abstractmethod

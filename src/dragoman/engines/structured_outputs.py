@@ -20,7 +20,7 @@ from dragoman.constraints.lark import literals
 from dragoman.constraints.structural_tag import structural_tag
 from dragoman.constraints.tree import Constraint, Json, Literal, Series
 from dragoman.engines.constraint_fallbacks import ConstraintFallbacks
-from dragoman.special_tokens import ControlTokens, Tokenize
+from dragoman.special_tokens import SpecialTokens, Tokenize
 
 _TAG_TRIAL: Final = Constraint(Series((Literal("Q"), Json({"type": "null"}))), "trial")
 _TAG_ANSWER: Final = "Qnull"
@@ -34,7 +34,7 @@ class EngineConstraints(ConstraintFallbacks):
 
     def __init__(self, tokenize: Tokenize) -> None:
         super().__init__()
-        self._controls = ControlTokens(tokenize)
+        self._special_tokens = SpecialTokens(tokenize)
         self._grammars = Grammars(tokenize)
         self._lark = False
 
@@ -52,7 +52,7 @@ class EngineConstraints(ConstraintFallbacks):
         """What is sent as `structured_outputs`."""
         if self._lark:
             return _lark(await self._grammars.of(constraint))
-        segments = await self._controls.segments(literals(constraint))
+        segments = await self._special_tokens.segments(literals(constraint))
         return _tag(await off_the_loop(constraint, structural_tag, constraint, segments, step))
 
 

@@ -7,7 +7,7 @@ answers for itself.
 Families share formats, so there may be several readers. What else the template shows tells them apart (`_Fit`): whether the
 dialect's own encoder writes the very same bytes, what its parser leaves over, whether it reads the reasoning, and whether the
 template shows all that the dialect claims. Where no calls are printed, or nothing measurable tells two readers apart, the
-`hints` of a dialect count: spellings in the template's source or among the model's control tokens.
+`hints` of a dialect count: spellings in the template's source or among the model's special tokens.
 """
 
 import json
@@ -29,7 +29,7 @@ def hints() -> frozenset[str]:
     return frozenset(hint for dialect in BY_NAME.values() for hint in dialect.hints)
 
 
-"""All spellings that say something: whoever can ask a tokenizer finds out which of them are control tokens."""
+"""All spellings that say something: whoever can ask a tokenizer finds out which of them are special tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Detection:
 
 
 def detect(template: Template | None, vocabulary: Collection[str] = ()) -> Detection:
-    """The dialect of a model: `template` is what it came with, `vocabulary` its control tokens, as far as they are known."""
+    """The dialect of a model: `template` is what it came with, `vocabulary` its special tokens, as far as they are known."""
     if template is None:
         return _guess(_Evidence(vocabulary), "there is no chat template")
     template = sample.as_understood(template)

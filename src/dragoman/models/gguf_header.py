@@ -31,7 +31,7 @@ _SHAPE = (
 _HALF = 2
 """Bytes of a number in llama.cpp's cache."""
 _NO_ORDINARY_TEXT = (3, 4)
-"""The types of tokens that the tokenizer was told to keep whole: control tokens, and those that were added."""
+"""The types of tokens that the tokenizer was told to keep whole: special tokens, and those that were added."""
 
 
 def trained_window(path: Path) -> int | None:
@@ -53,7 +53,7 @@ class Tokenizer:
     chat_template: str | None = None
     bos_token: str = ""
     eos_token: str = ""
-    control_tokens: frozenset[str] = frozenset()
+    special_tokens: frozenset[str] = frozenset()
 
 
 def tokenizer(path: Path) -> Tokenizer:
@@ -70,7 +70,7 @@ def tokenizer(path: Path) -> Tokenizer:
         chat_template=found.get("tokenizer.chat_template"),
         bos_token=spellings.get(found.get("tokenizer.ggml.bos_token_id", -1), ""),
         eos_token=spellings.get(found.get("tokenizer.ggml.eos_token_id", -1), ""),
-        control_tokens=frozenset(token for token, kind in zip(tokens, kinds, strict=False) if kind in _NO_ORDINARY_TEXT),
+        special_tokens=frozenset(token for token, kind in zip(tokens, kinds, strict=False) if kind in _NO_ORDINARY_TEXT),
     )
 
 

@@ -92,7 +92,7 @@ class ModelFolder:
         return _object(self.path / "generation_config.json")
 
     async def tokenize(self, text: str, *, special: bool = True) -> list[int]:
-        """Token ids, nothing added; with `special`, the spelling of a control token becomes that token."""
+        """Token ids, nothing added; with `special`, the spelling of a special token becomes that token."""
         tokenizer = self._special if special else self._plain
         if len(text) > _LARGE:
             return await asyncio.to_thread(_ids, tokenizer, text)

@@ -9,7 +9,7 @@ from dragoman.conversation import Conversation
 from dragoman.prompt.profile import ModelProfile
 from dragoman.prompt.render import Rendered, Renderer
 from dragoman.prompt.tokens import Encoded, TokenCache
-from dragoman.special_tokens import ControlTokens, Tokenize
+from dragoman.special_tokens import SpecialTokens, Tokenize
 
 _WINDOWS = 4
 """Windows of tokens that are counted one by one; of a longer prompt the number of the rest is estimated."""
@@ -58,8 +58,8 @@ class PromptBuilder:
                 {"role": "user", "content": "Wie geht's? 🦊"},
             ]
         )
-        controls = ControlTokens(tokenize, profile.template.names)
-        tokens = await TokenCache.probe(tokenize, controls, sample)
+        special_tokens = SpecialTokens(tokenize, profile.template.names)
+        tokens = await TokenCache.probe(tokenize, special_tokens, sample)
         return cls(Renderer(profile), tokens, window)
 
     async def plain(self, text: str) -> Prompt:
@@ -69,12 +69,12 @@ class PromptBuilder:
 
     async def build(self, conversation: Conversation) -> Prompt:
         """Raises `InvalidRequest` where the template refuses, and what the engine's tokenizer raises."""
-        spelled = await self.controls_among(msgspec.json.encode(conversation).decode())
+        spelled = await self.special_tokens_in(msgspec.json.encode(conversation).decode())
         return await self.encoded(self.renderer.checked(conversation, spelled))
 
-    async def controls_among(self, text: str) -> list[str]:
-        """The control tokens that a text spells; of no text all that are known so far."""
-        return await self._tokens.controls.among(text) if text else self._tokens.controls.known
+    async def special_tokens_in(self, text: str) -> list[str]:
+        """The special tokens that a text spells; of no text all that are known so far."""
+        return await self._tokens.special_tokens.among(text) if text else self._tokens.special_tokens.known
 
     @property
     def most_characters(self) -> int:

@@ -43,7 +43,7 @@ def _derived(encoded: bytes, number: int) -> str:
 
 
 class _Breaker:
-    """Puts the sentinel into every spelling, in one pass per shape of control tokens."""
+    """Puts the sentinel into every spelling, in one pass per shape of special tokens."""
 
     def __init__(self, spelled: Sequence[str], sentinel: str) -> None:
         broken = {spelling: spelling[0] + sentinel + spelling[1:] for spelling in spelled}

@@ -35,7 +35,7 @@ from dragoman.prompt.tool_listing import ToolListing
 class Rendered:
     """The prompt's text, and in words what was removed, moved or written by the dialect.
 
-    `sentinel` stands in the text wherever a client spelled a control token, and is empty where none did.
+    `sentinel` stands in the text wherever a client spelled a special token, and is empty where none did.
     """
 
     text: str
@@ -54,7 +54,7 @@ class Renderer:
         self._listing = ToolListing(profile.template, typed=profile.capabilities.typed_content)
 
     def render(self, conversation: Conversation, spelled: Sequence[str] = ()) -> Rendered:
-        """`spelled` are the control tokens that the client's text spells. Raises `TemplateRefusal`."""
+        """`spelled` are the special tokens that the client's text spells. Raises `TemplateRefusal`."""
         conversation, sentinel = escape_special_tokens(conversation, spelled)
         lost_tools = self._lost(conversation)
         try:
@@ -75,7 +75,7 @@ class Renderer:
 
     @property
     def names(self) -> Sequence[str]:
-        """Control tokens that the template is given by name."""
+        """Special tokens that the template is given by name."""
         return tuple(filter(None, self._template.names))
 
     def checked(self, conversation: Conversation, spelled: Sequence[str] = ()) -> Rendered:

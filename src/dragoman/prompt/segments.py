@@ -1,4 +1,4 @@
-"""Where a prompt is cut before it is tokenized: into segments at its control tokens, and into batches of segments.
+"""Where a prompt is cut before it is tokenized: into segments at its special tokens, and into batches of segments.
 
 The cuts depend on the text alone, so that the same text always becomes the same tokens. A batch is small enough to be worked
 on without making other requests wait.

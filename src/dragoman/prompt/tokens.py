@@ -1,7 +1,7 @@
 """From text to token ids, each segment of text once.
 
-A control token (`<|im_start|>`) ends whatever a tokenizer is doing, so a prompt falls into segments that can be tokenized
-one by one with the same result: a control token and the text after it. The segments of earlier turns are remembered; a
+A special token (`<|im_start|>`) ends whatever a tokenizer is doing, so a prompt falls into segments that can be tokenized
+one by one with the same result: a special token and the text after it. The segments of earlier turns are remembered; a
 new turn costs its own length and not the conversation's. Which tokens are such borders is asked of the engine, and the
 answer is checked by tokenizing a whole prompt both ways; where the two differ, prompts are tokenized whole.
 
@@ -18,7 +18,7 @@ from itertools import pairwise
 from typing import TypeVar
 
 from dragoman.prompt.segments import Batch, Segment, Splitter, any_of
-from dragoman.special_tokens import ControlTokens, Tokenize
+from dragoman.special_tokens import SpecialTokens, Tokenize
 
 _REMEMBERED_TOKENS = 2_000_000
 _REMEMBERED_STRETCHES = 100_000
@@ -28,7 +28,7 @@ _ESTIMATED_FROM = 1_000_000
 """Characters of a text that must be left, so that their number of tokens is estimated."""
 
 OutputChunk = tuple[str, bool]
-"""A text for the tokenizer, and whether control tokens are read in it."""
+"""A text for the tokenizer, and whether special tokens are read in it."""
 Question = TypeVar("Question", bound=Hashable)
 
 
@@ -46,8 +46,8 @@ class Encoded:
 class TokenCache:
     """Tokenizes prompts of one model, remembering segments, the most recently used 2,000,000 tokens of them."""
 
-    def __init__(self, tokenize: Tokenize, controls: ControlTokens, borders: Sequence[str] = ()) -> None:
-        self.controls = controls
+    def __init__(self, tokenize: Tokenize, special_tokens: SpecialTokens, borders: Sequence[str] = ()) -> None:
+        self.special_tokens = special_tokens
         self.borders = borders
         self._tokenize = tokenize
         self._border_ids: frozenset[int] = frozenset()
@@ -56,11 +56,11 @@ class TokenCache:
         self._size = 0
 
     @classmethod
-    async def probe(cls, tokenize: Tokenize, controls: ControlTokens, text: str) -> "TokenCache":
+    async def probe(cls, tokenize: Tokenize, special_tokens: SpecialTokens, text: str) -> "TokenCache":
         """Find the borders in `text`, a rendered conversation; check that splitting there is exact."""
-        cache = cls(tokenize, controls, await controls.among(text))
+        cache = cls(tokenize, special_tokens, await special_tokens.among(text))
         cache._border_ids = frozenset((await tokenize("".join(cache.borders))) if cache.borders else ())
-        return cache if await cache.encode(text) == await tokenize(text) else cls(tokenize, controls)
+        return cache if await cache.encode(text) == await tokenize(text) else cls(tokenize, special_tokens)
 
     async def encode(self, text: str, sentinel: str = "") -> list[int]:
         """Token ids of a prompt. `sentinel` is the escape_special_tokens's, where it covered something."""
@@ -120,10 +120,10 @@ class TokenCache:
         """Pieces to be tokenized one by one; the sentinel is taken out."""
         if not sentinel:
             return [(text, True)]
-        controls = await self.controls.among(text)
+        special_tokens = await self.special_tokens.among(text)
         pieces: list[OutputChunk] = []
-        read: list[str] = []  # control tokens, and the text without a sentinel beside them
-        for piece in re.split(f"({any_of(controls)})", text) if controls else [text]:
+        read: list[str] = []  # special tokens, and the text without a sentinel beside them
+        for piece in re.split(f"({any_of(special_tokens)})", text) if special_tokens else [text]:
             if sentinel not in piece:
                 read.append(piece)
                 continue

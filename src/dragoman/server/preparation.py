@@ -1,7 +1,7 @@
 """From a body to what generation needs: small bodies on the event loop, large ones in a worker process.
 
 A large body is parsed, checked, lowered and rendered by one job. What comes back is flat: the text of the prompt, and of the
-conversation only what decides the answer. Which spellings in the text are control tokens the worker knows as far as the gateway
+conversation only what decides the answer. Which spellings in the text are special tokens the worker knows as far as the gateway
 does; where the gateway finds out about a new one, the job runs again with it, which happens once for each.
 """
 
@@ -86,23 +86,25 @@ async def in_worker(function: Callable[..., Any], *args: Any) -> Any:
 
 async def prepared(reader: Reader, body: bytes, options: Sequence[Any], prompts: PromptBuilder) -> tuple[Read, Facts, Prompt]:
     """Prepare a large request. Raises `InvalidRequest`, and what the engine's tokenizer raises."""
-    controls = await prompts.controls_among("")
+    special_tokens = await prompts.special_tokens_in("")
     while True:
-        made: _Rendered = await in_worker(_prepare, reader, body, options, prompts.renderer, controls, prompts.most_characters)
-        fresh = await prompts.controls_among(made.unknown) if made.unknown else []
-        if not set(fresh) - set(controls):
+        made: _Rendered = await in_worker(
+            _prepare, reader, body, options, prompts.renderer, special_tokens, prompts.most_characters
+        )
+        fresh = await prompts.special_tokens_in(made.unknown) if made.unknown else []
+        if not set(fresh) - set(special_tokens):
             return made.read, made.facts, await prompts.encoded(made.rendered, made.characters)
-        controls = sorted({*controls, *fresh})
+        special_tokens = sorted({*special_tokens, *fresh})
 
 
 def _prepare(  # noqa: PLR0913, PLR0917 -- all that a worker needs to know
-    reader: Reader, body: bytes, options: Sequence[Any], renderer: Renderer, controls: Sequence[str], most: int
+    reader: Reader, body: bytes, options: Sequence[Any], renderer: Renderer, special_tokens: Sequence[str], most: int
 ) -> _Rendered:
     """The job of a worker. Of a text that no window could hold only the first `most` characters are sent back."""
     read = reader(body, *options)
     text = msgspec.json.encode(read.conversation).decode()
-    spelled = [spelling for spelling in controls if spelling in text]
-    unknown = candidates(text, renderer.names) - set(controls)
+    spelled = [spelling for spelling in special_tokens if spelling in text]
+    unknown = candidates(text, renderer.names) - set(special_tokens)
     rendered = renderer.checked(read.conversation, spelled)
     return _Rendered(
         replace(read, conversation=read.policy),

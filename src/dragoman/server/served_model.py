@@ -22,7 +22,7 @@ from dragoman.prompt import ChatTemplate, Prompt, PromptBuilder, TemplateRefusal
 from dragoman.prompt.capabilities import TemplateCapabilities
 from dragoman.server.admission import Admission
 from dragoman.server.feasibility import Feasibility
-from dragoman.special_tokens import ControlTokens
+from dragoman.special_tokens import SpecialTokens
 
 _LOG = logging.getLogger(__name__)
 
@@ -185,8 +185,8 @@ async def _detect(template: ChatTemplate | None, engine: Engine) -> Detection:
 
     Parsers of all dialects run over the template: not on the event loop.
     """
-    control_tokens = await ControlTokens(engine.tokenize).among(" ".join(sorted(hints())))
+    special_tokens = await SpecialTokens(engine.tokenize).among(" ".join(sorted(hints())))
     if template is None:
-        return detect(None, control_tokens)
+        return detect(None, special_tokens)
     with template.inspected():
-        return await asyncio.to_thread(detect, template, control_tokens)
+        return await asyncio.to_thread(detect, template, special_tokens)

@@ -182,7 +182,7 @@ class _StreamOptions(Struct, frozen=True):
 
 
 class _Asked(Struct, kw_only=True):
-    """`spaces_between_special_tokens` would write a blank between two control tokens that the model did not write."""
+    """`spaces_between_special_tokens` would write a blank between two special tokens that the model did not write."""
 
     input_ids: Sequence[int]
     temperature: float

@@ -28,7 +28,7 @@ _FINISHES: Final = {"stop": FinishReason.STOP, "length": FinishReason.LENGTH}
 class SamplingParams(Struct):
     """How tokens are chosen.
 
-    `spaces_between_special_tokens` would write a blank between two control tokens that the model did not write.
+    `spaces_between_special_tokens` would write a blank between two special tokens that the model did not write.
     """
 
     max_new_tokens: int

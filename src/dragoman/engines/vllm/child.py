@@ -6,7 +6,7 @@ vLLM is several processes, and those that compute live on where only the first o
 watches, and end with it and with whoever started it, however that ends: the kernel closes the pipe.
 
 It is told to say how much of a prompt was cached, and to hold constraints as llama.cpp does: with llguidance, which knows the
-model's control tokens. Arguments of the user's come behind ours, and so go before them. What it says goes to our log.
+model's special tokens. Arguments of the user's come behind ours, and so go before them. What it says goes to our log.
 """
 
 import asyncio

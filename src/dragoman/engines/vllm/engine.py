@@ -4,7 +4,7 @@ What the server does, and this file has to know:
 
 - A sampling field that is left out is filled from the model's own `generation_config.json` (unless the server was started with
   `--generation-config vllm`): that is the recommendation of who made the model, so what the client left open is left out. But
-  `max_tokens` would become 16, and control tokens would be cut out of the text: those two are always sent.
+  `max_tokens` would become 16, and special tokens would be cut out of the text: those two are always sent.
 - The status comes once the request was checked, before the prompt is read. Then comes a chunk per step, with the number of
   tokens generated so far; a character may take several steps. The reason for the end stands on a chunk that may have no text.
 - How much of the prompt was cached is told once, behind that, and only with `--enable-prompt-tokens-details`. A job that is
@@ -157,7 +157,7 @@ class _StreamOptions(Struct, frozen=True):
 
 
 class _Completion(Struct):
-    """`spaces_between_special_tokens` would write a blank between two control tokens that the model did not write."""
+    """`spaces_between_special_tokens` would write a blank between two special tokens that the model did not write."""
 
     model: str
     prompt: Sequence[int]

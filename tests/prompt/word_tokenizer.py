@@ -1,4 +1,4 @@
-"""A tokenizer small enough to be sure of: control tokens, and for the rest words with the space in front of them."""
+"""A tokenizer small enough to be sure of: special tokens, and for the rest words with the space in front of them."""
 
 import re
 from collections.abc import Sequence
@@ -6,8 +6,8 @@ from collections.abc import Sequence
 _WORD = re.compile(r"\s*\w+|\s+|\W")
 
 
-class ToyTokenizer:
-    """`calls` is every text it was asked to tokenize, with what was said about spelled control tokens.
+class WordTokenizer:
+    """`calls` is every text it was asked to tokenize, with what was said about spelled special tokens.
 
     With `begins`, it behaves as SentencePiece does and tokenizes the first word of a text otherwise than the same word later.
     """

@@ -28,7 +28,7 @@ def _turn(role: Role, content: Sequence[Content | str]) -> Turn:
     return Turn(role, tuple(Text(part) if isinstance(part, str) else part for part in content))
 
 
-def talk(*turns: Turn, top: Sequence[str] = (), tools: Sequence[Tool] = ()) -> Conversation:
+def conversation_of(*turns: Turn, top: Sequence[str] = (), tools: Sequence[Tool] = ()) -> Conversation:
     """A conversation with these turns, `top` as its system blocks."""
     return Conversation(turns=turns, system=tuple(map(Text, top)), tools=tools, max_tokens=16)
 
