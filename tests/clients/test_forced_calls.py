@@ -20,7 +20,7 @@ from dragoman.engines.llama.embedded import EmbeddedLlama
 from dragoman.models.resolve import resolve
 from dragoman.server import ModelRegistry, Settings
 
-STEP = 1 if os.environ.get("DRAGOMAN_TESTS") == "thorough" else 5
+STEP = 1 if os.environ.get("DRAGOMAN_TESTS") == "thorough" else 8
 TEXT, WHOLE, NUMBER = {"type": "string"}, {"type": "integer"}, {"type": "number"}
 
 
@@ -104,5 +104,5 @@ async def test_of_all_forced_calls_all_are_valid(url: str):
     pairs = [pair for pair in pairs if sum(pair) % STEP == 0]
     async with anthropic.AsyncAnthropic(base_url=url, api_key="x", max_retries=0, timeout=300) as client:
         outcomes = await asyncio.gather(*(ask(*pair) for pair in pairs))
-    assert len(outcomes) == 200 // STEP
+    assert len(outcomes) == len(pairs) >= 200 // STEP
     assert [outcome for outcome in outcomes if outcome] == []

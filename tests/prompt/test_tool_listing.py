@@ -1,6 +1,7 @@
 """Tools whose schemas a template cannot show as they are: nothing of them is lost, and nothing is garbled."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import pytest
@@ -8,7 +9,6 @@ import pytest
 import corpus
 from dragoman import dialects
 from dragoman.conversation import Tool
-from dragoman.dialects import Dialect
 from dragoman.inspection.profile import inspect
 from dragoman.prompt import ChatTemplate, Renderer
 
@@ -73,10 +73,13 @@ def _tool(schema: Any, name: str = "city") -> Tool:
     return Tool("book", "Books.", {"type": "object", "properties": {name: schema}, "$defs": _DEFINITIONS})
 
 
-def _prompt(source: str, *tools: Tool, dialect: Dialect | None = None) -> str:
-    template = ChatTemplate(source, bos_token="<s>", eos_token="</s>")
-    renderer = Renderer(inspect(template, dialect or dialects.get("qwen3")))
-    return renderer.render(conversation_of(user("Hi"), tools=tools)).text
+@lru_cache(maxsize=4)
+def _renderer(source: str, dialect: str) -> Renderer:
+    return Renderer(inspect(ChatTemplate(source, bos_token="<s>", eos_token="</s>"), dialects.get(dialect)))
+
+
+def _prompt(source: str, *tools: Tool, dialect: str = "qwen3") -> str:
+    return _renderer(source, dialect).render(conversation_of(user("Hi"), tools=tools)).text
 
 
 def _missing(text: str, words: tuple[str, ...]) -> list[str]:
@@ -144,7 +147,7 @@ def test_no_real_template_loses_or_garbles_a_property():
     lost = []
     for name, source in corpus.templates().items():
         for shape, (schema, words) in PROPERTIES.items():
-            text = _prompt(source, _tool(schema), dialect=family_of(name))
+            text = _prompt(source, _tool(schema), dialect=family_of(name).name)
             missing = _missing(text, ("book", "city", *words))
             if missing or "['STRING'" in text:
                 lost.append((name, shape, missing))
