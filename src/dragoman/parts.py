@@ -83,7 +83,7 @@ class Ending(Struct, frozen=True):
     """The turn is over. Always the last part, always exactly one."""
 
     reason: StopReason
-    tally: TokenCounts
+    counts: TokenCounts
     stop_sequence: str | None = None
 
 

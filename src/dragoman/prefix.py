@@ -6,7 +6,7 @@ from typing import TypeVar
 S = TypeVar("S", str, "array[int]")
 
 
-def common(one: S, other: S) -> int:
+def common_prefix_length(one: S, other: S) -> int:
     """The length of what both begin with. Halved until it is found, since stretches compare much faster than single items."""
     low, high = 0, min(len(one), len(other))
     while low < high:

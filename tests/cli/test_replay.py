@@ -17,7 +17,7 @@ from dragoman.cli import main
 from dragoman.engines.scripted import Line, ScriptedEngine
 from dragoman.errors import EngineFailed
 from dragoman.observability import CapturedExchange
-from dragoman.observability.response_summary import ResponseSummary, outline
+from dragoman.observability.response_summary import ResponseSummary, summarize
 from dragoman.server import Settings
 from server.http import get, post
 
@@ -158,7 +158,7 @@ def test_a_file_that_is_none_and_a_server_that_is_gone_are_refused(house: str, f
 def test_a_stream_that_was_cut_shows_the_events_that_are_whole() -> None:
     begun = b'data: {"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}\n\n'
     line = '{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"a\u2028b"}}'
-    cut = outline(
+    cut = summarize(
         200, "text/event-stream", begun + f"event: content_block_delta\ndata: {line}\n\nevent: cont\ndata: {{".encode()
     )
     assert (cut.shape, cut.lengths) == (("text",), (3,))
@@ -166,4 +166,4 @@ def test_a_stream_that_was_cut_shows_the_events_that_are_whole() -> None:
 
 @pytest.mark.parametrize("content", [b"", b"<html>", b"[1]", b'{"type": "message"}', b'{"type": "error", "error": 3}'])
 def test_an_answer_of_another_api_has_a_status_and_nothing_else(content: bytes) -> None:
-    assert outline(502, "application/json", content) == ResponseSummary(502)
+    assert summarize(502, "application/json", content) == ResponseSummary(502)

@@ -49,7 +49,7 @@ def ask(**policies: Any) -> Conversation:
 async def answer(engine: Listening, conversation: Conversation, **prompt: Any) -> tuple[Generation, list[Part]]:
     constrains = (await engine.start()).constrains
     tokens = await engine.tokenize(PROMPT)
-    made = Prompt(tokens, "", prompt.get("room", 10_000), prompt.get("thinking_open", False))
+    made = Prompt(tokens, "", prompt.get("remaining", 10_000), prompt.get("thinking_open", False))
     turn = Generation(engine, dialects.Constrainer(QWEN3), conversation, made, constrains=constrains)
     return turn, [part async for part in turn.run()]
 
@@ -78,9 +78,9 @@ async def test_reasoning_is_closed_where_its_budget_is_spent_and_the_engine_goes
     ending = parts[-1]
     assert isinstance(ending, Ending)
     assert ending.reason is StopReason.END_TURN
-    assert ending.tally.prompt == 5
-    assert 4 <= ending.tally.thinking <= 6
-    assert second.limit == first.limit - (ending.tally.output - 3)
+    assert ending.counts.prompt == 5
+    assert 4 <= ending.counts.thinking <= 6
+    assert second.limit == first.limit - (ending.counts.output - 3)
     assert second.constraint is not None
     assert second.constraint is not first.constraint  # there is no reasoning any more
 
@@ -136,9 +136,9 @@ async def test_a_forced_call_that_is_cut_ends_with_max_tokens():
 async def test_a_call_that_is_not_what_was_promised_is_reported():
     strict = ask(tools=[replace(ADD, strict=True)])
     turn, _ = await answer(Listening(CALL.replace("1", '"one"')), strict)
-    assert turn.broken_promises == ['call of add: the value is not of type "integer"']
+    assert turn.violations == ['call of add: the value is not of type "integer"']
     turn, _ = await answer(Listening(CALL), strict)
-    assert turn.broken_promises == []
+    assert turn.violations == []
 
 
 @pytest.mark.clause("TOOL-11")
@@ -149,7 +149,7 @@ async def test_no_schema_sends_the_server_anywhere_or_keeps_it_busy():
         elsewhere = {"$ref": f"http://127.0.0.1:{visited.getsockname()[1]}/schema"}
         for schema in (elsewhere, {"properties": {"a": {"$ref": "#/$defs/a0"}}, "$defs": {**steps, "a20": {}}}):
             turn, _ = await answer(Listening(CALL), ask(tools=[replace(ADD, strict=True, schema=schema)]))
-            assert turn.broken_promises == ["call of add: its schema is not one that can be checked"]
+            assert turn.violations == ["call of add: its schema is not one that can be checked"]
         with pytest.raises(BlockingIOError):
             visited.accept()
 
@@ -158,11 +158,11 @@ async def test_no_schema_sends_the_server_anywhere_or_keeps_it_busy():
 async def test_an_answer_that_is_not_of_its_format_is_reported():
     wanted = ask(tools=[], output={"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]})
     turn, _ = await answer(Listening('{"n": 1}'), wanted)
-    assert turn.broken_promises == []
+    assert turn.violations == []
     turn, _ = await answer(Listening("{}"), wanted)
-    assert turn.broken_promises == ['output format: "n" is a required property']
+    assert turn.violations == ['output format: "n" is a required property']
     turn, _ = await answer(Listening("Well."), wanted)
-    assert len(turn.broken_promises) == 1
+    assert len(turn.violations) == 1
 
 
 ROUND = "round and round and "
@@ -202,7 +202,7 @@ async def test_a_circle_in_a_forced_call_is_led_out_of_before_the_limit(max_toke
     assert isinstance(parts[-1], Ending)
     assert parts[-1].reason is StopReason.TOOL_USE
     assert turn.repairs == ["repetition stopped"]
-    assert turn.broken_promises == []
+    assert turn.violations == []
 
 
 async def test_a_circle_in_reasoning_ends_the_reasoning():

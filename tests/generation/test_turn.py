@@ -29,13 +29,13 @@ def ask(**policies: Any) -> Conversation:
 
 
 async def generation(
-    script: Line | str | ScriptedEngine, conversation: Conversation, *, room: int = 10_000, thinking_open: bool = False
+    script: Line | str | ScriptedEngine, conversation: Conversation, *, remaining: int = 10_000, thinking_open: bool = False
 ) -> Generation:
     engine = (
         script if isinstance(script, ScriptedEngine) else ScriptedEngine([script if isinstance(script, Line) else Line(script)])
     )
     tokens = await engine.tokenize("a prompt of five words")
-    return Generation(engine, dialects.Constrainer(QWEN3), conversation, Prompt(tokens, "", room, thinking_open))
+    return Generation(engine, dialects.Constrainer(QWEN3), conversation, Prompt(tokens, "", remaining, thinking_open))
 
 
 async def generate(script: Line | str, conversation: Conversation | None = None, **prompt: Any) -> list[Any]:
@@ -105,15 +105,15 @@ ENDED: dict[str, tuple[Line | str, dict[str, Any], list[Part]]] = {
     ),
     "nothing was to be generated": ("Hello there.", {"max_tokens": 0}, [ending(StopReason.MAX_TOKENS, 0)]),
     "nothing was to be generated of nothing": ("", {"max_tokens": 0}, [ending(StopReason.MAX_TOKENS, 0)]),
-    "the window": ("one two three", {"room": 2}, [TextPart("one two"), ending(StopReason.CONTEXT_WINDOW, 2)]),
+    "the window": ("one two three", {"remaining": 2}, [TextPart("one two"), ending(StopReason.CONTEXT_WINDOW, 2)]),
     "the window and the limit together": (
         "one two three",
-        {"room": 2, "max_tokens": 2},
+        {"remaining": 2, "max_tokens": 2},
         [TextPart("one two"), ending(StopReason.MAX_TOKENS, 2)],
     ),
     "the window in a call": (
         CALL,
-        {"room": 6},
+        {"remaining": 6},
         [CallStart("add", "#1"), CallDelta('{"a": 1'), CallEnd(complete=False), ending(StopReason.CONTEXT_WINDOW, 6)],
     ),
     "a stop sequence": (
@@ -154,9 +154,9 @@ ENDED: dict[str, tuple[Line | str, dict[str, Any], list[Part]]] = {
 )  # fmt: skip
 @pytest.mark.parametrize(("script", "policies", "parts"), ENDED.values(), ids=ENDED)
 async def test_a_turn_ends_as_the_table_says(script: Line | str, policies: dict[str, Any], parts: list[Part]):
-    room = policies.get("room", 10_000)
-    conversation = ask(**{name: value for name, value in policies.items() if name != "room"})
-    assert await generate(script, conversation, room=room) == [PREFILL, *parts]
+    remaining = policies.get("remaining", 10_000)
+    conversation = ask(**{name: value for name, value in policies.items() if name != "remaining"})
+    assert await generate(script, conversation, remaining=remaining) == [PREFILL, *parts]
 
 
 @pytest.mark.clause("STOP-1", "STOP-7")
@@ -188,10 +188,10 @@ async def test_a_turn_that_the_template_began_inside_reasoning_is_read_from_ther
 
 
 @pytest.mark.clause("THK-7", "STOP-3")
-@pytest.mark.parametrize(("room", "reason"), [(10_000, StopReason.MAX_TOKENS), (3, StopReason.CONTEXT_WINDOW)])
-async def test_reasoning_that_is_cut_off_is_signed_too(room: int, reason: StopReason):
-    conversation = ask(max_tokens=3 if room > 3 else 1000)
-    parts = await generate(Line(f"{THOUGHT}It is 3.", chunk=1), conversation, room=room)
+@pytest.mark.parametrize(("remaining", "reason"), [(10_000, StopReason.MAX_TOKENS), (3, StopReason.CONTEXT_WINDOW)])
+async def test_reasoning_that_is_cut_off_is_signed_too(remaining: int, reason: StopReason):
+    conversation = ask(max_tokens=3 if remaining > 3 else 1000)
+    parts = await generate(Line(f"{THOUGHT}It is 3.", chunk=1), conversation, remaining=remaining)
     assert parts == [PREFILL, ThinkingPart("I add"), ThinkingEnd(sign("I add", shown=True)), ending(reason, 3, thinking=2)]
 
 
@@ -239,7 +239,7 @@ async def test_a_stop_sequence_is_seen_in_visible_text_only():
         ThinkingEnd(sign("END add", shown=True)),
         TextPart("So"),
         *called(),
-        ending(StopReason.TOOL_USE, 14, thinking=parts[-1].tally.thinking),
+        ending(StopReason.TOOL_USE, 14, thinking=parts[-1].counts.thinking),
     ]
 
 
@@ -284,7 +284,7 @@ async def test_a_call_of_a_tool_that_was_not_offered_is_text(tools: list[Tool]):
 async def test_the_parts_are_the_same_for_pieces_of_any_size(chunk: int):
     output = f"{THOUGHT}I ENadd 🦊.\n{CALL}\n{CALL}\n"
     parts = await generate(Line(output, chunk=chunk), ask(stop_sequences=["END"]))
-    tally = parts[-1].tally
+    counts = parts[-1].counts
     assert parts == [
         PREFILL,
         ThinkingPart("I add them up."),
@@ -292,14 +292,14 @@ async def test_the_parts_are_the_same_for_pieces_of_any_size(chunk: int):
         TextPart("I ENadd 🦊."),
         *called(),
         *called(2),
-        ending(StopReason.TOOL_USE, 28, thinking=tally.thinking),
+        ending(StopReason.TOOL_USE, 28, thinking=counts.thinking),
     ]
 
 
 async def listen(turn: Generation, heard: list[tuple[Part, TokenCounts]]) -> None:
-    """Put down each part with the tally of its moment, as far as it goes."""
+    """Put down each part with the counts of its moment, as far as it goes."""
     async for part in turn.run():
-        heard.append((part, turn.tally))  # noqa: PERF401 -- a comprehension would lose them to a failure
+        heard.append((part, turn.counts))  # noqa: PERF401 -- a comprehension would lose them to a failure
 
 
 class Replay(ScriptedEngine):
@@ -329,7 +329,7 @@ async def test_a_failure_of_the_engine_is_raised_behind_what_came_before_it():
     with pytest.raises(EngineFailed):
         await listen(turn, heard)
     assert merge([part for part, _ in heard]) == [PREFILL, TextPart("Hello there.")]
-    assert turn.tally == TokenCounts(5, 0, 2, 0)
+    assert turn.counts == TokenCounts(5, 0, 2, 0)
 
 
 @pytest.mark.clause("STOP-7", "SSE-18")
@@ -362,11 +362,11 @@ async def test_a_turn_that_ends_by_itself_closes_the_engines_generator(text: str
 
 
 @pytest.mark.clause("REQ-2", "REQ-4", "USE-1")
-@pytest.mark.parametrize(("max_tokens", "room", "limit"), [(10, 100, 10), (100, 10, 10), (10, 10, 10), (0, 10, 0)])
-async def test_the_job_asks_for_what_is_wanted_and_fits(max_tokens: int, room: int, limit: int):
+@pytest.mark.parametrize(("max_tokens", "remaining", "limit"), [(10, 100, 10), (100, 10, 10), (10, 10, 10), (0, 10, 0)])
+async def test_the_job_asks_for_what_is_wanted_and_fits(max_tokens: int, remaining: int, limit: int):
     engine = Replay()
     conversation = ask(max_tokens=max_tokens)
-    turn = await generation(engine, conversation, room=room)
+    turn = await generation(engine, conversation, remaining=remaining)
     with pytest.raises(EngineFailed):
         _ = [part async for part in turn.run()]
     constraint = dialects.Constrainer(QWEN3).constraint(conversation, thinking_open=False)
@@ -390,10 +390,10 @@ async def test_the_tally_follows_what_the_engine_reports():
     )
     turn = await generation(engine, ask())
     heard: list[tuple[Part, TokenCounts]] = []
-    assert turn.tally == TokenCounts(5, 0, 0, 0)
+    assert turn.counts == TokenCounts(5, 0, 0, 0)
     with pytest.raises(EngineFailed):
         await listen(turn, heard)
-    assert [tally for part, tally in heard if not isinstance(part, ThinkingEnd)] == [
+    assert [counts for part, counts in heard if not isinstance(part, ThinkingEnd)] == [
         TokenCounts(5, 3, 0, 0),
         TokenCounts(5, 3, 0, 0),
         TokenCounts(5, 3, 3, 1),
@@ -441,5 +441,5 @@ class _Late(ScriptedEngine):
 
 async def test_an_engine_that_tells_late_what_it_had_cached_is_believed_at_the_end():
     turn = await generation(_Late([]), ask())
-    counts = [(type(part), turn.tally.cached) async for part in turn.run()]
+    counts = [(type(part), turn.counts.cached) async for part in turn.run()]
     assert counts == [(Prefill, 0), (TextPart, 0), (Ending, 3)]

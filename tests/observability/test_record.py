@@ -16,10 +16,10 @@ TALLY = TokenCounts(prompt=100, cached=80, output=20, thinking=5)
 class Turn:
     """What a record asks."""
 
-    tally: TokenCounts = TALLY
+    counts: TokenCounts = TALLY
     calls: int = 2
     repairs: tuple[str, ...] = ("quotes",)
-    broken_promises: tuple[str, ...] = ()
+    violations: tuple[str, ...] = ()
 
 
 class Clock:

@@ -38,14 +38,14 @@ async def test_a_prompt_is_its_text_its_ids_and_the_room_that_is_left():
     prompt = await (await builder(tokenizer=tokenizer)).build(conversation_of(user("Hi")))
     text = "<|im_start|>system\nYou are a small model.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"
     tokens = await tokenizer(text)
-    assert prompt == Prompt(tokens, text, room=1000 - len(tokens), thinking_open=False, notes=[])
+    assert prompt == Prompt(tokens, text, remaining=1000 - len(tokens), thinking_open=False, notes=[])
 
 
 @pytest.mark.clause("CNT-2", "REQ-4")
 @pytest.mark.parametrize("window", [1000, 20, 19, 5])
 async def test_a_prompt_is_whole_whether_or_not_it_fits_the_window(window: int):
     prompt = await (await builder(window=window)).build(conversation_of(user("one two three")))
-    assert prompt.room == window - len(prompt.tokens)
+    assert prompt.remaining == window - len(prompt.tokens)
     assert prompt.tokens == (await (await builder()).build(conversation_of(user("one two three")))).tokens
 
 

@@ -16,7 +16,7 @@ E_co = TypeVar("E_co", covariant=True)
 class Encoder(Protocol[E_co]):
     """Encodes one answer: `start` first, then each part in order; the `Ending` is the last."""
 
-    def start(self, tally: TokenCounts) -> Sequence[E_co]:
+    def start(self, counts: TokenCounts) -> Sequence[E_co]:
         """The events that begin the answer."""
 
     def encode(self, part: Part) -> Sequence[E_co]:

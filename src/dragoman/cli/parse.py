@@ -93,10 +93,10 @@ async def read(given: Given) -> Received:
     if not given.tools:
         given = replace(given, tools=_tools_called(dialect, given))
     engine = ScriptedEngine([Line(given.raw, chunk=given.chunk, finish_reason=given.finish)])
-    prompt = Prompt(tokens=(), text="", room=_NO_LIMIT, thinking_open=bool(given.think_pre_opened))
+    prompt = Prompt(tokens=(), text="", remaining=_NO_LIMIT, thinking_open=bool(given.think_pre_opened))
     turn = Generation(engine, dialects.Constrainer(dialect), _conversation(given), prompt)
     encoder = MessageEncoder("msg_parse", given.dialect)
-    events: list[Event] = [*encoder.start(turn.tally)]
+    events: list[Event] = [*encoder.start(turn.counts)]
     parts: list[Part] = []
     async for part in turn.run():
         parts.append(part)

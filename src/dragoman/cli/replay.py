@@ -10,7 +10,7 @@ import click
 
 from dragoman.cli.usage_error import UsageError
 from dragoman.observability import BadCapture, CapturedExchange
-from dragoman.observability.response_summary import ResponseSummary, outline
+from dragoman.observability.response_summary import ResponseSummary, summarize
 
 _PATIENCE = 600.0
 """Seconds without a byte, as many as the SDKs wait."""
@@ -55,7 +55,7 @@ def _read(path: Path) -> CapturedExchange:
 
 def _recorded(exchange: CapturedExchange) -> ResponseSummary:
     answer = exchange.response
-    return outline(answer.status, answer.headers.get("content-type", ""), answer.content, whole=answer.whole)
+    return summarize(answer.status, answer.headers.get("content-type", ""), answer.content, whole=answer.whole)
 
 
 def _sent(exchange: CapturedExchange, url: str, key: str | None) -> ResponseSummary:
@@ -69,7 +69,7 @@ def _sent(exchange: CapturedExchange, url: str, key: str | None) -> ResponseSumm
         connection.request(asked.method, server.path.rstrip("/") + asked.target, body or None, headers)
         answer = connection.getresponse()
         content, whole = _received(answer)
-        return outline(answer.status, answer.getheader("content-type", ""), content, whole=whole)
+        return summarize(answer.status, answer.getheader("content-type", ""), content, whole=whole)
     except (OSError, http.client.HTTPException) as error:
         raise UsageError(f"no answer from {url}: {error}") from error
     finally:

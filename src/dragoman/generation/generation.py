@@ -26,7 +26,7 @@ from dragoman.prompt import Prompt
 
 
 class Generation:
-    """One answer to one conversation. `run` may be called once; `tally` can be read at any time.
+    """One answer to one conversation. `run` may be called once; `counts` can be read at any time.
 
     `constrains`: the engine holds constraints. For one that does not, the opening of a forced call is written into the prompt.
     `adapter` and `affinity` are those of its jobs.
@@ -50,7 +50,7 @@ class Generation:
         self._constrains = constrains
         self._conversation = conversation
         self._prompt = prompt
-        self._limit = min(conversation.max_tokens, prompt.room)
+        self._limit = min(conversation.max_tokens, prompt.remaining)
         self._parser = constrainer.dialect.parser(
             conversation.schemas,
             thinking_open=prompt.thinking_open,
@@ -67,7 +67,7 @@ class Generation:
         self._thinking_tokens = 0
 
     @property
-    def tally(self) -> TokenCounts:
+    def counts(self) -> TokenCounts:
         """The counts as they are now."""
         return TokenCounts(len(self._prompt.tokens), self._cached or 0, self._output, self._thinking_tokens)
 
@@ -87,9 +87,9 @@ class Generation:
         return [*self._parser.repairs, *self._mended]
 
     @property
-    def broken_promises(self) -> list[str]:
+    def violations(self) -> list[str]:
         """What the answer should have been, and is not."""
-        return self._shaper.broken_promises
+        return self._shaper.violations
 
     async def prepare(self) -> None:
         """Make what the answer will be held to, before anything is sent: what costs too much is refused (ERR-8).
@@ -143,7 +143,7 @@ class Generation:
         limit = self._limit - self._output
         if written:
             tokens = [*tokens, *await self._engine.tokenize(written)]
-            limit = min(limit, self._prompt.room - (len(tokens) - len(self._prompt.tokens)))
+            limit = min(limit, self._prompt.remaining - (len(tokens) - len(self._prompt.tokens)))
         constraint = await self._constraint(conversation, thinking_open=thinking_open)
         return EngineRequest(tokens, limit, bounded(conversation.sampling), constraint, self._adapter, self._affinity)
 
@@ -221,7 +221,7 @@ class Generation:
     def _ending(self) -> Ending:
         if self._shaper.happened is None:
             raise EngineFailed("the engine closed its stream without a finish")
-        return Ending(ENDINGS[self._shaper.happened], self.tally, self._shaper.matched)
+        return Ending(ENDINGS[self._shaper.happened], self.counts, self._shaper.matched)
 
 
 def _thinking_tokens(piece: OutputChunk, parts: Sequence[Part], *, began_thinking: bool) -> int:

@@ -37,7 +37,7 @@ class OutputPolicies:
         self._thought: list[str] = []
 
     @property
-    def broken_promises(self) -> list[str]:
+    def violations(self) -> list[str]:
         """What the answer should have been, and is not."""
         return self._promises.broken
 

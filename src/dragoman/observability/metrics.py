@@ -84,7 +84,7 @@ class Metrics:
     def under_way(self, record: Record) -> Iterator[None]:
         """Let the gauges see a request for as long as the context lasts."""
         self._under_way.add(record)
-        record.moved = self._look
+        record.on_change = self._look
         try:
             yield
         finally:

@@ -21,7 +21,7 @@ import msgspec
 
 from dragoman.conversation import Conversation, Role, Text, Thinking, ToolCall, ToolResult
 from dragoman.conversation.types import Content
-from dragoman.prefix import common
+from dragoman.prefix import common_prefix_length
 from dragoman.prompt.builder import Prompt
 from dragoman.prompt.volatile_metadata import strip
 
@@ -49,12 +49,13 @@ class PrefixTracker:
         """Remember this prompt. Gives the place where it breaks with the one it should begin with; "" where it does not."""
         new = _Known(trail, prompt.text, array("I", prompt.tokens))
         family = [known for known in self._known if known.trail.opening == new.trail.opening]
-        nearest = max(family, key=lambda known: common(new.text, known.text), default=None)
+        nearest = max(family, key=lambda known: common_prefix_length(new.text, known.text), default=None)
         if nearest is not None and new.text.startswith(nearest.text):
             self._known.remove(nearest)  # its successor stands for both
         self._known.append(new)
-        place = _place(new, nearest) if nearest is not None else ""
-        return f"token {common(new.tokens, nearest.tokens):,} of {len(new.tokens):,}: {place}" if nearest and place else ""
+        if nearest is None or not (place := _place(new, nearest)):
+            return ""
+        return f"token {common_prefix_length(new.tokens, nearest.tokens):,} of {len(new.tokens):,}: {place}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,7 @@ class _Part(NamedTuple):
 
 def _place(new: _Known, old: _Known) -> str:
     """Where the texts part, if it is too early, and how the line goes on there."""
-    position = common(new.text, old.text)
+    position = common_prefix_length(new.text, old.text)
     if position == len(old.text):
         return ""
     answered = new.trail.roles[old.newest + 1 : old.newest + 2] == [Role.ASSISTANT]

@@ -22,7 +22,7 @@ class Work(Protocol):
     """What a record asks a turn, at the end."""
 
     @property
-    def tally(self) -> TokenCounts:
+    def counts(self) -> TokenCounts:
         """The counts as they are now."""
 
     @property
@@ -34,7 +34,7 @@ class Work(Protocol):
         """Names of the repairs that the output needed."""
 
     @property
-    def broken_promises(self) -> Sequence[str]:
+    def violations(self) -> Sequence[str]:
         """What the answer should have been, and is not."""
 
 
@@ -44,7 +44,7 @@ class Record:
 
     `ready`: the prompt is made, and the turn waits for a slot; `started`: it has one; `read`: the engine has read the prompt;
     `first`: the first part that says something; `ended`: the last. `stop` is how long the work of a client that left went on.
-    `moved` is called when the request begins to wait or to work.
+    `on_change` is called when the request begins to wait or to work.
     """
 
     request_id: str
@@ -73,7 +73,7 @@ class Record:
     error: str = ""
     message: str = ""
     clock: Callable[[], float] = time.monotonic
-    moved: Callable[[], None] = lambda: None
+    on_change: Callable[[], None] = lambda: None
     _began: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -97,12 +97,12 @@ class Record:
     def wait(self, work: Work) -> None:
         """The prompt is made, and `work` waits for a slot."""
         self.work, self.ready = work, self.age
-        self.moved()
+        self.on_change()
 
     def start(self) -> None:
         """It has one."""
         self.started = self.age
-        self.moved()
+        self.on_change()
 
     def note(self, part: Part) -> None:
         """Note the moments: of the prompt read, of the first part that says something, of the ending."""
@@ -131,7 +131,7 @@ class Record:
         """What is to be told."""
         work = self.work if self.started is not None else None
         seconds = self._seconds(self.age)
-        tokens = _tokens(work.tally) if work else None
+        tokens = _tokens(work.counts) if work else None
         return RequestLogEntry(
             request_id=self.request_id,
             method=self.method,
@@ -154,7 +154,7 @@ class Record:
             error=self.error,
             message=self.message,
             repairs=tuple(work.repairs) if work else (),
-            broken=tuple(work.broken_promises) if work else (),
+            broken=tuple(work.violations) if work else (),
             notes=tuple(self.notes),
             unknown=tuple(self.unknown),
         )
@@ -181,5 +181,5 @@ def _between(begin: float | None, until: float | None, end: float) -> float | No
     return None if begin is None else round((end if until is None else until) - begin, 6)
 
 
-def _tokens(tally: TokenCounts) -> Tokens:
-    return Tokens(tally.prompt, tally.prompt - tally.cached, tally.cached, tally.output, tally.thinking)
+def _tokens(counts: TokenCounts) -> Tokens:
+    return Tokens(counts.prompt, counts.prompt - counts.cached, counts.cached, counts.output, counts.thinking)

@@ -33,7 +33,7 @@ class ResponseSummary:
         return "  ".join(word for word in (str(self.status or "no answer"), self.stop_reason, blocks, counts) if word)
 
 
-def outline(status: int, content_type: str, body: bytes, *, whole: bool = True) -> ResponseSummary:
+def summarize(status: int, content_type: str, body: bytes, *, whole: bool = True) -> ResponseSummary:
     """Read an answer, streamed or not. What is no answer of this API has a status and nothing else."""
     try:
         if content_type.startswith(_EVENTS):

@@ -1,4 +1,4 @@
-"""The prompt of a conversation: text, ids, and how much room they leave."""
+"""The prompt of a conversation: text, token ids, and how many tokens are left in the window."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -21,15 +21,15 @@ _FEWEST_CHARACTERS = 4_000_000
 class Prompt:
     """What the engine reads.
 
-    `room` is the number of tokens that fit behind it in the window; a prompt without room can be counted, and nothing else. Of
-    one that is several windows long the number may be `estimated`, and `tokens` are only the first.
+    `remaining` is the number of tokens that fit after it in the window; without any, a prompt can only be counted. For one that
+    is several windows long the number may be `estimated`, and `tokens` are only the first.
     `thinking_open`: the prompt ends inside reasoning, so that is where the output begins. `notes` say what was removed, moved
     or encoded.
     """
 
     tokens: Sequence[int]
     text: str
-    room: int
+    remaining: int
     thinking_open: bool
     notes: Sequence[str] = ()
     estimated: int = 0
@@ -41,7 +41,7 @@ class Prompt:
 
 
 class PromptBuilder:
-    """Builds the prompts of one model. `window` is the room for prompt and output together, in tokens."""
+    """Builds the prompts of one model. `window` is the number of tokens for prompt and output together."""
 
     def __init__(self, renderer: Renderer, tokens: TokenCache, window: int) -> None:
         self.window = window
@@ -92,7 +92,7 @@ class PromptBuilder:
         return Prompt(
             tokens=encoded.tokens,
             text=rendered.text.replace(rendered.sentinel, "") if rendered.sentinel else rendered.text,
-            room=self.window - encoded.length,
+            remaining=self.window - encoded.length,
             thinking_open=self.renderer.dialect.thinking_open(rendered.text),
             notes=rendered.notes,
             estimated=_estimate(encoded),

@@ -137,7 +137,7 @@ class ServedModel:
         self, conversation: Conversation, prompt: Prompt, adapter: str | None = None, affinity: str | None = None
     ) -> Generation:
         """The answer to a conversation, from one of the model's variants where it is named. Raises `PromptTooLong`."""
-        if prompt.room < 1:  # never cut: a client that is told compacts (ERR-11)
+        if prompt.remaining < 1:  # never cut: a client that is told compacts (ERR-11)
             raise PromptTooLong(prompt.length, self.prompts.window - 1)
         return Generation(
             self.engine,
@@ -164,7 +164,7 @@ class ServedModel:
             prompt = await self.prompts.plain(text)
         else:
             prompt = Prompt(text, "", self.prompts.window - len(text), thinking_open=False)
-        if prompt.room < 1:
+        if prompt.remaining < 1:
             raise PromptTooLong(prompt.length, self.prompts.window - 1)
         plain = Dialect(name="plain", stop_strings=self.dialect.stop_strings)
         return Generation(self.engine, Constrainer(plain), limits, prompt, adapter=adapter, affinity=affinity)

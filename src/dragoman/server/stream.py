@@ -55,7 +55,7 @@ class ResponseContext(Generic[E]):
 async def running(turn: Generation, admission: Admission, record: Record) -> AsyncIterator[AsyncIterator[Part]]:
     """The parts of a turn, once it has a slot, which it holds for as long as the context lasts. Raises as `slot`."""
     record.wait(turn)
-    async with admission.slot(short=turn.tally.prompt <= SHORT_PROMPT):
+    async with admission.slot(short=turn.counts.prompt <= SHORT_PROMPT):
         record.start()
         async with aclosing(turn.run()) as parts:
             yield parts
@@ -63,7 +63,7 @@ async def running(turn: Generation, admission: Admission, record: Record) -> Asy
 
 async def send_message(answer: ResponseContext[E], admission: Admission, send: Send) -> None:
     """The answer as one body: the fold of its events. Raises whatever fails."""
-    events = [*answer.encoder.start(answer.turn.tally)]
+    events = [*answer.encoder.start(answer.turn.counts)]
     async with running(answer.turn, admission, answer.record) as parts:
         async for part in parts:
             answer.record.note(part)
@@ -111,7 +111,7 @@ class EventStream(Generic[E]):
     def _start(self) -> None:
         if not self._started:
             self._started = True
-            for event in self._encoder.start(self._turn.tally):
+            for event in self._encoder.start(self._turn.counts):
                 self._outbox += self._door.frame(event)
             self._outbox += self._door.ping
             self._wake()

@@ -66,12 +66,12 @@ class MessageEncoder:
         self._state = _State.NEW
         self._index = -1
 
-    def start(self, tally: TokenCounts) -> list[Event]:
+    def start(self, counts: TokenCounts) -> list[Event]:
         """Open the message. Its usage carries the counts as they are known now, the output as 1, as upstream does (SSE-5)."""
         if self._state is not _State.NEW:
             raise IllegalPart("the message was started twice")
         self._state = _State.BETWEEN
-        usage = Usage.of(replace(tally, output=max(tally.output, 1)))
+        usage = Usage.of(replace(counts, output=max(counts.output, 1)))
         return [MessageStart(MessageOut(id=self._id, model=self._model, content=[], usage=usage))]
 
     def encode(self, part: Part) -> list[Event]:
@@ -94,11 +94,11 @@ class MessageEncoder:
                 return self._leave()
             case Prefill():
                 return []
-            case Ending(reason, tally, stop_sequence):
+            case Ending(reason, counts, stop_sequence):
                 closing = self._leave()
                 self._state = _State.DONE
                 final = FinalDelta(stop_reason=reason.value, stop_sequence=stop_sequence)
-                return [*closing, MessageDelta(final, Usage.of(tally)), MessageStop()]
+                return [*closing, MessageDelta(final, Usage.of(counts)), MessageStop()]
             case _:
                 assert_never(part)
 

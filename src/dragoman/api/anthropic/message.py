@@ -37,13 +37,13 @@ class Usage(Struct, frozen=True):
     inference_geo: None = None
 
     @classmethod
-    def of(cls, tally: TokenCounts) -> "Usage":
+    def of(cls, counts: TokenCounts) -> "Usage":
         """What the engine reused is `cache_read`; all the rest is `input` (USE-5)."""
         return cls(
-            input_tokens=tally.prompt - tally.cached,
-            output_tokens=tally.output,
-            cache_read_input_tokens=tally.cached,
-            output_tokens_details=OutputDetails(tally.thinking),
+            input_tokens=counts.prompt - counts.cached,
+            output_tokens=counts.output,
+            cache_read_input_tokens=counts.cached,
+            output_tokens_details=OutputDetails(counts.thinking),
         )
 
 

@@ -38,14 +38,14 @@ class Usage(Struct, frozen=True):
     completion_tokens_details: CompletionDetails
 
     @classmethod
-    def of(cls, tally: TokenCounts) -> "Usage":
+    def of(cls, counts: TokenCounts) -> "Usage":
         """Cached tokens are part of the prompt here, reasoning is part of the completion."""
         return cls(
-            tally.prompt,
-            tally.output,
-            tally.prompt + tally.output,
-            PromptDetails(tally.cached),
-            CompletionDetails(tally.thinking),
+            counts.prompt,
+            counts.output,
+            counts.prompt + counts.output,
+            PromptDetails(counts.cached),
+            CompletionDetails(counts.thinking),
         )
 
 

@@ -55,9 +55,9 @@ class ChatEncoder:
                 return [self._call(CallOut(FunctionOut(arguments=json), self._calls))]
             case Prefill() | ThinkingEnd() | CallEnd():  # no signatures here; a call ends where the next one begins
                 return []
-            case Ending(reason, tally):
+            case Ending(reason, counts):
                 last = [self._chunk(Delta(), FINISHES[reason])]
-                return last if self._usage is UNSET else [*last, ChatChunk(*self._head, (), Usage.of(tally))]
+                return last if self._usage is UNSET else [*last, ChatChunk(*self._head, (), Usage.of(counts))]
             case _:
                 assert_never(part)
 
@@ -113,9 +113,9 @@ class CompletionEncoder:
         match part:
             case Text(text):
                 return [Completion(*self._head, (TextChoice(text),), self._usage)]
-            case Ending(reason, tally):
+            case Ending(reason, counts):
                 last = [Completion(*self._head, (TextChoice(finish_reason=FINISHES[reason]),), self._usage)]
-                return last if self._usage is UNSET else [*last, Completion(*self._head, (), Usage.of(tally))]
+                return last if self._usage is UNSET else [*last, Completion(*self._head, (), Usage.of(counts))]
             case _:
                 return []
 

@@ -22,7 +22,7 @@ from typing import Final
 from msgspec import Struct
 
 from dragoman.engines.base import FEWEST_WITH_A_SPARE, SHORT_PROMPT
-from dragoman.prefix import common
+from dragoman.prefix import common_prefix_length
 
 _KEPT: Final = 0.95
 """The share of what a slot holds that a job must go on from, for the rest not to be missed."""
@@ -103,4 +103,4 @@ class SlotChoice:
 
 def _kept(held: "array[int]", prompt: "array[int]") -> float:
     """The share of what is held that the prompt begins with."""
-    return common(held, prompt) / len(held) if held else 0
+    return common_prefix_length(held, prompt) / len(held) if held else 0
