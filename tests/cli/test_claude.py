@@ -106,7 +106,7 @@ def test_a_proxy_is_not_asked_for_this_machine() -> None:
 def test_what_the_shell_says_otherwise_is_told() -> None:
     given = {"ANTHROPIC_API_KEY": "sk-real", "ANTHROPIC_MODEL": "theirs", "DISABLE_TELEMETRY": "1", "API_TIMEOUT_MS": ""}
     key, model = replaced(given, variables(TARGET, given))
-    assert key.startswith("ANTHROPIC_API_KEY is left out (")
+    assert key.startswith("ANTHROPIC_API_KEY is removed (")
     assert model == "ANTHROPIC_MODEL has another value in this run"
 
 
@@ -144,7 +144,7 @@ def test_the_client_gets_its_arguments_and_its_status_is_ours(
     done = invoke("--url", f"{url}/", "--api-key", "secret", "--", "-p", "Hello there", "--", "more")
     assert done.exit_code == 7
     assert capfd.readouterr().out == f"{MODEL} at {url} with secret, no other key: -p Hello there -- more\n"
-    assert "ANTHROPIC_API_KEY is left out" in done.stderr
+    assert "ANTHROPIC_API_KEY is removed" in done.stderr
 
 
 def test_a_server_that_runs_where_servers_do_is_found(
@@ -157,7 +157,7 @@ def test_a_server_that_runs_where_servers_do_is_found(
 
 def test_one_that_wants_a_key_there_is_passed_over(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(servers, "DEFAULT_URL", serve(api_key="secret"))
-    assert "is passed over: it wants a key" in invoke("--print-env").stderr
+    assert "is not used: it requires a key" in invoke("--print-env").stderr
     assert invoke("--print-env", "--api-key", "secret").exit_code == 0
 
 
@@ -190,10 +190,10 @@ def test_a_window_can_be_made_smaller_but_not_larger(serve: Serve) -> None:
 def test_what_cannot_be_done_is_said_in_one_line(serve: Serve, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     url = serve(api_key="secret")
     attempts = {
-        ("--print-env",): "no server for that runs at",
-        ("--url", servers.DEFAULT_URL, "--print-env"): "nobody answers",
-        ("--url", url, "--print-env"): "wants a key: --api-key KEY",
-        ("--url", url, "--api-key", "wrong", "--print-env"): "wants another key",
+        ("--print-env",): "no usable server runs at",
+        ("--url", servers.DEFAULT_URL, "--print-env"): "no answer (",
+        ("--url", url, "--print-env"): "requires a key: --api-key KEY",
+        ("--url", url, "--api-key", "wrong", "--print-env"): "requires another key",
         ("--url", url, "--api-key", "secret", "--print-env", "gpt-9"): "has no model gpt-9; it has scripted",
         ("missing.gguf",): "missing.gguf: no such file",
     }

@@ -41,7 +41,7 @@ def test_the_prompt_is_all_of_standard_output_and_the_rest_is_told_beside_it(tem
     assert result.stdout.startswith("<|im_start|>system\nYou help.\n\n# Tools")
     assert result.stdout.endswith("<tool_response>\nnoon\n</tool_response><|im_end|>\n<|im_start|>assistant\n")
     assert result.stderr.splitlines() == [
-        "tokens: unknown: a template alone counts none",
+        "tokens: unknown: a template has no tokenizer",
         "dialect: hermes",
         "encoded: 1 tools, as the template knows none",
         "encoded: calls, as the template loses them",

@@ -58,7 +58,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(latency, "LONGEST_SILENCE", READING / 2)
     monkeypatch.setattr(latency, "SOON", READING / 4)
     monkeypatch.setattr(latency, "FAIR_SECONDS", READING / 4)
-    monkeypatch.setattr(latency, "LEAVING", 3)
+    monkeypatch.setattr(latency, "ABANDONED", 3)
     monkeypatch.setattr(stream, "MOMENT", 0.01)
     monkeypatch.setattr(stream, "PING_INTERVAL", READING / 10)
 

@@ -1,4 +1,4 @@
-"""`dragoman claude`: Claude Code on a local model, with everything that it needs to know, for this run only."""
+"""`dragoman claude`: runs Claude Code on a local model, with the settings that it needs for this run only."""
 
 import os
 import shlex
@@ -19,18 +19,16 @@ from dragoman.cli.launch.overrides import overriding, replaced
 from dragoman.cli.usage_error import UsageError
 
 _CLIENT = "claude"
-_ABSENT = (
-    "Claude Code is not installed (there is no `claude` on the path): `npm install -g @anthropic-ai/claude-code` brings it."
-)
+_ABSENT = "Claude Code is not installed (no `claude` on the path): install it with `npm install -g @anthropic-ai/claude-code`."
 _ENDS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 _SIGNALS = [signal.SIGINT, *_ENDS]
 
 
 class _WithArguments(click.Command):
-    """A command whose line has a second half, behind `--`, that is somebody else's."""
+    """A command that keeps the arguments after `--` for another program."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Keep the second half in `ctx.obj`."""
+        """Store the arguments after `--` in `ctx.obj` and parse the rest."""
         end = args.index("--") if "--" in args else len(args)
         ctx.obj = args[end + 1 :]
         return super().parse_args(ctx, args[:end])
@@ -65,7 +63,7 @@ def claude(  # noqa: PLR0913 -- the options
     if program is None and not print_env:
         raise UsageError(_ABSENT)
     found = server(model, url, api_key, context_length, may_start=not print_env)
-    with _signals(_ENDS, _leave), found as target:
+    with _signals(_ENDS, _exit), found as target:
         for line in _warnings(target):
             click.echo(f"Warning: {line}.", err=True)
         if print_env:
@@ -79,12 +77,12 @@ def claude(  # noqa: PLR0913 -- the options
 
 def _warnings(target: Target) -> Iterator[str]:
     if target.window is None:
-        yield f"{target.url} does not tell its window: give --context-length N, or Claude Code takes it for a million tokens"
+        yield f"{target.url} does not report its window: give --context-length N, or Claude Code assumes a million tokens"
     elif target.is_cramped:
         too = "too small" if target.window < PROMPT else "small"
         yield (
-            f"a window of {target.window:,} tokens is {too}: Claude Code's own prompt takes some {PROMPT:,} of them before "
-            f"anything is said, and {COMFORTABLE:,} or more make it comfortable"
+            f"a window of {target.window:,} tokens is {too}: Claude Code's own prompt takes about {PROMPT:,} of them, and "
+            f"{COMFORTABLE:,} or more are recommended"
         )
     ours = variables(target, os.environ)
     yield from replaced(os.environ, ours)
@@ -97,20 +95,20 @@ def _exports(target: Target) -> Iterator[str]:
 
 
 def _run(command: Sequence[str], given: dict[str, str]) -> int:
-    """Run the client in our place; its exit status. What signals we get, it gets, or has got from the terminal already."""
+    """Run the client and return its exit status. Signals are forwarded, but for SIGINT, which the terminal sends to both."""
     with subprocess.Popen(command, env=given) as process:  # noqa: S603 -- what the user asked for
 
-        def pass_on(number: int, _: FrameType | None) -> None:
+        def forward(number: int, _: FrameType | None) -> None:
             if number != signal.SIGINT:
                 process.send_signal(number)
 
-        with _signals(_SIGNALS, pass_on):
+        with _signals(_SIGNALS, forward):
             status = process.wait()
     return status if status >= 0 else 128 - status
 
 
-def _leave(number: int, _: FrameType | None) -> None:
-    """End in order: what was started is ended, too."""
+def _exit(number: int, _: FrameType | None) -> None:
+    """Exit through the context managers, so that a started server is terminated."""
     raise SystemExit(128 + number)
 
 

@@ -1,4 +1,4 @@
-"""`dragoman detect`: how a model writes thoughts and calls, and what its chat template does with a conversation."""
+"""`dragoman detect`: shows a model's dialect and what its chat template supports."""
 
 import json
 from contextlib import nullcontext
@@ -31,7 +31,7 @@ def detect(model: str | None, *, as_json: bool) -> None:
         found = report(_tokenizer(model))
     except (TemplateRefusal, UnusableModel) as refusal:
         raise UsageError(str(refusal)) from refusal
-    if "refused" in found and found["found"].startswith("generic"):  # so it is no template at all, or of no use
+    if "refused" in found and found["found"].startswith("generic"):  # not a chat template, or an unusable one
         raise UsageError(found["refused"])
     if as_json:
         click.echo(json.dumps(found, ensure_ascii=False))
@@ -42,9 +42,9 @@ def detect(model: str | None, *, as_json: bool) -> None:
 
 
 def report(tokenizer: gguf.Tokenizer) -> dict[str, Any]:
-    """The dialect, how it was found, who else reads it, and what the probe says, by its own names, or why it says nothing.
+    """The dialect, how it was found, the runners-up, and the capabilities by name, or why the template cannot be probed.
 
-    Raises `TemplateRefusal` where the chat template is none.
+    Raises `TemplateRefusal` if the chat template does not compile.
     """
     own = _template(tokenizer, tokenizer.chat_template)
     with own.inspected() if own else nullcontext():
@@ -59,7 +59,7 @@ def report(tokenizer: gguf.Tokenizer) -> dict[str, Any]:
 
 
 def _tokenizer(model: str | None) -> gguf.Tokenizer:
-    """That of a model; of a template, all that is known is the template. Raises `UnusableModel`."""
+    """The tokenizer data of a model, or only the chat template of a template file. Raises `UnusableModel`."""
     if model is None or model.startswith(HUB_PREFIX) or model.endswith(SUFFIX) or not Path(model).is_file():
         return gguf.tokenizer(resolve(model).path)
     try:
@@ -73,15 +73,15 @@ def _template(tokenizer: gguf.Tokenizer, source: str | None) -> ChatTemplate | N
 
 
 def _capabilities(template: ChatTemplate) -> dict[str, Any]:
-    """All that the probe found, and all that it concludes from that. Raises `TemplateRefusal`."""
+    """The fields that the probe found and the properties derived from them. Raises `TemplateRefusal`."""
     with template.inspected():
         capabilities = probe(template)
-    concluded = [name for name, member in vars(type(capabilities)).items() if isinstance(member, property)]
-    return {**asdict(capabilities), **{name: getattr(capabilities, name) for name in concluded}}
+    derived = [name for name, member in vars(type(capabilities)).items() if isinstance(member, property)]
+    return {**asdict(capabilities), **{name: getattr(capabilities, name) for name in derived}}
 
 
 def in_words(value: Any) -> str:
-    """A value of a report, for people."""
+    """A value of the report as readable text."""
     match value:
         case None | () | []:
             return "none"

@@ -1,4 +1,4 @@
-"""`dragoman doctor`: play an agent's conversation against a server, ours or anybody's, and say what works."""
+"""`dragoman doctor`: runs the checks against a server with the Messages API and reports which features work."""
 
 import asyncio
 import sys
@@ -40,13 +40,13 @@ def doctor(url: str, key: str | None, model: str | None, only: tuple[str, ...], 
     checks = _chosen(only)
     show = _quiet if as_json else _Report(Console()).show
     try:
-        asked, results = asyncio.run(_visit(url, key, model, checks, show))
+        requested, results = asyncio.run(_run_checks(url, key, model, checks, show))
     except Unreachable as unreachable:
         raise UsageError(str(unreachable)) from unreachable
     if as_json:
-        click.echo(as_data(url, asked, results))
+        click.echo(as_json_report(url, requested, results))
     else:
-        Console().print(_sum(url, asked, results))
+        Console().print(_summary(url, requested, results))
     sys.exit(any(result.outcome in (Outcome.FAIL, Outcome.DEFECT) for result in results))
 
 
@@ -54,14 +54,14 @@ def _chosen(only: Iterable[str]) -> Sequence[Check]:
     names = set(only)
     if unknown := names - {check.id for check in CHECKS} - {check.subject for check in CHECKS}:
         subjects = ", ".join(repr(name) for name, _ in groupby(CHECKS, key=lambda check: check.subject))
-        raise UsageError(f"no check is called {', '.join(sorted(unknown))}; subjects are {subjects}.")
+        raise UsageError(f"unknown check: {', '.join(sorted(unknown))}; subjects are {subjects}.")
     return [check for check in CHECKS if not names or names & {check.id, check.subject}]
 
 
-async def _visit(
+async def _run_checks(
     url: str, key: str | None, model: str | None, checks: Iterable[Check], show: Callable[[Result], None]
 ) -> tuple[str, list[Result]]:
-    """Make the checks; gives the model that was asked for, too. Raises `Unreachable`."""
+    """Run the checks; returns the requested model and the results. Raises `Unreachable`."""
     results = []
     async with Client.connect(url, key, model) as client:
         async for result in run_checks(client, checks):
@@ -71,11 +71,11 @@ async def _visit(
 
 
 def _quiet(_: Result) -> None:
-    """A script reads all of it at the end."""
+    """Print nothing: the JSON report is printed at the end."""
 
 
 class _Report:
-    """Prints results as they come, under the name of their subject."""
+    """Prints each result as it arrives, under its subject."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -90,16 +90,16 @@ class _Report:
         row.add_column(width=4)
         row.add_column(width=21, no_wrap=True)
         row.add_column()
-        said = Text(check.title)
+        text = Text(check.title)
         if result.reason:
-            said.append(f"\n{result.reason}", _SIGNS[result.outcome][1])
-        row.add_row(Text(*_SIGNS[result.outcome]), check.id, said)
+            text.append(f"\n{result.reason}", _SIGNS[result.outcome][1])
+        row.add_row(Text(*_SIGNS[result.outcome]), check.id, text)
         if result.outcome is Outcome.FAIL:
             row.add_row("", "", Text(f"why it matters: {check.why}", "dim"))
         self._console.print(row)
 
 
-def _sum(url: str, model: str, results: Sequence[Result]) -> Text:
+def _summary(url: str, model: str, results: Sequence[Result]) -> Text:
     count = Counter(result.outcome for result in results)
     parts = [f"{count[outcome]} {word}" for outcome, word in _WORDS.items() if count[outcome]]
     seconds = sum(result.seconds for result in results)
@@ -109,8 +109,8 @@ def _sum(url: str, model: str, results: Sequence[Result]) -> Text:
 _WORDS = {Outcome.PASS: "passed", Outcome.FAIL: "failed", Outcome.SKIP: "skipped", Outcome.DEFECT: "broken checks"}
 
 
-def as_data(url: str, model: str, results: Sequence[Result]) -> bytes:
-    """All of it, as JSON."""
+def as_json_report(url: str, model: str, results: Sequence[Result]) -> bytes:
+    """The whole report as JSON."""
     count = Counter(str(result.outcome) for result in results)
     checks = [
         {

@@ -1,4 +1,4 @@
-"""From the options of `dragoman serve` to the engine. Each brings a client library of its own, imported where it is chosen."""
+"""Builds the engine from the options of `dragoman serve`. An engine's module is imported only if it is chosen."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
@@ -16,18 +16,18 @@ LLAMACPP, SCRIPTED, VLLM = "llamacpp", "scripted", "vllm"
 
 
 def build(options: Options, weights: ModelFile | None) -> Engine:
-    """The engine, not yet started. `weights` is what the embedded one computes with. Raises `UsageError`."""
+    """The engine, not yet started. `weights` is the model file of the embedded engine. Raises `UsageError`."""
     if weights is not None:
         return _embedded(options, weights)
     if options.engine == SCRIPTED:
         return _scripted(options)
     if options.engine == VLLM and options.engine_url is None:
         return _started_vllm(options)
-    if options.engine not in ELSEWHERE:
+    if options.engine not in REMOTE:
         return _of_other_package(options)
     if options.engine_url is None:
         raise UsageError(f"--engine {options.engine} needs --engine-url URL.")
-    return ELSEWHERE[options.engine](options, options.engine_url)
+    return REMOTE[options.engine](options, options.engine_url)
 
 
 def _of_other_package(options: Options) -> Engine:
@@ -79,22 +79,22 @@ def _started_vllm(options: Options) -> Engine:
 def _vllm(options: Options, url: str) -> Engine:
     from dragoman.engines.vllm.engine import Vllm  # noqa: PLC0415
 
-    return _by_token_door(Vllm, options, url)
+    return _by_token_endpoint(Vllm, options, url)
 
 
 def _sglang(options: Options, url: str) -> Engine:
     from dragoman.engines.sglang.engine import SGLang  # noqa: PLC0415
 
-    return _by_token_door(SGLang, options, url)
+    return _by_token_endpoint(SGLang, options, url)
 
 
 def _lmdeploy(options: Options, url: str) -> Engine:
     from dragoman.engines.lmdeploy.engine import LMDeploy  # noqa: PLC0415
 
-    return _by_token_door(LMDeploy, options, url)
+    return _by_token_endpoint(LMDeploy, options, url)
 
 
-def _by_token_door(kind: "type[TokenEndpoint]", options: Options, url: str) -> Engine:
+def _by_token_endpoint(kind: "type[TokenEndpoint]", options: Options, url: str) -> Engine:
     from dragoman.models.folder import find_folder  # noqa: PLC0415
 
     return kind(
@@ -107,12 +107,12 @@ def _by_token_door(kind: "type[TokenEndpoint]", options: Options, url: str) -> E
     )
 
 
-ELSEWHERE: Final[dict[str, Callable[[Options, str], Engine]]] = {
+REMOTE: Final[dict[str, Callable[[Options, str], Engine]]] = {
     "llama-server": _llama_server,
     VLLM: _vllm,
     "sglang": _sglang,
     "lmdeploy": _lmdeploy,
 }
-"""Engines that somebody else runs, at an address."""
+"""Remote engines, which run at a URL."""
 
-ENGINES: Final = (LLAMACPP, SCRIPTED, *ELSEWHERE, *engine_names())
+ENGINES: Final = (LLAMACPP, SCRIPTED, *REMOTE, *engine_names())

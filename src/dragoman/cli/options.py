@@ -6,7 +6,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """By their names on the command line."""
+    """The values, by the names of the options."""
 
     model: str | None
     engine_args: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""`dragoman parse`: what a client would receive for what a model wrote. A looking glass over the real rooms."""
+"""`dragoman parse`: shows what a client would receive for raw model output, using the server's own code."""
 
 import asyncio
 import sys
@@ -27,32 +27,32 @@ from dragoman.prompt import Prompt
 _NO_LIMIT = 1 << 40
 
 
-class GivenTool(Struct, frozen=True):
-    """A tool as the API declares it."""
+class InputTool(Struct, frozen=True):
+    """A tool in the form of the API."""
 
     name: str
     input_schema: dict[str, Any] = {}
     description: str = ""
 
 
-class GivenChoice(Struct, frozen=True):
-    """`tool_choice` as the API has it."""
+class InputChoice(Struct, frozen=True):
+    """A `tool_choice` in the form of the API."""
 
     type: Literal["auto", "any", "tool", "none"]
     name: str | None = None
     disable_parallel_tool_use: bool = False
 
 
-class Given(Struct, frozen=True):
-    """One line in: what the model wrote, and the request that it answers. `chunk` is in characters, 0 for all at once.
+class Input(Struct, frozen=True):
+    """A line of input: the model's output and the request that it answers. `chunk` is in characters, 0 for all at once.
 
-    Without `tools`, the tools that are called count as declared.
+    Without `tools`, every called tool counts as declared.
     """
 
     raw: str
     dialect: str = dialects.DEFAULT.name
-    tools: tuple[GivenTool, ...] = ()
-    tool_choice: GivenChoice | Literal["auto", "any", "none"] | None = None
+    tools: tuple[InputTool, ...] = ()
+    tool_choice: InputChoice | Literal["auto", "any", "none"] | None = None
     parallel: bool = True
     finish: Literal["stop", "length"] = "stop"
     think_pre_opened: bool | None = None
@@ -60,8 +60,8 @@ class Given(Struct, frozen=True):
     chunk: int = 0
 
 
-class Received(Struct, frozen=True):
-    """One line out. `partial_json` is what was streamed of the arguments of a call that is not whole."""
+class Output(Struct, frozen=True):
+    """A line of output. `partial_json` has the streamed arguments of an incomplete call."""
 
     content: Sequence[BlockOut]
     stop_reason: str | None
@@ -80,45 +80,45 @@ def parse() -> None:
         if not line.strip():
             continue
         try:
-            given = msgspec.json.decode(line, type=Given)
-            received = asyncio.run(read(given))
+            given = msgspec.json.decode(line, type=Input)
+            output = asyncio.run(read(given))
         except (msgspec.DecodeError, dialects.UnknownDialect) as error:
             raise UsageError(f"line {number}: {error}") from error
-        click.echo(msgspec.json.encode(received))
+        click.echo(msgspec.json.encode(output))
 
 
-async def read(given: Given) -> Received:
-    """Send what the model wrote through a turn, the encoder and the fold. Raises `UnknownDialect`."""
+async def read(given: Input) -> Output:
+    """Pass the output through a generation, the encoder and the fold. Raises `UnknownDialect`."""
     dialect = dialects.get(given.dialect)
     if not given.tools:
-        given = replace(given, tools=_tools_called(dialect, given))
+        given = replace(given, tools=_called_tools(dialect, given))
     engine = ScriptedEngine([Line(given.raw, chunk=given.chunk, finish_reason=given.finish)])
     prompt = Prompt(tokens=(), text="", remaining=_NO_LIMIT, thinking_open=bool(given.think_pre_opened))
-    turn = Generation(engine, dialects.Constrainer(dialect), _conversation(given), prompt)
+    generation = Generation(engine, dialects.Constrainer(dialect), _conversation(given), prompt)
     encoder = MessageEncoder("msg_parse", given.dialect)
-    events: list[Event] = [*encoder.start(turn.counts)]
+    events: list[Event] = [*encoder.start(generation.counts)]
     parts: list[Part] = []
-    async for part in turn.run():
+    async for part in generation.run():
         parts.append(part)
         events.extend(encoder.encode(part))
     message = fold(events)
-    return Received(message.content, message.stop_reason, turn.repairs, _broken_arguments(parts))
+    return Output(message.content, message.stop_reason, generation.repairs, _incomplete_arguments(parts))
 
 
-def _tools_called(dialect: Dialect, given: Given) -> tuple[GivenTool, ...]:
-    """Whatever is called by its name between tags, as tools without a schema: so one can look at an output alone.
+def _called_tools(dialect: Dialect, given: Input) -> tuple[InputTool, ...]:
+    """The tools that are called between tags, without a schema, so that an output can be parsed without its request.
 
-    Where nothing but the name tells a call from a message or from an answer in JSON, only a declared one does.
+    Empty for dialects in which only a declared name distinguishes a call from a message or from an answer in JSON.
     """
     if dialect.frame or any(calls.bare for calls in (dialect.calls, *dialect.also) if calls):
         return ()
     parser = dialect.parser(_AnyTool(), thinking_open=bool(given.think_pre_opened), recover=False)
     parts = [*parser.feed(given.raw), *parser.finish(cut=given.finish == "length")]
-    return tuple(GivenTool(name) for name in {part.name: None for part in parts if isinstance(part, CallStart)})
+    return tuple(InputTool(name) for name in {part.name: None for part in parts if isinstance(part, CallStart)})
 
 
 class _AnyTool(dict[str, JsonObject]):
-    """Every name there is, without a schema."""
+    """A mapping that holds every non-empty name, with an empty schema."""
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and name != ""
@@ -130,12 +130,12 @@ class _AnyTool(dict[str, JsonObject]):
         return 1
 
 
-def _conversation(given: Given) -> Conversation:
-    choice = GivenChoice(given.tool_choice) if isinstance(given.tool_choice, str) else given.tool_choice or GivenChoice("auto")
+def _conversation(given: Input) -> Conversation:
+    choice = InputChoice(given.tool_choice) if isinstance(given.tool_choice, str) else given.tool_choice or InputChoice("auto")
     return Conversation(
         turns=[Turn(Role.USER, (Text("?"),))],
         tools=tuple(Tool(tool.name, tool.description, tool.input_schema) for tool in given.tools),
-        tool_policy=ToolPolicy(  # what was to be forced cannot be any more: the output is there
+        tool_policy=ToolPolicy(  # the output exists already, so that no call can be forced
             ToolChoice.NONE if choice.type == "none" else ToolChoice.AUTO,
             parallel=given.parallel and not choice.disable_parallel_tool_use,
         ),
@@ -144,9 +144,9 @@ def _conversation(given: Given) -> Conversation:
     )
 
 
-def _broken_arguments(parts: Sequence[Part]) -> str | UnsetType:
-    """The arguments of the last call that is not whole, as far as the model wrote them."""
-    broken: str | UnsetType = UNSET
+def _incomplete_arguments(parts: Sequence[Part]) -> str | UnsetType:
+    """The arguments of the last incomplete call, as far as the model wrote them."""
+    incomplete: str | UnsetType = UNSET
     written = ""
     for part in parts:
         match part:
@@ -155,7 +155,7 @@ def _broken_arguments(parts: Sequence[Part]) -> str | UnsetType:
             case CallDelta(json):
                 written += json
             case CallEnd(complete=False, added=added):
-                broken = written[: len(written) - added]
+                incomplete = written[: len(written) - added]
             case _:
                 pass
-    return broken
+    return incomplete

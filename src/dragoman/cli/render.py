@@ -1,4 +1,4 @@
-"""`dragoman render`: the prompt that a request becomes. A looking glass over the real rooms."""
+"""`dragoman render`: shows the prompt of a request, using the server's own code."""
 
 import asyncio
 import json
@@ -27,8 +27,8 @@ from dragoman.prompt.render import Renderer
 from dragoman.server import ServedModel, Settings
 
 
-class Shown(Struct, frozen=True):
-    """What there is to see. `tokens` is None where nothing at hand counts them; `losses` are the template's."""
+class RenderedRequest(Struct, frozen=True):
+    """The prompt of a request. `tokens` is None without a model; `losses` are what the template does not render."""
 
     prompt: str
     tokens: int | None
@@ -58,38 +58,41 @@ def render(model: str | None, template: Path | None, name: str | None, as_json: 
     try:
         dialect = dialects.get(name) if name else None
         conversation = read(sys.stdin.buffer.read())
-        shown = behind(template, conversation, dialect) if template else asyncio.run(_of_model(model, conversation, dialect))
+        if template:
+            rendered = with_template(template, conversation, dialect)
+        else:
+            rendered = asyncio.run(_with_model(model, conversation, dialect))
     except (dialects.UnknownDialect, UnusableModel, TemplateRefusal, UnicodeDecodeError, DragomanError) as error:
         raise UsageError(str(error)) from error
     if as_json:
-        click.echo(msgspec.json.encode(shown))
+        click.echo(msgspec.json.encode(rendered))
         return
-    click.echo(shown.prompt, nl=False)
-    count = "unknown: a template alone counts none" if shown.tokens is None else shown.tokens
-    inside = ", inside reasoning" if shown.thinking_open else ""
-    for line in (f"tokens: {count}", f"dialect: {shown.dialect}{inside}", *shown.notes):
+    click.echo(rendered.prompt, nl=False)
+    count = "unknown: a template has no tokenizer" if rendered.tokens is None else rendered.tokens
+    inside = ", inside reasoning" if rendered.thinking_open else ""
+    for line in (f"tokens: {count}", f"dialect: {rendered.dialect}{inside}", *rendered.notes):
         click.echo(line, err=True)
 
 
 def read(body: bytes) -> Conversation:
-    """Parse, check, lower, as the server does. Raises `InvalidRequest`."""
+    """Parse, check and lower a request as the server does. Raises `InvalidRequest`."""
     try:
         generates = "max_tokens" in json.loads(body)
     except (ValueError, TypeError):
-        generates = False  # the parser will say what is wrong
-    wanted = parse(MessagesRequest if generates else CountTokensRequest, body)
-    rules.check(wanted, frozenset())
-    return lower(wanted)
+        generates = False  # `parse` reports what is wrong
+    request = parse(MessagesRequest if generates else CountTokensRequest, body)
+    rules.check(request, frozenset())
+    return lower(request)
 
 
-def behind(template: Path, conversation: Conversation, dialect: Dialect | None) -> Shown:
-    """The prompt that a template makes, without a model. Raises `TemplateRefusal`."""
+def with_template(template: Path, conversation: Conversation, dialect: Dialect | None) -> RenderedRequest:
+    """The prompt from a chat template, without a model. Raises `TemplateRefusal`."""
     program = ChatTemplate(template.read_text(encoding="utf-8"))
     with program.inspected():
         dialect = dialect or detect(program).dialect
     renderer = Renderer(inspect(program, dialect))
     rendered = renderer.render(conversation)
-    return Shown(
+    return RenderedRequest(
         prompt=rendered.text,
         tokens=None,
         dialect=renderer.dialect.name,
@@ -99,22 +102,22 @@ def behind(template: Path, conversation: Conversation, dialect: Dialect | None) 
     )
 
 
-async def _of_model(model: str | None, conversation: Conversation, dialect: Dialect | None) -> Shown:
-    """The prompt that a server would send to this model. Raises `UnusableModel`, `DragomanError`."""
+async def _with_model(model: str | None, conversation: Conversation, dialect: Dialect | None) -> RenderedRequest:
+    """The prompt that the server would send to this model. Raises `UnusableModel`, `DragomanError`."""
     from dragoman.engines.llama.embedded import EmbeddedLlama  # noqa: PLC0415 -- a template alone needs no engine
 
     weights = resolve(model)
     engine = EmbeddedLlama(weights.path, name=weights.id, parallel=1)
     try:
-        service = await ServedModel.load(engine, Settings(dialect=dialect))
-        prompt = await service.prompt(conversation)
+        served = await ServedModel.load(engine, Settings(dialect=dialect))
+        prompt = await served.prompt(conversation)
     finally:
         await engine.close()
-    return Shown(
+    return RenderedRequest(
         prompt=prompt.text,
         tokens=len(prompt.tokens),
-        dialect=service.dialect.name,
+        dialect=served.dialect.name,
         thinking_open=prompt.thinking_open,
         notes=prompt.notes,
-        losses=service.capabilities.losses,
+        losses=served.capabilities.losses,
     )

@@ -1,4 +1,4 @@
-"""`dragoman replay`: what was captured, sent again, and what is different this time."""
+"""`dragoman replay`: sends captured requests again and reports how the answers differ."""
 
 import http.client
 import sys
@@ -12,8 +12,8 @@ from dragoman.cli.usage_error import UsageError
 from dragoman.observability import BadCapture, CapturedExchange
 from dragoman.observability.response_summary import ResponseSummary, summarize
 
-_PATIENCE = 600.0
-"""Seconds without a byte, as many as the SDKs wait."""
+_TIMEOUT = 600.0
+"""Seconds without a byte, as in the official SDKs."""
 
 
 @click.command(short_help="Send captured requests again.")
@@ -30,12 +30,12 @@ def replay(paths: Sequence[Path], url: str, key: str | None) -> None:
     for path in _files(paths):
         exchange = _read(path)
         if not exchange.request.whole:
-            click.echo(f"skipped  {path.name}  the request was not read to its end")
+            click.echo(f"skipped  {path.name}  the captured request is incomplete")
             continue
         before, now = _recorded(exchange), _sent(exchange, url, key)
-        verdict = _agree(before, now)
-        same = same and verdict
-        click.echo(f"{'same' if verdict else 'DIFFERS':<7}  {path.name}  {now.summary}")
+        agrees = _agree(before, now)
+        same = same and agrees
+        click.echo(f"{'same' if agrees else 'DIFFERS':<7}  {path.name}  {now.summary}")
         for difference in _differences(before, now):
             click.echo(f"         {difference}")
     sys.exit(0 if same else 1)
@@ -59,14 +59,14 @@ def _recorded(exchange: CapturedExchange) -> ResponseSummary:
 
 
 def _sent(exchange: CapturedExchange, url: str, key: str | None) -> ResponseSummary:
-    """Raises `UsageError` where nobody answers."""
-    server, asked = urlsplit(url), exchange.request
+    """The answer to the request sent again. Raises `UsageError` if the server cannot be reached."""
+    server, request = urlsplit(url), exchange.request
     kind = http.client.HTTPSConnection if server.scheme == "https" else http.client.HTTPConnection
-    connection = kind(server.netloc, timeout=_PATIENCE)
-    headers = {**asked.headers, **({"x-api-key": key} if key else {})}
-    body = asked.content
+    connection = kind(server.netloc, timeout=_TIMEOUT)
+    headers = {**request.headers, **({"x-api-key": key} if key else {})}
+    body = request.content
     try:
-        connection.request(asked.method, server.path.rstrip("/") + asked.target, body or None, headers)
+        connection.request(request.method, server.path.rstrip("/") + request.target, body or None, headers)
         answer = connection.getresponse()
         content, whole = _received(answer)
         return summarize(answer.status, answer.getheader("content-type", ""), content, whole=whole)
@@ -77,18 +77,18 @@ def _sent(exchange: CapturedExchange, url: str, key: str | None) -> ResponseSumm
 
 
 def _received(answer: http.client.HTTPResponse) -> tuple[bytes, bool]:
-    """All that came, and whether that is all."""
+    """The received content, and whether it is complete."""
     content = bytearray()
     try:
-        while piece := answer.read1(1 << 16):
-            content += piece
+        while chunk := answer.read1(1 << 16):
+            content += chunk
     except (OSError, http.client.HTTPException):
         return bytes(content), False
     return bytes(content), not answer.length
 
 
 def _agree(before: ResponseSummary, now: ResponseSummary) -> bool:
-    """Of an answer that its client did not wait for, the beginning is all there is to agree with."""
+    """Whether status and shape are equal; for an answer whose client disconnected, only the captured beginning is compared."""
     if before.whole:
         return (before.status, before.shape, before.whole) == (now.status, now.shape, now.whole)
     return before.status in (0, now.status) and before.shape == now.shape[: len(before.shape)]
@@ -96,7 +96,7 @@ def _agree(before: ResponseSummary, now: ResponseSummary) -> bool:
 
 def _differences(before: ResponseSummary, now: ResponseSummary) -> Iterator[str]:
     if not before.whole:
-        yield f"the client had left: {before.summary}"
+        yield f"the client had disconnected: {before.summary}"
         return
     if not now.whole:
         yield "the answer was cut"

@@ -1,4 +1,4 @@
-"""Running the server: the socket, the signals, what the person in front of it sees."""
+"""Runs the server: loading, signals, the banner."""
 
 import asyncio
 import contextlib
@@ -24,14 +24,14 @@ from dragoman.worker_pool import POOL
 
 _LOG = logging.getLogger(__name__)
 DRAIN_SECONDS = 30
-"""How long a request may go on after the server was told to stop."""
+"""How long a running request may continue after a signal to stop."""
 _KEEP_ALIVE_SECONDS = 75
 
 
 def run(gateway: ModelRegistry, listener: socket.socket, *, announces: bool = True, counts: Path | None = None) -> int:
-    """Serve until a signal comes; the exit code of the process.
+    """Serve until a signal arrives; returns the exit code of the process.
 
-    `announces`: it says so when it is ready. `counts` is the folder where it counts together with other processes.
+    With `announces` it prints the banner when it is ready. `counts` is the folder for metrics shared with other processes.
     """
     config = uvicorn.Config(
         create_app(gateway, counts),
@@ -51,7 +51,7 @@ def run(gateway: ModelRegistry, listener: socket.socket, *, announces: bool = Tr
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server, which also tells when the model is loaded, and leaves politely."""
+    """uvicorn's server, which also loads the model, prints the banner and drains requests on a signal."""
 
     def __init__(self, config: uvicorn.Config, gateway: ModelRegistry, *, announces: bool) -> None:
         super().__init__(config)
@@ -61,7 +61,7 @@ class _Server(uvicorn.Server):
         self._announcing: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen at once; load beside it."""
+        """Start to listen, and load the model in the background."""
         await super().startup(sockets=sockets)
         if sockets:
             self._announcing = asyncio.create_task(self._announce(sockets[0]))
@@ -78,7 +78,7 @@ class _Server(uvicorn.Server):
         failure = loading.exception()
         if failure is None:
             POOL.warm()
-            gc.freeze()  # what is here now stays: the collector need not look at it again while tokens flow
+            gc.freeze()  # the loaded objects stay: the garbage collector need not scan them again
             if self._announces:
                 click.echo(banner(loading.result(), _url(listener), needs_key=self._gateway.settings.api_key is not None))
                 sys.stdout.flush()
@@ -91,7 +91,7 @@ class _Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Handle them, and no more: uvicorn raises them again at the end, as if a process that left had been killed."""
+        """Handle signals without raising them again at the end, as uvicorn does, so that the exit code is 0."""
         before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield
@@ -100,7 +100,7 @@ class _Server(uvicorn.Server):
                 signal.signal(number, handler)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Let requests finish for a while, then tell them to (again: at once)."""
+        """Drain requests, and end those that still run after `DRAIN_SECONDS`; a second signal ends them at once."""
         service = self._gateway.ready
         if service is not None:
             service.admission.drain()
@@ -115,11 +115,11 @@ def _url(listener: socket.socket) -> str:
 
 
 KEY_VARIABLE = "DRAGOMAN_KEY"
-"""What stands for the key in lines to paste: a key is never printed."""
+"""The variable for the key in the lines to paste: a key is never printed."""
 
 
 def banner(service: ServedModel, url: str, *, needs_key: bool) -> str:
-    """The URL, the model and its dialect, and the three lines that a user pastes, with a variable in the place of a key."""
+    """The URL, the model, its dialect, and three lines to paste, with a variable in place of the key."""
     model, token = service.info.id, f"${KEY_VARIABLE}" if needs_key else "none"
     key = f'__import__("os").environ["{KEY_VARIABLE}"]' if needs_key else '"none"'
     detection = service.detection
@@ -136,11 +136,11 @@ def banner(service: ServedModel, url: str, *, needs_key: bool) -> str:
         f"Dragoman serves {model} at {url}",
         f"It reads the dialect {detection.dialect.name} ({detection.found})",
         *(f"  {what}: {found}" for what, found in service.found.found.items()),
-        *([f"It asks for its key; the lines below take it from the variable {KEY_VARIABLE}"] if needs_key else []),
+        *([f"It requires a key; the lines below read it from the variable {KEY_VARIABLE}"] if needs_key else []),
         "",
         f"  curl {url}/v1/messages -H 'content-type: application/json' -H 'anthropic-version: 2023-06-01'{header} -d '{body}'",
         f"  python -c '{code}'",
-        f"  {variables} CLAUDE_CODE_MAX_CONTEXT_TOKENS={window} claude",  # `dragoman claude` knows more to say
+        f"  {variables} CLAUDE_CODE_MAX_CONTEXT_TOKENS={window} claude",  # `dragoman claude` sets more variables
         "",
     ]
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""`dragoman serve`: from options to a running server."""
+"""`dragoman serve`: checks the options and runs the server."""
 
 import ipaddress
 import logging
@@ -122,7 +122,7 @@ def serve(**given: Any) -> None:
     _check_exposure(options)
     _check_capture(options.capture)
     if options.engine_args and (options.engine != VLLM or options.engine_url):
-        raise UsageError("arguments behind -- are for an engine that is started here: --engine vllm MODEL -- ARGS.")
+        raise UsageError("arguments after -- are for an engine that is started here: --engine vllm MODEL -- ARGS.")
     dialect = _dialect(options)
     weights = _weights(options.model) if options.engine == LLAMACPP else None
     settings = Settings(
@@ -130,7 +130,7 @@ def serve(**given: Any) -> None:
         created_at=datetime.fromtimestamp(weights.path.stat().st_mtime if weights else 0, UTC),
         aliases=options.aliases,
         any_model=options.any_model,
-        api_key=options.api_key or None,  # an empty variable in the environment is no key
+        api_key=options.api_key or None,  # an empty variable in the environment is not a key
         queue=options.queue,
         strict=options.strict,
         strict_input=options.strict_input,
@@ -141,11 +141,11 @@ def serve(**given: Any) -> None:
         limits=_limits(options),
     )
     if options.workers > 1 and (weights or (options.engine == VLLM and not options.engine_url)):
-        raise UsageError("--workers is for an engine that runs elsewhere: give --engine-url URL.")
+        raise UsageError("--workers needs a remote engine: give --engine-url URL.")
     engine = build(options, weights)
     listener = _listen(options.host, options.port)
 
-    from dragoman.cli.run import run  # noqa: PLC0415 -- the HTTP stack is not needed to say that a path is wrong
+    from dragoman.cli.run import run  # noqa: PLC0415 -- the HTTP stack is not needed to report a wrong path
 
     if options.workers == 1:
         sys.exit(run(ModelRegistry(engine, settings), listener))
@@ -155,7 +155,7 @@ def serve(**given: Any) -> None:
         return run(ModelRegistry(engine, settings), own_listener(listener), announces=index == 0, counts=counts)
 
     code = run_workers(options.workers, work)
-    shutil.rmtree(counts, ignore_errors=True)  # only the process that made the workers comes here
+    shutil.rmtree(counts, ignore_errors=True)  # only the parent process gets here
     sys.exit(code)
 
 
@@ -167,7 +167,7 @@ def _log(options: Options) -> None:
 
 
 def _check_capture(folder: Path | None) -> None:
-    """Whoever wants to keep what is said should learn now that it cannot be kept."""
+    """Fail at start-up if the capture folder is not writable."""
     if folder is None:
         return
     try:
@@ -175,14 +175,16 @@ def _check_capture(folder: Path | None) -> None:
     except OSError as error:
         raise UsageError(f"cannot capture to {folder}: {error.strerror or error}") from error
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise UsageError(f"cannot capture to {folder}: it cannot be written to")
+        raise UsageError(f"cannot capture to {folder}: it is not writable")
 
 
 def _check_exposure(options: Options) -> None:
-    """This machine alone needs no key; anybody else's access must be wanted."""
+    """Raise `UsageError` if other machines can reach the server without a key and without --no-auth."""
     if options.api_key or options.no_auth or _is_loopback(options.host):
         return
-    raise UsageError(f"{options.host} can be reached from other machines: give --api-key KEY, or --no-auth to serve everybody.")
+    raise UsageError(
+        f"{options.host} can be reached from other machines: give --api-key KEY, or --no-auth to serve without a key."
+    )
 
 
 def _limits(options: Options) -> Limits:
@@ -194,7 +196,7 @@ def _limits(options: Options) -> Limits:
 
 
 def _hosts(options: Options) -> tuple[str, ...] | None:
-    """Names by which the server may be addressed. Where a key is asked for or other machines are served, any may be used."""
+    """The accepted host names; None for all of them, if a key is required or other machines are served."""
     if options.api_key or options.no_auth or not _is_loopback(options.host):
         return None
     return tuple(name.lower() for name in options.allowed_hosts)
@@ -210,7 +212,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _dialect(options: Options) -> Dialect | None:
-    """The dialect that was named; or the calls of one parser and the reasoning of another."""
+    """The named dialect; or one with the calls of one parser and the reasoning of another."""
     try:
         register_dialects()
     except BadPlugin as error:

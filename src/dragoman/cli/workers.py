@@ -1,11 +1,11 @@
-"""Several gateways on one port: this process, so many times over.
+"""Runs several gateway processes on one port.
 
-A gateway keeps no conversation, so which of them takes a connection is for the kernel to say. On Linux each has a socket of its
-own at that port, and the kernel deals connections out among these. At one that all of them shared, whoever woke first took all
-that had come and kept it: of 64 streams that began at once, one worker of four had three quarters of the work.
+A gateway keeps no conversation, so that any of them can take a connection. On Linux each worker has its own socket at the port
+(`SO_REUSEPORT`), and the kernel distributes connections among them. With one shared socket the first worker to wake up took
+all waiting connections: of 64 streams that began at once, one worker of four had three quarters of the work.
 
-They are told of signals by the process that made them, and end with it, however it ends: each watches a pipe that only that
-process holds open.
+The parent process forwards signals to the workers. They end with it, however it ends: each watches a pipe that only the parent
+holds open.
 """
 
 import os
@@ -21,10 +21,10 @@ _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 def own_listener(reserved: socket.socket) -> socket.socket:
-    """A worker's socket at the port that `reserved`, which nobody listens on, is bound to; elsewhere than on Linux that one."""
-    if sys.platform != "linux":  # others deal nothing out: the last to come would have it all
+    """A new socket at the port of `reserved`, which must not listen; on other systems than Linux, `reserved` itself."""
+    if sys.platform != "linux":  # other systems do not distribute connections: the last socket would get all of them
         return reserved
-    reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # not before it was bound: another's port is refused
+    reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # set after bind, so that a port in use is refused
     own = socket.socket(reserved.family, socket.SOCK_STREAM)
     own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
@@ -33,26 +33,26 @@ def own_listener(reserved: socket.socket) -> socket.socket:
 
 
 def run_workers(count: int, work: Callable[[int], int]) -> int:
-    """Run `work(0)`, `work(1)`, … each in a process of its own; the worst of their exit codes.
+    """Run `work(0)`, `work(1)`, … each in a process of its own; returns the worst of their exit codes.
 
-    A signal goes to all of them; where one ends by itself, the others are told to.
+    A signal is forwarded to all of them; if one ends on its own, the others are terminated.
     """
     workers: set[int] = set()
-    told: set[int] = set()
-    ours, theirs = os.pipe()
+    forwarded: set[int] = set()
+    watched, held = os.pipe()
 
-    def tell(number: int, _frame: FrameType | None = None) -> None:
-        told.add(number)
+    def forward(number: int, _frame: FrameType | None = None) -> None:
+        forwarded.add(number)
         for worker in workers:
             os.kill(worker, number)
 
     for number in _SIGNALS:
-        signal.signal(number, tell)
+        signal.signal(number, forward)
     for index in range(count):
         worker = os.fork()
         if worker == 0:
-            os.close(theirs)
-            _begin(ours)
+            os.close(held)
+            _become_worker(watched)
             sys.exit(work(index))
         workers.add(worker)
     worst = 0
@@ -60,19 +60,19 @@ def run_workers(count: int, work: Callable[[int], int]) -> int:
         worker, status = os.wait()
         workers.discard(worker)
         worst = max(worst, os.waitstatus_to_exitcode(status), key=abs)
-        if not told:  # a second signal means: at once
-            tell(signal.SIGTERM)
+        if not forwarded:  # a second signal would end requests at once
+            forward(signal.SIGTERM)
     return worst
 
 
-def _begin(maker: int) -> None:
-    """Become a worker: of no terminal, since signals are passed on, and gone when the other end of the pipe is."""
+def _become_worker(parent: int) -> None:
+    """Leave the terminal's session, since signals are forwarded, and terminate when the other end of the pipe closes."""
     os.setsid()
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_DFL)
 
     def watch() -> None:
-        os.read(maker, 1)
+        os.read(parent, 1)
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=watch, daemon=True).start()

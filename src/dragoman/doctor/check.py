@@ -1,4 +1,4 @@
-"""What a check is, and how it can end."""
+"""Defines a check, its outcome and its result."""
 
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
@@ -6,23 +6,23 @@ from enum import StrEnum
 
 from dragoman.doctor.client import Client
 
-Examination = Callable[[Client], Awaitable[None]]
+CheckFunction = Callable[[Client], Awaitable[None]]
 
 
 class Outcome(StrEnum):
-    """How a check ended."""
+    """The outcome of a check."""
 
-    PASS = "pass"  # noqa: S105 -- no password
+    PASS = "pass"  # noqa: S105 -- not a password
     FAIL = "fail"
-    SKIP = "skip"  # there was nothing to judge: the model does not think, the machine is too fast
-    DEFECT = "defect"  # the check itself broke, and says nothing of the server
+    SKIP = "skip"  # nothing to judge: the model does not think, the machine is too fast
+    DEFECT = "defect"  # the check itself failed, which says nothing about the server
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One feature. `run` returns where it is there, raises `CheckFailed` where it is not, `Skip` where that cannot be told.
+    """A check of one feature. `run` returns if the server has it, raises `CheckFailed` if not and `Skip` if that is unknown.
 
-    `title` says what is true where it passes, `why` why that matters; `clauses` are those of the contract.
+    `title` says what is true if the check passes, `why` why that matters; `clauses` are ids of the contract.
     """
 
     id: str
@@ -30,12 +30,12 @@ class Check:
     title: str
     why: str
     clauses: tuple[str, ...]
-    run: Examination
+    run: CheckFunction
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How it went; `reason` is one line, empty where the check passed. `seconds` is what it took."""
+    """The result of a check; `reason` is one line, empty if it passed. `seconds` is its duration."""
 
     check: Check
     outcome: Outcome
@@ -45,7 +45,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """The checks of one file, in the order in which they stand there."""
+    """The checks of one file, in the order of the file."""
 
     name: str
     checks: list[Check] = field(default_factory=list)
@@ -53,10 +53,10 @@ class Subject:
     def __iter__(self) -> Iterator[Check]:
         return iter(self.checks)
 
-    def check(self, title: str, why: str, *clauses: str) -> Callable[[Examination], Examination]:
-        """Make a coroutine function a check; its name, with hyphens, is the id."""
+    def check(self, title: str, why: str, *clauses: str) -> Callable[[CheckFunction], CheckFunction]:
+        """A decorator that makes a coroutine function a check; its name, with hyphens, is the id."""
 
-        def register(run: Examination) -> Examination:
+        def register(run: CheckFunction) -> CheckFunction:
             name = run.__name__.replace("_", "-")
             self.checks.append(Check(name, self.name, title, why, clauses, run))
             return run

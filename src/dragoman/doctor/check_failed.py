@@ -1,17 +1,17 @@
-"""What a check says when it does not pass, and how a server's words are quoted in it."""
+"""Exceptions of checks, and how a server's text is quoted in them."""
 
 _QUOTED = 140
 
 
 class CheckFailed(Exception):
-    """The server is at fault: one line that says how."""
+    """The server is at fault; the message is one line that says how."""
 
 
 class Skip(Exception):
-    """There is nothing to judge: one line that says why."""
+    """There is nothing to judge; the message is one line that says why."""
 
 
 def quoted(text: str) -> str:
-    """A server's words, on one line and not too many of them."""
+    """A server's text on one line, shortened to 140 characters."""
     line = " ".join(text.split())
     return line if len(line) <= _QUOTED else line[:_QUOTED] + "…"

@@ -1,4 +1,4 @@
-"""A message as leniently as it can be read: what is missing is empty, and only what cannot be read at all is a fault."""
+"""A lenient model of a message: missing fields are empty, and only an unreadable message raises `CheckFailed`."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -24,12 +24,12 @@ class Usage(Struct, frozen=True):
 
     @property
     def cached(self) -> int:
-        """What the server did not compute again."""
+        """The tokens that were read from the cache."""
         return self.cache_read_input_tokens or 0
 
 
 class Block(Struct, frozen=True):
-    """A block of content, of any type. `input` is None where there is none, or where its JSON cannot be read."""
+    """A content block of any type. `input` is None if it is missing or its JSON cannot be read."""
 
     type: str
     text: str = ""
@@ -41,7 +41,7 @@ class Block(Struct, frozen=True):
 
 
 class Message(Struct, frozen=True):
-    """An answer, streamed or not."""
+    """A message, streamed or not."""
 
     content: Sequence[Block] = ()
     stop_reason: str | None = None
@@ -51,7 +51,7 @@ class Message(Struct, frozen=True):
 
     @property
     def text(self) -> str:
-        """All that it says."""
+        """The text of all text blocks."""
         return "".join(block.text for block in self.content if block.type == "text")
 
     @property
@@ -65,7 +65,7 @@ class Message(Struct, frozen=True):
 
 
 def read_message(value: object) -> Message:
-    """Raises `CheckFailed` where it is none."""
+    """The message in a JSON value. Raises `CheckFailed` if it is not a message."""
     try:
         return msgspec.convert(value, Message)
     except msgspec.ValidationError as error:

@@ -1,4 +1,4 @@
-"""What an agent says: small bodies for small questions, and one that holds all that Claude Code sends at once."""
+"""Requests for the checks: small bodies, and one with everything that Claude Code sends at once."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,48 +9,48 @@ GREEDY = {"temperature": 0}
 
 
 def user(content: str | Sequence[Object]) -> Object:
-    """A user's turn."""
+    """A user message."""
     return {"role": "user", "content": content}
 
 
 def assistant(content: str | Sequence[Object]) -> Object:
-    """The model's turn."""
+    """An assistant message."""
     return {"role": "assistant", "content": content}
 
 
 def system(content: str | Sequence[Object]) -> Object:
-    """A system turn in the middle of a conversation."""
+    """A system message inside a conversation."""
     return {"role": "system", "content": content}
 
 
 def text(words: str, **fields: Any) -> Object:
-    """A block of text."""
+    """A text block."""
     return {"type": "text", "text": words, **fields}
 
 
 def call(identifier: str, name: str, arguments: Object) -> Object:
-    """A call, as a client sends it back."""
+    """A `tool_use` block, as a client sends it back."""
     return {"type": "tool_use", "id": identifier, "name": name, "input": arguments}
 
 
 def result(identifier: str, **fields: Any) -> Object:
-    """What came of a call."""
+    """A `tool_result` block."""
     return {"type": "tool_result", "tool_use_id": identifier, **fields}
 
 
 def tool(name: str, description: str, properties: Object, **fields: Any) -> Object:
-    """A tool, all of whose properties are required."""
+    """A tool with all its properties required."""
     schema = {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
     return {"name": name, "description": description, "input_schema": schema, **fields}
 
 
 def body(*messages: Object, **fields: Any) -> Object:
     """A small greedy request; `temperature=None` leaves the sampling to the server."""
-    wanted = {"max_tokens": 24, "messages": list(messages) or [user("Say hello.")], **GREEDY, **fields}
-    return {name: value for name, value in wanted.items() if value is not None}
+    request = {"max_tokens": 24, "messages": list(messages) or [user("Say hello.")], **GREEDY, **fields}
+    return {name: value for name, value in request.items() if value is not None}
 
 
-PLACE = {"type": "string", "enum": ["Ulm", "Bonn"]}  # an end to it, however small the model
+PLACE = {"type": "string", "enum": ["Ulm", "Bonn"]}  # a small model must come to an end
 WEATHER = tool(
     "get_weather", "The weather in a place.", {"place": PLACE, "days": {"type": "integer", "minimum": 1, "maximum": 9}}
 )
@@ -61,7 +61,7 @@ ASK_TIME = user("What time is it in Ulm? Use get_time.")
 
 
 def forced(name: str | None = None, **choice: Any) -> Object:
-    """A request that must be answered with a call: of any tool, or of that one."""
+    """A request that must be answered with a call of any tool, or of the named one."""
     wanted = {"type": "tool", "name": name} if name else {"type": "any"}
     question = ASK_TIME if name == "get_time" else ASK_WEATHER
     return body(question, tools=TOOLS, tool_choice={**wanted, **choice}, max_tokens=64)
@@ -71,7 +71,7 @@ BETAS = (
     "claude-code-20250219,interleaved-thinking-2025-05-14,context-management-2025-06-27,mid-conversation-tool-changes-2026-07-01,"
     "thinking-token-count-2026-05-13,advanced-tool-use-2025-11-20,effort-2025-11-24,thinking-display-updates-2026-08-18"
 )
-"""What Claude Code names in `anthropic-beta`."""
+"""The betas that Claude Code sends in `anthropic-beta`."""
 
 _TASKS = {
     "Agent": "Start another agent on a task of its own.",
@@ -104,14 +104,14 @@ AGENT_TOOLS: Sequence[Object] = [
 
 
 def billing(fingerprint: str) -> str:
-    """The line that Claude Code puts first, different for each conversation (CC-4)."""
+    """The first system line of Claude Code, different for each conversation (CC-4)."""
     return f"x-anthropic-billing-header: cc_version=2.1.330.{fingerprint}; cc_entrypoint=sdk-cli;"
 
 
 def agent(*messages: Object, fingerprint: str = "a1f", nonce: str = "") -> Object:
-    """What Claude Code sends, smaller but whole: twelve tools, three system blocks, a system message behind the user's words.
+    """A request like Claude Code's, with shorter texts: twelve tools, three system blocks, a system message after the user's.
 
-    Bodies with one `nonce` share everything in front of their messages but the billing line.
+    Bodies with the same `nonce` share everything before their messages but the billing line.
     """
     marked = {"cache_control": {"type": "ephemeral"}}
     return {
@@ -135,6 +135,6 @@ ENVIRONMENT = "# Environment\nLinux, bash. Today is a Monday. Tools that can be 
 
 
 def first_turns(*, marked: bool = True) -> list[Object]:
-    """The first two messages of a session; the cache mark moves on, and what has lost it becomes a plain string."""
-    said = text(ENVIRONMENT, cache_control={"type": "ephemeral"})
-    return [user([REMINDER, text("Say hello in one word.")]), system([said] if marked else ENVIRONMENT)]
+    """The first two messages of a session. Without the cache mark, which moves on, the second is a plain string."""
+    block = text(ENVIRONMENT, cache_control={"type": "ephemeral"})
+    return [user([REMINDER, text("Say hello in one word.")]), system([block] if marked else ENVIRONMENT)]

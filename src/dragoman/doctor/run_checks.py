@@ -1,4 +1,4 @@
-"""One check after the other, and whatever happens in one is no more than its result."""
+"""Runs the checks one after the other; an exception in one becomes its result."""
 
 import asyncio
 import time
@@ -13,7 +13,7 @@ LIMIT = 600.0
 
 
 async def run_checks(client: Client, checks: Iterable[Check]) -> AsyncIterator[Result]:
-    """Results as they come, in the order of the checks."""
+    """Yield the results as they arrive, in the order of the checks."""
     for check in checks:
         began = time.monotonic()
         outcome, reason = await _outcome(check, client)
@@ -24,12 +24,12 @@ async def _outcome(check: Check, client: Client) -> tuple[Outcome, str]:
     try:
         async with asyncio.timeout(LIMIT):
             await check.run(client)
-    except CheckFailed as fault:
-        return Outcome.FAIL, str(fault)
+    except CheckFailed as failure:
+        return Outcome.FAIL, str(failure)
     except Skip as skip:
         return Outcome.SKIP, str(skip)
     except TimeoutError:
         return Outcome.FAIL, f"not done within {LIMIT:.0f} seconds"
     except Exception as error:
-        return Outcome.DEFECT, quoted(f"the check itself broke: {type(error).__name__}: {error}")
+        return Outcome.DEFECT, quoted(f"the check itself failed: {type(error).__name__}: {error}")
     return Outcome.PASS, ""

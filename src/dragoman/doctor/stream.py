@@ -1,6 +1,6 @@
-"""Event streams: a reader that hides nothing, and a fold that forgives everything.
+"""Reads event streams: an exact reader of events, and a lenient fold into a message.
 
-The checks of `checks/streams.py` judge the events one by one; everybody else only wants to know what was said.
+The checks in `checks/streams.py` judge the single events; all others use the folded message.
 """
 
 import json
@@ -13,7 +13,7 @@ from dragoman.doctor.message import Message, read_message
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event. `name` is None without an `event:` line, `data` None where it is not a JSON object; `at` is when it came."""
+    """One event. `name` is None without an `event:` line, `data` None if it is not a JSON object; `at` is its arrival time."""
 
     name: str | None
     data: dict[str, Any] | None
@@ -22,30 +22,30 @@ class Event:
 
     @property
     def type(self) -> str:
-        """What the payload says that it is."""
+        """The `type` in the payload."""
         return str(self.data.get("type", "")) if self.data is not None else ""
 
     @property
     def index(self) -> int | None:
-        """The block that it is about."""
+        """The `index` of its block."""
         index = (self.data or {}).get("index")
         return index if isinstance(index, int) else None
 
     def inner(self, key: str) -> dict[str, Any]:
-        """An object in the payload; empty where there is none."""
+        """An object in the payload; empty if it is missing."""
         value = (self.data or {}).get(key)
         return value if isinstance(value, dict) else {}
 
 
 class EventReader:
-    """Bytes in, events out, however the bytes arrive. Comments are skipped, as the standard has it; nothing else is."""
+    """Splits bytes into events, however they arrive. It skips comments, as the standard says, and nothing else."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []
         self.rest = b""
 
     def feed(self, data: bytes, at: float) -> None:
-        """Take what came at that moment. What no empty line has ended stays in `rest`."""
+        """Add the bytes that arrived at `at`. An event without its empty line stays in `rest`."""
         *blocks, self.rest = (self.rest + data).replace(b"\r\n", b"\n").split(b"\n\n")
         for block in blocks:
             event = _event(block.decode(errors="replace"), at)
@@ -68,9 +68,9 @@ def _event(block: str, at: float) -> Event | None:
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """What came so far. Times are of one monotonic clock: `began` when it was asked for, `now` when this was looked at.
+    """A stream as received so far. Times are of one monotonic clock: `began` is the request's, `now` that of this state.
 
-    `rest` are the bytes behind the last event that was ended by an empty line.
+    `rest` has the bytes after the last complete event.
     """
 
     status: int
@@ -82,12 +82,12 @@ class Stream:
 
     @property
     def deltas(self) -> list[Event]:
-        """The pieces of content."""
+        """The content deltas."""
         return [event for event in self.events if event.type == "content_block_delta"]
 
     @property
-    def said(self) -> list[Event]:
-        """Everything but pings, and what is no event at all."""
+    def messages(self) -> list[Event]:
+        """The events with a JSON object, without pings."""
         return [event for event in self.events if event.data is not None and event.type != "ping"]
 
     def of(self, kind: str) -> list[Event]:
@@ -95,16 +95,16 @@ class Stream:
         return [event for event in self.events if event.type == kind]
 
     def partial_json(self) -> dict[int | None, str]:
-        """The arguments as they were streamed, by the index of their block."""
-        pieces: dict[int | None, str] = {}
+        """The streamed arguments by the index of their block."""
+        arguments: dict[int | None, str] = {}
         for event in self.deltas:
-            piece = event.inner("delta").get("partial_json")
-            if isinstance(piece, str):
-                pieces[event.index] = pieces.get(event.index, "") + piece
-        return pieces
+            chunk = event.inner("delta").get("partial_json")
+            if isinstance(chunk, str):
+                arguments[event.index] = arguments.get(event.index, "") + chunk
+        return arguments
 
     def fold(self) -> Message:
-        """The message that a forgiving client would make of it. Raises `CheckFailed` where even that fails."""
+        """The message that a lenient client would build. Raises `CheckFailed` if it cannot be read."""
         message: dict[str, Any] = {}
         usage: dict[str, Any] = {}
         for event in self.events:
@@ -112,9 +112,9 @@ class Stream:
                 message = {**event.inner("message")}
             if event.type == "message_delta":
                 message |= event.inner("delta")
-            for told in (event.inner("message").get("usage"), event.inner("usage")):
-                if isinstance(told, dict):
-                    usage |= {name: count for name, count in told.items() if count is not None}
+            for reported in (event.inner("message").get("usage"), event.inner("usage")):
+                if isinstance(reported, dict):
+                    usage |= {name: count for name, count in reported.items() if count is not None}
         return read_message({**message, "usage": usage, "content": list(self._blocks())})
 
     def _blocks(self) -> Iterator[dict[str, Any]]:
@@ -125,9 +125,9 @@ class Stream:
                 blocks[index] = {**event.inner("content_block")}
             elif event.type == "content_block_delta" and index in blocks:
                 for name in ("text", "thinking", "signature"):
-                    piece = event.inner("delta").get(name)
-                    if isinstance(piece, str):
-                        blocks[index][name] = str(blocks[index].get(name, "")) + piece
+                    chunk = event.inner("delta").get(name)
+                    if isinstance(chunk, str):
+                        blocks[index][name] = str(blocks[index].get(name, "")) + chunk
         for index, written in self.partial_json().items():
             if index in blocks and written:
                 try:

@@ -1,1 +1,1 @@
-"""Claude Code on a local model, in four steps: a server, a window, an environment, and what might spoil it."""
+"""The parts of `dragoman claude`: finding or starting a server, its context window, the client's environment, overrides."""

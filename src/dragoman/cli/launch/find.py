@@ -1,4 +1,4 @@
-"""Which server the client works with."""
+"""Finds or starts the server for the client."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,9 +15,10 @@ from dragoman.models.resolve import ModelFile, UnusableModel, resolve
 
 @contextmanager
 def server(model: str | None, url: str | None, key: str | None, context: int | None, *, may_start: bool) -> Iterator[Target]:
-    """The server that was named, one that runs where servers do, or one that is started and ended.
+    """The server at `url`, the one at the default URL, or one that is started here and terminated at the end.
 
-    `context` is the requested window in tokens: it can make that of a server smaller, not larger. Raises `UsageError`.
+    `context` is the requested window in tokens: it can reduce the window of a running server, not extend it. Raises
+    `UsageError`.
     """
     found = _named(url, key, model) if url else _running(key, model)
     if found:
@@ -26,13 +27,13 @@ def server(model: str | None, url: str | None, key: str | None, context: int | N
         return
     if not may_start:
         raise UsageError(
-            f"no server for that runs at {servers.DEFAULT_URL}: start one with `dragoman serve`, or name one with --url."
+            f"no usable server runs at {servers.DEFAULT_URL}: start one with `dragoman serve`, or name one with --url."
         )
     chosen = fit(_weights(model).path)
     if context:
         chosen = replace(chosen, context=context, parallel=1)
-    at_once = "one conversation" if chosen.parallel == 1 else f"each of {chosen.parallel} conversations"
-    click.echo(f"A window of {chosen.context:,} tokens for {at_once}; {chosen.memory >> 20:,} MiB were free", err=True)
+    conversations = "one conversation" if chosen.parallel == 1 else f"each of {chosen.parallel} conversations"
+    click.echo(f"A window of {chosen.context:,} tokens for {conversations}; {chosen.memory >> 20:,} MiB were free", err=True)
     options = ["--context-length", str(chosen.context), "--parallel", str(chosen.parallel)]
     with servers.started([*([model] if model else []), *options]) as target:
         yield target
@@ -51,11 +52,11 @@ def _named(url: str, key: str | None, model: str | None) -> Target:
 
 
 def _running(key: str | None, model: str | None) -> Target | None:
-    """The server where `dragoman serve` listens, if it is one of ours and has the model."""
+    """The server at the default URL, if it reports its context window and has the model."""
     try:
         listed = [found for found in servers.models(servers.DEFAULT_URL, key) if found.window is not None]
     except servers.WrongKey as error:
-        click.echo(f"What runs at {servers.DEFAULT_URL} is passed over: {error}", err=True)
+        click.echo(f"The server at {servers.DEFAULT_URL} is not used: {error}", err=True)
         return None
     except servers.NoServer:
         return None

@@ -1,4 +1,4 @@
-"""The window that fits this machine's memory."""
+"""Chooses a context window that fits this machine's memory."""
 
 import os
 from dataclasses import dataclass
@@ -8,20 +8,20 @@ from dragoman.models import gguf_file as gguf
 from dragoman.models.gguf_header import cache_bytes, trained_window
 
 LARGEST = 131_072
-"""Tokens. Nobody waits for more than that to be read without a large GPU; who has one says `--context-length`."""
+"""Tokens. Without a large GPU a longer prompt takes too long to read; `--context-length` sets a larger window."""
 _SMALLEST = 4_096
 _STEP = 1_024
 _AMPLE = 65_536
-"""Tokens that make one conversation comfortable. Only beyond that does memory go to a second one, for agents."""
+"""Tokens that are enough for one conversation. Memory beyond that goes to a second one, for agents."""
 _SHARE = 2
-"""The cache gets half of what the weights leave: the other half is for llama.cpp's buffers and its cache of prompts."""
+"""The KV cache gets half of the memory beside the weights; the rest is for llama.cpp's buffers and its prompt cache."""
 _UNKNOWN = 128 * 1024
-"""Bytes per token, where the file does not say: an ordinary model of eight thousand million parameters."""
+"""Bytes per token if the file does not say: those of a usual model with eight billion parameters."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """`context` tokens for each of `parallel` conversations. `memory` is what it was reckoned with, in bytes."""
+    """`context` tokens for each of `parallel` conversations, chosen for `memory` bytes."""
 
     context: int
     parallel: int
@@ -29,18 +29,18 @@ class Fit:
 
 
 def fit(path: Path, memory: int | None = None) -> Fit:
-    """Choose for the model in `path`; `memory` in bytes is what is free, unless it is given."""
+    """Choose the window for the model in `path`. `memory` is in bytes; by default the free memory."""
     memory = free_memory() if memory is None else memory
     weights = sum((path.parent / part).stat().st_size for part in gguf.parts(path.name))
     tokens = max(0, memory - weights) // _SHARE // (cache_bytes(path) or _UNKNOWN)
     longest = min(trained_window(path) or LARGEST, LARGEST)
     parallel = 2 if tokens // 2 >= min(longest, _AMPLE) else 1
-    room = tokens // parallel // _STEP * _STEP
-    return Fit(min(longest, max(room, _SMALLEST)), parallel, memory)
+    context = tokens // parallel // _STEP * _STEP
+    return Fit(min(longest, max(context, _SMALLEST)), parallel, memory)
 
 
 def free_memory() -> int:
-    """Bytes that can be had without pushing anybody out; where the system does not say, half of all there are."""
+    """Available memory in bytes; half of the physical memory if the system does not report it."""
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
         available = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
@@ -50,7 +50,7 @@ def free_memory() -> int:
 
 
 def _left_in_container() -> int:
-    """What a control group leaves us, of its limit; a great deal where there is none."""
+    """Bytes left below the limit of the control group; a very large number without a limit."""
     group = Path("/sys/fs/cgroup")
     try:
         limit, used = ((group / name).read_text(encoding="ascii").strip() for name in ("memory.max", "memory.current"))

@@ -1,4 +1,4 @@
-"""What the user has set elsewhere: in the shell, where it is replaced for this run, and in settings, which win."""
+"""Finds the user's own values: variables of the shell, which are replaced for this run, and settings, which take precedence."""
 
 import json
 import sys
@@ -14,27 +14,27 @@ _HELPER = "apiKeyHelper"
 
 
 def replaced(given: Mapping[str, str], ours: Mapping[str, str]) -> Iterator[str]:
-    """A line for every variable of the user's own that another value stands in for, or none."""
+    """A line for each of the user's variables that gets another value or is removed."""
     for name in sorted(_OURS & given.keys()):
         if given[name] and given[name] != ours.get(name):
-            how = "has another value" if name in ours else f"is left out ({REMOVED.get(name, 'there is nothing to say')})"
+            how = "has another value" if name in ours else f"is removed ({REMOVED.get(name, 'it has no value')})"
             yield f"{name} {how} in this run"
 
 
 def overriding(given: Mapping[str, str], project: Path, ours: Mapping[str, str]) -> Iterator[str]:
-    """A line for every setting in a file that the client obeys more than the environment it is started in."""
+    """A line for each setting in a file that takes precedence over the client's environment."""
     for path in settings_files(given, project):
         settings = _read(path)
         inner = settings.get("env")
         for name, value in inner.items() if isinstance(inner, dict) else ():
             if name in _OURS and str(value) != ours.get(name):
-                yield f"{path} sets {name} in its env, and that is what Claude Code goes by: take it out there"
+                yield f"{path} sets {name} in its env, which takes precedence in Claude Code: remove it there"
         if settings.get(_HELPER):
-            yield f"{path} has an {_HELPER}: the key that it gives is sent to the server, too"
+            yield f"{path} has an {_HELPER}: its key is sent to the server, too"
 
 
 def settings_files(given: Mapping[str, str], project: Path) -> list[Path]:
-    """Where the client looks for settings, whether they exist or not."""
+    """The paths where the client looks for settings, whether they exist or not."""
     home = Path(given.get("CLAUDE_CONFIG_DIR") or Path(given.get("HOME") or Path.home()) / ".claude")
     own = project / ".claude"
     return [_managed(), home / _SETTINGS, own / _SETTINGS, own / "settings.local.json"]
@@ -49,7 +49,7 @@ def _managed() -> Path:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """What is in a file; nothing where there is none, or none that can be read."""
+    """The settings in a file; empty if it is missing or unreadable."""
     try:
         settings = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""The server behind the client: the one that runs, or one of our own, for as long as the client does."""
+"""Asks a running server for its models, or starts a server of our own for as long as the client runs."""
 
 import json
 import os
@@ -23,63 +23,63 @@ from dragoman.cli.launch.environment import LOOPBACK, NO_KEY, Target
 from dragoman.cli.usage_error import UsageError
 
 DEFAULT_URL = "http://127.0.0.1:8000"
-"""Where `dragoman serve` listens unless it is told otherwise."""
+"""The default address of `dragoman serve`."""
 
 _TIMEOUT_S = 5.0
 _PAUSE_S = 0.2
-_FAREWELL_S = 10.0
+_TERMINATE_S = 10.0
 _ANNOUNCED = re.compile(r"^Dragoman serves \S+ at (?P<url>\S+)$", re.MULTILINE)
 _LAST_LINES = 5
 
 
 class NoServer(Exception):
-    """Nobody there answers as a server of the Messages API would; the message says what was met instead."""
+    """No server with the Messages API answers at the URL; the message says what happened instead."""
 
 
 class WrongKey(NoServer):
-    """It might, for somebody with its key."""
+    """The server requires another key."""
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """One that a server has; `window` in tokens, None where it does not say."""
+    """A model of a server; `window` in tokens, None if it is not reported."""
 
     id: str
     window: int | None
 
 
 def models(url: str, key: str | None) -> list[Model]:
-    """What the server at `url` serves. Waits while it loads. Raises `NoServer`, `WrongKey`."""
+    """The models of the server at `url`. Waits while it loads. Raises `NoServer`, `WrongKey`."""
     _await_health(url)
     try:
         page = _get(f"{url}/v1/models?limit=1000", key)
         listed = [Model(entry["id"], _window(entry)) for entry in page["data"]]
     except HTTPError as error:
         if error.code in (401, 403):
-            raise WrongKey(f"it wants {'another' if key else 'a'} key: --api-key KEY") from None
-        raise NoServer(f"it answers {error.code} to the question for its models") from None
+            raise WrongKey(f"it requires {'another' if key else 'a'} key: --api-key KEY") from None
+        raise NoServer(f"it answers a request for its models with {error.code}") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise NoServer(f"it does not say which models it has: {error}") from None
+        raise NoServer(f"its list of models cannot be read: {error}") from None
     if not listed:
         raise NoServer("it has no models")
     return listed
 
 
 def choose(listed: Sequence[Model], wanted: str | None) -> Model | None:
-    """The model that was wanted, or the first."""
+    """The wanted model; the first one if none is named."""
     return next((model for model in listed if wanted in (None, model.id)), None)
 
 
 @contextmanager
 def started(arguments: Sequence[str]) -> Iterator[Target]:
-    """A server of our own, `dragoman serve ARGUMENTS`, on a free port and with a key that nobody else knows, until the end.
+    """Run `dragoman serve ARGUMENTS` on a free port and with a random key, until the end of the block.
 
-    Blocks until the model is loaded. Raises `UsageError` with its last words where it is not.
+    Blocks until the model is loaded. Raises `UsageError` with the last lines of its log if it does not start.
     """
     key = secrets.token_urlsafe()
     descriptor, name = tempfile.mkstemp(prefix="dragoman-", suffix=".log")
     log = Path(name)
-    # -P: the project that the user stands in has no say in what is imported
+    # -P: nothing is imported from the user's current folder
     command = [sys.executable, "-P", "-m", "dragoman", "serve", *arguments, "--port", "0"]
     with os.fdopen(descriptor, "wb") as sink:
         process = subprocess.Popen(  # noqa: S603 -- ourselves
@@ -95,54 +95,54 @@ def started(arguments: Sequence[str]) -> Iterator[Target]:
         model = models(url, key)[0]
         yield Target(url, model.id, model.window, key)
     except NoServer as error:
-        raise UsageError(f"the server that was started is of no use: {error}; its log is {log}") from error
+        raise UsageError(f"the server that was started cannot be used: {error}; its log is {log}") from error
     finally:
-        _end(process)
+        _terminate(process)
 
 
 def _announced(process: subprocess.Popen[bytes], log: Path) -> str:
     click.echo(f"Starting a server; its log is {log}", err=True)
-    with _patience("loading the model"):
+    with _status("loading the model"):
         while True:
             ended = process.poll() is not None
             written = log.read_text(encoding="utf-8", errors="replace")
             if announced := _ANNOUNCED.search(written):
                 return announced["url"]
             if ended:
-                words = written.strip().splitlines()[-_LAST_LINES:]
-                raise UsageError("\n".join(["the server did not start:", *words]))
+                lines = written.strip().splitlines()[-_LAST_LINES:]
+                raise UsageError("\n".join(["the server did not start:", *lines]))
             time.sleep(_PAUSE_S)
 
 
 @contextmanager
-def _patience(words: str) -> Iterator[None]:
-    """Show on a terminal that there is something to wait for."""
-    from rich.console import Console  # noqa: PLC0415 -- slow to import, and every command comes by here
+def _status(text: str) -> Iterator[None]:
+    """Show on a terminal what is waited for."""
+    from rich.console import Console  # noqa: PLC0415 -- slow to import, and every command imports this module
 
-    with Console(stderr=True).status(words):
+    with Console(stderr=True).status(text):
         yield
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _terminate(process: subprocess.Popen[bytes]) -> None:
     process.terminate()
     try:
-        process.wait(_FAREWELL_S)
+        process.wait(_TERMINATE_S)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
 
 
 def _await_health(url: str) -> None:
-    """Wait while the server says that it is not ready yet. Raises `NoServer` where it says anything else."""
-    with _patience(f"waiting for the server at {url}"):
+    """Wait while the server answers 503. Raises `NoServer` if nothing answers at the URL."""
+    with _status(f"waiting for the server at {url}"):
         while True:
             try:
                 _get(f"{url}/health", None)
             except HTTPError as error:
-                if error.code != 503:  # a gateway in front need not have the path
+                if error.code != 503:  # a reverse proxy need not have the path
                     return
             except URLError as error:
-                raise NoServer(f"nobody answers ({error.reason})") from None
+                raise NoServer(f"no answer ({error.reason})") from None
             except (OSError, ValueError):
                 return
             else:
@@ -157,11 +157,11 @@ def _get(url: str, key: str | None) -> Any:
         with build_opener(*direct).open(Request(url, headers=headers), timeout=_TIMEOUT_S) as response:  # noqa: S310
             return json.load(response)
     except HTTPError as error:
-        error.close()  # it is the answer, too
+        error.close()  # the exception is also the open response
         raise
 
 
 def _window(entry: dict[str, Any]) -> int | None:
-    """Prompt and answer share it: the longest prompt leaves room for one token (`GET /v1/models`)."""
+    """The context window: prompt and answer share it, and the longest prompt leaves space for one token."""
     longest = entry.get("max_input_tokens")
     return longest + 1 if isinstance(longest, int) else None

@@ -1,4 +1,4 @@
-"""All checks, in the order in which they are made: what others rest on first, what takes long last."""
+"""All checks, in the order in which they run: basic ones first, slow ones last."""
 
 from dragoman.doctor.check import Check
 from dragoman.doctor.checks import agent, counts, endings, errors, inputs, latency, models, streams, thinking, tools, transport

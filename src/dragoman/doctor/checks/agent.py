@@ -1,7 +1,7 @@
-"""An agent's session: everything at once, and a prompt of which each turn repeats all but the end.
+"""Checks of an agent's session: a large request, and the reuse of its prompt in the next turns.
 
-What was cached is told by the server itself, in `cache_read_input_tokens`; a server that keeps a cache and does not tell fails
-too, since its users cannot see when they lose it.
+The number of cached tokens is what the server reports in `cache_read_input_tokens`. A server with a cache that does not report
+it fails too, since its users cannot see when they lose the cache.
 """
 
 from dragoman.doctor.check import Subject
@@ -19,7 +19,7 @@ async def _first(client: Client) -> Message:
 
 
 def _reused(before: Message, after: Message, share: float) -> None:
-    """Raises `CheckFailed` where less than that share of the earlier prompt was read from the cache."""
+    """Raise `CheckFailed` if less than that share of the earlier prompt was read from the cache."""
     if after.usage.cached < share * before.usage.prompt:
         raise CheckFailed(f"of the {before.usage.prompt} tokens before, {after.usage.cached} were read from the cache")
 
@@ -29,7 +29,7 @@ async def first_request(client: Client) -> None:
     stream = await client.stream(agent(*first_turns(), nonce=client.nonce), anthropic_beta=BETAS)
     if stream.status != 200:
         answer = await client.post(agent(*first_turns(), nonce=client.nonce), anthropic_beta=BETAS)
-        raise CheckFailed(f"answered {stream.status}: {answer.said}")
+        raise CheckFailed(f"answered {stream.status}: {answer.excerpt}")
     if not stream.of("message_stop"):
         raise CheckFailed(f"the stream ends with {stream.events[-1].type if stream.events else 'nothing'}")
 
@@ -74,5 +74,5 @@ async def cache_in_stream(client: Client) -> None:
 async def _started(client: Client) -> Message:
     try:
         return await client.once(_first)
-    except CheckFailed as fault:
-        raise Skip("the first request of the session is refused") from fault
+    except CheckFailed as failure:
+        raise Skip("the first request of the session is refused") from failure

@@ -1,4 +1,4 @@
-"""`count_tokens`, by which clients decide when to compact."""
+"""Checks of `count_tokens`, by which clients decide when to compact."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""A whole message, and how it ends."""
+"""Checks of a whole message and its stop reason."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from dragoman.doctor.request_fixtures import assistant, body, user
 
 SUBJECT = Subject("messages")
 LETTER = "e"
-"""No answer in English goes on for long without it."""
+"""A letter that every longer answer in English contains."""
 
 TALE = user("Tell me a tale of a lighthouse.")
 
@@ -38,10 +38,10 @@ async def message_shape(client: Client) -> None:
     "usage counts what was read, cached and written", "clients add these up without checking for null", "USE-1", "USE-2"
 )
 async def usage(client: Client) -> None:
-    told = (await client.once(_whole)).get("usage")
+    reported = (await client.once(_whole)).get("usage")
     for name in ("input_tokens", "output_tokens", "cache_creation_input_tokens", "cache_read_input_tokens"):
-        if not isinstance(told, dict) or not isinstance(told.get(name), int):
-            raise CheckFailed(f"{name} is {told.get(name) if isinstance(told, dict) else told!r}")
+        if not isinstance(reported, dict) or not isinstance(reported.get(name), int):
+            raise CheckFailed(f"{name} is {reported.get(name) if isinstance(reported, dict) else reported!r}")
 
 
 @SUBJECT.check("the model is called by the requested name", "clients look up limits and prices by it", "RES-3")
@@ -87,7 +87,7 @@ async def max_tokens_huge(client: Client) -> None:
 async def stop_sequence(client: Client) -> None:
     message = await client.message(body(TALE, max_tokens=64, stop_sequences=["#", LETTER]))
     if LETTER in message.text:
-        raise CheckFailed(f"the answer holds it: {quoted(message.text)}")
+        raise CheckFailed(f"the answer contains it: {quoted(message.text)}")
     if message.stop_reason == "end_turn" and not message.text:
         raise Skip("the model wrote nothing")
     if (message.stop_reason, message.stop_sequence) != ("stop_sequence", LETTER):
@@ -113,11 +113,11 @@ async def stop_sequence_stream(client: Client) -> None:
 
 @SUBJECT.check("a final assistant turn is continued", "evaluation harnesses prefill answers", "PRE-1")
 async def prefill(client: Client) -> None:
-    begun = "One, two, three,"
-    answer = await client.post(body(user("Count from one to ten in words."), assistant(begun), max_tokens=12))
-    if answer.status == 400 and "prefill" in answer.said:
-        raise Skip("the server refuses it by name, as recent models of the original do")
+    prefix = "One, two, three,"
+    answer = await client.post(body(user("Count from one to ten in words."), assistant(prefix), max_tokens=12))
+    if answer.status == 400 and "prefill" in answer.excerpt:
+        raise Skip("the server refuses prefill by name, as Anthropic's recent models do")
     answer.expect(200)
-    said = (await client.message(body(user("Count from one to ten in words."), assistant(begun), max_tokens=12))).text
-    if said.startswith(begun):
-        raise CheckFailed("the answer repeats them")
+    text = (await client.message(body(user("Count from one to ten in words."), assistant(prefix), max_tokens=12))).text
+    if text.startswith(prefix):
+        raise CheckFailed("the answer repeats the prefill")

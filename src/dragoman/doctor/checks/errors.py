@@ -1,4 +1,4 @@
-"""How a server says no: clients decide by status, type and wording whether to retry, to compact or to give up."""
+"""Checks of errors: clients decide by status, type and message whether to retry, to compact or to give up."""
 
 import json
 import re
@@ -11,14 +11,14 @@ from dragoman.doctor.client import MESSAGES, Answer, Client
 from dragoman.doctor.request_fixtures import body, user
 
 SUBJECT = Subject("errors")
-UNTOLD_WINDOW = 60_000
-"""Words that a window which nobody told of is tried with."""
+ASSUMED_WINDOW = 60_000
+"""Words of the prompt if the context window is not reported."""
 
 _TOO_LONG = re.compile(r"prompt is too long: \d+ tokens > \d+ maximum")
 
 
 async def _refusals(client: Client) -> Mapping[str, Answer]:
-    """Four ways to be wrong."""
+    """The answers to four invalid requests."""
     return {
         "a body that is not JSON": await client.ask("POST", MESSAGES, b'{"model": '),
         "a body without max_tokens": await client.post({"messages": [user("Hi")]}),
@@ -44,9 +44,9 @@ async def error_shape(client: Client) -> None:
 @SUBJECT.check("a failure names its request", "support, logs and the SDK's error show it", "ERR-1", "TRN-6")
 async def error_request_id(client: Client) -> None:
     for what, answer in (await client.once(_refusals)).items():
-        told, header = answer.object.get("request_id"), answer.headers.get("request-id")
-        if not told or told != header:
-            raise CheckFailed(f"{what}: request_id is {told!r}, the header has {header!r}")
+        found, header = answer.object.get("request_id"), answer.headers.get("request-id")
+        if not found or found != header:
+            raise CheckFailed(f"{what}: request_id is {found!r}, the header has {header!r}")
 
 
 @SUBJECT.check(
@@ -57,7 +57,7 @@ async def bad_json(client: Client) -> None:
     for what in ("a body that is not JSON", "messages that are not a list"):
         answer = refusals[what]
         if answer.status != 400:
-            raise CheckFailed(f"{what} is answered {answer.status}: {answer.said}")
+            raise CheckFailed(f"{what} is answered {answer.status}: {answer.excerpt}")
         if _error(answer).get("type") != "invalid_request_error":
             raise CheckFailed(f"{what} is of type {_error(answer).get('type')!r}")
 
@@ -67,7 +67,7 @@ async def missing_field(client: Client) -> None:
     answer = (await client.once(_refusals))["a body without max_tokens"]
     answer.expect(400)
     if _error(answer).get("message") != "max_tokens: Field required":
-        raise CheckFailed(f"it says: {answer.said}")
+        raise CheckFailed(f"the message is: {answer.excerpt}")
 
 
 @SUBJECT.check("an unknown path is a 404 not_found_error", "clients probe for endpoints and fall back by this", "ERR-2")
@@ -81,15 +81,15 @@ async def unknown_route(client: Client) -> None:
 async def unknown_model(client: Client) -> None:
     answer = await client.post({**body(max_tokens=1), "model": "no-such-model"})
     answer.expect(404)
-    if _error(answer).get("type") != "not_found_error" or "no-such-model" not in answer.said:
-        raise CheckFailed(f"{_error(answer).get('type')}: {answer.said}")
+    if _error(answer).get("type") != "not_found_error" or "no-such-model" not in answer.excerpt:
+        raise CheckFailed(f"{_error(answer).get('type')}: {answer.excerpt}")
 
 
 @SUBJECT.check("an early failure is not a stream", "a client retries a status, and loses an error inside a stream", "ERR-8")
 async def early_status(client: Client) -> None:
     answer = await client.post({"max_tokens": 1, "stream": True})
     if answer.status < 400:
-        raise CheckFailed(f"a request without messages is answered {answer.status}: {answer.said}")
+        raise CheckFailed(f"a request without messages is answered {answer.status}: {answer.excerpt}")
     if "json" not in answer.headers.get("content-type", ""):
         raise CheckFailed(f"content-type: {answer.headers.get('content-type')}")
 
@@ -101,13 +101,13 @@ async def early_status(client: Client) -> None:
     "CC-8",
 )
 async def overflow(client: Client) -> None:
-    words = "word " * (client.window + 500 if client.window else UNTOLD_WINDOW)
+    words = "word " * (client.window + 500 if client.window else ASSUMED_WINDOW)
     answer = await client.post(body(user(words), max_tokens=1))
     if answer.status == 200 and not client.window:
-        raise Skip(f"the context window is not reported, and holds {UNTOLD_WINDOW} words")
+        raise Skip(f"the context window is not reported, and holds {ASSUMED_WINDOW} words")
     answer.expect(400)
     if not _TOO_LONG.search(str(_error(answer).get("message"))):
-        raise CheckFailed(f"it says: {answer.said}")
+        raise CheckFailed(f"the message is: {answer.excerpt}")
 
 
 @SUBJECT.check(

@@ -1,4 +1,4 @@
-"""Inputs that a model may not be made for: a conversation must survive them."""
+"""Checks of inputs that a model may not support: the conversation must be able to continue."""
 
 from typing import Any
 
@@ -9,14 +9,14 @@ from dragoman.doctor.request_fixtures import ASK_WEATHER, TOOLS, assistant, body
 
 SUBJECT = Subject("inputs")
 DOT = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
-"""A picture of one point."""
+"""A PNG image of one pixel."""
 
 
 async def _survives(client: Client, request: dict[str, Any], token: str) -> None:
-    """It is answered, or refused with the word by which Claude Code leaves it out from then on (CC-8)."""
+    """The request is answered, or refused with the text that makes Claude Code drop the block from then on (CC-8)."""
     answer = await client.post(request)
-    if answer.status != 200 and f"capability_rejected: {token}" not in answer.said:
-        raise CheckFailed(f"answered {answer.status} without `capability_rejected: {token}`: {answer.said}")
+    if answer.status != 200 and f"capability_rejected: {token}" not in answer.excerpt:
+        raise CheckFailed(f"answered {answer.status} without `capability_rejected: {token}`: {answer.excerpt}")
 
 
 @SUBJECT.check("an image in a result does not end the session", "any other refusal makes every later turn fail", "IN-4", "CC-8")
@@ -51,5 +51,5 @@ async def system_message(client: Client) -> None:
 async def unknown_block(client: Client) -> None:
     answer = await client.post(body(user([{"type": "hologram", "data": "x"}, text("What is it?")]), max_tokens=2))
     answer.expect(400)
-    if "hologram" not in answer.said:
-        raise CheckFailed(f"it says: {answer.said}")
+    if "hologram" not in answer.excerpt:
+        raise CheckFailed(f"the message is: {answer.excerpt}")

@@ -1,7 +1,7 @@
-"""What a long prompt does to the one who waits for it, and to the others; and what is left of one who went away.
+"""Checks of latency while a long prompt is read, and of the work that is left after a disconnect.
 
-One long prompt serves three checks. How long a prompt must be to take its time depends on the machine: it grows with the speed
-at which the server read a shorter one, up to most of the window.
+Three checks share one long prompt. Its length depends on the machine: it grows with the speed at which the server read a
+shorter one, up to most of the window.
 """
 
 import asyncio
@@ -15,24 +15,24 @@ from dragoman.doctor.check_failed import CheckFailed, Skip
 from dragoman.doctor.client import Client
 from dragoman.doctor.request_fixtures import body, user
 
-SUBJECT = Subject("patience")
+SUBJECT = Subject("latency")
 PROBE_WORDS = 400
 WANTED_SECONDS = 17.0
 LONGEST_WORDS = 20_000
-UNTOLD_WINDOW = 4_000
+ASSUMED_WINDOW = 4_000
 LONGEST_SILENCE = 15.0
 SOON = 2.0
 FAIR_SECONDS = 5.0
-LEAVING = 8
-"""As many as the slots of a usual server, and twice that."""
+ABANDONED = 8
+"""Abandoned requests: twice the slots of a usual server."""
 
 
 @dataclass(frozen=True, slots=True)
 class LongRead:
-    """A prompt that took long to read: seconds until the first event, until the first word, the longest silence in between.
+    """The measurements of a long prompt: seconds until the first event, until the first token, and the longest silence.
 
-    `beside` is what a small request took that was sent meanwhile, `alone` what it takes otherwise; `overtook`: it was answered
-    before the long one's first word.
+    `beside` is the duration of a small request that was sent meanwhile, `alone` its duration without other load; `overtook` is
+    true if it was answered before the first token of the long one.
     """
 
     first_event: float
@@ -44,12 +44,12 @@ class LongRead:
 
 
 def _words(count: int) -> str:
-    """Words that no cache has seen."""
+    """Random words, which no cache has."""
     return " ".join(secrets.choice(("oak", "ash", "elm", "yew")) for _ in range(count))
 
 
 async def _small(client: Client) -> float:
-    """Seconds that a small request takes."""
+    """The duration of a small request in seconds."""
     began = time.monotonic()
     await client.message(body(max_tokens=1))
     return time.monotonic() - began
@@ -60,8 +60,8 @@ async def _long_read(client: Client) -> LongRead:
     began = time.monotonic()
     await client.message(body(user(_words(PROBE_WORDS)), max_tokens=1))
     per_word = (time.monotonic() - began) / PROBE_WORDS
-    room = int((client.window or UNTOLD_WINDOW) * 0.6)
-    words = min(int(WANTED_SECONDS / per_word), room, LONGEST_WORDS)
+    most = int((client.window or ASSUMED_WINDOW) * 0.6)
+    words = min(int(WANTED_SECONDS / per_word), most, LONGEST_WORDS)
     marks = [time.monotonic()]
     first_event = first_word = 0.0
     side: asyncio.Task[float] | None = None
@@ -123,7 +123,7 @@ async def leaving(client: Client) -> None:
     tale = body(user("Tell me a very long tale of a lighthouse, with all the details."), max_tokens=1000)
     begun = asyncio.Event()
 
-    async def stay() -> None:
+    async def read() -> None:
         try:
             async with client.opened(tale) as arrivals:
                 async for stream in arrivals:
@@ -133,7 +133,7 @@ async def leaving(client: Client) -> None:
             begun.set()
 
     alone = await _small(client)
-    readers = [asyncio.create_task(stay()) for _ in range(LEAVING)]
+    readers = [asyncio.create_task(read()) for _ in range(ABANDONED)]
     await begun.wait()
     too_late = any(reader.done() for reader in readers)
     for reader in readers:
@@ -141,6 +141,6 @@ async def leaving(client: Client) -> None:
     await asyncio.gather(*readers, return_exceptions=True)
     after = await _small(client)
     if after > FAIR_SECONDS + 2 * alone:
-        raise CheckFailed(f"a small request took {after:.1f} s after {LEAVING} abandoned ones, {alone:.1f} s alone")
+        raise CheckFailed(f"a small request took {after:.1f} s after {ABANDONED} abandoned ones, {alone:.1f} s alone")
     if too_late:
         raise Skip("an answer was complete before the disconnect")

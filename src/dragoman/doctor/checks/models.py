@@ -1,4 +1,4 @@
-"""`/v1/models`, from which clients learn what there is and how much fits."""
+"""Checks of `/v1/models`, from which clients learn the models and their context windows."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -27,7 +27,7 @@ def _models(page: dict[str, Any]) -> list[dict[str, Any]]:
 async def _first(client: Client) -> dict[str, Any]:
     models = _models(await client.once(_page))
     if not models:
-        raise Skip("the list names no model")
+        raise Skip("the list has no model")
     return models[0]
 
 

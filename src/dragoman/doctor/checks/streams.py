@@ -1,4 +1,4 @@
-"""The grammar of a stream, judged event by event; what is judged was recorded once: a text, and a call."""
+"""Checks of a stream, event by event, on two streams that are recorded once: a text and a call."""
 
 import json
 from collections.abc import Mapping
@@ -24,11 +24,11 @@ SUITS = {
 }
 EMPTY: Mapping[str, Mapping[str, Any]] = {"text": {"text": ""}, "thinking": {"thinking": ""}, "tool_use": {"input": {}}}
 INSTANT = 0.4
-"""Seconds: in an answer that took less, one cannot tell whether it came bit by bit."""
+"""Seconds: a shorter answer does not show whether it was streamed in chunks."""
 
 
 async def counting(client: Client) -> Stream:
-    """A text, as a stream."""
+    """A streamed text."""
     return await client.streamed(COUNTING)
 
 
@@ -41,7 +41,7 @@ async def _recorded(client: Client) -> Mapping[str, Stream]:
 
 
 async def calling(client: Client) -> Stream:
-    """A forced call, as a stream; whatever came of it."""
+    """A streamed forced call, or the refusal of it."""
     return await client.stream(forced())
 
 
@@ -81,8 +81,8 @@ async def sse_tail(client: Client) -> None:
 async def sse_start(client: Client) -> None:
     for what, stream in (await client.once(_recorded)).items():
         starts = stream.of("message_start")
-        if len(starts) != 1 or stream.said[0] is not starts[0]:
-            first = stream.said[0].type if stream.said else "nothing"
+        if len(starts) != 1 or stream.messages[0] is not starts[0]:
+            first = stream.messages[0].type if stream.messages else "nothing"
             raise CheckFailed(f"{what}: {len(starts)} of message_start, and the first event is {first}")
         message = starts[0].inner("message")
         wanted: dict[str, Any] = {
@@ -161,7 +161,7 @@ async def sse_deltas(client: Client) -> None:
 )
 async def sse_end(client: Client) -> None:
     for what, stream in (await client.once(_recorded)).items():
-        tail = [event.type for event in stream.said[-2:]]
+        tail = [event.type for event in stream.messages[-2:]]
         if tail != ["message_delta", "message_stop"] or len(stream.of("message_stop")) != 1:
             raise CheckFailed(f"{what}: the last events are {', '.join(tail)}")
         if len(stream.of("message_delta")) > 1:
@@ -181,22 +181,22 @@ async def sse_final(client: Client) -> None:
         last = deltas[-1].inner("delta")
         if not isinstance(last.get("stop_reason"), str) or "stop_sequence" not in last:
             raise CheckFailed(f"{what}: delta is {quoted(json.dumps(last))}")
-        told = [event.inner("usage").get("output_tokens") for event in deltas]
-        totals = [count for count in told if isinstance(count, int) and count > 0]
-        if len(totals) < len(told):
-            raise CheckFailed(f"{what}: usage.output_tokens is {told[-1]!r}")
+        counts = [event.inner("usage").get("output_tokens") for event in deltas]
+        totals = [count for count in counts if isinstance(count, int) and count > 0]
+        if len(totals) < len(counts):
+            raise CheckFailed(f"{what}: usage.output_tokens is {counts[-1]!r}")
         if totals != sorted(totals):
-            raise CheckFailed(f"{what}: output_tokens are not totals: {told}")
+            raise CheckFailed(f"{what}: output_tokens are not totals: {counts}")
 
 
 @SUBJECT.check("text arrives piece by piece", "a buffered answer looks like a server that hangs", "TRN-5")
 async def sse_bit_by_bit(client: Client) -> None:
     stream = await client.once(counting)
     if len(stream.deltas) < 2:
-        raise CheckFailed(f"the text comes in {len(stream.deltas)} piece")
+        raise CheckFailed(f"the text comes in {len(stream.deltas)} delta")
     took = stream.now - stream.began
     if took < INSTANT:
-        raise Skip(f"the whole answer took {took * 1000:.0f} ms: too fast to tell")
+        raise Skip(f"the whole answer took {took * 1000:.0f} ms: too fast to judge")
     first = stream.deltas[0].at
     if stream.now - first < 0.1 * took:
         raise CheckFailed(f"of {took:.1f} s, the first {first - stream.began:.1f} s passed without text")
@@ -210,13 +210,13 @@ async def sse_arguments(client: Client) -> None:
     written = stream.partial_json()
     if not written:
         raise Skip("no arguments were streamed")
-    for index, pieces in written.items():
+    for index, arguments in written.items():
         try:
-            value = json.loads(pieces or "{}")
+            value = json.loads(arguments or "{}")
         except ValueError as error:
-            raise CheckFailed(f"block {index}: {quoted(pieces)}") from error
+            raise CheckFailed(f"block {index}: {quoted(arguments)}") from error
         if not isinstance(value, dict):
-            raise CheckFailed(f"block {index} is not an object: {quoted(pieces)}")
+            raise CheckFailed(f"block {index} is not an object: {quoted(arguments)}")
 
 
 @SUBJECT.check(

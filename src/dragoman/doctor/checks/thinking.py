@@ -1,4 +1,4 @@
-"""Reasoning: apart from the answer, signed, sent back, switched off; and what is asked of an answer's form."""
+"""Checks of thinking (separate, signed, replayed, disabled) and of structured output."""
 
 import json
 from typing import Any
@@ -57,7 +57,7 @@ async def thinking_accepted(client: Client) -> None:
     for policy in ({"type": "adaptive"}, {"type": "adaptive", "display": "omitted"}, {"type": "disabled"}):
         answer = await client.post(body(SUM, thinking=policy, max_tokens=2, temperature=None))
         if answer.status != 200:
-            raise CheckFailed(f"{json.dumps(policy)} is answered {answer.status}: {answer.said}")
+            raise CheckFailed(f"{json.dumps(policy)} is answered {answer.status}: {answer.excerpt}")
 
 
 @SUBJECT.check("every level of effort is accepted", "Claude Code sends `high` with each request", "THK-14")
@@ -65,7 +65,7 @@ async def effort(client: Client) -> None:
     for level in ("low", "medium", "high", "xhigh", "max"):
         answer = await client.post(body(output_config={"effort": level}, max_tokens=1))
         if answer.status != 200:
-            raise CheckFailed(f"{level} is answered {answer.status}: {answer.said}")
+            raise CheckFailed(f"{level} is answered {answer.status}: {answer.excerpt}")
 
 
 @SUBJECT.check("no reasoning leaks into the text", "users read it, and it comes back as text of the model", "THK-6")

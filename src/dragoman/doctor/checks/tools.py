@@ -1,4 +1,4 @@
-"""Calls: asked for, forced, forbidden, answered."""
+"""Checks of tool calls: optional, forced, forbidden, answered."""
 
 import json
 from typing import Any
@@ -53,7 +53,7 @@ async def _named(client: Client) -> Message:
 
 
 def _calls(message: Message) -> list[Block]:
-    """Raises `CheckFailed` where there is none."""
+    """The calls of a message. Raises `CheckFailed` if there is none."""
     calls = message.blocks("tool_use")
     if not calls:
         raise CheckFailed(f"no call, but {message.types or 'nothing'}: {quoted(message.text)}")

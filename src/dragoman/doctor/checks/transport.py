@@ -1,4 +1,4 @@
-"""Paths, headers, keys: what a request may look like before anybody reads its body."""
+"""Checks of paths, headers and keys."""
 
 import asyncio
 
@@ -64,7 +64,7 @@ async def versions(client: Client) -> None:
     for version in ("2023-06-01", "2026-10-21"):
         answer = await client.post(body(max_tokens=1, temperature=None), anthropic_version=version)
         if answer.status != 200:
-            raise CheckFailed(f"anthropic-version {version} is answered {answer.status}: {answer.said}")
+            raise CheckFailed(f"anthropic-version {version} is answered {answer.status}: {answer.excerpt}")
 
 
 @SUBJECT.check("the key may come in either header", "SDKs before 2.0 send x-api-key, later ones Bearer", "AUTH-1", "AUTH-4")
@@ -74,7 +74,7 @@ async def key_headers(client: Client) -> None:
         answer = await client.post(SHORT, **headers)
         if answer.status != 200:
             name = "authorization: Bearer" if "authorization" in headers else "x-api-key"
-            raise CheckFailed(f"with {name} it is answered {answer.status}: {answer.said}")
+            raise CheckFailed(f"with {name} it is answered {answer.status}: {answer.excerpt}")
 
 
 @SUBJECT.check("a wrong key is a 401 authentication_error", "clients retry everything else for minutes", "AUTH-3")
@@ -107,6 +107,6 @@ async def several_at_once(client: Client) -> None:
 
 @SUBJECT.check("a burst of counts is answered", "Claude Code's /context requests two dozen at once", "CC-1", "CNT-1")
 async def burst_of_counts(client: Client) -> None:
-    request_fixtures = [{"messages": [{"role": "user", "content": f"word {number}"}]} for number in range(24)]
-    for answer in await asyncio.gather(*(client.post(one, COUNT) for one in request_fixtures)):
+    requests = [{"messages": [{"role": "user", "content": f"word {number}"}]} for number in range(24)]
+    for answer in await asyncio.gather(*(client.post(one, COUNT) for one in requests)):
         answer.expect(200)
