@@ -1,21 +1,25 @@
-"""The building blocks of a dialect. A family is a row of choices among them, and nothing else.
+r"""The building blocks of a dialect: a family is one combination of them.
 
-    A  Frame       none, or messages with an address
-    B  Reasoning   a span of thinking before (or between) the rest
+    A  Frame       none, or the output is several messages, each with a header
+    B  Reasoning   none, or a span of reasoning before (or between) text and calls
     C  Wrapper     tags around the visible text
-    D  Calls       the tags around a block of calls, or none, perhaps in a section of several,
-    E                with its carrier of the name: JsonKey, KeyIsName, Affixes, Recipient, NameTag
-    F                and its codec of the arguments: JsonArguments, TaggedArguments, LiteralArguments,
+    D  Calls       the tags around a block of calls, and around a section of several blocks, with
+    E                a carrier of the tool's name: JsonKey, KeyIsName, Affixes, Recipient, NameTag
+    F                a codec of the arguments: JsonArguments, TaggedArguments, LiteralArguments,
                      KeywordArguments, ElementArguments
-    G                and its carrier of ids: none, IdKey, IdMark, IdInName
-    H  StopStrings   what ends a turn and may leak into its text
+    G                a carrier of the call's id: none, IdKey, IdMark, IdInName
+    H  StopStrings   the special tokens that end a generation and may appear in its text
 
-The blocks are orthogonal: any reasoning goes with any calls. Carriers and codecs are closed unions; a new way of writing calls
-is a new member, its reader in `codecs`, its line in `codecs.open_block` and in the encoder.
+The output `<think>Two numbers.</think>\n\n<tool_call>\n{"name": "add", "arguments": {"a": 1}}\n</tool_call>` uses `Reasoning`
+and `Calls` with their defaults. The blocks are independent of each other: any reasoning goes with any calls. Where a field
+lists several spellings, all of them are read and the first one is written; "" and () mean that the family has no such text.
 
-Newlines beside a marker are markup, but a word's indentation is not: behind an opener or a closer of B, everything up to the
-last newline before the first word goes; before a closer, the newlines go. Space around a block of calls is markup too, unless
-more text follows (it then belongs to that text). In a turn of text alone every byte counts.
+To add a carrier or a codec: a class here, its reader in `codecs` and in `codecs.open_block` or `codecs.tag_block`, its writer
+in `writer` or `tag_writer`, its constraint in `constrained_arguments`.
+
+Newlines beside a marker are markup, but a word's indentation is not: after an opener or a closer of B, everything up to the
+last newline before the first word is dropped; before a closer, the newlines are. Space around a block of calls is markup too,
+unless more text follows (it then belongs to that text). In an output of text alone every byte counts.
 """
 
 from dataclasses import dataclass
@@ -23,213 +27,240 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A: the turn is a sequence of messages, each with a header that says whom it is for.
+    """A: the output is a sequence of messages, each with a header that names its recipient.
 
-    A header begins with one of `starts`, which stands in the prompt for the first and may be missing for others, and ends with
-    `header_end`; a message ends with one of `ends`, or where the next header starts. What a header means, three patterns find
-    in it, start and end included: `recipient` the declared tool (its group 1) that is called with what the message holds;
-    failing that, `thinking` a message of reasoning; `known` any other proper header, of a message of text. A header that none
-    of them finds anything in was none: it is text. `unended` is a whole header without its end, which models forget.
-
-    A call is written as `call` with the tool's name, `header_end`, the call and `call_end`, with `between` between two; a
-    message of text has the header `text`.
+    In gpt-oss, `<|channel|>commentary to=functions.add <|constrain|>json<|message|>{"a": 1}<|call|>` is one message: everything
+    up to `<|message|>` is its header. The start of the first header is already in the prompt. `recipient`, `thinking` and
+    `known` are regular expressions, searched in the whole header (start and end included) in that order; a "header" in which
+    none of them is found is text.
     """
 
     starts: tuple[str, ...]
+    """Markers that begin a header, as `<|start|>`; a later message may lack its start."""
     header_end: str
+    """The marker that ends a header, as `<|message|>`."""
     ends: tuple[str, ...]
+    """Markers that end a message, as `<|end|>`; a message also ends where the next header starts."""
     recipient: str
+    """Finds the name of the called tool, as its group 1; if that tool is declared, the message holds the call's arguments."""
     thinking: str
+    """Found in the header of a message of reasoning."""
     known: str
+    """Found in every other proper header; its message is visible text."""
     unended: str
+    """Matches a complete header that lacks `header_end`, which models forget."""
     call: str
+    """The header to write for a call, without `header_end`; `{name}` is the tool."""
     call_end: str
+    """Written after a call's arguments."""
     between: str
+    """Written between the messages of two calls."""
     text: str
+    """The header to write for a message of text, without `header_end`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reasoning:
-    """B: thinking between one of `opens` and one of `closes`.
-
-    A doubled opener and a stray closer are dropped. `force_close` is what a model of the family would have written to end its
-    thinking: it is put into the prompt when the budget is spent. With `ended_by_call`, a call of a declared tool ends it too;
-    else such a call is a thought, unless the turn ends with it.
-    """
+    """B: a span of reasoning, as `<think>Two numbers.</think>`; a doubled opener or a closer without an opener is dropped."""
 
     opens: tuple[str, ...] = ("<think>",)
     closes: tuple[str, ...] = ("</think>",)
     force_close: str = "\n</think>\n\n"
+    """The text that ends unfinished reasoning, as the family writes it: added to the prompt when the thinking budget is
+    spent."""
     ended_by_call: bool = True
+    """Whether a call of a declared tool ends the reasoning. If not, it is part of the reasoning unless the output ends with
+    it."""
     tags: tuple[str, ...] = ()
-    """Markup within the span: dropped."""
+    """Markup inside the span, which is dropped."""
     resumes: bool = False
-    """Does thinking that a call has ended go on behind the call?"""
+    """Whether reasoning that a call has ended continues after the call."""
     prompted: bool = False
-    """Does a prompt hold the opener where nothing was said about thinking? Then the models do not write it."""
+    """Whether the prompt ends with the opener by default, with no option about thinking set; the models then do not write
+    it."""
     word_like_markers: tuple[str, ...] = ()
-    """Those of the markers that are ordinary words: such an opener counts at the start of the turn only, such a closer only in
-    thinking; elsewhere they are text."""
+    """Those of `opens` and `closes` that are ordinary words, as `Here is my response:`. Such an opener counts only at the start
+    of the output, such a closer only inside reasoning; elsewhere they are text."""
     misspelled_closers: tuple[str, ...] = ("</thinking>",)
-    """What models write for a closer by mistake. It counts in thinking only, and not where its own opener came before it."""
+    """Wrong spellings of a closer that are read as one, inside reasoning only. Where the matching opener (`<thinking>`) came
+    before in the same span, they are text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wrapper:
-    """C: tags around the visible text. They are dropped wherever they stand; each may be missing."""
+    """C: tags around the visible text, as `<response>` and `</response>`; they are dropped wherever they appear."""
 
     tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class JsonKey:
-    """E: the name is the value of one of `keys` in the call's JSON object. The first is the one to write."""
+    """E: the name is a member of the call's JSON object: `{"name": "add", "arguments": {"a": 1}}`."""
 
     keys: tuple[str, ...] = ("name",)
 
 
 @dataclass(frozen=True, slots=True)
 class JsonArguments:
-    """F1: the arguments are a JSON object under one of `keys`; it may be written as a string, or left out where empty.
+    """F1: the arguments are a JSON object. With `JsonKey` it is a member of the call's object, under one of `keys`.
 
-    A block may hold one call, several, or an array of them; `array` is how the family itself writes. The JSON may stand in a
-    Markdown fence; `fenced` again is how the family itself writes. With `raw`, a message to a tool may also hold no JSON at
-    all: it is then the value of the only argument that the tool needs, as code is for an interpreter.
+    The object may also be written as a JSON string, or be left out if it is empty. A block may hold one call, several, or an
+    array of calls, and its JSON may stand in a Markdown fence: all of these are read, and two fields say which of them is
+    written.
     """
 
     keys: tuple[str, ...] = ("arguments", "parameters")
     array: bool = False
+    """Whether calls are written as an array: `[{"name": "add", "arguments": {"a": 1}}]`."""
     fenced: bool = False
+    """Whether the JSON is written in a Markdown fence."""
     raw: bool = False
+    """Whether a message to a tool (A) may be plain text: it is then the value of the only argument that the tool requires."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeyIsName:
-    """E: the name is the only key of the call's JSON object, the arguments are its value."""
+    """E: the name is the only key of the call's JSON object, and the arguments are its value: `{"add": {"a": 1}}`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Affixes:
-    """E: the name stands in front of the arguments, from `prefix`, which may be missing, to `suffix`."""
+    """E: the name stands before the arguments, between a prefix and a suffix: `functions.add<|tool_sep|>{"a": 1}`."""
 
     prefix: str = ""
+    """Before the name, as `functions.`; the output may lack it."""
     suffix: str = ""
+    """Between the name and the arguments, as `[ARGS]`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """E: the name stands in the header of the message (A), the arguments are the whole message."""
+    """E: the name stands in the header of a message (A), and the whole message is the arguments."""
 
 
 @dataclass(frozen=True, slots=True)
 class IdKey:
-    """G: the id is a member of the call's JSON object, its first or its last.
-
-    It is `length` letters and digits; 0: it is the number of the call in its turn, from "0".
-    """
+    """G: the id is a member of the call's JSON object: `{"name": "add", "arguments": {"a": 1}, "id": "a1b2c3d4e"}`."""
 
     key: str = "id"
     first: bool = False
+    """Whether it is written as the first member; else it is the last."""
     length: int = 0
+    """Number of letters and digits of an id; 0: the id is the call's index in its turn, from "0"."""
 
 
 @dataclass(frozen=True, slots=True)
 class IdMark:
-    """G: the id stands behind the name, after `mark`: `length` letters and digits; 0: the family itself writes none."""
+    """G: the id follows the name, after a mark: `add[CALL_ID]a1b2c3d4e[ARGS]{"a": 1}`."""
 
     mark: str
     length: int = 9
+    """Number of letters and digits of an id; 0: ids are read but not written."""
 
 
 @dataclass(frozen=True, slots=True)
 class IdInName:
-    """G: the id is the name with its prefix and a number behind `mark`: `functions.add:0`."""
+    """G: the id is the whole name with its prefix, the mark and a number: `functions.add:0`."""
 
     mark: str = ":"
 
 
 @dataclass(frozen=True, slots=True)
 class NameTag:
-    """E: the name stands in a tag of its own, from `open` to `end`, and the call ends with `close`.
-
-    Without `open`, the name begins right behind the block's opener (perhaps with `prefix`); without `end`, it ends where the
-    line or the arguments do; without `close`, the call ends as its block does. With `attribute`, that attribute of the tag is
-    the name and `id` the one that holds the id; `inside` is how the family writes it, with `{name}` and the place of the call
-    in its turn: `{place}` from 0, `{number}` from 1.
-
-    A block holds one call, or `many`, with `between` from one to the next. `before` and `after` are what the family writes
-    around each; any of `skips` may stand there.
-    """
+    """E: the name stands in a tag before the arguments: `<invoke name="add">…</invoke>`, `<function=add>…`, `add(…)`."""
 
     open: str = ""
+    """Begins the tag, as `<invoke `; "": the name follows the opener of the block (`Calls.opens`)."""
     end: str = ""
+    """Ends the tag, as `>`; "": the name ends at the end of the line, or where the arguments begin."""
     attribute: str = ""
+    """The attribute that holds the name, as `name`; "": the name is all that stands in the tag."""
     close: str = ""
+    """Ends the call, as `</invoke>`; "": the call ends where its block does."""
     id: str = ""
+    """The attribute that holds the id of the call."""
     inside: str = ""
+    """The inside of the tag as it is written, with `{name}` and the call's position in its turn: `{place}` from 0, `{number}`
+    from 1. "": the name, or `attribute` with the name."""
     prefix: str = ""
+    """Written before the name, as `call:`; the output may lack it."""
     many: bool = False
+    """Whether a block holds several calls; else it holds one."""
     between: str = "\n"
+    """Written between two calls of a block."""
     before: str = ""
+    """Written before each call, inside the block."""
     after: str = ""
+    """Written after each call, inside the block."""
     skips: tuple[str, ...] = ()
+    """Texts that are ignored before, between and after the calls of a block."""
 
 
 CALLEE = NameTag(end="(", many=True, skips=("[", "]", ",", ";"))
-"""E: the name is that of a function in Python."""
+"""E: the name of a function in Python, as in `[add(a=1), now()]`."""
 
 
 @dataclass(frozen=True, slots=True)
 class TaggedArguments:
-    """F2: each argument stands between a tag that holds its name, from `open` to `end`, and `close`. Nothing is escaped.
+    """F2: each argument stands in a pair of tags: `<parameter=a>1</parameter>`. Nothing in a value is escaped.
 
-    The name is the inside of the tag, or its `attribute`. `value_open` is a second tag between the name and the value. With
-    `newline`, one newline behind the tag and one before `close` are markup, else every byte counts. `between` is written from
-    one argument to the next and around all of them.
-
-    A value's type is what the schema says, unless the attribute `type_attribute` says it: with a JSON type, or with "true" for
-    a string and "false" for anything else. With `cdata`, a value may be wrapped as in XML.
+    A string is written as it is, any other value as JSON. When read, a value has the type that its tag or the tool's schema
+    says.
     """
 
     open: str
+    """Begins the tag that holds the argument's name, as `<parameter=` or `<arg_key>`."""
     end: str
+    """Ends that tag, as `>` or `</arg_key>`."""
     close: str
+    """Ends the value, as `</parameter>` or `</arg_value>`."""
     attribute: str = ""
+    """The attribute that holds the name, as in `<parameter name="a">`; "": the name is all that stands in the tag."""
     value_open: str = ""
+    """A second tag, before the value: `<arg_value>` in `<arg_key>a</arg_key><arg_value>1</arg_value>`."""
     type_attribute: str = ""
+    """The attribute that holds the type: `string`, which is "true" or "false" (not a string), or another one with a JSON
+    type."""
     newline: bool = False
+    """Whether one newline after the tag and one before `close` are markup; else every byte between them is the value."""
     between: str = "\n"
+    """Written before, between and after the arguments."""
     cdata: bool = False
+    """Whether a value may be wrapped in `<![CDATA[` and `]]>`."""
 
 
 @dataclass(frozen=True, slots=True)
 class LiteralArguments:
-    """F3: the arguments are one dict with bare keys, and strings between two `quote`, without escapes."""
+    """F3: the arguments are one dict with bare keys; strings stand between two special tokens: `{a:1,b:<|"|>x<|"|>}`."""
 
     quote: str
+    """The token on both sides of a string, in which nothing is escaped."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeywordArguments:
-    """F4: the arguments are those of a Python call; JSON's literals are read too. `listed`: calls are written as a list."""
+    """F4: the arguments are those of a Python call: `add(a=1, b='x')`. The literals of JSON are read as well."""
 
     listed: bool = True
+    """Whether the calls of a block are written as a list, as `[add(a=1), now()]`."""
 
 
 @dataclass(frozen=True, slots=True)
 class ElementArguments:
-    """F5: the arguments are a tree of elements, one for each key of an object and each element of an array.
-
-    A tag is `open`, a name, `end`, where the name may be an `attribute`; `close` closes it, with `{}` for the name. The
-    elements of an array are called `item`, or nothing. `type_attribute` says what an element holds: raw, json, dict, list.
-    """
+    """F5: the arguments are a tree of elements, one per key of an object or item of an array: `<tags><item>x</item></tags>`."""
 
     open: str
+    """Begins a tag, as `<`."""
     close: str
+    """Closes an element, as `</{}>`; `{}` is its name."""
     end: str = ">"
+    """Ends the opening tag."""
     attribute: str = ""
+    """The attribute that holds the name; "": the name is all that stands in the tag."""
     item: str = ""
+    """The name of an array's elements; "": they have none."""
     type_attribute: str = ""
+    """The attribute that says what an element holds: `raw` (a string), `json`, `dict` or `list`."""
 
 
 Carrier = JsonKey | KeyIsName | Affixes | Recipient | NameTag
@@ -239,29 +270,31 @@ Ids = IdKey | IdMark | IdInName
 
 @dataclass(frozen=True, slots=True)
 class Calls:
-    """D: a block of calls between one of `opens` and one of `closes`, which may be missing; some families have none.
+    r"""D: a block of calls between an opener and a closer, and the way in which the calls in it are written.
 
-    The first of each is written, with `padding` inside the tags, `between` from one block to the next and `lead` from the
-    turn's words to the first.
-
-    Blocks may stand in a section of several, between one of `section_opens` and one of `section_closes`; all of them may be
-    missing. With `bare`, a block may also begin without an opener, as the first visible thing of a turn, with one of these
-    characters. Such a block, and one whose openers are `doubtful`, may be something else altogether: in it, a call needs not
-    only the name of a declared tool but arguments as well.
+    With the defaults, a block is `<tool_call>\n{"name": "add", "arguments": {"a": 1}}\n</tool_call>`.
     """
 
     opens: tuple[str, ...] = ("<tool_call>",)
     closes: tuple[str, ...] = ("</tool_call>",)
+    """A closer may be missing in the output; (): the block ends where something else than a call follows."""
     carrier: Carrier = JsonKey()
     codec: Codec = JsonArguments()
     ids: Ids | None = None
     padding: str = "\n"
+    """Written after the opener and before the closer."""
     between: str = "\n"
+    """Written between two blocks."""
     lead: str = "\n"
+    """Written between the text of a turn and its first block."""
     section_opens: tuple[str, ...] = ()
+    """Openers of a section of several blocks, as `<|tool_calls_section_begin|>`; the output may lack both tags of a section."""
     section_closes: tuple[str, ...] = ()
     bare: str = ""
+    """Characters with one of which a block may begin without an opener, as the first visible character of the output."""
     doubtful: bool = False
+    """Whether the openers, as a code fence, often begin something else. Such a block, and a bare one, holds a call only where
+    it has arguments in addition to the name of a declared tool."""
 
     @property
     def open(self) -> str:
@@ -276,42 +309,43 @@ class Calls:
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """How results are written back where the template has no turns for them: each between `open` and `close`, in a user turn.
+    """The way to write tool results in a user turn, for chat templates that have no tool messages.
 
-    `{name}`, `{id}` and `{place}`, which counts from 0, are those of the call. The outcome is written as text, with `json` as a
-    JSON string. `between` stands from one result to the next, `before` and `after` around all of them.
+    `open` and `close` stand around each result and may hold `{name}`, `{id}` and `{place}` (from 0) of its call.
     """
 
     open: str = "<tool_response>\n"
     close: str = "\n</tool_response>"
     between: str = "\n"
+    """Written between two results."""
     before: str = ""
+    """Written before the first result."""
     after: str = ""
+    """Written after the last result."""
     json: bool = False
+    """Whether the outcome is written as a JSON string; else as plain text."""
 
 
 @dataclass(frozen=True, slots=True)
 class StopStrings:
-    """H: spellings of what ends a turn. Behind the last word they are dropped; with text behind them they are text.
-
-    `citations` are the tags around what is cited, dropped wherever they stand; one that has no `>` goes on to the next.
-    """
+    """H: the special tokens of the family that an engine may leave in the text."""
 
     ends: tuple[str, ...] = ()
+    """Tokens that end a generation, as `<|im_end|>`: dropped after the last word; text if more text follows."""
     citations: tuple[str, ...] = ()
+    """Tags around citations, dropped wherever they appear; one that lacks its `>` extends to the next `>`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Syntax:
-    """The row of choices: all that reading and writing a dialect needs. None: the family has no such thing.
-
-    `calls` is what the family writes; `also`, what its models are known to write besides, is only read.
-    """
+    """All that reading and writing a dialect needs; None: the family has no such block."""
 
     frame: Frame | None = None
     reasoning: Reasoning | None = None
     wrapper: Wrapper = Wrapper()
     calls: Calls | None = None
+    """The way in which the family writes calls."""
     also: tuple[Calls, ...] = ()
+    """Other ways in which its models are known to write calls; they are only read."""
     results: Results = Results()
     stop_strings: StopStrings = StopStrings()

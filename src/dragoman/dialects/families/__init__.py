@@ -1,4 +1,4 @@
-"""The families, one short file each. `ALL` is the whole list; nothing is found by magic."""
+"""The dialects of the model families, one short file each; `ALL` lists every one of them."""
 
 from dragoman.dialects.families.apertus import APERTUS
 from dragoman.dialects.families.apriel import APRIEL
@@ -99,7 +99,7 @@ ALL = (
     MINIMAX_M2,
     MINIMAX_M3,
     MINISTRAL3,
-    MAGISTRAL,  # behind Ministral 3: they write the same, and where nothing tells two apart the first is the answer
+    MAGISTRAL,  # after Ministral 3: both write the same, and detection then takes the first of the two
     MISTRAL_V11,
     MISTRAL_V3,
     MUSE_GLIMMER,

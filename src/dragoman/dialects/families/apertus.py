@@ -1,4 +1,9 @@
-"""Apertus: the name of a tool is a key. Real calls stand inside the reasoning, which goes on behind them."""
+"""Apertus: an array of calls, each with the tool's name as its key.
+
+    <|inner_prefix|>reasoning<|inner_suffix|><|tools_prefix|>[{"add": {"a": 1}}]<|tools_suffix|>
+
+Real calls also come inside the reasoning, which continues after them.
+"""
 
 from dragoman.dialects.dialect import Dialect
 from dragoman.dialects.spec import Calls, JsonArguments, KeyIsName, Reasoning, Results, StopStrings

@@ -1,4 +1,11 @@
-"""Apriel 1.5 and 1.6: the prompt opens the reasoning in prose, and only its end has a marker."""
+"""Apriel 1.5 and 1.6: the prompt opens the reasoning with a sentence, and only its end has a marker.
+
+The models write:
+
+    reasoning
+    [BEGIN FINAL RESPONSE]
+    <tool_calls>[{"name": "add", "arguments": {"a": 1}}]</tool_calls>
+"""
 
 from dragoman.dialects.dialect import Dialect
 from dragoman.dialects.spec import Calls, JsonArguments, Reasoning, StopStrings

@@ -1,4 +1,11 @@
-"""Command A+: a tree of values that say what they hold."""
+"""Cohere's Command A+: calls as elements whose tags say what they hold.
+
+The models write:
+
+    <cofl:tool_calls>
+    <cofl:tool_call id="0" name="add"><cofl:value name="a" type="json">1</cofl:value></cofl:tool_call>
+    </cofl:tool_calls>                                                          without the line breaks
+"""
 
 from dragoman.dialects.dialect import Dialect
 from dragoman.dialects.spec import Calls, ElementArguments, NameTag, Reasoning, StopStrings, Wrapper

@@ -1,4 +1,14 @@
-"""Cohere's Command models, R+ to A: an array of numbered calls. The newer ones reason, and put their answer in tags."""
+"""Cohere's Command models, from R+ to A: an array of calls; from R7B on with ids, reasoning, and tags around the answer.
+
+The models write:
+
+    Action:                                                                     R+: in a Markdown fence
+    ```json
+    [{"tool_name": "add", "parameters": {"a": 1}}]
+    ```
+
+    <|START_ACTION|>[{"tool_call_id": "0", "tool_name": "add", "parameters": {"a": 1}}]<|END_ACTION|>
+"""
 
 from dataclasses import replace
 

@@ -1,7 +1,10 @@
-# ruff: noqa: RUF001  (the bars are part of the tokens)
-"""DeepSeek R1 to V3.1: sections of named calls. Up to V3 the arguments stand in a Markdown fence.
+# ruff: noqa: RUF001, RUF002  (the bars are part of the tokens)
+"""DeepSeek R1 to V3.1: sections of calls with a name before the arguments.
 
-The distilled models spell the section's opener as they like, and forget a call's.
+    <｜tool▁calls▁begin｜><｜tool▁call▁begin｜>add<｜tool▁sep｜>{"a": 1}<｜tool▁call▁end｜><｜tool▁calls▁end｜>
+
+Up to V3, the name follows `function<｜tool▁sep｜>` and the arguments are in a Markdown fence. The distilled models misspell the
+opener of a section and omit that of a call.
 """
 
 from dragoman.dialects.dialect import Dialect

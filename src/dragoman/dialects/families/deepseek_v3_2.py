@@ -1,5 +1,14 @@
-# ruff: noqa: RUF001  (the bars are part of the tokens)
-"""DeepSeek V3.2: invocations with parameters that say whether they are strings."""
+# ruff: noqa: RUF001, RUF002  (the bars are part of the tokens)
+"""DeepSeek V3.2: tagged parameters that say whether they are strings.
+
+The models write:
+
+    <｜DSML｜function_calls>
+    <｜DSML｜invoke name="add">
+    <｜DSML｜parameter name="a" string="false">1</｜DSML｜parameter>
+    </｜DSML｜invoke>
+    </｜DSML｜function_calls>
+"""
 
 from dragoman.dialects.dialect import Dialect
 from dragoman.dialects.spec import Calls, NameTag, Reasoning, Results, StopStrings, TaggedArguments

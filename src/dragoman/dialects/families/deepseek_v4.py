@@ -1,5 +1,5 @@
-# ruff: noqa: RUF001  (the bars are part of the tokens)
-"""DeepSeek V4: the calls of V3.2 in another block."""
+# ruff: noqa: RUF001, RUF002  (the bars are part of the tokens)
+"""DeepSeek V4: the calls of V3.2 between `<｜DSML｜tool_calls>` and its closer."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""ERNIE 4.5 Thinking: Hermes calls, and the answer in tags."""
+"""ERNIE 4.5 Thinking: the calls of Hermes, and `<response>` tags around the answer."""
 
 from dragoman.dialects.dialect import Dialect
 from dragoman.dialects.spec import Calls, Reasoning, StopStrings, Wrapper

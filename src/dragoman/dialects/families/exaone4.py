@@ -1,4 +1,4 @@
-"""EXAONE 4: Hermes calls without the newlines."""
+"""EXAONE 4: the calls of Hermes without the newlines inside the tags."""
 
 from dragoman.dialects.dialect import Dialect
 from dragoman.dialects.spec import Calls, Reasoning, StopStrings

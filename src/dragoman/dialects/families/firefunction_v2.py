@@ -1,4 +1,4 @@
-"""FireFunction v2: a word and an array of calls."""
+"""FireFunction v2: a word and an array of calls: ` functools[{"name": "add", "arguments": {"a": 1}}]`."""
 
 from dragoman.dialects.dialect import Dialect
 from dragoman.dialects.spec import Calls, JsonArguments, StopStrings

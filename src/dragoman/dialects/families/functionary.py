@@ -1,4 +1,13 @@
-"""Functionary: 3.2 addresses each message, to a tool or to `all`; 3.1 puts a call's name in its tag."""
+"""Functionary 3.2: every message has a recipient, a tool or `all`; Functionary 3.1: the name of a call is in its tag.
+
+The models write:
+
+    all                                                                         3.2
+    I will look.>>>add
+    {"a": 1}
+
+    <function=add>{"a": 1}</function>                                           3.1
+"""
 
 from dragoman.dialects.dialect import Dialect
 from dragoman.dialects.spec import Affixes, Calls, Frame, JsonArguments, Recipient, StopStrings

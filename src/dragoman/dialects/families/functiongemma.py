@@ -1,4 +1,9 @@
-"""FunctionGemma: the dict of Gemma 4 with another quote."""
+"""FunctionGemma: the dict of Gemma 4 with another quote.
+
+The models write:
+
+    <start_function_call>call:add{a:1,b:<escape>x<escape>}<end_function_call>
+"""
 
 from dragoman.dialects.dialect import Dialect
 from dragoman.dialects.spec import Calls, LiteralArguments, NameTag, Results, StopStrings

@@ -1,4 +1,4 @@
-"""Gemma 3 has no calls of its own: it is asked for a list of Python calls, and may put them into a fence."""
+"""Gemma 3: it has no format for calls, so it is asked for a list of Python calls, which it may put into a fence."""
 
 from dataclasses import replace
 

@@ -1,4 +1,10 @@
-"""Gemma 4: a dict whose strings stand between tokens, and no escapes in them."""
+"""Gemma 4: a dict with bare keys; strings stand between two `<|"|>` tokens, without escapes.
+
+The models write:
+
+    <|channel>thought
+    reasoning<channel|><|tool_call>call:add{a:1,b:<|"|>x<|"|>}<tool_call|>
+"""
 
 from dragoman.dialects.dialect import Dialect
 from dragoman.dialects.spec import Calls, LiteralArguments, NameTag, Reasoning, Results, StopStrings

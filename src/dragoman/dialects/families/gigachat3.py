@@ -1,5 +1,13 @@
 # ruff: noqa: RUF001  (the bars are part of the tokens)
-"""GigaChat 3 and 3.1: one call, as a message of its own. 3.5 writes tags."""
+"""GigaChat 3 and 3.1: one call, as a message of its own; GigaChat 3.5: tagged parameters, which are only read.
+
+The models write:
+
+    <|message_sep|>
+
+    function call<|role_sep|>
+    {"name": "add", "arguments": {"a": 1}}
+"""
 
 from dragoman.dialects.dialect import Dialect
 from dragoman.dialects.spec import Calls, NameTag, StopStrings, TaggedArguments

@@ -1,4 +1,12 @@
-"""GLM 4.5 and 4.6: keys and values in pairs of tags, on lines of their own."""
+"""GLM 4.5 and 4.6: keys and values in pairs of tags, each on a line of its own.
+
+The models write:
+
+    <tool_call>add
+    <arg_key>a</arg_key>
+    <arg_value>1</arg_value>
+    </tool_call>
+"""
 
 from dragoman.dialects.dialect import Dialect
 from dragoman.dialects.spec import Calls, NameTag, Reasoning, StopStrings, TaggedArguments

@@ -1,7 +1,9 @@
-"""gpt-oss and its harmony format: messages on channels, addressed to tools.
+"""gpt-oss and its harmony format: messages on channels, some of them addressed to tools.
 
-Models repeat channels, put the recipient in front of the channel or behind it, forget the content type; the channel that counts
-is the last.
+    <|channel|>analysis<|message|>reasoning<|end|><|start|>assistant<|channel|>final<|message|>text
+    <|channel|>commentary to=functions.add <|constrain|>json<|message|>{"a": 1}<|call|>
+
+Models repeat channels, put the recipient before the channel or after it, and omit the content type; the last channel counts.
 """
 
 from dragoman.dialects.dialect import Dialect

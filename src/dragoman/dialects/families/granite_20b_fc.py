@@ -1,4 +1,4 @@
-"""Granite 20B function calling: an opener and no closer."""
+"""Granite 20B function calling: an opener without a closer: `<function_call> {"name": "add", "arguments": {"a": 1}}`."""
 
 from dragoman.dialects.dialect import Dialect
 from dragoman.dialects.spec import Calls, StopStrings

@@ -1,4 +1,9 @@
-"""Granite 3: an array of calls. 3.2 reasons between sentences, 3.3 between tags."""
+"""Granite 3: an array of calls; 3.2 reasons between two sentences, 3.3 between tags.
+
+The models write:
+
+    <|tool_call|>[{"name": "add", "arguments": {"a": 1}}]
+"""
 
 from dragoman.dialects.dialect import Dialect
 from dragoman.dialects.spec import Calls, JsonArguments, Reasoning, StopStrings, Wrapper

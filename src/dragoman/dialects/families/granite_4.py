@@ -1,4 +1,4 @@
-"""Granite 4: Hermes calls. Its arguments may come as a string."""
+"""Granite 4: the calls of Hermes; their arguments may be written as a JSON string."""
 
 from dragoman.dialects.dialect import Dialect
 from dragoman.dialects.spec import Calls, StopStrings

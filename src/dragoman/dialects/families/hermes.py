@@ -1,4 +1,11 @@
-"""Hermes 2 and 3, Qwen2.5, and everybody who took over their format of calls. No reasoning."""
+"""Hermes 2 and 3, Qwen2.5, and the models that adopted their format of calls; no reasoning.
+
+The models write:
+
+    <tool_call>
+    {"name": "add", "arguments": {"a": 1}}
+    </tool_call>
+"""
 
 from dragoman.dialects.dialect import Dialect
 from dragoman.dialects.spec import Calls, StopStrings

@@ -1,4 +1,4 @@
-"""Hunyuan-A13B: an array of calls, and the answer in tags."""
+"""Hunyuan-A13B: an array of calls between `<tool_calls>` tags, and `<answer>` tags around the answer."""
 
 from dragoman.dialects.dialect import Dialect
 from dragoman.dialects.spec import Calls, JsonArguments, Reasoning, StopStrings, Wrapper

@@ -1,4 +1,14 @@
-"""Hunyuan 3: the pairs of GLM 4.5 in a section of calls. The tokens that are shipped may carry a suffix."""
+"""Hunyuan 3: the pairs of GLM 4.5, in calls with a name tag; published tokenizers may add a suffix to every tag.
+
+The models write:
+
+    <tool_calls>
+    <tool_call>add<tool_sep>
+    <arg_key>a</arg_key>
+    <arg_value>1</arg_value>
+    </tool_call>
+    </tool_calls>
+"""
 
 from dragoman.dialects.dialect import Dialect
 from dragoman.dialects.families.glm_4_5 import ARG_PAIRS

@@ -1,4 +1,11 @@
-"""InternLM2 and Intern-S1: a call to a plugin, as JSON."""
+"""InternLM2, and Intern-S1, which reasons: a call to a plugin, as a JSON object.
+
+The models write:
+
+    <|action_start|><|plugin|>
+    {"name": "add", "parameters": {"a": 1}}
+    <|action_end|>
+"""
 
 from dataclasses import replace
 

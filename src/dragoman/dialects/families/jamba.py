@@ -1,4 +1,4 @@
-"""Jamba: an array of calls."""
+"""Jamba: an array of calls: `<tool_calls>[{"name": "add", "arguments": {"a": 1}}]</tool_calls>`."""
 
 from dragoman.dialects.dialect import Dialect
 from dragoman.dialects.spec import Calls, JsonArguments, StopStrings

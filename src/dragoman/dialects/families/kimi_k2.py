@@ -1,4 +1,10 @@
-"""Kimi K2: sections of calls whose id is their name and a number."""
+"""Kimi K2: sections of calls whose id is the tool's name and the number of the call.
+
+The models write:
+
+    <|tool_calls_section_begin|><|tool_call_begin|>functions.add:0<|tool_call_argument_begin|>{"a": 1}<|tool_call_end|>
+    <|tool_calls_section_end|>                                                  without the line break
+"""
 
 from dragoman.dialects.dialect import Dialect
 from dragoman.dialects.spec import Affixes, Calls, IdInName, Reasoning, Results, StopStrings

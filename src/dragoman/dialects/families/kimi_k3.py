@@ -1,4 +1,11 @@
-"""Kimi K3: everything in tags that are opened, named and closed by special tokens."""
+"""Kimi K3: everything stands in tags that special tokens open, name and close.
+
+The models write:
+
+    <|open|>tools<|sep|><|open|>call tool="add" index="1"<|sep|>
+    <|open|>argument key="a" type="number"<|sep|>1<|close|>argument<|sep|>      without the line breaks
+    <|close|>call<|sep|><|close|>tools<|sep|>
+"""
 
 from dragoman.dialects.dialect import Dialect
 from dragoman.dialects.spec import Calls, NameTag, Reasoning, StopStrings, TaggedArguments, Wrapper

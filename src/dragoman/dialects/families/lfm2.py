@@ -1,4 +1,4 @@
-"""LFM2: a list of Python calls. Its template does not render them, so the encoder does."""
+"""LFM2: a list of Python calls: `<|tool_call_start|>[add(a=1)]<|tool_call_end|>`; its template does not render calls."""
 
 from dragoman.dialects.dialect import Dialect
 from dragoman.dialects.spec import CALLEE, Calls, KeywordArguments, Reasoning, Results, StopStrings

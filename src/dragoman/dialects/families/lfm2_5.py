@@ -1,4 +1,4 @@
-"""LFM2.5: the calls of LFM2; it may think although it is told not to, and it thinks about calls in full."""
+"""LFM2.5: the calls of LFM2; it may reason with thinking switched off, and it writes complete calls in its reasoning."""
 
 from dragoman.dialects.dialect import Dialect
 from dragoman.dialects.families.lfm2 import LFM_CALLS, LFM_RESULTS

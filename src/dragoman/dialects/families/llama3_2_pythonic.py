@@ -1,4 +1,4 @@
-"""Llama 3.2, the small models: the whole answer is a list of Python calls."""
+"""Llama 3.2, the small models: the whole answer is a list of Python calls: `[add(a=1), now()]`."""
 
 from dragoman.dialects.dialect import Dialect
 from dragoman.dialects.spec import CALLEE, Calls, KeywordArguments, StopStrings

@@ -1,4 +1,11 @@
-"""Llama 3.1 to 3.3: a call is all there is in a turn, as bare JSON, or behind the tag that is meant for code."""
+"""Llama 3.1 to 3.3: the whole answer is a call, as JSON without tags or after the tag that is meant for code.
+
+The models write:
+
+    {"name": "add", "parameters": {"a": 1}}
+    <|python_tag|>{"name": "add", "parameters": {"a": 1}}
+    <|python_tag|>add.call(a=1)
+"""
 
 from dataclasses import replace
 

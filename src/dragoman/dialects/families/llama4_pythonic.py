@@ -1,4 +1,4 @@
-"""Llama 4: a list of Python calls, in tags that are often left out."""
+"""Llama 4: a list of Python calls between tags that are often omitted: `<|python_start|>[add(a=1)]<|python_end|>`."""
 
 from dragoman.dialects.dialect import Dialect
 from dragoman.dialects.spec import CALLEE, Calls, KeywordArguments, StopStrings

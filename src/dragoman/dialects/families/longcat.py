@@ -1,4 +1,4 @@
-"""LongCat: Hermes calls in tags of its own."""
+"""LongCat: the calls of Hermes between `<longcat_tool_call>` tags."""
 
 from dragoman.dialects.dialect import Dialect
 from dragoman.dialects.spec import Calls, StopStrings

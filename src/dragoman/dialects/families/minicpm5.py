@@ -1,4 +1,4 @@
-"""MiniCPM 5: functions with params, values perhaps as CDATA."""
+"""MiniCPM 5: tagged parameters, whose values may be CDATA: `<function name="add"><param name="a">1</param></function>`."""
 
 from dragoman.dialects.dialect import Dialect
 from dragoman.dialects.spec import Calls, NameTag, Reasoning, StopStrings, TaggedArguments

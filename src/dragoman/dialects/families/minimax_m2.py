@@ -1,4 +1,13 @@
-"""MiniMax M2: invocations with parameters, values without newlines."""
+"""MiniMax M2: tagged parameters, without newlines around the values.
+
+The models write:
+
+    <minimax:tool_call>
+    <invoke name="add">
+    <parameter name="a">1</parameter>
+    </invoke>
+    </minimax:tool_call>
+"""
 
 from dragoman.dialects.dialect import Dialect
 from dragoman.dialects.spec import Calls, NameTag, Reasoning, Results, StopStrings, TaggedArguments

@@ -1,4 +1,11 @@
-"""MiniMax M3: a tree of elements, with a mark before every tag."""
+"""MiniMax M3: a tree of elements, with the mark `]<]minimax[>[` before every tag (here `M`).
+
+The models write:
+
+    M<tool_call>
+    M<invoke name="add">M<a>1M</a>M<tags>M<item>xM</item>M</tags>M</invoke>
+    M</tool_call>
+"""
 
 from dragoman.dialects.dialect import Dialect
 from dragoman.dialects.spec import Calls, ElementArguments, NameTag, Reasoning, Results, StopStrings

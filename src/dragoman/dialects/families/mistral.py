@@ -1,6 +1,10 @@
-"""Mistral: up to v7 of its tokenizer an array of calls, from v11 a name and its arguments; the id is written in v3 to v11.
+"""Mistral: an array of calls up to v7 of its tokenizer, a name and its arguments from v11 on.
 
-The newer ones read the array too. Magistral and Ministral 3 reason, and write about calls while they do: those are none.
+    [TOOL_CALLS][{"name": "add", "arguments": {"a": 1}, "id": "a1b2c3d4e"}]     v3
+    [TOOL_CALLS]add[CALL_ID]a1b2c3d4e[ARGS]{"a": 1}                             v11
+    [THINK]reasoning[/THINK][TOOL_CALLS]add[ARGS]{"a": 1}                       Magistral and Ministral 3
+
+The newer ones read the array as well. Magistral and Ministral 3 write about calls in their reasoning: those are not calls.
 """
 
 from dataclasses import replace

@@ -1,4 +1,13 @@
-"""Muse Glimmer: messages with an address; one to a tool holds an invocation with parameters."""
+"""Muse Glimmer: messages with recipients; one to a tool holds tagged parameters.
+
+The models write:
+
+     to=self<|message|>reasoning<|eom|><|start|>assistant to=add<|message|><atem:function_calls>
+    <atem:invoke name="add">
+    <atem:parameter name="a">1</atem:parameter>
+    </atem:invoke>
+    </atem:function_calls>
+"""
 
 from dragoman.dialects.dialect import Dialect
 from dragoman.dialects.spec import Calls, Frame, NameTag, Reasoning, Results, TaggedArguments

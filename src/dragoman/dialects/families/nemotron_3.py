@@ -1,4 +1,4 @@
-"""Nemotron 3: the calls of Qwen3-Coder."""
+"""Nemotron 3: the calls of Qwen3-Coder, with reasoning."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Nemotron Nano v2: an array of calls."""
+"""Nemotron Nano v2: an array of calls: `<TOOLCALL>[{"name": "add", "arguments": {"a": 1}}]</TOOLCALL>`."""
 
 from dragoman.dialects.dialect import Dialect
 from dragoman.dialects.spec import Calls, JsonArguments, Reasoning, Results, StopStrings

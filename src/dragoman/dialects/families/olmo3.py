@@ -1,4 +1,4 @@
-"""OLMo 3: Python calls, one to a line."""
+"""OLMo 3: Python calls, one per line: `<function_calls>add(a=1)</function_calls>`."""
 
 from dragoman.dialects.dialect import Dialect
 from dragoman.dialects.spec import CALLEE, Calls, KeywordArguments, Reasoning, StopStrings

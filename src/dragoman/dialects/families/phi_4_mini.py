@@ -1,4 +1,4 @@
-"""Phi-4-mini: a word and an array of calls, or an object in tags."""
+"""Phi-4-mini: a word and an array of calls, `functools[{"name": "add", …}]`, or an object between `<|tool_call|>` tags."""
 
 from dragoman.dialects.dialect import Dialect
 from dragoman.dialects.spec import Calls, JsonArguments, StopStrings

@@ -1,4 +1,4 @@
-"""Qwen3, the hybrid models: Hermes calls, and reasoning that the template can switch off."""
+"""Qwen3, the hybrid models: the calls of Hermes, and reasoning that the template can switch off."""
 
 from dragoman.dialects.dialect import Dialect
 from dragoman.dialects.spec import Calls, Reasoning, StopStrings

@@ -1,4 +1,4 @@
-"""Qwen3.5, 3.6 and 3.8: the calls of Qwen3-Coder."""
+"""Qwen3.5, 3.6 and 3.8: the calls of Qwen3-Coder, with reasoning."""
 
 from dragoman.dialects.dialect import Dialect
 from dragoman.dialects.families.qwen3_coder import QWEN_XML

@@ -1,4 +1,15 @@
-"""Qwen3-Coder: tagged parameters on lines of their own. No reasoning."""
+"""Qwen3-Coder: tagged parameters, with the values on lines of their own; no reasoning.
+
+The models write:
+
+    <tool_call>
+    <function=add>
+    <parameter=a>
+    1
+    </parameter>
+    </function>
+    </tool_call>
+"""
 
 from dragoman.dialects.dialect import Dialect
 from dragoman.dialects.spec import Calls, NameTag, StopStrings, TaggedArguments

@@ -1,4 +1,4 @@
-"""QwQ and the Qwen3 models that always think: the prompt opens the reasoning."""
+"""QwQ and the Qwen3 models that always reason: the calls of Hermes, and a prompt that opens the reasoning."""
 
 from dragoman.dialects.dialect import Dialect
 from dragoman.dialects.spec import Calls, Reasoning, StopStrings

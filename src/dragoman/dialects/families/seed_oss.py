@@ -1,4 +1,4 @@
-"""Seed-OSS: the tags of Qwen3-Coder around values without newlines, and remarks on its budget while it thinks."""
+"""Seed-OSS: the tags of Qwen3-Coder without newlines around values, and remarks about the budget in the reasoning."""
 
 from dragoman.dialects.dialect import Dialect
 from dragoman.dialects.spec import Calls, NameTag, Reasoning, StopStrings, TaggedArguments

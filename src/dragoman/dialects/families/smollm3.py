@@ -1,4 +1,4 @@
-"""SmolLM3: Hermes calls; its template does not render them, so the encoder does."""
+"""SmolLM3: the calls of Hermes; its template does not render calls, so `writer` does."""
 
 from dragoman.dialects.dialect import Dialect
 from dragoman.dialects.spec import Calls, Reasoning, StopStrings

@@ -1,5 +1,12 @@
-# ruff: noqa: RUF001  (the bars are part of the tokens)
-"""Step 3: parameters in tags of its own, in a section of calls."""
+# ruff: noqa: RUF001, RUF002  (the bars are part of the tokens)
+"""Step 3: tagged parameters, in a section of calls.
+
+The models write:
+
+    <｜tool_calls_begin｜><｜tool_call_begin｜>function<｜tool_sep｜><steptml:invoke name="add">
+    <steptml:parameter name="a">1</steptml:parameter></steptml:invoke>          without the line breaks
+    <｜tool_call_end｜><｜tool_calls_end｜>
+"""
 
 from dragoman.dialects.dialect import Dialect
 from dragoman.dialects.spec import Calls, NameTag, Reasoning, StopStrings, TaggedArguments

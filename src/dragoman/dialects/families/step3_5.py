@@ -1,4 +1,4 @@
-"""Step 3.5: the calls of Qwen3-Coder, with nothing between them."""
+"""Step 3.5: the calls of Qwen3-Coder, with nothing between two calls."""
 
 from dataclasses import replace
 

@@ -1,4 +1,9 @@
-"""xLAM: an array of calls, bare, in a fence or in the tags of other families."""
+"""xLAM: an array of calls, without tags, in a fence, or between the tags of other families.
+
+The models write:
+
+    [{"name": "add", "arguments": {"a": 1}}]
+"""
 
 from dragoman.dialects.dialect import Dialect
 from dragoman.dialects.spec import Calls, JsonArguments, Reasoning, StopStrings
