@@ -1,4 +1,4 @@
-"""A relay that stands around a server and spoils one thing about it."""
+"""An ASGI application around a server that adds one defect to it."""
 
 import asyncio
 import json
@@ -10,12 +10,12 @@ from urllib.parse import unquote
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 Event = list[Any]
-"""The name and the payload of an event: two, so that they can disagree."""
+"""The name and the payload of an event, separate so that they can disagree."""
 
 
 @dataclass
 class Exchange:
-    """A request before it is passed on, and its answer before it goes back. All of it may be changed."""
+    """A request before it is passed on, and its answer before it is sent. Every field may be changed."""
 
     method: str
     path: str
@@ -30,7 +30,7 @@ class Exchange:
 
     @property
     def is_message(self) -> bool:
-        """A POST to /v1/messages, of a body that could be read."""
+        """Whether it is a request to /v1/messages with a JSON body."""
         return self.path == "/v1/messages" and isinstance(self.body, dict)
 
     @property
@@ -38,21 +38,21 @@ class Exchange:
         return self.path == "/v1/messages/count_tokens"
 
     def holds(self, text: str) -> bool:
-        """Does the request's body hold that text?"""
+        """Whether the request's body contains that text."""
         return not isinstance(self.body, bytes) and text in json.dumps(self.body)
 
     def says(self, text: str) -> bool:
         return text in self.content.decode()
 
     def refuse(self, status: int = 400, message: str = "no", kind: str = "invalid_request_error") -> None:
-        """Answer it here."""
+        """Answer the request with an error, without passing it on."""
         self.status, self.answer_headers = status, {"content-type": "application/json", "request-id": "req_relay"}
         error = {"type": "error", "error": {"type": kind, "message": message}, "request_id": "req_relay"}
         self.content = json.dumps(error).encode()
 
     @property
     def answer(self) -> Any:
-        """The JSON of the answer; None where it is a stream."""
+        """The JSON of the answer; None if it is a stream."""
         return json.loads(self.content) if self.answer_headers.get("content-type") == "application/json" else None
 
     @answer.setter
@@ -61,7 +61,7 @@ class Exchange:
 
     @property
     def events(self) -> list[Event]:
-        """The events of a stream; none where the answer is whole."""
+        """The events of a stream; empty if the answer is not streamed."""
         if not self.answer_headers.get("content-type", "").startswith("text/event-stream"):
             return []
         lines = [block.split("\n") for block in self.content.decode().split("\n\n") if block]
@@ -74,21 +74,21 @@ class Exchange:
         ).encode()
 
 
-Spoiling = Callable[[Exchange], None]
+Alteration = Callable[[Exchange], None]
 
 
 class Relay:
-    """An ASGI application around another. `before` and `after` are the defect of the moment."""
+    """An ASGI application around another. `on_request` and `on_response` are the current defect."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
         self._in_flight = 0
-        self.well()
+        self.reset()
 
-    def well(self) -> None:
-        """No defect."""
-        self.before: Spoiling = _nothing
-        self.after: Spoiling = _nothing
+    def reset(self) -> None:
+        """Remove the defect."""
+        self.on_request: Alteration = _unchanged
+        self.on_response: Alteration = _unchanged
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -97,10 +97,10 @@ class Relay:
         self._in_flight += 1
         try:
             exchange = await self._read(scope, receive)
-            self.before(exchange)
+            self.on_request(exchange)
             if not exchange.status:
                 await self._pass_on(scope, exchange)
-                self.after(exchange)
+                self.on_response(exchange)
             await asyncio.sleep(exchange.delay)
         finally:
             self._in_flight -= 1
@@ -145,5 +145,5 @@ class Relay:
         await self._app({**scope, **path, "headers": headers, "query_string": exchange.query.encode()}, receive, send)
 
 
-def _nothing(_: Exchange) -> None:
-    """Leave it as it is."""
+def _unchanged(_: Exchange) -> None:
+    """Change nothing."""

@@ -1,4 +1,4 @@
-"""The whole house under examination: the server, llama.cpp in its child process, the default model."""
+"""Runs all checks against the real server: llama.cpp in its child process, with the default model."""
 
 import asyncio
 
@@ -10,14 +10,14 @@ from dragoman.engines.llama.embedded import EmbeddedLlama
 from dragoman.models.resolve import resolve
 from dragoman.server import Settings
 
-CANNOT_BE_TOLD = {"wrong-key", "thinking-first", "thinking-signed", "thinking-replay"}
-"""It asks for no key, and the model does not think."""
+SKIPPED = {"wrong-key", "thinking-first", "thinking-signed", "thinking-replay"}
+"""The server requires no key, and the model does not think."""
 
 TOO_FAST = {"sse-bit-by-bit", "early-start", "silence", "small-beside-long", "leaving"}
-"""What a fast machine leaves untold."""
+"""Checks that skip on a fast machine."""
 
 
-async def visit(url: str) -> list[Result]:
+async def run_all(url: str) -> list[Result]:
     async with Client.connect(url) as client:
         return [result async for result in run_checks(client, CHECKS)]
 
@@ -26,6 +26,6 @@ async def visit(url: str) -> list[Result]:
 @pytest.mark.timeout(1200)
 def test_the_default_model_passes_every_check() -> None:
     with live_server(EmbeddedLlama(resolve(None).path), Settings(model_id="default")) as url:
-        results = asyncio.run(visit(url))
+        results = asyncio.run(run_all(url))
     assert [(result.check.id, result.reason) for result in results if result.outcome in (Outcome.FAIL, Outcome.DEFECT)] == []
-    assert {result.check.id for result in results if result.outcome is Outcome.SKIP} - TOO_FAST == CANNOT_BE_TOLD
+    assert {result.check.id for result in results if result.outcome is Outcome.SKIP} - TOO_FAST == SKIPPED

@@ -1,4 +1,4 @@
-"""Whatever a server answers, the doctor says what is wrong with the server and is never wrong itself."""
+"""Tests that no check raises an unexpected exception, whatever a server answers."""
 
 import asyncio
 import socket
@@ -40,8 +40,8 @@ NONSENSE = [
 ]  # fmt: skip
 
 
-class Babbler:
-    """Says the same to everybody."""
+class FixedAnswer:
+    """An ASGI application that answers every request in the same way."""
 
     kind, content = JSON, b""
 
@@ -55,8 +55,8 @@ class Babbler:
 
 
 @pytest.fixture(scope="module")
-def babbler() -> Iterator[tuple[Babbler, str]]:
-    app, listener = Babbler(), socket.create_server(("127.0.0.1", 0))
+def fixed_answer() -> Iterator[tuple[FixedAnswer, str]]:
+    app, listener = FixedAnswer(), socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off"))
     thread = threading.Thread(target=lambda: asyncio.run(server.serve([listener])))
     thread.start()
@@ -67,21 +67,21 @@ def babbler() -> Iterator[tuple[Babbler, str]]:
     listener.close()
 
 
-async def visit(url: str) -> list[Result]:
+async def run_all(url: str) -> list[Result]:
     async with Client.connect(url) as client:
         return [result async for result in run_checks(client, CHECKS)]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "content"), NONSENSE)
-def test_nonsense_is_the_servers_fault(babbler: tuple[Babbler, str], kind: str, content: bytes) -> None:
-    app, url = babbler
+def test_a_nonsensical_answer_is_a_failed_check(fixed_answer: tuple[FixedAnswer, str], kind: str, content: bytes) -> None:
+    app, url = fixed_answer
     app.kind, app.content = kind, content
-    results = asyncio.run(visit(url))
+    results = asyncio.run(run_all(url))
     assert {result.check.id: result.reason for result in results if result.outcome is Outcome.DEFECT} == {}
     assert sum(result.outcome is Outcome.FAIL for result in results) > len(CHECKS) / 3
 
 
-def test_checks_name_clauses_that_exist() -> None:
+def test_clauses_of_checks_exist() -> None:
     assert {clause for check in CHECKS for clause in check.clauses} <= set(CLAUSES)
     assert all(check.clauses for check in CHECKS)

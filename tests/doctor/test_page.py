@@ -1,4 +1,4 @@
-"""The table in the documentation, which scripts/doctor-table makes, is of the checks that there are."""
+"""Tests that the table in docs/doctor.md, which scripts/doctor-table writes, has every check."""
 
 import re
 from pathlib import Path

@@ -1,6 +1,6 @@
-"""What can be wrong with a server, a function each, and which checks notice: the proof that every check can fail."""
+"""Defects of a server, each a function with the checks that notice it: they show that every check can fail."""
 
-from . import answers, calls, door, sessions, streams
-from .kit import DEFECTS, Defect
+from . import answers, calls, http, sessions, streams
+from .registry import DEFECTS, Defect
 
-__all__ = ["DEFECTS", "Defect", "answers", "calls", "door", "sessions", "streams"]
+__all__ = ["DEFECTS", "Defect", "answers", "calls", "http", "sessions", "streams"]

@@ -1,35 +1,35 @@
-"""Messages, counts, thinking and form."""
+"""Defects of messages, counts, thinking and structured output."""
 
 from collections.abc import Callable
 from typing import Any
 
-from doctor.relay import Exchange, Spoiling
+from doctor.relay import Alteration, Exchange
 
-from .kit import after, before, matches, refuses, streamed, whole
+from .registry import matches, on_request, on_response, refuses, streamed, whole
 
 # ---- messages
 
 
-@after("message-shape")
+@on_response("message-shape")
 @whole
-def a_message_that_is_of_another_type(_: Exchange, message: dict[str, Any]) -> None:
+def a_message_of_another_type(_: Exchange, message: dict[str, Any]) -> None:
     message["type"] = "chat.completion"
 
 
-@after("usage")
+@on_response("usage")
 @whole
 def cache_counts_that_are_null(_: Exchange, message: dict[str, Any]) -> None:
     message["usage"]["cache_creation_input_tokens"] = None
 
 
-@after("model-echo")
+@on_response("model-echo")
 @whole
-def a_model_that_calls_itself_otherwise(exchange: Exchange, message: dict[str, Any]) -> None:
+def an_answer_with_another_model_name(exchange: Exchange, message: dict[str, Any]) -> None:
     if exchange.body["max_tokens"] == 8:
         message["model"] = "model.gguf"
 
 
-@after("max-tokens")
+@on_response("max-tokens")
 @whole
 def a_stop_reason_of_another_api(exchange: Exchange, message: dict[str, Any]) -> None:
     if exchange.body["max_tokens"] == 8:
@@ -40,22 +40,22 @@ refuses(lambda e: matches(e, max_tokens=0), "max-tokens-zero", name="max_tokens 
 refuses(lambda e: e.is_message and e.body.get("max_tokens", 0) > 4000, "max-tokens-huge", name="max_tokens are checked")
 
 
-@after("stop-sequence")
+@on_response("stop-sequence")
 @whole
 def stop_sequences_are_not_reported(exchange: Exchange, message: dict[str, Any]) -> None:
     if exchange.body.get("stop_sequences"):
         message |= {"stop_reason": "end_turn", "stop_sequence": None}
 
 
-@before("stop-sequence-stream")
+@on_request("stop-sequence-stream")
 def stop_sequences_are_ignored_in_streams(exchange: Exchange) -> None:
     if matches(exchange, stream=True):
         exchange.body.pop("stop_sequences", None)
 
 
-@after("prefill")
+@on_response("prefill")
 @whole
-def an_answer_that_repeats_the_prefill(exchange: Exchange, message: dict[str, Any]) -> None:
+def an_answer_repeats_the_prefill(exchange: Exchange, message: dict[str, Any]) -> None:
     last = exchange.body["messages"][-1]
     if last["role"] == "assistant":
         message["content"][0]["text"] = last["content"] + message["content"][0]["text"]
@@ -64,23 +64,23 @@ def an_answer_that_repeats_the_prefill(exchange: Exchange, message: dict[str, An
 # ---- counts
 
 
-def _count(change: Callable[[Exchange, int], int]) -> Spoiling:
-    def spoil(exchange: Exchange) -> None:
+def _count(change: Callable[[Exchange, int], int]) -> Alteration:
+    def alter(exchange: Exchange) -> None:
         if exchange.is_count and exchange.status == 200:
             exchange.answer = {"input_tokens": change(exchange, exchange.answer["input_tokens"])}
 
-    spoil.__name__ = change.__name__
-    return spoil
+    alter.__name__ = change.__name__
+    return alter
 
 
-@after("count")
+@on_response("count")
 @_count
-def counts_that_are_estimates(exchange: Exchange, count: int) -> int:
+def estimated_counts(exchange: Exchange, count: int) -> int:
     return count if exchange.body.get("tools") else count * 3 // 4
 
 
-@before("count-tools")
-def tools_that_are_not_counted(exchange: Exchange) -> None:
+@on_request("count-tools")
+def tools_are_not_counted(exchange: Exchange) -> None:
     if exchange.is_count:
         exchange.body.pop("tools", None)
 
@@ -88,15 +88,15 @@ def tools_that_are_not_counted(exchange: Exchange) -> None:
 refuses(lambda e: e.is_count and "stream" in e.body, "count-whole-body", name="counts of few fields only")
 
 
-@after("string-or-block")
+@on_response("string-or-block")
 @_count
-def a_block_has_a_newline_behind_it(exchange: Exchange, count: int) -> int:
+def a_newline_after_each_block(exchange: Exchange, count: int) -> int:
     return count + isinstance(exchange.body["messages"][0]["content"], list)
 
 
-@after("cache-marks")
+@on_response("cache-marks")
 @_count
-def a_mark_is_seen_in_the_prompt(exchange: Exchange, count: int) -> int:
+def cache_marks_are_counted(exchange: Exchange, count: int) -> int:
     return count + exchange.holds("cache_control")
 
 
@@ -108,23 +108,23 @@ refuses(lambda e: e.is_message and e.holds('"signature": "dgm'), "thinking-repla
 refuses(lambda e: e.holds("redacted_thinking"), "thinking-foreign", name="foreign thinking is refused")
 
 
-def _thinking(change: Callable[[list[list[Any]]], None]) -> Spoiling:
-    def spoil(exchange: Exchange, events: list[list[Any]]) -> None:
+def _thinking(change: Callable[[list[list[Any]]], None]) -> Alteration:
+    def alter(exchange: Exchange, events: list[list[Any]]) -> None:
         if any(data.get("content_block", {}).get("type") == "thinking" for _, data in events):
             change(events)
 
-    spoil.__name__ = change.__name__
-    return streamed(spoil)
+    alter.__name__ = change.__name__
+    return streamed(alter)
 
 
-@after("thinking-no-leak")
+@on_response("thinking-no-leak")
 @_thinking
 def the_end_of_reasoning_leaks(events: list[list[Any]]) -> None:
     first = next(data for _, data in events if data.get("delta", {}).get("type") == "text_delta")
     first["delta"]["text"] = "</think>" + first["delta"]["text"]
 
 
-@after("thinking-first")
+@on_response("thinking-first")
 @_thinking
 def a_text_before_the_thinking(events: list[list[Any]]) -> None:
     for _, data in events:
@@ -134,30 +134,30 @@ def a_text_before_the_thinking(events: list[list[Any]]) -> None:
     events[1:1] = [["content_block_start", block], ["content_block_stop", {"type": "content_block_stop", "index": 0}]]
 
 
-@after("thinking-signed")
+@on_response("thinking-signed")
 @_thinking
 def thinking_without_a_signature(events: list[list[Any]]) -> None:
     events[:] = [event for event in events if event[1].get("delta", {}).get("type") != "signature_delta"]
 
 
-@after("thinking-disabled")
+@on_response("thinking-disabled")
 @whole
-def thinking_that_cannot_be_switched_off(exchange: Exchange, message: dict[str, Any]) -> None:
+def thinking_cannot_be_disabled(exchange: Exchange, message: dict[str, Any]) -> None:
     if matches(exchange, thinking={"type": "disabled"}):
         message["content"].insert(0, {"type": "thinking", "thinking": "Hm.", "signature": "x"})
 
 
-@after("form")
+@on_response("form")
 @whole
-def words_around_the_json(_: Exchange, message: dict[str, Any]) -> None:
+def text_around_the_json(_: Exchange, message: dict[str, Any]) -> None:
     for block in message["content"]:
         if '"even"' in block.get("text", ""):
             block["text"] = f"Here you are: {block['text']}"
 
 
-@after("form-nested")
+@on_response("form-nested")
 @whole
-def a_schema_that_is_held_in_part(_: Exchange, message: dict[str, Any]) -> None:
+def a_schema_is_enforced_in_part(_: Exchange, message: dict[str, Any]) -> None:
     for block in message["content"]:
         if "text" in block:
             block["text"] = block["text"].replace('"oak"', '"elm"')

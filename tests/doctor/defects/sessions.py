@@ -1,20 +1,20 @@
-"""Inputs, and an agent's session."""
+"""Defects of inputs and of an agent's session."""
 
 from collections.abc import Callable
 from typing import Any
 
-from doctor.relay import Exchange, Spoiling
+from doctor.relay import Alteration, Exchange
 
-from .kit import after, before, matches, refuses, streamed
+from .registry import matches, on_request, on_response, refuses, streamed
 
 # ---- inputs
 
-refuses(lambda e: e.holds('"image"'), "image", name="pictures are refused in other words")
-refuses(lambda e: e.holds('"document"'), "document", name="documents are refused in other words")
+refuses(lambda e: e.holds('"image"'), "image", name="images are refused with another message")
+refuses(lambda e: e.holds('"document"'), "document", name="documents are refused with another message")
 refuses(lambda e: matches(e, system="You help.") and e.holds('"role": "system"'), "system-message", name="two roles only")
 
 
-@before("unknown-block")
+@on_request("unknown-block")
 def unknown_blocks_are_dropped(exchange: Exchange) -> None:
     if exchange.is_message and exchange.holds("hologram"):
         del exchange.body["messages"][0]["content"][0]
@@ -25,24 +25,24 @@ def unknown_blocks_are_dropped(exchange: Exchange) -> None:
 refuses(lambda e: matches(e, stream=True) and e.holds("context_management"), "first-request", name="no context_management")
 
 
-def _agents(change: Callable[[dict[str, Any]], None]) -> Spoiling:
+def _agents(change: Callable[[dict[str, Any]], None]) -> Alteration:
     """Change the requests of the agent's session."""
 
-    def spoil(exchange: Exchange) -> None:
+    def alter(exchange: Exchange) -> None:
         if exchange.is_message and "context_management" in exchange.body:
             change(exchange.body)
 
-    spoil.__name__ = change.__name__
-    return spoil
+    alter.__name__ = change.__name__
+    return alter
 
 
-@before("billing-line")
+@on_request("billing-line")
 @_agents
 def the_billing_line_is_rendered(body: dict[str, Any]) -> None:
     body["system"][0]["text"] = body["system"][0]["text"].removeprefix("x-anthropic-billing-header: ")
 
 
-@before("system-in-place")
+@on_request("system-in-place")
 @_agents
 def late_system_messages_are_hoisted(body: dict[str, Any]) -> None:
     late = [message for message in body["messages"] if message["role"] == "system"]
@@ -51,17 +51,17 @@ def late_system_messages_are_hoisted(body: dict[str, Any]) -> None:
     body["system"] += [{"type": "text", "text": text} for text in texts]
 
 
-@before("next-turn")
+@on_request("next-turn")
 @_agents
-def a_mark_changes_a_byte(body: dict[str, Any]) -> None:
+def a_cache_mark_changes_the_prompt(body: dict[str, Any]) -> None:
     last = body["messages"][1]
     if isinstance(last["content"], list):
         body["system"][1]["text"] = "Marked. " + body["system"][1]["text"]
 
 
-@after("cache-in-stream")
+@on_response("cache-in-stream")
 @streamed
-def streams_that_do_not_tell_of_the_cache(_: Exchange, events: list[list[Any]]) -> None:
+def streams_without_cached_tokens(_: Exchange, events: list[list[Any]]) -> None:
     for usage in (events[0][1]["message"]["usage"], events[-2][1]["usage"]):
         cached = usage.pop("cache_read_input_tokens", 0) or 0
         if "input_tokens" in usage:

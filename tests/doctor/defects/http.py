@@ -1,28 +1,28 @@
-"""Paths, headers, models, errors."""
+"""Defects of paths, headers, models and errors."""
 
 from collections.abc import Callable
 from typing import Any
 
-from doctor.relay import Exchange, Spoiling
+from doctor.relay import Alteration, Exchange
 
-from .kit import after, before, matches, refuses
+from .registry import matches, on_request, on_response, refuses
 
 # ---- transport
 
 
-@after("request-id")
+@on_response("request-id")
 def answers_without_a_request_id(exchange: Exchange) -> None:
     if exchange.is_message and exchange.status == 200:
         del exchange.answer_headers["request-id"]
 
 
-@after("json-type")
-def json_that_is_declared_as_text(exchange: Exchange) -> None:
+@on_response("json-type")
+def json_declared_as_text(exchange: Exchange) -> None:
     if exchange.is_message and exchange.status == 200 and exchange.answer is not None:
         exchange.answer_headers["content-type"] = "text/plain"
 
 
-@before("no-redirect")
+@on_request("no-redirect")
 def a_redirect_for_a_trailing_slash(exchange: Exchange) -> None:
     if exchange.path.endswith("/") and exchange.path != "/":
         exchange.refuse(307)
@@ -48,43 +48,43 @@ refuses(lambda e: e.is_count and e.in_flight > 1, "burst-of-counts", name="one c
 # ---- models
 
 
-def _models(change: Callable[[dict[str, Any]], None]) -> Spoiling:
-    def spoil(exchange: Exchange) -> None:
+def _models(change: Callable[[dict[str, Any]], None]) -> Alteration:
+    def alter(exchange: Exchange) -> None:
         if exchange.path == "/v1/models" and exchange.status == 200:
             page = exchange.answer
             if page["data"]:
                 change(page)
             exchange.answer = page
 
-    spoil.__name__ = change.__name__
-    return spoil
+    alter.__name__ = change.__name__
+    return alter
 
 
-@after("models-list")
+@on_response("models-list")
 @_models
-def a_page_that_does_not_say_whether_there_is_more(page: dict[str, Any]) -> None:
+def a_page_without_has_more(page: dict[str, Any]) -> None:
     del page["has_more"]
 
 
-@before("models-paging")
-def pages_that_go_in_circles(exchange: Exchange) -> None:
+@on_request("models-paging")
+def pages_repeat(exchange: Exchange) -> None:
     if exchange.path == "/v1/models":
         exchange.query = ""
 
 
-@after("models-item")
+@on_response("models-item")
 @_models
 def a_model_without_a_lifecycle(page: dict[str, Any]) -> None:
     del page["data"][0]["lifecycle"]
 
 
-@after("models-window")
+@on_response("models-window")
 @_models
-def a_window_that_is_not_told(page: dict[str, Any]) -> None:
+def a_model_without_a_window(page: dict[str, Any]) -> None:
     page["data"][0]["max_input_tokens"] = None
 
 
-@after("models-capabilities")
+@on_response("models-capabilities")
 @_models
 def capabilities_in_part(page: dict[str, Any]) -> None:
     del page["data"][0]["capabilities"]["thinking"]
@@ -93,7 +93,7 @@ def capabilities_in_part(page: dict[str, Any]) -> None:
 refuses(lambda e: e.path == "/v1/models/scripted", "models-one", name="no such route for one model", status=404)
 
 
-@before("models-unknown")
+@on_request("models-unknown")
 def any_model_is_known_in_the_list(exchange: Exchange) -> None:
     if exchange.path.startswith("/v1/models/no"):
         exchange.path = "/v1/models"
@@ -109,69 +109,69 @@ refuses(_claude, "claude-names", name="no claude names", status=404)
 # ---- errors
 
 
-def _error(change: Callable[[Exchange, dict[str, Any]], None]) -> Spoiling:
-    def spoil(exchange: Exchange) -> None:
+def _error(change: Callable[[Exchange, dict[str, Any]], None]) -> Alteration:
+    def alter(exchange: Exchange) -> None:
         if exchange.status >= 400:
             envelope = exchange.answer
             change(exchange, envelope)
             exchange.answer = envelope
 
-    spoil.__name__ = change.__name__
-    return spoil
+    alter.__name__ = change.__name__
+    return alter
 
 
-@after("error-shape")
+@on_response("error-shape")
 @_error
 def errors_in_another_shape(_: Exchange, envelope: dict[str, Any]) -> None:
     del envelope["type"]
 
 
-@after("error-request-id")
+@on_response("error-request-id")
 @_error
-def errors_that_do_not_name_their_request(_: Exchange, envelope: dict[str, Any]) -> None:
+def errors_without_a_request_id(_: Exchange, envelope: dict[str, Any]) -> None:
     del envelope["request_id"]
 
 
-@after("bad-json")
+@on_response("bad-json")
 def broken_bodies_are_422(exchange: Exchange) -> None:
     if isinstance(exchange.body, bytes) and exchange.method == "POST":
         exchange.status = 422
 
 
-@after("missing-field")
+@on_response("missing-field")
 @_error
-def a_missing_field_in_other_words(_: Exchange, envelope: dict[str, Any]) -> None:
+def another_message_for_a_missing_field(_: Exchange, envelope: dict[str, Any]) -> None:
     error = envelope["error"]
     error["message"] = error["message"].replace("max_tokens: Field required", "1 validation error for MessagesRequest")
 
 
-@after("unknown-route")
+@on_response("unknown-route")
 @_error
 def an_unknown_path_is_an_invalid_request(exchange: Exchange, envelope: dict[str, Any]) -> None:
     if exchange.path == "/v1/nowhere":
         envelope["error"]["type"] = "invalid_request_error"
 
 
-@before("unknown-model")
+@on_request("unknown-model")
 def any_model_is_known(exchange: Exchange) -> None:
     if matches(exchange, model="no-such-model"):
         exchange.body["model"] = "claude-any"
 
 
-@after("early-status")
+@on_response("early-status")
 def refusals_inside_a_stream(exchange: Exchange) -> None:
     if exchange.is_message and exchange.body.get("stream") and exchange.status == 400:
         exchange.status = 200
 
 
-@after("overflow")
+@on_response("overflow")
 @_error
-def an_overflow_in_other_words(_: Exchange, envelope: dict[str, Any]) -> None:
+def another_message_for_an_overflow(_: Exchange, envelope: dict[str, Any]) -> None:
     if "too long" in envelope["error"]["message"]:
         envelope["error"]["message"] = "the request exceeds the available context size"
 
 
-@before("thread")
+@on_request("thread")
 def threads_are_ignored(exchange: Exchange) -> None:
     if exchange.is_message:
         exchange.body.pop("thread", None)

@@ -1,4 +1,4 @@
-"""A server that is well: Dragoman, with a model that says what each check wants to hear."""
+"""The engine of the reference server, on which all checks pass: it replays a suitable answer for each check."""
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
@@ -24,7 +24,7 @@ SCRIPT = (
     Line('{"even": true, "sum": 42}', when="even? Answer as JSON"),
     Line('{"kind": "oak", "of": "tree", "age": null}', when="oak as JSON"),
     Line("43.", when="And one more?"),
-    Line("42.", when="25?<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>"),  # the template's way to switch it off
+    Line("42.", when="25?<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>"),  # how the template disables thinking
     Line("<think>\nThey make 42.\n</think>\n\n42.", when="What is 17 + 25?"),
     Line(TALE, when="<tool_response>"),
     Line(_call("get_weather", '{"place": "Ulm", "days": 1}'), when="Use get_weather."),
@@ -34,8 +34,8 @@ SCRIPT = (
 )
 
 
-class Patient(ScriptedEngine):
-    """Replays the script, and tells how much of a prompt it has read before."""
+class ReferenceEngine(ScriptedEngine):
+    """Replays the script, and reports which part of a prompt it has read before as cached."""
 
     def __init__(self, *, window: int = 4_000, slots: int = 64) -> None:
         super().__init__(SCRIPT, model=MODEL, window=window, slots=slots)
