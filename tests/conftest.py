@@ -37,9 +37,10 @@ NAMED_CLAUSES = pytest.StashKey[dict[str, list[str]]]()
 """The ids of the tests that name each clause of the contract (tests/clauses)."""
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """One worker more than there are cores, because many tests wait for servers and time limits."""
-    return (os.cpu_count() or 1) + 1
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One process more than there are cores, as many tests wait for servers. Slow tests use all cores: they run in one process."""
+    everyday = "not slow" in config.option.markexpr
+    return (os.cpu_count() or 1) + 1 if everyday else 0
 
 
 @pytest.hookimpl(tryfirst=True)
