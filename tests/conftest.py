@@ -38,7 +38,7 @@ NAMED_CLAUSES = pytest.StashKey[dict[str, list[str]]]()
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """One process more than there are cores, as many tests wait for servers. Slow tests use all cores: they run in one process."""
+    """One worker more than there are cores, as many tests wait for servers. Slow tests use all cores and run in one process."""
     everyday = "not slow" in config.option.markexpr
     return (os.cpu_count() or 1) + 1 if everyday else 0
 

@@ -14,7 +14,7 @@ __version__ = version("dragoman")
 
 
 def __getattr__(name: str) -> Any:
-    """A name of the public API."""
+    """Import a name of the public API on first use."""
     public = import_module("dragoman.public")
     if name not in public.__all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -22,5 +22,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """The public API."""
+    """List the module's names and those of the public API."""
     return [*globals(), *import_module("dragoman.public").__all__]

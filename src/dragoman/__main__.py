@@ -1,4 +1,4 @@
-"""`python -m dragoman`."""
+"""Runs the command line as `python -m dragoman`."""
 
 from dragoman.cli import main
 

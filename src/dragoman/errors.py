@@ -1,29 +1,29 @@
-"""What can go wrong, and what the client is told of it.
+"""The error classes, and the HTTP status and error type of each.
 
     DragomanError
     ├── ClientError              the request is at fault: the same request will fail again
-    │   ├── InvalidRequest       a field, a block, an order of turns (ERR-9)
-    │   │   ├── PromptTooLong    the input alone passes the window (ERR-11)
+    │   ├── InvalidRequest       an invalid field, block or order of turns (ERR-9)
+    │   │   ├── PromptTooLong    the input alone exceeds the context window (ERR-11)
     │   │   └── ThreadsUnsupported   `thread` was sent (THR-3)
     │   ├── Unauthenticated      no key, or a wrong one (AUTH-3)
-    │   ├── UnknownModel         a name that this server does not serve (ERR-10)
+    │   ├── UnknownModel         a model that this server does not serve (ERR-10)
     │   ├── UnknownRoute         no such path
     │   ├── MethodNotAllowed     no such method on that path
-    │   ├── ForeignHost          a name of this machine that it is not known by
+    │   ├── ForeignHost          a `Host` header that does not name this server
     │   ├── RequestTimedOut      the request did not arrive in time
-    │   ├── HeadTooLarge         its head passes the limit
-    │   └── RequestTooLarge      the body passes the limit (TRN-12)
+    │   ├── HeadTooLarge         the request line and headers exceed the limit
+    │   └── RequestTooLarge      the body exceeds the limit (TRN-12)
     ├── EngineError              the engine is at fault
-    │   ├── EngineFailed         it died, broke its protocol or reported a failure
-    │   │   └── EngineRefused        it did not take the work in the form in which it got it
-    │   └── EngineUnavailable    it is loading, restarting or gone: waiting can help
+    │   ├── EngineFailed         it exited, broke its protocol or reported a failure
+    │   │   └── EngineRefused        it rejected the request as it was sent
+    │   └── EngineUnavailable    it is loading, restarting or unreachable: a retry can help
     └── ServerError              this process is at fault
         ├── Overloaded           the queue is full
-        ├── ShuttingDown         the process is leaving
+        ├── ShuttingDown         the process is shutting down
         ├── ClientStalled        the client stopped reading its stream
-        └── Unexpected           a defect
+        └── Unexpected           a bug
 
-Whose fault it was decides the class; the class alone decides the status and the type (`RESPONSES`).
+The party at fault decides the class; the class alone decides the status and the type (`RESPONSES`).
 """
 
 from http import HTTPStatus
@@ -31,10 +31,10 @@ from typing import NamedTuple
 
 
 class DragomanError(Exception):
-    """The root: a sentence for the client.
+    """The base class; its message is a sentence for the client.
 
-    `details` is the optional `error.details` object (ERR-4). `retry_after` is in seconds and only given where
-    waiting can help (ERR-6, ERR-7).
+    `details` is the optional `error.details` object (ERR-4). `retry_after` is in seconds and only set where
+    a retry can help (ERR-6, ERR-7).
     """
 
     retry_after: int | None = None
@@ -45,7 +45,7 @@ class DragomanError(Exception):
         self.details = details
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Travel whole between processes, whatever the subclass is made from."""
+        """Pickle all attributes, whatever arguments the subclass takes."""
         return _restored, (type(self), self.args, self.__dict__)
 
 
@@ -60,27 +60,27 @@ class ClientError(DragomanError):
 
 
 class InvalidRequest(ClientError):
-    """A field, a block or an order of turns that the contract does not allow. `path` is its place, where it has one."""
+    """The contract does not allow a field, a block or an order of turns; `path` is its place in the request, if it has one."""
 
     path: str | None = None
 
     @classmethod
     def at(cls, path: str, reason: str, *, details: dict[str, object] | None = None) -> "InvalidRequest":
-        """The wording of ERR-9: `dotted.path: reason`."""
+        """Return the error with the wording of ERR-9: `dotted.path: reason`."""
         error = cls(f"{path}: {reason}", details=details)
         error.path = path
         return error
 
 
 class PromptTooLong(InvalidRequest):
-    """The input alone passes the window. Clients compact when they read this phrase (ERR-11)."""
+    """The input alone exceeds the context window; clients compact when they read this message (ERR-11)."""
 
     def __init__(self, tokens: int, maximum: int) -> None:
         super().__init__(f"prompt is too long: {tokens} tokens > {maximum} maximum")
 
 
 class ThreadsUnsupported(InvalidRequest):
-    """`thread` was sent: the answer that makes the SDK's tool runner resend in full (THR-3)."""
+    """`thread` was sent; this response makes the SDK's tool runner resend the whole conversation (THR-3)."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -91,23 +91,23 @@ class ThreadsUnsupported(InvalidRequest):
 
 
 class Unauthenticated(ClientError):
-    """No key, or a wrong one."""
+    """The request has no API key, or a wrong one."""
 
 
 class UnknownModel(ClientError):
-    """A model name that this server does not serve."""
+    """The request names a model that this server does not serve."""
 
 
 class UnknownRoute(ClientError):
-    """No such path."""
+    """The path does not exist."""
 
 
 class MethodNotAllowed(ClientError):
-    """No such method on that path."""
+    """The path does not have this method."""
 
 
 class ForeignHost(ClientError):
-    """The `Host` field names another machine."""
+    """The `Host` header does not name this server."""
 
 
 class RequestTimedOut(ClientError):
@@ -115,11 +115,11 @@ class RequestTimedOut(ClientError):
 
 
 class HeadTooLarge(ClientError):
-    """The request line and the header fields pass the limit."""
+    """The request line and the headers exceed the limit."""
 
 
 class RequestTooLarge(ClientError):
-    """The body passes the limit."""
+    """The body exceeds the limit."""
 
 
 class EngineError(DragomanError):
@@ -127,15 +127,15 @@ class EngineError(DragomanError):
 
 
 class EngineFailed(EngineError):
-    """It died, broke its protocol or reported a failure."""
+    """The engine exited, broke its protocol or reported a failure."""
 
 
 class EngineRefused(EngineFailed):
-    """It did not take the work in the form in which it got it: nothing was done."""
+    """The engine rejected the request as it was sent, and did no work."""
 
 
 class EngineUnavailable(EngineError):
-    """It is loading, restarting or gone: waiting can help."""
+    """The engine is loading, restarting or unreachable: a retry can help."""
 
     retry_after = 2
 
@@ -145,13 +145,13 @@ class ServerError(DragomanError):
 
 
 class Overloaded(ServerError):
-    """The queue is full."""
+    """The request queue is full."""
 
     retry_after = 1
 
 
 class ShuttingDown(ServerError):
-    """The process is leaving."""
+    """The process is shutting down."""
 
     retry_after = 5
 
@@ -161,21 +161,21 @@ class ClientStalled(ServerError):
 
 
 class Unexpected(ServerError):
-    """A defect: the cause is in the log, never on the wire."""
+    """A bug; the cause is in the log and never in the response."""
 
     def __init__(self) -> None:
         super().__init__("Internal server error")
 
 
 class Response(NamedTuple):
-    """How an error class is answered: the HTTP status and the Anthropic type (ERR-2)."""
+    """The HTTP status and the Anthropic error type of an error class (ERR-2)."""
 
     status: int
     type: str
 
 
 OVERLOADED_STATUS = 529
-"""Anthropic's own status for "come back later"; HTTP has no name for it."""
+"""Anthropic's status for an overloaded server; it is not a registered HTTP status."""
 
 RESPONSES: dict[type[DragomanError], Response] = {
     InvalidRequest: Response(HTTPStatus.BAD_REQUEST, "invalid_request_error"),
@@ -197,4 +197,4 @@ RESPONSES: dict[type[DragomanError], Response] = {
     ClientStalled: Response(HTTPStatus.GATEWAY_TIMEOUT, "timeout_error"),
     Unexpected: Response(HTTPStatus.INTERNAL_SERVER_ERROR, "api_error"),
 }
-"""The one table. Every concrete class stands in it; a class that is missing is a defect that a test finds."""
+"""The response of every concrete error class; a test checks that none is missing."""

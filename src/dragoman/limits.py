@@ -1,6 +1,6 @@
-"""What a request may hold at most. No real client comes near these numbers; an operator can change them (`--limit NAME=N`).
+"""Upper limits on the contents of a request; real clients stay far below, and an operator can change them (`--limit NAME=N`).
 
-Each is checked before work on what it counts begins, and a refusal names it.
+Each limit is checked before any work on what it counts, and the error message names it.
 """
 
 from collections.abc import Iterable
@@ -14,10 +14,10 @@ from dragoman.json_schema.size import counted, unfold
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Counts; those from `schema_nodes` on are for one schema.
+    """The limits, as counts; those from `schema_nodes` on apply to each schema.
 
-    `schema_depth` is how deeply objects and arrays are nested as written, `schema_unfolded` with references followed, where
-    places that refer to one another in a circle count with their sum.
+    `schema_depth` is the nesting of objects and arrays as written, `schema_unfolded` with references followed, where schemas
+    that refer to each other in a cycle count with their sum.
     `schema_least` is the largest lower bound of a length (`minItems` and the like).
     """
 
@@ -41,12 +41,12 @@ class Limits:
     pattern_characters: int = 20_000
 
     def check(self, name: str, count: float, path: str) -> None:
-        """Raise `InvalidRequest` at `path` where the limit of this name is passed."""
+        """Raise `InvalidRequest` at `path` if `count` exceeds the limit of this name."""
         if excess := self._excess(name, count):
             raise InvalidRequest.at(path, excess)
 
     def schema_excess(self, schema: Schema) -> str | None:
-        """In what a schema passes a limit, as a sentence; None where it passes none."""
+        """Return a sentence about the first limit that a schema exceeds; None if it exceeds none."""
         size = counted(schema, self.schema_nodes)
         counts = (
             ("schema_nodes", size.nodes),
@@ -67,14 +67,16 @@ class Limits:
 
     def _excess(self, name: str, count: float) -> str | None:
         limit: int = getattr(self, name)
-        return f"{count:,} is more than this server takes: the limit is {limit:,} ({name})" if count > limit else None
+        return f"{count:,} is more than this server accepts: the limit is {limit:,} ({name})" if count > limit else None
 
     def changed(self, settings: Iterable[tuple[str, int]]) -> "Limits":
-        """With these limits in the place of those of the same names. Raises `ValueError` for a name that is none."""
+        """Return a copy with some limits changed. Raises `ValueError` for a name that is not a limit."""
         chosen = dict(settings)
         unknown = chosen.keys() - {field.name for field in fields(self)}
         if unknown:
-            raise ValueError(f"{', '.join(sorted(unknown))}: not a limit; there are {', '.join(f.name for f in fields(self))}")
+            raise ValueError(
+                f"{', '.join(sorted(unknown))}: not a limit; the limits are {', '.join(f.name for f in fields(self))}"
+            )
         return replace(self, **chosen)
 
 

@@ -1,9 +1,9 @@
-"""Parts: what a turn consists of while it is being generated.
+"""Parts: the units of an answer while it is generated.
 
-The dialect's parser makes them out of the model's text, the turn's policies pass, hold or end them, an encoder turns
-them into the events of one API. A closed union, and a leaf: everything between the engine and the wire speaks it.
+The dialect's parser makes them from the model's text, the output policies pass, hold or drop them, and an encoder turns
+them into the events of one API. The union is closed, and the module imports nothing of ours.
 
-They are `msgspec` structs because one of them is made per token: they cost a tenth of a frozen dataclass.
+They are `msgspec` structs because about one is made per token: they cost a tenth of a frozen dataclass.
 """
 
 from enum import StrEnum
@@ -12,7 +12,7 @@ from msgspec import Struct
 
 
 class StopReason(StrEnum):
-    """How a turn ends (STOP-1). There is no other way for a turn to end than one of these or an exception."""
+    """Why an answer ended (STOP-1). Every answer ends with one of these or with an exception."""
 
     END_TURN = "end_turn"
     MAX_TOKENS = "max_tokens"
@@ -22,7 +22,7 @@ class StopReason(StrEnum):
 
 
 class TokenCounts(Struct, frozen=True):
-    """Token counts of a turn so far. `cached` is the engine's own number of prompt tokens that it did not compute again."""
+    """Token counts of an answer so far. `cached` is the engine's own count of prompt tokens that it reused."""
 
     prompt: int
     cached: int = 0
@@ -31,7 +31,7 @@ class TokenCounts(Struct, frozen=True):
 
 
 class Prefill(Struct, frozen=True):
-    """The engine reads the prompt: `done` of `total` tokens, of which `cached` were there already."""
+    """Progress of the prefill: `done` of `total` tokens, of which `cached` were in the engine's cache."""
 
     total: int
     cached: int
@@ -39,40 +39,40 @@ class Prefill(Struct, frozen=True):
 
 
 class Thinking(Struct, frozen=True):
-    """A piece of reasoning."""
+    """A chunk of reasoning text."""
 
     text: str
 
 
 class ThinkingEnd(Struct, frozen=True):
-    """The reasoning span is over. The parser leaves `signature` empty; the turn signs."""
+    """The end of a span of reasoning. The parser leaves `signature` empty; the output policies set it."""
 
     signature: str = ""
 
 
 class Text(Struct, frozen=True):
-    """A piece of visible text."""
+    """A chunk of visible text."""
 
     text: str
 
 
 class CallStart(Struct, frozen=True):
-    """A tool call whose name is known. `id` is the one on the dialect's wire, or empty; the turn gives each call its own."""
+    """The start of a tool call, once its name is known. `id` is the model's, or empty; the output policies set their own."""
 
     name: str
     id: str = ""
 
 
 class CallDelta(Struct, frozen=True):
-    """The next bytes of the call's arguments: all of them, concatenated, are one JSON object."""
+    """The next characters of the call's arguments; concatenated, they are one JSON object."""
 
     json: str
 
 
 class CallEnd(Struct, frozen=True):
-    """The call is over. `complete` is false where the output was cut inside it (STOP-3), or the model broke it off.
+    """The end of a call. `complete` is false if the output was cut inside it (STOP-3), or the model broke it off.
 
-    Of a call that was broken off, the last `added` characters of the arguments are the parser's: they make JSON of them.
+    The parser added the last `added` characters of the arguments of a broken-off call, to complete the JSON.
     """
 
     complete: bool = True
@@ -80,7 +80,7 @@ class CallEnd(Struct, frozen=True):
 
 
 class Ending(Struct, frozen=True):
-    """The turn is over. Always the last part, always exactly one."""
+    """The end of the answer: exactly one, always the last part."""
 
     reason: StopReason
     counts: TokenCounts

@@ -1,4 +1,4 @@
-"""How much two prompts have in common from their beginning: what a cache lives on."""
+"""The common prefix of two prompts, which an engine's cache can reuse."""
 
 from array import array
 from typing import TypeVar
@@ -7,7 +7,7 @@ S = TypeVar("S", str, "array[int]")
 
 
 def common_prefix_length(one: S, other: S) -> int:
-    """The length of what both begin with. Halved until it is found, since stretches compare much faster than single items."""
+    """Return the length of the common prefix, by binary search, since slices compare much faster than single items."""
     low, high = 0, min(len(one), len(other))
     while low < high:
         middle = (low + high + 1) // 2

@@ -1,8 +1,8 @@
-"""Which spellings an engine takes for special tokens: `<|im_start|>`, `[INST]`, `</s>`.
+"""Finds the special tokens of a model in text: `<|im_start|>`, `[INST]`, `</s>`.
 
-There is no list of them. Whatever looks like one, in a template's output or in a client's text, is asked about once: tokenized
-with special tokens and without, and if that is not the same, it is one. Groups of candidates are asked about together, and a
-group that holds a special token is halved, so that the work grows with the text and not with the number of candidates.
+There is no list of them. Every string that looks like one, in a template's output or in a client's text, is tokenized once with
+special tokens and once without: if the results differ, it is one. Candidates are tokenized in groups, and a group that contains
+a special token is halved, so that the work grows with the text and not with the number of candidates.
 """
 
 import asyncio
@@ -12,30 +12,30 @@ from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
 SHAPES = (re.compile(r"<[^<>\s]{1,64}>"), re.compile(r"\[/?[A-Z_]{2,32}\]"))
-"""What special tokens look like. Each shape is searched for by itself, as one may stand inside the other: `<[INST]>`."""
+"""The shapes of special tokens. Each is searched for separately, since one may contain another: `<[INST]>`."""
 
 _LONGEST = 66
-"""Characters of the longest candidate that has one of the shapes."""
+"""Length of the longest candidate with one of the shapes, in characters."""
 _SLICE = 48 * 1024
-"""Characters of a text that are searched, and asked about, before others get their turn."""
+"""Characters of a text that are searched before other tasks may run."""
 _AT_ONCE = 4
-"""Questions that one text has open at the same time."""
+"""Tokenizer calls in flight for one text."""
 _MOST_REMEMBERED = 100_000
 
 
 Segments = Sequence[str | int]
-"""A text as an engine's tokenizer sees it: ids of special tokens, and what stands between them as text."""
+"""A text as an engine's tokenizer sees it: the ids of special tokens, and the text between them."""
 
 
 class Tokenize(Protocol):
-    """An engine's tokenizer: `special` decides whether a spelled special token becomes one."""
+    """An engine's tokenizer: `special` decides whether the spelling of a special token becomes that token."""
 
     def __call__(self, text: str, *, special: bool = True) -> Awaitable[list[int]]:
-        """Token ids of `text`, nothing added."""
+        """Return the token ids of `text`, with nothing added."""
 
 
 class SpecialTokens:
-    """Finds the special tokens of one model in text. `names` are spellings that are candidates whatever they look like."""
+    """Finds the special tokens of one model in text. `names` are candidates of any shape."""
 
     def __init__(self, tokenize: Tokenize, names: Iterable[str] = ()) -> None:
         self._tokenize = tokenize
@@ -44,7 +44,7 @@ class SpecialTokens:
         self._known: dict[str, bool] = {}
 
     async def among(self, text: str) -> list[str]:
-        """Those that `text` spells, sorted. Raises what the tokenizer raises."""
+        """Return the special tokens that `text` contains, sorted. Raises what the tokenizer raises."""
         found: set[str] = set()
         for start in range(0, len(text), _SLICE):
             if start:
@@ -56,11 +56,11 @@ class SpecialTokens:
         return sorted(found)
 
     async def segments(self, texts: Collection[str]) -> dict[str, Segments]:
-        """The texts that spell special tokens, taken apart at those. Raises what the tokenizer raises."""
+        """Return the segments of the texts that contain special tokens. Raises what the tokenizer raises."""
         spelled = await self.among("\n".join(texts))
         ids = await gather(*map(self._tokenize, spelled))
         special_tokens = {spelling: found[0] for spelling, found in zip(spelled, ids, strict=True) if len(found) == 1}
-        return {text: pieces for text in texts if len(pieces := _split(text, special_tokens)) > 1 or pieces[:1] != [text]}
+        return {text: segments for text in texts if len(segments := _split(text, special_tokens)) > 1 or segments[:1] != [text]}
 
     @property
     def known(self) -> list[str]:
@@ -71,7 +71,7 @@ class SpecialTokens:
         return candidates(text, self._names)
 
     async def _ask(self, unknown: Sequence[str]) -> set[str]:
-        """The special tokens among candidates, which are remembered for what they are."""
+        """Return the special tokens among the candidates, and remember all results."""
         found: set[str] = set()
         groups = [unknown] if unknown else []
         while groups:
@@ -88,19 +88,19 @@ class SpecialTokens:
         return found
 
     async def _holds_any(self, group: Sequence[str]) -> bool:
-        """Whether one of the candidates is a special token: mostly none is, and one question answers for all."""
+        """Whether a group contains a special token; most contain none, so one check covers all candidates of the group."""
         spelled = "\n".join(group)
         whole, plain = await gather(self._tokenize(spelled), self._tokenize(spelled, special=False))
         return whole != plain
 
 
 def candidates(text: str, names: Iterable[str]) -> set[str]:
-    """What in a text looks like a special token, or is one of these names."""
+    """Return the strings in a text that look like special tokens or are one of the names."""
     return {found for shape in SHAPES for found in shape.findall(text)}.union(name for name in names if name in text)
 
 
 def _split(text: str, special_tokens: Mapping[str, int]) -> Segments:
     if not special_tokens:
         return [text]
-    pieces = re.split("(" + "|".join(map(re.escape, sorted(special_tokens, key=len, reverse=True))) + ")", text)
-    return [special_tokens.get(piece, piece) for piece in pieces if piece]
+    segments = re.split("(" + "|".join(map(re.escape, sorted(special_tokens, key=len, reverse=True))) + ")", text)
+    return [special_tokens.get(segment, segment) for segment in segments if segment]

@@ -190,7 +190,7 @@ def spans_until_refused(rate: int) -> int | None:
             return None
         arriving.add(span)
         left -= span
-        if not arriving.end_span(paused=False):
+        if not arriving.end_interval(paused=False):
             return number
     raise AssertionError("the body never ends")
 
@@ -206,15 +206,15 @@ def test_a_slow_line_may_send_a_large_body_and_a_dripping_one_may_not() -> None:
 def test_a_body_that_stops_is_refused_however_fast_it_began() -> None:
     arriving = pace.Pace()
     arriving.add(MAX_BODY - 1)
-    assert arriving.end_span(paused=False)
-    assert not arriving.end_span(paused=False)
+    assert arriving.end_interval(paused=False)
+    assert not arriving.end_interval(paused=False)
 
 
 def test_time_in_which_the_server_does_not_read_is_not_counted() -> None:
     arriving = pace.Pace()
-    assert all(arriving.end_span(paused=True) for _ in range(100))
+    assert all(arriving.end_interval(paused=True) for _ in range(100))
     arriving.add(pace.BODY_BYTES)
-    assert arriving.end_span(paused=False)
+    assert arriving.end_interval(paused=False)
 
 
 def test_a_body_that_drips_is_refused_after_the_grace(server: ControllableEngine, monkeypatch: pytest.MonkeyPatch) -> None:

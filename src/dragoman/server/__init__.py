@@ -1,4 +1,4 @@
-"""The edge: HTTP on one side, turns on the other."""
+"""The HTTP server: routes, middleware, admission, and responses."""
 
 from dragoman.server.app import create_app
 from dragoman.server.registry import ModelRegistry

@@ -1,9 +1,9 @@
-"""Who may work now, who waits, and who is sent away.
+"""Admission control: running slots, a bounded queue, and an `Overloaded` error beyond it.
 
-The engine has so many slots; behind them stands a queue of bounded length, first come first served. Where there are enough
-slots, long turns never have all of them, so that a title or a probe does not wait for somebody's whole answer. Past the queue
-there is nothing but a clear "later" (ERR-8). When the process leaves, nobody new comes in, and after a while those inside are
-told to stop.
+Requests wait for the engine's slots in a first-come, first-served queue of bounded length. If there are enough slots, long
+requests never hold all of them, so that a title request or a probe does not wait for a whole long answer. A request beyond the
+queue gets an error that it can retry (ERR-8). When the process shuts down, no new request is admitted, and after a grace period
+the admitted ones are cancelled.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from dragoman.errors import Overloaded, ShuttingDown
 
 
 class Admission:
-    """Counts turns. `slots` may run at once, `queue` more may wait."""
+    """Limits how many requests run and wait: `slots` may run at once, `queue` more may wait."""
 
     def __init__(self, slots: int, queue: int) -> None:
         self._capacity = slots + queue
@@ -28,12 +28,12 @@ class Admission:
 
     @property
     def inside(self) -> int:
-        """Turns that run or wait."""
+        """The number of requests that run or wait."""
         return self._inside
 
     @contextmanager
     def admitted(self) -> Iterator[None]:
-        """Be inside for as long as the context lasts. Raises `Overloaded` or `ShuttingDown`, at once."""
+        """Admit a request for the duration of the context. Raises `Overloaded` or `ShuttingDown` immediately."""
         if self._draining:
             raise ShuttingDown("the server is shutting down")
         if self._inside >= self._capacity:
@@ -46,9 +46,9 @@ class Admission:
 
     @asynccontextmanager
     async def slot(self, *, short: bool = False) -> AsyncIterator[None]:
-        """Wait for a slot and hold it; a `short` turn may have any of them.
+        """Wait for a slot and hold it; a `short` request may use any of them.
 
-        Raises `ShuttingDown`, while waiting or in the body, when `expire` was called.
+        Raises `ShuttingDown`, while waiting or in the body, after `expire` is called.
         """
         if self._expired:
             raise ShuttingDown("the server is shutting down")
@@ -67,11 +67,11 @@ class Admission:
             self._working.discard(task)
 
     def drain(self) -> None:
-        """Let nobody in any more."""
+        """Stop admitting requests."""
         self._draining = True
 
     def expire(self) -> None:
-        """End whoever is still inside."""
+        """Stop admitting requests, and cancel those that run or wait for a slot."""
         self._draining = self._expired = True
         for task in self._working:
             task.cancel()

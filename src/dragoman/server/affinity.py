@@ -1,7 +1,7 @@
-"""Which conversation is this? A router in front of several engines should send it where its prompt is cached.
+"""The affinity key of a conversation, by which a router in front of several engines finds the one that cached its prompt.
 
-Clients name their conversations in several ways, and the most exact one counts. Only a digest of the name goes further: it may
-tell who somebody is, and hold what no header takes.
+Clients identify their conversations in several ways, and the most specific one is used. Only a digest of the identifier is
+passed on, since it may identify a person and contain characters that a header cannot carry.
 """
 
 from hashlib import blake2b
@@ -9,14 +9,14 @@ from hashlib import blake2b
 from starlette.datastructures import Headers
 
 _HEADERS = (("x-claude-code-session-id", "x-claude-code-agent-id"), ("x-session-id",))
-"""Names that stand in headers, the more exact part behind: a sub-agent of a session has a prompt of its own."""
+"""Headers that identify a conversation, the most specific last: a sub-agent of a session has its own prompt."""
 _SIZE = 8
 
 
 def affinity(headers: Headers, **fields: object) -> str | None:
-    """16 hex digits, the same for all requests of a conversation; None where the client does not name it.
+    """Return 16 hex digits, equal for all requests of a conversation; None if the client does not identify it.
 
-    `fields` are those of the body that name a conversation, or a user at least, the most exact first.
+    `fields` are the body fields that identify a conversation, or at least a user, the most specific first.
     """
     for names in _HEADERS:
         if headers.get(names[0]):

@@ -1,4 +1,4 @@
-"""The routes."""
+"""The routes of the server."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,9 +19,9 @@ from dragoman.server.registry import ModelRegistry
 
 
 def create_app(registry: ModelRegistry, counts: Path | None = None) -> ASGIApp:
-    """The ASGI application. Its lifespan loads the model, beside serving, and closes the engine at the end.
+    """Return the ASGI application. Its lifespan loads the model in the background, and closes the engine at shutdown.
 
-    `counts` is a folder where it counts together with others.
+    `counts` is a folder in which several processes share their metrics.
     """
 
     @asynccontextmanager
@@ -54,7 +54,7 @@ def create_app(registry: ModelRegistry, counts: Path | None = None) -> ASGIApp:
 
 
 class _Scrape:
-    """What Prometheus asks for, every few seconds: with the key, where there is one."""
+    """The metrics page for Prometheus; it needs the API key if there is one."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
@@ -64,5 +64,5 @@ class _Scrape:
 
 
 async def _quiet(request: Request) -> Response:
-    """What clients ask in passing, to see who is there or to leave their telemetry: answered, and nothing is kept."""
+    """Answer a client's liveness probe or telemetry, and keep nothing of it."""
     return JSONResponse({"status": "ok", "path": request.url.path})

@@ -1,4 +1,4 @@
-"""The key, from either header (AUTH-1 to AUTH-4)."""
+"""The check of the API key, from either header (AUTH-1 to AUTH-4)."""
 
 import secrets
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ def check_key(headers: Headers, expected: str | None) -> None:
 
 
 def _given(headers: Headers) -> Iterator[str]:
-    """The keys of a request: of `x-api-key`, and of `authorization` where that is a bearer token."""
+    """Yield the keys of a request: those of `x-api-key`, and the bearer tokens of `authorization`."""
     yield from headers.getlist("x-api-key")
     for value in headers.getlist("authorization"):
         scheme, _, token = value.partition(" ")

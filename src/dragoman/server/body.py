@@ -1,4 +1,4 @@
-"""Reading a request's body: its type, its size, its encoding (TRN-12, TRN-13), and the memory that all bodies take together."""
+"""Reads a request's body: content type, size, encoding (TRN-12, TRN-13), and a memory limit for all bodies together."""
 
 import asyncio
 import zlib
@@ -12,14 +12,14 @@ from dragoman.server.disconnect import ClientGone
 
 MAX_BODY = 32 * 1024 * 1024
 ALL_BODIES = 4 * MAX_BODY
-"""Bytes that all bodies may take together while they arrive and are worked on."""
+"""Bytes that all bodies may take together while they are received and processed."""
 SMALL_BODY = 256 * 1024
-"""Bytes of each body that are not counted: while large bodies fill the memory, small ones still come through."""
-_INPUT_PIECE = 16 * 1024
-_OUTPUT_PIECE = 128 * 1024
-"""Bytes of a compressed body that are given to the decompressor at once, and that it may give out at once."""
+"""Bytes of each body that are not counted, so that small bodies are accepted while large ones fill the memory."""
+_INPUT_CHUNK = 16 * 1024
+_OUTPUT_CHUNK = 128 * 1024
+"""Bytes of a compressed body per call of the decompressor, and bytes that one call may return."""
 _LONGEST_LENGTH = 20
-"""Digits of a length that are worth reading."""
+"""The most digits of a `content-length` that are parsed."""
 _CHARSETS = {"utf-8": "utf-8", "utf8": "utf-8", "iso-8859-1": "latin-1", "us-ascii": "ascii"}
 
 
@@ -32,7 +32,7 @@ class BodyMemory:
 
     @contextmanager
     def share(self) -> "Iterator[Share]":
-        """One body's share, given back at the end of the context."""
+        """Yield the share of one body, which is released at the end of the context."""
         share = Share(self)
         try:
             yield share
@@ -40,21 +40,21 @@ class BodyMemory:
             self._taken -= share.bytes
 
     def take(self, size: int) -> None:
-        """Take so many bytes more. Raises `Overloaded` where they are not there."""
+        """Take `size` bytes more. Raises `Overloaded` if they are not available."""
         if self._taken + size > self._limit:
             raise Overloaded("the server is busy: the bodies of other requests fill its memory")
         self._taken += size
 
 
 class Share:
-    """What one body has taken, in bytes beyond `SMALL_BODY`."""
+    """The memory that one body has taken, in bytes beyond `SMALL_BODY`."""
 
     def __init__(self, memory: BodyMemory) -> None:
         self._memory = memory
         self.bytes = 0
 
     def grow(self, size: int) -> None:
-        """Have room for a body of `size` bytes. Raises `Overloaded`."""
+        """Take memory for a body of `size` bytes. Raises `Overloaded`."""
         more = size - SMALL_BODY - self.bytes
         if more > 0:
             self._memory.take(more)
@@ -62,7 +62,7 @@ class Share:
 
 
 async def read_json_body(request: Request, share: Share) -> bytes:
-    """The body as UTF-8 JSON text. Raises `InvalidRequest`, `RequestTooLarge`, `Overloaded`, `ClientGone`."""
+    """Return the body as UTF-8 JSON text. Raises `InvalidRequest`, `RequestTooLarge`, `Overloaded`, `ClientGone`."""
     charset = _charset(request)
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     body = await _decoded(await _received(request, share), encoding, share)
@@ -72,7 +72,7 @@ async def read_json_body(request: Request, share: Share) -> bytes:
 
 
 def _charset(request: Request) -> str:
-    """Only what is declared as JSON is read as JSON."""
+    """Return the charset of the body. Raises `InvalidRequest` unless the content type is JSON."""
     media, _, parameters = request.headers.get("content-type", "").partition(";")
     if media.strip().lower() != "application/json":
         raise InvalidRequest.at("content-type", "must be application/json")
@@ -88,7 +88,7 @@ def _charset(request: Request) -> str:
 
 
 async def _received(request: Request, share: Share) -> bytes:
-    """A declared length is taken at once, so that a body for which there is no room is refused before it is read."""
+    """Receive the body. Its declared length is taken first, so that a body without memory for it is refused unread."""
     declared = request.headers.get("content-length", "")
     if declared.isascii() and declared.isdigit():
         if len(declared) > _LONGEST_LENGTH or int(declared) > MAX_BODY:
@@ -123,32 +123,32 @@ async def _decoded(body: bytes, encoding: str, share: Share) -> bytes:
 
 
 async def _inflated(body: bytes, share: Share) -> bytes:
-    """The content of a gzip file. The share grows with what comes out; other requests go on between the pieces.
+    """Decompress gzip. The share grows with the output, and other tasks run between the chunks.
 
     Raises `zlib.error`, `RequestTooLarge`, `Overloaded`.
     """
     inflater = zlib.decompressobj(wbits=31)
-    pieces: list[bytes] = []
+    chunks: list[bytes] = []
     size = 0
-    for start in range(0, len(body), _INPUT_PIECE):
-        waiting: bytes = body[start : start + _INPUT_PIECE]
+    for start in range(0, len(body), _INPUT_CHUNK):
+        waiting: bytes = body[start : start + _INPUT_CHUNK]
         full = False
         while waiting or full:
-            piece = inflater.decompress(waiting, _OUTPUT_PIECE)
+            chunk = inflater.decompress(waiting, _OUTPUT_CHUNK)
             waiting = inflater.unconsumed_tail
-            full = len(piece) == _OUTPUT_PIECE
-            pieces.append(piece)
-            size += len(piece)
+            full = len(chunk) == _OUTPUT_CHUNK
+            chunks.append(chunk)
+            size += len(chunk)
             if size > MAX_BODY:
                 raise _too_large({"error_code": "request_body_too_large_after_decoding"})
             share.grow(len(body) + size)
             if full:
                 await asyncio.sleep(0)
         if inflater.unused_data:
-            raise zlib.error("more follows after its end")
+            raise zlib.error("more data follows its end")
     if not inflater.eof:
-        raise zlib.error("it is cut short")
-    return b"".join(pieces)
+        raise zlib.error("it is truncated")
+    return b"".join(chunks)
 
 
 def _too_large(details: dict[str, object] | None = None) -> RequestTooLarge:

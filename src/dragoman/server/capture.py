@@ -1,4 +1,4 @@
-"""Listening to a request and its answer, for `--capture`: nothing waits for it, nothing is changed by it."""
+"""Records a request and its response, for `--capture`, without delaying or changing either."""
 
 import asyncio
 import logging
@@ -15,11 +15,11 @@ from dragoman.observability.kept import kept_body, kept_headers, kept_target
 
 _LOG = logging.getLogger(__name__)
 _FULL = 64 * 1024 * 1024
-"""Bytes that a packed body may grow to: twice what is taken from a client."""
+"""The most bytes that a compressed body is decompressed to: twice what is accepted from a client."""
 
 
 class CaptureMiddleware:
-    """Stands between one request and the socket. `age` is the request's clock."""
+    """Records the ASGI messages of one request. `age` returns the seconds since the request arrived."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, age: Callable[[], float]) -> None:
         self._began = datetime.now(UTC)
@@ -27,32 +27,32 @@ class CaptureMiddleware:
         self._receive = receive
         self._send = send
         self._age = age
-        self._heard = bytearray()
-        self._heard_all = False
+        self._received = bytearray()
+        self._received_all = False
         self._status = 0
         self._fields: list[tuple[bytes, bytes]] = []
-        self._said: list[tuple[float, bytes]] = []
-        self._said_all = False
+        self._sent: list[tuple[float, bytes]] = []
+        self._sent_all = False
 
     async def receive(self) -> Message:
-        """In the place of the server's own."""
+        """Receive a message from the server, and record its body."""
         message = await self._receive()
         if message["type"] == "http.request":
-            self._heard += message.get("body", b"")
-            self._heard_all = not message.get("more_body", False)
+            self._received += message.get("body", b"")
+            self._received_all = not message.get("more_body", False)
         return message
 
     async def send(self, message: Message) -> None:
-        """In the place of the server's own."""
+        """Record a message and send it to the server."""
         if message["type"] == "http.response.start":
             self._status, self._fields = message["status"], list(message["headers"])
         else:
-            self._said.append((round(self._age(), 6), message.get("body", b"")))
-            self._said_all = not message.get("more_body", False)
+            self._sent.append((round(self._age(), 6), message.get("body", b"")))
+            self._sent_all = not message.get("more_body", False)
         await self._send(message)
 
     async def keep(self, folder: Path, request_id: str, *, left: bool) -> None:
-        """Write the file, beside the event loop. A disk that is full is a line in the log, and no matter of the client's."""
+        """Write the file in a thread. A failure, such as a full disk, is logged and does not reach the client."""
         try:
             await asyncio.to_thread(lambda: self._exchange(request_id, left=left).write(folder))
         except OSError as error:
@@ -71,16 +71,16 @@ class CaptureMiddleware:
             response=CapturedResponse(
                 self._status,
                 {name.decode("latin-1"): value.decode("latin-1") for name, value in self._fields},
-                tuple((age, data.decode(errors="replace")) for age, data in self._said if data),
-                whole=self._said_all and not left,
+                tuple((age, data.decode(errors="replace")) for age, data in self._sent if data),
+                whole=self._sent_all and not left,
             ),
             removed=(*removed, *fields),
         )
 
     def _body(self, headers: Headers) -> tuple[str, str, bool]:
-        """The body's text, its charset, and whether it is all there. Packed ones are unpacked: secrets could hide in them."""
-        data, whole = bytes(self._heard), self._heard_all
-        if not self._heard and not {"content-length", "transfer-encoding"} & set(headers):
+        """Return the body's text, decompressed because secrets could hide in it, its charset, and whether it is complete."""
+        data, whole = bytes(self._received), self._received_all
+        if not self._received and not {"content-length", "transfer-encoding"} & set(headers):
             whole = True
         if headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
             inflater = zlib.decompressobj(wbits=31)
@@ -93,4 +93,4 @@ class CaptureMiddleware:
         try:
             return data.decode(), "utf-8", whole
         except UnicodeDecodeError:
-            return data.decode("latin-1"), "latin-1", whole  # takes any byte, and gives it back
+            return data.decode("latin-1"), "latin-1", whole  # maps every byte, and back

@@ -1,4 +1,4 @@
-"""The second door: `POST /v1/chat/completions` and `POST /v1/completions`, in OpenAI's shape."""
+"""`POST /v1/chat/completions` and `POST /v1/completions`, in the OpenAI format."""
 
 import secrets
 import time
@@ -25,28 +25,26 @@ from dragoman.server.served_model import ServedModel, Settings
 
 _MANY_IDS = 20_000
 _DEFAULT_COMPLETION = 16
-"""Tokens of a completion where the request names no limit: the API's own default."""
+"""Tokens of a completion if the request sets no limit: the default of the API."""
 
 
 class ChatCompletions(Endpoint):
-    """Answer a conversation."""
+    """Answers a conversation."""
 
     async def answer(self, request: Request, body: bytes, send: Send) -> None:
-        """Raises every refusal before the first byte."""
+        """Answer the request; every refusal is raised before the first byte."""
         record: Record = request.state.record
         made = await self.prepare(record, read_chat, body, self.registry.settings)
         read = made.read
         encoder = ChatEncoder(_id("chatcmpl"), int(time.time()), read.model, usage=read.usage)
-        await self.log_request(
-            generation_of(made, record, affinity(request.headers, **read.named)), CHAT, encoder, record, send
-        )
+        await self.respond(generation_of(made, record, affinity(request.headers, **read.named)), CHAT, encoder, record, send)
 
 
 class Completions(Endpoint):
-    """Go on from a text, without a template."""
+    """Continues a text, without a chat template."""
 
     async def answer(self, request: Request, body: bytes, send: Send) -> None:
-        """Raises every refusal before the first byte."""
+        """Answer the request; every refusal is raised before the first byte."""
         limits = self.registry.settings.limits
         if is_large(body) or body.count(b",") > _MANY_IDS:
             read, packed = await in_worker(read_completion, body, limits)
@@ -54,24 +52,24 @@ class Completions(Endpoint):
             read, packed = read_completion(body, limits)
         prompt = packed if isinstance(packed, str) else packed.tolist()
         record: Record = request.state.record
-        record.model, record.stream, record.unknown = read.model, read.stream, self.registry.unheard(read.unknown)
+        record.model, record.stream, record.unknown = read.model, read.stream, self.registry.new_names(read.unknown)
         encoder = CompletionEncoder(_id("cmpl"), int(time.time()), read.model, usage=read.usage)
 
         async def make(model: ServedModel, adapter: str | None) -> Generation:
-            together = affinity(request.headers, **read.named)
-            record.notes = model.feasibility.notes(read.conversation, together)
-            return await model.generate_plain(prompt, read.conversation, adapter, together)
+            key = affinity(request.headers, **read.named)
+            record.notes = model.feasibility.notes(read.conversation, key)
+            return await model.generate_plain(prompt, read.conversation, adapter, key)
 
         try:
-            await self.log_request(make, COMPLETIONS, encoder, record, send)
+            await self.respond(make, COMPLETIONS, encoder, record, send)
         except EngineRefused as refused:
             if isinstance(prompt, str):
                 raise
-            raise InvalidRequest.at("prompt", f"the engine does not take these token ids: {refused.message}") from refused
+            raise InvalidRequest.at("prompt", f"the engine does not accept these token ids: {refused.message}") from refused
 
 
 def read_chat(body: bytes, settings: Settings) -> Read:
-    """Parse, check, lower. Raises `InvalidRequest`."""
+    """Parse, check and lower a request. Raises `InvalidRequest`."""
     wanted = parse(ChatRequest, body)
     check_chat(wanted, settings.limits)
     if settings.strict:
@@ -82,7 +80,7 @@ def read_chat(body: bytes, settings: Settings) -> Read:
 
 
 def read_completion(body: bytes, limits: Limits) -> "tuple[Read, str | array[int]]":
-    """Parse and check; the prompt is text or token ids. Raises `InvalidRequest`."""
+    """Parse and check a request; the prompt is text or token ids. Raises `InvalidRequest`."""
     wanted = parse(CompletionRequest, body)
     check_completion(wanted, limits)
     policy = Conversation(
@@ -107,7 +105,7 @@ def _read(wanted: ChatRequest | CompletionRequest, conversation: Conversation) -
 
 
 def _wants_usage(wanted: ChatRequest | CompletionRequest) -> bool:
-    """An unstreamed answer always says its counts; a stream where it is asked to."""
+    """Whether the response has token counts: an unstreamed one always, a stream if the request asks for them."""
     return not wanted.stream or bool(wanted.stream_options and wanted.stream_options.include_usage)
 
 

@@ -1,12 +1,12 @@
-"""A client's connection: uvicorn's HTTP/1.1 protocol, with limits on what comes before a request is whole.
+"""A client's connection: uvicorn's HTTP/1.1 protocol, with limits on a request while it arrives.
 
-What it does beyond uvicorn's own:
+In addition to uvicorn's protocol:
 
 - A request that offers an upgrade (h2c, websocket) is answered as the HTTP/1.1 request that it also is (RFC 9110, 7.8).
-- The head of a request is limited in size, and must arrive in time; a body must keep arriving.
-- Where the server stops, a request that is still arriving is refused at once.
-- A client that shuts down its sending side after a request gets its answer. A client that closed the connection looks the same,
-  until something is sent to it: so a sign that clients ignore is sent, and where that fails the client has left (TRN-18).
+- The head of a request (request line and headers) has a size limit and a time limit; a body has a minimum rate.
+- When the server stops, a request that is still arriving is refused immediately.
+- A client that shuts down its sending side after a request gets its response. A closed connection looks the same
+  until something is sent: so a probe that clients ignore is sent, and if that fails the client has disconnected (TRN-18).
 """
 
 import asyncio
@@ -23,44 +23,44 @@ from dragoman.server.origins import PAGES, Pages
 from dragoman.server.respond import refusal
 
 HEAD_BYTES: Final = 64 * 1024
-"""Bytes of a request line and its header fields, or between two pieces of a body."""
+"""Bytes of a request line and its headers, or between two chunks of a body."""
 HEAD_SECONDS: Final = 20.0
-"""How long a head may take from its first byte on."""
+"""Time limit of a head, from its first byte."""
 LINGER_SECONDS: Final = 1.0
-"""How long a client may go on sending after its request was refused."""
-SIGNS: Final = (0.2, 0.1, 0.5, 2.0, 5.0)
-"""Seconds from the end of a client's input to the first sign, and from each sign to the next; the last goes on."""
+"""Time in which a client may keep sending after its request was refused."""
+PROBE_DELAYS: Final = (0.2, 0.1, 0.5, 2.0, 5.0)
+"""Seconds from the end of a client's input to the first probe, and between probes; the last one repeats."""
 
 _FIELD_MARKS: Final = len(b": \r\n")
 _UPGRADE_FIELDS: Final = frozenset({b"upgrade", b"http2-settings"})
 
 
 class Connection(HttpToolsProtocol):
-    """One connection. The limits are read when they are needed."""
+    """One client connection. The limits are read from the module at each use."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._arriving = False  # has a request begun that is not whole yet?
+        self._arriving = False  # a request has begun and is not complete
         self._has_head = False
         self._upgrading = False
         self._refused = False
-        self._answered: RequestResponseCycle | None = None  # the request whose answer is under way, or was the last
-        self._unread = 0  # bytes since the parser last gave something out
+        self._answered: RequestResponseCycle | None = None  # the request whose response is being sent, or was the last
+        self._unread = 0  # bytes since the parser last produced something
         self._pace = pace.Pace()
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Expect a request."""
+        """Start the keep-alive timer, and wait for a request."""
         super().connection_made(transport)
         self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Let go of the timer."""
+        """Cancel the timer."""
         self._set_timer(None)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Feed the parser, and check that the request gets on."""
+        """Feed the parser, and check that the request makes progress."""
         self._unset_keepalive_if_required()
         if self._refused:
             return
@@ -80,7 +80,7 @@ class Connection(HttpToolsProtocol):
             self._refuse(_head_too_large())
 
     def _feed(self, data: bytes) -> None:
-        """Raises `HttpParserError`, `HeadTooLarge`. The time is in proportion to the data, whatever it offers."""
+        """Feed the parser, in time linear in the data. Raises `HttpParserError`, `HeadTooLarge`."""
         rest = memoryview(data)
         while (read := self._feed_up_to_upgrade(rest)) is not None:
             rest = rest[read:]
@@ -89,7 +89,7 @@ class Connection(HttpToolsProtocol):
             self._feed_up_to_upgrade(self._restart_without_upgrade())
 
     def _feed_up_to_upgrade(self, data: bytes | memoryview) -> int | None:
-        """Bytes up to the end of a head that offers an upgrade, where the parser stops; None where it took all."""
+        """Return the bytes up to the end of a head that offers an upgrade, where the parser stops; None if it read all."""
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -101,18 +101,18 @@ class Connection(HttpToolsProtocol):
         return None
 
     def _restart_without_upgrade(self) -> bytes:
-        """Take a new parser; returns the head for it, that of the present request without its offer."""
+        """Create a new parser, and return the head of the current request without its upgrade offer."""
         line = b"%b %b HTTP/%b\r\n" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
         fields = b"".join(b"%b: %b\r\n" % field for field in _without_upgrade(self.headers))
         self.parser = httptools.HttpRequestParser(self)
-        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn has it
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as in uvicorn
         self._upgrading = False
         return line + fields + b"\r\n"
 
     def on_headers_complete(self) -> None:
-        """The head is whole: the body's time begins. Raises `HeadTooLarge`."""
+        """Start the time limit of the body, once the head is complete. Raises `HeadTooLarge`."""
         self._upgrading = self.parser.should_upgrade()
-        if self._upgrading:  # the parser stops here, and goes on with the fields that are left
+        if self._upgrading:  # the parser stops here; a new one reads the head without the offer
             return
         if len(self.url) + sum(len(name) + len(value) + _FIELD_MARKS for name, value in self.headers) > HEAD_BYTES:
             raise _head_too_large()
@@ -123,13 +123,13 @@ class Connection(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        """A piece of the body."""
+        """Record the progress of the body."""
         self._unread = 0
         self._pace.add(len(body))
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """The request is whole."""
+        """Stop the timer, once the request is complete."""
         if self._upgrading:
             return
         self._arriving = self._has_head = False
@@ -138,29 +138,29 @@ class Connection(HttpToolsProtocol):
         super().on_message_complete()
 
     def eof_received(self) -> bool | None:  # type: ignore[override]
-        """The client sends no more: keep the connection open for an answer that is under way. Not possible with TLS."""
+        """Keep the connection open for a pending response after the client's last byte. Not possible with TLS."""
         if self._refused or self._arriving or self.cycle is None or self.cycle.response_complete or self.scheme == "https":
             return None
         self.cycle.keep_alive = False
-        self._send_signs(SIGNS)
+        self._send_probes(PROBE_DELAYS)
         return True
 
     def shutdown(self) -> None:
-        """The server stops: a request that is not whole will not be answered."""
+        """Refuse an incomplete request when the server stops."""
         if self._arriving:
             self._refuse(ShuttingDown("the server is shutting down"))
         else:
             super().shutdown()
 
-    def _send_signs(self, delays: tuple[float, ...]) -> None:
+    def _send_probes(self, delays: tuple[float, ...]) -> None:
         def send() -> None:
             if self.transport.is_closing() or self.cycle.response_complete:
                 return
             if not self.cycle.response_started and self.scope["http_version"] == "1.1":
                 self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-            elif self.cycle.chunked_encoding:  # only streams of events are: a comment
+            elif self.cycle.chunked_encoding:  # true of event streams only: send a comment
                 self.transport.write(b"3\r\n:\n\n\r\n")
-            self._send_signs(delays[1:] or delays)
+            self._send_probes(delays[1:] or delays)
 
         self.loop.call_later(delays[0], send)
 
@@ -170,14 +170,14 @@ class Connection(HttpToolsProtocol):
         self._timer = None if seconds is None else self.loop.call_later(seconds, self._check_progress)
 
     def _check_progress(self) -> None:
-        if self._has_head and self._pace.end_span(paused=self.flow.read_paused):
+        if self._has_head and self._pace.end_interval(paused=self.flow.read_paused):
             self._set_timer(pace.BODY_SECONDS)
         else:
             part = "body" if self._has_head else "head"
             self._refuse(RequestTimedOut(f"the {part} of the request did not arrive in time"))
 
     def _refuse(self, error: DragomanError) -> None:
-        """Answer what has arrived of a request and close. Where earlier requests are being answered: close after those."""
+        """Refuse an incomplete request and close the connection, after the responses of earlier requests."""
         self._set_timer(None)
         begun = self.cycle if self._has_head else None
         if begun is not None and self.pipeline and self.pipeline[0][0] is begun:
@@ -199,20 +199,20 @@ class Connection(HttpToolsProtocol):
         super()._start_asgi_task(cycle, app)
 
     def _close_after(self, cycle: RequestResponseCycle | None) -> None:
-        """Read no more requests; the connection closes after this answer."""
+        """Read no more requests, and close the connection after this response."""
         self._refused = True
         if cycle is not None:
             cycle.keep_alive = False
 
     def _write_refusal(self, error: DragomanError) -> None:
-        """In the format of the path, and readable by a page that may read answers: by as much of the head as has arrived."""
+        """Write an error in the API format of the path, with CORS headers, as far as the head has arrived."""
         path = bytes(getattr(self, "url", b"")).decode("latin-1").partition("?")[0]
         pages: Pages | None = self.app_state.get(PAGES)
         fields = {} if pages is None else pages.fields(Headers(raw=self.headers or []).get("origin", ""))
         self.transport.write(refusal(path, error, f"req_{secrets.token_hex(12)}", fields))
 
     def _linger(self) -> None:
-        """Close after a moment in which input is thrown away: to close at once would take back the answer (RFC 9112, 9.6)."""
+        """Discard input for a moment, then close: closing at once could lose the response (RFC 9112, 9.6)."""
         self._refused = True
         if self.transport.can_write_eof():
             self.transport.write_eof()
@@ -220,11 +220,11 @@ class Connection(HttpToolsProtocol):
 
 
 def _head_too_large() -> HeadTooLarge:
-    return HeadTooLarge(f"the head of a request may have {HEAD_BYTES} bytes")
+    return HeadTooLarge(f"the head of a request may have at most {HEAD_BYTES} bytes")
 
 
 def _without_upgrade(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """The fields of a request without its offer to go on in another protocol."""
+    """Return the headers of a request without its offer to upgrade the protocol."""
     kept = []
     for name, value in headers:
         if name == b"connection":

@@ -1,4 +1,4 @@
-"""A client that leaves takes its work with it (TRN-18)."""
+"""Cancels the work of a request when its client disconnects (TRN-18)."""
 
 import asyncio
 import time
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class ClientGone(Exception):
-    """The client left before it was answered: there is nobody to tell. `stop` seconds later its work had ended."""
+    """The client disconnected before the response was complete. `stop` is the seconds until its work had ended."""
 
     def __init__(self, stop: float = 0.0) -> None:
         super().__init__()
@@ -20,7 +20,7 @@ class ClientGone(Exception):
 
 
 async def until_disconnect(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
-    """Do the work, and cancel it where the client leaves first; then raise `ClientGone`, once the work has ended."""
+    """Return the result of the work; if the client disconnects first, cancel the work and then raise `ClientGone`."""
     worker = asyncio.ensure_future(work)
     watcher = asyncio.ensure_future(_disconnected(receive))
     try:

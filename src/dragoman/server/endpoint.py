@@ -1,4 +1,4 @@
-"""What every endpoint that takes a prompt begins and ends with: a body is read, and a turn is told at a door."""
+"""Base of the generating endpoints: read the body, run the generation, send it in the endpoint's API format."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
@@ -20,20 +20,20 @@ from dragoman.server.served_model import ServedModel
 from dragoman.server.stream import EventStream, ResponseContext, send_message
 
 E = TypeVar("E")
-MakeTurn = Callable[[ServedModel, str | None], Awaitable[Generation]]
-"""Makes a turn of a model, or of the variant of it that is named."""
+MakeGeneration = Callable[[ServedModel, str | None], Awaitable[Generation]]
+"""Makes a generation of a model, or of the named adapter of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A request on its way to a turn. `prompt` is there where it was rendered together with reading."""
+    """A request that was read, with the facts of it. `prompt` is set if a worker process rendered it."""
 
     read: Read
     facts: Facts
     prompt: Prompt | None = None
 
     async def prompt_of(self, model: ServedModel) -> Prompt:
-        """The prompt, for counting and for generating alike (CNT-2). Raises `InvalidRequest`, and what building raises."""
+        """Return the prompt, for counting and generating (CNT-2). Raises `InvalidRequest`, and what building raises."""
         if self.prompt is None:
             return await model.prompt(self.read.conversation)
         model.check(self.read.conversation, self.prompt)
@@ -41,13 +41,13 @@ class Prepared:
 
 
 class Endpoint(ABC):
-    """An ASGI application for one path."""
+    """The ASGI application of one path."""
 
     def __init__(self, registry: ModelRegistry) -> None:
         self.registry = registry
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Read the body, answer; stop where the client leaves."""
+        """Read the body and answer the request; stop if the client disconnects."""
         request = Request(scope, receive)
         with self.registry.bodies.share() as share:
             body = await read_json_body(request, share)
@@ -56,17 +56,17 @@ class Endpoint(ABC):
 
     @abstractmethod
     async def answer(self, request: Request, body: bytes, send: Send) -> None:
-        """Answer, or raise; every refusal comes before the first byte (ERR-8). Cancelled where the client leaves."""
+        """Answer the request; every refusal is raised before the first byte (ERR-8). Cancelled if the client disconnects."""
 
     async def model(self, record: Record) -> tuple[ServedModel, str | None]:
-        """The model that the request names, and which of its variants. Raises `EngineUnavailable`, `UnknownModel`."""
+        """Return the model and the adapter that the request names. Raises `EngineUnavailable`, `UnknownModel`."""
         model = await self.registry.model()
         return model, self.registry.resolve(model, record.model)
 
     async def prepare(self, record: Record, reader: Reader, body: bytes, *options: Any) -> Prepared:
-        """Read a body and render its prompt: a small one here, a large one in a worker process, once the model is there.
+        """Read a small body here; read a large one and render its prompt in a worker process, once the model is loaded.
 
-        Raises `InvalidRequest`; of a small body, only where reading fails.
+        Raises `InvalidRequest`; for a small body, only if reading fails.
         """
         if is_large(body):
             model = await self.registry.model()
@@ -76,13 +76,13 @@ class Endpoint(ABC):
             read = reader(body, *options)
             made = Prepared(read, facts_of(read.conversation))
         record.model, record.stream, record.content = read.model, read.stream, made.facts.content
-        record.unknown = self.registry.unheard(read.unknown)
+        record.unknown = self.registry.new_names(read.unknown)
         return made
 
-    async def log_request(
-        self, make: MakeTurn, api_format: ApiFormat[E], encoder: Encoder[E], record: Record, send: Send
+    async def respond(
+        self, make: MakeGeneration, api_format: ApiFormat[E], encoder: Encoder[E], record: Record, send: Send
     ) -> None:
-        """Make a turn and tell it, as a stream if the record says so. Raises as `answer`."""
+        """Make a generation and send it, as a stream if the record says so. Raises like `answer`."""
         model, adapter = await self.model(record)
         with model.admission.admitted():
             answer = ResponseContext(await make(model, adapter), api_format, encoder, record)
@@ -92,15 +92,15 @@ class Endpoint(ABC):
                 await send_message(answer, model.admission, send)
 
 
-def generation_of(made: Prepared, record: Record, affinity: str | None) -> MakeTurn:
-    """Makes the turn that answers a request. Raises what the prompt raises, and `PromptTooLong`."""
+def generation_of(made: Prepared, record: Record, affinity: str | None) -> MakeGeneration:
+    """Return a function that makes the generation of a request. It raises what the prompt raises, and `PromptTooLong`."""
 
     async def make(model: ServedModel, adapter: str | None) -> Generation:
         prompt = await made.prompt_of(model)
         record.notes = [*prompt.notes, *model.feasibility.notes(made.read.conversation, affinity)]
-        turn = model.turn(made.read.conversation, prompt, adapter, affinity)
-        await turn.prepare()
+        generation = model.generate(made.read.conversation, prompt, adapter, affinity)
+        await generation.prepare()
         record.diverged = model.prefix_tracker.follow(made.facts.trail, prompt)
-        return turn
+        return generation
 
     return make

@@ -1,8 +1,8 @@
-"""What the engine and the dialect of a served model can honour of a request: refused, noted or passed on, by one table.
+"""Decides which fields of a request the engine and the dialect honour: passed on, refused or noted, by one table.
 
 A field that an engine does not honour is refused with a 400 that names it, since the client would get something else than it
 asked for; one whose loss changes nothing that a client can rely on is noted in the request's log line. Constraints and adapters
-depend on how a server was started, so the engine's trials at its start decide.
+depend on how the engine's server was started, so the engine's probes at startup decide.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,16 +18,16 @@ from dragoman.prompt import Prompt
 
 
 class Support(StrEnum):
-    """What happens to a field at an engine."""
+    """How a field is treated with an engine."""
 
     HONOURED = "yes"
     REFUSED = "refused"
     NOTED = "noted"
-    TRIED = "as its probe finds"
-    OURS = "done here"
+    PROBED = "as its probe finds"
+    OWN = "done here"
 
 
-_YES, _NO, _NOTE, _TRIED, _OURS = Support.HONOURED, Support.REFUSED, Support.NOTED, Support.TRIED, Support.OURS
+_YES, _NO, _NOTE, _PROBED, _OWN = Support.HONOURED, Support.REFUSED, Support.NOTED, Support.PROBED, Support.OWN
 
 SUPPORT: Final[Mapping[str, Mapping[EngineKind, Support]]] = {
     field: dict(zip(EngineKind, row, strict=True))
@@ -42,16 +42,16 @@ SUPPORT: Final[Mapping[str, Mapping[EngineKind, Support]]] = {
         "presence_penalty": (_YES, _YES, _YES, _YES, _NO, _NO, _NOTE, _YES),
         "frequency_penalty": (_YES, _YES, _YES, _YES, _NO, _NO, _NOTE, _YES),
         "max_tokens": (_YES, _YES, _YES, _YES, _YES, _YES, _YES, _YES),
-        "stop": (_OURS, _OURS, _OURS, _OURS, _OURS, _OURS, _OURS, _OURS),
-        "constraint": (_TRIED, _TRIED, _TRIED, _TRIED, _TRIED, _NO, _YES, _TRIED),
-        "adapter": (_NO, _NO, _TRIED, _TRIED, _TRIED, _NO, _NO, _TRIED),
+        "stop": (_OWN, _OWN, _OWN, _OWN, _OWN, _OWN, _OWN, _OWN),
+        "constraint": (_PROBED, _PROBED, _PROBED, _PROBED, _PROBED, _NO, _YES, _PROBED),
+        "adapter": (_NO, _NO, _PROBED, _PROBED, _PROBED, _NO, _NO, _PROBED),
         "affinity": (_YES, _YES, _YES, _YES, _YES, _YES, _NOTE, _YES),
     }.items()
 }
-"""Field → engine → what happens. A constraint that is not held is refused where it is promised (a format, `strict`)."""
+"""Field → engine → what happens. A constraint that is not enforced is refused for a format and for `strict`."""
 
 _MOST_TOKENS: Final = 1 << 31
-"""Token ids where an engine does not say how many it has: they are kept in 32 bits, signed in some engines."""
+"""Number of token ids if an engine does not report its vocabulary: ids have 32 bits, signed in some engines."""
 
 _WITHOUT_EFFECT: Final[Mapping[str, float]] = {
     "presence_penalty": 0.0,
@@ -59,7 +59,7 @@ _WITHOUT_EFFECT: Final[Mapping[str, float]] = {
     "min_p": 0.0,
     "repetition_penalty": 1.0,
 }
-"""Values that ask for nothing: clients send them as defaults, and they pass everywhere."""
+"""Values without effect: clients send them as defaults, and every engine accepts them."""
 
 
 class Feasibility:
@@ -70,7 +70,7 @@ class Feasibility:
         self._constrainer = constrainer
 
     def check_call(self, conversation: Conversation) -> None:
-        """Raise `InvalidRequest` where a call is forced and the dialect has none."""
+        """Raise `InvalidRequest` if a call is forced and the dialect has no tool calls."""
         dialect = self._constrainer.dialect
         if conversation.tool_policy.forced and dialect.calls is None:
             raise InvalidRequest.at("tool_choice", f"the dialect {dialect.name} has no tool calls")
@@ -86,7 +86,7 @@ class Feasibility:
             raise InvalidRequest.at("tools", f"this server's engine cannot hold calls of {strict} to its schema (strict)")
 
     def holds(self, conversation: Conversation, prompt: Prompt) -> bool:
-        """Does the engine hold what is asked for? One that knows JSON and nothing else does where that is the whole answer."""
+        """Whether the engine enforces the constraint; one that only supports JSON does if the whole answer is JSON."""
         if self._found.constrains or not self._found.formats:
             return self._found.constrains
         constraint = self._constrainer.constraint(conversation, thinking_open=prompt.thinking_open)
@@ -99,7 +99,7 @@ class Feasibility:
                 raise InvalidRequest.at(name, f"this server's engine ({self._found.kind}) has no {name}")
 
     def check_tokens(self, tokens: Sequence[int], vocabulary: int | None) -> None:
-        """Raise `InvalidRequest` for a token id that the model does not have. `vocabulary` is how many it has, if known."""
+        """Raise `InvalidRequest` for a token id that the model does not have. `vocabulary` is their number, if known."""
         count = _MOST_TOKENS if vocabulary is None else vocabulary
         if not tokens or (min(tokens) >= 0 and max(tokens) < count):
             return
@@ -107,7 +107,7 @@ class Feasibility:
         raise InvalidRequest.at(f"prompt.{place}", f"token ids of this model are 0 to {count - 1}")
 
     def notes(self, conversation: Conversation, affinity: str | None) -> list[str]:
-        """What the engine ignores of the request, for the log."""
+        """Return a note on the fields that the engine ignores, for the log."""
         asked = [*self._asked(conversation), *(["affinity"] if affinity is not None else [])]
         ignored = [name for name in asked if SUPPORT[name][self._found.kind] is Support.NOTED]
         return [f"ignored by the engine: {', '.join(ignored)}"] if ignored else []

@@ -26,44 +26,44 @@ STRICT_VERSION = "2026-10-21"
 
 
 class TokenCount(Struct, frozen=True):
-    """The answer of `count_tokens` (CNT-1)."""
+    """The response of `count_tokens` (CNT-1)."""
 
     input_tokens: int
 
 
 class _MessagesEndpoint(Endpoint):
-    """What both endpoints begin with: a request, read and prepared."""
+    """Base of both endpoints: reads and prepares the request."""
 
     async def read(self, request: Request, body: bytes, kind: type[PromptRequest]) -> Prepared:
-        """Raises `InvalidRequest`."""
+        """Read and prepare a request. Raises `InvalidRequest`."""
         version, betas = _version(request.headers), _betas(request.headers)
         return await self.prepare(request.state.record, read_messages, body, kind, betas, self.registry.settings, version)
 
 
 class Messages(_MessagesEndpoint):
-    """Answer a conversation, whole or as a stream (TRN-3)."""
+    """Answers a conversation, whole or as a stream (TRN-3)."""
 
     async def answer(self, request: Request, body: bytes, send: Send) -> None:
-        """Raises every refusal before the first byte (ERR-8)."""
+        """Answer the request; every refusal is raised before the first byte (ERR-8)."""
         record: Record = request.state.record
         made = await self.read(request, body, MessagesRequest)
         encoder = MessageEncoder(f"msg_{secrets.token_hex(12)}", made.read.model)
-        together = affinity(request.headers, **made.read.named)
-        await self.log_request(generation_of(made, record, together), MESSAGES, encoder, record, send)
+        key = affinity(request.headers, **made.read.named)
+        await self.respond(generation_of(made, record, key), MESSAGES, encoder, record, send)
 
 
 class CountTokens(_MessagesEndpoint):
-    """Count the prompt that a message would send: the same one (CNT-2)."""
+    """Counts the tokens of the prompt that a message would send (CNT-2)."""
 
     async def answer(self, request: Request, body: bytes, send: Send) -> None:
-        """Raises what the message would raise."""
+        """Answer the request. Raises what the message would raise."""
         made = await self.read(request, body, CountTokensRequest)
         model, _ = await self.model(request.state.record)
         await send_json(send, TokenCount((await made.prompt_of(model)).length))
 
 
 def read_messages(body: bytes, kind: type[PromptRequest], betas: frozenset[str], settings: Settings, version: str) -> Read:
-    """Parse, check, lower. Raises `InvalidRequest`."""
+    """Parse, check and lower a request. Raises `InvalidRequest`."""
     wanted = parse(kind, body)
     if settings.strict:
         rules.check_strict(wanted, current=version == STRICT_VERSION)
@@ -80,13 +80,13 @@ def read_messages(body: bytes, kind: type[PromptRequest], betas: frozenset[str],
 
 
 def _betas(headers: Headers) -> frozenset[str]:
-    """The names in `anthropic-beta`, which may come several times. Any name is accepted (BETA-1)."""
+    """Return the names in `anthropic-beta`, which may be repeated. Any name is accepted (BETA-1)."""
     names = (name.strip() for value in headers.getlist("anthropic-beta") for name in value.split(","))
     return frozenset(name for name in names if name)
 
 
 def _version(headers: Headers) -> str:
-    """Any listed version will do (TRN-8)."""
+    """Return the API version. Raises `InvalidRequest` unless it is a known one (TRN-8)."""
     version = headers.get("anthropic-version")
     if version is None:
         raise InvalidRequest.at("anthropic-version", "header is required")

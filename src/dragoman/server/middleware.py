@@ -1,4 +1,4 @@
-"""What every request passes, whatever it asks for: an id, a key, a plain path, and one shape of answer where it fails."""
+"""The middleware around all routes: request id, API key, path normalization, logging, and error responses."""
 
 import secrets
 from collections.abc import Awaitable
@@ -21,14 +21,14 @@ from dragoman.server.served_model import Settings
 
 METRICS = "/metrics"
 OPEN_PATHS = frozenset({"/", "/health", "/api/hello", "/api/event_logging/batch"})
-"""Requested by probes and by telemetry: no key."""
+"""Requested by probes and telemetry: they need no key."""
 QUIET_PATHS = OPEN_PATHS | {METRICS}
-"""Of no interest to anybody: not logged, not counted, not captured."""
+"""Not logged, not counted, not captured."""
 _CLIENT_CLOSED = 499
 
 
 class Middleware:
-    """Wraps the routes. Whatever leaves here carries a `request-id` (TRN-6), and is JSON where it is an error (ERR-1)."""
+    """Wraps the routes. Every response carries a `request-id` (TRN-6), and every error is JSON (ERR-1)."""
 
     def __init__(self, router: Router, settings: Settings, metrics: Metrics) -> None:
         self._app = router
@@ -38,7 +38,7 @@ class Middleware:
         self._pages = Pages(self._answer, settings.cors_origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """An ASGI application."""
+        """Handle an ASGI scope."""
         if scope["type"] != "http":
             scope.get("state", {})[PAGES] = self._pages
             await self._app(scope, receive, send)
@@ -49,16 +49,16 @@ class Middleware:
         if scope["path"] in QUIET_PATHS:
             await self._pages(scope, receive, _tagged(send, record))
         elif self._capture is None:
-            await self._told(scope, receive, send, record)
+            await self._logged(scope, receive, send, record)
         else:
-            tap = CaptureMiddleware(scope, receive, send, lambda: record.age)
+            capture = CaptureMiddleware(scope, receive, send, lambda: record.age)
             try:
-                await self._told(scope, tap.receive, tap.send, record)
+                await self._logged(scope, capture.receive, capture.send, record)
             finally:
-                await tap.keep(self._capture, record.request_id, left=record.stop is not None)
+                await capture.keep(self._capture, record.request_id, left=record.stop is not None)
 
-    async def _told(self, scope: Scope, receive: Receive, send: Send, record: Record) -> None:
-        """Answer, and say how it was."""
+    async def _logged(self, scope: Scope, receive: Receive, send: Send, record: Record) -> None:
+        """Answer a request, then count and log it."""
         record.endpoint = _route(self._app, scope)
         try:
             with self._metrics.under_way(record):
@@ -98,12 +98,12 @@ class Middleware:
         except Exception as raised:
             error = Unexpected()
             record.fail(raised)
-        if not record.status:  # else the answer is under way already, and ends here
+        if not record.status:  # otherwise the response has started, and ends here
             await send_error(send, format_of(scope["path"]), error, record.request_id, headers)
 
 
 def _record(scope: Scope) -> Record:
-    """Who asks for what."""
+    """Return the record of a request, with its client's headers."""
     headers = Headers(scope=scope)
     return Record(
         f"req_{secrets.token_hex(12)}",
@@ -116,7 +116,7 @@ def _record(scope: Scope) -> Record:
 
 
 def _route(router: Router, scope: Scope) -> str:
-    """The path as it was written down, so that counters have one name for all models; empty where there is none."""
+    """Return the route's path template, so that metrics have one name for all models; empty if no route matches."""
     found = (route.path for route in router.routes if isinstance(route, Route) and route.matches(scope)[0] is not Match.NONE)
     return next(found, "").replace(":path", "")
 
@@ -126,7 +126,7 @@ def _tagged(send: Send, record: Record) -> Send:
         if message["type"] == "http.response.start":
             record.status = message["status"]
             headers = MutableHeaders(scope=message)
-            headers["request-id"] = headers["x-request-id"] = record.request_id  # each door's SDK has its own name for it
+            headers["request-id"] = headers["x-request-id"] = record.request_id  # the SDKs of the two APIs read different names
             if record.diverged:
                 headers["dragoman-diverged"] = record.diverged.encode("unicode_escape").decode()
         return send(message)
@@ -135,7 +135,7 @@ def _tagged(send: Send, record: Record) -> Send:
 
 
 def _routing(raised: HTTPException, scope: Scope) -> DragomanError:
-    """What the router says, in our words."""
+    """Return our error for an error of the router."""
     if raised.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         return MethodNotAllowed(f"{scope['method']} is not allowed on {scope['path']}")
     return UnknownRoute(f"no such path: {scope['path']}")

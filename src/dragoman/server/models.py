@@ -16,20 +16,20 @@ from dragoman.server.respond import send_json
 _DEFAULT_LIMIT, _MAX_LIMIT = 20, 1000
 _DIGITS = 6
 _PATIENCE = 2.0
-"""Seconds: who discovers models wants an answer within three (CC-3)."""
+"""Seconds to wait for the model: clients that discover models time out after three (CC-3)."""
 
 
 class ModelList:
-    """The served id and its aliases, each as a model."""
+    """Lists the served id and its aliases, each as a model."""
 
     def __init__(self, registry: ModelRegistry) -> None:
-        self._gateway = registry
+        self._registry = registry
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """An ASGI application."""
+        """Answer the request."""
         query = Request(scope, receive).query_params
-        model = await self._gateway.model(_PATIENCE)
-        models = [replace(model.info, id=name) for name in self._gateway.names(model)]
+        model = await self._registry.model(_PATIENCE)
+        models = [replace(model.info, id=name) for name in self._registry.names(model)]
         wanted = query.getlist("lifecycle[]") + query.getlist("lifecycle")
         if wanted:
             models = [model for model in models if model.lifecycle in wanted]
@@ -38,20 +38,20 @@ class ModelList:
 
 
 class ModelDetail:
-    """One model; an alias is answered with the canonical id (MOD-6)."""
+    """Describes one model; an alias is answered with the canonical id (MOD-6)."""
 
     def __init__(self, registry: ModelRegistry) -> None:
-        self._gateway = registry
+        self._registry = registry
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """An ASGI application."""
-        model = await self._gateway.model(_PATIENCE)
-        self._gateway.resolve(model, scope["path_params"]["model"])
+        """Answer the request."""
+        model = await self._registry.model(_PATIENCE)
+        self._registry.resolve(model, scope["path_params"]["model"])
         await send_json(send, model.info)
 
 
 class Health(Struct, frozen=True, omit_defaults=True):
-    """What a probe wants to know; `engine` is what was found of it at its start."""
+    """The response to a health probe; `engine` is what was found about it at startup."""
 
     status: str
     model: str | None = None
@@ -59,14 +59,14 @@ class Health(Struct, frozen=True, omit_defaults=True):
 
 
 class HealthCheck:
-    """200 when a message would be answered, 503 while it would not."""
+    """Answers 200 when a message would be answered, 503 otherwise."""
 
     def __init__(self, registry: ModelRegistry) -> None:
-        self._gateway = registry
+        self._registry = registry
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """An ASGI application."""
-        model = self._gateway.ready
+        """Answer the request."""
+        model = self._registry.ready
         if model is None:
             await send_json(send, Health("loading"), status=HTTPStatus.SERVICE_UNAVAILABLE)
             return

@@ -1,8 +1,8 @@
-"""Which hosts and which web pages may use the server.
+"""Checks which web pages (CORS) and host names may use the server.
 
-A page that a browser shows can send requests to this machine. Two rules keep strange pages out: answers can be read only by
-pages of allowed origins (CORS), and a server on a loopback address without a key answers only under names that mean this
-machine, so that a name of the page's own that was made to point here (DNS rebinding) does not work.
+A web page in a browser can send requests to this machine. Two rules keep foreign pages out: only pages of allowed origins can
+read responses (CORS), and a server on a loopback address without a key answers only under host names of this machine, so that
+an attacker's host name that resolves to this machine (DNS rebinding) does not work.
 """
 
 import ipaddress
@@ -23,13 +23,13 @@ ANY: Final = "*"
 
 
 PAGES: Final = "pages"
-"""The name of `Pages` in the state of the application, where a connection finds it."""
+"""The key of `Pages` in the state of the application, where a connection finds it."""
 
 
 class Pages(CORSMiddleware):
-    """The application, usable by pages of this machine and of `origins`; "*" allows every page. A key is needed as ever.
+    """CORS for pages of this machine and of `origins`; "*" allows every page. An API key is still needed.
 
-    An answer to any other origin is that of the application itself. Every answer varies with the origin, and says so.
+    A response to any other origin has no CORS headers. Every response has `Vary: Origin`.
     """
 
     def __init__(self, app: ASGIApp, origins: Collection[str]) -> None:
@@ -44,14 +44,14 @@ class Pages(CORSMiddleware):
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """An ASGI application for HTTP."""
+        """Handle an HTTP scope."""
         if self.is_allowed_origin(Headers(scope=scope).get("origin", "")):
             await super().__call__(scope, receive, send)
         else:
             await self.app(scope, receive, _varying(send))
 
     def fields(self, origin: str) -> dict[str, str]:
-        """The header fields of an answer that the application does not give itself; `origin` is empty where there is none."""
+        """Return the CORS headers of a response that the application does not send; `origin` is empty if there is none."""
         fields = {"vary": "Origin"}
         if origin and self.is_allowed_origin(origin):
             fields |= {"access-control-allow-origin": origin, **self.simple_headers}
@@ -68,7 +68,7 @@ def _varying(send: Send) -> Send:
 
 
 def is_allowed_host(host: str, named: Collection[str]) -> bool:
-    """Whether a `Host` field means this machine, or is one of those `named` (without a port). None at all is HTTP/1.0."""
+    """Whether a `Host` header means this machine or, without its port, is in `named`. It may be empty (HTTP/1.0)."""
     found = _HOST.fullmatch(host.strip())
     if found is None:
         return not host

@@ -1,8 +1,8 @@
-"""From a body to what generation needs: small bodies on the event loop, large ones in a worker process.
+"""Reads a body and renders its prompt: small bodies on the event loop, large ones in a worker process.
 
-A large body is parsed, checked, lowered and rendered by one job. What comes back is flat: the text of the prompt, and of the
-conversation only what decides the answer. Which spellings in the text are special tokens the worker knows as far as the gateway
-does; where the gateway finds out about a new one, the job runs again with it, which happens once for each.
+One job parses, checks, lowers and renders a large body. It returns the text of the prompt, and of the conversation only the
+policy for the answer. The worker gets the special tokens that the parent process knows; if the result contains a new one,
+the job runs again with it, which happens once for each.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -21,14 +21,14 @@ from dragoman.special_tokens import candidates
 from dragoman.worker_pool import POOL, TooExpensive
 
 LARGE_BODY: Final = 128 * 1024
-"""Bytes from which on a body is worked on in a worker process."""
+"""Size in bytes above which a body is handled in a worker process."""
 MANY_OBJECTS: Final = 4_000
-"""JSON objects in a body from which on it is, however short they are."""
+"""Number of JSON objects above which a body of any size is handled in a worker process."""
 
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A request, read and checked. `named` are the fields that name a conversation or its user, the most exact first."""
+    """A parsed and checked request. `named`: the fields that identify a conversation or its user, the most specific first."""
 
     model: str
     stream: bool
@@ -39,13 +39,13 @@ class Read:
 
     @property
     def policy(self) -> Conversation:
-        """What decides the answer, without what was said."""
+        """The conversation without its turns and system prompt: only the policy for the answer."""
         return replace(self.conversation, turns=(), system=())
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the log and the prefix tracker keep of a conversation."""
+    """The data about a conversation that the log and the prefix tracker keep."""
 
     content: Mapping[str, Volume]
     trail: Trail
@@ -53,7 +53,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class _Rendered:
-    """What a worker gives back: the request without what was said, its facts, its text, and spellings nobody knew."""
+    """The result of a worker; `read` has no turns, and `unknown` are new candidates for special tokens."""
 
     read: Read
     facts: Facts
@@ -67,25 +67,25 @@ Reader = Callable[..., Read]
 
 
 def is_large(body: bytes) -> bool:
-    """Whether work on a body may take longer than the event loop has."""
+    """Whether work on a body may take too long for the event loop."""
     return len(body) > LARGE_BODY or body.count(b"{") > MANY_OBJECTS
 
 
 def facts_of(conversation: Conversation) -> Facts:
-    """The facts of a conversation."""
+    """Return the facts of a conversation."""
     return Facts(content_statistics(conversation), trail_of(conversation))
 
 
 async def in_worker(function: Callable[..., Any], *args: Any) -> Any:
-    """The result of a job on a request. Raises `InvalidRequest` where it passes the limits of a worker, and what it raises."""
+    """Run a function in a worker process. Raises `InvalidRequest` if it exceeds the limits of a worker, and what it raises."""
     try:
         return await POOL.run(function, *args)
     except TooExpensive as error:
-        raise InvalidRequest(f"to prepare this request {error}; make it smaller") from None
+        raise InvalidRequest(f"preparing this request {error}; make it smaller") from None
 
 
 async def prepared(reader: Reader, body: bytes, options: Sequence[Any], prompts: PromptBuilder) -> tuple[Read, Facts, Prompt]:
-    """Prepare a large request. Raises `InvalidRequest`, and what the engine's tokenizer raises."""
+    """Read and render a large request in a worker process. Raises `InvalidRequest`, and what the engine's tokenizer raises."""
     special_tokens = await prompts.special_tokens_in("")
     while True:
         made: _Rendered = await in_worker(
@@ -97,10 +97,10 @@ async def prepared(reader: Reader, body: bytes, options: Sequence[Any], prompts:
         special_tokens = sorted({*special_tokens, *fresh})
 
 
-def _prepare(  # noqa: PLR0913, PLR0917 -- all that a worker needs to know
+def _prepare(  # noqa: PLR0913, PLR0917 -- everything that a worker needs
     reader: Reader, body: bytes, options: Sequence[Any], renderer: Renderer, special_tokens: Sequence[str], most: int
 ) -> _Rendered:
-    """The job of a worker. Of a text that no window could hold only the first `most` characters are sent back."""
+    """Read and render a request. Of a text longer than any window, only the first `most` characters are returned."""
     read = reader(body, *options)
     text = msgspec.json.encode(read.conversation).decode()
     spelled = [spelling for spelling in special_tokens if spelling in text]

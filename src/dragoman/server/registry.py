@@ -1,4 +1,4 @@
-"""The model while it comes up, and the names it answers to."""
+"""Loads the served model, and resolves the names that clients use for it."""
 
 import asyncio
 from collections.abc import Iterable
@@ -12,27 +12,27 @@ from dragoman.worker_pool import POOL
 _FAMILY_PREFIX = "claude-"
 _LONG_CONTEXT_SUFFIX = "[1m]"
 _LOADING_PATIENCE = 30.0
-_MOST_HEARD = 10_000
+_MOST_SEEN = 10_000
 
 
 class ModelRegistry:
-    """The service while it comes up, and the names it answers to."""
+    """Holds the served model, loads it, and resolves its names."""
 
     def __init__(self, engine: Engine, settings: Settings) -> None:
         self.engine = engine
         self.settings = settings
         self._loading: asyncio.Task[ServedModel] | None = None
         self.bodies = BodyMemory()
-        self._heard: set[str] = set()
+        self._seen: set[str] = set()
 
     def load(self) -> "asyncio.Task[ServedModel]":
-        """Begin to load; the task ends with the service or with why there is none."""
+        """Start loading the model, once, and return the task; its result is the model or the error."""
         if self._loading is None:
             self._loading = asyncio.create_task(ServedModel.load(self.engine, self.settings))
         return self._loading
 
     async def model(self, patience: float = _LOADING_PATIENCE) -> ServedModel:
-        """Wait, `patience` seconds at most, for the model to be loaded. Raises `EngineUnavailable`, and why loading failed."""
+        """Wait at most `patience` seconds for the model. Raises `EngineUnavailable`, and the error if loading failed."""
         try:
             return await asyncio.wait_for(asyncio.shield(self.load()), patience)
         except TimeoutError:
@@ -40,33 +40,33 @@ class ModelRegistry:
 
     @property
     def ready(self) -> ServedModel | None:
-        """The service, if it is there."""
+        """The model, if it is loaded."""
         done = self._loading is not None and self._loading.done() and not self._loading.cancelled()
         return self._loading.result() if done and self._loading and not self._loading.exception() else None
 
     async def close(self) -> None:
-        """Stop loading, stop the engine."""
+        """Stop loading, and close the engine."""
         if self._loading is not None:
             self._loading.cancel()
-            await asyncio.wait({self._loading})  # an engine that was coming up is let go in order
+            await asyncio.wait({self._loading})  # an engine that was starting is stopped in order
         await self.engine.close()
         await POOL.close()
 
-    def unheard(self, names: Iterable[str]) -> list[str]:
-        """Those of the names that this process has not met before: what is ignored is told of once (BETA-2)."""
-        fresh = sorted(set(names) - self._heard)
-        if len(self._heard) < _MOST_HEARD:
-            self._heard.update(fresh)
+    def new_names(self, names: Iterable[str]) -> list[str]:
+        """Return the names that this process has not seen before: each ignored name is logged once (BETA-2)."""
+        fresh = sorted(set(names) - self._seen)
+        if len(self._seen) < _MOST_SEEN:
+            self._seen.update(fresh)
         return fresh
 
     def names(self, model: ServedModel) -> list[str]:
-        """The served id, then the aliases (MOD-6), then the model's variants."""
+        """Return the served id, then the aliases (MOD-6), then the model's adapters."""
         return [model.info.id, *self.settings.aliases, *model.found.adapters]
 
     def resolve(self, model: ServedModel, name: str) -> str | None:
-        """The variant of the model that `name` is, None for the model itself.
+        """Return the adapter that `name` names, None for the model itself.
 
-        Raises `UnknownModel` where this server does not answer to `name` (ERR-10).
+        Raises `UnknownModel` if this server does not serve `name` (ERR-10).
         """
         plain = name.removesuffix(_LONG_CONTEXT_SUFFIX)
         if plain in model.found.adapters:
@@ -75,5 +75,5 @@ class ModelRegistry:
         if self.settings.any_model or plain in known or plain.startswith(_FAMILY_PREFIX):
             return None
         raise UnknownModel(
-            f"model: {name} (this server has {', '.join(known)}, and takes any name that begins with {_FAMILY_PREFIX})"
+            f"model: {name} (this server has {', '.join(known)}, and accepts any name that begins with {_FAMILY_PREFIX})"
         )

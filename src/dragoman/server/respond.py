@@ -1,4 +1,4 @@
-"""Answers that are not streams."""
+"""Sends responses that are not streams."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -19,19 +19,19 @@ _FORMATS: Mapping[str, ApiFormat[Any]] = {"/v1/chat/completions": CHAT, "/v1/com
 
 
 def plain_path(path: str) -> str:
-    """`/anthropic/v1/models/` is `/v1/models`: both prefixes hold the whole API, and nothing redirects (TRN-1, TRN-10)."""
+    """Return a path without the `/anthropic` prefix and trailing slashes: both prefixes serve the whole API (TRN-1, TRN-10)."""
     if path == _PREFIX or path.startswith(_PREFIX + "/"):
         path = path[len(_PREFIX) :]
     return path.rstrip("/") or "/"
 
 
 def format_of(path: str) -> ApiFormat[Any]:
-    """The API format in which a plain path answers, and fails."""
+    """Return the API format of a plain path, for responses and errors."""
     return _FORMATS.get(path, MESSAGES)
 
 
 async def send_json(send: Send, body: object, *, status: int = 200, headers: dict[str, str] | None = None) -> None:
-    """Send a wire value as JSON."""
+    """Send a value as a JSON response."""
     content = _encode(body)
     fields = {"content-type": "application/json", "content-length": str(len(content)), **(headers or {})}
     await send(response_start(status, fields))
@@ -41,15 +41,15 @@ async def send_json(send: Send, body: object, *, status: int = 200, headers: dic
 async def send_error(
     send: Send, api_format: ApiFormat[Any], error: DragomanError, request_id: str, headers: dict[str, str] | None = None
 ) -> None:
-    """Send an error in the door's envelope, and whether another try can help (ERR-1, ERR-7)."""
+    """Send an error in the API format, with headers that say whether a retry can help (ERR-1, ERR-7)."""
     fields = {**_retry_fields(error), **(headers or {})}
     await send_json(send, api_format.error_body(error, request_id), status=RESPONSES[type(error)].status, headers=fields)
 
 
 def refusal(path: str, error: DragomanError, request_id: str, headers: Mapping[str, str]) -> bytes:
-    """A whole HTTP/1.1 response, for a request that never becomes one of the application's; the connection closes after it.
+    """Return a whole HTTP/1.1 response for a request that does not reach the application; the connection closes after it.
 
-    `headers` are added to those that every refusal has.
+    `headers` are added to those of every refusal.
     """
     content = _encode(format_of(plain_path(path)).error_body(error, request_id))
     status = RESPONSES[type(error)].status
@@ -73,7 +73,7 @@ def _retry_fields(error: DragomanError) -> dict[str, str]:
 
 
 def response_start(status: int, headers: dict[str, str]) -> Message:
-    """The ASGI message that opens a response."""
+    """Return the ASGI message that starts a response."""
     return {
         "type": "http.response.start",
         "status": status,

@@ -1,4 +1,4 @@
-"""A model, ready to answer: what every request needs, put together once."""
+"""A served model: the engine, dialect, prompt builder and admission that all requests share."""
 
 import asyncio
 import logging
@@ -29,12 +29,12 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the operator chose.
+    """The operator's settings.
 
-    `queue` is how many requests may wait. With `strict_input`, what the model cannot see is refused, instead of a note in its
-    place. `model_id` None means the engine's own name, `dialect` None what is detected. `capture` is a folder for every request
-    and its answer. `cors_origins` are origins of web pages that may use the server, beside those of this machine. `hosts` are
-    names, without ports, by which clients may address it, beside those of this machine; None: by any.
+    `queue` is how many requests may wait. With `strict_input`, content that the model cannot see is refused instead of replaced
+    by a note. `model_id` None means the engine's name, `dialect` None the detected one. `capture` is a folder for every request
+    and its response. `cors_origins` are origins of web pages that may use the server, in addition to those of this machine.
+    `hosts` are host names, without ports, under which clients may reach it, in addition to those of this machine; None: any.
     """
 
     model_id: str | None = None
@@ -54,9 +54,9 @@ class Settings:
 
 
 class ServedModel:
-    """One model behind one engine."""
+    """One model, served by one engine."""
 
-    def __init__(  # noqa: PLR0913 -- put together once, in `load`
+    def __init__(  # noqa: PLR0913 -- constructed once, in `load`
         self,
         engine: Engine,
         detection: Detection,
@@ -78,7 +78,7 @@ class ServedModel:
 
     @classmethod
     async def load(cls, engine: Engine, settings: Settings) -> "ServedModel":
-        """Bring the engine up and probe it. Raises `EngineFailed`, `EngineUnavailable`."""
+        """Start the engine, and inspect its model and template. Raises `EngineFailed`, `EngineUnavailable`."""
         found = await engine.start()
         try:
             own = _template(found, found.chat_template)
@@ -110,34 +110,34 @@ class ServedModel:
 
     @property
     def dialect(self) -> Dialect:
-        """What the model writes."""
+        """The dialect that the model writes."""
         return self.detection.dialect
 
     @property
     def capabilities(self) -> TemplateCapabilities:
-        """What the model's chat template can do."""
+        """The capabilities of the model's chat template."""
         return self.prompts.renderer.profile.capabilities
 
     async def prompt(self, conversation: Conversation) -> Prompt:
-        """The prompt of a conversation, for counting and for generating alike (CNT-2).
+        """Build the prompt of a conversation, the same for counting and generating (CNT-2).
 
-        Raises `InvalidRequest` for what the engine or the dialect cannot honour, and what building raises.
+        Raises `InvalidRequest` for fields that the engine or the dialect cannot honour, and what building raises.
         """
         prompt = await self.prompts.build(conversation)
         self.check(conversation, prompt)
         return prompt
 
     def check(self, conversation: Conversation, prompt: Prompt) -> None:
-        """Raise `InvalidRequest` for what the engine or the dialect cannot honour."""
+        """Raise `InvalidRequest` for a field that the engine or the dialect cannot honour."""
         self.feasibility.check_sampling(conversation)
         self.feasibility.check_call(conversation)
         self.feasibility.check_constraint(conversation, prompt)
 
-    def turn(
+    def generate(
         self, conversation: Conversation, prompt: Prompt, adapter: str | None = None, affinity: str | None = None
     ) -> Generation:
-        """The answer to a conversation, from one of the model's variants where it is named. Raises `PromptTooLong`."""
-        if prompt.remaining < 1:  # never cut: a client that is told compacts (ERR-11)
+        """Return the generation that answers a conversation, with the adapter if one is named. Raises `PromptTooLong`."""
+        if prompt.remaining < 1:  # never truncated: a client compacts on this error (ERR-11)
             raise PromptTooLong(prompt.length, self.prompts.window - 1)
         return Generation(
             self.engine,
@@ -152,10 +152,10 @@ class ServedModel:
     async def generate_plain(
         self, text: str | Sequence[int], limits: Conversation, adapter: str | None = None, affinity: str | None = None
     ) -> Generation:
-        """The continuation of a text, or of token ids, by a model that is not told who speaks. `limits` has no turns.
+        """Return the generation that continues a text or token ids, without a chat template. `limits` has no turns.
 
-        Raises `InvalidRequest` for what the engine cannot honour and for ids that the model does not have, `PromptTooLong`, and
-        what the engine's tokenizer raises.
+        Raises `InvalidRequest` for fields that the engine cannot honour and for ids that the model does not have,
+        `PromptTooLong`, and what the engine's tokenizer raises.
         """
         self.feasibility.check_sampling(limits)
         if not isinstance(text, str):
@@ -171,7 +171,7 @@ class ServedModel:
 
 
 def _effort(capabilities: TemplateCapabilities) -> EffortFlags:
-    """The levels that reach the model; a template without such a variable knows none (THK-14)."""
+    """Return the effort levels that reach the model; a template without such a variable has none (THK-14)."""
     levels = capabilities.effort.values if capabilities.effort else {}
     return EffortFlags(supported=bool(levels), **{level: Flag(supported=True) for level in levels})
 
@@ -181,9 +181,9 @@ def _template(found: Capabilities, source: str | None) -> ChatTemplate | None:
 
 
 async def _detect(template: ChatTemplate | None, engine: Engine) -> Detection:
-    """Raises `TemplateRefusal`, and what the engine's tokenizer raises.
+    """Detect the dialect, in a thread, since it runs the parsers of all dialects over the template's output.
 
-    Parsers of all dialects run over the template: not on the event loop.
+    Raises `TemplateRefusal`, and what the engine's tokenizer raises.
     """
     special_tokens = await SpecialTokens(engine.tokenize).among(" ".join(sorted(hints())))
     if template is None:
