@@ -70,8 +70,8 @@ def test_versions_2_and_3_are_taken(tmp_path: Path, version: int):
         (b"", "is empty"),
         (b"PK\x03\x04 and more of it, so that it is long enough", "is not a GGUF file: it begins with b'PK\\x03\\x04'"),
         (b"GG", "is not a GGUF file: it begins with b'GG'"),
-        (b"GGUF\x03\x00\x00\x00", "is cut off: nothing follows its header"),
-        (b"GGUF\x03\x00\x00\x00" + bytes(16), "is cut off: nothing follows its header"),
+        (b"GGUF\x03\x00\x00\x00", "is truncated: nothing follows its header"),
+        (b"GGUF\x03\x00\x00\x00" + bytes(16), "is truncated: nothing follows its header"),
         (b"GGUF\x01\x00\x00\x00" + bytes(17), "is GGUF version 1: only versions 2 and 3 can be read"),
     ],
 )
@@ -341,7 +341,7 @@ def test_a_hub_that_fails_is_one_line(hub: Hub):
 
 
 def test_a_repository_that_is_not_there_is_one_line(hub: Hub, monkeypatch: pytest.MonkeyPatch):
-    complaint = f"{REPO}: no such repository on the Hub, or a private one that HF_TOKEN does not open"
+    complaint = f"{REPO}: no such repository on the Hub, or a private one without access for HF_TOKEN"
     assert refusal(f"hf:{REPO}") == complaint
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     assert refusal(f"hf:{REPO}") == complaint
@@ -350,7 +350,7 @@ def test_a_repository_that_is_not_there_is_one_line(hub: Hub, monkeypatch: pytes
 def test_a_gated_repository_says_what_to_do_and_opens_with_a_token(hub: Hub, monkeypatch: pytest.MonkeyPatch):
     hub.add(REPO, "m.gguf")
     hub.gated.add(REPO)
-    assert refusal(f"hf:{REPO}") == f"{REPO} is gated: accept its terms on the Hub, and set HF_TOKEN to a token of yours"
+    assert refusal(f"hf:{REPO}") == f"{REPO} is gated: accept its terms on the Hub, and set HF_TOKEN to your token"
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     assert resolve(f"hf:{REPO}").path.name == "m.gguf"
     assert [request.token for request in hub.downloads] == [None]  # the other host is not shown it
@@ -379,11 +379,11 @@ def test_a_file_that_is_not_what_its_name_says_is_one_line(hub: Hub):
 
 @pytest.mark.parametrize("spec", ["hf:", "hf:Model", "hf:a/b/c", "hf://a/b", "hf:a/b:", "hf:a/b:c:d", "hf:a /b"])
 def test_a_malformed_spec_is_told_the_form(spec: str):
-    assert refusal(spec) == f"{spec} names no model: it takes hf:OWNER/REPO or hf:OWNER/REPO:QUANT"
+    assert refusal(spec) == f"{spec} is not a model: write hf:OWNER/REPO or hf:OWNER/REPO:QUANT"
 
 
 def test_a_name_that_no_repository_can_have_is_one_line(hub: Hub):
-    assert refusal("hf:a--b/c").startswith("a--b/c is no name of a repository: ")
+    assert refusal("hf:a--b/c").startswith("a--b/c is not the name of a repository: ")
     assert hub.requests == []
 
 
@@ -418,7 +418,7 @@ def test_a_folder_here_is_taken_as_it_is(tmp_path: Path):
 
 def test_a_model_without_a_folder_here_asks_for_the_tokenizer(hub: Hub):
     with pytest.raises(
-        EngineFailed, match=r"/models/large is no folder on this machine: name the tokenizer's with --tokenizer"
+        EngineFailed, match=r"/models/large is not a folder on this machine: name the tokenizer's with --tokenizer"
     ):
         find_folder("/models/large")
     hub.add(REPO, "model.safetensors")

@@ -34,14 +34,14 @@ def _chain(links: int) -> Node:
 
 @pytest.mark.parametrize("path", ["tools", "output_config.format"])
 async def test_a_constraint_that_does_not_compile_is_refused_where_it_is_asked_for(path: str) -> None:
-    with pytest.raises(InvalidRequest, match=rf"{path}: the answer cannot be held"):
+    with pytest.raises(InvalidRequest, match=rf"{path}: these schemas cannot be enforced"):
         await Grammars(_tokenize).of(Constraint(Ref("nowhere"), "key", path=path))
 
 
 async def test_a_constraint_that_makes_too_large_a_tag_is_refused() -> None:
     endless = Constraint(Ref("tree"), "key", {"tree": Series((Literal("("), Ref("tree")))})
 
-    with pytest.raises(InvalidRequest, match="tools: the answer cannot be held to these schemas: it is too large"):
+    with pytest.raises(InvalidRequest, match="tools: these schemas cannot be enforced: it is too large"):
         await off_the_loop(endless, structural_tag, endless, {})
 
 

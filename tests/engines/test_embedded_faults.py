@@ -80,7 +80,7 @@ async def test_work_in_flight_fails_and_work_that_waits_runs_on_the_next_child(e
     await asyncio.sleep(0)
     kill(engine)
     for pieces in running:
-        with pytest.raises(EngineFailed, match=r"^the engine stopped while it was working; it is being restarted$"):
+        with pytest.raises(EngineFailed, match=r"^the engine stopped during the request; it is being restarted$"):
             await collect_rest(pieces)
     assert text(await waiting) == " Paris."
     assert await engine.tokenize("The capital of France is") == PROMPT
@@ -164,7 +164,7 @@ async def test_a_window_beyond_the_trained_one_is_cut_with_a_warning(model: Path
     with caplog.at_level(logging.WARNING):
         assert EmbeddedLlama(model, context=100_000).context == 8192
     assert (
-        "a context of 100000 tokens is more than SmolLM2-135M-Instruct.Q4_1.gguf was trained for: it gets 8192" in caplog.text
+        "a context of 100000 tokens is more than SmolLM2-135M-Instruct.Q4_1.gguf was trained for: 8192 are used" in caplog.text
     )
     assert EmbeddedLlama(model, context=1024).context == 1024
     assert EmbeddedLlama(model).context == 8192

@@ -99,10 +99,10 @@ def test_a_job_of_no_tokens_says_nothing_and_ends_for_length():
     ("fault", "message"),
     [
         (event(ERROR) + DONE, "the engine failed: EngineCore died"),
-        (chunk("", 1, "abort") + DONE, "gave the job up: abort"),
-        (chunk("", 1, "error") + DONE, "gave the job up: error"),
-        (DONE, "without saying why"),
-        (usage(1) + DONE, "without saying why"),
+        (chunk("", 1, "abort") + DONE, "aborted the request: abort"),
+        (chunk("", 1, "error") + DONE, "aborted the request: error"),
+        (DONE, "without a finish reason"),
+        (usage(1) + DONE, "without a finish reason"),
         (b"data: {\n\n", "broke its protocol"),
         (b'data: {"choices": "\xff"}\n\n', "broke its protocol"),
         (b'data: {"x":' + b"[" * 100_000 + b"\n\n", "broke its protocol"),
@@ -220,7 +220,7 @@ async def test_what_was_found_is_said(server: StandIn, root: Path):
         "tokenizer": str(root),
         "adapters": "tiny-sql",
         "constraints": "structural tags",
-        "cached tokens": "told",
+        "cached tokens": "reported",
     }
     assert server.keys == {"Bearer secret"}
 
@@ -239,7 +239,7 @@ async def test_the_constraints_that_work_are_found_by_trying(server: StandIn, he
 async def test_a_server_that_does_not_tell_what_it_cached_is_said_to_be_one(server: StandIn):
     server.details = False
     async with running(server) as engine:
-        assert (await engine.start()).found["cached tokens"].startswith("not told")
+        assert (await engine.start()).found["cached tokens"].startswith("not reported")
 
 
 async def test_the_tokenizer_that_was_named_goes_before_the_models(server: StandIn, tmp_path: Path):
@@ -328,7 +328,7 @@ async def test_a_stream_that_breaks_off_fails_after_its_last_piece(server: Stand
         await engine.start()
         pieces = engine.generate(job())
         assert [await anext(pieces), await anext(pieces)] == PIECES[:2]
-        with pytest.raises(EngineFailed, match="closed the connection while it was working"):
+        with pytest.raises(EngineFailed, match="closed the connection during the request"):
             await anext(pieces)
 
 

@@ -53,7 +53,7 @@ async def test_work_in_flight_fails_and_the_next_waits_for_the_next_child(engine
     assert engine.pid is not None
     os.killpg(engine.pid, signal.SIGKILL)
     for pieces in running:
-        with pytest.raises(EngineFailed, match="the engine stopped while it was working; it is being restarted"):
+        with pytest.raises(EngineFailed, match="the engine stopped during the request; it is being restarted"):
             await rest(pieces)
     assert text(await collect(engine, job([1], 1))) == " word"
     assert engine.restarts == 1
@@ -61,7 +61,7 @@ async def test_work_in_flight_fails_and_the_next_waits_for_the_next_child(engine
 
 async def test_one_that_does_not_come_up_says_why(program: str, tmp_path: Path):
     engine = StartedVllm(str(tmp_path / "DIES"), Path, program=program)
-    with pytest.raises(EngineFailed, match=r"^the engine did not come up: RuntimeError: no room for the weights$"):
+    with pytest.raises(EngineFailed, match=r"^the engine did not start: RuntimeError: no room for the weights$"):
         await engine.start()
 
 

@@ -57,12 +57,12 @@ def test_without_counts_it_is_not_known_what_was_cached():
     ("last", "message"),
     [
         (b'data: {"error":{"message":"out of luck","code":500,"object":"error"}}\n\n', "the engine failed: out of luck"),
-        (event("", (), "abort"), "gave the job up: abort"),
-        (event("", (), "error"), "gave the job up: error"),
-        (event("", (), "parse_error"), "gave the job up: parse_error"),
+        (event("", (), "abort"), "aborted the request: abort"),
+        (event("", (), "error"), "aborted the request: error"),
+        (event("", (), "parse_error"), "aborted the request: parse_error"),
         (event(None, (7,), reasoning_content="hm"), "without its parsers"),
         (event(None, (7,), tool_calls=[{"index": 0}]), "without its parsers"),
-        (b"", "without saying why"),
+        (b"", "without a finish reason"),
         (b"data: {\n\n", "broke its protocol"),
         (b'data: {"choices": "\xff"}\n\n', "broke its protocol"),
         (b'data: {"x":' + b"[" * 100_000 + b"\n\n", "broke its protocol"),
@@ -111,8 +111,8 @@ async def test_where_a_parser_is_behind_the_chat_door_the_other_one_is_taken(fol
         await engine.close()
         upstream.stop_upstream()
     assert (found.adapters, found.constrains, found.formats) == ([], False, False)
-    assert found.found["door"] == "/generate, without seeds: behind the other one is a parser"
-    assert found.found["cached tokens"] == "not told at this door"
+    assert found.found["endpoint"] == "/generate, without seeds: the other one has a parser"
+    assert found.found["cached tokens"] == "not reported by this endpoint"
     usual = {"stream": True, "skip_special_tokens": False, "spaces_between_special_tokens": False}
     usual |= {"min_p": 0.0, "repetition_penalty": 1.0}
     chosen = {"input_ids": [1, 2], "max_tokens": 9, "temperature": 0.5, "top_p": 0.9, "top_k": 3}

@@ -59,12 +59,12 @@ ABORT = {"type": "abort", "message": "out of memory", "err_type": "X"}
 @pytest.mark.parametrize(
     ("last", "kind", "message"),
     [
-        (event(" word", 1, ABORT), EngineFailed, "gave the job up: out of memory"),
-        (event(" word", 1, {**ABORT, "status_code": 500}), EngineFailed, "gave the job up: out of memory"),
-        (event(" word", 1, {**ABORT, "status_code": 503}), EngineUnavailable, "gave the job up: out of memory"),
+        (event(" word", 1, ABORT), EngineFailed, "aborted the request: out of memory"),
+        (event(" word", 1, {**ABORT, "status_code": 500}), EngineFailed, "aborted the request: out of memory"),
+        (event(" word", 1, {**ABORT, "status_code": 503}), EngineUnavailable, "aborted the request: out of memory"),
         (event(" word", 1, {"type": "stop", "matched": "NaN happened"}), EngineFailed, "NaN happened"),
-        (event(" word", 1, {"type": "whim"}), EngineFailed, "does not name: whim"),
-        (event("other", 2), EngineFailed, "took back text"),
+        (event(" word", 1, {"type": "whim"}), EngineFailed, "unknown reason: whim"),
+        (event("other", 2), EngineFailed, "changed earlier text"),
         (b'data: {"error":{"message":"out of luck"}}\n\n', EngineFailed, "the engine failed: out of luck"),
         (b"data: {\n\n", EngineFailed, "broke its protocol"),
         (b'data: {"text": "\xff"}\n\n', EngineFailed, "broke its protocol"),
@@ -112,7 +112,7 @@ async def test_what_it_found_is_told_in_words(upstream: SGLangUpstream):
     found = await engine.start()
     await engine.close()
     assert (found.model, found.window, found.constrains, found.adapters) == ("model", 1000, True, [ADAPTER])
-    assert found.found["stream"] == "all so far"
+    assert found.found["stream"] == "all text so far"
     assert found.found["constraints"] == "structural tags"
     assert found.found["model"] == "org/model"
     assert set(upstream.keys) == {"Bearer secret"}

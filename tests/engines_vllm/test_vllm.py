@@ -51,7 +51,7 @@ def test_what_was_found_is_shown(model: Anthropic, running: str, folder: Path):
         "tokenizer": str(folder),
         "adapters": "none",
         "constraints": "structural tags",
-        "cached tokens": "told",
+        "cached tokens": "reported",
     }
     assert health == {"status": "ok", "model": "smol"}
 

@@ -1,1 +1,1 @@
-"""What an output must look like: the tree that dialects build, its lowering to llguidance and structural tags, completion."""
+"""Constraints on an output: the tree that dialects build, its lowering to llguidance and structural tags, completions."""

@@ -1,4 +1,4 @@
-"""Constraints as engines with llguidance take them: Lark, compiled here first, special tokens by their ids."""
+"""Compiles constraints to Lark for engines with llguidance, with special tokens by their ids."""
 
 import logging
 from collections import OrderedDict
@@ -14,7 +14,7 @@ _REMEMBERED: Final = 64
 
 
 class Trial(NamedTuple):
-    """A grammar with one answer, to see whether grammars are held."""
+    """A grammar with one answer, to probe whether an engine enforces grammars."""
 
     grammar: str
     answer: str
@@ -24,7 +24,7 @@ TRIAL: Final = Trial('%llguidance {}\nstart: "Q"\n', "Q")
 
 
 class Grammars:
-    """The grammars of one engine, compiled once per constraint. Large ones are compiled beside the event loop."""
+    """The grammars of one engine, compiled once per constraint. Large ones are compiled in a worker process."""
 
     def __init__(self, tokenize: Tokenize) -> None:
         self._tokenize = tokenize
@@ -32,7 +32,7 @@ class Grammars:
         self._special_tokens = SpecialTokens(tokenize)
 
     async def of(self, constraint: Constraint) -> str:
-        """The grammar's text. Raises `InvalidRequest` where nothing compiles, and what the tokenizer raises."""
+        """The grammar's text. Raises `InvalidRequest` where no form compiles, and what the tokenizer raises."""
         known = self._known.get(constraint.key)
         if known is None:
             known = self._known[constraint.key] = await self._compiled(constraint)
@@ -44,7 +44,7 @@ class Grammars:
     async def _compiled(self, constraint: Constraint) -> str:
         segments = await self._special_tokens.segments(literals(constraint))
         grammar = await off_the_loop(constraint, compiled, constraint, segments)
-        if grammar.relaxed:  # one line, however many there are
+        if grammar.relaxed:  # one line for all of them
             _LOG.warning(
                 "%d schemas were relaxed to make them compile; of the first, %s", len(grammar.relaxed), grammar.relaxed[0]
             )

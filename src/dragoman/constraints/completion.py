@@ -1,7 +1,7 @@
-"""The shortest way out of a constraint: what has to be written behind a text so that all of it is held.
+"""Finds a short completion of a text that satisfies a constraint.
 
-A grammar knows which bytes may come next, and not which of them lead to the end. Where few may come, the text is between
-values and closers are tried first; where nearly all may, it is inside a string, and what ends one is looked for.
+A grammar gives the bytes that may come next, but not which of them lead to the end. Where few are allowed, the text is between
+values and closers are tried first; where nearly all are, it is inside a string, and the bytes that end one are tried.
 """
 
 from collections.abc import Iterator
@@ -16,14 +16,14 @@ from dragoman.constraints.tree import Constraint, Until
 _LONGEST: Final = 4096
 _TAIL: Final = 100
 _FREE: Final = 64
-"""Where more bytes than this may come next, it is inside a string."""
+"""Where more bytes than this are allowed next, the text is inside a string."""
 _FIRST: Final = b']})"'
 _LAST: Final = b"0123456789-.eE"
-"""A number may always go on."""
+"""Tried last, since a number can always be continued."""
 
 
 def way_out(constraint: Constraint, written: str) -> str | None:
-    """Text behind `written` that satisfies the constraint; None where none was found within 4,096 bytes.
+    """A short text that, after `written`, satisfies the constraint; None where none was found within 4,096 bytes.
 
     Special tokens are read and written by their spelling.
     """
@@ -42,7 +42,7 @@ def way_out(constraint: Constraint, written: str) -> str | None:
 
 
 def _steps(matcher: LLMatcher, ends: list[bytes], behind: list[int]) -> Iterator[bytes]:
-    """What may come next, most promising first. `behind`: the last bytes that were written, which may have begun an end."""
+    """The bytes that may come next, most promising first. `behind`: the last bytes written, which may have begun an end."""
     forced = matcher.compute_ff_tokens()
     if forced:
         yield bytes(forced)

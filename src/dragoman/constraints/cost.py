@@ -1,7 +1,7 @@
-"""Where work on a constraint runs: small ones in a thread, all others in a worker process.
+"""Runs work on constraints off the event loop: on small ones in a thread, on all others in a worker process.
 
-The compiler is native code. With a schema that unfolds, counts far or matches long patterns it may take seconds or gigabytes,
-or overflow its stack; in a worker that costs the request, and nothing else (docs/constraints.md).
+The compiler is native code. With a schema that unfolds, has large bounds or long patterns it may take seconds or gigabytes, or
+overflow its stack; in a worker only the request fails (docs/constraints.md).
 """
 
 import asyncio
@@ -25,34 +25,34 @@ _SMALL_TREE: Final = 20_000
 _SMALL_SCHEMAS: Final = 4_000
 """Objects and arrays of all its schemas together: some 60 ms of compiling."""
 _SHALLOW: Final = 50
-"""Levels: the compiler takes some 9 KB of its stack for each."""
+"""Levels of nesting: the compiler takes some 9 KB of its stack for each."""
 _FEW: Final = 200
 _SHORT: Final = 1_000
 _STACK: Final = 2 << 20
-"""Bytes of stack in a worker: less than engines have, so that what would overflow theirs ends a worker first."""
+"""Bytes of stack in a worker: less than engines have, so that a schema that would overflow theirs ends a worker first."""
 
 
 async def off_the_loop(constraint: Constraint, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """The result of `work`, a module-level function that does something with the constraint.
+    """The result of `work`, a module-level function that processes the constraint.
 
-    Raises `InvalidRequest` at the path of the constraint where that passes the limits of a worker process, is nested too deeply
-    or does not compile, and what else it raises.
+    Raises `InvalidRequest` at the path of the constraint where that exceeds the limits of a worker process, is nested too
+    deeply or does not compile, and any other error that `work` raises.
     """
     try:
         if is_small(constraint):
             return await asyncio.to_thread(work, *args, **kwargs)
         return await POOL.run(on_small_stack, partial(work, *args, **kwargs))
     except Uncompilable as error:
-        reason = f"the answer cannot be held to these schemas: {str(error)[:_FEW]}"
+        reason = f"these schemas cannot be enforced: {str(error)[:_FEW]}"
     except TooExpensive as error:
-        reason = f"to hold the answer to these schemas {error}; make them smaller"
+        reason = f"enforcing these schemas {error}; make them smaller"
     except RecursionError:
-        reason = "these schemas are nested too deeply to hold the answer to them"
+        reason = "these schemas are nested too deeply to be enforced"
     raise InvalidRequest.at(constraint.path, reason)
 
 
 def on_small_stack(work: Callable[[], T]) -> T:
-    """The result of `work` in a thread with a stack of `_STACK` bytes; for processes with one thread, as the size is theirs."""
+    """The result of `work` in a thread with a stack of `_STACK` bytes; for single-threaded processes, as the size is global."""
     before = threading.stack_size(_STACK)
     try:
         with ThreadPoolExecutor(1) as thread:
@@ -62,7 +62,7 @@ def on_small_stack(work: Callable[[], T]) -> T:
 
 
 def is_small(constraint: Constraint) -> bool:
-    """Whether nothing in the constraint can grow into much work."""
+    """Whether the constraint cannot take much time or memory to compile."""
     schemas = 0
     for number, node in enumerate(nodes(constraint)):
         if number > _SMALL_TREE:

@@ -1,17 +1,17 @@
-"""A constraint as a grammar in llguidance's dialect of Lark, compiled in this process before an engine sees it.
+"""Lowers a constraint to a grammar in llguidance's dialect of Lark, and compiles it in this process before an engine gets it.
 
-llama.cpp ignores a grammar that does not compile without a word. So each is compiled here first, by the very version of the
-library that is inside llama.cpp. A JSON schema that does not compile is relaxed, step by step and for itself alone:
+llama.cpp silently ignores a grammar that does not compile. So each is compiled here first, by the same version of the library
+that is inside llama.cpp. A JSON schema that does not compile is relaxed step by step, independently of the others:
 
-    0  as it is
-    1  what the library does not know is left out, and so are patterns and formats
-    2  and bounds
+    0  unchanged
+    1  without keywords that the library does not know, patterns and formats
+    2  without bounds, too
     3  any JSON of the right type
 
-Many schemas may each compile and still be too much together, bounds on the lengths of arrays above all: each is then held to
-its share of what the library allows. What was relaxed is reported; the rest of the house checks calls after decoding anyway.
+Many schemas may each compile and still be too large together, because of bounds on the lengths of arrays above all: each is
+then limited to its share of what the library allows. Relaxed schemas are logged; calls are validated after decoding anyway.
 
-Special tokens have no spelling in a grammar: free text cannot hold them; where a literal spells one, it is written by its id.
+Special tokens have no spelling in a grammar: free text cannot contain them; where a literal spells one, its id is written.
 """
 
 import json
@@ -43,12 +43,12 @@ _BOUNDS: Final = frozenset(
 
 
 class Uncompilable(Exception):
-    """Not even the loosest form compiles. The message is the library's."""
+    """Raised where not even the loosest form compiles. The message is the library's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Grammar:
-    """The grammar's text, and in words what was relaxed to make it compile."""
+    """The text of a grammar, and a description of each schema that was relaxed to make it compile."""
 
     text: str
     relaxed: Sequence[str] = ()
@@ -67,7 +67,7 @@ def literals(constraint: Constraint) -> set[str]:
 
 
 def compiled(constraint: Constraint, segments: Mapping[str, Segments]) -> Grammar:
-    """The grammar, known to compile. `segments` has every literal that is not just its own text. Raises `Uncompilable`."""
+    """A grammar that compiles. `segments` has every literal that spells special tokens. Raises `Uncompilable`."""
     schemas = [json.dumps(node.schema) for node in nodes(constraint) if isinstance(node, Json)]
     share = _SIZE // max(len(schemas), 1)
     crowded = sum(int(bound) for schema in schemas for bound in _LENGTH.findall(schema)) > _CROWD
@@ -81,7 +81,7 @@ def compiled(constraint: Constraint, segments: Mapping[str, Segments]) -> Gramma
 
 
 def nodes(constraint: Constraint) -> Iterator[Node]:
-    """Every node, once."""
+    """Every node of the tree and the rules, once."""
     seen: set[int] = set()
     pending: list[Node] = [constraint.root, *constraint.rules.values()]
     while pending:
@@ -98,7 +98,7 @@ def nodes(constraint: Constraint) -> Iterator[Node]:
 
 
 class _Writer:
-    """Writes one grammar. A node that stands in several places becomes one rule.
+    """Writes one grammar. A node that occurs in several places becomes one rule.
 
     Schemas are relaxed to step `floor` at least, and until each has no more than `size` symbols.
     """
@@ -146,7 +146,7 @@ class _Writer:
         return self._rules[id(node)]
 
     def _terminal(self, body: str, options: str = "") -> str:
-        """A terminal, or with options a rule around one."""
+        """The name of a terminal, or with options of a rule around one."""
         if body not in self._terminals:
             name = f"t{len(self._terminals)}" if options else f"T{len(self._terminals)}"
             self._terminals[body] = name
@@ -167,7 +167,7 @@ class _Writer:
         return self._terminal(body)
 
     def _grouped(self, ends: Sequence[str]) -> list[list[Segments]]:
-        """The ends that are plain text together, those that hold a special token one by one."""
+        """The ends that are plain text in one group, those with a special token in a group each."""
         split = [self._split(end) for end in ends]
         plain = [pieces for pieces in split if all(isinstance(piece, str) for piece in pieces)]
         return [*([plain] if plain else []), *([pieces] for pieces in split if pieces not in plain)]
@@ -190,7 +190,7 @@ class _Writer:
 
 _ANY: Final = "/(?s:.*)/"
 _STEPS: Final = ("", "patterns", "bounds", "everything but the type")
-"""What each step leaves out."""
+"""What each step removes."""
 
 
 @lru_cache(maxsize=_REMEMBERED)
@@ -205,7 +205,7 @@ def _strictest(schema: str, floor: int, size: int) -> tuple[str, int]:
 
 
 def _form(schema: str, step: int) -> str:
-    """A schema with what the library must know of it, relaxed."""
+    """A relaxed schema as JSON, with the library's options."""
     form: dict[str, Any] = dict(_FORM)
     if step:
         form["lenient"] = True
@@ -213,7 +213,7 @@ def _form(schema: str, step: int) -> str:
 
 
 def relaxed(schema: Schema, step: int) -> Schema:
-    """A schema with what a compiler must know of it, at a step of 0 to `LAST_STEP`."""
+    """A schema relaxed to a step from 0 to `LAST_STEP`."""
     if step == LAST_STEP:
         return {"type": schema["type"]} if isinstance(schema.get("type"), str) else {}
     return _without(schema, _PATTERNS | (_BOUNDS if step > 1 else frozenset())) if step else schema

@@ -1,4 +1,4 @@
-"""Schemas without `false`: there are compilers that do not take it."""
+"""Removes `false` from schemas, for compilers that do not support it."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -10,9 +10,9 @@ _DEFINITIONS: Final = ("$defs", "definitions")
 
 
 def pruned(schema: Any) -> Any:
-    """The schema without what no value can be: its `false` branches and properties, and what is `false` because of them.
+    """The schema without the parts that no value satisfies: `false` branches and properties, and what these make `false`.
 
-    `False` where nothing is left. It allows the same values.
+    It allows the same values; `False` where it allows none.
     """
     if not isinstance(schema, Mapping):
         return schema
@@ -26,9 +26,9 @@ def pruned(schema: Any) -> Any:
 
 
 def _definitions(known: Mapping[str, Any]) -> dict[str, Any]:
-    """Definitions by their pointers, `False` where no value is left.
+    """The pruned definitions by their pointers, `False` for those that allow no value.
 
-    Each is worked on after those that it refers to; again only where one in a circle with it turns out to be `False`.
+    Each is pruned after those that it refers to; again only where one in a cycle with it turns out to be `False`.
     """
     references = {pointer: {*_references(inner)} & known.keys() for pointer, inner in known.items()}
     users: dict[str, list[str]] = {pointer: [] for pointer in known}
@@ -61,7 +61,7 @@ def _references(schema: object) -> Iterator[str]:
 
 
 def _possible(schema: Any, closed: set[str]) -> Any:
-    """The same with these pointers known to lead to nothing."""
+    """The schema, pruned, where the pointers in `closed` are known to allow no value."""
     if not isinstance(schema, Mapping):
         return schema
     if schema.get("$ref") in closed:

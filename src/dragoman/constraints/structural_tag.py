@@ -1,4 +1,4 @@
-r"""A constraint as a structural tag, the tree that xgrammar compiles inside vLLM and SGLang.
+r"""Lowers a constraint to a structural tag, the tree that xgrammar compiles inside vLLM and SGLang.
 
     Literal    const_string, and token where it spells a special token
     Text       any_text that excludes
@@ -6,12 +6,12 @@ r"""A constraint as a structural tag, the tree that xgrammar compiles inside vLL
     Pattern    regex
     Json       json_schema
     Series, Choice, Repeat     sequence, or, repeat
-    Ref        the rule itself, as deep as the tree may be; where it would go deeper, that way is closed
+    Ref        the rule itself, up to the depth limit of the tree; deeper alternatives are removed
 
-What it does not hold as llguidance does: of several patterns for a text only one is held, and none that could match the text's
-end; and a blank may stand where JSON allows one. xgrammar has no special tokens: they are their spelling, in free text, too.
+It enforces less than llguidance: of several patterns for a text only one, and none that could match the text's end; and it
+allows a space where JSON does. xgrammar has no special tokens: they are their spelling, in free text, too.
 
-Who compiles is the engine, and it refuses what does not compile; so there is a tag for every step of relaxing, see `lark`.
+The engine compiles the tag, and refuses what does not compile; so there is a tag for every step of relaxation, see `lark`.
 """
 
 import re
@@ -26,20 +26,20 @@ from dragoman.special_tokens import Segments
 Format = dict[str, Any]
 
 _DEPTHS: Final = (6, 4, 2, 1)
-"""How often a rule may stand inside itself: the first that gives a tree of a decent size."""
+"""How often a rule may be nested in itself: the first that gives a tree of at most `_LARGEST` nodes is used."""
 _LARGEST: Final = 200_000
-"""Nodes of a decent size."""
+"""The most nodes of a tree."""
 _ANY: Final = "(?s:"
-"""In a pattern of which no automaton can tell where it ends: it may match the end, too."""
+"""Occurs in patterns whose end no automaton can find: they may match the end of the text, too."""
 _NOTHING: Final[Format] = {"type": "const_string", "value": ""}
 
 
 class TooLarge(Uncompilable):
-    """A tree that is too large even with rules that hardly refer to themselves."""
+    """Raised where a tree is too large even with the least depth of recursion."""
 
 
 def structural_tag(constraint: Constraint, segments: Mapping[str, Segments], step: int = 0) -> Format:
-    """The tag, its schemas relaxed to `step`. `segments` has every literal that is not just its own text. Raises `TooLarge`."""
+    """The tag, its schemas relaxed to `step`. `segments` has every literal that spells special tokens. Raises `TooLarge`."""
     for depth in _DEPTHS:
         try:
             root = _Writer(constraint.rules, segments, step, depth).format(constraint.root)
@@ -51,7 +51,7 @@ def structural_tag(constraint: Constraint, segments: Mapping[str, Segments], ste
 
 
 class _Writer:
-    """Writes one tag. A node for which there is no way within the depth is None."""
+    """Writes one tag. A node that cannot be written within the depth limit is None."""
 
     def __init__(self, rules: Mapping[str, Node], segments: Mapping[str, Segments], step: int, depth: int) -> None:
         self._rules = rules
@@ -130,7 +130,7 @@ def _one_of(elements: list[Format]) -> Format | None:
 
 
 def _text(without: tuple[str, ...], beginning: str) -> Format:
-    """With a beginning that is not allowed, text is nothing but that beginning cut short, or leaves it at some character."""
+    """Text that does not begin with `beginning`: it is a proper prefix of it, or differs from it at some character."""
     free: Format = {"type": "any_text", "excludes": list(without)} if without else {"type": "any_text"}
     barred = beginning.strip()
     if not barred:
@@ -150,4 +150,4 @@ def _leaving(barred: str) -> Iterator[str]:
 
 
 def _escaped(text: str) -> str:
-    return re.escape(text).replace("\\ ", " ")  # xgrammar wonders at an escaped blank
+    return re.escape(text).replace("\\ ", " ")  # xgrammar warns about an escaped space

@@ -1,13 +1,13 @@
-"""What an output must look like, as a small tree: dialects build it, engines lower it to whatever they have. A leaf.
+"""A constraint on an output, as a small tree: dialects build it, engines lower it to their own grammars. A leaf module.
 
     Literal    exactly this text
-    Text       any text, but for certain strings in it
-    Until      any text up to the first of certain strings, which ends it and belongs to it
+    Text       any text without certain strings
+    Until      any text up to and including the first of certain strings
     Pattern    text that a regular expression matches
-    Json       a JSON value by a schema
-    Series, Choice, Repeat, Ref     of such nodes; a Ref names a rule, which may refer to itself
+    Json       a JSON value that a schema allows
+    Series, Choice, Repeat, Ref     combinations of nodes; a Ref names a rule, which may refer to itself
 
-A spelling of a special token stands for that token in `Literal` and at the end of `Until`; free text holds no special tokens.
+The spelling of a special token means that token in `Literal` and at the end of `Until`; free text has no special tokens.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ class Literal:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Any text, perhaps none, that holds none of `without` and does not begin with `beginning` behind blanks."""
+    """Any text, perhaps empty, that contains none of `without` and does not begin with spaces and `beginning`."""
 
     without: tuple[str, ...] = ()
     beginning: str = ""
@@ -32,7 +32,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Until:
-    """Any text up to and with the first of `ends`. What comes before it matches all of `patterns`, from end to end."""
+    """Any text up to and including the first of `ends`. The text before it matches all of `patterns`, from end to end."""
 
     ends: tuple[str, ...]
     patterns: tuple[str, ...] = ()
@@ -47,28 +47,28 @@ class Pattern:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Json:
-    """A JSON value that the schema allows, without blanks but for one behind each comma and colon."""
+    """A JSON value that the schema allows, with a space after each comma and colon and nowhere else."""
 
     schema: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Series:
-    """One after the other."""
+    """Nodes one after the other."""
 
     nodes: "Sequence[Node]"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Choice:
-    """One of these."""
+    """One of several nodes."""
 
     nodes: "Sequence[Node]"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Repeat:
-    """`least` to `most` of these in a row; None: any number."""
+    """`least` to `most` repetitions of a node; with None there is no maximum."""
 
     node: "Node"
     least: int = 0
@@ -77,7 +77,7 @@ class Repeat:
 
 @dataclass(frozen=True, slots=True)
 class Ref:
-    """The rule of this name."""
+    """A reference to the rule of this name."""
 
     name: str
 
@@ -87,9 +87,9 @@ Node = Literal | Text | Until | Pattern | Json | Series | Choice | Repeat | Ref
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Constraint:
-    """A tree and the rules that its `Ref`s name. `key` is the same for the same constraint: what it compiles to can be kept.
+    """A tree and the rules that its `Ref`s name. Equal constraints have the same `key`, by which compiled forms are cached.
 
-    `path` is the place in the request that asks for it.
+    `path` is the field of the request that asks for it.
     """
 
     root: Node
@@ -99,5 +99,5 @@ class Constraint:
 
 
 def one_of(nodes: Sequence[Node]) -> Node:
-    """A choice, where there is one."""
+    """A choice among the nodes; a single node is returned as it is."""
     return nodes[0] if len(nodes) == 1 else Choice(tuple(nodes))

@@ -1,4 +1,4 @@
-"""Engines: token ids in, text out. Nothing here knows of Anthropic, of dialects or of templates."""
+"""Inference engines: token ids in, text out. Independent of API formats, dialects and templates."""
 
 from dragoman.engines.base import (
     FEWEST_WITH_A_SPARE,

@@ -1,4 +1,4 @@
-"""The contract between a turn and whatever computes it."""
+"""The interface of an inference engine: requests, output chunks, capabilities and the `Engine` base class."""
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -11,19 +11,20 @@ from dragoman.constraints.tree import Constraint
 from dragoman.conversation import Sampling
 
 SHORT_PROMPT: Final = 512
-"""Tokens that are read in a step or two, even without a GPU: a title, a probe. Such a job need not wait behind long ones."""
+"""The most tokens of a short prompt (a title, a probe): it is prefilled in a step or two even without a GPU, so it need not
+wait for long ones."""
 FEWEST_WITH_A_SPARE: Final = 4
-"""Of so many slots and more, one is kept for short jobs."""
+"""With at least this many slots, one is reserved for requests with short prompts."""
 
 
 class EngineRequest(Struct, frozen=True):
-    """One piece of work.
+    """One request to an engine.
 
-    `tokens` is the whole prompt. `limit` is the number of tokens to generate at most, at least 0: with 0 the engine reads the
-    prompt (and keeps it for the next one) and generates nothing. The caller has made sure that both fit the window. What is
-    generated follows `constraint`, from its first token on; only an engine that said that it `constrains` gets one. `adapter`
-    is one of those that the engine named, None for the model as it is. Jobs with the same `affinity`, which has letters and
-    digits only, share most of their prompt: a router may keep them together.
+    `tokens` is the whole prompt. `limit` is the most tokens to generate, at least 0: with 0 the engine prefills the prompt (and
+    caches it for the next request) and generates nothing. The caller has checked that both fit the context window.
+    The output follows `constraint` from its first token on; only engines that report `constrains` get one. `adapter` is one of
+    those that the engine listed, None for the base model. Requests with the same `affinity` (letters and digits only) share
+    most of their prompt: a router may send them to the same server.
     """
 
     tokens: Sequence[int]
@@ -35,16 +36,16 @@ class EngineRequest(Struct, frozen=True):
 
 
 class FinishReason(StrEnum):
-    """Why the engine stopped by itself. A failure is an exception, not a reason."""
+    """Why the engine stopped generating. A failure is an exception, not a reason."""
 
     STOP = "stop"  # the model ended its turn
     LENGTH = "length"  # `limit` tokens were generated, or the window is full
 
 
 class Finish(Struct, frozen=True):
-    """The end of the work, once, on the last piece.
+    """The end of the generation, on the last chunk only.
 
-    `cached` is how many tokens of the prompt were not computed again, from an engine that only tells at the end.
+    `cached` is the number of cached prompt tokens, from engines that report it only at the end.
     """
 
     reason: FinishReason
@@ -52,7 +53,7 @@ class Finish(Struct, frozen=True):
 
 
 class PrefillProgress(Struct, frozen=True):
-    """How far the prompt has been read, in tokens. `done` counts the `cached` ones, which were not computed again.
+    """The progress of the prefill, in tokens. `done` includes the `cached` ones, which were not computed again.
 
     `cached` is None where the engine does not know it yet.
     """
@@ -63,10 +64,10 @@ class PrefillProgress(Struct, frozen=True):
 
 
 class OutputChunk(Struct, frozen=True):
-    """What the engine has to say at one moment.
+    """A chunk of an engine's output: text, prefill progress or the end.
 
-    `text` holds whole code points only; `output` is the number of tokens generated for it (several where one token was no
-    whole character, 0 on pieces that only report). `prefill` comes before any text, as often as the engine cares to.
+    `text` holds whole code points only; `output` is the number of tokens generated for it (several where one token was not a
+    whole character, 0 on chunks that only report). `prefill` comes before any text, as often as the engine reports it.
     """
 
     text: str = ""
@@ -76,7 +77,7 @@ class OutputChunk(Struct, frozen=True):
 
 
 class EngineKind(StrEnum):
-    """An engine and the endpoint of it that is used, as far as that decides what a request can ask for."""
+    """An engine and the endpoint that is used, as far as they decide which request fields can be honoured."""
 
     LLAMA_CPP = "llama.cpp"  # embedded
     LLAMA_SERVER = "llama-server"
@@ -85,17 +86,17 @@ class EngineKind(StrEnum):
     LMDEPLOY = "LMDeploy"
     LMDEPLOY_GENERATE = "LMDeploy, /generate"
     SCRIPTED = "scripted"
-    OTHER = "other"  # an engine of somebody else's making, which keeps the contract of `Engine`
+    OTHER = "other"  # a third-party implementation of `Engine`
 
 
 class Capabilities(Struct, frozen=True):
-    """What an engine said of itself and its model when it was asked at the start.
+    """What an engine reported about itself and its model at start-up.
 
     `kind` decides which fields of a request can be honoured.
-    `window` is the room for prompt and output together, in tokens, of one job. `slots` is how many jobs run at once.
-    `chat_template` is the model's own Jinja source, where it has one. `constrains`: it was seen to hold a constraint;
-    `formats`: one whose root is a `Json` at least.
-    `adapters` are the names of the model's variants that a job may ask for. `found` tells people what the probes found.
+    `window` is the context length of one request (prompt and output together), in tokens. `slots` is how many requests run at
+    once. `chat_template` is the model's own Jinja source, where it has one. `constrains`: a probe showed that it enforces
+    constraints; `formats`: it enforces at least those whose root is a `Json`.
+    `adapters` are the names of the model's variants that a request may name. `found` describes the probe results for people.
     """
 
     model: str
@@ -112,49 +113,49 @@ class Capabilities(Struct, frozen=True):
 
 
 class Engine(ABC):
-    """One model, ready to work. Every method may be called from many tasks at once, on one event loop."""
+    """An engine that serves one model. Every method may be called from many tasks at once, on one event loop."""
 
     restarts = 0
-    """How often it died and was brought up again, where it can be."""
+    """How often the engine died and was restarted, for engines that can be."""
 
     @property
     def status(self) -> str:
-        """One word for a health page: "ready" when work would be taken up at once."""
+        """One word for a health page: "ready" when a request would be started at once."""
         return "ready"
 
     @property
     def vocabulary(self) -> int | None:
-        """How many token ids there are, from 0 on; None where the engine does not say."""
+        """The number of token ids, which begin at 0; None where the engine does not report it."""
         return None
 
     @abstractmethod
     async def start(self) -> Capabilities:
-        """Bring the engine up, or reach it, and say what it can do.
+        """Start the engine, or connect to it, and return its capabilities.
 
-        Raises `EngineFailed` where it cannot come up, `EngineUnavailable` where it cannot be reached.
+        Raises `EngineFailed` where it cannot start, `EngineUnavailable` where it cannot be reached.
         """
 
     async def prepare(self, constraint: Constraint) -> None:  # noqa: B027 -- most engines have nothing to do
-        """Make ready what holds a constraint, so that a job with it begins at once. By default there is nothing to do.
+        """Compile a constraint ahead of time, so that a request with it starts at once. Does nothing by default.
 
-        Raises `InvalidRequest` where that costs too much, `EngineFailed` where it cannot be held, and as `generate`.
+        Raises `InvalidRequest` where that costs too much, `EngineFailed` where it cannot be enforced, and as `generate`.
         """
 
     @abstractmethod
     def generate(self, job: EngineRequest) -> AsyncGenerator[OutputChunk, None]:
-        """Work off a job, piece by piece; the last piece, and only it, carries `finish`.
+        """Run a request and yield its output chunks; the last one, and only it, carries `finish`.
 
-        Closing the iterator, or cancelling the task that awaits it, cancels the work within one step of the engine, in every
-        phase; what was computed of the prompt stays cached. Raises `EngineFailed` or `EngineUnavailable`.
+        Closing the iterator, or cancelling the task that awaits it, cancels the request within one step of the engine, in every
+        phase; the part of the prompt that was computed stays cached. Raises `EngineFailed` or `EngineUnavailable`.
         """
 
     @abstractmethod
     async def tokenize(self, text: str, *, special: bool = True) -> list[int]:
-        """Text to token ids, nothing added in front or behind.
+        """The token ids of a text, with nothing added at either end.
 
         With `special`, the spelling of a special token becomes that token; without, it is ordinary text. Raises as `generate`.
         """
 
     @abstractmethod
     async def close(self) -> None:
-        """Let go of everything. Idempotent."""
+        """Release all resources. Idempotent."""

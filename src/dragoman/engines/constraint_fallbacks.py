@@ -1,7 +1,7 @@
-"""The forms in which an engine elsewhere is sent a constraint, strictest first.
+"""The forms in which a remote engine is sent a constraint, strictest first.
 
-Who compiles is the engine, and it refuses what does not compile. Then the same job is sent again with its schemas relaxed by a
-step, see `lark`; where a constraint was refused is remembered, so that only its first job pays.
+The engine compiles the constraint and refuses what does not compile. The same request is then sent again with its schemas
+relaxed by a step, see `lark`; the step that was refused is remembered, so that only the first request is sent twice.
 """
 
 import logging
@@ -20,11 +20,11 @@ _LOG = logging.getLogger(__name__)
 _REMEMBERED: Final = 64
 
 ConstraintForm = Raw | UnsetType
-"""A constraint in an engine's own JSON, unset where there is none."""
+"""A constraint in an engine's own JSON; unset for a request without one."""
 
 
 class ConstraintFallbacks(ABC):
-    """The forms for one server. `last` is the last step of relaxing that is left to us: 0 where there is but one form."""
+    """The constraint forms for one server. `last` is the last relaxation step that we try: 0 where there is only one form."""
 
     last: int = LAST_STEP
 
@@ -34,16 +34,16 @@ class ConstraintFallbacks(ABC):
 
     @abstractmethod
     async def make(self, constraint: Constraint, step: int) -> Raw:
-        """The form of one step. Raises `InvalidRequest` where there is none, and what the tokenizer raises."""
+        """The form for one relaxation step. Raises `InvalidRequest` where there is none, and what the tokenizer raises."""
 
     def steps(self, constraint: Constraint | None) -> Iterable[int]:
-        """The steps to try, one after the other."""
+        """The relaxation steps to try, in order."""
         if constraint is None:
             return (0,)
         return range(self._steps.get(constraint.key, 0), self.last + 1)
 
     async def form(self, constraint: Constraint | None, step: int) -> ConstraintForm:
-        """What is sent. Raises as `make`."""
+        """The form to send. Raises as `make`."""
         if constraint is None:
             return UNSET
         key = constraint.key, step
@@ -55,7 +55,7 @@ class ConstraintFallbacks(ABC):
         return self._made[key]
 
     def relax(self, constraint: Constraint | None, step: int, refusal: EngineRefused) -> bool:
-        """The form was refused: is there another one?"""
+        """Record that the form was refused, and return whether there is another one."""
         if constraint is None or step == self.last:
             return False
         _LOG.warning("a constraint is relaxed to step %d: %s", step + 1, refusal.message)

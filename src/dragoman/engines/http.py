@@ -1,8 +1,8 @@
-"""An engine at an address: the HTTP that all adapters share.
+"""The HTTP client that all adapters of remote engines share.
 
-Every call has a connection of its own, since to close it is the one way to leave that all engines understand. What goes wrong
-on the way is told in the house's two words: `EngineUnavailable` where the work was not taken up, and another try can help;
-`EngineFailed` where it was, or where the engine refuses it.
+Every call has a connection of its own, since closing it is the one form of cancellation that all engines understand. Failures
+raise one of two errors: `EngineUnavailable` where the request was not accepted and can be retried; `EngineFailed` where it was
+accepted, or where the engine refuses it.
 """
 
 import asyncio
@@ -24,14 +24,15 @@ T = TypeVar("T")
 
 _CALL: Final = aiohttp.ClientTimeout(total=60, sock_connect=10)
 _AFFINITY: Final = ("x-session-id", "x-smg-routing-key")
-"""Headers that routers keep a conversation together by: vLLM's and ordinary load balancers the first, SGLang's the second."""
-_WORK: Final = aiohttp.ClientTimeout(total=None, sock_connect=10)  # a job may wait for its turn for as long as it likes
+"""Headers by which routers keep a conversation on one server: the first for vLLM's and ordinary load balancers, the second for
+SGLang's."""
+_WORK: Final = aiohttp.ClientTimeout(total=None, sock_connect=10)  # a request may wait in the engine's queue without a limit
 _LAST_WORDS: Final = 1.0
-"""Seconds that what is still to be told may take."""
+"""Timeout for pending abort requests on close, in seconds."""
 
 
 class EngineFault(Struct):
-    """What an engine says of a failure."""
+    """The error object in an engine's reply."""
 
     message: str = "no reason given"
 
@@ -41,7 +42,7 @@ class _FaultBody(EngineFault):
 
 
 def fault(body: bytes) -> str:
-    """The sentence in an error: `{"error": {"message": …}}`, the inner object alone, or whatever else came."""
+    """The message in an error body: `{"error": {"message": …}}`, the inner object alone, or else the body's first 200 bytes."""
     try:
         found = msgspec.json.decode(body, type=_FaultBody)
     except UNREADABLE:
@@ -50,9 +51,10 @@ def fault(body: bytes) -> str:
 
 
 class EngineHttp:
-    """The engine at `address`: `http://host:port`, or `unix:///path/of.sock`.
+    """A client for the engine at `address`: `http://host:port`, or `unix:///path/of.sock`.
 
-    `kind` is what it should be; `name` is what errors call it, `lost` what they say when the connection breaks at work.
+    `kind` is the kind of engine that is expected; `name` is its name in error messages, `lost` the message when the connection
+    breaks during a request.
     """
 
     def __init__(
@@ -62,7 +64,7 @@ class EngineHttp:
         self.address = address.rstrip("/")
         self.name = name or f"the engine at {self.address}"
         self._key = key
-        self._lost = lost or f"{self.name} closed the connection while it was working"
+        self._lost = lost or f"{self.name} closed the connection during the request"
         self._session: aiohttp.ClientSession | None = None
         self._closing = False
         self._asked: set[asyncio.Future[aiohttp.ClientResponse]] = set()
@@ -70,38 +72,38 @@ class EngineHttp:
         self._telling: set[asyncio.Task[None]] = set()
 
     async def call(self, method: str, path: str, answer: type[T], body: bytes | None = None) -> T:
-        """One question, one answer. Raises `EngineFailed`, also where the answer makes no sense, and `EngineUnavailable`."""
+        """Send a request and decode its reply. Raises `EngineFailed`, also for a malformed reply, and `EngineUnavailable`."""
         response = await self._send(method, path, body, _CALL)
         try:
             return msgspec.json.decode(await self._whole(response), type=answer)
         except UNREADABLE as error:
-            raise EngineFailed(f"{self.name} is no {self._kind}: its answer to {path} makes no sense ({error})") from error
+            raise EngineFailed(f"{self.name} is not a {self._kind}: its reply to {path} is malformed ({error})") from error
         except TimeoutError as error:
-            raise EngineUnavailable(f"{self.name} does not answer") from error
+            raise EngineUnavailable(f"{self.name} does not respond") from error
         except (aiohttp.ClientError, OSError) as error:
             raise EngineFailed(self._lost) from error
         finally:
             response.close()
 
     async def ping(self, path: str) -> None:
-        """Ask for a status of 200, whatever stands in the body. Raises `EngineFailed` and `EngineUnavailable`."""
+        """Check that a GET returns status 200, whatever the body. Raises `EngineFailed` and `EngineUnavailable`."""
         (await self._send("GET", path, None, _CALL)).close()
 
     @asynccontextmanager
     async def work(self, path: str, body: bytes, *, affinity: str | None = None) -> AsyncIterator[AsyncIterator[bytes]]:
-        """Post a job; its answer, as the bytes arrive. Leaving the context closes the connection, and so ends the work."""
+        """Post a request and yield the bytes of its reply. Leaving the context closes the connection, which cancels it."""
         response = await self._send("POST", path, body, _WORK, affinity)
         self._working.add(response)
         try:
             yield response.content.iter_any()
-        except (aiohttp.ClientError, OSError, RuntimeError) as error:  # the last for a session that was closed meanwhile
+        except (aiohttp.ClientError, OSError, RuntimeError) as error:  # RuntimeError: the session was closed meanwhile
             raise self.lost() from error
         finally:
             self._working.discard(response)
             response.close()
 
     def post_later(self, path: str, body: bytes, *, affinity: str | None = None) -> None:
-        """Post something beside all else, whether it is heard or not."""
+        """Post in a background task and ignore the outcome."""
         task = asyncio.create_task(self._post_later(path, body, affinity))
         self._telling.add(task)
         task.add_done_callback(self._telling.discard)
@@ -111,18 +113,18 @@ class EngineHttp:
             (await self._send("POST", path, body, _CALL, affinity)).close()
 
     def give_up(self) -> None:
-        """End all work: what has not begun is `EngineUnavailable`, what has begun `EngineFailed`. New work may follow."""
+        """Abort all requests: not yet accepted ones raise `EngineUnavailable`, others `EngineFailed`. New ones may follow."""
         for asked in self._asked:
             asked.cancel()
         for response in tuple(self._working):
             response.close()
 
     def lost(self) -> EngineFailed:
-        """The failure to raise where an answer ends before its end."""
+        """The error to raise where a reply ends prematurely."""
         return EngineFailed(self._lost)
 
     async def close(self) -> None:
-        """Close every connection; the engine goes on. Whoever waits on one is told: the library would leave them waiting."""
+        """Close every connection; the engine keeps running. Pending calls raise: the library would leave them waiting."""
         if self._telling:
             await asyncio.wait(self._telling, timeout=_LAST_WORDS)
         self._closing = True
@@ -137,7 +139,7 @@ class EngineHttp:
     async def _send(
         self, method: str, path: str, body: bytes | None, limits: aiohttp.ClientTimeout, affinity: str | None = None
     ) -> aiohttp.ClientResponse:
-        """The response, when its status is 200; the caller closes it."""
+        """The response, if its status is 200; the caller closes it."""
         session = self._session = self._session or self._connect()
         if session.closed:
             raise EngineUnavailable(f"{self.name} is closed")
@@ -151,7 +153,7 @@ class EngineHttp:
             task = asyncio.current_task()
             if task is None or task.cancelling():
                 raise
-            raise EngineUnavailable(f"{self.name} {'is closed' if self._closing else 'does not answer'}") from None
+            raise EngineUnavailable(f"{self.name} {'is closed' if self._closing else 'does not respond'}") from None
         except (aiohttp.ClientConnectorError, TimeoutError) as error:
             raise EngineUnavailable(f"{self.name} cannot be reached") from error
         except (aiohttp.ClientError, OSError) as error:
@@ -169,12 +171,12 @@ class EngineHttp:
         raise self._refusal(response.status, reason)
 
     async def _whole(self, response: aiohttp.ClientResponse) -> bytes:
-        """The body of an answer. Raises `EngineFailed` where it is larger than any may be."""
+        """The body of a reply. Raises `EngineFailed` where it is larger than `MAX_REPLY`."""
         body = bytearray()
         async for data in response.content.iter_any():
             body += data
             if len(body) > MAX_REPLY:
-                raise EngineFailed(f"{self.name} broke its protocol: its answer has no end")
+                raise EngineFailed(f"{self.name} broke its protocol: its reply is too large")
         return bytes(body)
 
     def _refusal(self, status: int, body: bytes) -> EngineError:

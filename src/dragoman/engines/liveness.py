@@ -1,7 +1,7 @@
-"""Tells an engine that is slow from one that does not answer any more.
+"""Distinguishes a slow engine from one that has stopped responding.
 
-An engine is asked a cheap question every few seconds. Any answer in time, and any output that arrives meanwhile, is a sign of
-life; only several questions in a row without one mean that it is lost. llama-server answers `/health` from a thread of its own
+An engine gets a cheap probe every few seconds. Any reply in time, and any output that arrives meanwhile, shows that it is
+alive; only several missed probes in a row mean that it is lost. llama-server answers `/health` from a thread of its own
 in milliseconds while all its slots read prompts (measured: 8 ms at worst), so a busy engine is not mistaken for a stopped one.
 """
 
@@ -15,7 +15,7 @@ from dragoman.errors import EngineError
 
 
 class ProbeTimes(Struct, frozen=True):
-    """When an engine counts as lost: `misses` probes in a row without an answer within `timeout`, `interval` seconds apart."""
+    """When an engine counts as lost: `misses` probes in a row without a reply within `timeout`, `interval` seconds apart."""
 
     interval: float = 5.0
     timeout: float = 10.0
@@ -26,7 +26,7 @@ USUAL_PROBES: Final = ProbeTimes()
 
 
 class Liveness:
-    """Counts the probes that an engine missed. `probe` asks it something, and raises `EngineError` where it does not answer."""
+    """Counts the probes that an engine missed. `probe` sends one, and raises `EngineError` where it fails."""
 
     def __init__(self, probe: Callable[[], Awaitable[object]], times: ProbeTimes) -> None:
         self.times = times
@@ -36,7 +36,7 @@ class Liveness:
 
     @property
     def lost(self) -> bool:
-        """Did it miss so many probes in a row that it is not expected to answer any more?"""
+        """Whether it missed so many probes in a row that it is not expected to respond again."""
         return self.missed >= self.times.misses
 
     def sign(self) -> None:
@@ -56,7 +56,7 @@ class Liveness:
         self.missed = 0
 
     async def until_lost(self) -> None:
-        """Probe again and again; returns once the engine is lost."""
+        """Probe at every interval; return once the engine is lost."""
         while not self.lost:
             await asyncio.sleep(self.times.interval)
             try:

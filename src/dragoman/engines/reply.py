@@ -1,4 +1,4 @@
-"""What an engine answers, decoded: every way in which an answer can be wrong is an `EngineFailed`."""
+"""Decodes the JSON of engine replies: every malformed reply is an `EngineFailed`."""
 
 from typing import Final, Generic, TypeVar
 
@@ -9,14 +9,14 @@ from dragoman.errors import EngineFailed
 T = TypeVar("T")
 
 MAX_REPLY: Final = 64 * 1024 * 1024
-"""Bytes of the largest answer, and of the largest event of a stream: the token ids of a full window fit in."""
+"""Maximum bytes of a reply, and of one event of a stream: large enough for the token ids of a full context."""
 
 UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-"""What msgspec raises at bytes that are not the JSON it expects: other values, broken UTF-8, values nested too deep."""
+"""What msgspec raises at bytes that are not the expected JSON: other values, invalid UTF-8, values nested too deeply."""
 
 
 class ReplyDecoder(Generic[T]):
-    """Decodes the JSON of one type of event. Calling it raises `EngineFailed` at anything else."""
+    """Decodes the JSON of one type of event."""
 
     __slots__ = ("_decode",)
 
@@ -24,7 +24,7 @@ class ReplyDecoder(Generic[T]):
         self._decode = msgspec.json.Decoder(kind).decode
 
     def __call__(self, payload: bytes) -> T:
-        """The event. Raises `EngineFailed`."""
+        """The event. Raises `EngineFailed` for any other JSON."""
         try:
             return self._decode(payload)
         except UNREADABLE as error:

@@ -1,7 +1,7 @@
-"""How tokens are chosen: within the bounds of every engine, and with nothing left open where an engine needs that.
+"""Sampling parameters: kept within the limits of every engine, and completed for engines that need every field.
 
-`bounded` replaces values that engines refuse, overflow at or read as something else by values that mean the same. `settled`
-fills what the client left open from the model's `generation_config.json`, as the library would that the file is for.
+`bounded` replaces values that engines refuse, overflow on or misread by values that mean the same. `resolved` fills unset
+fields from the model's `generation_config.json`, as the library does that the file is for.
 """
 
 from collections.abc import Mapping
@@ -13,16 +13,16 @@ from msgspec import Struct
 from dragoman.conversation import Sampling
 
 _LEAST: Final = 1e-5
-"""Temperatures and shares of probability below this leave the likeliest token alone; as divisors in 32 bits they overflow
-(llama.cpp writes nonsense at 1e-38)."""
+"""Temperatures and top-p values below this leave only the likeliest token; as divisors in 32 bits they overflow (llama.cpp
+writes nonsense at 1e-38)."""
 _MOST_TOKENS: Final = 1 << 24
-"""More than any vocabulary has; engines keep `top_k` in 32 bits."""
+"""More tokens than any vocabulary has; engines keep `top_k` in 32 bits."""
 _SEEDS: Final = 4_294_967_291
-"""The largest prime below 2**32. llama.cpp has 32 bits for a seed and takes 2**32 - 1, and so -1, for "a random one"."""
+"""The largest prime below 2**32. llama.cpp has 32 bits for a seed and reads 2**32 - 1, and so -1, as "a random one"."""
 
 
 def bounded(sampling: Sampling) -> Sampling:
-    """The same choice in values that every engine takes. Equal seeds stay equal; those from 0 to 4294967290 are kept."""
+    """The same sampling in values that every engine accepts. Equal seeds stay equal; those from 0 to 4294967290 are kept."""
     greedy = any(value is not None and value < _LEAST for value in (sampling.temperature, sampling.top_p))
     return replace(
         sampling,
@@ -34,7 +34,7 @@ def bounded(sampling: Sampling) -> Sampling:
 
 
 class ResolvedSampling(Struct, frozen=True):
-    """`top_k` 0 means: of all tokens. The defaults are the plain model's own distribution."""
+    """Sampling with every field set. `top_k` 0 means no limit. The defaults leave the model's distribution unchanged."""
 
     temperature: float = 1.0
     top_p: float = 1.0
@@ -47,13 +47,13 @@ _WHOLE: Final = frozenset({"top_k"})
 
 
 def resolved(sampling: Sampling, recommended: Mapping[str, Any]) -> ResolvedSampling:
-    """The client's choice, then the recommendation, then the default; what is no number recommends nothing."""
+    """The client's value, else the recommended one, else the default; recommended values that are not numbers are ignored."""
     chosen: dict[str, Any] = {}
     for name in ResolvedSampling.__struct_fields__:
         value = getattr(sampling, name, None)
         value = recommended.get(name) if value is None else value
         if value is not None and type(value) in ((int,) if name in _WHOLE else (int, float)) and value >= 0:
             chosen[name] = value
-    if chosen.get("top_p") == 0:  # the likeliest token alone: engines that refuse this spelling know another
+    if chosen.get("top_p") == 0:  # greedy: some engines refuse top_p 0
         chosen |= {"temperature": 0.0, "top_p": 1.0}
     return ResolvedSampling(**chosen)

@@ -1,8 +1,8 @@
-"""An engine that replays text: for tests, for demonstrations, for developing clients without a model.
+"""An engine that replays scripted text: for tests, demonstrations and client development without a model.
 
-A script is JSON lines, one `Line` each. The first line whose `when` occurs in the last 2,000 characters of the prompt answers,
-as often as it fits; otherwise the lines without `when` answer in order, and start over at the end. Tokens are words. The script
-is the model, constraint and all: what a line says under a forced `tool_choice` should be a call.
+A script is JSON lines, one `Line` each. The first line whose `when` occurs in the last 2,000 characters of the prompt is
+replayed, as often as it matches; otherwise the lines without `when` are replayed in order, and again from the first after the
+last. Tokens are words. Constraints are not enforced: under a forced `tool_choice` a line should be a call.
 """
 
 import asyncio
@@ -33,9 +33,9 @@ _PIECES_BETWEEN_YIELDS = 32
 
 
 class Line(Struct, frozen=True, forbid_unknown_fields=True):
-    """One answer: the model's raw `output`, cut into pieces of `chunk` characters (0: one piece).
+    """One answer: the model's raw `output`, split into chunks of `chunk` characters (0: one chunk).
 
-    `delay_ms` passes before each piece. With `finish_reason` "error" the engine fails behind the output.
+    `delay_ms` passes before each chunk. With `finish_reason` "error" the engine fails after the output.
     """
 
     output: str
@@ -61,7 +61,7 @@ class Line(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class BadScript(ValueError):
-    """A script that cannot be read; the message names the file and the line."""
+    """Raised for a script that cannot be read; the message names the file and the line."""
 
 
 def read_script(path: Path) -> list[Line]:
@@ -83,7 +83,7 @@ def read_script(path: Path) -> list[Line]:
 
 
 class ScriptedEngine(Engine):
-    """Replays `script`. Its vocabulary is every word it has met, so ids mean the same for as long as it lives."""
+    """Replays `script`. Its vocabulary is every word seen so far, so token ids stay valid for its lifetime."""
 
     def __init__(
         self,
@@ -104,16 +104,16 @@ class ScriptedEngine(Engine):
         self._words: list[str] = []
 
     async def start(self) -> Capabilities:
-        """Nothing to bring up."""
+        """Return the capabilities; there is nothing to start."""
         return self._capabilities
 
     @property
     def vocabulary(self) -> int:
-        """The words that it has met."""
+        """The number of words seen so far."""
         return len(self._words)
 
     async def tokenize(self, text: str, *, special: bool = True) -> list[int]:
-        """One id per word, the space in front of it included."""
+        """One id per word, including the space before it."""
         return [self._id(word) for word in _WORD.findall(text)]
 
     def _id(self, word: str) -> int:
@@ -123,14 +123,14 @@ class ScriptedEngine(Engine):
         return self._ids[word]
 
     async def generate(self, job: EngineRequest) -> AsyncGenerator[OutputChunk, None]:
-        """Replay the line that the prompt asks for."""
+        """Replay the line that matches the prompt."""
         line = self._line(job.tokens)
         yield OutputChunk(prefill=PrefillProgress(total=len(job.tokens), cached=0, done=len(job.tokens)))
         for number, piece in zip(count(), line.pieces(job.limit), strict=False):
             if line.delay_ms and piece.text:
                 await asyncio.sleep(line.delay_ms / 1000)
             elif number % _PIECES_BETWEEN_YIELDS == 0:
-                await asyncio.sleep(0)  # other turns are waiting
+                await asyncio.sleep(0)  # let other tasks run
             if piece.finish is not None and line.finish_reason == "error":
                 raise EngineFailed("the script says that the engine fails here")
             yield piece
@@ -155,4 +155,4 @@ class ScriptedEngine(Engine):
         return "".join(reversed(words))[-_WHEN_CHARACTERS:]
 
     async def close(self) -> None:
-        """Nothing to let go of."""
+        """Do nothing: there are no resources to release."""

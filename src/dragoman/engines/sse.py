@@ -1,4 +1,4 @@
-"""Server-sent events, as engines send them: lines of `field: payload`, an empty line behind each event."""
+"""Parsers of server-sent events from engines: lines of `field: payload`, an empty line after each event."""
 
 from collections.abc import Iterator
 
@@ -7,9 +7,9 @@ from dragoman.errors import EngineFailed
 
 
 class EventSplitter:
-    r"""Cuts a byte stream into events, however the bytes arrive. Sans-IO.
+    r"""Splits a byte stream into events, however the bytes are split. Sans-IO.
 
-    Engines write JSON without line breaks, so that an event is one line and `\n\n` can only be its end.
+    Engines write JSON without line breaks, so that an event is one line and `\n\n` is always its end.
     """
 
     __slots__ = ("_tail",)
@@ -18,16 +18,16 @@ class EventSplitter:
         self._tail = bytearray()
 
     def feed(self, data: bytes) -> list[bytes]:
-        """The events that `data` completes, without the empty line; what is left waits for the next call.
+        """The events that `data` completes, without the empty line; the rest is kept for the next call.
 
-        Raises `EngineFailed` at an event that is longer than any answer may be.
+        Raises `EngineFailed` at an event longer than `MAX_REPLY`.
         """
         if self._tail:
             seen = len(self._tail) - 1
             self._tail += data
             if self._tail.find(b"\n\n", seen) < 0:
                 if len(self._tail) > MAX_REPLY:
-                    raise EngineFailed("the engine broke its protocol: an event has no end")
+                    raise EngineFailed("the engine broke its protocol: an event is too large")
                 return []
             data = bytes(self._tail)
         *events, tail = data.split(b"\n\n")
@@ -36,7 +36,7 @@ class EventSplitter:
 
 
 class DataEvents:
-    """The payloads of a stream of `data: …` events that ends with `data: [DONE]`, however the bytes arrive. Sans-IO."""
+    """Reads the payloads of `data: …` events until `data: [DONE]`, however the bytes are split. Sans-IO."""
 
     __slots__ = ("_events", "done")
 
@@ -45,7 +45,7 @@ class DataEvents:
         self._events = EventSplitter()
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """The payloads that `data` completes, comments left out. Raises `EngineFailed` at what is no event."""
+        """The payloads that `data` completes, without comments. Raises `EngineFailed` at anything else."""
         for event in self._events.feed(data):
             if event == b"data: [DONE]":
                 self.done = True
@@ -53,4 +53,4 @@ class DataEvents:
             if event.startswith(b"data: "):
                 yield event[6:]
             elif event and not event.startswith(b":"):
-                raise EngineFailed(f"the engine broke its protocol: {event[:80]!r} is no event")
+                raise EngineFailed(f"the engine broke its protocol: {event[:80]!r} is not an event")

@@ -1,10 +1,10 @@
-"""How a vLLM server is made to hold constraints: by structural tags, or by Lark.
+"""Constraint forms for vLLM and SGLang servers: structural tags, or Lark.
 
-A server has one backend for all its structured outputs, and in its setting `auto` the first request decides which: xgrammar,
-unless xgrammar cannot read that request. So the trial begins with what xgrammar reads, which leaves the server to its other
-clients as they expect it. With `--structured-outputs-config.backend guidance` it reads llguidance's Lark, as llama.cpp does,
-and that holds more. A server that was started with a reasoning parser holds nothing before the reasoning is over, which it
-looks for itself; the trial finds that nothing is held.
+A vLLM server has one backend for all its structured outputs, and with the setting `auto` the first request decides which:
+xgrammar, unless xgrammar cannot read that request. So the trial begins with a form that xgrammar reads, which leaves the server
+as its other clients expect it. With `--structured-outputs-config.backend guidance` it reads llguidance's Lark, as llama.cpp
+does, and that enforces more. A server that was started with a reasoning parser enforces nothing before the end of the
+reasoning, which it detects itself; the trial then finds that constraints are not enforced.
 """
 
 import json
@@ -26,11 +26,11 @@ _TAG_TRIAL: Final = Constraint(Series((Literal("Q"), Json({"type": "null"}))), "
 _TAG_ANSWER: Final = "Qnull"
 
 Holds = Callable[[Raw, str], Awaitable[bool]]
-"""Is a constraint held, of which this is the only answer?"""
+"""Whether the server enforces a constraint of which this is the only answer."""
 
 
 class EngineConstraints(ConstraintFallbacks):
-    """The constraints of one server."""
+    """The constraint forms of one server."""
 
     def __init__(self, tokenize: Tokenize) -> None:
         super().__init__()
@@ -39,17 +39,17 @@ class EngineConstraints(ConstraintFallbacks):
         self._lark = False
 
     async def settle(self, holds: Holds) -> str | None:
-        """Find what the server holds, and say it; None where it holds nothing."""
+        """Find which form the server enforces, and return its name; None where it enforces none."""
         if await holds(_tag(structural_tag(_TAG_TRIAL, {})), _TAG_ANSWER):
             return "structural tags"
         self._lark = await holds(_lark(TRIAL.grammar), TRIAL.answer)
         if not self._lark:
             return None
-        self.last = 0  # it is compiled, and relaxed, in this process first
+        self.last = 0  # Lark is compiled, and relaxed, in this process first
         return "Lark"
 
     async def make(self, constraint: Constraint, step: int) -> Raw:
-        """What is sent as `structured_outputs`."""
+        """The value of `structured_outputs`."""
         if self._lark:
             return _lark(await self._grammars.of(constraint))
         segments = await self._special_tokens.segments(literals(constraint))

@@ -1,14 +1,14 @@
-"""An engine in a process of our own, so that a crash in it is a restart and not an outage.
+"""An engine in a supervised child process, so that a crash causes a restart and not an outage.
 
     start ──▶ loading ──▶ ready ───────────▶ closed
                            │ ▲                 ▲
-        the child has died ▼ │                 │ close
+            the child died ▼ │                 │ close
                          restarting ───────────┘
 
-One task, the supervisor, waits for the child to die and brings up the next. A child that lives and does not answer any more
-(see `liveness`) is killed first. Before each attempt there is a pause: it doubles from 0.5 s to 30 s while children do not come
-up, or die before they did any work, and starts over with one that answered a request or lived for a few seconds. Work that was
-in flight fails; work that comes in between waits, for as long as the engine's `patience` at most.
+One task, the supervisor, waits for the child to die and starts the next. A child that no longer responds (see `liveness`) is
+killed first. Before each attempt there is a pause: it doubles from 0.5 s to 30 s while children do not start, or die before
+they generate anything, and is reset by one that generated something or ran for a few seconds. Requests in flight fail; requests
+that arrive meanwhile wait, at most for the engine's `patience`.
 """
 
 import asyncio
@@ -32,10 +32,10 @@ from dragoman.engines.liveness import USUAL_PROBES, Liveness, ProbeTimes
 from dragoman.errors import EngineError, EngineUnavailable
 
 NAME: Final = "the engine"
-LOST: Final = "the engine stopped while it was working; it is being restarted"
+LOST: Final = "the engine stopped during the request; it is being restarted"
 
 _ATTEMPTS: Final = 2
-"""How many children a job may be given to: one that kills them must not kill them all."""
+"""How many children a request is tried on: a request that crashes the engine must not crash every child."""
 _GRACE: Final = 5.0
 """Seconds between SIGTERM and SIGKILL."""
 _LAST_WORDS: Final = 50
@@ -45,7 +45,7 @@ _log = logging.getLogger(__name__)
 
 
 class RestartTimes(Struct, frozen=True):
-    """The pauses before a restart, in seconds. A child that lived for `steady` counts as one that works."""
+    """The pauses before a restart, in seconds. A child that ran for `steady` seconds resets them."""
 
     first_pause: float = 0.5
     longest_pause: float = 30.0
@@ -56,7 +56,7 @@ USUAL_RESTART: Final = RestartTimes()
 
 
 class Status(StrEnum):
-    """Where the engine stands."""
+    """The state of the engine."""
 
     LOADING = "loading"
     READY = "ready"
@@ -65,7 +65,7 @@ class Status(StrEnum):
 
 
 class Child(ABC):
-    """One process: its birth, the engine in it once it is up, its last words, its end."""
+    """A supervised child process: the engine in it, its last log lines, its termination."""
 
     engine: Engine
 
@@ -78,22 +78,22 @@ class Child(ABC):
 
     @abstractmethod
     async def start_engine(self) -> Capabilities:
-        """Set `engine`, and start it. Raises `EngineFailed` with the reason where that is not to be."""
+        """Set `engine`, and start it. Raises `EngineFailed` with the reason where it cannot start."""
 
     @abstractmethod
     async def probe(self) -> None:
-        """Ask the engine for a sign of life, at no cost to its work. Raises `EngineError`."""
+        """Probe the engine at no cost to its requests. Raises `EngineError`."""
 
     async def gone(self, deadline: float) -> None:
-        """Wait for the end of a child that does not answer. Raises `EngineUnavailable` where it does not come in time."""
+        """Wait until a child that does not respond has ended. Raises `EngineUnavailable` at the deadline."""
         try:
             async with asyncio.timeout_at(deadline):
                 await self._ended.wait()
         except TimeoutError:
-            raise EngineUnavailable(f"{NAME} does not answer") from None
+            raise EngineUnavailable(f"{NAME} does not respond") from None
 
     async def end(self) -> None:
-        """Make sure that the process is gone, and what it started. Idempotent."""
+        """End the process, and those that it started. Idempotent."""
         self._ended.set()
         if hasattr(self, "engine"):
             await self.engine.close()
@@ -106,15 +106,15 @@ class Child(ABC):
         await asyncio.wait({self.exit, self._listener})
 
     def kill(self) -> None:
-        """End the process at once, also one that is stopped."""
+        """Kill the process at once, even if it is suspended."""
         self._terminate(at_once=True)
 
     def exit_summary(self) -> str:
-        """How it ended, for the log."""
-        return f"exit status {self.process.returncode}, last words: {self._words[-1] if self._words else 'none'}"
+        """The exit status and the last log line, for the log."""
+        return f"exit status {self.process.returncode}, last log line: {self._words[-1] if self._words else 'none'}"
 
     def _terminate(self, *, at_once: bool = False) -> None:
-        """To the child and what it started: where there are groups, it leads one."""
+        """Signal the child and the processes that it started: where there are process groups, it leads one."""
         with contextlib.suppress(ProcessLookupError):
             if sys.platform != "win32":
                 os.killpg(self.process.pid, signal.SIGKILL if at_once else signal.SIGTERM)
@@ -122,7 +122,7 @@ class Child(ABC):
                 self.process.kill()
 
     async def _listen(self) -> None:
-        """Read what the child says for as long as it lives: a full pipe would stop it."""
+        """Read the child's log until it ends: a full pipe would block it."""
         said = self.process.stderr or self.process.stdout
         assert said is not None
         rest = b""
@@ -136,13 +136,13 @@ class Child(ABC):
 
 
 class Supervised(Engine):
-    """An engine whose children come and go. `patience` is how many seconds work waits for the next one."""
+    """An engine in a child process that is restarted. `patience` is how many seconds requests wait for the next child."""
 
     def __init__(self, *, patience: float, probes: ProbeTimes = USUAL_PROBES, restart: RestartTimes = USUAL_RESTART) -> None:
         self._patience = patience
         self._probes = probes
         self._restart = restart
-        self._worked = False  # did this child answer a request?
+        self._worked = False  # this child generated something
         self._status = Status.LOADING
         self.restarts = 0
         self._child: Child | None = None
@@ -151,27 +151,27 @@ class Supervised(Engine):
 
     @abstractmethod
     async def spawn(self) -> Child:
-        """Give birth to the next child. Raises `OSError`."""
+        """Start the process of the next child. Raises `OSError`."""
 
     @property
     def status(self) -> str:
-        """Where the engine stands; while it is ready, as the engine in the child says."""
+        """The state of the engine; while it is ready, the status of the engine in the child."""
         if self._status is Status.READY and self._child is not None:
             return self._child.engine.status
         return self._status
 
     @property
     def vocabulary(self) -> int | None:
-        """That of the engine in the child, None while there is none."""
+        """The vocabulary size of the engine in the child, None while there is no child."""
         return self._child.engine.vocabulary if self._child is not None else None
 
     @property
     def pid(self) -> int | None:
-        """The child's process id, None while there is none that serves."""
+        """The child's process id, None while no child is ready."""
         return self._child.process.pid if self._child is not None and self._status is Status.READY else None
 
     async def start(self) -> Capabilities:
-        """Bring up a first child. Raises `EngineFailed` with the engine's own reason where it does not come up."""
+        """Start the first child. Raises `EngineFailed` with the engine's own reason where it does not start."""
         try:
             capabilities = await self._bring_up()
         except BaseException:
@@ -181,7 +181,7 @@ class Supervised(Engine):
         return capabilities
 
     async def generate(self, job: EngineRequest) -> AsyncGenerator[OutputChunk, None]:
-        """Pass the job to the child that serves, or to the next one."""
+        """Run the request on the child that is ready, or on the next one."""
         deadline = asyncio.get_running_loop().time() + self._patience
         for _ in range(_ATTEMPTS):
             child = await self._serving(deadline)
@@ -191,17 +191,17 @@ class Supervised(Engine):
                         self._heard(piece)
                         yield piece
                 return
-            except EngineUnavailable:  # it died before it began
+            except EngineUnavailable:  # the child died before it began
                 await child.gone(deadline)
         raise EngineUnavailable(_NOT_BACK)
 
     async def prepare(self, constraint: Constraint) -> None:
-        """Have the child that serves, or the next one, make it ready."""
+        """Compile the constraint in the child that is ready, or in the next one."""
         deadline = asyncio.get_running_loop().time() + self._patience
         await (await self._serving(deadline)).engine.prepare(constraint)
 
     async def tokenize(self, text: str, *, special: bool = True) -> list[int]:
-        """Ask the child that serves, or the next one."""
+        """Tokenize with the child that is ready, or with the next one."""
         deadline = asyncio.get_running_loop().time() + self._patience
         for _ in range(_ATTEMPTS):
             child = await self._serving(deadline)
@@ -212,7 +212,7 @@ class Supervised(Engine):
         raise EngineUnavailable(_NOT_BACK)
 
     async def close(self) -> None:
-        """End the child; whoever waits for it is told."""
+        """End the child; waiting requests raise `EngineUnavailable`."""
         if self._status is Status.CLOSED:
             return
         self._status = Status.CLOSED
@@ -246,7 +246,7 @@ class Supervised(Engine):
         return capabilities
 
     def _heard(self, piece: OutputChunk) -> None:
-        """Record a sign of life; output is also a proof that the child works."""
+        """Record that output arrived; generated tokens also prove that the child works."""
         self._liveness.sign()
         self._worked = self._worked or piece.output > 0
 
@@ -268,27 +268,28 @@ class Supervised(Engine):
                 try:
                     await self._bring_up()
                 except (EngineError, OSError) as error:
-                    _log.warning("%s does not come back: %s", NAME, error)
+                    _log.warning("%s did not restart: %s", NAME, error)
             self.restarts += 1
 
     async def _end_of(self, child: Child) -> str:
-        """Wait until the child is dead, or lost and killed. Returns what happened, for the log."""
+        """Wait until the child has died, or is lost and killed. Return what happened, for the log."""
         lost = asyncio.create_task(self._liveness.until_lost(), name="engine liveness")
         try:
             await asyncio.wait({child.exit, lost}, return_when=asyncio.FIRST_COMPLETED)
             if child.exit.done():
                 return f"died ({child.exit_summary()})"
             child.kill()
-            return f"does not answer (it missed {self._liveness.missed} probes)"
+            return f"does not respond (it missed {self._liveness.missed} probes)"
         finally:
             lost.cancel()
             await asyncio.wait({lost})
 
 
 async def spawn(*command: str, merge_stderr: bool = False) -> asyncio.subprocess.Process:
-    """A process that can be talked to. It leads a group: Ctrl-C in a terminal is for the parent, which then ends it in order.
+    """Start a process with pipes for its standard streams.
 
-    With `merge_stderr`, all that it says comes as if it were an error; else its standard output is for an answer.
+    It leads a process group, so that Ctrl-C in a terminal reaches only the parent, which then ends the child in order.
+    With `merge_stderr`, standard error goes to standard output.
     """
     pipe = asyncio.subprocess.PIPE
     output = asyncio.subprocess.STDOUT if merge_stderr else pipe

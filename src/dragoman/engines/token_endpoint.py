@@ -1,7 +1,7 @@
-"""An engine elsewhere, by its token door: ids in, a stream of text out, its tokenizer read from its model's own folder.
+"""The base class of remote engines with a token endpoint: ids in, a stream of text out, the tokenizer from the model's folder.
 
-What such engines have in common stands here: how they are met at the start, watched, and given a job. An adapter says how its
-engine is asked, how its answer reads, and what to try at the start.
+It holds what such engines have in common: how they are started, watched and sent requests. An adapter defines the request body,
+the reader of the reply and the probes at the start.
 """
 
 import asyncio
@@ -25,26 +25,26 @@ from dragoman.errors import EngineError, EngineFailed, EngineRefused
 from dragoman.models.tokenizer_folder import ModelFolder
 
 FindFolder = Callable[[str], Path]
-"""From what an engine calls its model (a path, or a repository on the Hub) to a folder on this machine. May wait."""
+"""Maps an engine's name of its model (a path, or a repository on the Hub) to a folder on this machine. May block."""
 
 
 class Reader(Protocol):
-    """Bytes of one answer in, pieces out, however the bytes arrive. Sans-IO."""
+    """Reads one reply: bytes in, output chunks out, however the bytes are split. Sans-IO."""
 
     finished: bool
-    """Was the last piece given?"""
+    """Whether the last chunk was yielded."""
 
     def feed(self, data: bytes) -> Iterator[OutputChunk]:
-        """The pieces that `data` completes; fed with nothing as soon as the engine has taken the job.
+        """The chunks that `data` completes; called with no bytes as soon as the engine has accepted the request.
 
-        Raises `EngineFailed` at an event that reports a failure or makes no sense, `EngineRefused` in the place of the first
-        piece where the engine does not take the job as it is.
+        Raises `EngineFailed` at an event that reports a failure or is malformed, `EngineRefused` in place of the first chunk
+        where the engine refuses the request.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """What the trials of an engine found, as fields of `Capabilities`. `variants`: a job can name one."""
+    """The results of the probes, as fields of `Capabilities`. `variants`: a request can name one."""
 
     kind: EngineKind
     found: Mapping[str, str]
@@ -54,7 +54,7 @@ class ProbeResult:
 
 
 class ServedModel(Struct):
-    """An entry of `/v1/models`. Variants of a model (LoRA) have a parent, and no window of their own."""
+    """An entry of `/v1/models`. Variants of a model (LoRA) have a parent, and no context length of their own."""
 
     id: str
     max_model_len: int | None = None
@@ -67,10 +67,10 @@ class _Models(Struct):
 
 
 class TokenEndpoint(Engine):
-    """An engine at `address`. `tokenizer` names the folder or the repository of its tokenizer, if its model's is not it.
+    """An engine at `address`. `tokenizer` names the folder or repository of its tokenizer, if it is not the model's.
 
-    `window` is the most that a conversation may have, where that is less than the engine's; `slots` is how many jobs are sent
-    at once. `name` and `lost` are as in `EngineHttp`. `watched`: somebody else runs it, and may put another in its place.
+    `window` limits the context length, where that is less than the engine's; `slots` is how many requests are sent at once.
+    `name` and `lost` are as in `EngineHttp`. `watched`: it is not a child of this process, so it may be replaced by another.
     """
 
     kind: ClassVar[str]
@@ -104,7 +104,7 @@ class TokenEndpoint(Engine):
         self._looks = looks
 
     async def start(self) -> Capabilities:
-        """Ask the engine what it runs, and try what it can do."""
+        """Ask the engine which model it runs, and probe what it supports."""
         served, *variants = await self._models()
         self.model = served.id
         path = await self.model_path(served)
@@ -138,43 +138,43 @@ class TokenEndpoint(Engine):
 
     @abstractmethod
     async def probe_server(self) -> ProbeResult:
-        """Try what the engine can do, and make `forms`. Raises `EngineFailed` where it cannot be used at all."""
+        """Probe what the engine supports, and set `forms`. Raises `EngineFailed` where it cannot be used at all."""
 
     @abstractmethod
     def posted(self, job: EngineRequest, held: ConstraintForm) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
-        """The answer to a job, held to that form of its constraint, once the engine has taken it."""
+        """Post a request with that form of its constraint; enter the context once the engine has accepted it."""
 
     @abstractmethod
     def reader(self, job: EngineRequest) -> Reader:
-        """What reads the answer to this job."""
+        """A reader for this request's reply."""
 
     async def model_path(self, served: ServedModel) -> str:
-        """Where the engine has its tokenizer from: a folder there, or a repository on the Hub."""
+        """The engine's source of its tokenizer: a folder on its machine, or a repository on the Hub."""
         return served.root or served.id
 
     def its_window(self, served: ServedModel) -> int:
-        """The room for prompt and answer, in tokens. Raises `EngineFailed` where nobody says."""
+        """The engine's context length, in tokens. Raises `EngineFailed` where it is not known."""
         if served.max_model_len is None:
-            raise EngineFailed(f"{self._http.name} does not say how large its window is")
+            raise EngineFailed(f"{self._http.name} does not report its context length")
         return served.max_model_len
 
     @property
     def status(self) -> str:
-        """As the watch found it."""
+        """The status that the watch last found."""
         return self.watch.status if self.watch is not None else super().status
 
     @property
     def vocabulary(self) -> int:
-        """As the model's folder says."""
+        """The vocabulary size, from the model's folder."""
         return self.folder.vocabulary
 
     async def prepare(self, constraint: Constraint) -> None:
-        """Make the first form that is tried."""
+        """Make the first form that will be tried."""
         step = next(iter(self.forms.steps(constraint)))
         await self.forms.form(constraint, step)
 
     async def generate(self, job: EngineRequest) -> AsyncGenerator[OutputChunk, None]:
-        """Run the job on a connection of its own. A constraint that is refused is relaxed, until it is taken."""
+        """Run the request on a connection of its own. A constraint that is refused is relaxed until it is accepted."""
         if self.watch is not None:
             await self.watch.check()
         for step in self.forms.steps(job.constraint):
@@ -200,17 +200,17 @@ class TokenEndpoint(Engine):
                 raise
 
     async def tokenize(self, text: str, *, special: bool = True) -> list[int]:
-        """By the model's own tokenizer, in this process."""
+        """Tokenize with the model's own tokenizer, in this process."""
         return await self.folder.tokenize(text, special=special)
 
     async def close(self) -> None:
-        """Close every connection; the engine goes on."""
+        """Close every connection; the engine keeps running."""
         if self.watch is not None:
             await self.watch.close()
         await self._http.close()
 
     async def _models(self) -> list[ServedModel]:
-        """The model, then its variants; another name of the model is neither. Raises `EngineFailed` where there is none."""
+        """The model, then its variants, without aliases of the model. Raises `EngineFailed` where there is no model."""
         listed = (await self._http.call("GET", "/v1/models", _Models)).data
         model = next((model for model in listed if model.parent is None), None)
         if model is None:
@@ -218,7 +218,7 @@ class TokenEndpoint(Engine):
         return [model, *self.variants([other for other in listed if other is not model])]
 
     def variants(self, others: list[ServedModel]) -> list[ServedModel]:
-        """Those of the other names that are variants of the model."""
+        """The other entries that are variants of the model."""
         return [other for other in others if other.parent is not None]
 
     async def _identity(self) -> str:

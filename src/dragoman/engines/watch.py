@@ -1,13 +1,13 @@
-"""Is the engine still there, and still the one that was found at the start?
+"""Watches whether a remote engine still responds, and still serves the model that was found at the start.
 
-    ready ◀──▶ unreachable          it does not answer
+    ready ◀──▶ unreachable          it does not respond
       ▲  ╲
-      ╰────▶ changed                it answers as another: the prompts made here are not its prompts
+      ╰────▶ changed                it serves another model: the prompts made here are not for that one
 
-An engine at an address may be restarted behind our back, and come back with another model. Its tokenizer and its template are
-then others, and what it would write is garbage: no work is given to it until it is again the one it was. One look is one
-small question with a time limit, asked from time to time, and at once where work failed or comes in while it is unreachable.
-After several looks in a row without an answer, and without any output meanwhile, its running work is given up.
+A remote engine may be restarted without our knowledge, with another model. Its tokenizer and its template are then different,
+and its output would be garbage: it gets no requests until it serves the first model again. A probe is one small request with
+a timeout, sent at an interval, and at once where a request failed or arrives while the engine is unreachable. After several
+missed probes in a row, without any output meanwhile, its running requests are aborted.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ USUAL_LOOKS: Final = ProbeTimes(interval=10.0, timeout=10.0, misses=3)
 
 
 class Status(StrEnum):
-    """How the engine was found at the last look."""
+    """The status of the engine at the last probe."""
 
     READY = "ready"
     UNREACHABLE = "unreachable"
@@ -34,9 +34,9 @@ class Status(StrEnum):
 
 
 class HealthWatch:
-    """Watches an engine. `ask` says in words who it is, and raises `EngineError` where it does not answer.
+    """Watches an engine. `ask` returns the engine's identity as text, and raises `EngineError` where it does not respond.
 
-    `give_up` ends the work that runs on an engine that is lost.
+    `give_up` aborts the requests that run on an engine that is lost.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class HealthWatch:
         self._task: asyncio.Task[None] | None = None
 
     async def begin(self) -> None:
-        """Take the engine as it is now for what it should be. Raises what `ask` raises."""
+        """Record the engine's present identity as the expected one, and start probing. Raises what `ask` raises."""
         self._first = self._now = await self._ask()
         self._task = asyncio.create_task(self._run(), name="engine watch")
 
@@ -67,17 +67,17 @@ class HealthWatch:
         self._liveness.sign()
 
     def doubt(self) -> None:
-        """Look at once: something failed."""
+        """Probe at once, because a request failed."""
         self._doubt.set()
 
     async def check(self) -> None:
-        """Let work pass to the engine that was found at the start, and to no other; look again at one that was unreachable.
+        """Check that the engine is the one that was found at the start; probe again if it was unreachable.
 
-        Raises `EngineFailed` where it is another, `EngineUnavailable` where it does not answer, within the time of a look.
+        Raises `EngineFailed` where it is another, `EngineUnavailable` where it does not respond, within the timeout of a probe.
         """
         if self.status is Status.UNREACHABLE:
             async with self._looking:
-                if self.status is Status.UNREACHABLE:  # else somebody else looked meanwhile
+                if self.status is Status.UNREACHABLE:  # else another task probed meanwhile
                     await self._look()
         if self.status is Status.CHANGED:
             raise EngineFailed(f"{self._name} now serves {self._now}, and this server was started for {self._first}")
@@ -86,7 +86,7 @@ class HealthWatch:
 
     @asynccontextmanager
     async def work(self) -> AsyncGenerator[None]:
-        """Check, and look at once where the work in the context fails. Raises as `check`."""
+        """Check, and probe at once where the request in the context fails. Raises as `check`."""
         await self.check()
         try:
             yield
@@ -95,7 +95,7 @@ class HealthWatch:
             raise
 
     async def close(self) -> None:
-        """Stop looking."""
+        """Stop probing."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait({self._task})
@@ -117,7 +117,7 @@ class HealthWatch:
         try:
             await self._liveness.check()
         except (EngineError, TimeoutError) as error:
-            self._why = error.message if isinstance(error, EngineError) else f"{self._name} does not answer"
+            self._why = error.message if isinstance(error, EngineError) else f"{self._name} does not respond"
             self.status = Status.UNREACHABLE
             if before is not self.status:
                 _LOG.warning("%s", self._why)

@@ -1,4 +1,4 @@
-"""How large a conversation may be, where the user has a say."""
+"""The context length that is used, where the user can limit the engine's."""
 
 import logging
 
@@ -6,7 +6,7 @@ _LOG = logging.getLogger(__name__)
 
 
 def clamped(window: int, asked: int | None, whose: str) -> int:
-    """An engine's own window, or the smaller one that was asked for: more than it has, nobody gets. In tokens."""
+    """The smaller of the engine's context length and the requested one, in tokens; warns where more was requested."""
     if asked is not None and asked > window:
-        _LOG.warning("a context of %d tokens is more than %s has: it gets %d", asked, whose, window)
+        _LOG.warning("a context of %d tokens is more than %s has: %d are used", asked, whose, window)
     return min(asked or window, window)

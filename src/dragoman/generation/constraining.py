@@ -28,9 +28,9 @@ async def constrained(constrainer: Constrainer, conversation: Conversation, *, t
             asked = replace(conversation, turns=(), system=())
             made = await POOL.run(make, constrainer.dialect, asked, thinking_open=thinking_open)
         except TooExpensive as error:
-            raise InvalidRequest.at(path, f"to hold the answer to these schemas {error}; make them smaller") from None
+            raise InvalidRequest.at(path, f"enforcing these schemas {error}; make them smaller") from None
         except RecursionError:
-            raise InvalidRequest.at(path, "these schemas are nested too deeply to hold the answer to them") from None
+            raise InvalidRequest.at(path, "these schemas are nested too deeply to be enforced") from None
         constrainer.remember(key, made)
     return constrainer.known(key)
 

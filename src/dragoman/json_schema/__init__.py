@@ -1,1 +1,1 @@
-"""JSON Schema: one view of a schema, one resolver of references, its size, transforms and validation."""
+"""JSON Schema: a view of what a schema allows, a resolver of references, its size, transforms and validation."""

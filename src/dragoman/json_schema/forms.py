@@ -1,7 +1,7 @@
-"""A tool's JSON Schema as a model is held to it.
+"""Transforms a tool's JSON Schema into the one that the model's output is constrained by.
 
-A constraint may allow less than the schema does, never more: an object gets the properties that it names, in the order it
-names them, and no others, so that a small model does not go on inventing keys.
+A constraint may allow less than the schema does, never more: an object gets the properties that the schema names, in that
+order, and no others, so that a small model does not keep inventing keys.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,25 +16,25 @@ _ANNOTATIONS = frozenset(
 _LENGTHS = frozenset({"minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties"})
 _CHEAP = 32
 _APPLICATORS = frozenset({"$ref", "allOf", "anyOf", "oneOf", "not", "if", "patternProperties"})
-"""What else may have a say about an object's properties."""
+"""Other keywords that may affect an object's properties."""
 _UNIONS = frozenset({"anyOf", "oneOf"})
 _TESTS = frozenset({"allOf", "not", "if", "then", "else", "contains", "propertyNames"})
-"""What a value is tested by beside its own schema: closed, it would refuse what that allows."""
+"""Keywords whose schemas test a value in addition to its own: if they were closed, they would refuse allowed values."""
 
 
 def tightened(schema: Any, *, close: bool = True) -> Any:
-    """The schema without its annotations, its objects closed where nothing else has a say about their properties."""
+    """The schema without annotations, its objects closed where no other keyword affects their properties."""
     if not isinstance(schema, Mapping):
         return schema
-    told = {word: value for word, value in schema.items() if word not in _ANNOTATIONS}
-    made = rewritten(told, lambda word, inner: tightened(inner, close=word not in _TESTS and (close or word not in _UNIONS)))
+    kept = {word: value for word, value in schema.items() if word not in _ANNOTATIONS}
+    made = rewritten(kept, lambda word, inner: tightened(inner, close=word not in _TESTS and (close or word not in _UNIONS)))
     if close and "properties" in made and "additionalProperties" not in made and not _APPLICATORS & made.keys():
         made["additionalProperties"] = False
     return made
 
 
 def loosened(schema: Any) -> Any:
-    """The schema without its larger bounds on lengths: what they cost an engine with every request, few calls are worth."""
+    """The schema without large bounds on lengths, which cost an engine more with every request than they help."""
     if not isinstance(schema, Mapping):
         return schema
     made = rewritten(schema, lambda _, inner: loosened(inner))
@@ -44,7 +44,7 @@ def loosened(schema: Any) -> Any:
 
 
 def ordered(schema: Any) -> Any:
-    """The schema with the properties that must be there in front of the others, each group in its own order (STR-6)."""
+    """The schema with the required properties before the others, each group in its own order (STR-6)."""
     if not isinstance(schema, Mapping):
         return schema
     made = rewritten(schema, lambda _, inner: ordered(inner))
@@ -56,10 +56,10 @@ def ordered(schema: Any) -> Any:
 
 
 def unrolled(schema: Schema, levels: int) -> Schema:
-    """The schema with its recursion written out, and forbidden below that many levels.
+    """The schema with its recursion unrolled to that many levels, and forbidden below.
 
-    A small model that must fill a tree never stops to grow it. Every definition that can reach itself gets a copy per level;
-    where the last would refer to another, nothing is allowed: an array there is empty, an optional property is missing.
+    A small model that generates a tree never stops extending it. Every definition that can reach itself gets a copy per level;
+    where the last would refer to another, no value is allowed: an array there is empty, an optional property is missing.
     """
     made = dict(schema)
     for word in ("$defs", "definitions"):
@@ -82,7 +82,7 @@ def _copy(name: str, level: int) -> str:
 
 
 def _references(schema: Any, prefix: str) -> Iterator[str]:
-    """All definitions that a schema refers to."""
+    """The names of all definitions that a schema refers to."""
     if isinstance(schema, Mapping):
         yield from _reference(schema, prefix)
         for value in schema.values():
@@ -93,14 +93,14 @@ def _references(schema: Any, prefix: str) -> Iterator[str]:
 
 
 def _reference(schema: Schema, prefix: str) -> Iterator[str]:
-    """The definition that a schema itself refers to."""
+    """The name of the definition that the schema's own `$ref` refers to, if any."""
     reference = schema.get("$ref")
     if isinstance(reference, str) and reference.startswith(prefix):
         yield reference.removeprefix(prefix)
 
 
 def _pointed(schema: Any, prefix: str, cyclic: set[str], level: int, levels: int) -> Any:
-    """The schema with its references to recursive definitions pointing at the copies of that level, or at nothing."""
+    """The schema with its references to recursive definitions replaced by those to the copies of that level, or by `False`."""
     if not isinstance(schema, Mapping):
         return schema
     name = next((name for name in _reference(schema, prefix) if name in cyclic), None)

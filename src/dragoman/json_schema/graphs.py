@@ -1,4 +1,4 @@
-"""Directed graphs: which nodes can reach one another."""
+"""Strongly connected components of directed graphs."""
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from typing import TypeVar
@@ -9,10 +9,10 @@ N = TypeVar("N", bound=Hashable)
 def components(edges: Mapping[N, Iterable[N]]) -> list[list[N]]:
     """The strongly connected components, each after all that can be reached from it (Tarjan's algorithm, without recursion).
 
-    Takes time proportional to nodes and edges. Edges to what is not a key of the mapping are left out.
+    Takes time proportional to nodes and edges. Edges to nodes that are not keys of the mapping are ignored.
     """
     found: list[list[N]] = []
-    lowest: dict[N, int] = {}  # the first node in order of visit that a node is known to reach
+    lowest: dict[N, int] = {}  # the visit number of the earliest node that a node is known to reach
     visited: dict[N, int] = {}
     open_nodes: list[N] = []  # visited, and not yet in a component
     is_open: set[N] = set()

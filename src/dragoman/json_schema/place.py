@@ -1,4 +1,4 @@
-"""What a tool's JSON Schema says of one place in a value."""
+"""One place in a schema, taken apart into simple schemas."""
 
 from collections.abc import Iterator, Mapping
 from functools import reduce
@@ -8,7 +8,7 @@ from dragoman.json_schema.references import Schema, dereferenced, merged
 
 _DEEPEST_UNION: Final = 16
 _MOST_STEPS: Final = 1_000
-"""Steps of taking one schema apart, and so at most as many pieces."""
+"""The most steps of taking one schema apart, and so the most pieces."""
 
 
 class Place:
@@ -19,11 +19,11 @@ class Place:
         self.root = root
 
     def alternatives(self) -> "list[Place]":
-        """The simple places; one that allows everything is an empty schema."""
+        """The simple places; an empty schema allows everything."""
         return [Place(simple, self.root) for simple in _simple(self.schema, self.root)]
 
     def branches(self) -> "list[Place]":
-        """The places of a union as they stand, references unresolved; none where this is no union."""
+        """The branches of a union as they are, references unresolved; empty where this is not a union."""
         for word in ("anyOf", "oneOf"):
             if isinstance(listed := self.schema.get(word), list):
                 rest = {other: value for other, value in self.schema.items() if other != word}
@@ -32,7 +32,7 @@ class Place:
 
     @property
     def kind(self) -> str:
-        """The JSON type of a simple place; "" where it does not say."""
+        """The JSON type of a simple place; "" where the schema does not name it."""
         named = self.schema.get("type")
         if isinstance(named, str):
             return named
@@ -40,7 +40,7 @@ class Place:
 
     @property
     def values(self) -> list[Any] | None:
-        """The only values that it allows, where it lists them."""
+        """The values that are allowed, where the schema lists them."""
         if "const" in self.schema:
             return [self.schema["const"]]
         listed = self.schema.get("enum")
@@ -48,12 +48,12 @@ class Place:
 
     @property
     def items(self) -> "Place":
-        """An array's elements."""
+        """The place of an array's elements."""
         return Place(self.schema.get("items"), self.root)
 
     @property
     def properties(self) -> "list[tuple[str, Place, bool]]":
-        """An object's properties: name, place, and must it be there?"""
+        """An object's properties: the name, the place, and whether it is required."""
         known = self.schema.get("properties")
         known = dict(known) if isinstance(known, Mapping) else {}
         required = self.schema.get("required")
@@ -64,15 +64,14 @@ class Place:
 
     @property
     def standalone(self) -> Schema:
-        """The schema with the definitions that it may refer to."""
+        """The schema together with the definitions that it may refer to."""
         return {**{word: self.root[word] for word in ("$defs", "definitions") if word in self.root}, **self.schema}
 
 
 def _simple(schema: Schema, root: Schema) -> Iterator[Schema]:
-    """Take a schema apart until each piece has one type and refers to nothing.
+    """Take a schema apart until each piece has one type and no reference.
 
-    Unions multiply: where there are more pieces, or more steps to them, than a value could sensibly have, what is left of the
-    schema is one piece that allows everything.
+    Unions multiply: where there are too many pieces or steps, the rest of the schema becomes one piece that allows everything.
     """
     pending: list[tuple[Schema, int]] = [(schema, 0)]
     for _ in range(_MOST_STEPS):
@@ -92,7 +91,7 @@ def _simple(schema: Schema, root: Schema) -> Iterator[Schema]:
 
 
 def _taken_apart(schema: Schema, root: Schema) -> Iterator[Schema]:
-    """One step: the branches of its first union, all of a conjunction at once, its types one by one; or itself."""
+    """One step: the branches of its first union, the merged parts of a conjunction, its types one by one; or itself."""
     for word in ("allOf", "anyOf", "oneOf"):
         branches = schema.get(word)
         if not isinstance(branches, list):

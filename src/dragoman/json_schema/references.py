@@ -1,4 +1,4 @@
-"""JSON Schemas: where schemas stand inside them, and what their references point at."""
+"""Finds the schemas inside a schema, and resolves references."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -16,13 +16,13 @@ _BELOW: Final = frozenset(
 
 _INDEX: Final = re.compile(r"0|[1-9][0-9]{0,8}")
 _MOST_LINKS: Final = 4096
-"""References that are followed one after the other from one place."""
+"""The longest chain of references that is followed from one place."""
 _MOST_PLACES: Final = 10_000
-"""Places of a document that are searched for an anchor."""
+"""The most places of a document that are searched for an anchor."""
 
 
 def rewritten(schema: Schema, change: Callable[[str, Any], Any]) -> dict[str, Any]:
-    """A copy, with every schema directly inside replaced by `change(keyword, inner)`. Everything else stays, in its order."""
+    """A copy, with every schema directly inside replaced by `change(keyword, inner)`. All else and the order stay the same."""
     made: dict[str, Any] = {}
     for keyword, value in schema.items():
         if keyword in _BY_NAME and isinstance(value, Mapping):
@@ -35,7 +35,7 @@ def rewritten(schema: Schema, change: Callable[[str, Any], Any]) -> dict[str, An
 
 
 def resolve(reference: str, root: Schema) -> Schema:
-    """What a reference within the document points at; an empty schema where it points at nothing, or to another document.
+    """The schema that a reference within the document points at; an empty one where there is none, or in another document.
 
     The fragment is a JSON Pointer (RFC 6901, sections 4 and 6: percent-encoded, arrays by index) or a plain name that an
     `$anchor` gives. The result may be a reference again; `dereferenced` follows them all.
@@ -62,7 +62,7 @@ class Resolver:
         self._known: dict[str, Schema] = {}
 
     def __call__(self, reference: str) -> Schema:
-        """What the reference points at, the same object whenever it is asked for."""
+        """The schema that the reference points at, the same object at every call."""
         known = self._known.get(reference)
         if known is None:
             known = self._known[reference] = resolve(reference, self._root)
@@ -70,9 +70,9 @@ class Resolver:
 
 
 def dereferenced(schema: Schema, root: Schema) -> Schema:
-    """The schema with its own reference replaced by what that points at, through chains; what stands beside one is kept.
+    """The schema with its own reference replaced by its target, through chains; keywords beside a reference are kept.
 
-    Where the references lead in a circle, or further than `_MOST_LINKS`, only what stands beside them is left.
+    Where the references form a cycle, or a chain longer than `_MOST_LINKS`, only the keywords beside them are left.
     """
     beside: Schema = {}
     seen: set[str] = set()
@@ -86,7 +86,7 @@ def dereferenced(schema: Schema, root: Schema) -> Schema:
 
 
 def merged(left: Schema, right: Schema) -> Schema:
-    """Both schemas at once, as far as properties go; elsewhere the right one wins."""
+    """Both schemas in one: their properties and required names together; for other keywords the right one wins."""
     made = {**left, **right}
     if isinstance(left.get("properties"), Mapping) and isinstance(right.get("properties"), Mapping):
         made["properties"] = {**left["properties"], **right["properties"]}
@@ -96,7 +96,7 @@ def merged(left: Schema, right: Schema) -> Schema:
 
 
 def _member(value: object, step: str) -> object:
-    """What one step of a JSON Pointer leads to; None where it leads nowhere."""
+    """The value at one step of a JSON Pointer; None where there is none."""
     if isinstance(value, Mapping):
         return value.get(step)
     if isinstance(value, list) and _INDEX.fullmatch(step) and int(step) < len(value):

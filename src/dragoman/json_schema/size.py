@@ -1,7 +1,7 @@
-"""How large a JSON Schema is, in every way in which work on it may grow.
+"""Measures a JSON Schema in every way that affects the cost of processing it.
 
-Measured without recursion, in time proportional to the schema, before anything else is done with it. References are followed by
-what they point at, however it is spelled: each such place is walked once.
+Measured without recursion, in time proportional to the schema, before anything else is done with it. References are followed to
+their targets, however they are spelled: each target is walked once.
 """
 
 from collections.abc import Iterator, Mapping
@@ -23,13 +23,15 @@ _MOST_WAYS: Final = 1e18
 
 @dataclass(slots=True)
 class SchemaSize:
-    """`nodes` counts objects and arrays, `depth` is how deeply they are nested as written, `unfolded` with references followed.
+    """The sizes of a schema.
+
+    `nodes` counts objects and arrays, `depth` is how deeply they are nested as written, `unfolded` with references followed.
 
     Places that can reach one another by references count in `unfolded` with the sum of their depths. `named` counts the
-    references by a name instead of a pointer, each of which is searched for, `reference_characters` the text of all references.
+    references by a name instead of a pointer, which are slow to resolve, `reference_characters` the text of all references.
     `ways` is the number of places with references followed, `properties`, `enum` and `alternatives` the largest of each list;
     `least` and `most` are the largest lower and upper bounds of lengths; `patterns` counts the characters of regular
-    expressions; `conjunctions` the schemas in `allOf`. `dynamic`: there are keywords whose cost nothing here bounds.
+    expressions; `conjunctions` the schemas in `allOf`. `dynamic`: there are keywords whose cost is not bounded by these sizes.
     """
 
     nodes: int = 0
@@ -51,7 +53,7 @@ class SchemaSize:
 
 @dataclass(slots=True)
 class _Part:
-    """The root, or what references point at: its own size up to other parts, and which parts it leads to, at what depths."""
+    """The root or the target of references: its own size without other parts, and the parts it refers to, with their depths."""
 
     ways: float = 0
     depth: int = 0
@@ -66,7 +68,7 @@ def measured(schema: Schema) -> SchemaSize:
 
 
 def counted(schema: Schema, most: float = inf) -> SchemaSize:
-    """The counts of what is written, definitions included; it stops where there are more than `most` nodes."""
+    """The counts of the schema as written, definitions included; counting stops after `most` nodes."""
     size = SchemaSize()
     for value, depth in _places(schema):
         size.nodes += 1
@@ -79,7 +81,7 @@ def counted(schema: Schema, most: float = inf) -> SchemaSize:
 
 
 def unfold(schema: Schema, size: SchemaSize) -> None:
-    """Set what counts with references followed: `ways` and `unfolded`."""
+    """Set the sizes with references followed: `ways` and `unfolded`."""
     resolve = Resolver(schema)
     targets = {id(schema): schema}
     for value, _ in _places(schema):
@@ -101,7 +103,7 @@ def _places(schema: object) -> Iterator[tuple[object, int]]:
 
 
 def _part(schema: Schema, targets: Mapping[int, Schema], resolve: Resolver) -> _Part:
-    """Walk what stands in one place, without definitions: those count where they are referred to."""
+    """Walk one part, without definitions: those count where they are referred to."""
     part = _Part()
     pending: list[tuple[object, int]] = [(schema, 1)]
     while pending:
@@ -150,7 +152,7 @@ def _count(schema: Schema, size: SchemaSize) -> None:
 
 
 def _unfolded_depth(root: int, parts: Mapping[int, _Part]) -> int:
-    """The depth with references followed. Parts in a circle count together, so that no order among them matters."""
+    """The depth with references followed. Parts in a cycle count together, so that their order does not matter."""
     known: dict[int, int] = {}
     for members in components({name: [inner for inner, _ in part.inner] for name, part in parts.items()}):
         circle = set(members)
@@ -165,8 +167,8 @@ def _unfolded_depth(root: int, parts: Mapping[int, _Part]) -> int:
 
 
 def _unfolded_ways(root: int, parts: Mapping[int, _Part]) -> float:
-    """The places with references followed; a reference to what it stands in counts once."""
-    known: dict[int, float] = {root: 1}  # what is still being measured counts as one
+    """The number of places with references followed; a reference to a part that contains it counts once."""
+    known: dict[int, float] = {root: 1}  # parts that are still being measured count as one
     stack: list[tuple[int, Iterator[tuple[int, int]]]] = [(root, iter(parts[root].inner))]
     while stack:
         name, rest = stack[-1]

@@ -1,7 +1,7 @@
-"""Whether a value fits a JSON Schema, where that can be checked safely.
+"""Validates values against JSON Schemas, where that is safe.
 
-Schemas come from clients. One may point at an address, and checking would send this server there; and references that branch
-multiply, so that a schema of one kilobyte could keep it busy for days. Such a schema is not used for checking.
+Schemas come from clients. A reference to a URL would make this server fetch it; and references that branch multiply, so that
+a schema of one kilobyte could take days. Such schemas are not used for validation.
 """
 
 from functools import lru_cache
@@ -14,15 +14,15 @@ from dragoman.json_schema.references import Schema
 from dragoman.json_schema.size import measured
 
 DRAFT: Final = "https://json-schema.org/draft/2020-12/schema"
-"""What every schema is read as, whatever its `$schema` says; that could be an address, too."""
+"""The draft that every schema is read as, whatever its `$schema` says; that could be a URL to fetch, too."""
 _MOST_WAYS: Final = 10_000
-"""Places of a schema against which one value may be held, every reference followed."""
+"""The most places of a schema, with references followed."""
 _DEEPEST: Final = 200
 _WORTH_REMEMBERING: Final = 32 * 1024
 
 
 def validator(schema: Schema) -> jsonschema_rs.Validator | None:
-    """What checks values by this schema; None where it is none, or where checking is not safe."""
+    """A validator for this schema; None where it is not a valid schema, or where validation is not safe."""
     encoded = msgspec.json.encode({**schema, "$schema": DRAFT})
     return _remembered(encoded) if len(encoded) <= _WORTH_REMEMBERING else _validator(encoded)
 
@@ -33,15 +33,15 @@ def _validator(schema: bytes) -> jsonschema_rs.Validator | None:
     if size.dynamic or size.ways > _MOST_WAYS or max(size.depth, size.unfolded) > _DEEPEST:
         return None
     try:
-        return jsonschema_rs.validator_for(read, mask="the value", retriever=_stay)  # masked, as values may be long
+        return jsonschema_rs.validator_for(read, mask="the value", retriever=_stay)  # `mask`: values may be long
     except ValueError:
         return None
 
 
 _remembered = lru_cache(maxsize=256)(_validator)
-"""An agent sends the same tools on every turn; larger schemas than an agent's are not kept."""
+"""Validators are cached, as an agent sends the same tools with every request; those of larger schemas are not."""
 
 
 def _stay(uri: str) -> Any:
-    """No schema sends this server anywhere."""
+    """Refuse to fetch a schema from a URL."""
     raise ValueError(uri)

@@ -1,7 +1,7 @@
-"""What a JSON Schema allows at each place of a value, asked by those who read values.
+"""A view of the values that a JSON Schema allows at each place, for the readers of tool arguments.
 
-A view may allow more than its schema, never less: keywords that it does not know and what would take too long to find out
-count as allowing anything. So a value whose type a view does not allow is not valid, and one that is valid is allowed.
+A view may allow more than its schema, never less: keywords that it does not know, and parts that would take too long, count as
+allowing anything. So a value whose type a view does not allow is not valid, and one that is valid is allowed.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,7 +17,7 @@ STRING = frozenset({"string"})
 _MOST_ALTERNATIVES = 1024
 _MOST_AT_ONCE = 64
 _MOST_STEPS = 8192
-"""Schemas looked at to find the alternatives of one place."""
+"""The most schemas that are visited to find the alternatives of one place."""
 _MOST_STEPS_IN_ALL = 32_768
 """The same for all places of one schema together."""
 _STEP_CHARACTERS = 16
@@ -27,7 +27,7 @@ _LOOKED_AT = frozenset(
     {"type", "enum", "const", "nullable", "properties", "patternProperties", "additionalProperties", "required"}
     | {"items", "prefixItems", "additionalItems"}
 )
-"""The keywords that a view knows, beside those that it takes apart."""
+"""The keywords that a view knows, apart from references, unions and conjunctions."""
 
 _JSON_TYPES = {
     type(None): "null", bool: "boolean", int: "integer", float: "number", str: "string", list: "array", dict: "object"
@@ -35,10 +35,10 @@ _JSON_TYPES = {
 
 
 class SchemaView:
-    """One place in a schema: the alternatives that a value there has, each of them several schemas at once.
+    """One place in a schema: the alternatives for a value there, each a conjunction of schemas.
 
-    References, `anyOf`, `oneOf` and `allOf` are taken apart when the view is made; views of places inside are made when asked
-    for and kept, so that each is made once.
+    References, `anyOf`, `oneOf` and `allOf` are taken apart when the view is made; views of places inside are made on demand
+    and cached.
     """
 
     def __init__(self, schema: object, root: object = None) -> None:
@@ -51,21 +51,21 @@ class SchemaView:
 
     @cached_property
     def kinds(self) -> frozenset[str]:
-        """The JSON types of the values that are allowed; a number without a fraction is an `integer`."""
+        """The JSON types of the allowed values; a number without a fraction is an `integer`."""
         return frozenset().union(*map(self._root.kinds, self._alternatives)) or ANY
 
     @cached_property
     def plain_kinds(self) -> frozenset[str]:
-        """The types to read plain text as: those allowed; where any is, what the schema hints at, else a string alone."""
+        """The types to read plain text as: the allowed ones; where all are, those that keywords hint at, else string only."""
         if self.kinds != ANY:
             return self.kinds
-        said = (kinds if (kinds := self._root.kinds(schemas)) != ANY else _hinted(schemas) for schemas in self._alternatives)
-        return frozenset().union(*said) or STRING
+        hinted = (kinds if (kinds := self._root.kinds(schemas)) != ANY else _hinted(schemas) for schemas in self._alternatives)
+        return frozenset().union(*hinted) or STRING
 
     @cached_property
     def strings(self) -> frozenset[str] | None:
-        """The only strings that are allowed; None where any is, as far as the view knows."""
-        found: dict[int, list[Any]] = {}  # each list once, in however many alternatives it stands
+        """The allowed strings; None where any is allowed, as far as the view knows."""
+        found: dict[int, list[Any]] = {}  # each list once, even if it is in several alternatives
         for schemas in self._alternatives:
             if "string" in self._root.kinds(schemas):
                 listed = next(((id(schema), values) for schema in schemas if (values := _values(schema)) is not None), None)
@@ -76,12 +76,12 @@ class SchemaView:
 
     @cached_property
     def keys(self) -> tuple[str, ...]:
-        """The names of the properties that the schema names, in order."""
+        """The names of the properties in the schema, in order."""
         return tuple(dict.fromkeys(key for schema in self._schemas for key in _mapping(schema.get("properties"))))
 
     @cached_property
     def required(self) -> frozenset[str]:
-        """The names of the properties that must be there, whatever the alternative; none where that takes too many steps."""
+        """The names of the properties that are required in every alternative; empty where that takes too many steps."""
         named: set[str] | None = None
         for schemas in self._alternatives:
             lists = [_listed(schema.get("required")) for schema in schemas]
@@ -95,18 +95,18 @@ class SchemaView:
 
     @cached_property
     def only_string(self) -> str:
-        """The one property that is required, or the only one there is, if it is a string; "" where there is none."""
+        """The single required property, or the single property, if it is a string; "" where there is none."""
         required = [schema.get("required") for schema in self._schemas]
         keys = next((listed for listed in required if isinstance(listed, list) and listed), self.keys)
         return keys[0] if len(keys) == 1 and isinstance(keys[0], str) and self.member(keys[0]).kinds == STRING else ""
 
     def member(self, key: str) -> "SchemaView":
-        """The place under a key of an object."""
+        """The view of the value of an object's key."""
         named = key in self._names
         return self._inner(key if named else None, "object", lambda schema: _member(schema, key) if named else _others(schema))
 
     def element(self, index: int) -> "SchemaView":
-        """The place of one element of an array."""
+        """The view of one element of an array."""
         return self._inner(min(index, self._longest), "array", lambda schema: _element(schema, index))
 
     @cached_property
@@ -120,7 +120,7 @@ class SchemaView:
 
     @cached_property
     def _longest(self) -> int:
-        """The number of elements that have schemas of their own."""
+        """The largest number of array elements that have schemas of their own."""
         return max((len(_prefix(schema)) for schema in self._schemas), default=0)
 
     def _inner(self, name: str | int | None, kind: str, inside: Callable[[Mapping[str, Any]], object]) -> "SchemaView":
@@ -133,7 +133,7 @@ class SchemaView:
 
 
 class _Root:
-    """What all views of one schema share: its references, the types of its parts, and the steps that are left."""
+    """State that all views of one schema share: its references, the types of its parts, and the remaining steps."""
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
         self.resolve = Resolver(schema)
@@ -141,7 +141,7 @@ class _Root:
         self._own_kinds: dict[int, frozenset[str]] = {}
 
     def spend(self, steps: int) -> bool:
-        """Whether there are that many steps left; they are not, afterwards."""
+        """Use up steps, and return whether there were that many left."""
         self._left = max(self._left - steps, -1)
         return self._left >= 0
 
@@ -158,7 +158,7 @@ class _Root:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Todo:
-    """A schema that holds at a place, and those that hold beside it."""
+    """A schema still to be taken apart, and the others of the same conjunction (a linked list)."""
 
     schema: object
     rest: "_Todo | None"
@@ -168,10 +168,9 @@ _Done = tuple[Mapping[str, Any], ...]
 
 
 class _Alternatives:
-    """Follows the references and writes out the unions of one place.
+    """Follows the references and expands the unions of one place.
 
-    What was looked at once in the same state is not looked at again: so equal branches count once, and a reference that leads
-    back to itself adds nothing.
+    A state that was visited once is not visited again: so equal branches count once, and a cyclic reference adds nothing.
     """
 
     def __init__(self, root: _Root) -> None:
@@ -182,7 +181,7 @@ class _Alternatives:
         self._pending: list[tuple[_Todo | None, _Done]] = []
 
     def of(self, conjunctions: Iterable[list[object]]) -> list[_Done]:
-        """The alternatives; one without schemas, which allows anything, where there are none or it takes too many steps."""
+        """The alternatives; a single one without schemas, which allows anything, where there are none or too many steps."""
         for schemas in conjunctions:
             if not (self._spend(len(schemas)) and self._add(self._with(None, schemas), ())):
                 return [()]
@@ -198,7 +197,7 @@ class _Alternatives:
         return found or [()]
 
     def _step(self, schema: object, rest: _Todo | None, done: _Done) -> bool:
-        """Take one schema apart; False where that is too much."""
+        """Take one schema apart; return False where that exceeds a limit."""
         if schema is False:
             return True
         if not isinstance(schema, Mapping) or any(schema is other for other in done):
@@ -221,7 +220,7 @@ class _Alternatives:
         return all(self._add(branch, done) for branch in reversed(branches))
 
     def _with(self, rest: _Todo | None, schemas: Iterable[object]) -> _Todo | None:
-        """These schemas in front of the rest; the same object for the same ones."""
+        """The rest with these schemas before it; the same object for the same arguments."""
         for schema in schemas:
             rest = self._cells.setdefault((id(schema), id(rest)), _Todo(schema, rest))
         return rest
@@ -253,13 +252,13 @@ def _own_kinds(schema: Mapping[str, Any]) -> frozenset[str]:
 
 
 def _hinted(schemas: Iterable[Mapping[str, Any]]) -> frozenset[str]:
-    """What schemas without types are meant for."""
+    """The types that schemas without a type are meant for, by their keywords."""
     hints = {"properties": "object", "items": "array", "prefixItems": "array"}
     return frozenset(kind for schema in schemas for word, kind in hints.items() if word in schema)
 
 
 def _values(schema: Mapping[str, Any]) -> list[Any] | None:
-    """The only values that a schema allows, where it lists them."""
+    """The values that a schema allows, where it lists them."""
     if "const" in schema:
         return [schema["const"]]
     listed = schema.get("enum")
@@ -272,7 +271,7 @@ def _member(schema: Mapping[str, Any], key: str) -> object:
 
 
 def _others(schema: Mapping[str, Any]) -> object:
-    """The schema of the properties that are not named."""
+    """The schema of the properties that the schema does not name."""
     return True if "patternProperties" in schema else schema.get("additionalProperties", True)
 
 
@@ -285,7 +284,7 @@ def _element(schema: Mapping[str, Any], index: int) -> object:
 
 
 def _prefix(schema: Mapping[str, Any]) -> Sequence[object]:
-    """The schemas of the first elements, each by its place; older drafts list them as `items`."""
+    """The schemas of the first elements, by position; older drafts list them as `items`."""
     return _listed(schema.get("prefixItems", schema.get("items")))
 
 

@@ -1,1 +1,1 @@
-"""Model files: how they are named and found, the Hub, headers of GGUF files, tokenizer folders."""
+"""Finds and reads model files: model names, the Hub, headers of GGUF files, tokenizer folders."""

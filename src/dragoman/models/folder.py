@@ -1,4 +1,4 @@
-"""The folder that prompts are made with, for an engine that takes token ids: tokenizer, chat template, settings."""
+"""Finds the folder of a remote engine's model: tokenizer, chat template, settings."""
 
 import re
 from pathlib import Path
@@ -10,17 +10,17 @@ from dragoman.models.tokenizer_folder import FILES
 
 
 def find_folder(named: str) -> Path:
-    """A folder on this machine, or the files of a repository on the Hub, brought here unless they are here already.
+    """The path of a folder on this machine, or of the downloaded files of a repository on the Hub.
 
-    Blocks for as long as that takes. Raises `EngineFailed` where it is neither.
+    Blocks during a download. Raises `EngineFailed` where `named` is neither.
     """
     path = Path(named)
     if path.is_dir():
         return path
     repo = named.removeprefix(HUB_PREFIX)
     if not re.fullmatch(REPOSITORY, repo):
-        raise EngineFailed(f"{named} is no folder on this machine: name the tokenizer's with --tokenizer DIR or OWNER/REPO")
-    from dragoman.models import hub  # noqa: PLC0415 -- slow to import, and most starts go without
+        raise EngineFailed(f"{named} is not a folder on this machine: name the tokenizer's with --tokenizer DIR or OWNER/REPO")
+    from dragoman.models import hub  # noqa: PLC0415 -- slow to import, and rarely needed
 
     try:
         return hub.download_files(repo, FILES)

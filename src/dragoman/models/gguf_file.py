@@ -1,4 +1,4 @@
-"""GGUF files from outside: what they are called, and how they begin."""
+"""The file names of GGUF models, and a check of their first bytes."""
 
 import re
 from pathlib import Path
@@ -14,15 +14,15 @@ QUANTISATION = re.compile(
     r"(?<=.)[._-](?P<name>(?:(?:UD|i1)-)?(?:I?Q[1-8](?:_[0-9A-Z]+)*|TQ[12]_0|(?:B?F|FP)(?:16|32)|(?:MX|NV)FP4(?:_MOE)?))$",
     re.IGNORECASE,
 )
-"""The end of the stem where it says how the weights were quantised."""
+"""The end of the stem where it names the quantisation of the weights."""
 
 
 class UnusableModel(Exception):
-    """What the user named cannot be served: one line that says why."""
+    """Raised for a model that cannot be served; the message is one line for the user."""
 
 
 def parts(file: str) -> list[str]:
-    """Name all files of the model of which `file` is one, in order. Folders in front stay there."""
+    """The names of all files of the model to which `file` belongs, in order, with its folders."""
     stem = file.removesuffix(SUFFIX)
     split = PART.search(stem)
     if split is None:
@@ -32,18 +32,18 @@ def parts(file: str) -> list[str]:
 
 
 def model_name(stem: str) -> str:
-    """What is left of a stem when it no longer says how the weights are stored."""
+    """The stem without the quantisation and the number of the part."""
     return QUANTISATION.sub("", PART.sub("", stem))
 
 
 def quantisation(stem: str) -> str | None:
-    """How the weights are quantised, where the stem says so."""
+    """The quantisation of the weights, where the stem names it."""
     match = QUANTISATION.search(PART.sub("", stem))
     return match["name"] if match else None
 
 
 def check(path: Path) -> None:
-    """Refuse what is not a GGUF file. Whether all of its tensors are there is for the engine to say.
+    """Check that the path is a GGUF file; its tensors are not checked.
 
     Raises `UnusableModel`.
     """
@@ -65,7 +65,7 @@ def _check_head(path: Path, file: BinaryIO) -> None:
     if not head.startswith(MAGIC):
         raise UnusableModel(f"{path} is not a GGUF file: it begins with {head[: len(MAGIC)]!r}")
     if len(head) < HEADER.size or not file.read(1):
-        raise UnusableModel(f"{path} is cut off: nothing follows its header")
+        raise UnusableModel(f"{path} is truncated: nothing follows its header")
     _, version, _, _ = HEADER.unpack(head)
     if version not in VERSIONS:
         raise UnusableModel(f"{path} is GGUF version {version}: only versions 2 and 3 can be read")

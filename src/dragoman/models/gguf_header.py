@@ -1,7 +1,7 @@
-"""As much of the GGUF format as must be known before llama.cpp is asked to load a file: its header of keys and values.
+"""Reads the metadata in the header of a GGUF file, before llama.cpp loads it.
 
 Little-endian: the magic, a version, two 64-bit counts (tensors, pairs), then the pairs: a key, the number of a type, a value.
-Strings are a 64-bit length and UTF-8; an array is the type of its elements, their 64-bit number, and they.
+Strings are a 64-bit length and UTF-8; an array is the type of its elements, their 64-bit number, and the elements.
 """
 
 import struct
@@ -31,13 +31,13 @@ _SHAPE = (
 _HALF = 2
 """Bytes of a number in llama.cpp's cache."""
 _NO_ORDINARY_TEXT = (3, 4)
-"""The types of tokens that the tokenizer was told to keep whole: special tokens, and those that were added."""
+"""The types of tokens that the tokenizer never splits: control tokens and user-defined ones."""
 
 
 def trained_window(path: Path) -> int | None:
-    """The window that the model was trained for, in tokens; None where the file does not say, or is no whole GGUF header.
+    """The context length that the model was trained for, in tokens; None where the file has none, or no complete GGUF header.
 
-    Whatever is wrong with the file is llama.cpp's to tell.
+    Errors in the file are reported by llama.cpp when it loads it.
     """
     try:
         with path.open("rb") as file:
@@ -48,7 +48,7 @@ def trained_window(path: Path) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class Tokenizer:
-    """What a file says of its tokenizer: the chat template, None where it has none, and the spellings of its special tokens."""
+    """The tokenizer's metadata in a file: the chat template, None where it has none, and the spellings of special tokens."""
 
     chat_template: str | None = None
     bos_token: str = ""
@@ -57,7 +57,7 @@ class Tokenizer:
 
 
 def tokenizer(path: Path) -> Tokenizer:
-    """The tokenizer of a file, as far as its header is whole."""
+    """The tokenizer's metadata of a file; empty where its header is not complete."""
     try:
         with path.open("rb") as file:
             found = dict(_pairs(file, lambda key: key.startswith("tokenizer.")))
@@ -75,10 +75,10 @@ def tokenizer(path: Path) -> Tokenizer:
 
 
 def cache_bytes(path: Path) -> int | None:
-    """What one token of context takes in llama.cpp's cache, in bytes: a key and a value for each head of each layer.
+    """The size of one token in llama.cpp's KV cache, in bytes: a key and a value for each head of each layer.
 
-    Rather too much than too little: layers that look back only a little way, or compress what they keep, are counted as if
-    they did not. None where the file does not say.
+    It may be too large: layers with a sliding window or a compressed cache are counted as if they had neither. None where the
+    file lacks the numbers.
     """
     try:
         with path.open("rb") as file:
@@ -94,7 +94,7 @@ def cache_bytes(path: Path) -> int | None:
 
 
 def _pairs(file: BinaryIO, wanted: Callable[[str], bool]) -> Iterator[tuple[str, Any]]:
-    """The pairs whose keys are wanted, in order. Raises one of `_BROKEN` where the header is not whole."""
+    """The pairs whose keys are wanted, in order. Raises one of `_BROKEN` where the header is not complete."""
     magic, _version, _tensors, pairs = HEADER.unpack(file.read(HEADER.size))
     if magic != MAGIC:
         return

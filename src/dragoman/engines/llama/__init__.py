@@ -1,1 +1,1 @@
-"""llama.cpp: its server, embedded and supervised here, or run by somebody else."""
+"""llama.cpp: its server, embedded in a supervised child process or at an address."""

@@ -1,8 +1,8 @@
-"""The process in which llama.cpp runs: `python -m dragoman.engines.llama.child`.
+"""The child process that runs llama.cpp: `python -m dragoman.engines.llama.child`.
 
 It reads one line of JSON from its standard input (`ChildConfig`), loads the model, prints one line of JSON (`Listening`) and
-then serves until its standard input ends. That happens when the parent closes it and when the parent dies, however it dies:
-the kernel closes the pipe. What llama.cpp says goes to standard error. A model that does not load is exit status 1.
+then serves until its standard input ends. That happens when the parent closes it and when the parent dies for any reason:
+the kernel closes the pipe. llama.cpp's log goes to standard error. The exit status is 1 where the model does not load.
 """
 
 import os
@@ -13,26 +13,27 @@ import msgspec
 from msgspec import Struct
 
 CPU_BATCH = 256
-"""Prompt tokens per step without a GPU. Who cancels waits for a step, and so do the other slots: on two cores with a 135M model
-1.5 s at worst with 256, 2.9 s with 512, 8 s with llama.cpp's 2,048, all at the same speed; 128 costs a tenth of it."""
+"""Prompt tokens per step without a GPU. A cancellation waits for a step, and so do the other slots: on two cores with a 135M
+model 1.5 s at worst with 256, 2.9 s with 512, 8 s with llama.cpp's 2,048, all at the same speed; 128 costs a tenth of it."""
 
 SPARE_HTTP_THREADS = 512
-"""The server holds a thread per open connection, also for jobs that wait for a slot; all of these idle cost 4 MB together."""
+"""The server holds a thread per open connection, also for requests that wait for a slot; all of these cost 4 MB when idle."""
 
 LARGEST_PROMPT_CACHE_MIB = 8_192
-"""llama.cpp's own bound on prompts kept in memory outside the slots. Here it is a quarter of the machine's memory, too."""
+"""llama.cpp's own limit on prompts kept in memory outside the slots; a quarter of the machine's memory is another limit."""
 
 SPIN_COUNT = "10000"
-"""How often a thread of llama.cpp (its CPU build uses libgomp) looks for the others before it sleeps. The default is 300,000:
-one more busy process on two cores, and decoding falls from 110 tokens per second to fewer than 10; with 1,000 to 20 or 30.
-10,000 decodes as fast as 1,000, and in one run each lost less to a gateway that wakes for every token (0.92 of its speed with
-1,000, all of it with 10,000; single pairs differ by a tenth)."""
+"""How often a thread of llama.cpp (its CPU build uses libgomp) spins for the others before it sleeps. The default is 300,000:
+with one more busy process on two cores, decoding falls from 110 tokens per second to fewer than 10; with 1,000 to 20 or 30.
+10,000 decodes as fast as 1,000, and in one run of each it lost less to a gateway that wakes for every token (0.92 of the speed
+was left with 1,000, all of it with 10,000; single pairs differ by a tenth)."""
 
 
 class ChildConfig(Struct, frozen=True):
-    """`host` is a path (a unix socket) or an address (a free port is taken). `context` is in tokens per slot.
+    """The configuration of a child. `host` is the path of a unix socket, or an address, where a free port is used.
 
-    `similarity` is the share of a prompt that a slot must hold for the server to choose it for that; with 0 it never does.
+    `context` is in tokens per slot. `similarity` is the share of a prompt that a slot must hold for the server to choose the
+    slot for that reason; with 0 it never does.
     """
 
     model: str
@@ -46,7 +47,7 @@ class ChildConfig(Struct, frozen=True):
 
 
 class Listening(Struct, frozen=True):
-    """The model is loaded; `address` is `unix://…` or `http://…`."""
+    """The child's report that the model is loaded; `address` is `unix://…` or `http://…`."""
 
     address: str
 
@@ -56,23 +57,24 @@ def main() -> None:
     config = msgspec.json.decode(sys.stdin.buffer.readline(), type=ChildConfig)
     _die_with_parent()
     answer = os.dup(1)
-    os.dup2(2, 1)  # whatever llama.cpp may print, the one line on standard output is ours
+    os.dup2(2, 1)  # whatever llama.cpp prints, the only line on standard output is ours
     try:
         server = _serve(config)
-    except RuntimeError:  # the reason is in the log above it
+    except RuntimeError:  # the reason is in the log
         sys.exit(1)
     os.write(answer, msgspec.json.encode(Listening(server.listening_address)) + b"\n")
     sys.stdin.buffer.read()
-    os._exit(0)  # no farewells: there is nothing to save, and open streams could hold them up
+    os._exit(0)  # skip the clean-up: there is nothing to save, and open streams could delay it
 
 
 def _die_with_parent() -> None:
-    """Have the kernel send SIGIO, whose default is the end, when the other end of standard input is gone.
+    """Have the kernel send SIGIO, which ends the process by default, when the other end of standard input is closed.
 
-    Reading until the end would do, but llama.cpp keeps the interpreter locked while it loads, for minutes with a large model.
+    Reading until the end would be enough, but llama.cpp holds the interpreter's lock while it loads, for minutes with a large
+    model.
     """
     if sys.platform == "linux":
-        import fcntl  # noqa: PLC0415  # does not exist everywhere
+        import fcntl  # noqa: PLC0415  # does not exist on all platforms
 
         fcntl.fcntl(0, fcntl.F_SETOWN, os.getpid())
         fcntl.fcntl(0, fcntl.F_SETFL, fcntl.fcntl(0, fcntl.F_GETFL) | os.O_ASYNC)
@@ -80,7 +82,7 @@ def _die_with_parent() -> None:
 
 def _serve(config: ChildConfig) -> Any:
     os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)  # read once, when the library is loaded
-    import xllamacpp  # noqa: PLC0415  # the parent, which imports `ChildConfig`, has no use for it
+    import xllamacpp  # noqa: PLC0415  # the parent, which imports `ChildConfig`, does not need it
 
     params = xllamacpp.CommonParams()
     params.model.path = config.model

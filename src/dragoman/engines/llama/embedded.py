@@ -1,6 +1,6 @@
-"""The embedded engine: llama.cpp in a child process of our own. `supervised` keeps it alive.
+"""The embedded engine: llama.cpp in a child process, which `supervised` keeps alive.
 
-Every child has a socket of its own in one private directory, so that none is mistaken for the one before it.
+Every child has a socket of its own in one private directory, so that it is never confused with its predecessor.
 """
 
 import asyncio
@@ -28,10 +28,10 @@ from dragoman.models.gguf_header import trained_window
 __all__ = ["EmbeddedLlama", "Status"]
 
 LARGEST_DEFAULT_WINDOW: Final = 32_768
-"""Tokens per slot where none are asked for and the model has more: memory is taken for all of them, for every slot, at once."""
+"""Default limit of the context in tokens per slot: memory is allocated for all of them, for every slot, at the start."""
 
 _PATIENCE: Final = 30.0
-"""Seconds that work waits for an engine that is being restarted."""
+"""Seconds that requests wait for an engine that is being restarted."""
 _LONGEST_SOCKET_PATH: Final = 100
 """Bytes; the system's own limit is 104 or 108."""
 
@@ -39,10 +39,10 @@ _log = logging.getLogger(__name__)
 
 
 class EmbeddedLlama(Supervised):
-    """A GGUF file, served by llama.cpp from the xllamacpp wheel.
+    """Serves a GGUF file with llama.cpp from the xllamacpp wheel.
 
-    `context` is in tokens per slot; 0 means the window the model was trained for, but at most `LARGEST_DEFAULT_WINDOW`. More
-    than the trained window is cut to it, with a warning. `parallel` is the number of slots.
+    `context` is in tokens per slot; 0 means the context length that the model was trained for, but at most
+    `LARGEST_DEFAULT_WINDOW`. More than the trained length is reduced to it, with a warning. `parallel` is the number of slots.
     """
 
     def __init__(  # noqa: PLR0913 -- options of the command line, and times for tests
@@ -71,19 +71,19 @@ class EmbeddedLlama(Supervised):
         return await super().start()
 
     async def slots(self) -> list[Slot]:
-        """What each slot is doing. Raises as `generate`, and does not wait."""
+        """The state of each slot. Raises as `generate`, and does not wait."""
         child = await self._serving(asyncio.get_running_loop().time())
         assert isinstance(child.engine, LlamaServer)
         return await child.engine.slots()
 
     async def close(self) -> None:
-        """End the child and remove its directory; whoever waits for it is told."""
+        """End the child and remove its directory; waiting requests raise `EngineUnavailable`."""
         await super().close()
         if self._home is not None:
             shutil.rmtree(self._home, ignore_errors=True)
 
     async def spawn(self) -> Child:
-        """A process that loads the model."""
+        """Start a process that loads the model."""
         process = await spawn(sys.executable, "-P", "-m", "dragoman.engines.llama.child")
         return _LlamaChild(process, self._next_config())
 
@@ -103,7 +103,7 @@ class EmbeddedLlama(Supervised):
 
 
 class _LlamaChild(Child):
-    """A process that was given its configuration, and says where it listens."""
+    """A child process that is sent its configuration and reports the address it listens on."""
 
     engine: LlamaServer
 
@@ -112,10 +112,10 @@ class _LlamaChild(Child):
         self._config = config
 
     async def start_engine(self) -> Capabilities:
-        """Raises `EngineFailed` with llama.cpp's own reason where the model does not load."""
+        """Send the configuration and wait until the model is loaded. Raises `EngineFailed` with llama.cpp's own reason."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        self.process.stdin.write(msgspec.json.encode(self._config) + b"\n")  # and stays open: its end is the child's end
+        self.process.stdin.write(msgspec.json.encode(self._config) + b"\n")  # stays open: closing it ends the child
         answer = await self.process.stdout.readline()
         if not answer:
             await asyncio.wait({self.exit, self._listener})
@@ -125,11 +125,11 @@ class _LlamaChild(Child):
         return await self.engine.start()
 
     async def probe(self) -> None:
-        """Raises as `LlamaServer.probe`."""
+        """Probe the server. Raises as `LlamaServer.probe`."""
         await self.engine.probe()
 
     def _reason(self) -> str:
-        """llama.cpp names the cause in its first error line, `0.00.041.621 E load: tensor …`, and wraps it in others."""
+        """The cause, which llama.cpp names in its first error line, `0.00.041.621 E load: tensor …`."""
         for words in self._words:
             if match := re.match(r"[\d.]+ E [^:]*: *(.+)", words):
                 return match[1]
@@ -141,10 +141,10 @@ def _window(model: Path, asked: int) -> int:
     if trained is None:
         return asked or LARGEST_DEFAULT_WINDOW
     if asked > trained:
-        _log.warning("a context of %d tokens is more than %s was trained for: it gets %d", asked, model.name, trained)
+        _log.warning("a context of %d tokens is more than %s was trained for: %d are used", asked, model.name, trained)
     return min(asked or LARGEST_DEFAULT_WINDOW, trained)
 
 
 def _cores() -> int:
-    """The cores this process may use, which in a container are not all that there are."""
+    """The number of cores that this process may use, which in a container may be fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,15 +1,15 @@
-"""llama.cpp's server, by its token door: `POST /completion` with token ids in, text out.
+"""llama.cpp's server, by its token endpoint: `POST /completion` with token ids in, text out.
 
-What the server does, and this file has to know:
+What the server does, and what this module relies on:
 
-- It answers nothing, not even a status, before the job has a slot. Then come chunks of prefill progress (with an empty text and
-  a made-up token), then one chunk per piece of whole characters with the number of tokens generated *so far*, then the last
+- It sends nothing, not even a status, before the request has a slot. Then come chunks of prefill progress (with an empty text
+  and a made-up token), then one chunk per run of whole characters with the number of tokens generated *so far*, then the last
   one with `stop: true`, which would echo the whole prompt and all settings if `response_fields` did not trim it.
 - `n_predict: 0` generates a token all the same.
-- A closed connection cancels the work: between two batches of the prompt, or at the next token. Nothing else does. So every
-  call has a connection of its own, and closing it is the one way to leave. While a job waits for a slot and other slots are
-  busy, the server does not look whether its client is still there: so jobs wait here, and no more are sent than it has slots.
-- It closes connections after a stream, and holds a thread for each idle one: there is nothing to gain by keeping any.
+- Only a closed connection cancels a request: between two batches of the prompt, or at the next token. So every call has a
+  connection of its own, which is closed to cancel it. While a request waits for a slot and other slots are busy, the server
+  does not check whether its client is still connected: so requests wait here, and no more are sent than it has slots.
+- It closes connections after a stream, and holds a thread for each idle one: so none is kept open.
 - An error after the first byte is an event, `data: {"error": …}`, or `error: …` in older versions.
 """
 
@@ -49,11 +49,11 @@ _FINISHES: Final = {"eos": FinishReason.STOP, "word": FinishReason.STOP, "limit"
 class LlamaServer(Engine):
     """A llama-server at an address: `http://host:port`, or `unix:///path/of.sock`.
 
-    A sampling field that the job leaves open is left out of the request, so that the recommendation in the GGUF file or the
-    server's command line decides, and in the last place llama.cpp (temperature 0.8, top-k 40, top-p 0.95, min-p 0.05).
+    An unset sampling field is left out of the body, so that the recommendation in the GGUF file or the server's command line
+    applies, or else llama.cpp's default (temperature 0.8, top-k 40, top-p 0.95, min-p 0.05).
     """
 
-    def __init__(  # noqa: PLR0913 -- what is not for errors is from the command line
+    def __init__(  # noqa: PLR0913 -- options of the command line, and words for errors
         self,
         address: str,
         *,
@@ -64,15 +64,15 @@ class LlamaServer(Engine):
         alone: bool = False,
         looks: ProbeTimes = USUAL_LOOKS,
     ) -> None:
-        """`window` is the most that a conversation may have, where that is less than the server's.
+        """`window` limits the context length, where that is less than the server's.
 
-        `name` is what errors call the server, `lost` what they say when the connection breaks while it is at work.
-        `alone`: nobody else uses the server, so that what its slots hold is known and can be chosen among; and its process is
-        supervised. A server that somebody else runs is watched, by `looks`.
+        `name` is the server's name in error messages, `lost` the message when the connection breaks during a request.
+        `alone`: the server has no other clients, so that the contents of its slots are known and a slot can be chosen; and its
+        process is supervised. Any other server is watched, with the times of `looks`.
         """
         self._http = EngineHttp("llama-server", address, key=key, name=name, lost=lost)
         self._most = window
-        self._seats = asyncio.Semaphore()  # one, until the server has said how many
+        self._seats = asyncio.Semaphore()  # one, until the server has reported its slots
         self._alone = alone
         self._slots: SlotChoice | None = None
         self._looks = looks
@@ -81,7 +81,7 @@ class LlamaServer(Engine):
         self._vocabulary: int | None = None
 
     async def start(self) -> Capabilities:
-        """Ask the server what it runs."""
+        """Ask the server which model and settings it runs, and probe what it supports."""
         props = await self._http.call("GET", "/props", _Props)
         models = await self._http.call("GET", "/v1/models", _Models)
         self._vocabulary = models.data[0].meta.n_vocab if models.data and models.data[0].meta else None
@@ -102,10 +102,10 @@ class LlamaServer(Engine):
         )
 
     async def _constrains(self) -> bool:
-        """Does the server hold a grammar? One built without llguidance refuses it, or ignores it without a word."""
+        """Whether the server enforces grammars. One built without llguidance refuses them, or ignores them silently."""
         trial = {"prompt": "x", "n_predict": 1, "grammar": TRIAL.grammar, "temperature": 0}
         if self._alone:
-            trial["id_slot"] = 0  # so that of the others none was used before
+            trial["id_slot"] = 0  # so that the other slots stay unused
         try:
             return (await self._http.call("POST", "/completion", _Chunk, msgspec.json.encode(trial))).content == TRIAL.answer
         except EngineFailed:
@@ -113,12 +113,12 @@ class LlamaServer(Engine):
 
     @property
     def status(self) -> str:
-        """As the watch found it."""
+        """The status that the watch last found."""
         return self._watch.status if self._watch is not None else super().status
 
     @property
     def vocabulary(self) -> int | None:
-        """As the server said at the start."""
+        """The vocabulary size that the server reported at the start."""
         return self._vocabulary
 
     async def _identity(self) -> str:
@@ -130,7 +130,7 @@ class LlamaServer(Engine):
         await self._grammars.of(constraint)
 
     async def generate(self, job: EngineRequest) -> AsyncGenerator[OutputChunk, None]:
-        """Run the job on a connection of its own, as soon as there is a slot for it."""
+        """Run the request on a connection of its own, as soon as there is a slot for it."""
         grammar = await self._grammars.of(job.constraint) if job.constraint is not None else UNSET
         async with self._watched(), self._seat(job) as slot:
             completion = CompletionReader(silent=job.limit == 0)
@@ -149,7 +149,7 @@ class LlamaServer(Engine):
 
     @asynccontextmanager
     async def _seat(self, job: EngineRequest) -> AsyncIterator[int | UnsetType]:
-        """Wait until there is a slot; gives the one that the job should have, if it matters."""
+        """Wait for a free slot; yield the slot that the request should have, or UNSET where the server chooses."""
         async with self._seats:
             if self._slots is None:
                 yield UNSET
@@ -170,24 +170,24 @@ class LlamaServer(Engine):
         return (await self._http.call("POST", "/tokenize", _Tokens, body)).tokens
 
     async def probe(self) -> None:
-        """Ask for a sign of life; a thread that computes nothing answers. Raises `EngineError`."""
+        """Probe the health endpoint, which a thread of its own serves. Raises `EngineError`."""
         await self._http.ping("/health")
 
     async def slots(self) -> "list[Slot]":
-        """What each slot is doing. Raises as `tokenize`, also where the server was started without this view."""
+        """The state of each slot. Raises as `tokenize`, also where the server was started without this endpoint."""
         return await self._http.call("GET", "/slots", list[Slot])
 
     async def close(self) -> None:
-        """Close every connection; the server goes on."""
+        """Close every connection; the server keeps running."""
         if self._watch is not None:
             await self._watch.close()
         await self._http.close()
 
 
 class CompletionReader:
-    """Bytes of a completion's stream in, pieces out, however the bytes arrive. Sans-IO.
+    """Reads the stream of a completion: bytes in, output chunks out, however the bytes are split. Sans-IO.
 
-    `silent` is for a job of no tokens: what the server generates nevertheless is not passed on.
+    `silent` is for a request with a limit of 0: the token that the server generates nevertheless is dropped.
     """
 
     __slots__ = ("_events", "_output", "_silent", "finished")
@@ -199,7 +199,7 @@ class CompletionReader:
         self._output = 0
 
     def feed(self, data: bytes) -> Iterator[OutputChunk]:
-        """The pieces that `data` completes. Raises `EngineFailed` at the event that reports a failure or makes no sense."""
+        """The chunks that `data` completes. Raises `EngineFailed` at an event that reports a failure or is malformed."""
         for event in self._events.feed(data):
             if not event.startswith(b"data: "):
                 _check_other(event)
@@ -226,12 +226,12 @@ class CompletionReader:
             return FinishReason.LENGTH
         reason = _FINISHES.get(stop_type)
         if reason is None:
-            raise EngineFailed(f"the engine stopped for a reason it does not name: {stop_type}")
+            raise EngineFailed(f"the engine stopped for an unknown reason: {stop_type}")
         return reason
 
 
 class Slot(Struct):
-    """One seat of the server, and the job that has it or had it last. Counts are in tokens."""
+    """A slot of the server, and the request that has it or had it last. Counts are in tokens."""
 
     id: int
     is_processing: bool
@@ -316,13 +316,13 @@ def _encode(job: EngineRequest, grammar: str | UnsetType = UNSET, slot: int | Un
 
 
 def _check_other(event: bytes) -> None:
-    """Comments keep a connection alive; `error:` is how older servers report a failure; nothing else is expected."""
+    """Accept comments, which keep a connection alive; raise `EngineFailed` for `error:`, from older servers, and all else."""
     if event.startswith(b"error:"):
         raise EngineFailed(f"the engine failed: {fault(event[6:])}")
     if event and not event.startswith(b":"):
-        raise EngineFailed(f"the engine broke its protocol: {event[:80]!r} is no event")
+        raise EngineFailed(f"the engine broke its protocol: {event[:80]!r} is not an event")
 
 
 def _model_name(name: str) -> str:
-    """The file's name without its ending, where the server has nothing better to offer than a path."""
+    """The model's name; the stem of the file where the server reports only a path."""
     return PurePath(name).stem if name.endswith(".gguf") else name

@@ -1,17 +1,17 @@
-"""Which of llama.cpp's slots a job should have.
+"""Chooses the llama.cpp slot for a request.
 
-By itself the server gives a job the idle slot with the longest common prefix, whoever's conversation that overwrites. And it
-reads prompts in the order of slot numbers: one in the last slot waits until all the others have been read to their end. Hence:
+By default the server gives a request the idle slot with the longest common prefix, even if that overwrites another
+conversation. And it prefills prompts in the order of slot numbers: one in the last slot waits until all others are done. Hence:
 
-- A job that goes on from what a slot holds has that slot: nothing is lost.
-- A short one, a title or a probe, has a slot that holds nothing of worth: where there are enough, slot 0, which is kept for
-  them and comes first at every step.
-- So has a new conversation, of the others the lowest. So whoever came first is read first, and an agent's next turn does not
-  wait for all that its sub-agents have to read.
-- In every other case the server chooses: the slot that was idle for longest, if it was told to look for nothing else
-  (`slot_prompt_similarity` 0). It puts a copy of what is in there aside, and brings back the copy that helps most.
+- A request that continues the contents of a slot gets that slot: nothing is lost.
+- A request with a short prompt, a title or a probe, gets a slot without a long prompt: where there are enough slots, slot 0,
+  which is reserved for them and comes first at every step.
+- So does a new conversation: the lowest of the other slots. So the prompt that came first is prefilled first, and an agent's
+  next request does not wait for the prompts of all its sub-agents.
+- In every other case the server chooses: the slot that was idle for longest, if it is configured to ignore common prefixes
+  (`slot_prompt_similarity` 0). It saves a copy of the slot's contents, and restores the copy that helps most.
 
-Sans-IO. What a slot holds is known from the prompts that were sent to it, so nobody else may use the server.
+Sans-IO. The contents of a slot are known from the prompts that were sent to it, so the server must have no other clients.
 """
 
 from array import array
@@ -25,17 +25,17 @@ from dragoman.engines.base import FEWEST_WITH_A_SPARE, SHORT_PROMPT
 from dragoman.prefix import common_prefix_length
 
 _KEPT: Final = 0.95
-"""The share of what a slot holds that a job must go on from, for the rest not to be missed."""
+"""The share of a slot's contents that a prompt must begin with for the slot to be reused."""
 _COPIED: Final = 0.25
-"""llama.cpp brings back no copy of which less than this would be kept."""
+"""llama.cpp does not restore a copy of which less than this share would be kept."""
 _REMEMBERED: Final = 32
 
 
 class SlotLease(Struct, frozen=True):
-    """A job's place. `named`: the server is told; otherwise `slot` is the one that it is expected to take.
+    """The slot of a request. `named`: the request names the slot; otherwise `slot` is the one that the server should choose.
 
-    `nudge` is a slot for a job of one token, to be done first: the server copies what is idle when a job begins, not when one
-    ends, and here a copy is wanted of what ended last.
+    `flush` is a slot for a cache-flush request, a request of one token that is sent first: the server copies idle slots when a
+    request starts, not when one ends, and here a copy is wanted of the slot that ended last.
     """
 
     slot: int
@@ -44,7 +44,7 @@ class SlotLease(Struct, frozen=True):
 
 
 class SlotChoice:
-    """The slots of one server, as far as they are known."""
+    """Tracks the slots of one server and leases them to requests."""
 
     def __init__(self, count: int) -> None:
         self._spare = 0 if count >= FEWEST_WITH_A_SPARE else None
@@ -54,7 +54,7 @@ class SlotChoice:
         self._pushed_out: deque[array[int]] = deque(maxlen=_REMEMBERED)
 
     def take(self, tokens: Sequence[int]) -> SlotLease:
-        """A place for a prompt, to be left when its job is over. No more may be taken than there are slots."""
+        """Lease a slot for a prompt, until `release`. There must be no more leases at once than slots."""
         prompt = array("I", tokens)
         named = self._choose(prompt)
         seat = (
@@ -73,7 +73,7 @@ class SlotChoice:
         return seat
 
     def leave(self, seat: SlotLease) -> None:
-        """The job is over."""
+        """End the lease."""
         self._idle.append(seat.slot)
         self._uncopied.add(seat.slot)
 
@@ -91,7 +91,7 @@ class SlotChoice:
         if copy < _COPIED and ordinary:
             return min(ordinary)
         if copy < _KEPT and self._idle[0] == self._spare and len(self._idle) > 1:
-            return self._idle[1]  # much is left to read, and in the spare slot it would be read before all else
+            return self._idle[1]  # a long prefill, which in the reserved slot would come before all others
         return None
 
     def _nudge(self, prompt: "array[int]") -> int | None:
@@ -102,5 +102,5 @@ class SlotChoice:
 
 
 def _kept(held: "array[int]", prompt: "array[int]") -> float:
-    """The share of what is held that the prompt begins with."""
+    """The share of the slot's contents that the prompt begins with."""
     return common_prefix_length(held, prompt) / len(held) if held else 0

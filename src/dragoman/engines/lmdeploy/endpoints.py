@@ -1,11 +1,11 @@
-"""LMDeploy's doors for token ids: what is said at them, and what comes back.
+"""LMDeploy's endpoints for token ids: their request bodies and the readers of their replies.
 
-    POST /v1/chat/completions    no messages and `input_ids`: a seed, output formats, variants, counts of the cache
-    POST /generate               none of these, and no parser behind it
+    POST /v1/chat/completions    no messages and `input_ids`: supports a seed, output formats, variants, cached-token counts
+    POST /generate               supports none of these, and has no output parser
 
-What they share: fields that the request leaves open are filled with the server's own defaults (top-k 50 among them), so all of
-them are sent; a chunk holds what is new; a token that ends the turn is in no chunk, but in the counts; an error is flat,
-`{"message": …}`, as a body and in an `{"error": …}` event alike; `data: [DONE]` comes last.
+What they share: unset fields get the server's own defaults (top-k 50 among them), so all of them are sent; a chunk holds only
+new text; the token that ends the generation is in no chunk, but in the counts; an error is flat, `{"message": …}`, both as a
+body and in an `{"error": …}` event; `data: [DONE]` comes last.
 """
 
 from abc import ABC, abstractmethod
@@ -27,23 +27,23 @@ _FINISHES: Final = {"stop": FinishReason.STOP, "length": FinishReason.LENGTH}
 
 
 class Door(ABC):
-    """One of the doors."""
+    """An endpoint for token ids."""
 
     path: str
 
     @abstractmethod
     def body(self, model: str, job: EngineRequest, chosen: ResolvedSampling, held: ConstraintForm) -> bytes:
-        """A job, everything said."""
+        """The request body, with every field set."""
 
     @abstractmethod
     def reader(self, *, silent: bool = False) -> "AnswerReader":
-        """What reads an answer. `silent` is for a job of no tokens: the one that comes all the same is not passed on."""
+        """A reader of one reply. `silent` is for a request with a limit of 0: the token that is generated anyway is dropped."""
 
 
 class AnswerReader(ABC):
-    """Bytes of an answer's stream in, pieces out, however the bytes arrive. Sans-IO.
+    """Reads the stream of a reply: bytes in, output chunks out, however the bytes are split. Sans-IO.
 
-    The counts are whole only at the end, and so is the last piece.
+    The counts are complete only at the end, so the last chunk carries the difference.
     """
 
     __slots__ = ("_cached", "_events", "_output", "_reason", "_silent", "_total", "finished")
@@ -58,7 +58,7 @@ class AnswerReader(ABC):
         self._reason: FinishReason | None = None
 
     def feed(self, data: bytes) -> Iterator[OutputChunk]:
-        """The pieces that `data` completes. Raises `EngineFailed` at an event that reports a failure or makes no sense."""
+        """The chunks that `data` completes. Raises `EngineFailed` at an event that reports a failure or is malformed."""
         for payload in self._events.feed(data):
             yield from self._read(payload)
         if self._events.done and not self.finished:
@@ -66,7 +66,7 @@ class AnswerReader(ABC):
 
     @abstractmethod
     def _read(self, payload: bytes) -> Iterator[OutputChunk]:
-        """The pieces of one event."""
+        """The chunks of one event."""
 
     def _new(self, text: str, tokens: Sequence[int] | None) -> Iterator[OutputChunk]:
         output = len(tokens or ())
@@ -78,11 +78,11 @@ class AnswerReader(ABC):
         if reason is not None:
             self._reason = _FINISHES.get(reason)
             if self._reason is None:
-                raise EngineFailed(f"the engine gave the job up: {reason}")
+                raise EngineFailed(f"the engine aborted the request: {reason}")
 
     def _end(self) -> OutputChunk:
         if self._reason is None:
-            raise EngineFailed("the engine ended its answer without saying why")
+            raise EngineFailed("the engine ended its reply without a finish reason")
         self.finished = True
         if self._silent:
             return OutputChunk(finish=Finish(FinishReason.LENGTH, self._cached))
@@ -90,12 +90,12 @@ class AnswerReader(ABC):
 
 
 class ChatDoor(Door):
-    """The chat door. What stands behind it as a parser must let text pass."""
+    """The chat endpoint. The server's output parser, if it has one, must pass text through."""
 
     path = "/v1/chat/completions"
 
     def body(self, model: str, job: EngineRequest, chosen: ResolvedSampling, held: ConstraintForm) -> bytes:
-        """A chat completion of no messages."""
+        """The body of a chat completion without messages."""
         return msgspec.json.encode(
             _ChatCompletion(
                 model=job.adapter or model,
@@ -117,7 +117,7 @@ class ChatDoor(Door):
 
 
 class ChatReader(AnswerReader):
-    """Counts come once, in a chunk without choices, behind the one that says why it ended."""
+    """Reads chat chunks; the counts come once, in a chunk without choices, after the one with the finish reason."""
 
     __slots__ = ()
 
@@ -129,18 +129,18 @@ class ChatReader(AnswerReader):
             self._total, self._cached = chunk.usage.completion_tokens, details.cached_tokens if details else None
         for choice in chunk.choices:
             if choice.delta.reasoning_content or choice.delta.tool_calls:
-                raise EngineFailed("the engine parses what the model writes: start it without its parsers")
+                raise EngineFailed("the engine parses the model's output: start it without its parsers")
             self._ends(choice.finish_reason)
             yield from self._new(choice.delta.content or "", choice.output_ids)
 
 
 class GenerateDoor(Door):
-    """The door that no parser stands behind."""
+    """The endpoint without an output parser."""
 
     path = "/generate"
 
     def body(self, model: str, job: EngineRequest, chosen: ResolvedSampling, held: ConstraintForm) -> bytes:
-        """A job without what this door has no field for: the model's name, a seed, a format."""
+        """The request body; this endpoint has no fields for the model's name, a seed or a format."""
         return msgspec.json.encode(
             _Generate(
                 input_ids=job.tokens,
@@ -159,7 +159,7 @@ class GenerateDoor(Door):
 
 
 class GenerateReader(AnswerReader):
-    """Each chunk has the count so far; of the cache nothing is told."""
+    """Reads `/generate` chunks: each has the token count so far; cached tokens are not reported."""
 
     __slots__ = ()
 
@@ -182,7 +182,7 @@ class _StreamOptions(Struct, frozen=True):
 
 
 class _Asked(Struct, kw_only=True):
-    """`spaces_between_special_tokens` would write a blank between two special tokens that the model did not write."""
+    """`spaces_between_special_tokens` would add a space between two special tokens that the model did not generate."""
 
     input_ids: Sequence[int]
     temperature: float

@@ -1,12 +1,12 @@
-"""LMDeploy, by one of its token doors: ids in, text out. `lmdeploy_doors` has the words.
+"""LMDeploy, by one of its token endpoints (see `endpoints`): ids in, text out.
 
-What the server does, and this file has to know:
+What the server does, and what this module relies on:
 
-- Its parsers stand behind the chat door. Without `--tool-call-parser` and `--reasoning-parser` they let text pass as it is, but
-  GPT-OSS models always have one. Where the chat door gives no text and the other one does, the other one is taken.
-- It says nowhere how large its window is: the model's settings do, or whoever started it.
-- A closed connection ends the work.
-- It holds answers to a JSON schema, and has nothing for the text around them: calls it cannot hold.
+- Its chat endpoint runs output parsers. Without `--tool-call-parser` and `--reasoning-parser` they pass text through, but
+  GPT-OSS models always have one. Where the chat endpoint gives no text and the other one does, the other one is used.
+- It does not report its context length: the model's settings do, or the user gives it.
+- A closed connection cancels the request.
+- It enforces a JSON schema on the whole answer, but no text around it: so it cannot enforce tool calls.
 """
 
 from collections.abc import AsyncIterator, Mapping
@@ -34,16 +34,16 @@ _FORMAT_ANSWER: Final = '"Q"'
 
 
 class LMDeploy(TokenEndpoint):
-    """An LMDeploy server. `window` is its `--session-len`, where the model's settings do not say it.
+    """An LMDeploy server. `window` is its `--session-len`, where the model's settings do not have it.
 
-    It takes up 128 jobs at once, unless it was told otherwise; it does not say. What is more waits there.
+    It runs 128 requests at once, unless it is configured otherwise, which it does not report; more requests wait in its queue.
     """
 
     kind = "LMDeploy"
     usual_slots = 128
 
     async def probe_server(self) -> ProbeResult:
-        """Which door gives text, and whether it holds an output format."""
+        """Find which endpoint gives text, and whether it enforces output formats."""
         self.forms = Formats()
         self._door = await self._open_door()
         is_chat = isinstance(self._door, ChatDoor)
@@ -53,26 +53,26 @@ class LMDeploy(TokenEndpoint):
             formats=formats,
             variants=is_chat,
             found={
-                "window": f"{self.window} tokens, as {'--context-length' if self._most else 'config.json'} says",
-                "door": self._door.path if is_chat else f"{self._door.path}, without seeds: behind the other one is a parser",
+                "window": f"{self.window} tokens, from {'--context-length' if self._most else 'config.json'}",
+                "endpoint": self._door.path if is_chat else f"{self._door.path}, without seeds: the other one has a parser",
                 "constraints": f"{'output formats' if formats else 'none'}: a forced call is begun in the prompt, and checked",
-                "cached tokens": "told at the end" if is_chat else "not told at this door",
+                "cached tokens": "reported at the end" if is_chat else "not reported by this endpoint",
             },
         )
 
     def its_window(self, served: ServedModel) -> int:
-        """As whoever started it says, else as the model's settings do."""
+        """The context length that the user gave, else the one in the model's settings."""
         window = self._most or self.folder.window
         if window is None:
-            raise EngineFailed(f"{self._http.name} does not say how large its window is: give --context-length N")
+            raise EngineFailed(f"{self._http.name} does not report its context length: give --context-length N")
         return window
 
     def variants(self, others: list[ServedModel]) -> list[ServedModel]:
-        """All other names are: their parent is not told."""
+        """All other names: their parent is not reported."""
         return others
 
     async def _open_door(self) -> Door:
-        """The first door that gives text; if the model has none to give, the first that opens. Raises `EngineFailed`."""
+        """The first endpoint that gives text; if the model generates none, the first that works. Raises `EngineFailed`."""
         silent: list[Door] = []
         refusals: list[EngineFailed] = []
         for door in (ChatDoor(), GenerateDoor()):
@@ -83,18 +83,18 @@ class LMDeploy(TokenEndpoint):
             except EngineFailed as error:
                 refusals.append(error)
         if not silent:
-            raise EngineFailed(f"{refusals[0].message} (a trial of its doors with input_ids)") from refusals[0]
+            raise EngineFailed(f"{refusals[0].message} (a trial of its endpoints with input_ids)") from refusals[0]
         return silent[0]
 
     async def _holds_formats(self) -> bool:
-        """Does the server hold a schema?"""
+        """Whether the server enforces a JSON schema."""
         try:
             return await self._trial(ChatDoor(), _format(_FORMAT)) == _FORMAT_ANSWER
         except EngineFailed:
             return False
 
     async def _trial(self, door: Door, held: ConstraintForm = UNSET) -> str:
-        """What is said to a small job."""
+        """The text of the reply to a small request."""
         job = EngineRequest(await self.tokenize(_TRIAL), _TRIAL_TOKENS, _GREEDY)
         reader, said = door.reader(), ""
         async with self._http.work(door.path, door.body(self.model, job, resolved(_GREEDY, {}), held)) as answer:
@@ -105,22 +105,22 @@ class LMDeploy(TokenEndpoint):
         return said
 
     def posted(self, job: EngineRequest, held: ConstraintForm = UNSET) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
-        """The answer to a job, once it was checked and taken."""
+        """Post a request; enter the context once it is accepted."""
         body = self._door.body(self.model, job, resolved(job.sampling, self.folder.recommended), held)
         return self._http.work(self._door.path, body, affinity=job.affinity)
 
     def reader(self, job: EngineRequest) -> AnswerReader:
-        """One for each job."""
+        """A reader for this request's reply."""
         return self._door.reader(silent=job.limit == 0)
 
 
 class Formats(ConstraintFallbacks):
-    """JSON schemas, and nothing else."""
+    """Constraint forms for LMDeploy: JSON schemas only."""
 
     async def make(self, constraint: Constraint, step: int) -> Raw:
-        """What is sent as `response_format`."""
+        """The value of `response_format`."""
         if not isinstance(constraint.root, Json):
-            raise EngineFailed("what the request asks for cannot be held: LMDeploy holds JSON, and no text around it")
+            raise EngineFailed("this request's constraint cannot be enforced: LMDeploy enforces JSON, and no text around it")
         return _format(relaxed(constraint.root.schema, step))
 
 

@@ -1,1 +1,1 @@
-"""SGLang: the engine at an address."""
+"""SGLang: a server at an address."""

@@ -1,10 +1,10 @@
-"""SGLang, by its token door: `POST /generate` with token ids in, text out. `sglang_wire` has the words.
+"""SGLang, by its token endpoint: `POST /generate` (see `wire`) with token ids in, text out.
 
-What the server does, and this file has to know:
+What the server does, and what this module relies on:
 
-- Whether a chunk holds all of the text so far or what is new, nothing says: a trial at the start does.
-- Prompt and limit together must stay below the window: one token of it is never used.
-- A server whose client has gone finds out after seconds; so the work that is left is also called off, by its name.
+- It does not report whether a chunk holds all of the text so far or only new text: a trial at the start finds out.
+- Prompt and limit together must stay below the context length: one token of it is never used.
+- It notices a closed connection only after seconds; so a cancelled request is also aborted by its id.
 """
 
 import asyncio
@@ -32,13 +32,13 @@ _TRIAL_TOKENS: Final = 12
 
 
 class SGLang(TokenEndpoint):
-    """An SGLang server. It has a queue of its own, and is sent as many jobs at once as vLLM."""
+    """An SGLang server. It has a queue of its own, and is sent as many requests at once as vLLM."""
 
     kind = "SGLang"
     usual_slots = 256
 
     async def probe_server(self) -> ProbeResult:
-        """How the server streams, and what constraints it holds."""
+        """Find how the server streams, and which constraints it enforces."""
         self._totals = await self._streams_totals()
         self.forms = constraints = EngineConstraints(self.tokenize)
         way = await constraints.settle(self._holds)
@@ -47,30 +47,30 @@ class SGLang(TokenEndpoint):
             constrains=way is not None,
             found={
                 "model": (await self._info()).model_path or self.model,
-                "stream": "all so far" if self._totals else "what is new",
+                "stream": "all text so far" if self._totals else "new text",
                 "constraints": way or "none: a forced call is begun in the prompt, and checked",
-                "cached tokens": "told",
+                "cached tokens": "reported",
             },
         )
 
     async def model_path(self, served: ServedModel) -> str:
-        """The server says where it has its tokenizer from."""
+        """The path of the tokenizer, which the server reports."""
         info = await self._info()
         return info.tokenizer_path or info.model_path
 
     def its_window(self, served: ServedModel) -> int:
-        """Of what the server says, one token is never used."""
+        """The reported context length, less one token that is never used."""
         return super().its_window(served) - 1
 
     async def _info(self) -> "_Info":
-        """Where the server has its model from. Older versions have another name for the question."""
+        """The paths of the model and its tokenizer. Older versions have another name for the endpoint."""
         try:
             return await self._http.call("GET", "/model_info", _Info)
         except EngineFailed:
             return await self._http.call("GET", "/get_model_info", _Info)
 
     async def _streams_totals(self) -> bool:
-        """Does each chunk hold all of the text? Raises `EngineFailed` where it holds none."""
+        """Whether each chunk holds all of the text so far. Raises `EngineFailed` where it holds none."""
         texts = [chunk.text for chunk in await self._trial(SamplingParams(_TRIAL_TOKENS, temperature=0, ignore_eos=True))]
         if None in texts:
             raise EngineFailed(f"{self._http.name} gives no text: start it without --skip-tokenizer-init")
@@ -78,7 +78,7 @@ class SGLang(TokenEndpoint):
         return all(after.startswith(before) for before, after in pairwise(spoken)) and spoken[:1] != spoken[-1:]
 
     async def _holds(self, held: Raw, answer: str) -> bool:
-        """Does the server hold this constraint, whose only answer begins with a character that is no answer to the prompt?"""
+        """Whether the server enforces this constraint, whose only answer is one that the model would not give otherwise."""
         tag = _tag(held)
         if tag is UNSET:
             return False
@@ -90,7 +90,7 @@ class SGLang(TokenEndpoint):
         return bool(written) and answer.startswith(written or "")
 
     async def _trial(self, sampling: SamplingParams) -> list[Chunk]:
-        """The chunks of a small job."""
+        """The chunks of the reply to a small request."""
         events, chunks = DataEvents(), []
         body = msgspec.json.encode(Generate(await self.tokenize(_TRIAL), sampling, uuid4().hex))
         async with self._http.work(_PATH, body) as answer:
@@ -100,7 +100,7 @@ class SGLang(TokenEndpoint):
 
     @asynccontextmanager
     async def posted(self, job: EngineRequest, held: ConstraintForm) -> AsyncGenerator[AsyncIterator[bytes]]:
-        """The answer to a job; before anything was checked. Work that is left is called off."""
+        """Post a request; enter the context before it is checked. A cancelled request is aborted."""
         rid = _rid(job.affinity)
         try:
             async with self._http.work(_PATH, self._encoded(job, rid, held), affinity=job.affinity) as answer:
@@ -110,7 +110,7 @@ class SGLang(TokenEndpoint):
             raise
 
     def _encoded(self, job: EngineRequest, rid: str, held: ConstraintForm) -> bytes:
-        """Everything is said."""
+        """The request body, with every field set."""
         chosen = resolved(job.sampling, self.folder.recommended)
         sampling = SamplingParams(
             max_new_tokens=max(job.limit, 1),
@@ -127,7 +127,7 @@ class SGLang(TokenEndpoint):
         return msgspec.json.encode(Generate(job.tokens, sampling, rid, job.adapter or UNSET))
 
     def reader(self, job: EngineRequest) -> GenerateReader:
-        """One for each job."""
+        """A reader for this request's reply."""
         return GenerateReader(totals=self._totals, silent=job.limit == 0)
 
 
@@ -141,10 +141,10 @@ class _Info(Struct):
 
 
 def _rid(affinity: str | None) -> str:
-    """A name for a job. SGLang's gateway takes what stands before `_t` and digits for the conversation's, header or not."""
+    """A request id. SGLang's gateway reads the text before `_t` and digits as the conversation's id, even without a header."""
     return uuid4().hex if affinity is None else f"{affinity}_t{uuid4().int}"
 
 
 def _tag(held: ConstraintForm) -> str | UnsetType:
-    """The structural tag in what a server of that kind is sent, where there is one."""
+    """The structural tag in a constraint form, where there is one."""
     return UNSET if held is UNSET else msgspec.json.decode(held, type=_Held).structural_tag

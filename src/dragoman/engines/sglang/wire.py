@@ -1,13 +1,12 @@
-"""What is said to SGLang's `POST /generate`, and what comes back.
+"""The requests and replies of SGLang's `POST /generate`.
 
-- Fields that the request leaves open are filled with defaults of the server's own and not with the model's, and
-  `max_new_tokens` with 128: all of them are sent.
-- A chunk holds all of the text so far. Of a server started with `--incremental-streaming-output` (`--stream-output` in older
-  versions, where it was the ids only) it holds what is new. Nothing in the stream says which it is.
-- Each chunk tells how many tokens were generated so far, and how many of the prompt were cached.
-- The status is 200 before anything was checked. A refusal is an event, `data: {"error": …}`, or an end for the reason
-  "abort" with a status of its own; a constraint that does not compile is told so.
-- An end at a stop string that nobody asked for is how the server says that the model computed no number.
+- Unset fields get the server's own defaults, not the model's, and `max_new_tokens` gets 128: so all of them are sent.
+- A chunk holds all of the text so far. From a server started with `--incremental-streaming-output` (`--stream-output` in older
+  versions, where it affected the ids only) it holds only new text. Nothing in the stream shows which it is.
+- Each chunk has the number of tokens generated so far and the number of cached prompt tokens.
+- The status is 200 before anything was checked. A refusal is an event, `data: {"error": …}`, or a finish with the reason
+  "abort" and a status of its own; a constraint that does not compile is refused that way.
+- A finish at a stop string that was not requested is how the server reports that the model computed NaN.
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,9 +25,9 @@ _FINISHES: Final = {"stop": FinishReason.STOP, "length": FinishReason.LENGTH}
 
 
 class SamplingParams(Struct):
-    """How tokens are chosen.
+    """The sampling parameters of a request.
 
-    `spaces_between_special_tokens` would write a blank between two special tokens that the model did not write.
+    `spaces_between_special_tokens` would add a space between two special tokens that the model did not generate.
     """
 
     max_new_tokens: int
@@ -47,7 +46,7 @@ class SamplingParams(Struct):
 
 
 class Generate(Struct):
-    """A job. `rid` is its name."""
+    """A request body. `rid` is the request's id."""
 
     input_ids: Sequence[int]
     sampling_params: SamplingParams
@@ -71,7 +70,7 @@ class _Meta(Struct, frozen=True, gc=False):
 
 
 class Chunk(Struct, gc=False):
-    """An event of the answer."""
+    """An event of the reply."""
 
     meta_info: _Meta = _Meta()
     text: str | None = None
@@ -79,10 +78,10 @@ class Chunk(Struct, gc=False):
 
 
 class GenerateReader:
-    """Bytes of an answer's stream in, pieces out, however the bytes arrive. Sans-IO.
+    """Reads the stream of a reply: bytes in, output chunks out, however the bytes are split. Sans-IO.
 
-    `totals`: each chunk holds all of the text. `silent` is for a job of no tokens: the one that comes all the same is not
-    passed on.
+    `totals`: each chunk holds all of the text so far. `silent` is for a request with a limit of 0: the token that is generated
+    anyway is dropped.
     """
 
     __slots__ = ("_begun", "_events", "_output", "_silent", "_text", "_totals", "finished")
@@ -97,7 +96,7 @@ class GenerateReader:
         self._output = 0
 
     def feed(self, data: bytes) -> Iterator[OutputChunk]:
-        """The pieces that `data` completes. Raises `EngineRefused` at a refusal in the place of the first of them."""
+        """The chunks that `data` completes. Raises `EngineRefused` at a refusal that comes instead of the first of them."""
         for payload in self._events.feed(data):
             chunk = decoded(payload, begun=self._begun)
             meta = chunk.meta_info
@@ -113,22 +112,22 @@ class GenerateReader:
                 yield OutputChunk(text, output)
 
     def _new(self, text: str, output: int) -> tuple[str, int]:
-        """What a chunk adds to the ones before it."""
+        """The text and tokens that a chunk adds to the ones before it."""
         if self._silent:
             return "", 0
         if self._totals:
             if not text.startswith(self._text):
-                raise EngineFailed("the engine broke its protocol: it took back text, or no longer sends all of it")
+                raise EngineFailed("the engine broke its protocol: it changed earlier text, or no longer sends all of it")
             text, self._text = text[len(self._text) :], text
         output, self._output = output - self._output, output
         return text, output
 
     def _reason(self, finish: _Finish) -> FinishReason:
         if isinstance(finish.matched, str):
-            raise EngineFailed(f"the engine stopped at what nobody asked it to stop at: {finish.matched}")
+            raise EngineFailed(f"the engine stopped at a string that was not requested: {finish.matched}")
         reason = _FINISHES.get(finish.type)
         if reason is None:
-            raise EngineFailed(f"the engine stopped for a reason it does not name: {finish.type}")
+            raise EngineFailed(f"the engine stopped for an unknown reason: {finish.type}")
         return FinishReason.LENGTH if self._silent else reason
 
 
@@ -136,13 +135,13 @@ _chunk = ReplyDecoder(Chunk)
 
 
 def decoded(payload: bytes, *, begun: bool) -> Chunk:
-    """A chunk that reports no failure. Raises `EngineError`; a request that was not even begun was refused."""
+    """A chunk that reports no failure. Raises `EngineError`; `EngineRefused` where generation had not begun."""
     chunk = _chunk(payload)
     finish = chunk.meta_info.finish_reason
     if chunk.error is not None:
         raise (EngineFailed if begun else EngineRefused)(f"the engine failed: {chunk.error.message}")
     if finish is not None and finish.type == "abort":
-        message = f"the engine gave the job up: {finish.message}"
+        message = f"the engine aborted the request: {finish.message}"
         if finish.status_code == HTTPStatus.SERVICE_UNAVAILABLE:
             raise EngineUnavailable(message)
         refused = finish.status_code == HTTPStatus.BAD_REQUEST and not begun

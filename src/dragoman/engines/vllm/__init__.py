@@ -1,1 +1,1 @@
-"""vLLM: the engine at an address, and one that is started as a child process."""
+"""vLLM: a server at an address, or one started as a child process."""

@@ -1,12 +1,12 @@
-"""vLLM in a process of our own: `vllm serve MODEL`, on a free port of this machine. `supervised` keeps it alive.
+"""vLLM as a child process: `vllm serve MODEL`, on a free port of this machine, which `supervised` keeps alive.
 
-    python -m dragoman.engines.vllm.child COMMAND…     runs that command for as long as somebody holds its standard input
+    python -m dragoman.engines.vllm.child COMMAND…     runs that command until standard input ends
 
-vLLM is several processes, and those that compute live on where only the first one dies. So they are a group with one that only
-watches, and end with it and with whoever started it, however that ends: the kernel closes the pipe.
+vLLM is several processes, and those that compute keep running where only the first one dies. So they form a process group with
+a launcher that only waits, and end with it and with its parent, however that ends: the kernel closes the pipe.
 
-It is told to say how much of a prompt was cached, and to hold constraints as llama.cpp does: with llguidance, which knows the
-model's special tokens. Arguments of the user's come behind ours, and so go before them. What it says goes to our log.
+It is configured to report cached tokens, and to enforce constraints as llama.cpp does: with llguidance, which knows the model's
+special tokens. The user's arguments come after ours, and so override them. vLLM's log goes to our log.
 """
 
 import asyncio
@@ -31,20 +31,20 @@ from dragoman.errors import EngineFailed, EngineUnavailable
 PROGRAM: Final = "vllm"
 
 _PATIENCE: Final = 600.0
-"""Seconds that work waits for a vLLM that is being restarted: it loads for minutes."""
+"""Seconds that requests wait for a vLLM that is being restarted: it loads for minutes."""
 _PROBES: Final = ProbeTimes(timeout=20.0)
 """vLLM answers on the event loop that also reads requests, so it may take longer than llama.cpp."""
 _PAUSE: Final = 0.5
-"""Seconds between two questions whether it is up."""
+"""Seconds between two checks whether it is ready."""
 _HOST: Final = "127.0.0.1"
 
 
 class NotInstalled(Exception):
-    """There is no vLLM on this machine."""
+    """Raised where vLLM is not installed on this machine."""
 
 
 class StartedVllm(Supervised):
-    """`model` is a folder or a repository on the Hub; `args` are vLLM's own. Raises `NotInstalled`."""
+    """Runs vLLM. `model` is a folder or a repository on the Hub; `args` are options of vLLM. Raises `NotInstalled`."""
 
     def __init__(  # noqa: PLR0913 -- most are options of the command line
         self,
@@ -69,7 +69,7 @@ class StartedVllm(Supervised):
         self._slots = slots
 
     async def spawn(self) -> Child:
-        """A process that loads the model, for minutes."""
+        """Start a process that loads the model, for minutes."""
         port = _free_port()
         launcher = [sys.executable, "-P", "-m", "dragoman.engines.vllm.child"]
         process = await spawn(*launcher, *self._command, "--port", str(port), merge_stderr=True)
@@ -81,7 +81,7 @@ class StartedVllm(Supervised):
 
 
 class _VllmChild(Child):
-    """A process that listens before long."""
+    """A child process that is polled until it listens."""
 
     engine: Vllm
 
@@ -91,7 +91,7 @@ class _VllmChild(Child):
         self._http = EngineHttp("vLLM", address, name=NAME)
 
     async def start_engine(self) -> Capabilities:
-        """Raises `EngineFailed` with vLLM's own reason where it dies, and what starting raises where it does not."""
+        """Wait until the server listens. Raises `EngineFailed` with vLLM's own reason where it dies, or as `Vllm.start`."""
         try:
             while not self.exit.done():
                 try:
@@ -102,14 +102,14 @@ class _VllmChild(Child):
         finally:
             await self._http.close()
         await asyncio.wait({self._listener})
-        raise EngineFailed(f"{NAME} did not come up: {self._reason()}")
+        raise EngineFailed(f"{NAME} did not start: {self._reason()}")
 
     async def probe(self) -> None:
-        """Raises as `Vllm.probe`."""
+        """Probe the server. Raises as `Vllm.probe`."""
         await self.engine.probe()
 
     def _reason(self) -> str:
-        """The last error that it names; it wraps the first in others."""
+        """The first error in the last log lines, without its prefix; or the exit summary."""
         errors = [words for words in self._words if "Error: " in words]
         return errors[0].partition(") ")[2] or errors[0] if errors else self.exit_summary()
 
@@ -121,8 +121,8 @@ def _free_port() -> int:
 
 
 def main() -> None:
-    """Run the command; its exit status is ours."""
-    signal.signal(signal.SIGTERM, lambda *_: None)  # the group gets it, and the command decides when it is done
+    """Run the command and exit with its status."""
+    signal.signal(signal.SIGTERM, lambda *_: None)  # the whole group gets it, and the command decides when to exit
     command = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL)  # noqa: S603 -- what the user asked for
     threading.Thread(target=_hold, daemon=True).start()
     sys.exit(command.wait())

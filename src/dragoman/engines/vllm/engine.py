@@ -1,16 +1,16 @@
-"""vLLM, by its token door: `POST /v1/completions` with token ids in, text out.
+"""vLLM, by its token endpoint: `POST /v1/completions` with token ids in, text out.
 
-What the server does, and this file has to know:
+What the server does, and what this module relies on:
 
-- A sampling field that is left out is filled from the model's own `generation_config.json` (unless the server was started with
-  `--generation-config vllm`): that is the recommendation of who made the model, so what the client left open is left out. But
-  `max_tokens` would become 16, and special tokens would be cut out of the text: those two are always sent.
-- The status comes once the request was checked, before the prompt is read. Then comes a chunk per step, with the number of
-  tokens generated so far; a character may take several steps. The reason for the end stands on a chunk that may have no text.
-- How much of the prompt was cached is told once, behind that, and only with `--enable-prompt-tokens-details`. A job that is
-  left before its end never learns it.
-- A closed connection ends the work, in the queue as well.
-- A prompt and a limit that do not fit the window together are refused: a limit is cut to what is left.
+- An unset sampling field gets its value from the model's own `generation_config.json` (unless the server was started with
+  `--generation-config vllm`): the recommendation of the model's makers, so fields that the client did not set are left out. But
+  `max_tokens` would become 16, and special tokens would be removed from the text: those two are always sent.
+- The status comes once the request was checked, before the prefill. Then comes a chunk per step, with the number of tokens
+  generated so far; a character may take several steps. The finish reason is on a chunk that may have no text.
+- The number of cached prompt tokens comes once, after that, and only with `--enable-prompt-tokens-details`. It is not known for
+  a cancelled request.
+- A closed connection cancels the request, in the queue as well.
+- A prompt and a limit that do not fit the context together are refused: so the limit is reduced to what is left.
 - A constraint that does not compile is refused before anything is generated; `structured_outputs` has the rest.
 """
 
@@ -31,7 +31,7 @@ from dragoman.engines.token_endpoint import ProbeResult, TokenEndpoint
 from dragoman.errors import EngineFailed
 
 SLOTS: Final = 256
-"""Jobs that vLLM takes up at once, unless it was told otherwise; it does not say. What is more waits there."""
+"""Requests that vLLM runs at once by default; it does not report the setting. More requests wait in its queue."""
 
 _FINISHES: Final = {"stop": FinishReason.STOP, "length": FinishReason.LENGTH}
 _PATH: Final = "/v1/completions"
@@ -45,10 +45,10 @@ class Vllm(TokenEndpoint):
     usual_slots = SLOTS
 
     async def probe_server(self) -> ProbeResult:
-        """What the server is, whether it tells what it had cached, and what constraints it holds."""
+        """Find the server's version, whether it reports cached tokens, and which constraints it enforces."""
         version = (await self._http.call("GET", "/version", _Version)).version
         usage = (await self._trial(UNSET)).usage
-        tells_cached = usage is not None and usage.prompt_tokens_details is not None
+        reports_cached = usage is not None and usage.prompt_tokens_details is not None
         self.forms = constraints = EngineConstraints(self.tokenize)
         way = await constraints.settle(self._holds)
         return ProbeResult(
@@ -57,16 +57,16 @@ class Vllm(TokenEndpoint):
             found={
                 "engine": f"vLLM {version} at {self._http.address}",
                 "constraints": way or "none: a forced call is begun in the prompt, and checked",
-                "cached tokens": "told" if tells_cached else "not told: vLLM does with --enable-prompt-tokens-details",
+                "cached tokens": "reported" if reports_cached else "not reported: --enable-prompt-tokens-details is missing",
             },
         )
 
     async def probe(self) -> None:
-        """Ask for a sign of life. Raises `EngineError`, also where vLLM says that its engine is dead."""
+        """Probe the health endpoint. Raises `EngineError`, also where vLLM reports that its engine is dead."""
         await self._http.ping("/health")
 
     async def _holds(self, held: Raw, answer: str) -> bool:
-        """Does the server hold this constraint, whose only answer begins with a character that is no answer to the prompt?"""
+        """Whether the server enforces this constraint, whose only answer is one that the model would not give otherwise."""
         try:
             written = (await self._trial(held)).choices[0].text
         except EngineFailed:
@@ -74,30 +74,31 @@ class Vllm(TokenEndpoint):
         return written != "" and answer.startswith(written)
 
     async def _trial(self, held: ConstraintForm) -> "_Chunk":
-        """One token, greedily."""
+        """The reply to a request for one token, sampled greedily."""
         prompt = await self.tokenize("2+2=")
         trial = _Completion(self.model, prompt, 1, temperature=0, structured_outputs=held, stream=False, stream_options=None)
         return await self._http.call("POST", _PATH, _Chunk, msgspec.json.encode(trial))
 
     def posted(self, job: EngineRequest, held: ConstraintForm = UNSET) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
-        """The answer to a job, once it was checked and taken."""
+        """Post a request; enter the context once it is accepted."""
         return self._http.work(_PATH, self._encoded(job, held), affinity=job.affinity)
 
     def _encoded(self, job: EngineRequest, held: ConstraintForm) -> bytes:
-        """What the client left open is left out, see above."""
+        """The request body, without unset sampling fields."""
         limit = max(1, min(job.limit, self.window - len(job.tokens)))
         completion = _Completion(job.adapter or self.model, job.tokens, limit, structured_outputs=held, **job.sampling.chosen)
         return msgspec.json.encode(completion)
 
     def reader(self, job: EngineRequest) -> "CompletionReader":
-        """One for each job."""
+        """A reader for this request's reply."""
         return CompletionReader(len(job.tokens), silent=job.limit == 0)
 
 
 class CompletionReader:
-    """Bytes of a completion's stream in, pieces out, however the bytes arrive. Sans-IO.
+    """Reads the stream of a completion: bytes in, output chunks out, however the bytes are split. Sans-IO.
 
-    `prompt` is its length in tokens. `silent` is for a job of no tokens: the one that comes all the same is not passed on.
+    `prompt` is the prompt's length in tokens. `silent` is for a request with a limit of 0: the token that is generated anyway
+    is dropped.
     """
 
     __slots__ = ("_events", "_output", "_prompt", "_reason", "_silent", "_taken", "finished")
@@ -112,7 +113,7 @@ class CompletionReader:
         self._reason: FinishReason | None = None
 
     def feed(self, data: bytes) -> Iterator[OutputChunk]:
-        """The pieces that `data` completes; the first says that the job was taken, and needs no data."""
+        """The chunks that `data` completes; the first reports that the request was accepted, and needs no data."""
         if not self._taken:
             self._taken = True
             yield OutputChunk(prefill=PrefillProgress(self._prompt, None, 0))
@@ -124,7 +125,7 @@ class CompletionReader:
                 if piece is not None:
                     yield piece
             elif event and not event.startswith(b":"):
-                raise EngineFailed(f"the engine broke its protocol: {event[:80]!r} is no event")
+                raise EngineFailed(f"the engine broke its protocol: {event[:80]!r} is not an event")
 
     def _read(self, payload: bytes) -> OutputChunk | None:
         chunk = _chunk(payload)
@@ -138,13 +139,13 @@ class CompletionReader:
         if choice.finish_reason is not None:
             self._reason = _FINISHES.get(choice.finish_reason)
             if self._reason is None:
-                raise EngineFailed(f"the engine gave the job up: {choice.finish_reason}")
+                raise EngineFailed(f"the engine aborted the request: {choice.finish_reason}")
         return OutputChunk(choice.text, output) if (choice.text or output) and not self._silent else None
 
     def _end(self, usage: "_Usage | None") -> OutputChunk:
-        """The last piece, at the count that comes behind the text, or where that should be."""
+        """The last chunk, made from the usage that comes after the text, or without it at `[DONE]`."""
         if self._reason is None:
-            raise EngineFailed("the engine ended its answer without saying why")
+            raise EngineFailed("the engine ended its reply without a finish reason")
         self.finished = True
         details = usage.prompt_tokens_details if usage is not None else None
         reason = FinishReason.LENGTH if self._silent else self._reason
@@ -157,7 +158,7 @@ class _StreamOptions(Struct, frozen=True):
 
 
 class _Completion(Struct):
-    """`spaces_between_special_tokens` would write a blank between two special tokens that the model did not write."""
+    """`spaces_between_special_tokens` would add a space between two special tokens that the model did not generate."""
 
     model: str
     prompt: Sequence[int]
