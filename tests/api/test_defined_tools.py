@@ -16,7 +16,7 @@ from .bodies import body, by_clause, complaint, tool
 
 BASH = {"type": "bash_20250124", "name": "bash"}
 EXAMPLE = "the example does not match input_schema"
-RUN_BY_THE_SERVER = "is a tool that the server runs, and this one runs none: leave it out, or declare a tool of your own"
+RUN_BY_THE_SERVER = "is a tool that the server runs; this server runs no tools: leave it out, or declare a tool of your own"
 NUMBER = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
 
 
@@ -89,14 +89,14 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
         (
             "TOOL-14",
             body(tools=[{"type": kind}]),
-            f"tools.0.type: {kind} is for models that can see a screen, and this one cannot: leave it out",
+            f"tools.0.type: {kind} is for models that can see a screen; this model cannot: leave it out",
         )
         for kind in ("computer_20250124", "computer_toolset_20260801", "browser_toolset_20260801")
     ),
     (
         "TOOL-14",
         body(tools=[{"type": "function", "function": {"name": "f"}}]),
-        "tools.0.type: 'function' is not known here: 'custom' and " + ", ".join(f"'{kind}'" for kind in DEFINED) + " are",
+        "tools.0.type: 'function' is not supported; supported are 'custom' and " + ", ".join(f"'{kind}'" for kind in DEFINED),
     ),
     ("TOOL-14", body(tools=[BASH | {"name": "shell"}]), "tools.0.bash_20250124.name: Input should be 'bash'"),
     ("TOOL-14", body(tools=[{"type": "bash_20250124"}]), "tools.0.bash_20250124.name: Field required"),
@@ -128,7 +128,7 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
     (
         "BETA-4",
         body(tools=[tool(allowed_callers=["code_execution_20260521"])]),
-        "tools.0.custom.allowed_callers: 'direct' must be among them: no code that could call runs here",
+        "tools.0.custom.allowed_callers: must include 'direct': this server runs no code that could call tools",
     ),
 ]
 

@@ -83,5 +83,5 @@ def test_the_counts_of_the_end_are_the_counts_of_the_message():
 @pytest.mark.parametrize("missing", [MessageStart, MessageDelta])
 def test_a_stream_without_its_start_or_its_end_is_no_message(missing: type):
     events = [event for event in encode([Text("Hi"), CUT]) if not isinstance(event, missing)]
-    with pytest.raises(ValueError, match="begin and end"):
+    with pytest.raises(ValueError, match="the beginning and the end"):
         fold(events)

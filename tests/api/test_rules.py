@@ -239,11 +239,11 @@ TOOLS: list[tuple[str, dict[str, Any], str]] = [
     ("TOOL-3", body(tools=[tool(schema={"type": "object", "$schema": "http://nowhere.test/mine"})]), ""),
     ("TOOL-3", body(tools=[tool(schema={"type": "object", "properties": {"a": {"anyOf": [{"$ref": "#/$defs/b"}]}}})]), ""),
     ("TOOL-3", body(tools=[tool(schema={"type": "object", "maxProperties": 10**30, "title": "\U0001f98a\x00"})]), ""),
-    ("TOOL-6", body(tool_choice={"type": "any"}), "tool_choice: any needs `tools`, and none were given"),
+    ("TOOL-6", body(tool_choice={"type": "any"}), "tool_choice: any needs `tools`, but there are none"),
     (
         "TOOL-6",
         body(tool_choice={"type": "tool", "name": "f"}, tools=[]),
-        "tool_choice: tool needs `tools`, and none were given",
+        "tool_choice: tool needs `tools`, but there are none",
     ),
     (
         "TOOL-6",

@@ -76,7 +76,10 @@ REFUSED = [
     (
         "TOOL-15",
         asked({"type": "tool_addition", "tool": {"type": "mcp_toolset_reference", "server_name": "s"}}),
-        f"{PATH}.tool_addition.tool.type: mcp_toolset_reference names what an MCP server has, and this server asks none",
+        (
+            f"{PATH}.tool_addition.tool.type: mcp_toolset_reference names a tool of an MCP server; "
+            "this server does not call MCP servers"
+        ),
     ),
     (
         "IN-14",
@@ -96,7 +99,7 @@ REFUSED = [
     (
         "TOOL-6",
         asked(remove("read"), tools=[READ], tool_choice={"type": "any"}),
-        ("tool_choice: any needs `tools`, and none were given"),
+        ("tool_choice: any needs `tools`, but there are none"),
     ),
 ]
 
@@ -160,4 +163,4 @@ def test_a_change_is_described_where_it_stands_and_leaves_all_before_it_as_it_wa
     assert first == (Text("News."), Text(f"The tool find is now available:\n{find}"))
     new = described.format('{"name": "new", "description": "", "parameters": {"type": "object", "properties": {}}}')
     assert second == (Text("The tool find is no longer available."), Text(f"The tool new is now available:\n{new}"))
-    assert turns[3].notes == ("tools changed on the way: 2 added, 1 removed",)
+    assert turns[3].notes == ("tools changed in messages: 2 added, 1 removed",)

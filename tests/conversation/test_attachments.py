@@ -1,4 +1,4 @@
-"""What a model of words reads in the place of documents, search results and pictures."""
+"""The text that replaces documents, search results and images for a text-only model."""
 
 import base64
 from typing import Any
@@ -41,7 +41,7 @@ def found(**fields: Any) -> JsonObject:
 
 
 def seen(*blocks: JsonObject) -> list[str]:
-    """What the model reads for these blocks."""
+    """The text that the model gets for these blocks."""
     return [part.text for part in read(body(user(*blocks))).turns[0].content if isinstance(part, Text)]
 
 
@@ -73,7 +73,7 @@ FORMS: dict[str, tuple[JsonObject, list[str]]] = {
             *("</content>", "</document>"),
         ],
     ),
-    "a PDF behind a URL": (
+    "a PDF by URL": (
         document("url"),
         [
             *("<document>", "<content>", "[document omitted: this model cannot read PDF (https://example.com/a.pdf)]"),
@@ -88,7 +88,7 @@ FORMS: dict[str, tuple[JsonObject, list[str]]] = {
         ],
     ),
     "an image": (picture(), ["[image omitted: this model cannot see images (image/png, 3 bytes)]"]),
-    "an image behind a URL": (
+    "an image by URL": (
         linked("https://example.com/a.png?size=2"),
         ["[image omitted: this model cannot see images (https://example.com/a.png?size=2)]"],
     ),
@@ -106,14 +106,14 @@ def test_an_attachment_reads_the_same_at_the_top_and_inside_a_result(block: Json
 
 @pytest.mark.clause("IN-4")
 @given(st.binary(min_size=1, max_size=5000))
-def test_the_size_of_an_image_is_told_without_a_byte_of_it(content: bytes):
+def test_the_note_of_an_image_has_its_size_and_none_of_its_bytes(content: bytes):
     data = base64.b64encode(content).decode()
     assert seen(picture(data)) == [f"[image omitted: this model cannot see images (image/png, {len(content):,} bytes)]"]
 
 
 @pytest.mark.clause("IN-4")
 @pytest.mark.parametrize("data", ["", "=", "AAA", "AA=A", "no base64 at all", "AAAA\n", "🦊🦊🦊🦊", "-_-_"])
-def test_what_is_no_base64_is_a_note_too_and_breaks_no_conversation(data: str):
+def test_invalid_base64_is_a_note_too_and_does_not_block_the_conversation(data: str):
     assert seen(picture(data, "image/gif")) == [
         "[image omitted: this model cannot see images (image/gif, not readable as base64)]"
     ]
@@ -121,18 +121,18 @@ def test_what_is_no_base64_is_a_note_too_and_breaks_no_conversation(data: str):
 
 @pytest.mark.clause("IN-4")
 @pytest.mark.parametrize("url", ["data:image/png;base64,AAAA", "file:///etc/passwd", "", "https://a b", "HELLO"])
-def test_an_address_that_is_none_is_not_shown(url: str):
-    assert seen(linked(url)) == ["[image omitted: this model cannot see images (at an address that is none)]"]
+def test_an_invalid_url_is_not_shown(url: str):
+    assert seen(linked(url)) == ["[image omitted: this model cannot see images (at an invalid URL)]"]
 
 
 @pytest.mark.clause("IN-4")
-def test_the_log_is_told_what_the_model_does_not_get():
+def test_notes_say_what_the_model_does_not_get():
     assert read(body(user("Hi"))).notes == ()
     assert read(body(user(document("text"), found()))).notes == ()
     assert read(body(user(picture()))).notes == ("omitted: 1 image that the model cannot see",)
     inner = result("a", content=[picture(), document("content", source={"content": [picture()]})])
-    talk = body(user(picture(), document("base64")), assistant(call("a")), user(inner, found(citations={"enabled": True})))
-    assert read(talk).notes == (
+    request = body(user(picture(), document("base64")), assistant(call("a")), user(inner, found(citations={"enabled": True})))
+    assert read(request).notes == (
         "omitted: 3 images and 1 document that the model cannot see",
-        "ignored: citations, as the model writes none",
+        "ignored: citations, which the model does not write",
     )

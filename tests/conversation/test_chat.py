@@ -1,4 +1,4 @@
-"""The second door's requests, as the neutral form."""
+"""Lowering of chat completions requests, and their rules."""
 
 import json
 from collections.abc import Sequence
@@ -72,7 +72,7 @@ def test_an_agents_conversation_keeps_its_turns_its_reasoning_and_the_order_of_i
     assert [(tool.name, tool.description, tool.strict) for tool in conversation.tools] == [("now", "The time.", False)]
 
 
-def test_who_sends_nothing_but_a_system_message_is_answered():
+def test_a_request_of_only_a_system_message_is_accepted():
     assert lowered({"role": "system", "content": "Say hi."}).turns == (Turn(Role.SYSTEM, (Text("Say hi."),)),)
 
 
@@ -86,7 +86,7 @@ def test_who_sends_nothing_but_a_system_message_is_answered():
         ({"chat_template_kwargs": {"enable_thinking": False}}, ThinkingPolicy()),
     ],
 )
-def test_a_model_reasons_unless_it_is_told_not_to(fields: dict[str, Any], expected: ThinkingPolicy):
+def test_reasoning_is_on_unless_the_request_turns_it_off(fields: dict[str, Any], expected: ThinkingPolicy):
     assert lowered(**fields).thinking == expected
 
 
@@ -100,13 +100,13 @@ def test_a_model_reasons_unless_it_is_told_not_to(fields: dict[str, Any], expect
         ({"type": "function", "function": {"name": "now"}}, ToolPolicy(ToolChoice.TOOL, "now")),
     ],
 )
-def test_a_tool_choice_is_a_policy(choice: Any, expected: ToolPolicy):
+def test_a_tool_choice_becomes_a_policy(choice: Any, expected: ToolPolicy):
     assert lowered(tools=[TOOL], tool_choice=choice).tool_policy == expected
     alone = lowered(tools=[TOOL], tool_choice=choice, parallel_tool_calls=False).tool_policy
     assert (alone.choice, alone.name, alone.parallel) == (expected.choice, expected.name, False)
 
 
-def test_limits_sampling_stops_and_formats_are_carried():
+def test_limits_sampling_stops_and_formats_are_kept():
     schema = {"type": "object", "properties": {"b": {"type": "string"}, "a": {"type": "integer"}}}
     conversation = lowered(
         max_tokens=5, max_completion_tokens=7, temperature=1.5, top_p=0.5, seed=3, stop=["END", ""],
@@ -143,7 +143,7 @@ def test_limits_sampling_stops_and_formats_are_carried():
         ({"messages": []}, "messages"),
     ],
 )
-def test_what_would_not_be_honoured_is_refused_by_name(fields: dict[str, Any], path: str):
+def test_unsupported_fields_are_refused_by_name(fields: dict[str, Any], path: str):
     assert refusal(**fields).startswith(path)
 
 
@@ -156,7 +156,7 @@ def test_what_would_not_be_honoured_is_refused_by_name(fields: dict[str, Any], p
         ([user([{"type": "hologram"}])], "messages.0.user.content.0"),
     ],
 )  # fmt: skip
-def test_a_broken_conversation_is_refused_at_its_place(messages: list[dict[str, Any]], path: str):
+def test_an_invalid_conversation_is_refused_at_its_path(messages: list[dict[str, Any]], path: str):
     assert refusal(*messages).startswith(path)
 
 
@@ -164,7 +164,7 @@ PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGVs
 PAPER = {"type": "file", "file": {"filename": "a.pdf", "file_data": "data:application/pdf;base64,aGVsbG8="}}
 
 
-def test_what_the_model_cannot_see_is_a_note_in_its_place():
+def test_what_the_model_cannot_see_is_replaced_by_a_note():
     away = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
     conversation = lowered(user([PICTURE, away, PAPER, {"type": "text", "text": "What is it?"}]))
     picture, elsewhere, paper, words = (part.text for part in conversation.turns[0].content if isinstance(part, Text))
@@ -177,7 +177,7 @@ def test_what_the_model_cannot_see_is_a_note_in_its_place():
 
 
 @pytest.mark.parametrize("part", [PICTURE, PAPER])
-def test_an_operator_may_have_it_refused_instead(part: dict[str, Any]):
+def test_strict_input_refuses_what_the_model_cannot_see(part: dict[str, Any]):
     request = ChatRequest.model_validate({"model": "m", "messages": [user([part])]})
     with pytest.raises(InvalidRequest, match=r"^messages\.0\.content\.0: this model cannot see"):
         check_strict_input(request)
@@ -187,14 +187,14 @@ def test_an_operator_may_have_it_refused_instead(part: dict[str, Any]):
     ("fields", "path"), [({"prompt": ["a", "b"]}, "prompt"), ({"prompt": ""}, "prompt"), ({"echo": True}, "echo"),
                          ({"suffix": "x"}, "suffix"), ({"best_of": 2}, "best_of"), ({"n": 3}, "n")],
 )  # fmt: skip
-def test_a_completion_is_checked_too(fields: dict[str, Any], path: str):
+def test_completions_are_checked_too(fields: dict[str, Any], path: str):
     request = CompletionRequest.model_validate({"model": "m", "prompt": "Once", **fields})
     with pytest.raises(InvalidRequest, match=f"^{path}:"):
         check_completion(request)
 
 
 def called(arguments: object) -> tuple[dict[str, Any], Sequence[str]]:
-    """The arguments of a call as the model reads them, and the notes."""
+    """The lowered arguments of a call, and the notes."""
     call = {"id": "a", "type": "function", "function": {"name": "now", "arguments": arguments}}
     conversation = lowered(user("Hi"), {"role": "assistant", "tool_calls": [call]}, {"role": "tool", "tool_call_id": "a"})
     part = conversation.turns[1].content[0]
@@ -215,7 +215,7 @@ def called(arguments: object) -> tuple[dict[str, Any], Sequence[str]]:
         ('{"a": 1e400, "b": NaN, "c": -Infinity}', {"a": "1e400", "b": "NaN", "c": "-Infinity"}),
     ],
 )
-def test_arguments_of_the_history_are_read_as_far_as_they_can_be(arguments: object, expected: dict[str, Any]):
+def test_arguments_in_the_history_are_parsed_as_far_as_possible(arguments: object, expected: dict[str, Any]):
     assert called(arguments) == (expected, ())
 
 
@@ -224,10 +224,10 @@ def test_arguments_of_the_history_are_read_as_far_as_they_can_be(arguments: obje
     ['{"value": ', '"x"', "[1]", "7", "null", "not JSON", '{"a":' * 100_000 + "1" + "}" * 100_000, '{"a": ' + "9" * 5000 + "}"],
     ids=lambda text: text[:12],
 )
-def test_arguments_that_are_no_object_stay_as_text(arguments: str):
+def test_arguments_that_are_not_an_object_are_kept_as_text(arguments: str):
     assert called(arguments) == (
         {"(arguments)": arguments},
-        ("kept as text: the arguments of 1 call, which are no JSON object",),
+        ("kept as text: the arguments of 1 call, not a JSON object",),
     )
 
 
@@ -242,12 +242,12 @@ def test_arguments_that_are_no_object_stay_as_text(arguments: str):
         {"reasoning_details": [{"type": "reasoning.text", "text": "Hm."}, {"type": "reasoning.encrypted", "data": "x"}]},
     ],
 )
-def test_reasoning_is_read_by_all_of_its_names(fields: dict[str, Any]):
+def test_reasoning_is_read_from_all_of_its_fields(fields: dict[str, Any]):
     conversation = lowered(user("Hi"), {"role": "assistant", "content": "Yes."} | fields, user("So?"))
     assert conversation.turns[1].content == (Thinking("Hm."), Text("Yes."))
 
 
-def test_a_refusal_in_parts_is_words():
+def test_a_refusal_part_is_text():
     answer = {"role": "assistant", "content": [{"type": "refusal", "refusal": "No."}]}
     assert lowered(user("Hi"), answer, user("So?")).turns[1].content == (Text("No."),)
 
@@ -266,7 +266,7 @@ def test_a_refusal_in_parts_is_words():
         ([{"type": "output_text", "text": "a"}], "a"),
     ],
 )
-def test_a_result_may_hold_parts_of_every_kind(content: object, outcome: str):
+def test_a_result_may_contain_parts_of_every_type(content: object, outcome: str):
     conversation = lowered(user("Hi"), CALLS, *RESULTS[:1], {**RESULTS[1], "content": content})
     results = {part.call_id: part.text for part in conversation.turns[-1].content if isinstance(part, ToolResult)}
     assert results[RESULTS[1]["tool_call_id"]].startswith(outcome)
@@ -279,7 +279,7 @@ def test_an_older_function_call_is_a_call_and_the_next_message_its_result():
     assert conversation.turns[2].content == (ToolResult("function_call", "now", "noon", is_error=False),)
 
 
-def test_what_the_model_does_not_get_is_noted():
+def test_notes_say_what_the_model_does_not_get():
     sound = {"type": "input_audio", "input_audio": {"data": "", "format": "wav"}}
     conversation = lowered({"role": "user", "name": "ann", "content": [{"type": "text", "text": "Hi"}, sound]})
     assert conversation.notes == ("omitted: 1 audio part that the model cannot take", "ignored: names of speakers")

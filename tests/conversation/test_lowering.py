@@ -1,4 +1,4 @@
-"""Lowering: a request of the Anthropic wire, as a conversation."""
+"""Lowering of Messages API requests to conversations."""
 
 import json
 from typing import Any
@@ -37,7 +37,7 @@ def _content(*blocks: dict[str, Any], role: str = "assistant") -> tuple[object, 
 
 
 @pytest.mark.clause("REQ-6", "REQ-10", "IN-1", "IN-7", "IN-8", "IN-11", "TOOL-1", "CACHE-1", "CC-2")
-def test_a_request_of_every_kind_of_block_is_this_conversation():
+def test_a_request_with_every_type_of_block_becomes_this_conversation():
     schema = {"type": "object", "properties": {"z": {"type": "string"}, "a": {"type": "integer"}}, "required": ["z"]}
     cached = {"cache_control": {"type": "ephemeral"}}
     assert _lower(
@@ -102,7 +102,7 @@ def test_a_request_of_every_kind_of_block_is_this_conversation():
 
 
 @pytest.mark.clause("REQ-1", "TOOL-4", "THK-1")
-def test_the_smallest_request_asks_for_nothing_more():
+def test_a_minimal_request_has_the_defaults():
     assert _lower() == Conversation(turns=(Turn(Role.USER, (Text("Hi"),)),), max_tokens=16)
 
 
@@ -114,13 +114,13 @@ def test_a_string_is_the_same_as_one_block_of_text():
 
 @pytest.mark.clause("REQ-10")
 @pytest.mark.parametrize("system", ["", [], [{"type": "text", "text": ""}], None], ids=repr)
-def test_a_system_prompt_of_nothing_is_none(system: object):
+def test_an_empty_system_prompt_is_left_out(system: object):
     assert _lower(system=system) == _lower()
 
 
 @pytest.mark.clause("REQ-7", "PRE-1")
 @pytest.mark.parametrize("content", ["", []], ids=repr)
-def test_an_empty_final_turn_of_the_assistant_is_a_turn_of_nothing(content: object):
+def test_an_empty_final_assistant_message_is_an_empty_turn(content: object):
     turns = _lower(messages=[{"role": "user", "content": "Hi"}, {"role": "assistant", "content": content}]).turns
     assert turns == (Turn(Role.USER, (Text("Hi"),)), Turn(Role.ASSISTANT, ()))
 
@@ -158,12 +158,12 @@ def test_the_keys_of_schemas_and_inputs_keep_the_order_they_came_in():
     ],
     ids=["shown", "not shown", "foreign", "unsigned", "foreign and not shown", "emptied by the client"],
 )
-def test_reasoning_is_what_was_shown_or_what_its_signature_carries(block: dict[str, Any], content: tuple[object, ...]):
+def test_reasoning_is_the_shown_text_or_that_in_its_signature(block: dict[str, Any], content: tuple[object, ...]):
     assert _content({"type": "thinking", **block}) == content
 
 
 @pytest.mark.clause("IN-11")
-def test_redacted_reasoning_is_accepted_and_nothing_to_read():
+def test_redacted_reasoning_is_accepted_and_left_out():
     assert _content({"type": "redacted_thinking", "data": "x"}, {"type": "text", "text": "y"}) == (Text("y"),)
 
 
@@ -181,14 +181,14 @@ def test_redacted_reasoning_is_accepted_and_nothing_to_read():
     ],
     ids=repr,
 )
-def test_a_result_of_nothing_is_a_result(content: object, text: str):
+def test_an_empty_result_is_a_result(content: object, text: str):
     block = {"type": "tool_result", "tool_use_id": "a"} | ({} if content is ... else {"content": content})
     assert _content(block, role="user")[-1] == ToolResult("a", "", text, False)
 
 
 @pytest.mark.clause("IN-12")
-def test_what_another_server_did_by_itself_is_text_in_its_place():
-    """The kinds of blocks, as that server sends them."""
+def test_blocks_of_another_servers_tools_become_text():
+    """Every type of block, as that server sends it."""
     used = {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {"query": "tides", "id": 5}}
     hit = {"type": "web_search_result", "title": "Tides", "url": "https://tides", "encrypted_content": "Zm9v", "page_age": None}
     page = {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "High."}, "title": "Tides"}
@@ -223,7 +223,7 @@ def test_what_another_server_did_by_itself_is_text_in_its_place():
 
 
 @pytest.mark.clause("IN-12")
-def test_marks_that_another_server_made_for_itself_are_passed_over_without_a_word():
+def test_blocks_without_information_for_a_model_are_left_out():
     marks = [
         {"type": "fallback", "from": {"model": "a"}, "to": {"model": "b"}, "trigger": None},
         {"type": "mcp_tool_listing", "mcp_server_name": "s", "tools": []},
@@ -255,7 +255,7 @@ def test_the_state_of_a_browser_is_shown_as_json():
         ({"type": "none"}, ToolPolicy(ToolChoice.NONE)),
     ],
 )
-def test_a_choice_of_tools_is_this_policy(choice: dict[str, Any] | None, policy: ToolPolicy):
+def test_a_tool_choice_becomes_this_policy(choice: dict[str, Any] | None, policy: ToolPolicy):
     assert _lower(tool_choice=choice).tool_policy == policy
 
 
@@ -271,17 +271,17 @@ def test_a_choice_of_tools_is_this_policy(choice: dict[str, Any] | None, policy:
         ({"type": "enabled", "budget_tokens": 4096}, ThinkingPolicy(enabled=True, budget=4096)),
     ],
 )
-def test_a_way_of_thinking_is_this_policy(thinking: dict[str, Any] | None, policy: ThinkingPolicy):
+def test_a_thinking_field_becomes_this_policy(thinking: dict[str, Any] | None, policy: ThinkingPolicy):
     assert _lower(thinking=thinking).thinking == policy
 
 
 @pytest.mark.clause("THK-14")
-def test_effort_counts_without_thinking_too():
+def test_effort_is_kept_without_thinking_too():
     assert _lower(output_config={"effort": "max"}).thinking == ThinkingPolicy(effort="max")
 
 
 @pytest.mark.clause("CNT-1", "CNT-2")
-def test_a_request_to_count_is_the_same_conversation_with_nothing_to_generate():
+def test_a_count_request_is_the_same_conversation_without_generation():
     body = {"model": "m", "max_tokens": 16, "messages": [{"role": "user", "content": "Hi"}]}
     assert lower(CountTokensRequest.model_validate_json(json.dumps(body))) == Conversation(_lower().turns)
 
@@ -304,7 +304,7 @@ FOUND = [
 
 
 @pytest.mark.clause("TOOL-12")
-def test_a_deferred_tool_is_described_where_it_was_found_and_not_at_the_top():
+def test_a_deferred_tool_is_described_in_the_result_that_found_it_and_not_at_the_top():
     before, after = (
         _lower(tools=tools, messages=messages)
         for tools, messages in (([SEARCH], FOUND[:1]), ([FETCH | {"defer_loading": True}, SEARCH], FOUND))
@@ -323,7 +323,7 @@ def test_a_deferred_tool_is_described_where_it_was_found_and_not_at_the_top():
 
 
 @pytest.mark.clause("TOOL-12")
-def test_deferred_tools_that_nothing_can_find_stand_behind_the_others():
+def test_deferred_tools_that_nothing_can_find_are_listed_after_the_others():
     other = FETCH | {"name": "other"}
     assert [tool.name for tool in _lower(tools=[FETCH | {"defer_loading": True}, other]).tools] == ["other", "fetch"]
     assert [tool.name for tool in _lower(tools=[FETCH | {"defer_loading": True}, SEARCH]).tools] == ["ToolSearch"]
@@ -331,7 +331,7 @@ def test_deferred_tools_that_nothing_can_find_stand_behind_the_others():
 
 
 @pytest.mark.clause("IN-10")
-def test_results_that_came_back_in_another_order_stand_in_that_of_their_calls():
+def test_results_are_sorted_by_the_order_of_their_calls():
     calls = [{"type": "tool_use", "id": name, "name": name, "input": {}} for name in ("a", "b", "c")]
     results = [{"type": "tool_result", "tool_use_id": name, "content": name} for name in ("c", "a", "b")]
     said = {"role": "user", "content": [*results, {"type": "text", "text": "Go on."}]}
@@ -341,7 +341,7 @@ def test_results_that_came_back_in_another_order_stand_in_that_of_their_calls():
 
 @pytest.mark.clause("TOOL-12", "CACHE-4")
 @pytest.mark.parametrize(("words", "head"), [("Reads.", "Reads.\n\n"), (None, "")])
-def test_examples_stand_behind_the_description_as_they_came(words: str | None, head: str):
+def test_examples_follow_the_description_unchanged(words: str | None, head: str):
     examples = [{"z": "Grüße", "a": 1}, {}]
     (tool,) = _lower(
         tools=[{"name": "f", "description": words, "input_schema": {"type": "object"}, "input_examples": examples}]
@@ -352,14 +352,14 @@ def test_examples_stand_behind_the_description_as_they_came(words: str | None, h
 
 @pytest.mark.clause("TOOL-14")
 @pytest.mark.parametrize("kind", DEFINED)
-def test_a_tool_that_anthropic_defines_is_a_tool_like_any_other(kind: str):
+def test_a_tool_that_anthropic_defines_is_lowered_like_any_other(kind: str):
     name, words, schema = DEFINED[kind]
     (tool,) = _lower(tools=[{"type": kind, "name": name, "strict": True, "cache_control": {"type": "ephemeral"}}]).tools
     assert tool == Tool(name, words, schema, strict=True)
 
 
 @pytest.mark.clause("TOOL-14")
-def test_the_model_is_told_how_much_of_a_file_it_will_see():
+def test_the_description_says_how_much_of_a_file_is_shown():
     editor = {"type": "text_editor_20250728", "name": "str_replace_based_edit_tool"}
     assert _lower(tools=[editor | {"max_characters": 10_000}]).tools[0].description == (
         DEFINED["text_editor_20250728"].description + " A `view` shows at most 10000 characters."

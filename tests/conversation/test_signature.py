@@ -1,4 +1,4 @@
-"""Signatures of reasoning: the same everywhere, and able to carry what was not shown."""
+"""Signatures of reasoning: the same in every process, containing the text that was not shown."""
 
 import base64
 import hashlib
@@ -34,7 +34,7 @@ def test_text_that_was_not_shown_is_recovered_from_its_signature(thought: str):
 
 
 @pytest.mark.clause("THK-9")
-def test_a_signature_of_shown_text_carries_none():
+def test_a_signature_of_shown_text_contains_no_text():
     assert recover(sign(THOUGHT, shown=True)) is None
 
 
@@ -43,13 +43,13 @@ def test_a_signature_of_shown_text_carries_none():
 @given(
     st.text() | st.text().map("dgm1.".__add__) | st.binary().map(lambda junk: "dgm1." + base64.urlsafe_b64encode(junk).decode())
 )
-def test_a_foreign_signature_carries_nothing_and_raises_nothing(signature: str):
+def test_a_foreign_signature_gives_no_text_and_raises_nothing(signature: str):
     assert recover(signature) is None
 
 
 @pytest.mark.clause("THK-11")
 @pytest.mark.parametrize("at", range(0, 60, 7))
-def test_a_damaged_signature_carries_nothing(at: int):
+def test_a_damaged_signature_gives_no_text(at: int):
     signature = sign(THOUGHT, shown=False)
     damaged = signature[:at] + ("A" if signature[at] != "A" else "B") + signature[at + 1 :]
     assert recover(damaged) is None
@@ -57,13 +57,13 @@ def test_a_damaged_signature_carries_nothing(at: int):
 
 
 @pytest.mark.clause("THK-11")
-def test_a_forged_signature_over_bytes_that_are_no_text_carries_nothing():
+def test_a_forged_signature_over_invalid_utf8_gives_no_text():
     junk = b"\xed\xa0\x80"  # a lone surrogate: it could be neither tokenized nor sent
     digest = hashlib.blake2b(junk, digest_size=16, key=b"dragoman thinking signature").digest()
     assert recover("dgm1." + base64.urlsafe_b64encode(digest + junk).decode()) is None
 
 
 @pytest.mark.clause("THK-9", "THK-11")
-def test_a_signature_never_unfolds_into_a_text_longer_than_itself():
+def test_a_signature_never_expands_into_a_text_longer_than_itself():
     thought = "again and " * 10_000
     assert len(sign(thought, shown=False)) > len(thought)

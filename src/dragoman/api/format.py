@@ -1,4 +1,4 @@
-"""An API format: how parts become events, how events are framed and folded, and the body of an error."""
+"""The interface of an API format: encoding parts as events, framing and folding events, error bodies."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -25,10 +25,11 @@ class Encoder(Protocol[E_co]):
 
 @dataclass(frozen=True, slots=True)
 class ApiFormat(Generic[E]):
-    """`frame` gives the bytes of an event in a stream, `fold` the unstreamed answer that all events make.
+    """An API format.
 
-    `ping` keeps a silent stream alive, `end` is sent after the last event. `error_body` makes the body of an error for the
-    request of that id; `error_frame` frames it in a stream.
+    `frame` gives the bytes of an event in a stream, `fold` makes the non-streamed answer from all events. `ping` keeps a silent
+    stream alive, `end` is sent after the last event. `error_body` makes the body of an error, given the request id;
+    `error_frame` frames it in a stream.
     """
 
     frame: Callable[[E], bytes]

@@ -1,4 +1,4 @@
-"""The neutral form of a request: what is asked, without the accent of the door it came through."""
+"""The neutral form of a request, independent of the API format it came in."""
 
 from dragoman.conversation.types import (
     Conversation,

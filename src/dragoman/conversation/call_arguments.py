@@ -1,7 +1,7 @@
-"""The arguments of a call in the history, where they are JSON text that a model wrote.
+"""Parses the arguments of calls in the history that are JSON text written by a model.
 
-They may be cut, nested without end, or not be an object at all. The conversation goes on all the same: what cannot be read as
-an object stands as it is, as text, under one name.
+They may be cut, nested too deeply, or not an object. Such arguments must not block the conversation: what cannot be parsed as
+an object is kept as text, under one name.
 """
 
 import json
@@ -11,15 +11,15 @@ from typing import Any, Final
 from dragoman.conversation.types import JsonObject
 
 UNREAD: Final = "(arguments)"
-"""The name of arguments that are not a JSON object."""
+"""The name for arguments that are not a JSON object."""
 MAX_DEPTH: Final = 200
-"""Levels of nesting, as in the body of a request."""
+"""The maximum nesting, as in the body of a request."""
 
 
 def called_with(arguments: Any) -> JsonObject:
-    """The arguments, JSON text mostly, as a JSON object.
+    """The arguments, usually JSON text, as a JSON object.
 
-    Numbers that JSON does not have become text; half a surrogate pair becomes U+FFFD.
+    Numbers that JSON does not have become text; a lone surrogate becomes U+FFFD.
     """
     if arguments is None or arguments == "":
         return {}
@@ -39,11 +39,11 @@ def called_with(arguments: Any) -> JsonObject:
 
 def _number(text: str) -> float | str:
     number = float(text)
-    return number if number - number == 0 else text  # infinite: larger than a float can be
+    return number if number - number == 0 else text  # infinite: too large for a float
 
 
 def _clean(value: Any, depth: int) -> Any:
-    """The value without halves of surrogate pairs. Raises `RecursionError` where it is nested too deeply."""
+    """The value without lone surrogates. Raises `RecursionError` if it is nested too deeply."""
     if depth < 0:
         raise RecursionError
     match value:

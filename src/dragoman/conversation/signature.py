@@ -1,9 +1,9 @@
 """Signatures of reasoning (THK-7, THK-9).
 
-A signature says that this text came from here, unchanged: a digest of the text under a fixed key, the same in every process,
-so that a conversation survives a restart and a change of machine. It is no secret; it guards against mistakes. Where the text
-itself was not shown (`display: omitted`), the signature carries it, so that it can be read back into the prompt: as it is and
-not compressed, since anybody can write a signature and a small one must not unfold into a large text.
+A signature shows that a text is unchanged output of this server. It is a digest of the text under a fixed key, the same in
+every process, so that a conversation survives a restart or a change of machine. The key is not secret: a signature detects
+mistakes, not forgery. If the text was not shown (`display: omitted`), the signature contains it, so that it can be restored in
+the prompt. The text is not compressed: any client can write a signature, and a small one must not expand into a large text.
 """
 
 import base64
@@ -15,7 +15,7 @@ _DIGEST_BYTES = 16
 
 
 def sign(text: str, *, shown: bool) -> str:
-    """The signature of a span of reasoning; with the text inside where it was not shown."""
+    """The signature of a span of reasoning. It contains the text unless the text was `shown`."""
     content = text.encode()
     payload = _digest(content) + (b"" if shown else content)
     return _PREFIX + base64.urlsafe_b64encode(payload).decode()
@@ -26,7 +26,7 @@ def _digest(content: bytes) -> bytes:
 
 
 def recover(signature: str) -> str | None:
-    """The text that a signature of ours carries; None where it carries none, is damaged or is somebody else's (THK-11)."""
+    """The text in one of our signatures; None if it contains no text, is damaged, or is not ours (THK-11)."""
     if not signature.startswith(_PREFIX):
         return None
     try:

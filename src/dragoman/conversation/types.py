@@ -1,4 +1,4 @@
-"""The nouns of a conversation. Frozen values: lowering makes them, everything below reads them."""
+"""The types of a conversation: frozen values, made by lowering."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -6,11 +6,11 @@ from enum import StrEnum
 from typing import Any
 
 JsonObject = Mapping[str, Any]
-"""JSON that is passed through: key order is the client's and is kept."""
+"""A JSON object that keeps the client's key order."""
 
 
 class Role(StrEnum):
-    """Who speaks. A system turn may stand anywhere (REQ-11)."""
+    """The role of a turn. A system turn may be at any position (REQ-11)."""
 
     USER = "user"
     ASSISTANT = "assistant"
@@ -19,21 +19,21 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Words."""
+    """Text."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Thinking:
-    """Reasoning of an earlier turn, as the client sent it back."""
+    """Reasoning of an earlier answer, as the client sent it back."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A call the assistant made. `input` keeps the client's key order."""
+    """A tool call of the assistant. `input` keeps the client's key order."""
 
     id: str
     name: str
@@ -42,7 +42,7 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
-    """The answer to a call. `name` is the called tool's, looked up while lowering; empty content is an answer too (IN-8)."""
+    """The result of a call. `name` is that of the called tool, found in lowering; empty content is a valid result (IN-8)."""
 
     call_id: str
     name: str
@@ -51,7 +51,7 @@ class ToolResult:
 
     @property
     def outcome(self) -> str:
-        """What the model reads. A failed call says so in a word, since no template and no format has a place for it."""
+        """The text for the model. Templates and formats have no field for a failure, so it is marked in the text."""
         return f"Error: {self.text}" if self.is_error else self.text
 
 
@@ -60,7 +60,7 @@ Content = Text | Thinking | ToolCall | ToolResult
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What one role says before another speaks. Neighbours never share a role (REQ-6)."""
+    """Adjacent messages of one role. Two adjacent turns never have the same role (REQ-6)."""
 
     role: Role
     content: Sequence[Content]
@@ -68,9 +68,9 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A tool on offer. `schema` is the JSON Schema of its input, keys in the order they came.
+    """A declared tool. `schema` is the JSON Schema of its input, in the client's key order.
 
-    With `strict`, a call of it is valid by that schema (TOOL-11).
+    With `strict`, calls always match that schema (TOOL-11).
     """
 
     name: str
@@ -80,7 +80,7 @@ class Tool:
 
     @property
     def function(self) -> dict[str, Any]:
-        """The shape in which models were trained to read tools."""
+        """The tool in OpenAI's JSON form, on which models were trained."""
         return {
             "type": "function",
             "function": {"name": self.name, "description": self.description, "parameters": self.schema},
@@ -88,7 +88,7 @@ class Tool:
 
 
 class ToolChoice(StrEnum):
-    """What the model may do with the tools (TOOL-4)."""
+    """The types of tool choice (TOOL-4)."""
 
     AUTO = "auto"
     ANY = "any"
@@ -98,7 +98,7 @@ class ToolChoice(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ToolPolicy:
-    """`name` is set for `TOOL` only. `parallel`: may one turn hold more than one call (TOOL-7)?"""
+    """The tool choice. `name` is set for `TOOL` only. `parallel`: an answer may contain several calls (TOOL-7)."""
 
     choice: ToolChoice = ToolChoice.AUTO
     name: str | None = None
@@ -106,12 +106,12 @@ class ToolPolicy:
 
     @property
     def forced(self) -> bool:
-        """Must the model call a tool (TOOL-5)?"""
+        """Whether the model must call a tool (TOOL-5)."""
         return self.choice in (ToolChoice.ANY, ToolChoice.TOOL)
 
 
 class ThinkingDisplay(StrEnum):
-    """How reasoning is shown (THK-8)."""
+    """How reasoning is displayed to the client (THK-8)."""
 
     FULL = "full"
     OMITTED = "omitted"
@@ -119,7 +119,7 @@ class ThinkingDisplay(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ThinkingPolicy:
-    """Whether the model is asked to reason first. `budget` is in tokens, None where the client left it open."""
+    """Whether the model should reason first. `budget` is in tokens, None for no budget."""
 
     enabled: bool = False
     budget: int | None = None
@@ -129,7 +129,7 @@ class ThinkingPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """None means: the engine's choice for this model. All but the first three are in the OpenAI-compatible API only."""
+    """Sampling parameters. None means the engine's default for the model. Only the first three are in the Messages API."""
 
     temperature: float | None = None
     top_p: float | None = None
@@ -142,19 +142,18 @@ class Sampling:
 
     @property
     def chosen(self) -> dict[str, Any]:
-        """What the client chose, by its usual names."""
+        """The parameters that the client set, by name."""
         return {name: value for name in self.__slots__ if (value := getattr(self, name)) is not None}
 
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """All that is asked of the model.
+    """A whole request in neutral form.
 
-    `max_tokens` of 0 means: read the prompt, write nothing (REQ-3). `tools` are those in the list at the top. `waiting` can be
-    called and are not in that list: the model learns of them from a result or a system turn (TOOL-12, IN-14); one of the
-    name of a tool at the top replaces it. `withdrawn` are names of tools at the top that cannot be called any more (IN-14).
-    `output` is the JSON Schema of the answer (STR-1).
-    `notes` say, for the log, what of the request the model does not get.
+    `max_tokens` of 0 means: process the prompt and generate nothing (REQ-3). `tools` are listed at the top of the prompt.
+    `waiting` are tools that can be called and are not in that list: a result or a system turn describes them (TOOL-12, IN-14);
+    one with the name of a listed tool replaces that tool. `withdrawn` are names of listed tools that can no longer be called
+    (IN-14). `output` is the JSON Schema of the answer (STR-1). `notes` say, for the log, what the model does not get.
     """
 
     turns: Sequence[Turn]
@@ -172,11 +171,11 @@ class Conversation:
 
     @property
     def callable(self) -> Sequence[Tool]:
-        """All tools that can be called, whether the model has heard of them or not."""
+        """All tools that can be called, whether the prompt describes them or not."""
         by_name = {tool.name: tool for tool in (*self.tools, *self.waiting)}
         return [tool for name, tool in by_name.items() if name not in self.withdrawn]
 
     @property
     def schemas(self) -> Mapping[str, JsonObject]:
-        """What a call may name, and the schema of its input; no other text is a call."""
+        """The schemas of the tools that can be called, by name; text that names no such tool is not a call."""
         return {tool.name: tool.schema for tool in self.callable}

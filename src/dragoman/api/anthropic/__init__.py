@@ -1,1 +1,1 @@
-"""What travels: requests in, messages and events out. Nothing here knows of models or engines."""
+"""The Anthropic Messages API: request types, rules, lowering, events and errors. Independent of models and engines."""

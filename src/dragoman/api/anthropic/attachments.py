@@ -1,6 +1,6 @@
-"""What comes along with words, as the model reads it: documents and search results as text, and notes for what it cannot see.
+"""Renders attachments for the model: documents and search results as text, and notes for what it cannot read.
 
-The form is fixed, so that an attachment reads the same in every later turn, and nothing that the client said of it is lost:
+The form is fixed, so that an attachment reads the same in every later turn and no field that the client sent is lost:
 
     <document>                              <search_result>
     <title>Report</title>                   <source>https://example.com</source>
@@ -10,8 +10,8 @@ The form is fixed, so that an attachment reads the same in every later turn, and
     </content>                              </content>
     </document>                             </search_result>
 
-A line that has nothing to say is left out. Where there is an image or a PDF, a note stands in its place (IN-4). The note tells
-what was there by the length of its base64, which is never decoded, or by its address, which is never visited.
+Lines without a value are left out. An image or a PDF is replaced by a note (IN-4). The note gives its size, computed from the
+length of the base64, which is never decoded, or its URL, which is never fetched.
 """
 
 import re
@@ -31,18 +31,18 @@ from dragoman.api.anthropic.blocks import (
     SearchResultBlock,
     TextBlock,
     UrlSource,
-    needs_eyes,
+    needs_vision,
 )
 
 _BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}")
 _PDF = "application/pdf"
 _MEDIA_TYPE = re.compile(r"[\w.+-]{1,80}/[\w.+-]{1,80}")
 _WORD = re.compile(r"[\w.-]{1,40}")
-_ADDRESS = re.compile(r"https?://\S+")
+_URL = re.compile(r"https?://\S+")
 
 
 def as_text(block: Attachment) -> str:
-    """What the model reads in the place of the block."""
+    """The text that replaces the block."""
     match block:
         case ImageBlock():
             return f"[image omitted: this model cannot see images ({_facts(block.source)})]"
@@ -53,22 +53,22 @@ def as_text(block: Attachment) -> str:
 
 
 def omitted(kind: str) -> str:
-    """What the model reads in the place of something of another kind, such as audio."""
+    """The note that replaces a part of another kind, such as audio."""
     return f"[{kind if _WORD.fullmatch(kind) else 'part'} omitted: this model cannot take it]"
 
 
 def notes_on(blocks: Iterable[Attachment]) -> Sequence[str]:
-    """What of these the model does not get, in words for the log."""
+    """Notes for the log about what the model does not get of these blocks."""
     notes, unseen, cited = [], Counter[str](), False
     for block in blocks:
-        if needs_eyes(block):
+        if needs_vision(block):
             unseen[block.type] += 1
         cited = cited or (isinstance(block, CitableBlock) and block.wants_citations)
     if unseen:
         counts = " and ".join(f"{count} {kind}{'s' * (count > 1)}" for kind, count in unseen.items())
         notes.append(f"omitted: {counts} that the model cannot see")
     if cited:
-        notes.append("ignored: citations, as the model writes none")
+        notes.append("ignored: citations, which the model does not write")
     return tuple(notes)
 
 
@@ -98,8 +98,8 @@ def _facts(source: ImageData | PdfData | UrlSource | FileSource) -> str:
             kind = source.media_type if _MEDIA_TYPE.fullmatch(source.media_type) else "of an unknown kind"
             return f"{kind}, {_size(source.data)}"
         case UrlSource(url=url):
-            return url if _ADDRESS.fullmatch(url) else "at an address that is none"  # bytes can hide in a data: URL
-        case FileSource():  # `rules` has refused it (FIL-4)
+            return url if _URL.fullmatch(url) else "at an invalid URL"  # a data: URL would hold the bytes
+        case FileSource():  # refused by `rules` before (FIL-4)
             return f"file {source.file_id}"
 
 

@@ -1,4 +1,4 @@
-"""What every model of a request shares: how it reads, and how a fault in it is told."""
+"""The base of all request models: parsing, unknown fields, and the message of a validation error."""
 
 import re
 from collections.abc import Iterator
@@ -10,9 +10,9 @@ from dragoman.errors import InvalidRequest
 
 
 class WireModel(BaseModel):
-    """Part of a request. Types are exact (`"5"` is no integer); fields we do not know are carried, not refused (BETA-2).
+    """Part of a request. Types are strict (`"5"` is not an integer); unknown fields are kept and not refused (BETA-2).
 
-    `open`: any field may be there, and none of them is unknown.
+    `open`: the model takes any field, and no field counts as unknown.
     """
 
     model_config = ConfigDict(strict=True, extra="allow", frozen=True)
@@ -20,13 +20,13 @@ class WireModel(BaseModel):
 
 
 class CacheControl(WireModel):
-    """A cache breakpoint: accepted everywhere the API has it, and never a byte of the prompt (CACHE-1)."""
+    """A cache breakpoint: accepted wherever the API has it, without effect on the prompt (CACHE-1)."""
 
     type: Literal["ephemeral"]
     ttl: Literal["5m", "1h"] | None = None
 
 
-_PLAIN, _LIST = "(plain)", "(list)"  # parenthesised: `fault` leaves them out of paths
+_PLAIN, _LIST = "(plain)", "(list)"  # in parentheses: `invalid_request` leaves such steps out of paths
 
 
 def _plain_or_list(value: object) -> str | None:
@@ -36,7 +36,7 @@ def _plain_or_list(value: object) -> str | None:
 
 
 _ATTACHED = ("image", "document")
-"""Kinds of blocks that clients can leave out."""
+"""Types of blocks that clients can resend without."""
 
 T = TypeVar("T")
 
@@ -48,19 +48,19 @@ PlainOrList = Annotated[
         custom_error_message="Input should be a valid string or a valid list",
     ),
 ]
-"""`"words"` or `[block, …]`: the two ways the API writes content."""
+"""`"text"` or `[block, …]`: the two forms of content in the API."""
 
 
 W = TypeVar("W", bound=WireModel)
 
 
 def parse(kind: type[W], body: bytes) -> W:
-    """Read a body. An escaped half of a surrogate pair becomes U+FFFD. Raises `InvalidRequest` for the first problem in it."""
+    """Parse a body. Escaped lone surrogates become U+FFFD. Raises `InvalidRequest` for the first problem."""
     try:
         return kind.model_validate_json(body)
     except ValidationError as error:
         first = invalid_request(error)
-        if not _is_half_pair(error):
+        if not _has_lone_surrogate(error):
             raise first from None
     try:
         return kind.model_validate_json(_repaired(body))
@@ -73,29 +73,29 @@ _HIGH_ALONE = re.compile(_ESCAPED + rb"[89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F][
 _LOW_ALONE = re.compile(rb"(?<!\\u[dD][89abAB][0-9a-fA-F]{2})" + _ESCAPED + rb"[c-fC-F][0-9a-fA-F]{2}")
 
 
-def _is_half_pair(error: ValidationError) -> bool:
-    """Is the body no JSON because of an escaped half of a surrogate pair?"""
+def _has_lone_surrogate(error: ValidationError) -> bool:
+    """Whether the body is not valid JSON because of an escaped lone surrogate."""
     first = error.errors(include_url=False, include_input=False)[0]
     return first["type"] == "json_invalid" and ("surrogate" in first["ctx"]["error"] or "hex escape" in first["ctx"]["error"])
 
 
 def _repaired(body: bytes) -> bytes:
-    """The body with U+FFFD for each escaped half of a surrogate pair: clients write them where they cut text in an emoji."""
+    """The body with U+FFFD for each escaped lone surrogate: clients write them when they cut text inside an emoji."""
     return _LOW_ALONE.sub(rb"\1\\ufffd", _HIGH_ALONE.sub(rb"\1\\ufffd", body))
 
 
 def invalid_request(error: ValidationError) -> InvalidRequest:
-    """The first problem only, as `dotted.path: reason` (ERR-9)."""
+    """The error for the first problem, as `dotted.path: reason` (ERR-9)."""
     first = error.errors(include_url=False, include_input=False)[0]
     if first["type"] == "json_invalid":
         return InvalidRequest(f"The request body is not valid JSON: {first['ctx']['error']}")
     path = ".".join(str(step) for step in first["loc"] if not str(step).startswith("("))
-    reason = first["msg"] + "".join(rejected(step) for step in first["loc"] if step in _ATTACHED)
+    reason = first["msg"] + "".join(capability_rejected(step) for step in first["loc"] if step in _ATTACHED)
     return InvalidRequest.at(path, reason) if path else InvalidRequest(reason)
 
 
-def rejected(kind: object) -> str:
-    """The token by which Claude Code goes on without the blocks of a kind, and not with the same request for ever (CC-8)."""
+def capability_rejected(kind: object) -> str:
+    """The token that makes Claude Code resend without blocks of a type, instead of repeating the same request (CC-8)."""
     return f" (capability_rejected: {kind}_block)"
 
 
@@ -103,7 +103,7 @@ _WITHOUT_FIELDS = frozenset({str, int, float, bool, type(None), dict})
 
 
 def unknown_fields(model: WireModel, path: str = "") -> Iterator[str]:
-    """Dotted paths of the fields that came along and were not understood, list indices left out."""
+    """Dotted paths of the unknown fields, list indices left out."""
     if model.open:
         return
     for name in model.model_extra or ():
@@ -114,7 +114,7 @@ def unknown_fields(model: WireModel, path: str = "") -> Iterator[str]:
 
 
 def check_known(model: WireModel) -> None:
-    """Raise `InvalidRequest` for the first field that was not understood (BETA-2, strict)."""
+    """Raise `InvalidRequest` for the first unknown field (BETA-2, strict)."""
     for name in unknown_fields(model):
         raise InvalidRequest.at(name, "Extra inputs are not permitted")
 

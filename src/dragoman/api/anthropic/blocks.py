@@ -13,13 +13,13 @@ from dragoman.api.anthropic.tools import AnyTool
 
 
 class Block(WireModel):
-    """What blocks share."""
+    """The base of content blocks."""
 
     cache_control: CacheControl | None = None
 
 
 class TextBlock(Block):
-    """Words (IN-1)."""
+    """Text (IN-1)."""
 
     type: Literal["text"]
     text: str
@@ -27,7 +27,7 @@ class TextBlock(Block):
 
 
 class ThinkingBlock(WireModel):
-    """Reasoning, sent back (IN-11). It cannot carry a breakpoint (CACHE-3)."""
+    """Reasoning of an earlier answer, sent back (IN-11). It cannot have a cache breakpoint (CACHE-3)."""
 
     type: Literal["thinking"]
     thinking: str
@@ -36,7 +36,7 @@ class ThinkingBlock(WireModel):
 
 
 class RedactedThinkingBlock(WireModel):
-    """Reasoning that its maker encrypted: accepted, and nothing a model could read (IN-11)."""
+    """Encrypted reasoning of another server: accepted, but not readable for a model (IN-11)."""
 
     type: Literal["redacted_thinking"]
     data: str
@@ -44,7 +44,7 @@ class RedactedThinkingBlock(WireModel):
 
 
 class ToolUseBlock(Block):
-    """A call the assistant made (IN-7)."""
+    """A tool call of the assistant (IN-7)."""
 
     type: Literal["tool_use"]
     id: Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]+$")]
@@ -55,21 +55,21 @@ class ToolUseBlock(Block):
 
 
 class UrlSource(WireModel):
-    """Something on the web. It is never fetched from here."""
+    """A URL. The server never fetches it."""
 
     type: Literal["url"]
     url: str
 
 
 class FileSource(WireModel):
-    """Something that was uploaded before (FIL-4)."""
+    """An uploaded file (FIL-4)."""
 
     type: Literal["file"]
     file_id: str
 
 
 class ImageData(WireModel):
-    """An image, written out. Its kind is not checked: what stays in a conversation's history must not end it (CC-8)."""
+    """An image as base64. Its media type is not checked: an image in the history must not block the conversation (CC-8)."""
 
     type: Literal["base64"]
     media_type: str
@@ -77,7 +77,7 @@ class ImageData(WireModel):
 
 
 class Transformations(WireModel):
-    """What a model with eyes may be shown instead of an image that is too large."""
+    """What to do with an image that is too large for a vision model."""
 
     oversized_image: str | None = None
 
@@ -91,7 +91,7 @@ class ImageBlock(Block):
 
 
 class PdfData(WireModel):
-    """A PDF, written out; or a file of another kind, of which the model gets a note."""
+    """A PDF as base64, or a file of another type, which is replaced by a note."""
 
     type: Literal["base64"]
     media_type: str
@@ -99,7 +99,7 @@ class PdfData(WireModel):
 
 
 class PlainText(WireModel):
-    """A document that is text."""
+    """A document of plain text."""
 
     type: Literal["text"]
     media_type: str
@@ -107,31 +107,31 @@ class PlainText(WireModel):
 
 
 class ContentSource(WireModel):
-    """A document that the client has cut into blocks."""
+    """A document that the client split into blocks."""
 
     type: Literal["content"]
     content: PlainOrList[Annotated[TextBlock | ImageBlock, Field(discriminator="type")]]
 
 
 class Citations(WireModel):
-    """Should the answer say where it has it from?"""
+    """Whether the answer should cite its sources."""
 
     enabled: bool | None = None
 
 
 class CitableBlock(Block):
-    """What an answer could cite. No answer here does, and none has to."""
+    """The base of blocks that an answer could cite. Answers of this server contain no citations."""
 
     citations: Citations | None = None
 
     @property
     def wants_citations(self) -> bool:
-        """Are they switched on?"""
+        """Whether citations are enabled."""
         return bool(self.citations and self.citations.enabled)
 
 
 class DocumentBlock(CitableBlock):
-    """A document, and what the client has to say about it (IN-5)."""
+    """A document with an optional title and context (IN-5)."""
 
     type: Literal["document"]
     source: Annotated[PdfData | PlainText | ContentSource | UrlSource | FileSource, Field(discriminator="type")]
@@ -140,7 +140,7 @@ class DocumentBlock(CitableBlock):
 
 
 class SearchResultBlock(CitableBlock):
-    """Something that a search of the client's found (IN-6)."""
+    """A result of a search that the client made (IN-6)."""
 
     type: Literal["search_result"]
     source: str
@@ -149,16 +149,16 @@ class SearchResultBlock(CitableBlock):
 
 
 Attachment = ImageBlock | DocumentBlock | SearchResultBlock
-"""What comes along with words."""
+"""A block that is not text, reasoning or a tool call."""
 
 ATTACHMENTS = frozenset({ImageBlock, DocumentBlock, SearchResultBlock})
-"""The same, for the quick question: pydantic's `isinstance` is slow where the answer is no, and blocks come by the thousand."""
+"""The same as a set of types: pydantic's `isinstance` is slow for a negative result, and requests hold thousands of blocks."""
 
 
 class ServerToolBlock(Block):
-    """What another server did by itself in an earlier answer: its calls, their results, its own notes (IN-12).
+    """A block of another server's own tools in an earlier answer: calls, results, or notes of that server (IN-12).
 
-    The fields are as each kind has them, all of them known.
+    Each type has its own fields; none counts as unknown.
     """
 
     open: ClassVar = True
@@ -182,7 +182,7 @@ class ServerToolBlock(Block):
 
 
 class BrowserStateBlock(Block):
-    """The tabs of a browser after a call: JSON to read, whatever its fields are."""
+    """The open tabs of a browser after a call, as JSON with any fields."""
 
     open: ClassVar = True
 
@@ -190,14 +190,14 @@ class BrowserStateBlock(Block):
 
 
 class ToolReference(WireModel):
-    """A tool, by the name that the model calls it by."""
+    """A reference to a tool by its name."""
 
     type: Literal["tool_reference"]
     name: str
 
 
 class McpToolReference(WireModel):
-    """A tool of an MCP server that the API itself would ask, or all of its tools."""
+    """A reference to a tool of an MCP server that the API itself would call, or to all of its tools."""
 
     type: Literal["mcp_tool_reference", "mcp_toolset_reference"]
     server_name: str
@@ -205,21 +205,21 @@ class McpToolReference(WireModel):
 
 
 class ToolDefinition(WireModel):
-    """A tool that is declared on the way, as an entry of `tools` would."""
+    """A tool declared in a message, in the form of an entry of `tools`."""
 
     type: Literal["tool_definition"]
     definition: AnyTool
 
 
 class ToolAdditionBlock(Block):
-    """A tool that can be called from here on; in system messages only (IN-14)."""
+    """A tool that can be called from this message on; in system messages only (IN-14)."""
 
     type: Literal["tool_addition"]
     tool: Annotated[ToolReference | McpToolReference | ToolDefinition, Field(discriminator="type")]
 
 
 class ToolRemovalBlock(Block):
-    """A tool that cannot be called from here on; in system messages only (IN-14)."""
+    """A tool that cannot be called from this message on; in system messages only (IN-14)."""
 
     type: Literal["tool_removal"]
     tool: Annotated[ToolReference | McpToolReference, Field(discriminator="type")]
@@ -239,7 +239,7 @@ ResultContent = Annotated[
 
 
 class ToolResultBlock(Block):
-    """The answer to a call. Missing, null or empty content is an answer too (IN-8)."""
+    """The result of a tool call. Missing, null or empty content is a valid result (IN-8)."""
 
     type: Literal["tool_result"]
     tool_use_id: str
@@ -265,14 +265,14 @@ ContentBlock = Annotated[
 ]
 
 _HOLDERS = frozenset({ToolResultBlock, SearchResultBlock, DocumentBlock})
-"""Blocks with others inside."""
+"""Blocks that contain other blocks."""
 
 Placed = tuple[str, WireModel]
 """A block and its path."""
 
 
 def walk(blocks: Sequence[WireModel], path: str) -> Iterator[Placed]:
-    """Each block of a list that stands at `path`, followed by those inside it."""
+    """Each block of the list at `path`, followed by the blocks inside it."""
     for index, block in enumerate(blocks):
         here = f"{path}.{index}"
         yield here, block
@@ -284,6 +284,6 @@ def walk(blocks: Sequence[WireModel], path: str) -> Iterator[Placed]:
                     yield from walk(inner, f"{here}.source.content")
 
 
-def needs_eyes(block: Attachment) -> bool:
-    """Is it something that a model of words alone cannot read? A document behind a URL is a PDF (IN-5)."""
+def needs_vision(block: Attachment) -> bool:
+    """Whether a text-only model cannot read the block. A document given by URL is a PDF (IN-5)."""
     return isinstance(block, ImageBlock) or (isinstance(block, DocumentBlock) and isinstance(block.source, PdfData | UrlSource))

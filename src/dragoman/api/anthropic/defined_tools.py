@@ -1,6 +1,6 @@
-"""Tools that Anthropic defines: a client names them by a dated type and runs them itself, and no schema travels (TOOL-14).
+"""Tools that Anthropic defines: a client names them by a dated type, sends no schema, and runs them itself (TOOL-14).
 
-Claude was trained to know them. Any other model has to be told: what each takes is public, the words are ours.
+Claude was trained on them. Other models need a description: the parameters are public, the wording is our own.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from dragoman.errors import InvalidRequest
 
 
 class Definition(NamedTuple):
-    """What the model is told of a tool, and the name it calls it by."""
+    """The name, description and schema of a tool, as the model gets them."""
 
     name: str
     description: str
@@ -36,9 +36,9 @@ _RANGE = {
     "maxItems": 2,
     "description": "For `view` of a file: the first and the last line to show, counted from 1; a last of -1 is the end.",
 }
-_LINE = {"type": "integer", "minimum": 0, "description": "For `insert`: the line to insert behind; 0 is the top of the file."}
+_LINE = {"type": "integer", "minimum": 0, "description": "For `insert`: the line to insert after; 0 is the top of the file."}
 _FILE_TEXT = _text("For `create`: the whole content of the file.")
-_OLD = _text("For `str_replace`: the text to replace, exactly as it is in the file, blanks included. It must occur once.")
+_OLD = _text("For `str_replace`: the text to replace, exactly as it is in the file, whitespace included. It must occur once.")
 
 _BASH = Definition(
     "bash",
@@ -51,7 +51,7 @@ _BASH = Definition(
 )
 _EDITS = (
     "Look at and change text files. `view` shows a file with numbered lines, or lists a folder; `create` writes a new file; "
-    "`str_replace` replaces a text that occurs exactly once; `insert` adds text behind a line"
+    "`str_replace` replaces a text that occurs exactly once; `insert` adds text after a line"
 )
 _EDITOR_WITH_UNDO = Definition(
     "str_replace_editor",
@@ -86,7 +86,7 @@ _MEMORY = Definition(
     "memory",
     "Keep notes in files under /memories, which outlast this conversation. Look there before you begin, and write down there "
     "what will be needed later. `view` shows a file or lists a folder, `create` writes a file, `str_replace` replaces a text "
-    "that occurs exactly once, `insert` adds text behind a line, `delete` removes a file or folder, `rename` moves it.",
+    "that occurs exactly once, `insert` adds text after a line, `delete` removes a file or folder, `rename` moves it.",
     _object(
         ("command",),
         command=_choice("view", "create", "str_replace", "insert", "delete", "rename"),
@@ -111,20 +111,22 @@ DEFINED: Mapping[str, Definition] = {
     "text_editor_20250728": _EDITOR,
     "memory_20250818": _MEMORY,
 }
-"""Every version of these that is known: by its type."""
+"""All known versions of these tools, by type."""
 
 _RUN_BY_THE_SERVER = ("web_search_", "web_fetch_", "code_execution_", "tool_search_tool_", "advisor_", "mcp_toolset")
-_NEED_EYES = ("computer_", "browser_toolset_")
+_NEED_VISION = ("computer_", "browser_toolset_")
 
 
 def definition(type_: str, path: str) -> Definition:
-    """Raises `InvalidRequest` at `path`, in words that say what to do, for a type of tool that is not to be had (TOOL-15)."""
+    """The definition of a type. Raises `InvalidRequest` at `path`, with advice, for a type that is not supported (TOOL-15)."""
     if type_ in DEFINED:
         return DEFINED[type_]
     if type_.startswith(_RUN_BY_THE_SERVER):
-        reason = f"{type_} is a tool that the server runs, and this one runs none: leave it out, or declare a tool of your own"
-    elif type_.startswith(_NEED_EYES):
-        reason = f"{type_} is for models that can see a screen, and this one cannot: leave it out"
+        reason = (
+            f"{type_} is a tool that the server runs; this server runs no tools: leave it out, or declare a tool of your own"
+        )
+    elif type_.startswith(_NEED_VISION):
+        reason = f"{type_} is for models that can see a screen; this model cannot: leave it out"
     else:
-        reason = f"{type_!r} is not known here: 'custom' and {', '.join(map(repr, DEFINED))} are"
+        reason = f"{type_!r} is not supported; supported are 'custom' and {', '.join(map(repr, DEFINED))}"
     raise InvalidRequest.at(path, reason)

@@ -1,11 +1,11 @@
-"""Parts in, events out: the only code that opens and closes content blocks.
+"""Encodes parts as stream events: the only code that opens and closes content blocks.
 
-A stream is legal because an illegal one cannot be said here. The encoder is always in one state: before the message, between
-blocks, inside one block of a kind, or behind the end. `_LEGAL` is the whole grammar: which parts may come in which state. A
-part that may not come raises `IllegalPart` at the turn that produced it, in our tests, and never reaches a client.
+The encoder can only produce valid streams. It is always in one state: before the message, between blocks, inside a block of
+one type, or after the end. `_LEGAL` is the whole grammar: which parts are allowed in which state. Any other part raises
+`IllegalPart`, so that a generation that produces it fails in our tests and no client sees an invalid stream.
 
-What a part does not say, the encoder supplies: text opens a text block, a call or reasoning closes the text before it, the
-ending closes what is open. Only reasoning and calls are ended by their makers: one must be signed, the other be whole.
+The encoder adds what parts leave implicit: text opens a text block, a call or reasoning closes the text block before it, the
+ending closes the open block. Reasoning and calls have explicit end parts: reasoning needs its signature, a call may be cut.
 """
 
 from collections.abc import Callable
@@ -34,10 +34,10 @@ from dragoman.parts import CallDelta, CallEnd, CallStart, Ending, Part, Prefill,
 
 
 class IllegalPart(RuntimeError):
-    """A turn produced parts in an order that no stream can carry: a defect of ours."""
+    """A generation produced parts in an order that no stream allows: a bug of ours."""
 
 
-class _State(IntEnum):  # which, unlike others, is hashed without a call: it is looked up for every part
+class _State(IntEnum):  # hashed without a Python call, unlike Enum: it is looked up for every part
     NEW = auto()
     BETWEEN = auto()
     THINKING = auto()
@@ -58,7 +58,7 @@ _LEGAL: dict[_State, frozenset[type]] = {
 
 
 class MessageEncoder:
-    """Encodes one message. `start` first, then each part in turn; the `Ending` is the last."""
+    """Encodes one message: `start` first, then each part in order; the `Ending` is the last."""
 
     def __init__(self, message_id: str, model: str) -> None:
         self._id = message_id
@@ -67,7 +67,7 @@ class MessageEncoder:
         self._index = -1
 
     def start(self, counts: TokenCounts) -> list[Event]:
-        """Open the message. Its usage carries the counts as they are known now, the output as 1, as upstream does (SSE-5)."""
+        """Open the message. Its usage has the counts known so far, and an output of at least 1, as Anthropic's has (SSE-5)."""
         if self._state is not _State.NEW:
             raise IllegalPart("the message was started twice")
         self._state = _State.BETWEEN
@@ -75,7 +75,7 @@ class MessageEncoder:
         return [MessageStart(MessageOut(id=self._id, model=self._model, content=[], usage=usage))]
 
     def encode(self, part: Part) -> list[Event]:
-        """The events that say this part. Raises `IllegalPart`."""
+        """The events of this part. Raises `IllegalPart`."""
         if type(part) not in _LEGAL[self._state]:
             raise IllegalPart(f"{type(part).__name__} came while {self._state.name}")
         match part:
@@ -85,9 +85,9 @@ class MessageEncoder:
                 return [self._delta(InputJsonDelta(json))]
             case Thinking(text):
                 return [*self._enter(_State.THINKING, ThinkingOut), self._delta(ThinkingDelta(text))]
-            case ThinkingEnd(signature):  # reasoning that is not shown is a block with nothing but its signature (THK-8)
+            case ThinkingEnd(signature):  # hidden reasoning is a block that has only its signature (THK-8)
                 return [*self._enter(_State.THINKING, ThinkingOut), self._delta(SignatureDelta(signature)), *self._leave()]
-            case CallStart(name, identifier):  # the first delta is empty, as upstream's is (SSE-11)
+            case CallStart(name, identifier):  # the first delta is empty, as Anthropic's is (SSE-11)
                 opening = self._enter(_State.CALL, lambda: ToolUseOut(id=identifier, name=name))
                 return [*opening, self._delta(InputJsonDelta(""))]
             case CallEnd():  # a cut call closes like a whole one (STOP-3)
@@ -106,7 +106,7 @@ class MessageEncoder:
         return ContentBlockDelta(self._index, delta)
 
     def _enter(self, state: _State, block: Callable[[], BlockOut]) -> list[Event]:
-        """Be in a block of that kind: nothing to do, or the end of another block and the start of this one."""
+        """Change into a block of this type: close another open block and start this one, unless it is open already."""
         if self._state is state:
             return []
         events = self._leave()
@@ -116,7 +116,7 @@ class MessageEncoder:
         return events
 
     def _leave(self) -> list[Event]:
-        """Be between blocks."""
+        """Close the open block, if there is one."""
         if self._state is _State.BETWEEN:
             return []
         self._state = _State.BETWEEN

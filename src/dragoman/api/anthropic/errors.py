@@ -1,4 +1,4 @@
-"""The one shape of every failure (ERR-1)."""
+"""The body of error responses and `error` events (ERR-1)."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from dragoman.errors import RESPONSES, DragomanError
 
 
 class ErrorDetail(Struct, frozen=True):
-    """`details` is left out where there are none (ERR-4)."""
+    """Type and message of an error. `details` is left out where there are none (ERR-4)."""
 
     type: str
     message: str
@@ -23,6 +23,6 @@ class ErrorBody(Struct, frozen=True, tag="error"):
 
     @classmethod
     def of(cls, error: DragomanError, request_id: str) -> "ErrorBody":
-        """The envelope for an error of ours."""
+        """The body for one of our errors."""
         details = UNSET if error.details is None else error.details
         return cls(ErrorDetail(RESPONSES[type(error)].type, error.message, details), request_id)

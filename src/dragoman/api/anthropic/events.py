@@ -1,4 +1,4 @@
-"""The events of a stream, and their bytes."""
+"""The events of a stream, and their server-sent event frames."""
 
 import msgspec
 from msgspec import Struct
@@ -8,13 +8,13 @@ from dragoman.api.anthropic.message import BlockOut, MessageOut, Usage
 
 
 class MessageStart(Struct, frozen=True, tag="message_start"):
-    """Opens the stream, with the true input counts (SSE-4, SSE-5)."""
+    """Opens the stream, with the actual input counts (SSE-4, SSE-5)."""
 
     message: MessageOut
 
 
 class ContentBlockStart(Struct, frozen=True, tag="content_block_start"):
-    """Opens a block, empty (SSE-8)."""
+    """Opens an empty block (SSE-8)."""
 
     index: int
     content_block: BlockOut
@@ -33,7 +33,7 @@ class ThinkingDelta(Struct, frozen=True, tag="thinking_delta"):
 
 
 class SignatureDelta(Struct, frozen=True, tag="signature_delta"):
-    """The whole signature, last in its block (SSE-12)."""
+    """The whole signature, the last delta of its block (SSE-12)."""
 
     signature: str
 
@@ -61,7 +61,7 @@ class ContentBlockStop(Struct, frozen=True, tag="content_block_stop"):
 
 
 class FinalDelta(Struct, frozen=True):
-    """How the message ended (SSE-14)."""
+    """The stop reason and stop sequence of the message (SSE-14)."""
 
     stop_reason: str
     stop_sequence: str | None = None
@@ -70,18 +70,18 @@ class FinalDelta(Struct, frozen=True):
 
 
 class MessageDelta(Struct, frozen=True, tag="message_delta"):
-    """The ending and the totals; one per stream, last but one (SSE-15, SSE-16)."""
+    """The stop reason and the total usage; one per stream, the last event but one (SSE-15, SSE-16)."""
 
     delta: FinalDelta
     usage: Usage
 
 
 class MessageStop(Struct, frozen=True, tag="message_stop"):
-    """Nothing follows."""
+    """Ends the stream."""
 
 
 class Ping(Struct, frozen=True, tag="ping"):
-    """A sign of life (SSE-19)."""
+    """Keeps a silent connection alive (SSE-19)."""
 
 
 Event = MessageStart | ContentBlockStart | ContentBlockDelta | ContentBlockStop | MessageDelta | MessageStop | Ping | ErrorBody
@@ -91,5 +91,5 @@ _HEADS = {kind: f"event: {kind.__struct_config__.tag}\ndata: ".encode() for kind
 
 
 def frame(event: Event) -> bytes:
-    """The event as it travels: both lines and the blank one (SSE-1, SSE-2)."""
+    """The bytes of an event: an `event` line, a `data` line and a blank line (SSE-1, SSE-2)."""
     return b"%b%b\n\n" % (_HEADS[type(event)], _encode(event))

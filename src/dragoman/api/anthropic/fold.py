@@ -1,4 +1,4 @@
-"""A message is the fold of its events: the unstreamed answer is made of the streamed one, and of nothing else (SSE-20)."""
+"""Folds the events of a stream into the message of a non-streamed answer (SSE-20)."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -20,7 +20,7 @@ from dragoman.api.anthropic.message import BlockOut, MessageOut, TextOut, Thinki
 
 
 def fold(events: Iterable[Event]) -> MessageOut:
-    """Collect a whole stream. `events` begin with `message_start` and hold no error."""
+    """Collect a whole stream into a message. `events` begin with `message_start` and contain no error."""
     blocks: list[_Block] = []
     start: MessageStart | None = None
     end: MessageDelta | None = None
@@ -37,7 +37,7 @@ def fold(events: Iterable[Event]) -> MessageOut:
             case _:
                 pass
     if start is None or end is None:
-        raise ValueError("a stream that does not begin and end is no message")
+        raise ValueError("a message needs the beginning and the end of its stream")
     return MessageOut(
         id=start.message.id,
         model=start.message.model,
@@ -49,7 +49,7 @@ def fold(events: Iterable[Event]) -> MessageOut:
 
 
 class _Block:
-    """A block while its deltas come in."""
+    """Collects the deltas of a block."""
 
     def __init__(self, start: BlockOut) -> None:
         self._start = start
@@ -75,7 +75,7 @@ class _Block:
 
 
 def _arguments(content: str) -> dict[str, Any]:
-    """The object that the SDK would have accumulated: of a cut call, what can be read of it (STOP-3)."""
+    """The object that the SDK accumulates: for a cut call, the part that can be parsed (STOP-3)."""
     if not content:
         return {}
     value: dict[str, Any] = from_json(content, allow_partial=True)

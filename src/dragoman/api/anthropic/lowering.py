@@ -1,8 +1,8 @@
-"""From the Anthropic wire to the neutral form.
+"""Lowers a Messages API request to the neutral conversation.
 
-Lowering never reorders turns and drops nothing without saying so: a note stands in the place of what the model cannot see
-(`attachments`), what another server did by itself is text (`server_tools`), and a tool that comes or goes on the way is
-described there (`discovery`). Results stand in the order of their calls. What it reads has passed `wire.rules`.
+Turns are never reordered, and nothing is dropped silently: what the model cannot see is replaced by a note (`attachments`),
+blocks of another server's tools become text (`server_tools`), and a tool that is added or removed in a message is described
+there (`tool_search`). Results are in the order of their calls. Requests have passed `rules` before.
 """
 
 import json
@@ -65,7 +65,7 @@ from dragoman.conversation.types import (
 
 
 def lower(request: PromptRequest, betas: frozenset[str] = frozenset()) -> Conversation:
-    """The conversation of a request that was sent with these `betas`."""
+    """The conversation of a request. `betas` are the names in `anthropic-beta`."""
     offer = offer_of(request, betas)
     tools = tuple(_tool(tool) for tool in offer.top)
     at_top = {id(tool) for tool in offer.top}
@@ -86,10 +86,10 @@ def lower(request: PromptRequest, betas: frozenset[str] = frozenset()) -> Conver
 
 
 def _notes(request: PromptRequest) -> Sequence[str]:
-    """What the model does not get, and which of its tools change on the way."""
+    """Notes about what the model does not get, and about tools that are added or removed in messages."""
     kinds = [block.type for _, block in request.walk() if isinstance(block, ToolAdditionBlock | ToolRemovalBlock)]
     counts = f"{kinds.count('tool_addition')} added, {kinds.count('tool_removal')} removed"
-    changed = (f"tools changed on the way: {counts}",) if kinds else ()
+    changed = (f"tools changed in messages: {counts}",) if kinds else ()
     return (*notes_on(block for _, block in request.attachments()), *changed)
 
 
@@ -100,7 +100,7 @@ def _system(request: PromptRequest) -> Sequence[Text]:
 
 
 def _tool(tool: CustomTool | DefinedTool) -> Tool:
-    """With its examples behind its description: no template has a place of their own for them (TOOL-12)."""
+    """The neutral tool. Its examples follow its description, since templates have no field for them (TOOL-12)."""
     if isinstance(tool, CustomTool):
         name, words, schema = tool.name, tool.description or "", tool.input_schema
     else:
@@ -114,9 +114,11 @@ def _tool(tool: CustomTool | DefinedTool) -> Tool:
 
 
 def _turns(request: PromptRequest) -> Iterator[Turn]:
-    """One turn per run of messages with the same role (REQ-6)."""
-    names = {block.id: block.name for _, block in request.walk() if isinstance(block, ToolUseBlock)}  # of calls, by their ids
-    tools = {tool.name or "": _tool(tool) for tool in request.tools or ()}  # those declared so far
+    """One turn for each group of adjacent messages with the same role (REQ-6)."""
+    names = {
+        block.id: block.name for _, block in request.walk() if isinstance(block, ToolUseBlock)
+    }  # of the called tools, by call id
+    tools = {tool.name or "": _tool(tool) for tool in request.tools or ()}  # declared so far
     places = {identifier: place for place, identifier in enumerate(names)}
     for role, run in groupby(request.messages, key=lambda message: message.role):
         content: list[Content] = []
@@ -129,7 +131,7 @@ def _turns(request: PromptRequest) -> Iterator[Turn]:
 
 
 def _in_call_order(content: Sequence[Content], places: Mapping[str, int]) -> Sequence[Content]:
-    """Parallel results come as they were done; a model whose template has no ids tells them apart by their order alone."""
+    """Sort results by the order of their calls: where a template has no ids, only the order links a result to its call."""
     results = [part for part in content if isinstance(part, ToolResult)]
     in_order = iter(sorted(results, key=lambda result: places.get(result.call_id, 0)))
     return tuple(next(in_order) if isinstance(part, ToolResult) else part for part in content)
@@ -140,11 +142,11 @@ def _content(block: ContentBlock, names: Mapping[str, str], tools: dict[str, Too
         case TextBlock():
             yield Text(block.text)
         case ThinkingBlock():
-            text = block.thinking or recover(block.signature)  # what was not shown travels in the signature (THK-9)
+            text = block.thinking or recover(block.signature)  # hidden reasoning is contained in the signature (THK-9)
             if text:
                 yield Thinking(text)
         case RedactedThinkingBlock():
-            pass  # encrypted by its maker: there is nothing in it that a model could read (IN-11)
+            pass  # encrypted by another server: not readable for a model (IN-11)
         case ToolUseBlock():
             yield ToolCall(block.id, block.name, block.input)
         case ToolResultBlock():
@@ -158,7 +160,7 @@ def _content(block: ContentBlock, names: Mapping[str, str], tools: dict[str, Too
 
 
 def _change_text(block: ToolAdditionBlock | ToolRemovalBlock, tools: dict[str, Tool]) -> str:
-    """What the model reads where a tool comes or goes; a tool that is defined here is one of `tools` from now on."""
+    """The text for a tool that is added or removed. A tool that is defined here is added to `tools`."""
     match block.tool:
         case ToolDefinition(definition=definition):
             tool = _tool(definition)
@@ -166,7 +168,7 @@ def _change_text(block: ToolAdditionBlock | ToolRemovalBlock, tools: dict[str, T
             name = tool.name
         case ToolReference(name=name):
             pass
-        case McpToolReference():  # `rules` has refused it
+        case McpToolReference():  # refused by `rules` before
             name = block.tool.name or block.tool.server_name
     return added(name, tools) if isinstance(block, ToolAdditionBlock) else removed(name)
 
@@ -202,7 +204,7 @@ def _tool_policy(request: PromptRequest) -> ToolPolicy:
 
 
 def _thinking_policy(request: PromptRequest) -> ThinkingPolicy:
-    """Without a word about it, there is no reasoning: that is what the API does (THK-1)."""
+    """The thinking policy. Without a `thinking` field there is no reasoning, as in the API (THK-1)."""
     effort = request.output_config.effort if request.output_config else None
     thinking = request.thinking
     if not isinstance(thinking, ThinkingEnabled | ThinkingAdaptive):

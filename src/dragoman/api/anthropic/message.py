@@ -1,6 +1,6 @@
-"""A finished message, and the blocks in it.
+"""A finished message and its blocks.
 
-What can be null is said out loud: some validators demand every companion field.
+Null fields are sent explicitly: some validators require every optional field.
 """
 
 from typing import Any, Literal
@@ -11,20 +11,20 @@ from dragoman.parts import TokenCounts
 
 
 class CacheCreation(Struct, frozen=True):
-    """Tokens written to the cache, by time to live. Ours knows no such classes (USE-3)."""
+    """Tokens written to the cache, by time to live. Always 0: our cache has no such classes (USE-3)."""
 
     ephemeral_5m_input_tokens: int = 0
     ephemeral_1h_input_tokens: int = 0
 
 
 class OutputDetails(Struct, frozen=True):
-    """The part of the output that was reasoning (USE-4)."""
+    """The number of output tokens that were reasoning (USE-4)."""
 
     thinking_tokens: int = 0
 
 
 class Usage(Struct, frozen=True):
-    """Token counts. The three input counts add up to the rendered prompt (USE-1)."""
+    """Token counts. The three input counts add up to the length of the rendered prompt (USE-1)."""
 
     input_tokens: int
     output_tokens: int
@@ -38,7 +38,7 @@ class Usage(Struct, frozen=True):
 
     @classmethod
     def of(cls, counts: TokenCounts) -> "Usage":
-        """What the engine reused is `cache_read`; all the rest is `input` (USE-5)."""
+        """The usage of these counts: tokens that the engine reused are `cache_read`, all others `input` (USE-5)."""
         return cls(
             input_tokens=counts.prompt - counts.cached,
             output_tokens=counts.output,
@@ -48,25 +48,25 @@ class Usage(Struct, frozen=True):
 
 
 class TextOut(Struct, frozen=True, tag="text"):
-    """Words."""
+    """Text."""
 
     text: str = ""
     citations: None = None
 
 
 class ThinkingOut(Struct, frozen=True, tag="thinking"):
-    """Reasoning, signed."""
+    """Reasoning with its signature."""
 
     thinking: str = ""
     signature: str = ""
 
 
 class Caller(Struct, frozen=True, tag="direct"):
-    """Who called the tool: the model itself."""
+    """The caller of a tool: always the model itself."""
 
 
 class ToolUseOut(Struct, frozen=True, tag="tool_use"):
-    """A call. `input` is always an object (TOOL-17)."""
+    """A tool call. `input` is always an object (TOOL-17)."""
 
     id: str
     name: str
@@ -78,7 +78,7 @@ BlockOut = TextOut | ThinkingOut | ToolUseOut
 
 
 class MessageOut(Struct, frozen=True, tag="message"):
-    """The answer (RES-1)."""
+    """The message of an answer (RES-1)."""
 
     id: str
     model: str

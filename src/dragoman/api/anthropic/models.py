@@ -1,10 +1,10 @@
-"""`GET /v1/models`."""
+"""The response bodies of `GET /v1/models`."""
 
 from msgspec import Struct, field
 
 
 class Flag(Struct, frozen=True):
-    """A leaf of the capabilities: yes or no."""
+    """Whether one capability is supported."""
 
     supported: bool = False
 
@@ -14,7 +14,7 @@ YES = Flag(supported=True)
 
 
 class ContextManagementFlags(Struct, frozen=True):
-    """Edits that the server applies to the context itself."""
+    """Context edits that the server applies itself."""
 
     supported: bool = False
     clear_thinking_20251015: Flag = NO
@@ -23,7 +23,7 @@ class ContextManagementFlags(Struct, frozen=True):
 
 
 class EffortFlags(Struct, frozen=True):
-    """Levels of effort that change what the model does."""
+    """The effort levels that have an effect on the model."""
 
     supported: bool = False
     low: Flag = NO
@@ -42,7 +42,7 @@ class ServerToolFlags(Struct, frozen=True):
 
 
 class ThinkingTypeFlags(Struct, frozen=True):
-    """The ways of asking for reasoning that are not refused, by whatever model."""
+    """The thinking types that are accepted, for every model."""
 
     adaptive: Flag = YES
     between_tools: Flag = NO
@@ -58,7 +58,7 @@ class ThinkingFlags(Struct, frozen=True):
 
 
 class ModelCapabilities(Struct, frozen=True):
-    """All of them, since clients take part of them for a fault (MOD-5)."""
+    """All capabilities; clients treat an incomplete set as an error (MOD-5)."""
 
     batch: Flag = NO
     citations: Flag = NO
@@ -75,8 +75,8 @@ class ModelCapabilities(Struct, frozen=True):
 class ModelInfo(Struct, frozen=True, tag="model"):
     """One model, under one of its names (MOD-3, MOD-4). Limits are in tokens.
 
-    The last three fields are what the second door's clients look for in the same list (MOD-7); `created` is `created_at` in
-    seconds since the epoch.
+    The last three fields are for clients of the OpenAI-compatible API, which has the same list (MOD-7); `created` is
+    `created_at` in seconds since the epoch.
     """
 
     id: str
@@ -95,7 +95,7 @@ class ModelInfo(Struct, frozen=True, tag="model"):
 
 
 class ModelPage(Struct, frozen=True):
-    """A page of the list. `has_more` is always said: the SDK's pager would go on for ever without it (MOD-2)."""
+    """A page of the list. `has_more` is always present: without it the SDK's pager would never stop (MOD-2)."""
 
     data: list[ModelInfo]
     has_more: bool
@@ -105,7 +105,7 @@ class ModelPage(Struct, frozen=True):
 
     @classmethod
     def of(cls, models: list[ModelInfo], limit: int, after_id: str | None, before_id: str | None) -> "ModelPage":
-        """At most `limit` models behind `after_id`, or in front of `before_id`."""
+        """At most `limit` models after `after_id`, or before `before_id`."""
         ids = [model.id for model in models]
         if after_id is not None:
             rest = models[ids.index(after_id) + 1 :] if after_id in ids else []

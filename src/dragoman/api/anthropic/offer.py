@@ -1,9 +1,8 @@
-"""Which tools a request offers: at the top of its prompt, and to the answer at its end.
+"""Determines the tools of a request: those listed at the top of the prompt, and those that the answer may call.
 
-A tool with `defer_loading` waits until something surfaces it: a result that refers to it, or a `tool_addition` (TOOL-12,
-IN-14). The list at the top does not depend on that, so that the prompt stays append-only: it holds no tool that waits, and
-keeps those that a `tool_removal` takes away. Where nothing could ever surface them, deferred tools stand at the top after the
-others.
+A tool with `defer_loading` is listed later: by a result that refers to it, or by a `tool_addition` (TOOL-12, IN-14). The list
+at the top does not depend on that, so that the prompt stays append-only: it has no deferred tools, and keeps tools that a
+`tool_removal` removes. If nothing in the request could ever list them, deferred tools are at the top, after the others.
 """
 
 import re
@@ -23,10 +22,10 @@ from dragoman.api.anthropic.request import PromptRequest
 from dragoman.api.anthropic.tools import CustomTool, DefinedTool
 
 TOOL_CHANGES = frozenset({"mid-conversation-tool-changes-2026-07-01", "inline-tools-2026-09-15"})
-"""Betas by which a client says that it may add tools later."""
+"""Betas of clients that may add tools later."""
 
 _SEARCH = re.compile("tool_?search|search_?tool", re.IGNORECASE)
-"""How clients name the tool that finds others. Nothing in a declaration says what a tool's results will be."""
+"""Names that clients give to their tool search. A declaration does not say that a tool's results refer to tools."""
 
 AnyToolModel = CustomTool | DefinedTool
 Changing = ToolReferenceBlock | ToolAdditionBlock | ToolRemovalBlock
@@ -34,14 +33,14 @@ Changing = ToolReferenceBlock | ToolAdditionBlock | ToolRemovalBlock
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """`top` are the tools that the prompt begins with, `callable` those that the next answer may call, by name."""
+    """The tools of a request: `top` at the top of the prompt, `callable` those that the next answer may call, by name."""
 
     top: Sequence[AnyToolModel]
     callable: Mapping[str, AnyToolModel]
 
 
 def offer_of(request: PromptRequest, betas: frozenset[str] = frozenset()) -> Offer:
-    """Read the changes in order. `betas` are the names in `anthropic-beta`. References that lead nowhere change nothing."""
+    """The tools of a request. `betas` are the names in `anthropic-beta`. References to unknown tools are ignored."""
     tools = request.tools or ()
     at_once = [tool for tool in tools if not tool.defer_loading]
     deferred = [tool for tool in tools if tool.defer_loading]
@@ -53,7 +52,7 @@ def offer_of(request: PromptRequest, betas: frozenset[str] = frozenset()) -> Off
     )
     top = at_once if waits else [*at_once, *deferred]
     if any(isinstance(change, ToolAdditionBlock | ToolRemovalBlock) for change in changes):
-        return Offer(top, _folded(tools, top, changes))
+        return Offer(top, _callable_at_end(tools, top, changes))
     return Offer(top, {tool.name or "": tool for tool in (*at_once, *deferred)})
 
 
@@ -70,10 +69,10 @@ def _changes_in(block: ContentBlock) -> Iterator[Changing]:
         yield from (inner for inner in block.content if isinstance(inner, ToolReferenceBlock))
 
 
-def _folded(
+def _callable_at_end(
     tools: Sequence[AnyToolModel], top: Sequence[AnyToolModel], changes: Sequence[Changing]
 ) -> Mapping[str, AnyToolModel]:
-    """What can be called at the end, in a conversation that announces its tools: what is at the top, and what was surfaced."""
+    """The tools that can be called at the end of a conversation that adds or removes tools in its messages."""
     declared = {tool.name or "": tool for tool in tools}
     found = {tool.name or "": tool for tool in top}
     for change in changes:

@@ -1,4 +1,4 @@
-"""The bodies of `POST /v1/messages` and `/v1/messages/count_tokens`."""
+"""The request bodies of `POST /v1/messages` and `/v1/messages/count_tokens`."""
 
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal, cast
@@ -18,26 +18,26 @@ class Message(WireModel):
 
     @property
     def blocks(self) -> Sequence[ContentBlock]:
-        """Its blocks; of a plain string there are none."""
+        """The blocks; none if the content is a plain string."""
         return () if isinstance(self.content, str) else self.content
 
 
 class AutoToolChoice(WireModel):
-    """The model decides (TOOL-4)."""
+    """The model decides whether to call tools (TOOL-4)."""
 
     type: Literal["auto"]
     disable_parallel_tool_use: bool | None = None
 
 
 class AnyToolChoice(WireModel):
-    """Some tool must be called (TOOL-5)."""
+    """The model must call a tool (TOOL-5)."""
 
     type: Literal["any"]
     disable_parallel_tool_use: bool | None = None
 
 
 class NamedToolChoice(WireModel):
-    """This tool must be called (TOOL-5)."""
+    """The model must call this tool (TOOL-5)."""
 
     type: Literal["tool"]
     name: str
@@ -45,7 +45,7 @@ class NamedToolChoice(WireModel):
 
 
 class NoToolChoice(WireModel):
-    """No tool may be called (TOOL-9)."""
+    """The model may not call tools (TOOL-9)."""
 
     type: Literal["none"]
 
@@ -56,7 +56,7 @@ Display = Literal["summarized", "omitted", "updates"]
 
 
 class ThinkingEnabled(WireModel):
-    """Reason first, within a budget (THK-2)."""
+    """Thinking with a token budget (THK-2)."""
 
     type: Literal["enabled"]
     budget_tokens: Annotated[int, Field(ge=1024)]
@@ -64,21 +64,21 @@ class ThinkingEnabled(WireModel):
 
 
 class ThinkingAdaptive(WireModel):
-    """Reason as far as it helps (THK-3)."""
+    """Thinking whose length the model decides (THK-3)."""
 
     type: Literal["adaptive"]
     display: Display | None = None
 
 
 class ThinkingDisabled(WireModel):
-    """Answer at once. No display goes with it (THK-8)."""
+    """No thinking. It cannot have a display (THK-8)."""
 
     type: Literal["disabled"]
     display: None = None
 
 
 class ThinkingBetweenTools(WireModel):
-    """Progress notes between calls: not built, refused by name (THK-5)."""
+    """Progress notes between calls: not supported, refused by name (THK-5)."""
 
     type: Literal["between_tools"]
 
@@ -89,20 +89,20 @@ ThinkingConfig = Annotated[
 
 
 class Metadata(WireModel):
-    """Who asks (REQ-14)."""
+    """The user of the request (REQ-14)."""
 
     user_id: Annotated[str, Field(max_length=256)] | None = None
 
 
 class OutputFormat(WireModel):
-    """The answer is JSON of this schema (STR-1)."""
+    """A JSON answer of this schema (STR-1)."""
 
     type: Literal["json_schema"]
     schema_: Annotated[dict[str, Any], Field(alias="schema")]
 
 
 class OutputConfig(WireModel):
-    """How the answer should look (THK-14, STR-1)."""
+    """The effort and the format of the answer (THK-14, STR-1)."""
 
     effort: Literal["low", "medium", "high", "xhigh", "max"] | None = None
     format: OutputFormat | None = None
@@ -116,15 +116,15 @@ class ContextEdit(WireModel):
 
 
 class ContextManagement(WireModel):
-    """Edits that a client asks for; those that only shrink the prompt may be ignored (BETA-4)."""
+    """Context edits that a client requests; edits that only shrink the prompt may be ignored (BETA-4)."""
 
     edits: list[ContextEdit] | None = None
 
 
 class PromptRequest(WireModel):
-    """What decides the prompt: all of a body but `max_tokens` (CNT-1).
+    """All fields that determine the prompt: the whole body except `max_tokens` (CNT-1).
 
-    An explicit null is an absent field (REQ-19). Fields without a type are accepted and do nothing (BETA-4).
+    An explicit null counts as an absent field (REQ-19). Fields of type `Any` are accepted and have no effect (BETA-4).
     """
 
     model: str
@@ -162,21 +162,21 @@ class PromptRequest(WireModel):
 
     @property
     def format(self) -> OutputFormat | None:
-        """The format asked for, in its place or in the one it had before (STR-2)."""
+        """The output format, from its current field or from the older one (STR-2)."""
         return (self.output_config and self.output_config.format) or self.output_format
 
     def walk(self) -> Iterator[Placed]:
-        """Every block of every message with its path, also those inside others."""
+        """Every block of every message with its path, including blocks inside others."""
         for index, message in enumerate(self.messages):
             yield from walk(message.blocks, f"messages.{index}.content")
 
     def attachments(self) -> Iterator[tuple[str, Attachment]]:
-        """Those that are no words, with their paths."""
+        """The attachments with their paths."""
         return ((path, cast("Attachment", block)) for path, block in self.walk() if type(block) in ATTACHMENTS)
 
 
 class CountTokensRequest(PromptRequest):
-    """The body of `count_tokens`: whole message bodies are welcome, gateways forward them (CNT-4)."""
+    """The body of `count_tokens`. Whole message bodies are accepted, because gateways forward them (CNT-4)."""
 
     max_tokens: int | None = None
 

@@ -1,14 +1,14 @@
-"""What another server did by itself in an earlier answer, as this model reads it (IN-12).
+"""Renders blocks of another server's own tools as text for the model (IN-12).
 
-A session that began elsewhere, where searches and code ran on the server, goes on here with all of that in its history. Such a
-block is text in its place, an element named after it, with what there is to read as JSON:
+A session may begin on a server that runs searches and code itself, and continue here with those blocks in its history. Such a
+block becomes an XML element with the name of its type, with its readable fields as JSON:
 
     <server_tool_use>
     {"name": "web_search", "input": {"query": "tides"}}
     </server_tool_use>
 
-The input of a call is kept as it is. Of all else, what only its maker could read is left out: ids, signatures, encrypted text
-and the bytes of files.
+The input of a call is kept unchanged. Elsewhere, what only the other server could use is left out: ids, signatures, encrypted
+text and the bytes of files.
 """
 
 import json
@@ -20,11 +20,11 @@ _UNREADABLE: Final = frozenset(
     {"type", "id", "tool_use_id", "cache_control", "caller", "signature", "trigger", "tool_changes", "retrieved_at"}
 )
 _SILENT: Final = frozenset({"fallback", "mcp_tool_listing"})
-"""Marks for the server that made them: there is nothing in them that a model ever read."""
+"""Types that carry information for the other server only, never for the model."""
 
 
 def server_tool_text(block: ServerToolBlock | BrowserStateBlock) -> str:
-    """What the model reads in the place of the block; empty where it reads nothing."""
+    """The text that replaces the block; empty if there is nothing to read."""
     if block.type in _SILENT:
         return ""
     fields = _readable(block.model_extra or {})

@@ -1,4 +1,4 @@
-"""The tools that a request declares, in `tools` or on the way (contract §11)."""
+"""The tools that a request declares, in `tools` or in messages (contract §11)."""
 
 from typing import Annotated, Any, Literal
 
@@ -8,7 +8,7 @@ from dragoman.api.anthropic.base import CacheControl, WireModel
 
 
 class Tool(WireModel):
-    """What tools share (TOOL-1). `eager_input_streaming` needs nothing: arguments always stream as they come."""
+    """The base of tools (TOOL-1). `eager_input_streaming` has no effect: arguments are always streamed at once."""
 
     strict: bool | None = None
     cache_control: CacheControl | None = None

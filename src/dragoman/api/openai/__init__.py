@@ -1,1 +1,1 @@
-"""The second door: OpenAI's chat completions and completions, as they travel."""
+"""The OpenAI-compatible API: chat completions and completions."""

@@ -1,4 +1,4 @@
-"""Answers of the second door: whole, and as chunks."""
+"""The response bodies and stream chunks of the OpenAI-compatible API."""
 
 from collections.abc import Sequence
 
@@ -13,17 +13,17 @@ FINISHES: dict[StopReason, str] = {
     StopReason.MAX_TOKENS: "length",
     StopReason.CONTEXT_WINDOW: "length",
 }
-"""Closed, as the table of endings is."""
+"""The finish reason for each stop reason."""
 
 
 class PromptDetails(Struct, frozen=True):
-    """The part of the prompt that was not computed again."""
+    """The number of prompt tokens that came from the cache."""
 
     cached_tokens: int = 0
 
 
 class CompletionDetails(Struct, frozen=True):
-    """The part of the output that was reasoning."""
+    """The number of output tokens that were reasoning."""
 
     reasoning_tokens: int = 0
 
@@ -39,7 +39,7 @@ class Usage(Struct, frozen=True):
 
     @classmethod
     def of(cls, counts: TokenCounts) -> "Usage":
-        """Cached tokens are part of the prompt here, reasoning is part of the completion."""
+        """The usage of these counts. Cached tokens are included in the prompt, reasoning tokens in the completion."""
         return cls(
             counts.prompt,
             counts.output,
@@ -50,14 +50,14 @@ class Usage(Struct, frozen=True):
 
 
 class FunctionOut(Struct, frozen=True):
-    """`name` comes with the first chunk of a call, `arguments` bit by bit."""
+    """The function of a call. `name` is in the first chunk of a call, `arguments` are split over the chunks."""
 
     name: str | UnsetType = UNSET
     arguments: str = ""
 
 
 class CallOut(Struct, frozen=True):
-    """A call, or the next bit of it. `index` is its place in the message, and left out of a whole message."""
+    """A call, or a chunk of it. `index` is its place in the message; a whole message leaves it out."""
 
     function: FunctionOut
     index: int | UnsetType = UNSET
@@ -66,7 +66,7 @@ class CallOut(Struct, frozen=True):
 
 
 class Delta(Struct, frozen=True):
-    """What a chunk adds."""
+    """The fields that a chunk adds."""
 
     role: str | UnsetType = UNSET
     content: str | UnsetType = UNSET
@@ -75,7 +75,7 @@ class Delta(Struct, frozen=True):
 
 
 class ChunkChoice(Struct, frozen=True):
-    """The one choice of a chunk."""
+    """The single choice of a chunk."""
 
     delta: Delta
     index: int = 0
@@ -84,7 +84,7 @@ class ChunkChoice(Struct, frozen=True):
 
 
 class ChatChunk(Struct, frozen=True):
-    """A piece of a streamed answer. `usage` is null on every chunk but the last where it was asked for, and else left out."""
+    """A chunk of a streamed answer. If usage was requested, it is null in all chunks but the last; otherwise it is left out."""
 
     id: str
     created: int
@@ -96,7 +96,7 @@ class ChatChunk(Struct, frozen=True):
 
 
 class ChatMessageOut(Struct, frozen=True):
-    """The answer's message. `content` is null where there is none."""
+    """The message of an answer. `content` is null if there is none."""
 
     content: str | None
     role: str = "assistant"
@@ -106,7 +106,7 @@ class ChatMessageOut(Struct, frozen=True):
 
 
 class ChatChoice(Struct, frozen=True):
-    """The one choice of an answer."""
+    """The single choice of an answer."""
 
     message: ChatMessageOut
     finish_reason: str
@@ -115,7 +115,7 @@ class ChatChoice(Struct, frozen=True):
 
 
 class ChatCompletion(Struct, frozen=True):
-    """The answer. `created` is in seconds since the epoch."""
+    """A whole answer. `created` is in seconds since the epoch."""
 
     id: str
     created: int
@@ -127,7 +127,7 @@ class ChatCompletion(Struct, frozen=True):
 
 
 class TextChoice(Struct, frozen=True):
-    """The one choice of a completion, or what a chunk adds to it."""
+    """The single choice of a completion, or what a chunk adds to it."""
 
     text: str = ""
     finish_reason: str | None = None
@@ -136,7 +136,7 @@ class TextChoice(Struct, frozen=True):
 
 
 class Completion(Struct, frozen=True):
-    """A completion, whole or a chunk of it."""
+    """A whole completion or a chunk of it."""
 
     id: str
     created: int

@@ -1,7 +1,7 @@
-"""Parts in, chunks out; and an answer is the fold of its chunks.
+"""Encodes parts as chunks, and folds chunks into a whole answer.
 
-There are no blocks to open and close on this door: each chunk names what it adds. The order of parts is the turn's business,
-and the first door's encoder holds it.
+This API has no blocks to open and close: each chunk names what it adds. The order of parts is not checked here, but in the
+encoder of the Messages API.
 """
 
 from collections.abc import Iterable
@@ -27,9 +27,9 @@ from dragoman.parts import CallDelta, CallEnd, CallStart, Ending, Part, Prefill,
 
 
 class ChatEncoder:
-    """Encodes one answer. `start` first, then each part in turn; the `Ending` is the last.
+    """Encodes one answer: `start` first, then each part in order; the `Ending` is the last.
 
-    `created` is in seconds since the epoch; `usage`: was a chunk with the counts asked for?
+    `created` is in seconds since the epoch; `usage` is whether the client requested a chunk with the counts.
     """
 
     def __init__(self, completion_id: str, created: int, model: str, *, usage: bool) -> None:
@@ -38,11 +38,11 @@ class ChatEncoder:
         self._calls = -1
 
     def start(self, _: TokenCounts) -> list[ChatChunk]:
-        """Say who speaks."""
+        """The chunk with the role."""
         return [self._chunk(Delta(role="assistant", content=""))]
 
     def encode(self, part: Part) -> list[ChatChunk]:
-        """The chunks that say this part."""
+        """The chunks of this part."""
         match part:
             case Text(text):
                 return [self._chunk(Delta(content=text))]
@@ -69,7 +69,7 @@ class ChatEncoder:
 
 
 def fold_chat(chunks: Iterable[ChatChunk]) -> ChatCompletion:
-    """Collect a whole stream with its usage."""
+    """Collect a whole stream, which includes its usage."""
     content: list[str] = []
     reasoning: list[str] = []
     calls: list[tuple[CallOut, list[str]]] = []
@@ -85,7 +85,7 @@ def fold_chat(chunks: Iterable[ChatChunk]) -> ChatCompletion:
                 calls[-1][1].append(call.function.arguments)
             finish = choice.finish_reason or finish
     if last is None or not isinstance(last.usage, Usage):
-        raise ValueError("a stream that does not end with its usage is no answer")
+        raise ValueError("an answer needs a stream that ends with its usage")
     message = ChatMessageOut(
         "".join(content) or (None if calls else ""),
         reasoning_content="".join(reasoning) or UNSET,
@@ -98,18 +98,18 @@ def fold_chat(chunks: Iterable[ChatChunk]) -> ChatCompletion:
 
 
 class CompletionEncoder:
-    """Encodes a completion: text, and nothing else. As `ChatEncoder`."""
+    """Encodes a completion, which is text only, with the arguments of `ChatEncoder`."""
 
     def __init__(self, completion_id: str, created: int, model: str, *, usage: bool) -> None:
         self._head = (completion_id, created, model)
         self._usage: UnsetType | None = None if usage else UNSET
 
     def start(self, _: TokenCounts) -> list[Completion]:
-        """Nothing is said before there is text."""
+        """No chunks: the first one comes with the first text."""
         return []
 
     def encode(self, part: Part) -> list[Completion]:
-        """The chunks that say this part."""
+        """The chunks of this part."""
         match part:
             case Text(text):
                 return [Completion(*self._head, (TextChoice(text),), self._usage)]
@@ -121,7 +121,7 @@ class CompletionEncoder:
 
 
 def fold_completion(chunks: Iterable[Completion]) -> Completion:
-    """Collect a whole stream with its usage."""
+    """Collect a whole stream, which includes its usage."""
     texts: list[str] = []
     finish, last = None, None
     for last in chunks:
@@ -129,5 +129,5 @@ def fold_completion(chunks: Iterable[Completion]) -> Completion:
             texts.append(choice.text)
             finish = choice.finish_reason or finish
     if last is None or not isinstance(last.usage, Usage):
-        raise ValueError("a stream that does not end with its usage is no answer")
+        raise ValueError("an answer needs a stream that ends with its usage")
     return Completion(last.id, last.created, last.model, (TextChoice("".join(texts), finish),), last.usage)

@@ -1,4 +1,4 @@
-"""The shape of a failure at the second door."""
+"""The body of errors in the OpenAI-compatible API."""
 
 from msgspec import Struct
 
@@ -16,11 +16,11 @@ _CODES: dict[type[DragomanError], str] = {
     Unauthenticated: "invalid_api_key",
     UnknownModel: "model_not_found",
 }
-"""What clients look at beside the status."""
+"""Error codes that clients check in addition to the status."""
 
 
 class ErrorDetail(Struct, frozen=True):
-    """`param` is the path of the field at fault."""
+    """Message and type of an error. `param` is the path of the field that caused it."""
 
     message: str
     type: str
@@ -29,13 +29,13 @@ class ErrorDetail(Struct, frozen=True):
 
 
 class ErrorBody(Struct, frozen=True):
-    """The body of a failed request, and the data of a stream's last event where it fails."""
+    """The body of a failed request, and the data of the last event of a failed stream."""
 
     error: ErrorDetail
 
     @classmethod
     def of(cls, error: DragomanError, _: str) -> "ErrorBody":
-        """The envelope for an error of ours. The request's id travels in a header."""
+        """The body for one of our errors. The request id is sent in a header."""
         kind = "invalid_request_error" if isinstance(error, ClientError) else "server_error"
         path = error.path if isinstance(error, InvalidRequest) else None
         return cls(ErrorDetail(error.message, kind, path, _CODES.get(type(error))))

@@ -1,4 +1,4 @@
-"""OpenAI's two APIs as doors of the house."""
+"""Chat completions and completions as API formats."""
 
 import msgspec
 
@@ -15,11 +15,11 @@ def _frame(chunk: msgspec.Struct) -> bytes:
     return b"data: %b\n\n" % _encode(chunk)
 
 
-def _fault_frame(error: DragomanError, request_id: str) -> bytes:
+def _error_frame(error: DragomanError, request_id: str) -> bytes:
     return _frame(ErrorBody.of(error, request_id))
 
 
 _PING, _END = b": ping\n\n", b"data: [DONE]\n\n"
 
-CHAT: ApiFormat[ChatChunk] = ApiFormat(_frame, fold_chat, ErrorBody.of, _fault_frame, _PING, _END)
-COMPLETIONS: ApiFormat[Completion] = ApiFormat(_frame, fold_completion, ErrorBody.of, _fault_frame, _PING, _END)
+CHAT: ApiFormat[ChatChunk] = ApiFormat(_frame, fold_chat, ErrorBody.of, _error_frame, _PING, _END)
+COMPLETIONS: ApiFormat[Completion] = ApiFormat(_frame, fold_completion, ErrorBody.of, _error_frame, _PING, _END)

@@ -1,7 +1,7 @@
-"""From the second door's wire to the neutral form.
+"""Lowers a chat completions request to the neutral conversation.
 
-A reasoning model reasons here unless it is told not to (`reasoning_effort: none`): that is what this API's clients expect. The
-final answer of a body, where its last message is the assistant's, is gone on from.
+Reasoning is on unless the request turns it off (`reasoning_effort: none`), as clients of this API expect. If the last message
+is the assistant's, the model continues it.
 """
 
 from collections import Counter
@@ -52,13 +52,13 @@ from dragoman.conversation.types import (
 )
 
 UNLIMITED = 1 << 31
-"""Tokens, where no limit was asked for: the window is one."""
+"""The `max_tokens` of a request without a limit, in tokens: larger than any context window."""
 
 _CHOICES = {None: ToolChoice.AUTO, "auto": ToolChoice.AUTO, "required": ToolChoice.ANY, "none": ToolChoice.NONE}
 
 
 def lower_chat(request: ChatRequest) -> Conversation:
-    """Raise `InvalidRequest` at the path of what cannot be given to the model."""
+    """The conversation of a request. Requests have passed `rules` before."""
     messages = list(enumerate(request.messages))
     rest = list(dropwhile(_is_system, messages)) or messages
     top = [message for _, message in messages[: len(messages) - len(rest)] if isinstance(message, SystemMessage)]
@@ -77,7 +77,7 @@ def lower_chat(request: ChatRequest) -> Conversation:
 
 
 def sampling(request: ChatRequest | CompletionRequest) -> Sampling:
-    """How tokens are to be chosen, alike for both of this door's requests."""
+    """The sampling parameters of a request of either endpoint."""
     return Sampling(
         request.temperature,
         request.top_p,
@@ -95,7 +95,7 @@ def _is_system(entry: tuple[int, ChatMessage]) -> bool:
 
 
 def _role(entry: tuple[int, ChatMessage]) -> Role:
-    """Results are the user's side of a conversation."""
+    """The role of a message; results belong to the user."""
     match entry[1]:
         case SystemMessage():
             return Role.SYSTEM
@@ -106,8 +106,8 @@ def _role(entry: tuple[int, ChatMessage]) -> Role:
 
 
 def _turns(messages: Sequence[tuple[int, ChatMessage]]) -> Iterator[Turn]:
-    """One turn per run of messages with the same role."""
-    calls: dict[str, str] = {}  # the latest answer's, by id: ids of other answers may be the same
+    """One turn for each group of adjacent messages with the same role."""
+    calls: dict[str, str] = {}  # names by call id; a later call with the same id replaces an earlier one
     for role, run in groupby(messages, key=_role):
         content: list[Content] = []
         for _, message in run:
@@ -133,7 +133,7 @@ def _content(message: ChatMessage, calls: dict[str, str]) -> Iterator[Content]:
 
 
 def _texts(content: str | Sequence[TextPart | RefusalPart | ThinkingPart | Attached]) -> list[Text]:
-    """What is to read; reasoning stands elsewhere."""
+    """The text of the content, without reasoning."""
     words = [content] if isinstance(content, str) else [_words(part) for part in content]
     return [Text(text) for text in words if text]
 
@@ -153,7 +153,7 @@ def _words(part: TextPart | RefusalPart | ThinkingPart | Attached) -> str:
 
 
 def _notes(messages: Sequence[ChatMessage]) -> Iterator[str]:
-    """What the model does not get, or not as it came."""
+    """Notes about what the model does not get, or gets in another form."""
     parts = [part for message in messages for part in parts_of(message.content) if isinstance(part, Attached)]
     yield from notes_on(part.block for part in parts if isinstance(part, ImagePart | FilePart))
     for kind, count in Counter(part.kind for part in parts if isinstance(part, MediaPart | OtherPart)).items():
@@ -161,13 +161,13 @@ def _notes(messages: Sequence[ChatMessage]) -> Iterator[str]:
     calls = [call.function for message in messages if isinstance(message, AssistantMessage) for call in message.calls]
     unread = sum(UNREAD in called_with(call.arguments) for call in calls)
     if unread:
-        yield f"kept as text: the arguments of {unread} call{'s' * (unread > 1)}, which are no JSON object"
+        yield f"kept as text: the arguments of {unread} call{'s' * (unread > 1)}, not a JSON object"
     if any(message.name for message in messages if isinstance(message, SystemMessage | UserMessage | AssistantMessage)):
         yield "ignored: names of speakers"
 
 
 def _in_call_order(content: Sequence[Content], order: Sequence[str]) -> Iterator[Content]:
-    """Results stand in the order of their calls, which is all that some templates have to tell them apart."""
+    """Sort results by the order of their calls: where a template has no ids, only the order links a result to its call."""
     places = {identifier: place for place, identifier in enumerate(order)}
     in_order = iter(sorted((part for part in content if isinstance(part, ToolResult)), key=lambda part: places[part.call_id]))
     for part in content:

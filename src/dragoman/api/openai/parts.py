@@ -1,4 +1,4 @@
-"""Parts of messages. Kinds that only some clients send are read too: what stays in a history must not end a conversation."""
+"""The parts of message content. Types that only some clients send are accepted too: a history must not block a session."""
 
 import re
 from collections.abc import Sequence
@@ -13,14 +13,14 @@ _DATA_URL = re.compile(r"data:(?P<media_type>[\w.+-]+/[\w.+-]+)(?:;[\w.=+-]+)*;b
 
 
 class TextPart(WireModel):
-    """Words."""
+    """Text."""
 
     type: Literal["text", "input_text", "output_text"]
     text: str
 
 
 class RefusalPart(WireModel):
-    """Words by which an earlier answer refused."""
+    """The text of a refusal in an earlier answer."""
 
     type: Literal["refusal"]
     refusal: str
@@ -34,12 +34,12 @@ class ThinkingPart(WireModel):
 
     @property
     def text(self) -> str:
-        """Its words."""
+        """The reasoning as one string."""
         return self.thinking if isinstance(self.thinking, str) else "".join(part.text for part in self.thinking)
 
 
 class ImageUrl(WireModel):
-    """Where an image is: a `data:` URL holds it itself."""
+    """The URL of an image; a `data:` URL contains the image."""
 
     url: str
 
@@ -63,7 +63,7 @@ class ImagePart(WireModel):
 
 
 class FileData(WireModel):
-    """A file: written out, as a `data:` URL or base64 alone, or by an id that means nothing here."""
+    """A file: its content as a `data:` URL or as base64, or an id, which this server does not know."""
 
     file_data: str | None = None
     file_id: str | None = None
@@ -90,7 +90,7 @@ class FilePart(WireModel):
 
 
 class MediaPart(WireModel):
-    """Sound or moving pictures, which no model here takes."""
+    """Audio or video, which this server does not support."""
 
     open: ClassVar = True
 
@@ -98,12 +98,12 @@ class MediaPart(WireModel):
 
     @property
     def kind(self) -> str:
-        """One word for it."""
+        """The kind of the part, for notes."""
         return "audio" if "audio" in self.type else "video"
 
 
 class OtherPart(WireModel):
-    """Whatever else a client puts into the result of a call."""
+    """A part of any other type in the result of a call."""
 
     open: ClassVar = True
 
@@ -111,18 +111,18 @@ class OtherPart(WireModel):
 
     @property
     def kind(self) -> str:
-        """One word for it."""
+        """The kind of the part, for notes."""
         return self.type
 
 
 Attached = ImagePart | FilePart | MediaPart | OtherPart
-"""What is not words: the model reads a note in its place."""
+"""A part that is not text: it is replaced by a note."""
 
 P = TypeVar("P")
 
 
 def parts_of(content: str | Sequence[P] | None) -> Sequence[P]:
-    """The parts of a message; a plain text has none."""
+    """The parts of the content; none if it is a plain string."""
     return () if content is None or isinstance(content, str) else content
 
 

@@ -1,7 +1,7 @@
-"""The bodies of `POST /v1/chat/completions` and `POST /v1/completions`.
+"""The request bodies of `POST /v1/chat/completions` and `POST /v1/completions`.
 
-Fields that we do not know are carried, ignored and named in the log, as on the first door (BETA-2). What would change the
-meaning of the answer is declared here and refused by `rules`.
+Unknown fields are kept, ignored and named in the log, as in the Messages API (BETA-2). Unsupported fields that would change
+the meaning of the answer are declared here and refused by `rules`.
 """
 
 from collections.abc import Sequence
@@ -13,13 +13,13 @@ from dragoman.api.anthropic.base import PlainOrList, WireModel
 from dragoman.api.openai.parts import AnswerPart, ResultPart, TextPart, ThinkingPart, UserPart, parts_of
 
 LARGEST: Final = (1 << 63) - 1
-"""The largest integer that engines read."""
+"""The largest integer that engines accept."""
 FUNCTION_CALL: Final = "function_call"
-"""The id of a call that has none."""
+"""The id for a call without one."""
 
 
 class SystemMessage(WireModel):
-    """What the operator says. `developer` is its newer name."""
+    """A system message. `developer` is the newer name of the role."""
 
     role: Literal["system", "developer"]
     content: PlainOrList[TextPart]
@@ -27,7 +27,7 @@ class SystemMessage(WireModel):
 
 
 class UserMessage(WireModel):
-    """What the user says."""
+    """A user message."""
 
     role: Literal["user"]
     content: PlainOrList[UserPart]
@@ -35,7 +35,7 @@ class UserMessage(WireModel):
 
 
 class FunctionCall(WireModel):
-    """`arguments` is JSON text, as the model wrote it: perhaps not JSON at all. Some clients send the object itself."""
+    """The function of a call. `arguments` is the model's text, usually JSON; some clients send the object itself."""
 
     name: str
     arguments: Any = None
@@ -50,7 +50,7 @@ class ToolCall(WireModel):
 
 
 class ReasoningDetail(WireModel):
-    """A piece of reasoning, in text, in short or encrypted; the last is nothing that a model could read."""
+    """A span of reasoning: its text, a summary, or encrypted data, which is not readable."""
 
     text: str | None = None
     summary: str | None = None
@@ -58,7 +58,7 @@ class ReasoningDetail(WireModel):
 
 
 class AssistantMessage(WireModel):
-    """An earlier answer, with its reasoning where the client kept it. The last one of a body is gone on from."""
+    """An earlier answer, with its reasoning if the client kept it. If it is the last message, the model continues it."""
 
     role: Literal["assistant"]
     content: PlainOrList[AnswerPart] | None = None
@@ -74,7 +74,7 @@ class AssistantMessage(WireModel):
 
     @property
     def thought(self) -> str:
-        """The reasoning, under whichever of the names that servers and clients have for it."""
+        """The reasoning, from any of the fields that servers and clients use for it."""
         details = (*(self.reasoning_details or ()), *(self.thinking_blocks or ()))
         pieces = [part.text for part in parts_of(self.content) if isinstance(part, ThinkingPart)]
         pieces += [detail.text or detail.summary or detail.thinking or "" for detail in details]
@@ -82,7 +82,7 @@ class AssistantMessage(WireModel):
 
     @property
     def calls(self) -> Sequence[ToolCall]:
-        """Its calls; the older `function_call` has no id, and the next message answers it."""
+        """The calls. The older `function_call` has no id; the next message is its result."""
         older = [ToolCall(id=FUNCTION_CALL, function=self.function_call)] if self.function_call else []
         return [*(self.tool_calls or ()), *older]
 
@@ -97,7 +97,7 @@ class ToolMessage(WireModel):
 
 
 class FunctionMessage(WireModel):
-    """The result of a `function_call`, in the form that `tool` messages have replaced."""
+    """The result of a `function_call`; newer clients send `tool` messages instead."""
 
     role: Literal["function"]
     name: str
@@ -105,7 +105,7 @@ class FunctionMessage(WireModel):
 
     @property
     def tool_call_id(self) -> str:
-        """The id that the call has here."""
+        """The id that stands for the call."""
         return FUNCTION_CALL
 
 
@@ -115,7 +115,7 @@ ChatMessage = Annotated[
 
 
 class Function(WireModel):
-    """A function on offer."""
+    """A declared function."""
 
     name: Annotated[str, Field(pattern=r"^[a-zA-Z0-9_.-]{1,128}$")]
     description: str | None = None
@@ -131,20 +131,20 @@ class FunctionTool(WireModel):
 
 
 class FunctionName(WireModel):
-    """Names a function."""
+    """The name of a function."""
 
     name: str
 
 
 class NamedChoice(WireModel):
-    """This function must be called."""
+    """The model must call this function."""
 
     type: Literal["function"]
     function: FunctionName
 
 
 class JsonSchema(WireModel):
-    """The schema of an answer."""
+    """The schema of a JSON answer."""
 
     name: str
     schema_: Annotated[dict[str, Any], Field(alias="schema")]
@@ -153,39 +153,39 @@ class JsonSchema(WireModel):
 
 
 class TextFormat(WireModel):
-    """Any text."""
+    """An answer of any text."""
 
     type: Literal["text"]
 
 
 class JsonFormat(WireModel):
-    """Any JSON object."""
+    """An answer that is any JSON object."""
 
     type: Literal["json_object"]
 
 
 class SchemaFormat(WireModel):
-    """JSON of a schema."""
+    """An answer that is JSON of a schema."""
 
     type: Literal["json_schema"]
     json_schema: JsonSchema
 
 
 class StreamOptions(WireModel):
-    """`include_usage`: one more chunk at the end, with the counts."""
+    """The options of a stream. `include_usage` adds a last chunk with the token counts."""
 
     include_usage: bool | None = None
 
 
 class TemplateVariables(WireModel):
-    """What servers of open models take beside the standard: the template's own switch for reasoning."""
+    """Template variables that turn reasoning on or off, an extension that servers of open models accept."""
 
     enable_thinking: bool | None = None
     thinking: bool | None = None
 
 
 class _Request(WireModel):
-    """What both bodies share."""
+    """The fields that both endpoints have."""
 
     model: str
     max_tokens: Annotated[int, Field(ge=1)] | None = None
@@ -195,7 +195,7 @@ class _Request(WireModel):
     seed: Annotated[int, Field(ge=-LARGEST - 1, le=LARGEST)] | None = None
     presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
     frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
-    # Not OpenAI's: servers of open models take them.
+    # Extensions that servers of open models accept.
     min_p: Annotated[float, Field(ge=0, le=1)] | None = None
     repetition_penalty: Annotated[float, Field(ge=0.01, le=2)] | None = None
     stop: PlainOrList[str] | None = None
@@ -215,7 +215,7 @@ class _Request(WireModel):
 
     @property
     def stops(self) -> tuple[str, ...]:
-        """The stop sequences; an empty one would match everywhere, and says nothing."""
+        """The stop sequences, without empty ones, which would match everywhere."""
         given = [self.stop] if isinstance(self.stop, str) else self.stop or []
         return tuple(sequence for sequence in given if sequence)
 
@@ -259,7 +259,7 @@ AnyPrompt = Annotated[
 
 
 class CompletionRequest(_Request):
-    """The body of `POST /v1/completions`: a text, or its token ids, to go on from."""
+    """The body of `POST /v1/completions`: a text, or its token ids, that the model continues."""
 
     prompt: AnyPrompt
     # Must be honoured or refused: `rules` refuses them.
@@ -269,7 +269,7 @@ class CompletionRequest(_Request):
 
     @property
     def only_prompt(self) -> str | list[int]:
-        """The prompt, out of a list of one. `rules` has refused longer ones."""
+        """The prompt, taken out of a list of one text; `rules` has refused longer lists."""
         match self.prompt:
             case [str(text), *_]:
                 return text

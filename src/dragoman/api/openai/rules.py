@@ -1,9 +1,9 @@
-"""What no single field of the second door can check. Each rule raises `InvalidRequest`."""
+"""Rules across fields of the OpenAI-compatible API. Each rule raises `InvalidRequest`."""
 
 from collections import Counter
 from itertools import islice
 
-from dragoman.api.anthropic.base import rejected, unknown_fields
+from dragoman.api.anthropic.base import capability_rejected, unknown_fields
 from dragoman.api.anthropic.rules import check_stop_sizes
 from dragoman.api.anthropic.rules.schemas import check_valid
 from dragoman.api.openai.parts import Attached, parts_of
@@ -19,18 +19,27 @@ from dragoman.api.openai.request import (
 from dragoman.errors import InvalidRequest
 from dragoman.limits import DEFAULT, Limits
 
-_UNBUILT = ("logit_bias", "logprobs", "top_logprobs", "functions", "function_call", "audio", "prediction", "web_search_options")
-_UNBUILT_PLAIN = ("logit_bias", "logprobs", "echo", "suffix")
+_UNSUPPORTED = (
+    "logit_bias",
+    "logprobs",
+    "top_logprobs",
+    "functions",
+    "function_call",
+    "audio",
+    "prediction",
+    "web_search_options",
+)
+_UNSUPPORTED_IN_COMPLETIONS = ("logit_bias", "logprobs", "echo", "suffix")
 
 
 def check_chat(request: ChatRequest, limits: Limits = DEFAULT) -> None:
-    """The first rule that a chat breaks."""
+    """Raise `InvalidRequest` for the first rule that a chat completions request breaks."""
     limits.check("messages", len(request.messages), "messages")
     parts = [message.content for message in request.messages if isinstance(message.content, list)]
     limits.check("blocks", sum(map(len, parts)) + _calls(request), "messages")
     limits.check("tools", len(request.tools or ()), "tools")
     _check_common(request, limits)
-    _refuse(request, _UNBUILT)
+    _refuse(request, _UNSUPPORTED)
     if any(modality != "text" for modality in request.modalities or ()):
         raise InvalidRequest.at("modalities", "this server answers with text only")
     _check_results(request)
@@ -40,11 +49,12 @@ def check_chat(request: ChatRequest, limits: Limits = DEFAULT) -> None:
 
 
 def check_strict_input(request: ChatRequest) -> None:
-    """Refuse what a model of text cannot read (CC-8)."""
+    """Refuse parts that a text-only model cannot read (CC-8)."""
     for index, message in enumerate(request.messages):
         for place, part in enumerate(parts_of(message.content)):
             if isinstance(part, Attached):
-                reason = f"this model cannot see {part.type} parts{rejected('document' if part.type == 'file' else 'image')}"
+                kind = "document" if part.type == "file" else "image"
+                reason = f"this model cannot see {part.type} parts{capability_rejected(kind)}"
                 raise InvalidRequest.at(f"messages.{index}.content.{place}", reason)
 
 
@@ -58,11 +68,11 @@ def _check_common(request: ChatRequest | CompletionRequest, limits: Limits) -> N
 
 
 def check_completion(request: CompletionRequest, limits: Limits = DEFAULT) -> None:
-    """The first rule that a completion breaks."""
+    """Raise `InvalidRequest` for the first rule that a completions request breaks."""
     _check_common(request, limits)
-    _refuse(request, _UNBUILT_PLAIN)
+    _refuse(request, _UNSUPPORTED_IN_COMPLETIONS)
     if request.best_of not in (None, 1):
-        raise InvalidRequest.at("best_of", "this server makes one answer")
+        raise InvalidRequest.at("best_of", "this server generates one answer only")
     if isinstance(request.prompt, list) and any(isinstance(inner, str) for inner in request.prompt) and len(request.prompt) > 1:
         raise InvalidRequest.at("prompt", "this server takes one prompt at a time")
     if not request.prompt:
@@ -74,17 +84,17 @@ def _refuse(request: ChatRequest | CompletionRequest, names: tuple[str, ...]) ->
         if getattr(request, name):
             raise InvalidRequest.at(name, "not supported by this server")
     if request.n not in (None, 1):
-        raise InvalidRequest.at("n", "this server makes one answer")
+        raise InvalidRequest.at("n", "this server generates one answer only")
 
 
 def _check_results(request: ChatRequest) -> None:
-    """Every call is answered by the messages behind it, once; and nothing else is answered."""
+    """Check that every call has exactly one result in the messages after it, and that every result has a call."""
     open_calls: Counter[str] = Counter()
     for index, message in enumerate(request.messages):
         if isinstance(message, ToolMessage | FunctionMessage):
             if not open_calls[message.tool_call_id]:
                 raise InvalidRequest.at(
-                    f"messages.{index}.tool_call_id", f"{message.tool_call_id} is no call of the assistant message before it"
+                    f"messages.{index}.tool_call_id", f"{message.tool_call_id} is not a call of the assistant message before it"
                 )
             open_calls[message.tool_call_id] -= 1
             if not open_calls[message.tool_call_id]:
@@ -102,7 +112,7 @@ def _check_tools(request: ChatRequest, limits: Limits) -> None:
     names = [tool.function.name for tool in request.tools or ()]
     for name, times in Counter(names).items():
         if times > 1:
-            raise InvalidRequest.at("tools", f"the function name {name} is there {times} times")
+            raise InvalidRequest.at("tools", f"the function name {name} is used {times} times")
     for index, tool in enumerate(request.tools or ()):
         if tool.function.parameters:
             check_valid(tool.function.parameters, f"tools.{index}.function.parameters", limits)

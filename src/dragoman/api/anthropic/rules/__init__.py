@@ -1,6 +1,6 @@
-"""Rules that no single field can check: the order of turns, calls and results, breakpoints, fields that exclude each other.
+"""Rules across fields: the order of turns, calls and results, cache breakpoints, fields that exclude each other.
 
-Each rule raises `InvalidRequest` in the wording of the real API, where that is known: clients match on it (ERR-9, CC-8).
+Each rule raises `InvalidRequest` with Anthropic's own wording where that is known, because clients match it (ERR-9, CC-8).
 """
 
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ INTERLEAVED_THINKING = "interleaved-thinking-2025-05-14"
 def check(request: PromptRequest, betas: frozenset[str] = frozenset(), limits: Limits = DEFAULT) -> None:
     """Raise `InvalidRequest` for the first rule that the request breaks. `betas` are the names in `anthropic-beta`."""
     _check_sizes(request, limits)
-    _check_unbuilt(request)
+    _check_unsupported(request)
     check_turns(request.messages)
     check_calls(request.messages)
     check_attachments(request)
@@ -51,7 +51,7 @@ def check(request: PromptRequest, betas: frozenset[str] = frozenset(), limits: L
 
 
 def check_strict(request: PromptRequest, *, current: bool) -> None:
-    """Refuse what this server otherwise lets pass: unknown fields (BETA-2), and what the `current` version took out (TRN-9)."""
+    """Refuse what is accepted without strict mode: unknown fields (BETA-2), and what the `current` version removed (TRN-9)."""
     check_known(request)
     if not current:
         return
@@ -66,8 +66,8 @@ def check_strict(request: PromptRequest, *, current: bool) -> None:
                 raise InvalidRequest.at(path, "`document` blocks can only be in `user` messages")
 
 
-def _check_unbuilt(request: PromptRequest) -> None:
-    """What would change the meaning of the answer is refused while it is not built (BETA-4, THR-3)."""
+def _check_unsupported(request: PromptRequest) -> None:
+    """Refuse unsupported fields that would change the meaning of the answer (BETA-4, THR-3)."""
     if request.thread is not None:
         raise ThreadsUnsupported
     for name in ("container", "mcp_servers", "compaction", "fallbacks"):
@@ -82,7 +82,7 @@ def _check_unbuilt(request: PromptRequest) -> None:
 
 
 def _check_sizes(request: PromptRequest, limits: Limits) -> None:
-    """How much there is of everything, before anything is looked at."""
+    """Check the number of messages, tools, blocks and fields, before all other rules."""
     limits.check("messages", len(request.messages), "messages")
     limits.check("tools", len(request.tools or ()), "tools")
     limits.check("blocks", sum(len(message.blocks) for message in request.messages), "messages")
@@ -94,13 +94,13 @@ def _check_sizes(request: PromptRequest, limits: Limits) -> None:
 
 
 def check_stop_sizes(sequences: Sequence[str], path: str, limits: Limits) -> None:
-    """How many stop sequences there are, and how long they are together."""
+    """Check the number of stop sequences and their total length."""
     limits.check("stop_sequences", len(sequences), path)
     limits.check("stop_characters", sum(map(len, sequences)), path)
 
 
 def _check_format(request: PromptRequest, limits: Limits) -> None:
-    """STR-1, STR-7."""
+    """Check the output format (STR-1, STR-7)."""
     if request.format is None:
         return
     if request.output_config and request.output_config.format and request.output_format:
@@ -112,7 +112,7 @@ def _check_format(request: PromptRequest, limits: Limits) -> None:
 
 
 def _check_thinking(request: PromptRequest, betas: frozenset[str]) -> None:
-    """Manual thinking limits other fields (THK-2, THK-12)."""
+    """Check the fields that a thinking budget limits (THK-2, THK-12)."""
     thinking = request.thinking
     if not isinstance(thinking, ThinkingEnabled):
         return
@@ -128,7 +128,7 @@ def _check_thinking(request: PromptRequest, betas: frozenset[str]) -> None:
 
 
 def _check_stop_sequences(stops: Sequence[str]) -> None:
-    """SEQ-3."""
+    """Check that stop sequences contain visible text (SEQ-3)."""
     for stop in stops:
         if not stop:
             raise InvalidRequest.at("stop_sequences", "each stop sequence must be non-empty")
@@ -137,7 +137,7 @@ def _check_stop_sequences(stops: Sequence[str]) -> None:
 
 
 def _check_prewarm(request: MessagesRequest) -> None:
-    """`max_tokens: 0` warms the cache, and goes with nothing that shapes an answer (REQ-3)."""
+    """Check that `max_tokens: 0`, which only warms the cache, has no field that shapes an answer (REQ-3)."""
     reason = None
     if request.stream:
         reason = "`stream`"

@@ -1,4 +1,4 @@
-"""Cache breakpoints: how many, and in which order."""
+"""Rules for the number and order of cache breakpoints."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ MAX_BREAKPOINTS = 4
 
 
 def check_breakpoints(request: PromptRequest) -> None:
-    """CACHE-2, CACHE-3."""
+    """Check the number of breakpoints and that longer ones come first (CACHE-2, CACHE-3)."""
     found = list(_breakpoints(request))
     total = len(found) + (request.cache_control is not None)
     if total > MAX_BREAKPOINTS:
@@ -28,7 +28,7 @@ def check_breakpoints(request: PromptRequest) -> None:
 
 
 def _breakpoints(request: PromptRequest) -> Iterator[tuple[str, CacheControl]]:
-    """Every breakpoint with its path, in the order of the prefix: tools, system, messages (CACHE-3)."""
+    """Every breakpoint with its path, in the order of the prompt: tools, system, messages (CACHE-3)."""
     for index, tool in enumerate(request.tools or ()):
         if tool.cache_control:
             yield f"tools.{index}.cache_control", tool.cache_control

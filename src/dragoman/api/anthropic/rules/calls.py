@@ -1,4 +1,4 @@
-"""Calls and their results."""
+"""Rules for tool calls and their results."""
 
 from collections.abc import Sequence
 from itertools import islice
@@ -9,23 +9,23 @@ from dragoman.api.anthropic.request import Message
 from dragoman.errors import InvalidRequest
 
 _SHOWN: Final = 20
-"""Ids that an error names."""
+"""The most ids that an error names."""
 
 
 class _Pending:
-    """The calls of the latest assistant turn that have no result yet."""
+    """The calls of the last assistant turn that have no result yet."""
 
     def __init__(self) -> None:
         self.turn = -1
-        self.open: dict[str, None] = {}  # ids in their order; the values mean nothing
+        self.open: dict[str, None] = {}  # an ordered set of ids
         self.known: set[str] = set()
-        self.closed = True  # true once something other than a result was seen behind the calls
+        self.closed = True  # true once something other than a result came after the calls
 
     def begin(self, index: int, calls: list[str]) -> None:
         self.turn, self.open, self.known, self.closed = index, dict.fromkeys(calls), set(calls), False
 
     def extend(self, index: int, calls: list[str]) -> None:
-        """Add the calls of a further message of the same turn."""
+        """Add the calls of another message of the same turn."""
         if not self.open:
             self.turn = index
         self.open.update(dict.fromkeys(calls))
@@ -43,7 +43,7 @@ class _Pending:
 
 
 def check_calls(messages: list[Message]) -> None:
-    """Calls have ids of their own and are answered in the very next user turn, results first (IN-7, IN-9, IN-10)."""
+    """Check that call ids are unique, and that the next user turn begins with the results (IN-7, IN-9, IN-10)."""
     seen: set[str] = set()
     pending = _Pending()
     previous = None

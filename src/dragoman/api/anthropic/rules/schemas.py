@@ -1,4 +1,4 @@
-"""Is a tool's `input_schema` a JSON Schema that the API would take (TOOL-3), and do its examples fit (TOOL-12)?"""
+"""Rules for a tool's `input_schema` (TOOL-3) and its examples (TOOL-12)."""
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -15,7 +15,7 @@ _WORTH_REMEMBERING = 32 * 1024
 
 
 def check_schema(schema: dict[str, Any], path: str, limits: Limits = DEFAULT) -> None:
-    """Raise `InvalidRequest` at `path` where the schema is not valid, too large, or not of the shape that tools need."""
+    """Raise `InvalidRequest` at `path` if the schema is invalid, too large, or not the schema of an object."""
     if schema.get("type") != "object":
         raise InvalidRequest.at(f"{path}.type", "Input should be 'object'" if "type" in schema else "Field required")
     if any(key in schema for key in ("oneOf", "allOf", "anyOf")):
@@ -24,7 +24,7 @@ def check_schema(schema: dict[str, Any], path: str, limits: Limits = DEFAULT) ->
 
 
 def check_valid(schema: dict[str, Any], path: str, limits: Limits = DEFAULT) -> None:
-    """Raise `InvalidRequest` at `path` where the schema is not valid, or too large to be worked on."""
+    """Raise `InvalidRequest` at `path` if the schema is invalid or too large."""
     encoded = msgspec.json.encode(schema)
     problem = (_remembered_problem if len(encoded) <= _WORTH_REMEMBERING else _problem)(encoded, limits)
     if problem is not None:
@@ -32,34 +32,34 @@ def check_valid(schema: dict[str, Any], path: str, limits: Limits = DEFAULT) -> 
 
 
 def _problem(encoded: bytes, limits: Limits) -> str | None:
-    """What is wrong, or None. Checked as draft 2020-12 whatever `$schema` says, as the API does."""
+    """The problem of a schema, or None. Like the API, it checks draft 2020-12 whatever `$schema` says."""
     schema = msgspec.json.decode(encoded)
     if excess := limits.schema_excess(schema):
         return excess
     try:
         jsonschema_rs.meta.validate({**schema, "$schema": DRAFT})
     except jsonschema_rs.ValidationError as error:
-        return f"JSON schema is invalid. It must match JSON Schema draft 2020-12. {_told(error)}"
+        return f"JSON schema is invalid. It must match JSON Schema draft 2020-12. {_message(error)}"
     return None
 
 
-def _told(error: jsonschema_rs.ValidationError) -> str:
+def _message(error: jsonschema_rs.ValidationError) -> str:
     place = ".".join(str(step) for step in error.instance_path)
     return f"{place}: {error.message}" if place else error.message
 
 
 _remembered_problem = lru_cache(maxsize=1024)(_problem)
-"""An agent sends the same tools on every turn; larger schemas than an agent's are not kept."""
+"""An agent sends the same tools in every request; schemas larger than `_WORTH_REMEMBERING` are not cached."""
 
 
 def check_examples(schema: Mapping[str, Any], examples: Sequence[Mapping[str, Any]], path: str) -> None:
-    """Raise `InvalidRequest` at the path of the first example that is no input of that schema.
+    """Raise `InvalidRequest` at the path of the first example that does not match the schema.
 
-    Where a check could take for ever, or lead out of the schema, the examples are taken at their word.
+    Examples are not checked if that could take unbounded time, or if the schema refers to another document.
     """
     checks = validator(schema) if examples else None
     if checks is None:
         return
     for index, example in enumerate(examples):
         for misfit in checks.iter_errors(example):
-            raise InvalidRequest.at(f"{path}.{index}", f"the example does not match input_schema: {_told(misfit)}")
+            raise InvalidRequest.at(f"{path}.{index}", f"the example does not match input_schema: {_message(misfit)}")

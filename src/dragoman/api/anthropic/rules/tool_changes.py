@@ -1,4 +1,4 @@
-"""Tools that are added and removed on the way: where that may be said, and of which tools."""
+"""Rules for tools that are added and removed in messages."""
 
 from dragoman.api.anthropic.blocks import McpToolReference, ToolAdditionBlock, ToolDefinition, ToolReference, ToolRemovalBlock
 from dragoman.api.anthropic.request import PromptRequest
@@ -8,7 +8,7 @@ from dragoman.limits import DEFAULT, Limits
 
 
 def check_tool_changes(request: PromptRequest, limits: Limits = DEFAULT) -> None:
-    """IN-14, TOOL-16: in system messages only, and a reference names a tool that was declared before it."""
+    """Check that changes are in system messages, and refer to tools declared before them (IN-14, TOOL-16)."""
     declared = {tool.name for tool in request.tools or ()}
     for index, message in enumerate(request.messages):
         for position, block in enumerate(message.blocks):
@@ -24,7 +24,7 @@ def _name(tool: ToolReference | McpToolReference | ToolDefinition, declared: set
         case ToolDefinition(definition=definition):
             return checked_name(definition, f"{path}.tool_definition.definition", limits)
         case McpToolReference():
-            reason = f"{tool.type} names what an MCP server has, and this server asks none"
+            reason = f"{tool.type} names a tool of an MCP server; this server does not call MCP servers"
             raise InvalidRequest.at(f"{path}.type", reason)
         case ToolReference(name=name):
             if name not in declared:

@@ -1,4 +1,4 @@
-"""The order of turns, and what each of them holds."""
+"""Rules for the order and content of messages."""
 
 from dragoman.api.anthropic.blocks import TextBlock, ToolAdditionBlock, ToolRemovalBlock
 from dragoman.api.anthropic.request import Message
@@ -6,7 +6,7 @@ from dragoman.errors import InvalidRequest
 
 
 def check_turns(messages: list[Message]) -> None:
-    """REQ-5, REQ-7, REQ-8, REQ-11."""
+    """Check the messages: not empty, and system messages in allowed places (REQ-5, REQ-7, REQ-8, REQ-11)."""
     if not messages:
         raise InvalidRequest.at("messages", "at least one message is required")
     last = len(messages) - 1
@@ -15,7 +15,7 @@ def check_turns(messages: list[Message]) -> None:
             raise InvalidRequest.at(
                 f"messages.{index}", "all messages must have non-empty content except for the optional final assistant message"
             )
-        if index < last or message.role != "assistant":  # a final assistant text is a prefill: any text will do (PRE-3)
+        if index < last or message.role != "assistant":  # a final assistant message is a prefill: any text is allowed (PRE-3)
             _check_texts(message)
         if message.role == "system":
             _check_system_place(messages, index)
@@ -32,7 +32,7 @@ def _check_texts(message: Message) -> None:
 
 
 def _check_system_place(messages: list[Message], index: int) -> None:
-    """Behind a user turn, and in front of an assistant turn or at the end; several in a row are one section (REQ-11)."""
+    """Check that system messages follow a user message, and precede an assistant message or the end (REQ-11)."""
     before = next((message.role for message in reversed(messages[:index]) if message.role != "system"), None)
     after = next((message.role for message in messages[index + 1 :] if message.role != "system"), None)
     if before != "user":
