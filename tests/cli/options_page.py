@@ -12,7 +12,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"
 _PART = re.compile(r"(<!-- reference: made by scripts/options-table -->\n).*?(\n<!-- /reference -->)", re.DOTALL)
 
 
-def renewed() -> str:
+def updated() -> str:
     """The page, with the reference as the commands have it."""
     lines = "\n".join(reference()).rstrip()
     page, count = _PART.subn(lambda match: f"{match[1]}\n{lines}\n{match[2]}", PAGE.read_text(encoding="utf-8"))

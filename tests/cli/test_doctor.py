@@ -39,7 +39,7 @@ def test_a_failed_check_shows_why_it_matters_and_sets_the_exit_status(url: str) 
     output = " ".join(result.output.split())
     assert "FAIL max-tokens" in output
     assert "answered 401 instead of 200: x-api-key header is required" in output
-    assert "why it matters: clients continue by themselves when they read it" in output
+    assert "why it matters: clients continue on their own when they read it" in output
 
 
 def test_json_is_one_object(url: str) -> None:

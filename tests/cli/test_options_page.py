@@ -1,7 +1,7 @@
 """docs/configuration.md has every command and every option."""
 
-from .options_page import PAGE, renewed
+from .options_page import PAGE, updated
 
 
 def test_the_page_is_what_the_script_writes() -> None:
-    assert PAGE.read_text(encoding="utf-8") == renewed(), "run scripts/options-table"
+    assert PAGE.read_text(encoding="utf-8") == updated(), "run scripts/options-table"

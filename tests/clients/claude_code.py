@@ -1,4 +1,4 @@
-"""Claude Code as its user starts it, but in a home, a project and a network of its own."""
+"""Runs Claude Code as its user does, with a separate home, project and network."""
 
 import json
 import os
@@ -8,29 +8,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .cell import Cell
+from .client_list import CLAUDE_CODE_VERSION, QUIET
 from .installed import node_packages
-from .roster import CLAUDE_CODE_VERSION, QUIET
+from .network_sandbox import NetworkSandbox
 
-_PATIENCE = 90.0
+_TIMEOUT = 90.0
 
 
 def installed() -> Path:
-    """The program."""
+    """The path of the program, which is installed if it is missing."""
     folder = node_packages(f"clients/claude-code-{CLAUDE_CODE_VERSION}", [f"@anthropic-ai/claude-code@{CLAUDE_CODE_VERSION}"])
     return folder / "node_modules" / ".bin" / "claude"
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What one run wrote: a line of JSON per event."""
+class Transcript:
+    """The output of one run: the JSON events of standard output, and standard error."""
 
     events: Sequence[Mapping[str, Any]]
     errors: str
 
     @property
     def result(self) -> Mapping[str, Any]:
-        """The last event, which sums up."""
+        """The last event, with the result."""
         assert self.events, self.errors
         last = self.events[-1]
         assert last["type"] == "result", last
@@ -38,35 +38,35 @@ class Told:
 
     @property
     def answer(self) -> str:
-        """The last words."""
+        """The text of the result; an error of the client fails the test."""
         assert not self.result["is_error"], self.result
         return str(self.result["result"])
 
 
-def heard_from(process: "subprocess.Popen[str]", patience: float) -> Told:
-    """All that it writes until its end, which comes within so many seconds."""
+def read_transcript(process: "subprocess.Popen[str]", timeout: float) -> Transcript:
+    """The whole output of a process that must end within `timeout` seconds."""
     try:
-        written, errors = process.communicate(timeout=patience)
+        written, errors = process.communicate(timeout=timeout)
     except subprocess.TimeoutExpired:
         process.kill()
         raise
-    return Told([json.loads(line) for line in written.splitlines() if line.startswith("{")], errors)
+    return Transcript([json.loads(line) for line in written.splitlines() if line.startswith("{")], errors)
 
 
 class ClaudeCode:
-    """One user with one project; each `run` is one start of the program."""
+    """One home and one project; each `run` starts the program once."""
 
-    def __init__(self, cell: Cell, folder: Path, model: str) -> None:
+    def __init__(self, sandbox: NetworkSandbox, folder: Path, model: str) -> None:
         self.home, self.project = folder / "home", folder / "project"
         self.home.mkdir()
         self.project.mkdir()
-        self._cell = cell
+        self._sandbox = sandbox
         self._environment = {
             **QUIET,
             "PATH": os.environ["PATH"],
             "HOME": str(self.home),
             "LANG": "C.UTF-8",
-            "ANTHROPIC_BASE_URL": cell.url,
+            "ANTHROPIC_BASE_URL": sandbox.url,
             "ANTHROPIC_API_KEY": "none",
             "ANTHROPIC_MODEL": model,
             "ANTHROPIC_DEFAULT_HAIKU_MODEL": model,
@@ -74,17 +74,17 @@ class ClaudeCode:
 
     @property
     def url(self) -> str:
-        """The server's."""
-        return self._cell.url
+        """The server's URL."""
+        return self._sandbox.url
 
     @property
-    def entrance(self) -> Sequence[str]:
-        """What begins a command that is to run where the client does."""
-        return self._cell.entrance
+    def command_prefix(self) -> Sequence[str]:
+        """The prefix of a command that runs in the client's network."""
+        return self._sandbox.command_prefix
 
     def start(self, prompt: str, *arguments: str, **environment: str) -> "subprocess.Popen[str]":
-        """Start it in print mode; it reads nothing from us."""
-        command = [*self._cell.entrance, str(installed()), "-p", "--output-format", "stream-json", "--verbose"]
+        """Start it in print mode, without standard input."""
+        command = [*self._sandbox.command_prefix, str(installed()), "-p", "--output-format", "stream-json", "--verbose"]
         command += [
             "--permission-mode",
             "acceptEdits",
@@ -104,7 +104,7 @@ class ClaudeCode:
             text=True,
         )
 
-    def run(self, prompt: str, *arguments: str, **environment: str) -> Told:
-        """Start it and wait for its end."""
+    def run(self, prompt: str, *arguments: str, **environment: str) -> Transcript:
+        """Run it to its end and return its output."""
         with self.start(prompt, *arguments, **environment) as process:
-            return heard_from(process, _PATIENCE)
+            return read_transcript(process, _TIMEOUT)

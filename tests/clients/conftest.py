@@ -14,10 +14,10 @@ from dragoman.dialects import Dialect
 from dragoman.engines.scripted import Line
 from dragoman.server import ModelRegistry, Settings, create_app
 
-from .cell import cell
 from .claude_code import ClaudeCode
+from .network_sandbox import network_sandbox
 from .recorder import Recorder
-from .scene import SILENCE_S, Attentive, Play, Scene, Silence
+from .session import SILENCE_S, RecordingEngine, Session, Silence, StartSession
 
 
 @pytest.fixture(scope="session")
@@ -34,60 +34,60 @@ def client(connected: Anthropic, engine: ControllableEngine) -> Anthropic:
 
 
 def sdk(url: str, **options: object) -> Anthropic:
-    """The SDK for a server of the test's own."""
+    """The SDK, connected to another server."""
     return Anthropic(**{"base_url": url, "api_key": "none", "max_retries": 0, "_strict_response_validation": True, **options})
 
 
 @pytest.fixture
-def play(tmp_path: Path) -> Iterator[Play]:
-    """`play(line, ...)`: a user whose model says that, one line a turn."""
+def start_session(tmp_path: Path) -> Iterator[StartSession]:
+    """`start_session(line, ...)` starts a session whose model answers with these lines, one per request."""
     with client_sessions(tmp_path) as start:
         yield start
 
 
 @contextmanager
-def client_sessions(folder: Path) -> Iterator[Play]:
-    """Likewise; what is heard is written to `folder` at the end."""
+def client_sessions(folder: Path) -> Iterator[StartSession]:
+    """A function that starts sessions; the recorded requests are written to `folder` at the end."""
     with ExitStack() as stack:
 
-        def start(*script: str | Line, window: int = 200_000, dialect: Dialect = dialects.DEFAULT, **settings: Any) -> Scene:
+        def start(*script: str | Line, window: int = 200_000, dialect: Dialect = dialects.DEFAULT, **settings: Any) -> Session:
             lines = [line if isinstance(line, Line) else Line(line) for line in script]
-            engine = Attentive(lines, window)
+            engine = RecordingEngine(lines, window)
             registry = ModelRegistry(engine, replace(Settings(), dialect=dialect, **settings))
-            ours = stack.enter_context(cell())
-            heard = Recorder(create_app(registry))
-            stack.enter_context(live_registry(registry, heard, ours.listener))
-            stack.callback(heard.write, folder / "requests.jsonl")
-            return Scene(ClaudeCode(ours, folder, MODEL), heard, engine)
+            sandbox = stack.enter_context(network_sandbox())
+            recorder = Recorder(create_app(registry))
+            stack.enter_context(live_registry(registry, recorder, sandbox.listener))
+            stack.callback(recorder.write, folder / "requests.jsonl")
+            return Session(ClaudeCode(sandbox, folder, MODEL), recorder, engine)
 
         yield start
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Who waits for the long silence does so last."""
-    items.sort(key=waits)
+    """Run the tests that use the long silence last."""
+    items.sort(key=uses_silence)
 
 
-def waits(item: pytest.Item) -> bool:
+def uses_silence(item: pytest.Item) -> bool:
     return "silence" in getattr(item, "fixturenames", ())
 
 
 @pytest.fixture(scope="session", autouse=True)
 def background(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Silence | None]:
-    """The long silence, if anybody waits for it, from the first test of clients on: the others are played meanwhile."""
-    if not any(map(waits, request.session.items)):
+    """The session with the long silence, if a test uses it; it runs beside the tests of clients, from the first one on."""
+    if not any(map(uses_silence, request.session.items)):
         yield None
         return
     with client_sessions(tmp_path_factory.mktemp("silence")) as start:
-        scene = start(Line("At last.", chunk=0, delay_ms=SILENCE_S * 1000))
-        with scene.claude.start("Take your time.") as client:
-            yield Silence(scene, client)
+        session = start(Line("At last.", chunk=0, delay_ms=SILENCE_S * 1000))
+        with session.claude.start("Take your time.") as client:
+            yield Silence(session, client)
             client.kill()
 
 
 @pytest.fixture
 def silence(background: Silence | None) -> Silence:
-    """A scene in which the model reads the prompt for longer than the client is known to bear."""
+    """A session in which the model reads the prompt for longer than the client waits for a silent stream."""
     assert background is not None
     return background

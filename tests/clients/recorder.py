@@ -1,4 +1,4 @@
-"""What a client really sent: an ASGI application around the server's that keeps every request and the status of its answer."""
+"""An ASGI application around the server's that records every request of a client and the status of its answer."""
 
 import json
 from collections.abc import Sequence
@@ -11,9 +11,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 @dataclass(slots=True)
 class Exchange:
-    """One request. `status` is 0 while there is no answer; `answer` holds the bytes of a refusal, and of nothing else.
+    """One request. `status` is 0 while there is no answer; `answer` has the bytes of an error, and is otherwise empty.
 
-    `diverged` is where the server saw the prompt break with the one before it.
+    `diverged` is where the server found the prompt to diverge from the one before it.
     """
 
     method: str
@@ -43,16 +43,16 @@ class Recorder:
 
     @property
     def messages(self) -> Sequence[Exchange]:
-        """The requests for messages, counting not among them."""
+        """The requests to /v1/messages."""
         return [exchange for exchange in self.exchanges if exchange.path == "/v1/messages"]
 
     @property
     def refused(self) -> Sequence[str]:
-        """The requests that were not answered as the client wished."""
+        """The requests that were answered with an error."""
         return [str(exchange) for exchange in self.exchanges if exchange.status >= 400]
 
     def write(self, path: Path) -> None:
-        """Keep what was heard, one body a line, for whoever wants to look at it."""
+        """Write the recorded bodies to a file, one per line."""
         path.write_bytes(b"".join(bytes(exchange.raw) + b"\n" for exchange in self.exchanges))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -63,16 +63,16 @@ class Recorder:
         exchange = Exchange(scope["method"], scope["path"], headers)
         self.exchanges.append(exchange)
 
-        async def hear() -> Message:
+        async def record_request() -> Message:
             message = await receive()
             exchange.raw += message.get("body", b"")
             return message
 
-        async def say(message: Message) -> None:
+        async def record_answer(message: Message) -> None:
             exchange.status = message.get("status", exchange.status)
             exchange.diverged += dict(message.get("headers", ())).get(b"dragoman-diverged", b"").decode()
             if exchange.status >= 400:
                 exchange.answer += message.get("body", b"")
             await send(message)
 
-        await self._app(scope, hear, say)
+        await self._app(scope, record_request, record_answer)

@@ -1,4 +1,4 @@
-"""What a user of any line of the SDK does: `script.py URL VERSION`, with that line of it in front of the path."""
+"""Uses the SDK as its users do: `script.py URL VERSION`, with that release line of it first on the path."""
 
 import sys
 from collections.abc import Callable
@@ -45,17 +45,17 @@ def creates(client: Any, model: str) -> None:
 
 def streams(client: Any, model: str) -> None:
     with client.messages.stream(model=model, max_tokens=3000, messages=HELLO, thinking=THINKING) as stream:
-        told = {event.type for event in stream}
+        types = {event.type for event in stream}
         message = stream.get_final_message()
-    assert {"thinking", "text", "message_stop"} <= told, told
+    assert {"thinking", "text", "message_stop"} <= types, types
     whole = client.messages.create(model=model, max_tokens=3000, messages=HELLO, thinking=THINKING)
-    assert told_by(message) == told_by(whole)
+    assert common_fields(message) == common_fields(whole)
     with client.messages.create(model=model, max_tokens=3000, messages=HELLO, stream=True) as events:
         assert [event.type for event in events][-1] == "message_stop"
 
 
-def told_by(message: Any) -> Any:
-    """What every line knows of a message: 0.76 does not take the details of the usage from the end of a stream."""
+def common_fields(message: Any) -> Any:
+    """The fields of a message that every release line has: 0.76 ignores the usage details at the end of a stream."""
     blocks = [block.model_dump(exclude={"parsed_output"}) for block in message.content]
     return blocks, message.stop_reason, message.stop_sequence, message.usage.input_tokens, message.usage.output_tokens
 

@@ -1,4 +1,4 @@
-"""The main job, end to end: the SDK, the server, llama.cpp in its child process, the default model."""
+"""Tests the whole path: the SDK, the server, llama.cpp in its child process, the default model."""
 
 import json
 import os
@@ -26,7 +26,7 @@ GREEDY = {"temperature": 0}
 
 @pytest.fixture(scope="module")
 def engine() -> EmbeddedLlama:
-    """One thread, because other processes may be busy beside it."""
+    """The engine with one thread, because other processes may be busy."""
     return EmbeddedLlama(resolve(None).path, context=512, parallel=2, threads=1)
 
 
@@ -47,7 +47,7 @@ def create(model: Anthropic, *messages: MessageParam, **fields: object) -> Messa
 
 
 @pytest.mark.clause("TRN-3", "RES-1", "SSE-20")
-def test_streamed_and_collected_it_says_the_same(model: Anthropic):
+def test_streamed_and_unstreamed_answers_are_equal(model: Anthropic):
     whole = create(model)
     with model.messages.stream(model="claude-local", max_tokens=24, messages=STORY, extra_body=GREEDY) as stream:
         streamed = stream.get_final_message()
@@ -57,13 +57,13 @@ def test_streamed_and_collected_it_says_the_same(model: Anthropic):
 
 
 @pytest.mark.clause("CNT-2", "USE-1", "USE-5", "PRE-1")
-def test_the_count_is_the_prompt_and_what_was_cached_is_the_engines_own_number(model: Anthropic):
+def test_the_count_equals_the_prompt_and_the_engine_reports_cached_tokens(model: Anthropic):
     history: list[MessageParam] = [*STORY, {"role": "assistant", "content": "Once upon a time,"}]
     count = model.messages.count_tokens(model="claude-local", messages=history).input_tokens
     create(model, *history)
     usage = create(model, *history).usage
     assert usage.input_tokens + usage.cache_creation_input_tokens + usage.cache_read_input_tokens == count
-    assert usage.cache_read_input_tokens == count - 1  # llama.cpp computes the last token anew
+    assert usage.cache_read_input_tokens == count - 1  # llama.cpp computes the last token again
 
 
 @pytest.mark.clause("SEQ-1")
@@ -93,7 +93,7 @@ def test_max_tokens_beyond_the_window_end_with_the_window(model: Anthropic):
 
 
 @pytest.mark.clause("TRN-18")
-def test_leaving_in_the_middle_frees_the_slot(model: Anthropic, registry: ModelRegistry):
+def test_a_disconnect_frees_the_slot(model: Anthropic, registry: ModelRegistry):
     stream = model.messages.create(model="claude-local", max_tokens=1500, messages=STORY, stream=True)
     assert next(event for event in stream if event.type == "content_block_delta")
     assert registry.ready is not None
@@ -104,7 +104,7 @@ def test_leaving_in_the_middle_frees_the_slot(model: Anthropic, registry: ModelR
 
 @pytest.mark.slow
 @pytest.mark.clause("SSE-17", "SSE-18", "STOP-7")
-def test_an_engine_that_dies_ends_the_stream_with_an_error_and_answers_the_next(model: Anthropic, engine: EmbeddedLlama):
+def test_an_engine_that_dies_ends_the_stream_with_an_error_and_restarts(model: Anthropic, engine: EmbeddedLlama):
     stream = model.messages.create(model="claude-local", max_tokens=1500, messages=STORY, stream=True)
     assert next(event for event in stream if event.type == "content_block_delta")
     assert engine.pid is not None
@@ -129,7 +129,7 @@ WEATHER: ToolParam = {
 
 @pytest.mark.slow
 @pytest.mark.clause("TOOL-5", "STOP-2", "CACHE-4")
-def test_a_tool_loop_streams_a_forced_call_and_goes_on_behind_its_result(model: Anthropic):
+def test_a_tool_loop_streams_a_forced_call_and_continues_after_its_result(model: Anthropic):
     question: MessageParam = {"role": "user", "content": "What is the weather in Ulm?"}
     wanted = {"model": "claude-local", "max_tokens": 80, "tools": [WEATHER], "extra_body": GREEDY}
     with model.messages.stream(**wanted, messages=[question], tool_choice={"type": "any"}) as stream:
@@ -138,7 +138,7 @@ def test_a_tool_loop_streams_a_forced_call_and_goes_on_behind_its_result(model: 
     (call,) = first.content
     assert call.type == "tool_use"
     assert first.stop_reason == "tool_use"
-    assert len(deltas) > 3  # as they come, not all at the end
+    assert len(deltas) > 3  # streamed, not all at the end
     assert jsonschema_rs.is_valid(WEATHER["input_schema"], call.input)
     result: MessageParam = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": call.id, "content": "Rain."}]}
     history = [question, {"role": "assistant", "content": first.content}, result]
@@ -150,7 +150,7 @@ def test_a_tool_loop_streams_a_forced_call_and_goes_on_behind_its_result(model: 
 
 @pytest.mark.slow
 @pytest.mark.clause("STR-1", "STR-3", "TOOL-11")
-def test_a_format_and_a_strict_tool_bind_the_model(model: Anthropic):
+def test_a_format_and_a_strict_tool_constrain_the_model(model: Anthropic):
     schema = {"type": "object", "properties": {"ok": {"type": "boolean"}, "n": {"enum": [1, 2, 3]}}, "required": ["ok", "n"]}
     answer = create(model, output_config={"format": {"type": "json_schema", "schema": schema}}, max_tokens=60)
     assert [block.type for block in answer.content] == ["text"]
@@ -162,24 +162,24 @@ def test_a_format_and_a_strict_tool_bind_the_model(model: Anthropic):
 
 @pytest.mark.slow
 @pytest.mark.clause("MOD-7")
-def test_the_second_door_is_another_way_to_the_same_model(model: Anthropic):
+def test_the_openai_api_serves_the_same_model(model: Anthropic):
     whole = create(model)
     function = {"name": "add", "parameters": {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}}
-    with OpenAI(base_url=str(model.base_url).rstrip("/") + "/v1", api_key="any") as second:
-        listed = [found.id for found in second.models.list()]
-        asked = {"model": listed[0], "max_tokens": 24, "messages": STORY, "temperature": 0, "reasoning_effort": "none"}
-        answer = second.chat.completions.create(**asked)
-        called = second.chat.completions.create(
-            **asked | {"max_tokens": 200}, tools=[{"type": "function", "function": function}], tool_choice="required"
+    with OpenAI(base_url=str(model.base_url).rstrip("/") + "/v1", api_key="any") as openai:
+        listed = [found.id for found in openai.models.list()]
+        request = {"model": listed[0], "max_tokens": 24, "messages": STORY, "temperature": 0, "reasoning_effort": "none"}
+        answer = openai.chat.completions.create(**request)
+        called = openai.chat.completions.create(
+            **request | {"max_tokens": 200}, tools=[{"type": "function", "function": function}], tool_choice="required"
         )
-        continued = second.completions.create(model=listed[0], prompt="1, 2, 3, 4,", max_tokens=2, temperature=0)
-        tale = {
+        continued = openai.completions.create(model=listed[0], prompt="1, 2, 3, 4,", max_tokens=2, temperature=0)
+        repetitive = {
             "model": listed[0],
             "prompt": "The cat sat. The cat sat. The cat sat. The cat",
             "max_tokens": 4,
             "temperature": 0,
         }
-        same, other = (second.completions.create(**tale, frequency_penalty=much) for much in (0, 2))
+        same, other = (openai.completions.create(**repetitive, frequency_penalty=penalty) for penalty in (0, 2))
     assert (answer.choices[0].message.content, answer.choices[0].finish_reason) == (whole.content[0].text, "length")
     assert answer.usage.prompt_tokens == whole.usage.input_tokens + whole.usage.cache_read_input_tokens
     assert called.choices[0].finish_reason == "tool_calls"

@@ -1,8 +1,8 @@
-"""A very small model, forced to call 200 times: 200 calls, each valid by its schema. Every fifth of them, unless thoroughly:
-two of each schema, one of them amid another tool.
+"""Forces a very small model to make 200 calls, each of which must be valid by its schema.
 
-The schemas are of the kinds that clients send. A model of this size fills what has no end until its room is gone, so the run
-uses a fixed room and the model's own most likely words: the same ones every time.
+Without DRAGOMAN_TESTS=thorough it is every fifth call: two of each schema, one of them with a second tool. The schemas are of
+the kinds that clients send. A model of this size fills an unbounded value until its tokens are used up, so that the test has a
+fixed limit of tokens and greedy sampling: the output is the same every time.
 """
 
 import asyncio
@@ -76,16 +76,16 @@ def url() -> Iterator[str]:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.clause("TOOL-5", "TOOL-7", "TOOL-17", "STOP-2")
-async def test_of_all_forced_calls_all_are_valid(url: str):
-    seats = asyncio.Semaphore(4)
+async def test_all_forced_calls_are_valid(url: str):
+    slots = asyncio.Semaphore(4)
 
     async def ask(number: int, question: int) -> str:
-        """What is wrong with the call; "" where nothing is."""
+        """A description of what is wrong with the call; empty if it is valid."""
         schemas = {f"tool_{number}": SCHEMAS[number]}
         if question % 2:
             schemas["other"] = SCHEMAS[(number + 7) % len(SCHEMAS)]
         choice = {"type": "tool", "name": f"tool_{number}"} if question % 3 else {"type": "any"}
-        async with seats:
+        async with slots:
             message = await client.messages.create(
                 model="claude-local",
                 max_tokens=400,

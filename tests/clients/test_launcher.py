@@ -1,4 +1,4 @@
-"""`dragoman claude` with the real client: what it tells is understood."""
+"""Tests `dragoman claude` with the real client."""
 
 import json
 import os
@@ -13,9 +13,9 @@ import pytest
 from conftest import MODEL
 from dragoman.engines.scripted import Line
 
-from .cell import cell
 from .claude_code import installed
-from .scene import Play, Scene, call
+from .network_sandbox import network_sandbox
+from .session import Session, StartSession, call
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # the first run installs it
 
@@ -30,17 +30,17 @@ WORKING = [
     "Bash,Read",
 ]
 COUNT = call(("Bash", {"command": "seq 2400", "description": "Count"}))
-"""Short enough to be brought whole into each of the windows here."""
+"""A result that is short enough to fit whole into each of the windows here."""
 SUMMARY = Line("<summary>We counted.</summary>", when="an <analysis> block followed by a <summary> block.")
 TIERS = ["opus", "sonnet", "haiku", "fable"]
 
 
-def launch(scene: Scene, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """`dragoman claude ARGUMENTS` at the scene's server, by a user with nothing but a home and a path."""
+def launch(session: Session, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run `dragoman claude ARGUMENTS` with the session's server, in an environment with only a home and a path."""
     return run(
-        [*scene.claude.entrance, *dragoman("--url", scene.claude.url, *arguments)],
-        scene.claude.home,
-        scene.project,
+        [*session.claude.command_prefix, *dragoman("--url", session.claude.url, *arguments)],
+        session.claude.home,
+        session.project,
         **variables,
     )
 
@@ -69,17 +69,17 @@ def events(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
 
 
 @pytest.mark.clause("CC-4", "CC-6")
-def test_every_name_of_a_model_is_ours_and_one_key_is_sent(play: Play) -> None:
-    jobs = [{"model": tier} for tier in TIERS] + [{}, {"subagent_type": "Explore"}]
+def test_every_model_name_is_the_servers_and_one_key_is_sent(start_session: StartSession) -> None:
+    tasks = [{"model": tier} for tier in TIERS] + [{}, {"subagent_type": "Explore"}]
     calls = [
-        ("Agent", {"description": "Find", "prompt": f"Find {number}.", "run_in_background": False, **job})
-        for number, job in enumerate(jobs)
+        ("Agent", {"description": "Find", "prompt": f"Find {number}.", "run_in_background": False, **task})
+        for number, task in enumerate(tasks)
     ]
-    scene = play(
-        call(*calls), Line("All have found it.", when="has found it"), *["It has found it."] * len(jobs), api_key="secret"
+    session = start_session(
+        call(*calls), Line("All have found it.", when="has found it"), *["It has found it."] * len(tasks), api_key="secret"
     )
     done = launch(
-        scene,
+        session,
         *("--api-key", "secret", "--", *WORKING, "--allowedTools", "Agent", "--", "Find them."),
         ANTHROPIC_API_KEY="sk-real",
         ANTHROPIC_MODEL="opus",
@@ -87,72 +87,72 @@ def test_every_name_of_a_model_is_ours_and_one_key_is_sent(play: Play) -> None:
     )
     assert events(done)[-1]["result"] == "All have found it."
     assert done.returncode == 0
-    assert len(scene.heard.messages) == len(jobs) + 2
-    assert {exchange.body["model"] for exchange in scene.heard.messages} == {MODEL}
-    heads = [exchange.headers for exchange in scene.heard.messages]
-    assert {(head.get("authorization"), head.get("x-api-key")) for head in heads} == {("Bearer secret", None)}
-    assert {head["x-stainless-timeout"] for head in heads} == {"1800"}
-    texts = [block["text"] for exchange in scene.heard.messages for block in exchange.body["system"]]
+    assert len(session.recorder.messages) == len(tasks) + 2
+    assert {exchange.body["model"] for exchange in session.recorder.messages} == {MODEL}
+    headers = [exchange.headers for exchange in session.recorder.messages]
+    assert {(sent.get("authorization"), sent.get("x-api-key")) for sent in headers} == {("Bearer secret", None)}
+    assert {sent["x-stainless-timeout"] for sent in headers} == {"1800"}
+    texts = [block["text"] for exchange in session.recorder.messages for block in exchange.body["system"]]
     assert not [text for text in texts if "billing-header" in text]
 
 
 @pytest.mark.clause("CC-8")
-def test_it_compacts_before_the_window_is_full(play: Play) -> None:
-    scene = play(SUMMARY, *[COUNT] * 11, "We have counted enough.", window=50_000)
-    done = launch(scene, "--", *WORKING, "--", "Count.")
-    told = events(done)
-    assert told[-1]["result"] == "We have counted enough."
-    assert {exchange.status for exchange in scene.heard.messages} == {200}
-    assert "compact_boundary" in [event.get("subtype") for event in told]
-    assert told[-1]["modelUsage"][MODEL]["contextWindow"] == 50_000
-    assert {exchange.body["max_tokens"] for exchange in scene.heard.messages} == {6_250}
+def test_it_compacts_before_the_window_is_full(start_session: StartSession) -> None:
+    session = start_session(SUMMARY, *[COUNT] * 11, "We have counted enough.", window=50_000)
+    done = launch(session, "--", *WORKING, "--", "Count.")
+    transcript = events(done)
+    assert transcript[-1]["result"] == "We have counted enough."
+    assert {exchange.status for exchange in session.recorder.messages} == {200}
+    assert "compact_boundary" in [event.get("subtype") for event in transcript]
+    assert transcript[-1]["modelUsage"][MODEL]["contextWindow"] == 50_000
+    assert {exchange.body["max_tokens"] for exchange in session.recorder.messages} == {6_250}
 
 
 @pytest.mark.clause("CC-8", "ERR-11")
-def test_in_a_small_window_it_works_until_the_server_refuses_and_goes_on(play: Play) -> None:
-    scene = play(SUMMARY, *[COUNT] * 9, "We have counted enough.", window=24_000)
-    done = launch(scene, "--", *WORKING, "--", "Count.")
+def test_in_a_small_window_it_compacts_when_the_server_refuses_a_prompt(start_session: StartSession) -> None:
+    session = start_session(SUMMARY, *[COUNT] * 9, "We have counted enough.", window=24_000)
+    done = launch(session, "--", *WORKING, "--", "Count.")
     assert events(done)[-1]["result"] == "We have counted enough."
-    assert [exchange.status for exchange in scene.heard.messages].count(400) == 1
+    assert [exchange.status for exchange in session.recorder.messages].count(400) == 1
     assert "is small" in done.stderr
 
 
-def test_large_results_are_kept_out_of_a_small_window(play: Play) -> None:
-    scene = play(
+def test_large_results_are_shortened_for_a_small_window(start_session: StartSession) -> None:
+    session = start_session(
         call(("Bash", {"command": "seq 4000", "description": "Count"}), ("Read", {"file_path": "long.txt"})),
         "Done.",
         window=24_000,
     )
-    (scene.project / "long.txt").write_text("".join(f"This is line {number}.\n" for number in range(1900)))
-    done = launch(scene, "--", *WORKING, "--", "Count, read.")
+    (session.project / "long.txt").write_text("".join(f"This is line {number}.\n" for number in range(1900)))
+    done = launch(session, "--", *WORKING, "--", "Count, read.")
     assert events(done)[-1]["result"] == "Done."
-    printed, read = sorted((str(result["content"]) for result in scene.said("tool_result")), key=len)
+    printed, read = sorted((str(result["content"]) for result in session.blocks("tool_result")), key=len)
     assert "Output too large" in printed
     assert "line 899." in read
     assert "line 1899." not in read
 
 
-def test_what_is_printed_does_the_same(play: Play) -> None:
-    scene = play("Here I am.")
-    printed = launch(scene, "--print-env")
+def test_the_printed_variables_have_the_same_effect(start_session: StartSession) -> None:
+    session = start_session("Here I am.")
+    printed = launch(session, "--print-env")
     assert printed.returncode == 0
     lines = f"{printed.stdout}\nexec {installed()} -p 'Hello.'"
-    done = run([*scene.claude.entrance, "sh", "-c", lines], scene.claude.home, scene.project)
+    done = run([*session.claude.command_prefix, "sh", "-c", lines], session.claude.home, session.project)
     assert done.stdout == "Here I am.\n"
-    assert scene.heard.messages[0].headers["x-stainless-timeout"] == "1800"
+    assert session.recorder.messages[0].headers["x-stainless-timeout"] == "1800"
 
 
-def test_the_failure_of_the_client_is_ours(play: Play) -> None:
-    scene = play("Never said.", window=3000)
-    assert launch(scene, "--", *WORKING, "--", "Hello.").returncode == 1
+def test_the_exit_status_is_the_clients(start_session: StartSession) -> None:
+    session = start_session("Never said.", window=3000)
+    assert launch(session, "--", *WORKING, "--", "Hello.").returncode == 1
 
 
-def test_a_server_of_its_own_comes_and_goes(tmp_path: Path) -> None:
-    """The default model is far too small for this client: that it says so, with the true window, shows the way to it."""
-    with cell() as ours:
-        done = run([*ours.entrance, *dragoman("--", *WORKING, "--", "Hello.")], tmp_path, tmp_path)
+def test_a_server_is_started_and_terminated(tmp_path: Path) -> None:
+    """The default model is far too small for this client, whose error with the true window shows that it reached the server."""
+    with network_sandbox() as sandbox:
+        done = run([*sandbox.command_prefix, *dragoman("--", *WORKING, "--", "Hello.")], tmp_path, tmp_path)
         [url] = re.findall(r"^Claude Code works with \S+ at (http://\S+)$", done.stderr, re.MULTILINE)
-        probe = [*ours.entrance, sys.executable, "-c", f"import urllib.request as r; r.urlopen('{url}/health')"]
+        probe = [*sandbox.command_prefix, sys.executable, "-c", f"import urllib.request as r; r.urlopen('{url}/health')"]
         assert "Connection refused" in subprocess.run(probe, capture_output=True, text=True, check=False).stderr
     assert "a window of 8,192 tokens is too small" in done.stderr
     assert events(done)[-1]["api_error_status"] == 400

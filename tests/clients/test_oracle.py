@@ -1,4 +1,4 @@
-"""The SDK's accumulator is the judge: what it makes of the stream is what the unstreamed answer says (SSE-20)."""
+"""Tests that the message which the SDK accumulates from a stream equals the unstreamed answer (SSE-20)."""
 
 import json
 from typing import Any
@@ -37,7 +37,7 @@ SCRIPTS: dict[str, tuple[str, dict[str, Any]]] = {
     "nested arguments": (NESTED, {}),
     "all kinds": (f"<think>hm</think>Let me see.\n{ULM}", {}),
     "several calls": (f"Both.\n{ULM}\n{call('now')}\n{ULM}", {}),
-    "text behind a call": (f"{ULM}\nThat is all.", {}),
+    "text after a call": (f"{ULM}\nThat is all.", {}),
     "one call only": (f"{ULM}\n{ULM}", {"tool_choice": {"type": "auto", "disable_parallel_tool_use": True}}),
     "unknown tool": (call("launch", code=1), {}),
     "broken call": ('<tool_call>\n{"name": "get_weather", "arguments": {"place": \n</tool_call>', {}),
@@ -62,7 +62,7 @@ SCRIPTS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def both(client: Anthropic, engine: ControllableEngine, line: Line, **fields: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The same script, as the SDK accumulates its stream and as the server collects it; ids aside."""
+    """The answer as the SDK accumulates the stream and as the server sends it unstreamed, without ids."""
     engine.line = line
     request = {"model": MODEL, "max_tokens": 1000, "messages": [{"role": "user", "content": "Hi"}], "tools": TOOLS, **fields}
     with client.messages.stream(**request) as stream:
@@ -71,7 +71,7 @@ def both(client: Anthropic, engine: ControllableEngine, line: Line, **fields: An
 
 
 def plain(message: Any) -> dict[str, Any]:
-    """All that was sent, but for the ids; `parsed_output` is the SDK's own."""
+    """The fields that were sent, without ids and the SDK's own `parsed_output`."""
     value: dict[str, Any] = message.model_dump(exclude={"id": True, "content": {"__all__": {"parsed_output"}}})
     return {**value, "content": [{**block, "id": None} for block in value["content"]]}
 

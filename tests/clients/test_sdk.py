@@ -1,4 +1,4 @@
-"""The official SDK, its newest line, as its users use it."""
+"""Tests the newest release line of the official SDK, as its users use it."""
 
 from http import HTTPStatus
 
@@ -44,10 +44,10 @@ def test_create(client: Anthropic, engine: ControllableEngine) -> None:
 def test_stream(client: Anthropic, engine: ControllableEngine) -> None:
     engine.says(ANSWER)
     with client.messages.stream(model=MODEL, max_tokens=1000, messages=HELLO, tools=[TOOL]) as stream:
-        told = [event.type for event in stream]
+        types = [event.type for event in stream]
         message = stream.get_final_message()
-    assert {"thinking", "signature", "text", "input_json", "message_stop"} <= set(told)
-    assert "ping" not in told
+    assert {"thinking", "signature", "text", "input_json", "message_stop"} <= set(types)
+    assert "ping" not in types
     thinking, text, call = message.content
     assert (thinking.thinking, text.text, call.input) == ("It may rain.", "Let me look.", {"place": "Ulm"})
 
@@ -81,7 +81,7 @@ def test_count_tokens(client: Anthropic) -> None:
 
 
 @pytest.mark.clause("MOD-1", "MOD-2", "MOD-3", "MOD-4", "MOD-5", "TRN-14", "TRN-15")
-def test_models_with_pages_that_the_sdk_turns(client: Anthropic) -> None:
+def test_models_with_pages(client: Anthropic) -> None:
     for limit in (1, 2, 1000):
         names = [model.id for model in client.models.list(limit=limit)]
         assert names == [MODEL, "small", "org/model"]
@@ -125,7 +125,7 @@ def test_errors_are_the_exceptions_that_users_catch(client: Anthropic, engine: C
 
 
 @pytest.mark.clause("AUTH-1", "ERR-11")
-def test_the_key_of_the_sdk_opens_the_door(serve: Serve) -> None:
+def test_the_sdks_key_is_accepted(serve: Serve) -> None:
     with sdk(serve(api_key="secret", window=100), api_key="secret") as client:
         assert create(client, max_tokens=10).content
         with pytest.raises(anthropic.BadRequestError, match=r"prompt is too long: \d+ tokens > 99 maximum"):
@@ -133,7 +133,7 @@ def test_the_key_of_the_sdk_opens_the_door(serve: Serve) -> None:
 
 
 @pytest.mark.clause("ERR-5", "ERR-7")
-def test_the_sdk_tries_again_when_told_and_only_then(client: Anthropic, engine: ControllableEngine) -> None:
+def test_the_sdk_retries_only_retryable_errors(client: Anthropic, engine: ControllableEngine) -> None:
     patient = client.with_options(max_retries=1)
     engine.failure, engine.fails_at_once = EngineFailed("it broke"), True
     opened = engine.opened
@@ -158,7 +158,7 @@ def test_a_late_failure_is_raised_from_the_stream(client: Anthropic, engine: Con
 
 
 @pytest.mark.clause("TRN-18")
-def test_leaving_the_stream_ends_the_work(client: Anthropic, engine: ControllableEngine) -> None:
+def test_closing_the_stream_ends_the_generation(client: Anthropic, engine: ControllableEngine) -> None:
     engine.hold(before=FIRST_TOKEN)
     with client.messages.stream(model=MODEL, max_tokens=100, messages=HELLO) as stream:
         next(iter(stream))

@@ -1,4 +1,4 @@
-"""One script, every line of the SDK that a server will meet."""
+"""Runs one script with several release lines of the SDK."""
 
 import os
 import subprocess
@@ -18,7 +18,7 @@ THOUGHT = "<think>\nIt may rain.\n</think>\n\n"
 
 
 def installed(line: str) -> Path:
-    """The folder with that line in it, which stays for the next run."""
+    """The cached folder with that release line."""
     return python_packages(f"sdk/{line}", [f"anthropic=={line}.*"])
 
 

@@ -130,7 +130,7 @@ def agent(*messages: Object, fingerprint: str = "a1f", nonce: str = "") -> Objec
     }
 
 
-REMINDER = text("<system-reminder>\nThe folder is no repository.\n</system-reminder>")
+REMINDER = text("<system-reminder>\nThe folder is not a repository.\n</system-reminder>")
 ENVIRONMENT = "# Environment\nLinux, bash. Today is a Monday. Tools that can be searched for: CronList, CronCreate."
 
 

@@ -1,4 +1,4 @@
-"""The agent SDK, which brings a Claude Code of its own."""
+"""The steps of the agent SDK, which contains its own Claude Code."""
 
 from contextlib import suppress
 from typing import Any
@@ -17,26 +17,26 @@ from steps import (
     THOUGHT,
     URL,
     WEATHER,
+    run_steps,
     same,
-    take,
 )
 
 
 async def ask(prompt: str, key: str = KEY, **options: Any) -> tuple[list[Any], Any]:
-    """All that came, and the result."""
-    asked = ClaudeAgentOptions(
+    """The events of a query, and the last one, which is the result."""
+    query_options = ClaudeAgentOptions(
         **{"model": MODEL, "max_turns": 5, "tools": [], "skills": [], **options},
         env={"ANTHROPIC_BASE_URL": URL, "ANTHROPIC_API_KEY": key},
     )
-    told = []
-    with suppress(ResultError):  # raised behind the result that says the same
-        async for event in query(prompt=prompt, options=asked):
-            told.append(event)  # noqa: PERF401 what came before the error counts
-    return told, told[-1]
+    events = []
+    with suppress(ResultError):  # raised after the result, which has the same error
+        async for event in query(prompt=prompt, options=query_options):
+            events.append(event)  # noqa: PERF401 the events before the error are kept
+    return events, events[-1]
 
 
-def blocks(told: list[Any], kind: str) -> list[Any]:
-    contents = [event.content for event in told if type(event).__name__ == "AssistantMessage"]
+def blocks(events: list[Any], kind: str) -> list[Any]:
+    contents = [event.content for event in events if type(event).__name__ == "AssistantMessage"]
     return [block for content in contents for block in content if type(block).__name__ == kind]
 
 
@@ -46,9 +46,9 @@ async def message() -> None:
 
 
 async def stream() -> None:
-    told, result = await ask(HELLO, include_partial_messages=True)
-    events = [event.event for event in told if type(event).__name__ == "StreamEvent"]
-    texts = [event["delta"].get("text", "") for event in events if event["type"] == "content_block_delta"]
+    events, result = await ask(HELLO, include_partial_messages=True)
+    streamed = [event.event for event in events if type(event).__name__ == "StreamEvent"]
+    texts = [event["delta"].get("text", "") for event in streamed if event["type"] == "content_block_delta"]
     same("".join(texts), result.result)
 
 
@@ -65,8 +65,8 @@ async def tools() -> None:
 
 
 async def thinking() -> None:
-    told, _ = await ask(ASK_THOUGHT)
-    [thought] = blocks(told, "ThinkingBlock")
+    events, _ = await ask(ASK_THOUGHT)
+    [thought] = blocks(events, "ThinkingBlock")
     same(thought.thinking, THOUGHT)
 
 
@@ -82,4 +82,4 @@ async def errors() -> None:
         same((result.is_error, result.api_error_status), (True, status))
 
 
-take(message, stream, tools, thinking, structured, errors)
+run_steps(message, stream, tools, thinking, structured, errors)

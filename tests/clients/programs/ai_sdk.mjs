@@ -1,7 +1,7 @@
-// The AI SDK with its Anthropic provider.
+// The steps of the AI SDK with its Anthropic provider.
 
 import { AND_SUN, ASK_CITY, ASK_ON, ASK_THOUGHT, ASK_WEATHER, CITY, HELLO, HELLO_THERE } from "./steps.mjs";
-import { IT_RAINS, KEY, MAX_TOKENS, MODEL, THOUGHT, URL, WEATHER, load, refused, same, take } from "./steps.mjs";
+import { IT_RAINS, KEY, MAX_TOKENS, MODEL, THOUGHT, URL, WEATHER, load, refused, same, runSteps } from "./steps.mjs";
 
 const { createAnthropic } = load("@ai-sdk/anthropic");
 const { Output, generateText, stepCountIs, streamText, tool } = load("ai");
@@ -58,4 +58,4 @@ async function errors() {
   await refused(400, () => generateText(ask(HELLO, { stopSequences: [" "] })));
 }
 
-await take({ message, stream, tools, thinking, structured, errors });
+await runSteps({ message, stream, tools, thinking, structured, errors });

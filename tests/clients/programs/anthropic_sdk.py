@@ -1,4 +1,4 @@
-"""The official SDK, and its tool runner, which asks for threads unasked (THR-1..3)."""
+"""The steps of the official SDK and its tool runner, which requests threads on its own (THR-1..3)."""
 
 from typing import Any
 
@@ -21,8 +21,8 @@ from steps import (
     URL,
     WEATHER,
     refused,
+    run_steps,
     same,
-    take,
 )
 
 client = Anthropic(base_url=URL, auth_token=KEY, max_retries=0)
@@ -88,4 +88,4 @@ def errors() -> None:
     refused(400, lambda: client.messages.create(**asked, messages=[]))
 
 
-take(message, stream, tools, thinking, structured, count, errors)
+run_steps(message, stream, tools, thinking, structured, count, errors)

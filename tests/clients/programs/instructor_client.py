@@ -1,11 +1,11 @@
-"""Instructor: typed answers, by a tool that the model must call."""
+"""The steps of Instructor: typed answers through a forced tool."""
 
 from typing import Any
 
 import anthropic
 import instructor
 from pydantic import BaseModel
-from steps import ASK_CITY, CITY, HELLO, HELLO_THERE, KEY, MAX_TOKENS, MODEL, URL, refused, same, take
+from steps import ASK_CITY, CITY, HELLO, HELLO_THERE, KEY, MAX_TOKENS, MODEL, URL, refused, run_steps, same
 
 asked = {"model": MODEL, "max_tokens": MAX_TOKENS, "max_retries": 1}
 
@@ -41,4 +41,4 @@ def errors() -> None:
     refused(400, lambda: create(temperature=7))
 
 
-take(message, structured, errors)
+run_steps(message, structured, errors)

@@ -1,4 +1,4 @@
-"""LangChain's chat model, and its structured output."""
+"""The steps of LangChain's chat model."""
 
 from typing import Any
 
@@ -24,8 +24,8 @@ from steps import (
     URL,
     WEATHER,
     refused,
+    run_steps,
     same,
-    take,
 )
 
 
@@ -87,4 +87,4 @@ def errors() -> None:
     refused(400, lambda: chat(temperature=7).invoke(HELLO))
 
 
-take(message, stream, tools, thinking, structured, count, errors)
+run_steps(message, stream, tools, thinking, structured, count, errors)

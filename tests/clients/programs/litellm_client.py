@@ -1,10 +1,10 @@
-"""LiteLLM, which speaks to us in its own, OpenAI-shaped way."""
+"""The steps of LiteLLM, which translates OpenAI's request format into the Messages API."""
 
 import json
 import os
 from typing import Any
 
-os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # or it asks the internet for prices
+os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # otherwise it requests prices from the internet
 import litellm
 from steps import (
     AND_SUN,
@@ -24,8 +24,8 @@ from steps import (
     URL,
     WEATHER,
     refused,
+    run_steps,
     same,
-    take,
 )
 
 litellm.suppress_debug_info = True
@@ -59,7 +59,7 @@ def tools() -> None:
 
 
 def thinking() -> None:
-    # LiteLLM knows which names can think, and ours is none of them.
+    # LiteLLM has a list of models that can think, and this model is not on it.
     budget = {"thinking": {"type": "enabled", "budget_tokens": 1024}, "allowed_openai_params": ["thinking"]}
     answer = complete(ASK_THOUGHT, **budget).choices[0].message
     same(answer.reasoning_content, THOUGHT)
@@ -80,4 +80,4 @@ def errors() -> None:
     refused(400, lambda: complete(HELLO, temperature=7))
 
 
-take(message, stream, tools, thinking, structured, errors)
+run_steps(message, stream, tools, thinking, structured, errors)

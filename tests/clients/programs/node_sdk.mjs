@@ -1,7 +1,7 @@
-// The official SDK for Node, and its tool runner, which asks for threads unasked (THR-1..3).
+// The steps of the official SDK for Node and its tool runner, which requests threads on its own (THR-1..3).
 
 import { AND_SUN, ASK_CITY, ASK_ON, ASK_THOUGHT, ASK_WEATHER, CITY, HELLO, HELLO_THERE } from "./steps.mjs";
-import { IT_RAINS, KEY, MAX_TOKENS, MODEL, THOUGHT, URL, WEATHER, load, refused, same, take } from "./steps.mjs";
+import { IT_RAINS, KEY, MAX_TOKENS, MODEL, THOUGHT, URL, WEATHER, load, refused, same, runSteps } from "./steps.mjs";
 
 const { Anthropic } = load("@anthropic-ai/sdk");
 const { betaZodTool } = load("@anthropic-ai/sdk/helpers/beta/zod");
@@ -60,4 +60,4 @@ async function errors() {
   await refused(400, () => client.messages.create(ask(HELLO, { messages: [] })));
 }
 
-await take({ message, stream, tools, thinking, structured, count, errors });
+await runSteps({ message, stream, tools, thinking, structured, count, errors });

@@ -1,4 +1,4 @@
-"""Agents of pydantic-ai."""
+"""The steps of pydantic-ai."""
 
 from typing import Any
 
@@ -24,8 +24,8 @@ from steps import (
     URL,
     WEATHER,
     refused,
+    run_steps,
     same,
-    take,
 )
 
 
@@ -77,7 +77,7 @@ def count() -> None:
         agent().run_sync(HELLO, usage_limits=limits)
     except UsageLimitExceeded:
         return
-    raise AssertionError("the count was not asked for")
+    raise AssertionError("no count was requested")
 
 
 def errors() -> None:
@@ -86,4 +86,4 @@ def errors() -> None:
     refused(400, lambda: agent(model_settings={"temperature": 7}).run_sync(HELLO))
 
 
-take(message, stream, tools, thinking, structured, count, errors)
+run_steps(message, stream, tools, thinking, structured, count, errors)

@@ -1,4 +1,4 @@
-// What every Node client's program does: the same as steps.py. The packages are found from the folder that it is started in.
+// The steps of every Node client, as in steps.py. Packages are loaded from the current folder.
 
 import assert from "node:assert/strict";
 import { createRequire } from "node:module";
@@ -26,7 +26,7 @@ export async function refused(status, attempt) {
   same(failure.status ?? failure.statusCode, status);
 }
 
-export async function take(steps) {
+export async function runSteps(steps) {
   for (const [step, run] of Object.entries(steps)) {
     let error = null;
     try {

@@ -1,4 +1,4 @@
-"""What every client's program does: take the steps that the client has, and tell of each in a line of JSON."""
+"""Runs the steps of a client and prints the outcome of each as a line of JSON."""
 
 import asyncio
 import inspect
@@ -21,29 +21,29 @@ ASK_CITY, ASK_CITY_AS_JSON, CITY = "Name a city.", "Name a city, in JSON.", "Ulm
 SCHEMA: dict[str, Any] = {"type": "object", "properties": {"place": {"type": "string"}}, "required": ["place"]}
 
 
-def take(*steps: Callable[[], object]) -> None:
-    """Take the steps, functions named after what they show; a coroutine is run."""
+def run_steps(*steps: Callable[[], object]) -> None:
+    """Run the steps, which are functions or coroutine functions named after what they show."""
     for step in steps:
         error = None
         try:
-            done = step()
-            if inspect.iscoroutine(done):
-                asyncio.run(done)
-        except Exception as failure:  # whatever went wrong is what we are here to tell
+            result = step()
+            if inspect.iscoroutine(result):
+                asyncio.run(result)
+        except Exception as failure:  # any failure is the outcome of the step
             error = f"{type(failure).__name__}: {failure}"
         print(json.dumps({"step": step.__name__, "error": error}), flush=True)  # noqa: T201
 
 
 def same(found: object, wanted: object) -> None:
-    """Assert, and say what there was."""
+    """Assert that both are equal."""
     assert found == wanted, f"{found!r}, not {wanted!r}"
 
 
 def refused(status: int, attempt: Callable[[], object]) -> None:
-    """The client raises, and its exception, or what it came from, knows the HTTP status."""
+    """Assert that the client raises, and that its exception, or a cause of it, has the HTTP status."""
     try:
         attempt()
-    except Exception as failure:  # each client has its own
+    except Exception as failure:  # each client has its own exceptions
         cause: BaseException | None = failure
         seen = []
         while cause is not None:

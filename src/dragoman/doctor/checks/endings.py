@@ -51,7 +51,7 @@ async def model_echo(client: Client) -> None:
 
 
 @SUBJECT.check(
-    "max_tokens ends an answer and is reported", "clients continue by themselves when they read it", "REQ-2", "STOP-1"
+    "max_tokens ends an answer and is reported", "clients continue on their own when they read it", "REQ-2", "STOP-1"
 )
 async def max_tokens(client: Client) -> None:
     message = await client.message(body(TALE, max_tokens=8))

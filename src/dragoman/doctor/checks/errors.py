@@ -111,7 +111,7 @@ async def overflow(client: Client) -> None:
 
 
 @SUBJECT.check(
-    "threads are refused so that runners continue without", "the SDK's tool runner sends `thread` by itself", "THR-3"
+    "threads are refused so that runners continue without", "the SDK's tool runner sends `thread` on its own", "THR-3"
 )
 async def thread(client: Client) -> None:
     answer = await client.post(body(thread={"type": "create"}, max_tokens=1), anthropic_beta="message-threads-2026-08-12")

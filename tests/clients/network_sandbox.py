@@ -1,9 +1,9 @@
-"""A network of one machine: clients in it reach the server and nothing else.
+"""A network namespace in which clients reach the server and nothing else.
 
-`cell` starts this file as a program in a user and a network namespace of its own. There it brings the loopback interface up,
-opens the server's listening socket, hands it out and waits. The server takes connections from it outside; clients are started
-inside. Where namespaces are not permitted, a cell is an ordinary loopback socket, and the clients' own switches must keep them
-quiet.
+`network_sandbox` starts this file as a program in its own user and network namespace. There it brings the loopback interface
+up, opens the server's listening socket, passes it out and waits. The server accepts its connections outside; clients are
+started inside. If namespaces are not permitted, the sandbox is an ordinary loopback socket, and the clients' own settings must
+prevent other connections.
 """
 
 import fcntl
@@ -21,15 +21,18 @@ _IFF_UP = 0x1
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
-    """`listener` is open inside; a command that begins with `entrance` runs inside. `sealed`: is there no other network?"""
+class NetworkSandbox:
+    """A sandbox: `listener` is its server socket, and a command that begins with `command_prefix` runs inside.
+
+    `isolated` is true if there is no other network inside.
+    """
 
     listener: socket.socket
-    entrance: Sequence[str] = ()
+    command_prefix: Sequence[str] = ()
 
     @property
-    def sealed(self) -> bool:
-        return bool(self.entrance)
+    def isolated(self) -> bool:
+        return bool(self.command_prefix)
 
     @property
     def url(self) -> str:
@@ -37,24 +40,24 @@ class Cell:
 
 
 @contextmanager
-def cell() -> Iterator[Cell]:
-    """A cell, until the end of the block."""
+def network_sandbox() -> Iterator[NetworkSandbox]:
+    """Open a sandbox until the end of the block."""
     ours, theirs = socket.socketpair()
     unshare, nsenter = shutil.which("unshare"), shutil.which("nsenter")
     with ours, theirs:
         if not (unshare and nsenter and _permitted(unshare)):
             with socket.create_server(("127.0.0.1", 0)) as listener:
-                yield Cell(listener)
+                yield NetworkSandbox(listener)
             return
         command = [unshare, "--user", "--map-root-user", "--net", sys.executable, __file__, str(theirs.fileno())]
-        with subprocess.Popen(command, pass_fds=[theirs.fileno()]) as inmate:
+        with subprocess.Popen(command, pass_fds=[theirs.fileno()]) as child:
             theirs.close()
             try:
                 _, [descriptor], _, _ = socket.recv_fds(ours, 1, 1)
                 with socket.socket(fileno=descriptor) as listener:
-                    yield Cell(listener, [nsenter, f"--target={inmate.pid}", "--user", "--net"])
+                    yield NetworkSandbox(listener, [nsenter, f"--target={child.pid}", "--user", "--net"])
             finally:
-                ours.close()  # the inmate leaves
+                ours.close()  # the child exits
 
 
 def _permitted(unshare: str) -> bool:

@@ -1,4 +1,4 @@
-"""A scene: a client, a model that says what the script tells it to, and everything that passes between them."""
+"""A session of Claude Code with a scripted model, and the requests that pass between them."""
 
 import subprocess
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
@@ -14,15 +14,15 @@ from dragoman.dialects import Dialect
 from dragoman.engines import EngineRequest, OutputChunk
 from dragoman.engines.scripted import Line, ScriptedEngine
 
-from .claude_code import ClaudeCode, Told, heard_from
+from .claude_code import ClaudeCode, Transcript, read_transcript
 from .recorder import Recorder
 
-STANDS = 0.95
-"""The share of a prompt that the next one must begin with, where nothing but a turn was added."""
+MIN_REUSE = 0.95
+"""The share of a prompt that the next one must begin with if only a turn was added."""
 
 
-class Attentive(ScriptedEngine):
-    """Replays a script, and remembers the prompts."""
+class RecordingEngine(ScriptedEngine):
+    """Replays a script and records the prompts."""
 
     def __init__(self, script: Sequence[Line], window: int) -> None:
         super().__init__(script, model=MODEL, window=window)
@@ -33,56 +33,56 @@ class Attentive(ScriptedEngine):
         return super().generate(job)
 
     def reused(self) -> list[float]:
-        """How much of each prompt the next one begins with."""
+        """The share of each prompt that the next one begins with."""
         return [_shared(before, after) / len(before) for before, after in pairwise(self.prompts)]
 
 
 def _shared(before: Sequence[int], after: Sequence[int]) -> int:
-    """The number of tokens that both begin with."""
+    """The number of tokens in the common prefix."""
     return next((number for number, (one, other) in enumerate(zip(before, after, strict=False)) if one != other), len(before))
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
-    """A user in front of the client, and what the server heard."""
+class Session:
+    """A client, the recorder of its requests, and the engine."""
 
     claude: ClaudeCode
-    heard: Recorder
-    model: Attentive
+    recorder: Recorder
+    engine: RecordingEngine
 
     @property
     def project(self) -> Path:
         return self.claude.project
 
-    def turns(self) -> list[dict[str, Any]]:
+    def messages(self) -> list[dict[str, Any]]:
         """The messages of the latest request."""
-        return list(self.heard.messages[-1].body["messages"])
+        return list(self.recorder.messages[-1].body["messages"])
 
-    def said(self, kind: str) -> list[Mapping[str, Any]]:
+    def blocks(self, kind: str) -> list[Mapping[str, Any]]:
         """The blocks of one type in the latest request."""
-        contents = [turn["content"] for turn in self.turns() if isinstance(turn["content"], list)]
+        contents = [message["content"] for message in self.messages() if isinstance(message["content"], list)]
         return [block for content in contents for block in content if block["type"] == kind]
 
 
 SILENCE_S = 310
-"""Longer than the client bears a stream in which nothing comes at all: then it leaves after 300 s, and asks again."""
+"""Longer than the client waits for a stream without any bytes: it disconnects after 300 s and retries."""
 
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """A scene that began long ago, with a client that waits in it."""
+    """A running session with a client that waits for the answer."""
 
-    scene: Scene
+    session: Session
     client: "subprocess.Popen[str]"
 
-    def end(self) -> Told:
-        """What the client wrote when it was over."""
-        return heard_from(self.client, SILENCE_S + 60)
+    def end(self) -> Transcript:
+        """Wait for the client's end and return its transcript."""
+        return read_transcript(self.client, SILENCE_S + 60)
 
 
-Play = Callable[..., Scene]
+StartSession = Callable[..., Session]
 
 
 def call(*calls: tuple[str, Mapping[str, Any]], dialect: Dialect = dialects.DEFAULT) -> str:
-    """What a model writes to call those tools."""
+    """The text with which a model calls those tools."""
     return dialect.encode_calls([ToolCall("", name, tool_input) for name, tool_input in calls])

@@ -1,4 +1,4 @@
-"""The clients of `clients.toml`, and how to run them."""
+"""Reads the clients from `clients.toml` and runs them."""
 
 import json
 import os
@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .cell import Cell
 from .installed import node, node_packages, python_packages
+from .network_sandbox import NetworkSandbox
 
 QUIET = {
     "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
@@ -19,17 +19,17 @@ QUIET = {
     "DISABLE_TELEMETRY": "1",
     "DISABLE_ERROR_REPORTING": "1",
 }
-"""What keeps Claude Code, alone or inside the agent SDK, from calling home."""
+"""Settings with which Claude Code, alone or inside the agent SDK, contacts no other server."""
 
 _HERE = Path(__file__).parent
-_PATIENCE = 100.0
+_TIMEOUT = 100.0
 WORKS, NOT_YET = "works", "not yet"
 _REFUSED_FOR_NOW = re.compile("(not supported|cannot be enforced) by this server yet")
 
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """One client; the fields are those of the file."""
+    """A client, with the fields of the file."""
 
     packages: Sequence[str]
     page: str
@@ -50,37 +50,37 @@ class Client:
 
     @property
     def expected(self) -> Mapping[str, str]:
-        """What each step should come to."""
+        """The expected outcome of each step."""
         return {step: NOT_YET if step in self.not_yet else WORKS for step in STEPS if step not in self.lacks}
 
     @property
     def installed(self) -> Path:
-        """The folder that it is installed in, now if not before."""
+        """The folder of its installation, which is made if it is missing."""
         folder = f"clients/{re.sub('[^a-z0-9]+', '-', self.name).strip('-')}-{self.version}"
         return (node_packages if self.program.endswith(".mjs") else python_packages)(folder, self.packages)
 
-    def run(self, cell: Cell, home: Path) -> Mapping[str, str]:
-        """Install it, run its program in `cell`; gives what each step came to: a word, or what went wrong."""
-        written = self.execute(_HERE / "programs" / self.program, cell, home, cell.url)
-        lines = [json.loads(line) for line in written.splitlines() if line.startswith('{"step"')]
+    def run(self, sandbox: NetworkSandbox, home: Path) -> Mapping[str, str]:
+        """Install it and run its program in `sandbox`; returns the outcome or the error of each step."""
+        output = self.execute(_HERE / "programs" / self.program, sandbox, home, sandbox.url)
+        lines = [json.loads(line) for line in output.splitlines() if line.startswith('{"step"')]
         return {line["step"]: _outcome(line["error"]) for line in lines}
 
-    def execute(self, program: Path, cell: Cell, home: Path, *arguments: str) -> str:
-        """Run any program that uses it; gives what was printed."""
+    def execute(self, program: Path, sandbox: NetworkSandbox, home: Path, *arguments: str) -> str:
+        """Run a program that uses it; returns its standard output."""
         environment = {**QUIET, "PATH": os.environ["PATH"], "HOME": str(home), "LANG": "C.UTF-8"}
         if program.suffix == ".mjs":
             command, cwd = [str(node())], self.installed
         else:
-            # Without site: what the project itself installed is out of the client's sight.
+            # -S: the client must not import the project's own packages.
             command, cwd = [sys.executable, "-S"], home
             environment["PYTHONPATH"] = str(self.installed)
         done = subprocess.run(
-            [*cell.entrance, *command, str(program), *arguments],
+            [*sandbox.command_prefix, *command, str(program), *arguments],
             cwd=cwd,
             env=environment,
             capture_output=True,
             text=True,
-            timeout=_PATIENCE,
+            timeout=_TIMEOUT,
             check=False,
         )
         assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
