@@ -1,4 +1,4 @@
-"""Bodies of requests, and what the server makes of them before it knows a model."""
+"""Builders for Messages API requests, and the parsing, checking and lowering of a request."""
 
 import json
 from collections.abc import Iterable
@@ -18,17 +18,17 @@ JsonObject = dict[str, Any]
 
 
 def user(*content: JsonObject | str) -> JsonObject:
-    """A user message: of one string, or of blocks."""
+    """A user message with one string or with blocks."""
     return _message("user", content)
 
 
 def assistant(*content: JsonObject | str) -> JsonObject:
-    """An assistant message, likewise."""
+    """An assistant message with one string or with blocks."""
     return _message("assistant", content)
 
 
 def system(*content: JsonObject | str) -> JsonObject:
-    """A system message, likewise."""
+    """A system message with one string or with blocks."""
     return _message("system", content)
 
 
@@ -58,13 +58,13 @@ def tool(name: str = "f", schema: JsonObject | None = None, **fields: Any) -> Js
 
 
 def body(*messages: JsonObject, **fields: Any) -> JsonObject:
-    """A whole body; a field that is `...` is left out."""
+    """A whole body; fields with the value `...` are left out."""
     whole = {"model": "m", "max_tokens": 2048, "messages": list(messages) or [user("Hi")], **fields}
     return {name: value for name, value in whole.items() if value is not ...}
 
 
 def read(source: JsonObject | bytes, kind: type[PromptRequest] = MessagesRequest, *betas: str) -> Conversation:
-    """Parse, check, lower: the way of every request. Raises `InvalidRequest`."""
+    """Parse, check and lower a request. Raises `InvalidRequest`."""
     try:
         request = kind.model_validate_json(source if isinstance(source, bytes) else json.dumps(source))
     except ValidationError as error:
@@ -74,12 +74,12 @@ def read(source: JsonObject | bytes, kind: type[PromptRequest] = MessagesRequest
 
 
 def by_clause(cases: Iterable[tuple[str, JsonObject, str]]) -> list[Any]:
-    """Parameters (body, complaint), each marked with the clause that it proves."""
+    """Parameters (body, error message), each marked with the clause that it proves."""
     return [pytest.param(source, message, marks=pytest.mark.clause(clause)) for clause, source, message in cases]
 
 
-def complaint(source: JsonObject | bytes, kind: type[PromptRequest] = MessagesRequest, *betas: str) -> str:
-    """What is said against a body; "" where nothing is."""
+def error_of(source: JsonObject | bytes, kind: type[PromptRequest] = MessagesRequest, *betas: str) -> str:
+    """The error message for a body; "" if it is valid."""
     try:
         read(source, kind, *betas)
     except InvalidRequest as refusal:

@@ -1,4 +1,4 @@
-"""A body with everything in it, and a thousand ways to spoil it."""
+"""A body with every kind of field, and random changes of it."""
 
 import json
 import random
@@ -58,7 +58,7 @@ ODDITIES: list[Any] = [
 
 
 def _places(value: Any) -> Iterator[tuple[Any, Any]]:
-    """Every container of the body with every key in it."""
+    """Every container in the body with each of its keys."""
     for key, inner in list(value.items()) if isinstance(value, dict) else list(enumerate(value)):
         yield value, key
         if isinstance(inner, dict | list):
@@ -93,12 +93,12 @@ _MUTATIONS: list[Callable[[Any, Any, random.Random], None]] = [_replace, _replac
 
 
 def mutated(seed: int) -> dict[str, Any]:
-    """The valid body, changed in a few places; the same change for the same seed."""
+    """The valid body with a few random changes, which depend on the seed only."""
     choose = random.Random(seed)
-    mutant = json.loads(json.dumps(VALID))
+    changed = json.loads(json.dumps(VALID))
     for _ in range(choose.choice([1, 1, 2, 3, 5])):
-        container, key = choose.choice(list(_places(mutant)))
+        container, key = choose.choice(list(_places(changed)))
         choose.choice(_MUTATIONS)(container, key, choose)
-        if not list(_places(mutant)):
+        if not list(_places(changed)):
             break
-    return mutant
+    return changed

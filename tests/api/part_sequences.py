@@ -1,4 +1,4 @@
-"""Everything that a turn may tell an encoder: Hypothesis draws it, the grammar checks what comes out."""
+"""Hypothesis strategies for all legal sequences of parts, and checks for the events that the encoder makes of them."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -43,7 +43,7 @@ def _thinking(draw: st.DrawFn) -> list[Part]:
 
 @st.composite
 def _call(draw: st.DrawFn) -> list[Part]:
-    """A call in pieces, of arguments that are whole or cut at any place, in any of the spellings that JSON allows."""
+    """A call in pieces, with arguments that are whole or cut anywhere, in any JSON notation."""
     arguments = json.dumps(
         draw(st.dictionaries(st.text(max_size=4), _JSON, max_size=3)),
         ensure_ascii=draw(st.booleans()),
@@ -71,7 +71,7 @@ _SPANS = st.one_of(
 
 @st.composite
 def legal_parts(draw: st.DrawFn) -> list[Part]:
-    """Any sequence that a turn may produce, its `Ending` last."""
+    """Any sequence that a generation may produce, with its `Ending` last."""
     spans = draw(st.lists(_SPANS, max_size=8))
     reason = draw(st.sampled_from(StopReason))
     matched = draw(_WORDS) if reason is StopReason.STOP_SEQUENCE else None
@@ -79,13 +79,13 @@ def legal_parts(draw: st.DrawFn) -> list[Part]:
 
 
 def encode(parts: Iterable[Part], prompt: int = 7) -> list[Event]:
-    """All the events of a message."""
+    """All events of a message."""
     encoder = MessageEncoder("msg_1", "m")
     return [*encoder.start(TokenCounts(prompt)), *(event for part in parts for event in encoder.encode(part))]
 
 
 def assert_blocks_are_whole(events: Sequence[Event]) -> None:
-    """Blocks have the indices 0, 1, 2, ...; each starts, goes on, stops, and only then does the next one start (SSE-7)."""
+    """Check that blocks have the indices 0, 1, 2, ..., and that each one stops before the next one starts (SSE-7)."""
     of_blocks = [event for event in events if isinstance(event, ContentBlockStart | ContentBlockDelta | ContentBlockStop)]
     blocks = [(index, [type(event) for event in block]) for index, block in groupby(of_blocks, key=lambda event: event.index)]
     assert [index for index, _ in blocks] == list(range(len(blocks)))

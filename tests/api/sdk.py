@@ -1,4 +1,4 @@
-"""The official SDK as the reader of our bytes: its own client, its own accumulator, over a transport that holds the answer."""
+"""Reads our bytes with the official SDK: its client and its accumulator, over a transport that returns a given answer."""
 
 from collections.abc import Iterable
 
@@ -30,6 +30,6 @@ def streamed(events: Iterable[Event]) -> anthropic.types.Message:
 
 
 def collected(body: bytes) -> anthropic.types.Message:
-    """The message that the SDK makes of an unstreamed answer, checked against its type."""
+    """The message that the SDK makes of a non-streamed answer, checked against its type."""
     with _client(body, "application/json") as client:
         return client.messages.create(**_ASK)

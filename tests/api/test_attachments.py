@@ -1,4 +1,4 @@
-"""Images, documents and search results on the wire: what parses, and what is said against the rest."""
+"""Images, documents and search results in requests: which are accepted, and the errors for the others."""
 
 import json
 from typing import Any
@@ -9,7 +9,7 @@ from dragoman.api.anthropic import rules
 from dragoman.api.anthropic.request import MessagesRequest
 from dragoman.errors import InvalidRequest
 
-from .bodies import assistant, body, by_clause, call, complaint, result, text, user
+from .bodies import assistant, body, by_clause, call, error_of, result, text, user
 from .test_rules import TTL
 
 SHORT, LONG = {"type": "ephemeral", "ttl": "5m"}, {"type": "ephemeral", "ttl": "1h"}
@@ -138,8 +138,8 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("source", "message"), by_clause(CASES))
-def test_attachments_are_read_or_refused_at_their_path(source: dict[str, Any], message: str):
-    assert complaint(source) == message
+def test_attachments_are_accepted_or_refused_at_their_path(source: dict[str, Any], message: str):
+    assert error_of(source) == message
 
 
 def refusal(check: Any, *messages: dict[str, Any], **options: Any) -> str:
@@ -162,22 +162,20 @@ def refusal(check: Any, *messages: dict[str, Any], **options: Any) -> str:
         ([user(document({"type": "content", "content": [image()]}))], "messages.0.content.0.source.content.0", "image"),
     ],
 )
-def test_strict_input_refuses_what_needs_eyes_with_the_token_that_clients_know(
-    messages: list[dict[str, Any]], path: str, kind: str
-):
+def test_strict_input_refuses_images_with_the_token_that_clients_know(messages: list[dict[str, Any]], path: str, kind: str):
     told = f"{path}: this model cannot see {kind} blocks (capability_rejected: {kind}_block)"
     assert refusal(rules.check_strict_input, *messages) == told
     assert refusal(rules.check, *messages) == ""
 
 
 @pytest.mark.clause("IN-4", "IN-5", "IN-6")
-def test_strict_input_lets_text_pass_whatever_it_comes_in():
+def test_strict_input_accepts_text_in_any_attachment():
     source = {"type": "content", "content": [text("x")]}
     assert refusal(rules.check_strict_input, user("Hi"), user(document(), document(source), found(), text("x"))) == ""
 
 
 @pytest.mark.clause("TRN-9")
-def test_the_newest_version_has_no_document_in_an_assistant_turn_and_no_citation_in_a_users_search_result():
+def test_the_newest_version_refuses_documents_of_the_assistant_and_citations_of_the_user():
     turns = [user("Hi"), assistant(document())]
     assert refusal(rules.check_strict, *turns, current=False) == ""
     assert refusal(rules.check_strict, *turns, current=True) == (

@@ -1,4 +1,4 @@
-"""Tools that Anthropic defines, and the fields that all tools share."""
+"""Tools that Anthropic defines, and the fields that all tools have."""
 
 import http.server
 import threading
@@ -12,7 +12,7 @@ from dragoman.api.anthropic.defined_tools import DEFINED
 from dragoman.api.anthropic.request import CountTokensRequest
 from dragoman.api.anthropic.rules.schemas import check_schema
 
-from .bodies import body, by_clause, complaint, tool
+from .bodies import body, by_clause, error_of, tool
 
 BASH = {"type": "bash_20250124", "name": "bash"}
 EXAMPLE = "the example does not match input_schema"
@@ -34,8 +34,8 @@ def test_every_version_has_its_name_and_needs_no_schema(name: str, kinds: list[s
     assert [kind for kind, definition in DEFINED.items() if definition.name == name] == kinds
     for kind in kinds:
         fields = {"strict": True, "defer_loading": False, "allowed_callers": ["direct"], "cache_control": {"type": "ephemeral"}}
-        assert complaint(body(tools=[{"type": kind, "name": name, **fields}])) == ""
-        assert complaint(body(tools=[{"type": kind, "name": name}], tool_choice={"type": "tool", "name": name})) == ""
+        assert error_of(body(tools=[{"type": kind, "name": name, **fields}])) == ""
+        assert error_of(body(tools=[{"type": kind, "name": name}], tool_choice={"type": "tool", "name": name})) == ""
 
 
 CALLS: dict[str, list[dict[str, Any]]] = {
@@ -66,7 +66,7 @@ CALLS: dict[str, list[dict[str, Any]]] = {
 
 @pytest.mark.clause("TOOL-14")
 @pytest.mark.parametrize("kind", DEFINED)
-def test_the_schemas_take_the_calls_that_clients_know_and_no_others(kind: str):
+def test_the_schemas_accept_the_calls_that_clients_support_and_no_others(kind: str):
     definition = DEFINED[kind]
     check_schema(definition.schema, kind)
     validator = jsonschema_rs.validator_for(definition.schema)
@@ -134,21 +134,21 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("source", "message"), by_clause(CASES))
-def test_what_is_said_against_a_tool_names_it_and_says_why(source: dict[str, Any], message: str):
-    assert complaint(source) == message
-    assert complaint(source, CountTokensRequest) == message
+def test_the_error_for_a_tool_names_it_and_gives_the_reason(source: dict[str, Any], message: str):
+    assert error_of(source) == message
+    assert error_of(source, CountTokensRequest) == message
 
 
 @pytest.fixture
-def visits() -> Iterator[tuple[str, list[str]]]:
-    """The address of a schema on the web, and who has been there."""
+def schema_server() -> Iterator[tuple[str, list[str]]]:
+    """The URL of a schema on a web server, and the paths that were requested."""
     paths: list[str] = []
 
-    class Visited(http.server.BaseHTTPRequestHandler):
+    class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             paths.append(self.path)
 
-    with http.server.HTTPServer(("127.0.0.1", 0), Visited) as server:
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}/schema", paths
@@ -158,22 +158,22 @@ def visits() -> Iterator[tuple[str, list[str]]]:
 
 @pytest.mark.clause("TOOL-12")
 @pytest.mark.parametrize("key", ["$ref", "$dynamicRef", "$schema"])
-def test_a_schema_that_points_elsewhere_is_not_followed_to_check_an_example(visits: tuple[str, list[str]], key: str):
-    url, paths = visits
+def test_a_reference_to_another_document_is_not_followed_to_check_an_example(schema_server: tuple[str, list[str]], key: str):
+    url, paths = schema_server
     for schema in ({key: url}, {"properties": {"a": {key: url}}}, {"properties": {"a": {"$id": url, key: url}}}):
-        assert complaint(body(tools=[tool(schema={"type": "object", **schema}, input_examples=[{"a": 1}])])) == ""
+        assert error_of(body(tools=[tool(schema={"type": "object", **schema}, input_examples=[{"a": 1}])])) == ""
     assert paths == []
 
 
 @pytest.mark.clause("TOOL-12")
-def test_a_schema_whose_references_multiply_is_not_followed_to_their_end():
+def test_a_schema_whose_references_multiply_is_not_expanded_to_check_an_example():
     steps = {f"a{number}": {"anyOf": [{"$ref": f"#/$defs/a{number + 1}"}] * 4} for number in range(20)}
     schema = {"type": "object", "$defs": {**steps, "a20": {}}, "properties": {"a": {"$ref": "#/$defs/a0"}}}
-    assert complaint(body(tools=[tool(schema=schema, input_examples=[{"a": 1}])])) == ""
+    assert error_of(body(tools=[tool(schema=schema, input_examples=[{"a": 1}])])) == ""
 
 
 @pytest.mark.clause("TOOL-12")
-def test_large_schemas_are_checked_and_not_kept():
+def test_large_schemas_are_checked_and_not_cached():
     schema = NUMBER | {"description": "x" * 40_000}
-    assert complaint(body(tools=[tool(schema=schema, input_examples=[{"n": 1}])])) == ""
-    assert complaint(body(tools=[tool(schema=schema, input_examples=[{}])])).startswith("tools.0.custom.input_examples.0: ")
+    assert error_of(body(tools=[tool(schema=schema, input_examples=[{"n": 1}])])) == ""
+    assert error_of(body(tools=[tool(schema=schema, input_examples=[{}])])).startswith("tools.0.custom.input_examples.0: ")

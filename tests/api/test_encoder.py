@@ -1,4 +1,4 @@
-"""The encoder: parts in, legal events out."""
+"""The encoder of the Messages API: from parts to legal events."""
 
 import pytest
 from hypothesis import given, settings
@@ -61,7 +61,7 @@ STATES: dict[str, list[Part]] = {
     "in thinking": [PARTS["thinking"]],
     "in text": [PARTS["text"]],
     "in a call": [PARTS["call"]],
-    "behind the end": [PARTS["ending"]],
+    "after the end": [PARTS["ending"]],
 }
 
 
@@ -111,13 +111,13 @@ def _encoder_in(state: str) -> MessageEncoder:
 
 @pytest.mark.clause("SSE-7", "SSE-8", "SSE-9", "SSE-11", "SSE-12", "SSE-14", "SSE-16", "THK-8")
 @pytest.mark.parametrize(("state", "part"), LEGAL, ids=" ".join)
-def test_a_part_in_its_place_becomes_exactly_these_events(state: str, part: str):
+def test_a_legal_part_becomes_exactly_these_events(state: str, part: str):
     assert _encoder_in(state).encode(PARTS[part]) == LEGAL[state, part]
 
 
 @pytest.mark.clause("SSE-7", "SSE-9", "SSE-16")
 @pytest.mark.parametrize(("state", "part"), [(s, p) for s in STATES for p in PARTS if (s, p) not in LEGAL], ids=" ".join)
-def test_a_part_out_of_its_place_raises_and_leaves_the_state_as_it_was(state: str, part: str):
+def test_an_illegal_part_raises_and_does_not_change_the_state(state: str, part: str):
     encoder = _encoder_in(state)
     with pytest.raises(IllegalPart, match=type(PARTS[part]).__name__):
         encoder.encode(PARTS[part])
@@ -129,21 +129,21 @@ def test_a_part_out_of_its_place_raises_and_leaves_the_state_as_it_was(state: st
 
 @pytest.mark.clause("SSE-4")
 @pytest.mark.parametrize("part", PARTS.values(), ids=PARTS)
-def test_nothing_may_come_before_the_message_has_started(part: Part):
+def test_no_part_is_legal_before_the_start(part: Part):
     with pytest.raises(IllegalPart):
         MessageEncoder("msg_1", "m").encode(part)
 
 
 @pytest.mark.clause("SSE-4")
 @pytest.mark.parametrize("state", STATES)
-def test_a_message_starts_once(state: str):
+def test_a_message_cannot_start_twice(state: str):
     encoder = _encoder_in(state)
     with pytest.raises(IllegalPart):
         encoder.start(TokenCounts(10))
 
 
 @pytest.mark.clause("SSE-4", "SSE-5", "USE-1", "USE-2", "USE-5", "RES-3")
-def test_the_start_is_a_whole_empty_message_with_the_counts_known_by_then():
+def test_the_start_is_a_complete_empty_message_with_the_counts_known_so_far():
     assert MessageEncoder("msg_1", "claude-x").start(TokenCounts(10, 4)) == [
         MessageStart(
             MessageOut(
@@ -160,7 +160,7 @@ def test_the_start_is_a_whole_empty_message_with_the_counts_known_by_then():
 
 @pytest.mark.clause("STOP-1", "SEQ-1", "SSE-14")
 @pytest.mark.parametrize("reason", StopReason)
-def test_the_ending_reports_its_reason_as_the_api_spells_it(reason: StopReason):
+def test_the_ending_has_its_reason_in_the_spelling_of_the_api(reason: StopReason):
     matched = "STOP" if reason is StopReason.STOP_SEQUENCE else None
     assert encode([Ending(reason, TokenCounts(10, 4, 3, 2), matched)])[1:] == [
         MessageDelta(FinalDelta(reason.value, matched), END[0].usage),
@@ -198,7 +198,7 @@ def test_any_legal_sequence_of_parts_gives_a_legal_stream(parts: list[Part]):
 
 
 @pytest.mark.clause("RES-6", "STOP-2", "SSE-20")
-def test_a_turn_of_reasoning_text_and_two_calls_is_the_message_that_the_sdk_reads():
+def test_reasoning_text_and_two_calls_become_the_message_that_the_sdk_reads():
     message = streamed(
         encode(
             [

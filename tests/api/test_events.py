@@ -1,4 +1,4 @@
-"""The bytes of events."""
+"""The frames of events in a stream."""
 
 import json
 
@@ -15,7 +15,7 @@ from .part_sequences import encode, legal_parts
 
 
 def _read(data: bytes) -> tuple[str, dict[str, object]]:
-    """The name and the data of one event, which is exactly two lines and a blank one."""
+    """The name and the data of one event, whose frame is exactly two lines and a blank line."""
     assert data.endswith(b"\n\n")
     name, content = data[:-2].decode().split("\n")
     assert name.startswith("event: ")
@@ -45,12 +45,12 @@ def test_every_event_is_a_named_line_a_line_of_json_and_a_blank_line(parts: list
     ],
     ids=["ping", "error"],
 )
-def test_events_that_are_no_part_of_a_message_have_the_same_frame(event: Event, expected: bytes):
+def test_events_outside_of_a_message_have_the_same_frame(event: Event, expected: bytes):
     assert frame(event) == expected
 
 
 @pytest.mark.clause("SSE-1", "SSE-2", "SSE-4", "SSE-5", "SSE-8", "SSE-11", "SSE-12", "SSE-14", "SSE-16", "USE-2", "RES-1")
-def test_a_stream_is_these_bytes():
+def test_a_stream_has_exactly_these_bytes():
     parts = [
         ThinkingEnd("sig"),
         Text("a\nb\u2028"),

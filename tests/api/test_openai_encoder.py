@@ -1,4 +1,4 @@
-"""The second door's answers: chunks, and the answer that they fold to."""
+"""The encoders of the OpenAI-compatible API: chunks, and the answer that they fold to."""
 
 from collections.abc import Sequence
 
@@ -49,7 +49,7 @@ USAGE = {
 
 
 def plain(value: object) -> dict[str, object]:
-    """As it arrives."""
+    """The value as the JSON that a client receives."""
     return msgspec.json.decode(msgspec.json.encode(value))
 
 
@@ -59,7 +59,7 @@ def chunks(parts: Sequence[Part], *, usage: bool = True) -> list[dict[str, objec
     return [plain(chunk) for chunk in made]
 
 
-def test_a_stream_says_who_speaks_then_what_then_how_it_ended():
+def test_a_stream_has_the_role_then_the_content_then_the_finish_reason():
     made = chunks(TURN, usage=False)
     assert all("usage" not in chunk for chunk in made)
     deltas = [chunk["choices"][0]["delta"] for chunk in made]
@@ -81,7 +81,7 @@ def test_a_stream_says_who_speaks_then_what_then_how_it_ended():
     }
 
 
-def test_counts_come_in_a_chunk_of_their_own_where_they_are_asked_for():
+def test_requested_counts_are_in_a_chunk_of_their_own():
     *before, last = chunks(TURN)
     assert all(chunk["usage"] is None for chunk in before)
     assert (last["choices"], last["usage"]) == ([], USAGE)
@@ -120,7 +120,7 @@ def test_every_ending_has_a_finish_reason(reason: StopReason):
 
 
 @given(st.lists(st.text(min_size=1)))
-def test_a_completion_is_its_text_however_it_was_cut(texts: list[str]):
+def test_a_completion_is_its_text_however_it_was_split(texts: list[str]):
     encoder = CompletionEncoder("cmpl-1", 5, "m", usage=True)
     parts: list[Part] = [*map(Text, texts), Ending(StopReason.MAX_TOKENS, TALLY)]
     answer = fold_completion(chunk for part in parts for chunk in encoder.encode(part))
@@ -128,7 +128,7 @@ def test_a_completion_is_its_text_however_it_was_cut(texts: list[str]):
     assert plain(answer.usage) == USAGE
 
 
-def test_a_stream_without_an_end_is_no_answer():
+def test_a_stream_without_its_end_raises():
     with pytest.raises(ValueError, match="usage"):
         fold_chat(ChatEncoder("c", 5, "m", usage=True).start(TALLY))
     with pytest.raises(ValueError, match="usage"):

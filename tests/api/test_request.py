@@ -1,4 +1,4 @@
-"""Requests: what parses, what does not, and in which words the first problem is told."""
+"""Parsing of requests, and the message for the first problem."""
 
 import json
 from typing import Any
@@ -9,7 +9,7 @@ from dragoman.api.anthropic.base import unknown_fields
 from dragoman.api.anthropic.request import CountTokensRequest, MessagesRequest
 from dragoman.conversation import Conversation
 
-from .bodies import assistant, body, by_clause, call, complaint, read, result, text, tool, user
+from .bodies import assistant, body, by_clause, call, error_of, read, result, text, tool, user
 
 EPHEMERAL = {"type": "ephemeral"}
 KNOWN_BLOCKS = (
@@ -135,8 +135,8 @@ FAULTS: list[tuple[str, dict[str, Any], str]] = [
 
 @pytest.mark.clause("ERR-9")
 @pytest.mark.parametrize(("source", "message"), by_clause(FAULTS))
-def test_the_first_problem_is_told_as_its_path_and_its_reason(source: dict[str, Any], message: str):
-    assert complaint(source) == message
+def test_the_error_has_the_path_and_the_reason_of_the_first_problem(source: dict[str, Any], message: str):
+    assert error_of(source) == message
 
 
 @pytest.mark.clause("ERR-1", "ERR-9")
@@ -152,19 +152,19 @@ def test_the_first_problem_is_told_as_its_path_and_its_reason(source: dict[str, 
     ],
     ids=["empty", "cut", "not UTF-8", "too deep", "a list", "null"],
 )
-def test_what_is_no_json_object_is_told_so(source: bytes, message: str):
-    assert complaint(source) == message
+def test_the_error_for_a_body_that_is_not_a_json_object_says_so(source: bytes, message: str):
+    assert error_of(source) == message
 
 
 @pytest.mark.clause("REQ-19", "BETA-4")
-def test_a_null_is_an_absent_field():
+def test_a_null_counts_as_an_absent_field():
     optional = [name for name, field in MessagesRequest.model_fields.items() if not field.is_required()]
     assert {"system", "tools", "thinking", "stream", "thread", "container"} < set(optional)
     assert read(body(**dict.fromkeys(optional))) == read(body())
 
 
 @pytest.mark.clause("REQ-19")
-def test_a_null_inside_a_block_is_absent_too():
+def test_a_null_inside_a_block_counts_as_absent_too():
     nulls = {"cache_control": None, "citations": None}
     assert read(
         body(
@@ -181,7 +181,7 @@ def test_a_null_inside_a_block_is_absent_too():
 
 
 @pytest.mark.clause("BETA-4", "REQ-14", "REQ-15", "REQ-17", "CACHE-1", "TOOL-1", "CC-2")
-def test_what_may_be_ignored_is_accepted_and_changes_nothing():
+def test_fields_that_may_be_ignored_are_accepted_and_have_no_effect():
     plain = body(user(text("Hi")), tools=[tool()], system=[text("Be brief.")])
     dressed = body(
         user(text("Hi", cache_control={"type": "ephemeral", "ttl": "5m"}, citations=[])),
@@ -215,7 +215,7 @@ def test_what_may_be_ignored_is_accepted_and_changes_nothing():
 
 
 @pytest.mark.clause("BETA-2", "IN-13")
-def test_unknown_fields_pass_and_are_listed_by_their_paths():
+def test_unknown_fields_are_accepted_and_listed_by_their_paths():
     source = body(
         user(text("Hi", colour="red"), text("x", colour="blue")),
         assistant({"type": "text", "text": "y", "reasoning_details": []}),
@@ -224,7 +224,7 @@ def test_unknown_fields_pass_and_are_listed_by_their_paths():
         thinking={"type": "adaptive", "depth": 3},
         mystery={"a": {"b": 1}},
     )
-    assert complaint(source) == ""
+    assert error_of(source) == ""
     assert sorted(set(unknown_fields(MessagesRequest.model_validate_json(json.dumps(source))))) == [
         "messages.content.colour",
         "messages.content.reasoning_details",
@@ -244,22 +244,22 @@ def test_a_body_of_known_fields_has_no_unknown_ones():
 
 
 @pytest.mark.clause("REQ-5")
-def test_a_request_holds_at_most_a_hundred_thousand_messages():
+def test_a_request_has_at_most_a_hundred_thousand_messages():
     messages = b",".join([json.dumps(user("x")).encode()] * 100_001)
-    assert complaint(b'{"model": "m", "max_tokens": 1, "messages": [' + messages + b"]}") == (
+    assert error_of(b'{"model": "m", "max_tokens": 1, "messages": [' + messages + b"]}") == (
         "messages: List should have at most 100000 items after validation, not 100001"
     )
 
 
 @pytest.mark.clause("CNT-1", "CNT-3", "CNT-4")
 @pytest.mark.parametrize("fields", [{"max_tokens": ...}, {}, {"max_tokens": None}, {"stream": True}])
-def test_counting_takes_the_body_of_a_message_with_or_without_its_own_fields(fields: dict[str, Any]):
+def test_counting_accepts_the_body_of_a_messages_request_with_or_without_its_own_fields(fields: dict[str, Any]):
     conversation = read(body(**fields), CountTokensRequest)
     assert conversation == Conversation(turns=read(body()).turns, max_tokens=0)
 
 
 @pytest.mark.clause("CNT-3")
-def test_counting_makes_the_same_complaints():
+def test_counting_has_the_same_errors():
     source = body(user("Hi"), assistant(call("a")), max_tokens=...)
-    assert complaint(source, CountTokensRequest) == complaint(source | {"max_tokens": 5})
-    assert complaint(source, CountTokensRequest)
+    assert error_of(source, CountTokensRequest) == error_of(source | {"max_tokens": 5})
+    assert error_of(source, CountTokensRequest)

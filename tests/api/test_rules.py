@@ -1,4 +1,4 @@
-"""The rules that no single field can check, each with the words that clients match on."""
+"""The rules across fields, each with the wording that clients match."""
 
 import json
 from time import process_time
@@ -11,7 +11,7 @@ from dragoman.api.anthropic.request import CountTokensRequest, MessagesRequest
 from dragoman.conversation import ToolResult
 from dragoman.errors import InvalidRequest, ThreadsUnsupported
 
-from .bodies import assistant, body, by_clause, call, complaint, read, result, system, text, tool, user
+from .bodies import assistant, body, by_clause, call, error_of, read, result, system, text, tool, user
 
 EMPTY = "all messages must have non-empty content except for the optional final assistant message"
 BLANK = "messages: text content blocks must contain non-whitespace text"
@@ -57,10 +57,10 @@ SYSTEM: list[tuple[str, list[dict[str, Any]], str]] = [
     ("at the end", [user("Hi"), system("Be brief.")], ""),
     ("in front of the assistant", [user("Hi"), system("Be brief."), assistant("x"), user("y")], ""),
     ("several in a row", [user("Hi"), system("a"), system(text("b")), assistant("x")], ""),
-    ("behind results", [user("Hi"), assistant(call("a")), user(result("a")), system("s")], ""),
+    ("after results", [user("Hi"), assistant(call("a")), user(result("a")), system("s")], ""),
     ("first", [system("s"), user("Hi")], "messages.0: role 'system' must follow a 'user' message"),
     (
-        "behind the assistant",
+        "after the assistant",
         [user("Hi"), assistant("x"), system("s")],
         "messages.2: role 'system' must follow a 'user' message",
     ),
@@ -106,7 +106,7 @@ CALLS: list[tuple[str, list[dict[str, Any]], str]] = [
         [user("Hi"), assistant(text("x"), call("a")), assistant(call("b")), user(result("a")), user(result("b"))],
         "",
     ),
-    ("words behind the results", [user("Hi"), assistant(call("a")), user(result("a"), text("x"), text("y"))], ""),
+    ("text after the results", [user("Hi"), assistant(call("a")), user(result("a"), text("x"), text("y"))], ""),
     ("an unanswered call at the end", [user("Hi"), assistant(call("a"))], f"messages.1: {unanswered('a')}"),
     ("no answer", [user("Hi"), assistant(call("a")), user("x")], f"messages.1: {unanswered('a')}"),
     (
@@ -139,7 +139,7 @@ CALLS: list[tuple[str, list[dict[str, Any]], str]] = [
         [user("Hi"), assistant("x"), assistant(call("a")), user("y")],
         f"messages.2: {unanswered('a')}",
     ),
-    ("an answer to nothing", [user(result("a"))], f"messages.0.content.0: {unexpected('a')}"),
+    ("a result without a call", [user(result("a"))], f"messages.0.content.0: {unexpected('a')}"),
     ("an answer to words", [user("Hi"), assistant("x"), user(result("a"))], f"messages.2.content.0: {unexpected('a')}"),
     (
         "an answer to another call",
@@ -177,20 +177,20 @@ CALLS: list[tuple[str, list[dict[str, Any]], str]] = [
 
 @pytest.mark.clause("REQ-5", "REQ-6", "REQ-7", "REQ-8", "REQ-9", "PRE-1", "PRE-3")
 @pytest.mark.parametrize(("messages", "message"), [case[1:] for case in TURNS], ids=[case[0] for case in TURNS])
-def test_turns_are_held_to_what_the_api_demands_of_them(messages: list[dict[str, Any]], message: str):
-    assert complaint(body(messages=messages)) == message
+def test_messages_have_to_follow_the_rules_of_the_api(messages: list[dict[str, Any]], message: str):
+    assert error_of(body(messages=messages)) == message
 
 
 @pytest.mark.clause("REQ-11")
 @pytest.mark.parametrize(("messages", "message"), [case[1:] for case in SYSTEM], ids=[case[0] for case in SYSTEM])
-def test_a_system_message_has_its_places(messages: list[dict[str, Any]], message: str):
-    assert complaint(body(messages=messages)) == message
+def test_a_system_message_is_allowed_in_these_places(messages: list[dict[str, Any]], message: str):
+    assert error_of(body(messages=messages)) == message
 
 
 @pytest.mark.clause("IN-7", "IN-9", "IN-10", "TOOL-8")
 @pytest.mark.parametrize(("messages", "message"), [case[1:] for case in CALLS], ids=[case[0] for case in CALLS])
-def test_every_call_is_answered_once_and_at_once(messages: list[dict[str, Any]], message: str):
-    assert complaint(body(messages=messages)) == message
+def test_every_call_has_one_result_in_the_next_message(messages: list[dict[str, Any]], message: str):
+    assert error_of(body(messages=messages)) == message
 
 
 @pytest.mark.clause("IN-7", "IN-9")
@@ -209,9 +209,9 @@ def test_the_results_of_very_many_calls_are_checked_in_linear_time(calls_per_mes
 
 @pytest.mark.clause("IN-8")
 @pytest.mark.parametrize("content", [..., None, "", [], "x", [text("x")], [text("x"), text("y")]], ids=repr)
-def test_a_result_with_any_content_or_none_is_an_answer(content: object):
+def test_a_result_with_any_content_or_none_is_valid(content: object):
     fields = {} if content is ... else {"content": content}
-    assert complaint(body(user("Hi"), assistant(call("a")), user(result("a", **fields)))) == ""
+    assert error_of(body(user("Hi"), assistant(call("a")), user(result("a", **fields)))) == ""
 
 
 TOOLS: list[tuple[str, dict[str, Any], str]] = [
@@ -258,12 +258,12 @@ TOOLS: list[tuple[str, dict[str, Any], str]] = [
 
 @pytest.mark.clause("BETA-4")
 @pytest.mark.parametrize(("source", "message"), by_clause(TOOLS))
-def test_tools_and_the_choice_among_them_fit_together(source: dict[str, Any], message: str):
-    assert complaint(source) == message
+def test_tools_and_the_tool_choice_have_to_match(source: dict[str, Any], message: str):
+    assert error_of(source) == message
 
 
 def _marked(*controls: dict[str, Any]) -> dict[str, Any]:
-    """One tool, two blocks of system, one of the user's, each with the breakpoint that is given for it."""
+    """One tool, two system blocks and one user block, each with the given breakpoint."""
     on_tool, *on_others = [{"cache_control": control} if control else {} for control in controls]
     first, second, third = (text("x", **control) for control in on_others)
     return body(user(third), tools=[tool(**on_tool)], system=[first, second])
@@ -295,8 +295,8 @@ BREAKPOINTS = [
 
 @pytest.mark.clause("CACHE-1", "CACHE-2", "CACHE-3")
 @pytest.mark.parametrize(("source", "message"), BREAKPOINTS)
-def test_breakpoints_are_four_at_most_and_long_ones_come_first(source: dict[str, Any], message: str):
-    assert complaint(source) == message
+def test_there_are_at_most_four_breakpoints_and_long_ones_come_first(source: dict[str, Any], message: str):
+    assert error_of(source) == message
 
 
 THOUGHTS: list[tuple[str, dict[str, Any], str]] = [
@@ -327,18 +327,18 @@ THOUGHTS: list[tuple[str, dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("source", "message"), by_clause(THOUGHTS))
-def test_manual_thinking_limits_other_fields_and_adaptive_does_not(source: dict[str, Any], message: str):
-    assert complaint(source) == message
+def test_a_thinking_budget_limits_other_fields_and_adaptive_thinking_does_not(source: dict[str, Any], message: str):
+    assert error_of(source) == message
 
 
 @pytest.mark.clause("THK-2", "THK-13")
-def test_interleaved_thinking_may_pass_the_limit_of_one_answer():
-    assert complaint(body(thinking=THINKING, max_tokens=5), MessagesRequest, "interleaved-thinking-2025-05-14") == ""
+def test_an_interleaved_thinking_budget_may_exceed_max_tokens():
+    assert error_of(body(thinking=THINKING, max_tokens=5), MessagesRequest, "interleaved-thinking-2025-05-14") == ""
 
 
 @pytest.mark.clause("THK-2", "CNT-1")
-def test_counting_knows_no_limit_that_a_budget_could_pass():
-    assert complaint(body(thinking=THINKING, max_tokens=...), CountTokensRequest) == ""
+def test_counting_has_no_limit_for_a_thinking_budget():
+    assert error_of(body(thinking=THINKING, max_tokens=...), CountTokensRequest) == ""
 
 
 @pytest.mark.clause("SEQ-3")
@@ -351,8 +351,8 @@ def test_counting_knows_no_limit_that_a_budget_could_pass():
         ([], ""),
     ],
 )
-def test_a_stop_sequence_has_something_to_see_in_it(stops: list[str], message: str):
-    assert complaint(body(stop_sequences=stops)) == message
+def test_a_stop_sequence_has_visible_characters(stops: list[str], message: str):
+    assert error_of(body(stop_sequences=stops)) == message
 
 
 @pytest.mark.clause("REQ-3")
@@ -364,15 +364,15 @@ def test_a_stop_sequence_has_something_to_see_in_it(stops: list[str], message: s
         ({"tools": [tool()], "tool_choice": {"type": "tool", "name": "f"}}, "`tool_choice` of type tool"),
     ],
 )
-def test_a_prewarming_goes_with_nothing_that_shapes_an_answer(fields: dict[str, Any], reason: str):
-    assert complaint(body(max_tokens=0, **fields)) == f"max_tokens: 0 cannot be combined with {reason}"
-    assert complaint(body(max_tokens=0, stream=False)) == ""
+def test_prewarming_excludes_fields_that_shape_an_answer(fields: dict[str, Any], reason: str):
+    assert error_of(body(max_tokens=0, **fields)) == f"max_tokens: 0 cannot be combined with {reason}"
+    assert error_of(body(max_tokens=0, stream=False)) == ""
 
 
 @pytest.mark.clause("REQ-3", "THK-2")
-def test_a_prewarming_does_not_go_with_thinking():
-    assert complaint(body(max_tokens=0, thinking=THINKING)) == "`max_tokens` must be greater than `thinking.budget_tokens`."
-    assert complaint(body(max_tokens=0, thinking=THINKING), MessagesRequest, "interleaved-thinking-2025-05-14") == (
+def test_prewarming_excludes_thinking():
+    assert error_of(body(max_tokens=0, thinking=THINKING)) == "`max_tokens` must be greater than `thinking.budget_tokens`."
+    assert error_of(body(max_tokens=0, thinking=THINKING), MessagesRequest, "interleaved-thinking-2025-05-14") == (
         "max_tokens: 0 cannot be combined with enabled `thinking`"
     )
 
@@ -395,15 +395,15 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.clause("BETA-4", "BETA-5", "REQ-16", "REQ-18", "THK-5")
 @pytest.mark.parametrize(("fields", "message"), REFUSED, ids=[str(next(iter(case[0]))) for case in REFUSED])
-def test_what_would_change_the_answer_and_is_not_built_is_refused_by_name(fields: dict[str, Any], message: str):
-    assert complaint(body(**fields)) == message
+def test_unsupported_fields_that_would_change_the_answer_are_refused_by_name(fields: dict[str, Any], message: str):
+    assert error_of(body(**fields)) == message
 
 
 @pytest.mark.clause("THR-1", "THR-2", "THR-3")
 @pytest.mark.parametrize("thread", [{"type": "create"}, {"type": "continue", "previous_message_id": "msg_1"}, {}], ids=repr)
-def test_a_thread_is_refused_with_the_details_that_the_tool_runner_recovers_from(thread: dict[str, Any]):
+def test_a_thread_is_refused_with_details_that_the_tool_runner_recovers_from(thread: dict[str, Any]):
     with pytest.raises(ThreadsUnsupported) as refusal:
-        read(body(user(result("a")), thread=thread))  # before any complaint about the lone result
+        read(body(user(result("a")), thread=thread))  # before the error about the result without a call
     assert refusal.value.details == {"error_code": "thread_unsupported_request", "unsupported": []}
 
 
@@ -423,7 +423,7 @@ STRICT: list[tuple[dict[str, Any], bool, str]] = [
 
 @pytest.mark.clause("BETA-2", "TRN-9", "REQ-13")
 @pytest.mark.parametrize(("source", "current", "message"), STRICT)
-def test_strictness_is_the_apis_own_where_it_is_switched_on(source: dict[str, Any], current: bool, message: str):
+def test_strict_mode_refuses_what_the_api_refuses(source: dict[str, Any], current: bool, message: str):
     request = MessagesRequest.model_validate_json(json.dumps(source))
     complaints = []
     try:
@@ -451,13 +451,13 @@ FORMATS: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.clause("STR-1", "STR-2", "STR-7")
 @pytest.mark.parametrize(("source", "message"), FORMATS)
-def test_an_output_format_stands_in_one_place_and_excludes_a_prefill(source: dict[str, Any], message: str):
-    assert complaint(source) == message
+def test_an_output_format_is_in_one_field_and_excludes_a_prefill(source: dict[str, Any], message: str):
+    assert error_of(source) == message
 
 
 @pytest.mark.clause("STR-5")
 @pytest.mark.parametrize("place", ["output_config", "output_format"])
-def test_an_output_format_whose_schema_is_none_is_refused_at_its_path(place: str):
+def test_an_output_format_with_an_invalid_schema_is_refused_at_its_path(place: str):
     fields = {"output_config": {"format": BAD_FORMAT}} if place == "output_config" else {"output_format": BAD_FORMAT}
     path = "output_config.format.schema" if place == "output_config" else "output_format.schema"
-    assert complaint(body(**fields)).startswith(f"{path}: JSON schema is invalid.")
+    assert error_of(body(**fields)).startswith(f"{path}: JSON schema is invalid.")

@@ -1,4 +1,4 @@
-"""Tools that come and go in the middle of a conversation: what is refused, and what the answer may call."""
+"""Tools that are added and removed in messages: what is refused, and what the answer may call."""
 
 import itertools
 from typing import Any
@@ -8,7 +8,7 @@ import pytest
 from dragoman.api.anthropic.request import MessagesRequest
 from dragoman.conversation import Text
 
-from .bodies import assistant, body, by_clause, complaint, read, result, system, text, tool, user
+from .bodies import assistant, body, by_clause, error_of, read, result, system, text, tool, user
 from .bodies import call as called
 
 BETA = "mid-conversation-tool-changes-2026-07-01"
@@ -105,13 +105,13 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("source", "message"), by_clause(REFUSED))
-def test_a_change_that_cannot_be_made_is_refused_at_its_path(source: dict[str, Any], message: str):
-    assert complaint(source, MessagesRequest, BETA) == message
+def test_an_invalid_change_is_refused_at_its_path(source: dict[str, Any], message: str):
+    assert error_of(source, MessagesRequest, BETA) == message
 
 
 OFFERS: dict[str, tuple[list[dict[str, Any]], list[str], list[str]]] = {
     # changes, tools at the top, tools that can be called
-    "none": ([], ["read"], ["read", "find", "last"]),  # nothing says that this conversation announces its tools
+    "none": ([], ["read"], ["read", "find", "last"]),  # nothing shows that this conversation adds tools later
     "an addition": ([add("find")], ["read"], ["read", "find"]),
     "an addition of what is there": ([add("read")], ["read"], ["read"]),
     "a removal": ([remove("read"), add("last")], ["read"], ["last"]),
@@ -126,7 +126,9 @@ OFFERS: dict[str, tuple[list[dict[str, Any]], list[str], list[str]]] = {
 
 @pytest.mark.clause("IN-14", "TOOL-12")
 @pytest.mark.parametrize(("changes", "top", "callable_"), OFFERS.values(), ids=OFFERS)
-def test_what_can_be_called_at_the_end_follows_the_changes(changes: list[dict[str, Any]], top: list[str], callable_: list[str]):
+def test_the_callable_tools_at_the_end_follow_from_the_changes(
+    changes: list[dict[str, Any]], top: list[str], callable_: list[str]
+):
     conversation = read(asked(text("News."), *changes), MessagesRequest, BETA)
     assert [tool.name for tool in conversation.tools] == top
     assert [tool.name for tool in conversation.callable] == callable_
@@ -134,7 +136,7 @@ def test_what_can_be_called_at_the_end_follows_the_changes(changes: list[dict[st
 
 
 @pytest.mark.clause("IN-14")
-def test_a_tool_that_is_defined_again_has_its_new_schema_from_there_on():
+def test_a_tool_that_is_defined_again_has_its_new_schema_from_then_on():
     newer = {"type": "object", "properties": {"x": {"type": "integer"}}}
     again = {"type": "tool_addition", "tool": {"type": "tool_definition", "definition": tool("read", newer)}}
     conversation = read(asked(again), MessagesRequest, BETA)
@@ -143,7 +145,7 @@ def test_a_tool_that_is_defined_again_has_its_new_schema_from_there_on():
 
 
 @pytest.mark.clause("IN-14", "TOOL-12")
-def test_a_tool_that_a_search_found_stays_callable_beside_one_that_was_added():
+def test_a_tool_that_a_search_found_stays_callable_after_another_one_was_added():
     found = {"type": "tool_reference", "tool_name": "last"}
     messages = [user("Hi"), assistant(called("a", "read")), user(result("a", content=[found])), system(add("find"))]
     conversation = read(body(*messages, tools=[READ, FIND, LAST]))
@@ -151,7 +153,7 @@ def test_a_tool_that_a_search_found_stays_callable_beside_one_that_was_added():
 
 
 @pytest.mark.clause("IN-14", "CACHE-4")
-def test_a_change_is_described_where_it_stands_and_leaves_all_before_it_as_it_was():
+def test_a_change_is_described_in_its_message_and_does_not_change_earlier_turns():
     said = [user("Hi"), system(text("News."), add("find")), assistant("Yes."), user("So?"), system(remove("find"), define())]
     turns = [read(body(*said[:end], tools=[READ, FIND]), MessagesRequest, BETA) for end in (1, 2, 4, 5)]
     for before, after in itertools.pairwise(turns):

@@ -1,4 +1,4 @@
-"""Escaped halves of surrogate pairs: clients write them where they cut text in the middle of an emoji."""
+"""Escaped lone surrogates, which clients write when they cut text inside an emoji."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from dragoman.errors import InvalidRequest
 
 
 def read(escaped: str) -> str:
-    """What a text that is so written in JSON is read as."""
+    """The text that this JSON string is parsed as."""
     body = '{"model": "m", "max_tokens": 5, "messages": [{"role": "user", "content": "' + escaped + '"}]}'
     content = parse(MessagesRequest, body.encode()).messages[0].content
     assert isinstance(content, str)
@@ -29,7 +29,7 @@ def read(escaped: str) -> str:
         (r"\uD83C\uDF89 \uDBFF", "🎉 \ufffd"),
     ],
 )
-def test_half_a_pair_is_the_replacement_character(escaped: str, text: str):
+def test_a_lone_surrogate_becomes_the_replacement_character(escaped: str, text: str):
     assert read(escaped) == text
 
 
@@ -39,5 +39,5 @@ def test_a_body_that_is_not_json_for_another_reason_is_still_refused():
             read(escaped)
 
 
-def test_many_backslashes_before_half_a_pair_cost_no_more_than_their_number():
+def test_many_backslashes_before_a_lone_surrogate_are_read_in_linear_time():
     assert read("\\\\" * 100_000 + r"\ud83c") == "\\" * 100_000 + "\ufffd"
