@@ -43,7 +43,7 @@ def test_tool_parsers_lead_to_the_family_they_read(name: str, dialect: str):
 
 @pytest.mark.parametrize("look_up", [dialects.get, dialects.by_tool_parser, dialects.by_reasoning_parser])
 def test_an_unknown_name_is_answered_with_the_known_ones(look_up: Callable[[str], dialects.Dialect]):
-    with pytest.raises(dialects.UnknownDialect, match=r"'klingon'; known are .*hermes.*qwen3"):
+    with pytest.raises(dialects.UnknownDialect, match=r"'klingon'; known: .*hermes.*qwen3"):
         look_up("klingon")
 
 

@@ -1,7 +1,7 @@
-"""What model families write: how to read it, and how to write it.
+"""The notations of model families for reasoning and tool calls: reading them, writing them, constraining a model to them.
 
-A dialect is one value (`dialect`), a row of choices in orthogonal blocks (`spec`); a family is such a value (`families`). The
-incremental `parser`, the `encoder` and the `constraint` work off the blocks and know no family. No I/O, no clock.
+A dialect is one value (`dialect`), a combination of independent blocks (`spec`); a family is such a value (`families`). The
+incremental `parser`, the `writer` and the `constraint` work with the blocks alone, whatever the family. No I/O, no clock.
 """
 
 from dragoman.dialects.constraint import Constrainer, call_opening

@@ -1,7 +1,7 @@
-"""What the arguments of a call may look like in each codec, by the tool's schema.
+"""The constraint on a call's arguments in each codec, by the tool's schema.
 
-JSON is left to the engine. Where strings are written without escapes, a string is any text without its closer: what a closer
-inside a string would look like, the model could not write without a constraint either.
+JSON is left to the engine. In codecs without escapes, a string is any text without its closer: a model without a constraint
+could not write a closer inside a string either.
 """
 
 import re
@@ -21,21 +21,21 @@ from dragoman.dialects.tag_writer import element, json_type, literal_key, parame
 from dragoman.json_schema.place import Place
 from dragoman.json_schema.references import Schema, dereferenced
 
-_HOLE = "\ufdd0"
+_PLACEHOLDER = "\ufdd0"
 _NOTHING = Series(())
 _NAME = Pattern("[A-Za-z_][A-Za-z0-9_]{0,63}")
 _PYTHON_STRING = Pattern(r"'([^'\\\x00-\x1f]|\\['\\nrt])*'")
-_CHARACTER = frozenset({"pattern", "format", "minLength", "maxLength"})
-"""What a schema may say of a string."""
+_STRING_KEYWORDS = frozenset({"pattern", "format", "minLength", "maxLength"})
+"""The keywords of a schema that restrict a string."""
 _ANY = "(?s:.*)"
-_DEEPEST = 24
+_MAX_DEPTH = 24
 _ITEMS_IN_A_RULE = 8
-_LONGEST_REPEAT = 256
-"""More elements than this are not counted while decoding."""
+_MAX_REPEAT = 256
+"""The largest number of elements that is enforced while decoding."""
 
 
-class Arguments:
-    """Builds the nodes for the tools of one request. `rules` collects what recursive schemas refer to."""
+class ArgumentConstraints:
+    """Builds the nodes for the tools of one request. `rules` collects the rules that recursive schemas refer to."""
 
     def __init__(self, codec: Codec) -> None:
         self._codec = codec
@@ -44,7 +44,7 @@ class Arguments:
         self._depth = 0
 
     def of(self, schema: Schema) -> Node:
-        """The arguments of one call, as its codec writes them, from behind the name up to the call's closer."""
+        """The arguments of one call as its codec writes them, from after the name up to the call's closer."""
         place = Place(schema, schema)
         match self._codec:
             case JsonArguments():
@@ -60,29 +60,32 @@ class Arguments:
 
     def _tagged(self, codec: TaggedArguments, place: Place) -> Node:
         between = Literal(codec.between)
-        if _is_open(place):
-            before, after = parameter(codec, _HOLE, _HOLE * 2, "string").split(_HOLE * 2)
-            head, tail = before.split(_HOLE)
+        if _has_any_properties(place):
+            before, after = parameter(codec, _PLACEHOLDER, _PLACEHOLDER * 2, "string").split(_PLACEHOLDER * 2)
+            head, tail = before.split(_PLACEHOLDER)
             return Series((between, Repeat(Series((Literal(head), _NAME, Literal(tail), Until((after,)), between)))))
         return Series(
             (
                 between,
-                *(_maybe(Series((_parameter(codec, name, inner), between)), must) for name, inner, must in place.properties),
+                *(
+                    _optional(Series((_parameter(codec, name, inner), between)), required)
+                    for name, inner, required in place.properties
+                ),
             )
         )
 
     def _listed(self, items: Sequence[tuple[Node, bool]], separator: str) -> Node:
-        """Some of these in their order, those that must be there at least, with the separator between two.
+        """All required and any optional items in their order, with the separator between two.
 
-        What may follow after every few items is a rule of its own, so that no tree is as deep as the list is long.
+        The rest of the list is a rule of its own after every few items, so that the tree is not as deep as the list is long.
         """
-        behind: Node = _NOTHING
+        rest: Node = _NOTHING
         first: Node = _NOTHING
-        for number, (node, must) in enumerate(reversed(items), 1):
-            follows, begins = Series((Literal(separator), node, behind)), Series((node, behind))
-            behind, first = (follows, begins) if must else (Choice((follows, behind)), Choice((begins, first)))
+        for number, (node, required) in enumerate(reversed(items), 1):
+            follows, begins = Series((Literal(separator), node, rest)), Series((node, rest))
+            rest, first = (follows, begins) if required else (Choice((follows, rest)), Choice((begins, first)))
             if number % _ITEMS_IN_A_RULE == 0:
-                behind, first = self._rule(behind), self._rule(first)
+                rest, first = self._rule(rest), self._rule(first)
         return first
 
     def _rule(self, node: Node) -> Ref:
@@ -91,7 +94,7 @@ class Arguments:
         return Ref(name)
 
     def _keywords(self, place: Place) -> list[tuple[Node, bool]]:
-        return [(Series((Literal(f"{name}="), _python(inner))), must) for name, inner, must in place.properties]
+        return [(Series((Literal(f"{name}="), _python(inner))), required) for name, inner, required in place.properties]
 
     def _literal(self, codec: LiteralArguments, place: Place) -> Node:
         return self._recursive(place, "", partial(self._literal_value, codec))
@@ -109,21 +112,21 @@ class Arguments:
                 inner = self._literal(codec, place.items)
                 more = Repeat(Series((Literal(","), inner)), max(least - 1, 0), None if most is None else max(most - 1, 0))
                 filled = Series((inner, more))
-                return Series((Literal("["), filled if least else _NOTHING if most == 0 else _maybe(filled), Literal("]")))
+                return Series((Literal("["), filled if least else _NOTHING if most == 0 else _optional(filled), Literal("]")))
             case "string" | "":
-                return Series((Literal(codec.quote), Until((codec.quote,), _patterns(place))))
+                return Series((Literal(codec.quote), Until((codec.quote,), _string_patterns(place))))
             case _:
                 return Json(place.standalone)
 
     def _literal_object(self, codec: LiteralArguments, place: Place) -> Node:
         items = [
-            (Series((Literal(literal_key(codec, name) + ":"), self._literal(codec, inner))), must)
-            for name, inner, must in place.properties
+            (Series((Literal(literal_key(codec, name) + ":"), self._literal(codec, inner))), required)
+            for name, inner, required in place.properties
         ]
         return Series((Literal("{"), self._listed(items, ","), Literal("}")))
 
     def _children(self, codec: ElementArguments, place: Place) -> Node:
-        return Series([_maybe(self._element(codec, name, inner), must) for name, inner, must in place.properties])
+        return Series([_optional(self._element(codec, name, inner), required) for name, inner, required in place.properties])
 
     def _element(self, codec: ElementArguments, name: str, place: Place) -> Node:
         return self._recursive(place, name, partial(self._element_of, codec, name))
@@ -131,11 +134,11 @@ class Arguments:
     def _element_of(self, codec: ElementArguments, name: str, place: Place) -> Node:
         values = place.values
         kind = place.kind or (json_type(values[0]) if values else "string")
-        before, after = element(codec, name, _HOLE, kind).split(_HOLE)
+        before, after = element(codec, name, _PLACEHOLDER, kind).split(_PLACEHOLDER)
         return Series((Literal(before), self._content(codec, place, kind, after)))
 
     def _content(self, codec: ElementArguments, place: Place, kind: str, after: str) -> Node:
-        """What stands in an element, its closer included."""
+        """The content of an element, and its closer."""
         if kind == "object":
             return Series((self._children(codec, place), Literal(after)))
         if kind == "array":
@@ -143,9 +146,9 @@ class Arguments:
         return _plain(place, kind, after)
 
     def _recursive(self, place: Place, context: str, build: Callable[[Place], Node]) -> Node:
-        """A value that may hold others: references become rules, each built once, so that they may be recursive.
+        """A value that may contain others: references become rules, each built once, so that they may be recursive.
 
-        `build` makes the node of a place without unions and references; `context` is what else it depends on.
+        `build` makes the node of a place without unions and references; `context` is anything else that the node depends on.
         """
         reference = place.schema.get("$ref")
         if isinstance(reference, str):
@@ -155,7 +158,7 @@ class Arguments:
                 self.rules[name] = self._recursive(Place(dereferenced(place.schema, place.root), place.root), context, build)
             return Ref(self._named[key])
         self._depth += 1
-        if self._depth > _DEEPEST:  # a schema that unfolds for ever in other ways
+        if self._depth > _MAX_DEPTH:  # a schema that expands without end in other ways
             place = Place({}, place.root)
         branches = place.branches()
         nodes = (
@@ -168,19 +171,19 @@ class Arguments:
 
 
 def _object(place: Place) -> Place:
-    """The arguments as one object: unions of objects are not told apart, their properties are those of the first."""
+    """The arguments as one object; of a union of objects, the first one."""
     return next((simple for simple in place.alternatives() if simple.kind in ("object", "")), Place({}, place.root))
 
 
-def _is_open(place: Place) -> bool:
-    """An object that names no properties, and may have any."""
+def _has_any_properties(place: Place) -> bool:
+    """Whether an object names no properties and may have any."""
     return not place.properties and place.schema.get("additionalProperties") is not False
 
 
 def _parameter(codec: TaggedArguments, name: str, place: Place) -> Node:
     alternatives = place.alternatives()
     free = next((simple for simple in alternatives if simple.kind in ("string", "") and simple.values is None), None)
-    if free is not None:  # any text at all: what another alternative would allow is such a text too
+    if free is not None:  # any text: what another alternative allows is such a text too
         alternatives = [
             free,
             *(simple for simple in alternatives if codec.type_attribute and simple.kind not in ("string", "")),
@@ -190,13 +193,13 @@ def _parameter(codec: TaggedArguments, name: str, place: Place) -> Node:
         values = simple.values
         kind = simple.kind or (json_type(values[0]) if values else "string")
         written = "number" if kind == "integer" else kind
-        before, after = parameter(codec, name, _HOLE, written).split(_HOLE)
+        before, after = parameter(codec, name, _PLACEHOLDER, written).split(_PLACEHOLDER)
         made.append(Series((Literal(before), _plain(simple, kind, after))))
     return one_of(made)
 
 
 def _plain(place: Place, kind: str, after: str) -> Node:
-    """A value as plain text with what closes it: strings as they are, anything else as JSON."""
+    """A value as plain text with its closer: strings as they are, anything else as JSON."""
     values = place.values
     if values is not None:
         texts = [value if isinstance(value, str) else None for value in values]
@@ -204,7 +207,7 @@ def _plain(place: Place, kind: str, after: str) -> Node:
         others = [value for value, text in zip(values, texts, strict=True) if text is None]
         return one_of([*nodes, *([Series((Json({"enum": others}), Literal(after)))] if others else [])])
     if kind == "string":
-        return Until((after,), _patterns(place))
+        return Until((after,), _string_patterns(place))
     return Series((Json(place.standalone), Literal(after)))
 
 
@@ -220,15 +223,15 @@ def _python(place: Place) -> Node:
                     made += [Literal("True"), Literal("False")]
                 case "null":
                     made.append(Literal("None"))
-                case "string" | "" if not _CHARACTER & simple.schema.keys():
+                case "string" | "" if not _STRING_KEYWORDS & simple.schema.keys():
                     made.append(_PYTHON_STRING)
                 case _:
                     made.append(Json(simple.standalone))
     return one_of(made)
 
 
-def _patterns(place: Place) -> tuple[str, ...]:
-    """What a schema says of a string, as regular expressions for all of it."""
+def _string_patterns(place: Place) -> tuple[str, ...]:
+    """The restrictions of a schema on a string, as regular expressions that match the whole string."""
     found = []
     pattern, least, most = (place.schema.get(word) for word in ("pattern", "minLength", "maxLength"))
     if isinstance(pattern, str) and not ("|" in pattern and re.search(r"^\^|\$$", pattern)):
@@ -243,10 +246,10 @@ def _patterns(place: Place) -> tuple[str, ...]:
 def _bounds(place: Place) -> tuple[int, int | None]:
     least, most = place.schema.get("minItems"), place.schema.get("maxItems")
     return (
-        min(least, _LONGEST_REPEAT) if isinstance(least, int) else 0,
-        most if isinstance(most, int) and most <= _LONGEST_REPEAT else None,
+        min(least, _MAX_REPEAT) if isinstance(least, int) else 0,
+        most if isinstance(most, int) and most <= _MAX_REPEAT else None,
     )
 
 
-def _maybe(node: Node, must: bool = False) -> Node:
-    return node if must else Repeat(node, 0, 1)
+def _optional(node: Node, required: bool = False) -> Node:
+    return node if required else Repeat(node, 0, 1)

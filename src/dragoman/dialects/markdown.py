@@ -1,17 +1,17 @@
-"""Code in Markdown: whether the text so far ends inside a fence or inside a span of code."""
+"""CodeTracker in Markdown: whether the text so far ends inside a code fence or a code span."""
 
 import re
 
 MAX_LINE = 256
-"""Of a line, no more than its beginning is looked at."""
+"""Characters at the beginning of a line that are examined."""
 
 _FENCE = re.compile(r"[ \t>]*(?:(?:[-*+]|[0-9]+[.)])[ \t]+)?(`{3,}|~{3,})([^`]*)")
 _CLOSING = re.compile(r"[ \t>]*(`{3,}|~{3,})[ \t]*")
 _FENCE_TICKS = 3
 
 
-class Code:
-    """Follows text that comes in pieces of any size, and reads it when it is asked. Work is linear in the text."""
+class CodeTracker:
+    """Tracks code fences and code spans in text that arrives in chunks; it reads lazily, in time linear in the text."""
 
     __slots__ = ("_fence", "_line", "_ticks", "_unread")
 
@@ -22,12 +22,12 @@ class Code:
         self._unread: list[str] = []
 
     def write(self, text: str) -> None:
-        """The next piece of the text."""
+        """Add the next chunk of the text."""
         self._unread.append(text)
 
     @property
     def fence(self) -> str:
-        """The characters of the fence that is open, or ""; that of an unfinished line does not count."""
+        """The characters of the open fence, or ""; a fence on an unfinished line does not count."""
         self._read()
         return self._fence
 
@@ -39,12 +39,12 @@ class Code:
 
     @property
     def in_fence(self) -> bool:
-        """Is a fence open, be it on this line?"""
+        """Whether a fence is open, one on the current line included."""
         return bool(self.fence) or _FENCE.fullmatch(self.line) is not None
 
     @property
     def in_span(self) -> bool:
-        """Is a span of code open in this line?"""
+        """Whether a code span is open on the current line."""
         self._read()
         return self._ticks % 2 == 1 and self._ticks != _FENCE_TICKS
 

@@ -1,4 +1,4 @@
-"""Finding the first of several markers in text that comes in pieces."""
+"""Search for the first of several markers in text that arrives in chunks."""
 
 import re
 from collections.abc import Iterable
@@ -8,14 +8,14 @@ _NEVER = "(?!)"
 
 
 class Found(NamedTuple):
-    """A marker at `start`; with an empty `marker`, text that may be the beginning of one and cannot be told yet."""
+    """A marker at `start`; with an empty `marker`, the end of the text, which may be the beginning of one."""
 
     start: int
     marker: str
 
 
 class Markers:
-    """A set of markers, compiled. The longest that fits wins, wherever the text is cut into pieces."""
+    """A compiled set of markers. The longest one that matches is found, however the text is split into chunks."""
 
     __slots__ = ("_begun", "_complete", "_first")
 
@@ -27,7 +27,7 @@ class Markers:
         self._complete = re.compile("|".join(map(re.escape, longest_first)) or _NEVER)
 
     def find(self, text: str, pos: int, *, final: bool) -> Found | None:
-        """The first marker at or behind `pos`, or the place where the text ends inside one; `final`: no more text comes."""
+        """The first marker at or after `pos`, or the place where the text ends inside one; `final`: no more text comes."""
         while first := self._first.search(text, pos):
             pos = first.start()
             if found := self.match(text, pos, final=final):
@@ -36,7 +36,7 @@ class Markers:
         return None
 
     def match(self, text: str, pos: int, *, final: bool) -> Found | None:
-        """As `find`, but at `pos` and nowhere else."""
+        """The marker at `pos`, as `find` returns it."""
         if not final and self._begun.match(text, pos):
             return Found(pos, "")
         if complete := self._complete.match(text, pos):
@@ -45,7 +45,7 @@ class Markers:
 
 
 def _any_prefix(marker: str) -> str:
-    """A pattern for every proper prefix of `marker`, the longest that fits: `abc` gives `a(?:b)?`."""
+    """A pattern that matches the longest proper prefix of `marker`: `abc` gives `a(?:b)?`."""
     if len(marker) == 1:
         return _NEVER
     pattern = ""

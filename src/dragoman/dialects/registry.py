@@ -1,4 +1,4 @@
-"""Dialects by name: ours, and those that users of vLLM, SGLang and LMDeploy know their parsers by."""
+"""Dialects by their own names and by the names of the parsers of vLLM, SGLang and LMDeploy."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -114,14 +114,14 @@ REASONING_PARSERS: Mapping[str, str] = {
 }
 
 DEFAULT = BY_NAME["qwen3"]
-"""The dialect of models that have none of their own: tools are explained to them in it, and `<think>` is read if it comes."""
+"""The dialect of models that have none of their own: their tools are described in it, and `<think>` is read if it comes."""
 
 
 class UnknownDialect(LookupError):
-    """A name that no dialect goes by. The message lists the names that there are."""
+    """No dialect has this name. The message lists the known names."""
 
     def __init__(self, kind: str, name: str, known: Mapping[str, object]) -> None:
-        super().__init__(f"unknown {kind} {name!r}; known are {', '.join(sorted(known))}")
+        super().__init__(f"unknown {kind} {name!r}; known: {', '.join(sorted(known))}")
 
 
 def register(dialect: Dialect) -> None:
@@ -136,17 +136,17 @@ def get(name: str) -> Dialect:
 
 
 def by_tool_parser(name: str) -> Dialect:
-    """The dialect whose calls a tool parser of this name reads, or the dialect of this name. Raises `UnknownDialect`."""
+    """The dialect of the calls that a tool parser of this name reads, or the dialect of this name. Raises `UnknownDialect`."""
     return _look_up("tool parser", name, _with_dialects(TOOL_PARSERS))
 
 
 def by_reasoning_parser(name: str) -> Dialect:
-    """The dialect whose reasoning a parser of this name reads, or the dialect of this name. Raises `UnknownDialect`."""
+    """The dialect of the reasoning that a parser of this name reads, or the dialect of this name. Raises `UnknownDialect`."""
     return _look_up("reasoning parser", name, _with_dialects(REASONING_PARSERS))
 
 
 def combine(calls: Dialect, reasoning: Dialect) -> Dialect:
-    """The calls of one dialect with the reasoning of another: blocks are orthogonal."""
+    """A dialect with the calls of one dialect and the reasoning of another."""
     if calls.reasoning == reasoning.reasoning:
         return calls
     return replace(calls, name=f"{calls.name}+{reasoning.name}", reasoning=reasoning.reasoning)
@@ -157,13 +157,13 @@ def _with_dialects(aliases: Mapping[str, str]) -> dict[str, str]:
 
 
 def _look_up(kind: str, name: str, names: Mapping[str, str]) -> Dialect:
-    """Spelling with `-` or `_`, and in any case, is the same name."""
-    known = {_plain(spelling): target for spelling, target in names.items()}
+    """The dialect of a name; case, and `-` or `_`, make no difference."""
+    known = {_normalized(spelling): target for spelling, target in names.items()}
     try:
-        return BY_NAME[known[_plain(name)]]
+        return BY_NAME[known[_normalized(name)]]
     except KeyError:
         raise UnknownDialect(kind, name, names) from None
 
 
-def _plain(name: str) -> str:
+def _normalized(name: str) -> str:
     return name.lower().replace("-", "_")

@@ -1,7 +1,7 @@
-"""Writing calls whose arguments are not one JSON object: the inverse of `codecs.tag_block`.
+"""The writer of calls whose arguments are not one JSON object: the inverse of `codecs.tag_block`.
 
-Strings are written as they are wherever the format has no escapes; what then cannot be told from the markup (a closer with an
-edge behind it, a name with a bracket) the model could not have written either.
+Strings are written as they are if the format has no escapes. A string that is then ambiguous (a closer with more markup after
+it, a name with a bracket) could not have been written by the model either.
 """
 
 import json
@@ -24,7 +24,7 @@ _MARKUP = re.compile(r"[<&\n]")
 
 
 def write_calls(calls: Calls, carrier: NameTag, written: Sequence[tuple[str, str, int]]) -> str:
-    """The inside of a block of calls, each given as its name, its written arguments and its place in the turn."""
+    """The inside of a block of calls, each given as its name, its written arguments and its index in the turn."""
     listed = isinstance(calls.codec, KeywordArguments) and calls.codec.listed
     body = (", " if listed else carrier.between).join(
         carrier.before + _head(carrier, name, place) + arguments + carrier.close + carrier.after
@@ -34,14 +34,14 @@ def write_calls(calls: Calls, carrier: NameTag, written: Sequence[tuple[str, str
 
 
 def _head(carrier: NameTag, name: str, place: int) -> str:
-    """The tag with the name in it."""
+    """The tag that holds the name."""
     default = f'{carrier.attribute}="{{name}}"' if carrier.attribute else "{name}"
     inside = (carrier.inside or default).format(name=name, place=place, number=place + 1)
     return carrier.open + carrier.prefix + inside + carrier.end
 
 
 def write_arguments(codec: Codec, arguments: Mapping[str, Any]) -> str:
-    """The arguments of one call, from behind its name up to its closer."""
+    """The arguments of one call, from after its name up to its closer."""
     match codec:
         case TaggedArguments():
             return codec.between + "".join(_parameter(codec, key, value) + codec.between for key, value in arguments.items())
@@ -63,7 +63,7 @@ def _parameter(codec: TaggedArguments, key: str, value: Any) -> str:
 
 
 def parameter(codec: TaggedArguments, key: str, text: str, kind: str) -> str:
-    """One argument: its tags, and between them a value of that JSON type, already written."""
+    """One argument: its tags, and between them an already written value of that JSON type."""
     name = f'{codec.attribute}="{key}"' if codec.attribute else key
     if codec.type_attribute == "string":
         name += f' string="{"true" if kind == "string" else "false"}"'
@@ -89,17 +89,17 @@ def _literal(codec: LiteralArguments, value: Any) -> str:
 
 
 def literal_key(codec: LiteralArguments, key: str) -> str:
-    """A key as it stands in front of its colon."""
+    """A key as it is written before its colon, in quotes if it needs them."""
     return key if _PLAIN_KEY.fullmatch(key) else codec.quote + key + codec.quote
 
 
 def _python(value: Any) -> str:
-    """A literal; containers as JSON, which every family that writes Python calls reads and most write."""
+    """A value as a Python literal; containers as JSON, which all of these families understand and most write."""
     return _dumps(value) if isinstance(value, Mapping | list | tuple) else repr(value)
 
 
 def _children(codec: ElementArguments, value: Mapping[str, Any] | Sequence[Any]) -> str:
-    """The elements in an element."""
+    """The child elements of an object or array."""
     if isinstance(value, Mapping):
         return "".join(_element(codec, key, inner) for key, inner in value.items())
     return "".join(_element(codec, codec.item, inner) for inner in value)
@@ -112,7 +112,7 @@ def _element(codec: ElementArguments, name: str, value: Any) -> str:
 
 
 def element(codec: ElementArguments, name: str, text: str, kind: str) -> str:
-    """An element of that name that holds a value of that JSON type, already written."""
+    """An element of that name that holds an already written value of that JSON type."""
     tag = codec.open + (f' {codec.attribute}="{name}"' if codec.attribute and name else name)
     if codec.type_attribute:
         holds = {"string": "raw", "object": "dict", "array": "list"}.get(kind, "json")

@@ -1,7 +1,7 @@
-"""The way back: calls, results and tools as text, for templates that lose them.
+"""The writer of calls, results and tool descriptions, for chat templates that do not render them.
 
-JSON keeps the key order it came in and every character as itself, with a space behind commas and colons: what the models saw
-in training, and what makes a history that is rendered twice the same bytes twice.
+JSON keeps its key order and every character unescaped where possible, with a space after commas and colons: the form that the
+models saw in training, and one that renders the same history to the same bytes every time.
 """
 
 import json
@@ -44,31 +44,33 @@ _SEVERAL = "Call several functions by writing several such blocks. "
 
 
 def encode_calls(syntax: Syntax, calls: Sequence[ToolCall]) -> str:
-    """The calls of one turn, blocks and all; "" where the syntax has no calls."""
+    """The calls of one turn in their blocks; "" if the dialect has no calls."""
     if syntax.calls is None:
         return ""
-    return write(syntax, [Written(call.name, _arguments(syntax.calls, call.input), call.id, n) for n, call in enumerate(calls)])
+    return write(
+        syntax, [WrittenCall(call.name, _arguments(syntax.calls, call.input), call.id, n) for n, call in enumerate(calls)]
+    )
 
 
-def encode_turn(syntax: Syntax, words: str, calls: Sequence[ToolCall]) -> str:
-    """Words, and the calls behind them."""
+def encode_turn(syntax: Syntax, text: str, calls: Sequence[ToolCall]) -> str:
+    """The text of a turn and the calls after it."""
     if syntax.calls is None or not calls:
-        return words
-    return words + (syntax.calls.lead if words else "") + encode_calls(syntax, calls)
+        return text
+    return text + (syntax.calls.lead if text else "") + encode_calls(syntax, calls)
 
 
-def encode_thinking(syntax: Syntax, thought: str, words: str = "") -> str:
-    """A thought with its tags; a newline in front of its end is one behind its beginning too."""
+def encode_thinking(syntax: Syntax, thought: str, text: str = "") -> str:
+    """The reasoning between its tags; if a newline comes before the closer, one comes after the opener too."""
     reasoning = syntax.reasoning
     if reasoning is None or syntax.frame is not None:
         return ""
-    before, closer, behind = reasoning.force_close.partition(reasoning.closes[0])
+    before, closer, after = reasoning.force_close.partition(reasoning.closes[0])
     newline = "\n" if before.startswith("\n") else ""
-    return reasoning.opens[0] + newline + thought + before + closer + (behind if words or behind.isspace() else "")
+    return reasoning.opens[0] + newline + thought + before + closer + (after if text or after.isspace() else "")
 
 
 def encode_results(syntax: Syntax, results: Sequence[ToolResult]) -> str:
-    """The results of a turn's calls, in the syntax's tags."""
+    """The results of a turn's calls, between the dialect's tags."""
     form = syntax.results
     return form.before + form.between.join(_result(form, result, place) for place, result in enumerate(results)) + form.after
 
@@ -82,21 +84,21 @@ def _result(form: Results, result: ToolResult, place: int) -> str:
 
 
 def encode_tools(syntax: Syntax, tools: Sequence[Tool]) -> str:
-    """An instruction that any model can follow: the tools, and the syntax to call them in."""
+    """An instruction that any model can follow: the tools, and an example of a call in the dialect."""
     calls = syntax.calls
     if calls is None or not tools:
         return ""
     tagged = isinstance(calls.carrier, JsonKey) and calls.open and calls.close
     return _TOOLS.format(
         descriptions="\n".join(_dumps(tool.function) for tool in tools),
-        example=write(syntax, [Written("the function's name", _arguments(calls, _EXAMPLE))]),
+        example=write(syntax, [WrittenCall("the function's name", _arguments(calls, _EXAMPLE))]),
         place=f"as one JSON object between {calls.open} and {calls.close}" if tagged else "in this very form",
         several="" if isinstance(calls.carrier, Recipient) else _SEVERAL,
     )
 
 
-class Written(NamedTuple):
-    """A call to write: `arguments` as its codec writes them, `number` its place in the turn, from 0."""
+class WrittenCall(NamedTuple):
+    """A call to write: `arguments` as its codec writes them, `number` the call's index in the turn, from 0."""
 
     name: str
     arguments: str
@@ -111,8 +113,8 @@ def _arguments(calls: Calls, arguments: Mapping[str, Any]) -> str:
     return _dumps(arguments) if isinstance(calls.codec, JsonArguments) else write_arguments(calls.codec, arguments)
 
 
-def write(syntax: Syntax, written: Sequence[Written]) -> str:
-    """Calls with all that stands around them; `constraint` writes some with holes."""
+def write(syntax: Syntax, written: Sequence[WrittenCall]) -> str:
+    """Calls with all their markup; `constraint` writes calls with placeholders."""
     calls, frame = syntax.calls, syntax.frame
     assert calls is not None
     if frame is not None:
@@ -128,8 +130,8 @@ def write(syntax: Syntax, written: Sequence[Written]) -> str:
     return section_open + calls.between.join(blocks) + section_close
 
 
-def _block(calls: Calls, written: Sequence[Written]) -> str:
-    """A block: one call, or an array of them."""
+def _block(calls: Calls, written: Sequence[WrittenCall]) -> str:
+    """A block: one call, or several where the family writes them together."""
     match calls.carrier, calls.codec:
         case (JsonKey() | KeyIsName()) as carrier, JsonArguments() as codec:
             body = ", ".join(_object(carrier, codec, calls.ids, call) for call in written)
@@ -143,7 +145,7 @@ def _block(calls: Calls, written: Sequence[Written]) -> str:
     return calls.open + calls.padding + body + calls.padding + calls.close
 
 
-def _object(carrier: JsonKey | KeyIsName, codec: JsonArguments, ids: Ids | None, call: Written) -> str:
+def _object(carrier: JsonKey | KeyIsName, codec: JsonArguments, ids: Ids | None, call: WrittenCall) -> str:
     """A call as a JSON object."""
     if isinstance(carrier, KeyIsName):
         return f"{{{_dumps(call.name)}: {call.arguments}}}"
@@ -153,8 +155,8 @@ def _object(carrier: JsonKey | KeyIsName, codec: JsonArguments, ids: Ids | None,
     return "{" + ", ".join(members) + "}"
 
 
-def _name(carrier: Affixes, ids: Ids | None, call: Written) -> str:
-    """A call's name, and its id where there is one, in front of its arguments."""
+def _name(carrier: Affixes, ids: Ids | None, call: WrittenCall) -> str:
+    """The part of a call before its arguments: the name, and the id if the family writes one."""
     written = carrier.prefix + call.name
     match ids:
         case IdInName(mark):
@@ -165,13 +167,13 @@ def _name(carrier: Affixes, ids: Ids | None, call: Written) -> str:
     return written + carrier.suffix
 
 
-def _id(call: Written, length: int) -> str:
-    """The call's id as the wire has it."""
+def _id(call: WrittenCall, length: int) -> str:
+    """The call's id as the family writes it."""
     return short_id(call.id, length) if length else str(call.number)
 
 
 def short_id(identifier: str, length: int) -> str:
-    """`length` letters and digits, the same for the same id."""
+    """An id of `length` letters and digits, the same one for the same identifier."""
     return re.sub("[^a-zA-Z0-9]", "", identifier)[-length:].rjust(length, "0")
 
 

@@ -20,7 +20,7 @@ _SHALLOW: Final = 40
 async def constrained(constrainer: Constrainer, conversation: Conversation, *, thinking_open: bool) -> Constraint | None:
     """What the answer is held to; None where anything goes. Raises `InvalidRequest` where that costs too much to make."""
     key = constrainer.key(conversation, thinking_open=thinking_open)
-    if not constrainer.knows(key):
+    if not constrainer.has(key):
         path = "tools" if conversation.callable else "output_config.format"
         try:
             if is_small(conversation):
@@ -31,8 +31,8 @@ async def constrained(constrainer: Constrainer, conversation: Conversation, *, t
             raise InvalidRequest.at(path, f"enforcing these schemas {error}; make them smaller") from None
         except RecursionError:
             raise InvalidRequest.at(path, "these schemas are nested too deeply to be enforced") from None
-        constrainer.remember(key, made)
-    return constrainer.known(key)
+        constrainer.store(key, made)
+    return constrainer.cached(key)
 
 
 def make(dialect: Dialect, conversation: Conversation, *, thinking_open: bool) -> Constraint | None:

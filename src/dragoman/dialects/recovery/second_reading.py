@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 
 from dragoman.conversation.types import JsonObject
-from dragoman.dialects.markdown import Code
+from dragoman.dialects.markdown import CodeTracker
 from dragoman.dialects.recovery.acceptance import Tools
 from dragoman.dialects.recovery.fences import FENCE
 from dragoman.dialects.recovery.named_calls import NAME, PREFIXES, read_name
@@ -52,7 +52,7 @@ class SecondReading:
         self._repairs = repairs
         self.recovered: list[str] = []
         self._own, self._closers = own, closers
-        self._code = Code()  # of the text up to where `_text` is undecided
+        self._code = CodeTracker()  # of the text up to where `_text` is undecided
         self._text = ""  # not yet passed on
         self._more: list[str] = []  # what came after it, while a run waits
         self._size = 0  # of both together
@@ -121,7 +121,7 @@ class SecondReading:
                 return
             self._release_broken(out)
             self._name, self._called, self._after_call = "", True, True
-            self._code = Code()
+            self._code = CodeTracker()
         else:
             self._flush(out, before_call=type(part) is CallStart)
             if type(part) is CallStart:
@@ -324,7 +324,7 @@ class SecondReading:
 
     def _end_run(self, run: Run, end: int) -> None:
         self._open_tags += run.openers
-        self._text, self._seen, self._run, self._code = self._text[end:], 0, None, Code()
+        self._text, self._seen, self._run, self._code = self._text[end:], 0, None, CodeTracker()
 
 
 @lru_cache
