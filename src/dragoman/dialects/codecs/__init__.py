@@ -1,12 +1,12 @@
-"""One reader for each way of writing calls. Which one reads follows from blocks D, E and F of the dialect alone."""
+"""A reader for each form of calls; the blocks D, E and F of the dialect decide which one reads."""
 
 from collections.abc import Sequence
 from functools import partial
 
 from dragoman.dialects.codecs.base import CallReader, Context
-from dragoman.dialects.codecs.choice import Choice
+from dragoman.dialects.codecs.either_block import EitherBlock
 from dragoman.dialects.codecs.json_block import JsonBlock
-from dragoman.dialects.codecs.named_block import Message, NamedBlock
+from dragoman.dialects.codecs.named_block import NamedBlock, ToolMessage
 from dragoman.dialects.codecs.section import Section
 from dragoman.dialects.codecs.tag_block import TagBlock
 from dragoman.dialects.codecs.tentative_call import TentativeCall
@@ -14,25 +14,25 @@ from dragoman.dialects.markers import Markers
 from dragoman.dialects.spec import Affixes, Calls, JsonArguments, JsonKey, KeyIsName, NameTag, Recipient
 
 
-def open_block(opener: str, ways: Sequence[Calls], context: Context) -> CallReader:
-    """The reader of the block, or of the section of blocks, that `opener` has just opened; bare blocks have none, "".
+def open_block(opener: str, forms: Sequence[Calls], context: Context) -> CallReader:
+    """The reader of the block, or of the section of blocks, that `opener` has just opened; "" opens a bare block.
 
-    `ways` are all the ways of writing that begin with it: one, or two of which one is JSON.
+    `forms` are all the forms of calls that begin with it: one, or two of which one is JSON.
     """
-    if len(ways) > 1:
-        in_json, otherwise = sorted(ways, key=lambda calls: not isinstance(calls.carrier, JsonKey | KeyIsName))
-        return Choice(*(partial(_open_block, opener, calls, context) for calls in (in_json, otherwise)))
-    [calls] = ways
+    if len(forms) > 1:
+        in_json, otherwise = sorted(forms, key=lambda calls: not isinstance(calls.carrier, JsonKey | KeyIsName))
+        return EitherBlock(*(partial(_open_block, opener, calls, context) for calls in (in_json, otherwise)))
+    [calls] = forms
     if opener in calls.section_opens:
         return Section(opener, calls, context, partial(_open_block, calls=calls, context=context))
     return _open_block(opener, calls, context)
 
 
 def open_message(name: str, calls: Calls, context: Context, stops: Markers) -> CallReader:
-    """The reader of a message to the declared tool `name`, whose header has just ended. `stops` can end any message."""
+    """The reader of a message to the declared tool `name`, whose header has just ended; `stops` can end any message."""
     if isinstance(calls.carrier, NameTag):
         return TagBlock("", calls, calls.carrier, context)
-    return NamedBlock("", calls, context, Message(name, stops))
+    return NamedBlock("", calls, context, ToolMessage(name, stops))
 
 
 def _open_block(opener: str, calls: Calls, context: Context) -> CallReader:

@@ -1,13 +1,13 @@
-"""What a block of calls asks of the reader of one call's arguments."""
+"""The interface between a block of calls and the reader of one call's arguments."""
 
 from abc import ABC, abstractmethod
 
 
 class ArgumentReader(ABC):
-    """Turns the arguments of one call, as they are written, into one JSON object.
+    """Converts the arguments of one call, as the family writes them, into one JSON object.
 
-    `out` holds the JSON text written so far; the owner empties it. `done`: they are whole, and what closes them is consumed.
-    `stuck`: what stands here is none of theirs; the owner decides.
+    `out` holds the JSON text written so far; the owner empties it. `done`: they are complete, and their closer is consumed.
+    `stuck`: the next text is not part of them; the owner decides.
     """
 
     def __init__(self) -> None:
@@ -17,18 +17,18 @@ class ArgumentReader(ABC):
 
     @abstractmethod
     def read(self, text: str, pos: int, *, final: bool) -> int:
-        """Read on from `pos`; returns the end of what was consumed. `final`: no more text comes."""
+        """Read from `pos` on; returns the end of what was consumed. `final`: no more text comes."""
 
     @property
     @abstractmethod
     def clean(self) -> bool:
-        """If what stands here were a closer of the block, would no value be missing?"""
+        """Whether no value would be incomplete if the block were closed here."""
 
     @property
     @abstractmethod
     def may_end(self) -> bool:
-        """If the output ended here, would no value be missing?"""
+        """Whether no value would be incomplete if the output ended here."""
 
     @abstractmethod
     def close(self) -> None:
-        """End here, so that what was written is valid JSON."""
+        """End the arguments here, so that the written text is valid JSON."""

@@ -1,6 +1,6 @@
-"""What all readers of a block have in common: while it is open whether a call stands here, the text is kept.
+"""The base of all readers of a block: text is kept while it is undecided whether it is a call.
 
-A call drops what was kept before it; anything else gives it back as text, so that no character is lost.
+A call drops the text that was kept before it; otherwise the kept text is passed on, so that no character is lost.
 """
 
 from abc import abstractmethod
@@ -14,17 +14,17 @@ from dragoman.parts import CallDelta, CallEnd, CallStart, Part, Text
 
 
 class Arguments(Protocol):
-    """What writes the arguments of the call being read; the owner empties `out`."""
+    """The reader of the current call's arguments, which writes JSON to `out`; the owner empties that."""
 
     out: list[str]
     done: bool
 
     def close(self) -> None:
-        """End them here, so that what was written is valid JSON."""
+        """End the arguments here, so that the written text is valid JSON."""
 
 
 class BlockReader(CallReader):
-    """Keeps and releases the text, begins and ends the calls; what stands where is for the subclass to say, in `_step_on`."""
+    """Keeps and releases text, begins and ends calls; `_step_on` of the subclass reads the markup."""
 
     def __init__(self, opener: str, calls: Calls, context: Context) -> None:
         self._calls = calls
@@ -33,13 +33,13 @@ class BlockReader(CallReader):
         self._repairs = context.repairs
         self._doubtful = calls.doubtful or not opener
         self._arguments: Arguments | None = None  # of the call being read
-        self._fit = Fit(SchemaView({}), [])  # of their values to the tool's schema
-        self._is_call: bool | None = None  # what is being read, or else what was read last; None: not known yet
-        self._kept = [opener]  # text that is no call's, or may be no call's
-        self._from = 0  # where such text begins in the text at hand
+        self._fit = Fit(SchemaView({}), [])  # fits their values to the tool's schema
+        self._is_call: bool | None = None  # of the object being read, or of the last one; None: not known yet
+        self._kept = [opener]  # text that is not, or may not be, part of a call
+        self._from = 0  # where such text begins in the current text
 
     def read(self, text: str, pos: int, out: list[Part]) -> int:
-        """As `CallReader.read`."""
+        """Read as `CallReader.read` describes."""
         self._from = pos
         while pos < len(text) and not self.done:
             end, moved = self._step_on(text, pos, out)
@@ -56,17 +56,17 @@ class BlockReader(CallReader):
 
     @abstractmethod
     def _step_on(self, text: str, pos: int, out: list[Part]) -> tuple[int, bool]:
-        """Read one thing at `pos`: its end, and whether there is more to do although nothing was consumed."""
+        """Read one element at `pos`: its end, and whether to continue although nothing was consumed."""
 
     def _begin_call(self, name: str, id_: str, out: list[Part]) -> None:
-        """A declared tool is called: all that was kept was markup."""
+        """Begin a call of a declared tool: the kept text was markup."""
         self._is_call = True
         self._kept.clear()
         self._fit = Fit(self._context.view(name), self._repairs)
         out.append(CallStart(name, id_))
 
     def _end_call(self, arguments: Arguments, out: list[Part], *, complete: bool) -> None:
-        """The arguments end here, whether they are whole or not."""
+        """End the call here, whether its arguments are complete or not."""
         self._flush(arguments, out)
         if not arguments.done:
             arguments.close()
@@ -75,13 +75,13 @@ class BlockReader(CallReader):
         self._arguments = None
 
     def _cut_call(self, arguments: Arguments, out: list[Part], *, complete: bool) -> None:
-        """The limit has cut the call: its arguments stay as they are (STOP-3)."""
+        """End a call that a limit has cut: its arguments stay as they are (STOP-3)."""
         self._flush(arguments, out)
         out.append(CallEnd(complete))
         self._arguments = None
 
     def _flush(self, arguments: Arguments, out: list[Part]) -> int:
-        """Pass on what has been written, as far as it is certain; returns its length."""
+        """Pass on the written text, as far as it is certain; returns its length."""
         written = self._fit.write("".join(arguments.out)) if arguments.out else ""
         arguments.out.clear()
         if written:
@@ -89,7 +89,7 @@ class BlockReader(CallReader):
         return len(written)
 
     def _release(self, text: str, end: int, out: list[Part]) -> None:
-        """What was kept is text, and so is the text at hand up to `end`."""
+        """Pass on the kept text and the current text up to `end` as text."""
         self._kept.append(text[self._from : end])
         self._from = end
         if released := "".join(self._kept):

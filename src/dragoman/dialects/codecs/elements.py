@@ -1,7 +1,7 @@
 """F5: arguments as a tree of elements: one child for each key of an object, one `item` for each element of an array.
 
-Whether an element holds text or children is known from what its tag or the schema says of it, else from what it begins with.
-The text of a leaf is not escaped: as with tagged parameters, its closer counts only with an edge behind.
+Whether an element content text or children follows from its tag or from the schema, else from its first characters. The text of
+a leaf is not escaped: as with tagged parameters, its closer counts only if markup that may come after it follows.
 """
 
 import re
@@ -11,22 +11,22 @@ from functools import lru_cache
 
 from dragoman.dialects.codecs.arguments import ArgumentReader
 from dragoman.dialects.codecs.json_value import MAX_DEPTH
-from dragoman.dialects.codecs.tags import Header, attribute_in, name_in
-from dragoman.dialects.codecs.typed import Leaf, escape
+from dragoman.dialects.codecs.tags import TagReader, attribute_in, name_in
+from dragoman.dialects.codecs.typed import TypedValue, escape
 from dragoman.dialects.markers import Markers
 from dragoman.dialects.spec import Calls, ElementArguments, NameTag
 from dragoman.json_schema.view import ANY, STRING, SchemaView
 
 MAX_GAP = 256
-"""No more space than this is looked past to see what follows a closer."""
+"""The longest space that may stand between a closer and the markup that confirms it."""
 
 _SPACE = re.compile(r"\s+")
 _GAP = re.compile(rf"\s{{0,{MAX_GAP}}}")
 _TYPES = {"raw": STRING, "json": ANY, "dict": frozenset({"object"}), "list": frozenset({"array"})}
 
 
-class _Holds(Enum):
-    """What an element holds."""
+class _Content(Enum):
+    """The content of an element."""
 
     UNKNOWN = auto()
     TEXT = auto()
@@ -41,9 +41,9 @@ class _Element:
     closer: str
     view: SchemaView
     kinds: frozenset[str]
-    leaf: Leaf
-    holds: _Holds
-    space: str = ""  # behind the tag, while it is not known whether it is text
+    leaf: TypedValue
+    content: _Content
+    space: str = ""  # after the tag, while it is not known whether it is text
     children: int = 0
 
 
@@ -54,49 +54,49 @@ class Elements(ArgumentReader):
         super().__init__()
         self._codec = codec
         self._repairs = repairs
-        self._header = Header(codec.end, (), quoted=bool(codec.attribute))
+        self._header = TagReader(codec.end, (), quoted=bool(codec.attribute))
         self._calls_end = (carrier.close, *calls.closes)
         self._tokens = _markers((codec.open, codec.close.partition("{}")[0], *self._calls_end))
         self._in_tag = False
-        root = _Element(carrier.close, view, frozenset(), Leaf(STRING, repairs), _Holds.OBJECT)
+        root = _Element(carrier.close, view, frozenset(), TypedValue(STRING, repairs), _Content.OBJECT)
         self._open = [root]
 
     @property
     def clean(self) -> bool:
-        """As `ArgumentReader.clean`: containers may lack their closers, leaves may not."""
-        return not self._in_tag and all(element.holds in (_Holds.OBJECT, _Holds.ARRAY) for element in self._open)
+        """Whether no leaf is open: containers may lack their closers."""
+        return not self._in_tag and all(element.content in (_Content.OBJECT, _Content.ARRAY) for element in self._open)
 
     @property
     def may_end(self) -> bool:
-        """As `ArgumentReader.may_end`."""
+        """Whether no element is open."""
         return not self._in_tag and len(self._open) <= 1
 
     def close(self) -> None:
-        """As `ArgumentReader.close`."""
+        """End the arguments, and all open elements, here."""
         while self._open:
             element = self._open.pop()
-            self.out.append(element.leaf.close() if element.holds is _Holds.TEXT else self._ending(element))
+            self.out.append(element.leaf.close() if element.content is _Content.TEXT else self._ending(element))
         self._in_tag = False
         self.done = True
 
     def read(self, text: str, pos: int, *, final: bool) -> int:
-        """As `ArgumentReader.read`."""
+        """Read as `ArgumentReader.read` describes."""
         self.stuck = False
         while pos < len(text) and not self.done and not self.stuck:
             before = pos, self._in_tag
             top = self._open[-1]
             if self._in_tag:
                 pos = self._tag(text, pos)
-            elif top.holds is _Holds.TEXT:
+            elif top.content is _Content.TEXT:
                 pos = self._text(top, text, pos, final=final)
             else:
-                pos = self._content(top, text, pos, final=final)
+                pos = self._read_content(top, text, pos, final=final)
             if (pos, self._in_tag) == before:
                 break
         return pos
 
-    def _content(self, top: _Element, text: str, pos: int, *, final: bool) -> int:
-        """What stands in an element that is not known to hold text."""
+    def _read_content(self, top: _Element, text: str, pos: int, *, final: bool) -> int:
+        """Read the content of an element that is not known to hold text."""
         if space := _SPACE.match(text, pos):
             top.space += space.group()
             return space.end()
@@ -106,8 +106,8 @@ class Elements(ArgumentReader):
         if found is not None and found.marker == self._codec.open:
             self._in_tag = True
             return pos + len(found.marker)
-        if found is None and top.holds is _Holds.UNKNOWN:
-            top.holds = _Holds.TEXT
+        if found is None and top.content is _Content.UNKNOWN:
+            top.content = _Content.TEXT
             self.out.append(top.leaf.write(top.space))
             return self._text(top, text, pos, final=final)
         closing = next((element for element in reversed(self._open) if text.startswith(element.closer, pos)), None)
@@ -122,27 +122,27 @@ class Elements(ArgumentReader):
         return pos + len(closing.closer)
 
     def _tag(self, text: str, pos: int) -> int:
-        """The rest of an opening tag."""
+        """Read the rest of an opening tag."""
         header = self._header.read(text, pos)
         if header is None or len(self._open) > MAX_DEPTH:
-            self.stuck = Header.too_long(text, pos) or len(self._open) > MAX_DEPTH
+            self.stuck = TagReader.too_long(text, pos) or len(self._open) > MAX_DEPTH
             return pos
         inside, end = header
         name = name_in(inside, self._codec.attribute)
         parent = self._open[-1]
-        if not name and parent.holds is _Holds.OBJECT and name not in parent.view.keys:
+        if not name and parent.content is _Content.OBJECT and name not in parent.view.keys:
             self.stuck = True
             return pos
         self._in_tag = False
-        if parent.holds is _Holds.UNKNOWN:
+        if parent.content is _Content.UNKNOWN:
             is_array = "object" not in parent.kinds and ("array" in parent.kinds or name == self._codec.item)
-            parent.holds = _Holds.ARRAY if is_array else _Holds.OBJECT
+            parent.content = _Content.ARRAY if is_array else _Content.OBJECT
             self.out.append("[" if is_array else "{")
         elif not parent.children and len(self._open) == 1:
             self.out.append("{")
         self.out.append(", " if parent.children else "")
         parent.children += 1
-        is_member = parent.holds is _Holds.OBJECT
+        is_member = parent.content is _Content.OBJECT
         if is_member:
             self.out.append(f'"{escape(name)}": ')
         view = parent.view.member(name) if is_member else parent.view.element(parent.children - 1)
@@ -150,10 +150,10 @@ class Elements(ArgumentReader):
         return end
 
     def _begin(self, view: SchemaView, name: str, inside: str) -> None:
-        said = attribute_in(inside, self._codec.type_attribute) if self._codec.type_attribute else None
-        kinds = _TYPES.get(said, frozenset({said})) if said else view.plain_kinds
-        holds = _Holds.TEXT if kinds == STRING or said == "json" else _Holds.UNKNOWN
-        self._open.append(_Element(self._codec.close.format(name), view, kinds, Leaf(kinds, self._repairs), holds))
+        type_ = attribute_in(inside, self._codec.type_attribute) if self._codec.type_attribute else None
+        kinds = _TYPES.get(type_, frozenset({type_})) if type_ else view.plain_kinds
+        content = _Content.TEXT if kinds == STRING or type_ == "json" else _Content.UNKNOWN
+        self._open.append(_Element(self._codec.close.format(name), view, kinds, TypedValue(kinds, self._repairs), content))
 
     def _text(self, top: _Element, text: str, pos: int, *, final: bool) -> int:
         found = _markers((top.closer, *self._calls_end)).find(text, pos, final=final)
@@ -162,7 +162,7 @@ class Elements(ArgumentReader):
             self.out.append(top.leaf.write(text[pos:end]))
             return end
         end = pos + len(found.marker)
-        ends = self._has_edge(found.marker, text, end, final=final) if found.marker else None
+        ends = self._is_confirmed(found.marker, text, end, final=final) if found.marker else None
         if ends is None:
             return pos
         if not ends:
@@ -174,10 +174,10 @@ class Elements(ArgumentReader):
         self._repairs.append("missing-closer")
         return pos
 
-    def _has_edge(self, closer: str, text: str, end: int, *, final: bool) -> bool | None:
-        """Does something follow that may follow a leaf: the next element, the end of its parent or of the call? None: not yet.
+    def _is_confirmed(self, closer: str, text: str, end: int, *, final: bool) -> bool | None:
+        """Whether the markup that follows may follow a leaf: an element, the end of its parent or of the call. None: undecided.
 
-        Where the leaf's own closer is missing, the call's has to be followed by the block's, and that by the end.
+        If the leaf's own closer is missing, the call's has to be followed by the block's, and that by the end.
         """
         gap = _GAP.match(text, end)
         start = gap.end() if gap else end
@@ -194,13 +194,13 @@ class Elements(ArgumentReader):
 
     def _end(self) -> None:
         element = self._open.pop()
-        self.out.append(element.leaf.end() if element.holds is _Holds.TEXT else self._ending(element))
+        self.out.append(element.leaf.end() if element.content is _Content.TEXT else self._ending(element))
         self.done = not self._open
 
     def _ending(self, element: _Element) -> str:
-        """What closes an element that holds children or nothing."""
+        """The JSON that closes an element with children, or that stands for an empty one."""
         if element.children:
-            return "]" if element.holds is _Holds.ARRAY else "}"
+            return "]" if element.content is _Content.ARRAY else "}"
         if not self._open or "object" in element.kinds:
             return "{}"
         if "array" in element.kinds:

@@ -1,15 +1,15 @@
-r"""Makes arguments fit the tool's schema where that can be done in one way only (CC-9), whatever codec read them.
+r"""Fits arguments to the tool's schema if there is exactly one way to do it (CC-9), whatever codec read them.
 
-What a codec writes is JSON text. A `Fit` takes it piece by piece and passes on what the schema allows, byte for byte and at
-once. Only a value of a type that the schema does not allow is kept until it is whole, and changed if there is one way to:
+A codec writes JSON text. `Fit` takes it in pieces and passes on all that the schema allows, byte for byte and at once. Only a
+value of a type that the schema does not allow is kept until it is complete, and changed if there is one way to do it:
 
-    "50", "true", "null"       where no string is allowed              the number, boolean or null that it spells
-    "[1, 2]", "{\"a\": 1}"     where no string is allowed              the array or object that it spells
-    50, true                   where a string alone is allowed         "50", "true"
-    50, "a", {"a": 1}          where an array of these is wanted       an array of the one value
+    "50", "true", "null"       if no string is allowed                 the number, boolean or null that it spells
+    "[1, 2]", "{\"a\": 1}"     if no string is allowed                 the array or object that it spells
+    50, true                   if only a string is allowed             "50", "true"
+    50, "a", {"a": 1}          if an array of these is expected        an array of the one value
 
-`null` beside the wanted type makes no difference. Anything else is passed on as it is, and the client's own validation has the
-last word. Each change is a repair, `type`.
+Whether `null` is allowed too makes no difference. Anything else is passed on unchanged, and the client's own validation
+decides. Each change is a repair with the name `type`.
 """
 
 import json
@@ -24,11 +24,11 @@ from dragoman.json_schema.view import ANY, SchemaView
 _TOKEN = re.compile(r'[\s:,]+|[{}\[\]"]|[^\s:,{}\[\]"]+')
 _INSIDE = re.compile(r'(?:[^"\\]++|\\.)*+', re.DOTALL)
 _SEVERAL = re.compile(r"[,;\n\[\]{}]")
-"""What makes a string a list in some notation, rather than the one element of an array."""
+"""Characters of a list in some notation: a string that contains one does not become the only element of an array."""
 
 
 class _String(Enum):
-    """What becomes of the string that is being read."""
+    """The treatment of the string that is being read."""
 
     NONE = auto()
     KEY = auto()
@@ -37,32 +37,32 @@ class _String(Enum):
 
 
 @dataclass(slots=True)
-class _Frame:
-    """An open container: what the schema says of it, and what is written after its bracket."""
+class _Container:
+    """An open container: its schema, and the text to write after its closing bracket."""
 
     view: SchemaView
     is_object: bool
     after: str
-    place: int = 0  # of the next element
+    index: int = 0  # of the next element
     expects_key: bool = True
 
 
 class Fit:
-    """The arguments of one call. The text may be split inside strings; words and escapes have to come whole."""
+    """Fits the arguments of one call. The text may be split inside strings, but not inside words and escapes."""
 
-    __slots__ = ("_depth", "_frames", "_kept", "_key", "_next", "_repairs", "_string")
+    __slots__ = ("_containers", "_depth", "_kept", "_key", "_next", "_repairs", "_string")
 
     def __init__(self, view: SchemaView, repairs: list[str], depth: int = 0) -> None:
         self._repairs = repairs
-        self._depth = depth  # of containers around the value
-        self._frames: list[_Frame] = []
-        self._next = view  # of the value that comes next
+        self._depth = depth  # number of containers around the value
+        self._containers: list[_Container] = []
+        self._next = view  # schema of the next value
         self._string = _String.NONE
         self._key: list[str] = []
         self._kept: _KeptString | None = None
 
     def write(self, text: str) -> str:
-        """The next piece of the JSON text; returns what it makes certain."""
+        """Add the next piece of the JSON text; returns the text that is now certain."""
         if self._string is _String.PASSED and '"' not in text:
             return text
         out: list[str] = []
@@ -72,7 +72,7 @@ class Fit:
         return "".join(out)
 
     def _inside(self, text: str, pos: int, out: list[str]) -> int:
-        """A piece of a string, and its closing quote where that is there."""
+        """Read a piece of a string, and its closing quote if that comes."""
         found = _INSIDE.match(text, pos)
         end = found.end() if found else pos
         if self._kept is not None:
@@ -92,8 +92,8 @@ class Fit:
             out.append(written)
             self._kept = None
         elif self._string is _String.KEY:
-            frame = self._frames[-1]
-            self._next = frame.view.member(json.loads(f'"{"".join(self._key)}"'))
+            container = self._containers[-1]
+            self._next = container.view.member(json.loads(f'"{"".join(self._key)}"'))
             self._key.clear()
         self._string = _String.NONE
 
@@ -107,39 +107,39 @@ class Fit:
             case "{" | "[":
                 out.append(self._open(token))
             case "}" | "]":
-                out.append(token + self._frames.pop().after)
+                out.append(token + self._containers.pop().after)
             case char if char.isspace() or char in ",:":
                 out.append(token)
-                self._between(token)
+                self._separator(token)
             case _:
                 out.append(self._scalar(token))
         return found.end()
 
-    def _between(self, token: str) -> None:
-        if not self._frames:
+    def _separator(self, token: str) -> None:
+        if not self._containers:
             return
-        frame = self._frames[-1]
+        container = self._containers[-1]
         if "," in token:
-            frame.place += 1
-            frame.expects_key = True
+            container.index += 1
+            container.expects_key = True
         elif ":" in token:
-            frame.expects_key = False
+            container.expects_key = False
 
     def _view(self) -> SchemaView:
-        """What the schema says of the value that begins here."""
-        if self._frames and not self._frames[-1].is_object:
-            return self._frames[-1].view.element(self._frames[-1].place)
+        """The schema of the value that begins here."""
+        if self._containers and not self._containers[-1].is_object:
+            return self._containers[-1].view.element(self._containers[-1].index)
         return self._next
 
     def _begin_string(self, out: list[str]) -> None:
-        if self._frames and self._frames[-1].is_object and self._frames[-1].expects_key:
+        if self._containers and self._containers[-1].is_object and self._containers[-1].expects_key:
             self._string = _String.KEY
         else:
             view = self._view()
             is_allowed = "string" in view.kinds and (view.strings is None or view.kinds <= {"string", "null"})
             self._string = _String.PASSED if is_allowed else _String.KEPT
             if not is_allowed:
-                self._kept = _KeptString(view, self._depth + len(self._frames))
+                self._kept = _KeptString(view, self._depth + len(self._containers))
         if self._kept is None:
             out.append('"')
 
@@ -149,7 +149,7 @@ class Fit:
         if is_wrapped:
             view = view.element(0)
         self._changed(is_wrapped)
-        self._frames.append(_Frame(view, kind == "object", "]" if is_wrapped else ""))
+        self._containers.append(_Container(view, kind == "object", "]" if is_wrapped else ""))
         return "[" + bracket if is_wrapped else bracket
 
     def _scalar(self, word: str) -> str:
@@ -168,22 +168,22 @@ class Fit:
 
 
 class _KeptString:
-    """A string where the schema does not allow it as it is. An array or object that it spells is read as it comes."""
+    """A string that the schema does not allow as it is. An array or object that it spells is read as it arrives."""
 
     __slots__ = ("_depth", "_fit", "_fitted", "_is_begun", "_pieces", "_reader", "_unread", "_view")
 
     def __init__(self, view: SchemaView, depth: int) -> None:
         self._view = view
         self._depth = depth
-        self._pieces: list[str] = []  # of its inside, as JSON text
+        self._pieces: list[str] = []  # its inside, as JSON text
         self._is_begun = False
-        self._reader: JsonValue | None = None  # of what it spells, as long as that is an array or an object
-        self._unread = ""  # what the reader has not decided on yet
+        self._reader: JsonValue | None = None  # reads the array or object that it spells, if it spells one
+        self._unread = ""  # text that the reader has not decided on yet
         self._fit = Fit(view, [], depth)
         self._fitted: list[str] = []
 
     def write(self, piece: str) -> None:
-        """The next piece of its inside."""
+        """Add the next piece of its inside."""
         self._pieces.append(piece)
         if self._is_begun and self._reader is None:
             return
@@ -205,7 +205,7 @@ class _KeptString:
             self._reader = None
 
     def end(self) -> tuple[str, bool]:
-        """The JSON text of the value that is to stand in its place, and whether that is another value."""
+        """The JSON text of the value that replaces it, and whether that is another value."""
         whole = "".join(self._pieces)
         text = json.loads(f'"{whole}"')
         if "string" in self._view.kinds and text in (self._view.strings or ()):
@@ -222,12 +222,12 @@ class _KeptString:
 
 
 def fitted(arguments: str, view: SchemaView, repairs: list[str]) -> str:
-    """Whole arguments, one JSON object, made to fit the schema; the names of the repairs are appended."""
+    """Complete arguments, one JSON object, fitted to the schema; the names of the repairs are appended."""
     return Fit(view, repairs).write(arguments)
 
 
 def _is_element(view: SchemaView, kind: str) -> bool:
-    """Is an array wanted that says it holds values of this type?"""
+    """Whether the schema expects an array, and declares that it holds values of this type."""
     if "array" not in view.kinds or not view.kinds <= {"array", "null"}:
         return False
     inside = view.element(0).kinds

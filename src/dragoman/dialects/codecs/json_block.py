@@ -1,13 +1,15 @@
 """F1: calls as JSON objects between an opener and its closer: one, several, or an array of them.
 
-While it is open whether an object is a call, its text is kept. The name decides: a declared tool's makes it a call, whose
-arguments stream from then on as they are read; any other makes it text. Arguments that come before the name wait for it. Where
-the opener is doubtful, the first of the arguments has to be there too. Once a call has begun it cannot be taken back, so what
-goes wrong later is dealt with in two ways:
+The text of an object is kept while it is undecided whether the object is a call. The name decides: with the name of a declared
+tool it is a call, whose arguments then stream as they are read; with any other name it is text. Arguments that come before the
+name are kept until the name is read. If the opener is doubtful, the first of the arguments has to be there too. Once a call has
+begun it cannot be taken back, so there are two ways to deal with a later error:
 
-- the closer comes while brackets are open, or a slip of `JsonValue`'s list is met: repaired, and the call is complete;
-- anything else (garbage, an output that ends in the middle of a value): the JSON is closed so that the client can read it, and
-  the call ends as *not complete*: nobody should run half a command. What follows is read as text.
+- the closer comes while brackets are open, or the error is in the list of `JsonValue`: it is repaired, and the call is
+  complete;
+- any other error (garbage, an output that ends in the middle of a value): the JSON is closed so that the client can read it,
+  and
+  the call ends as *not complete*, because half a command should not be run. The text after it is read as text.
 
 A call that is cut by the limit keeps its arguments as they are, unclosed (STOP-3).
 """
@@ -30,14 +32,14 @@ Object = CallObject | NamedObject | RawText
 
 
 class JsonReader(BlockReader):
-    """What there is to reading a block, whatever its calls look like: `_open` begins an object where one can begin."""
+    """The base of readers of blocks with JSON objects; `_between` of the subclass finds where an object begins."""
 
     _arguments: Object | None
 
     def __init__(self, opener: str, calls: Calls, context: Context) -> None:
         super().__init__(opener, calls, context)
-        self._fenced = FENCE in opener  # is a fence open?
-        self._object_repairs: list[str] = []  # they count only where the object is a call
+        self._fenced = FENCE in opener  # a fence is open
+        self._object_repairs: list[str] = []  # they count only if the object is a call
 
     def _step_on(self, text: str, pos: int, out: list[Part]) -> tuple[int, bool]:
         before = self._arguments
@@ -45,7 +47,7 @@ class JsonReader(BlockReader):
         return end, self._arguments is not before
 
     def finish(self, tail: str, out: list[Part], *, cut: bool) -> None:
-        """As `CallReader.finish`. A block that is cut before a name was read is dropped, unless it may have been no block."""
+        """Read the end. A block that is cut before its name is dropped, unless its opener is doubtful."""
         self.done = True
         if self._arguments is not None and self._is_call:
             if cut:
@@ -55,53 +57,53 @@ class JsonReader(BlockReader):
                 self._end_call(self._arguments, out, complete=self._arguments.may_end)
         elif self._is_call is None and cut and not self._doubtful:
             self._repairs.append("cut-call")
-        elif not self._is_call and not (self._is_call is None and self._lists_none(tail)):
+        elif not self._is_call and not (self._is_call is None and self._is_empty_list(tail)):
             self._from = 0
             self._release(tail, len(tail), out)
 
     def _between(self, text: str, pos: int, out: list[Part]) -> int:
-        """Read what stands before the first object, between two, or behind the last."""
+        """Read the text before the first object, between two, or after the last."""
         raise NotImplementedError
 
     def _begin(self, text: str, pos: int, out: list[Part], opened: Callable[[list[str]], Object]) -> None:
-        """An object begins here."""
+        """Begin an object here."""
         if self._is_call is False:
             self._release(text, pos, out)
         self._object_repairs = []
         self._arguments, self._is_call = opened(self._object_repairs), None
 
     def _pass_fence(self, text: str, pos: int) -> int:
-        """The end of a fence that opens or closes here, or `pos`."""
+        """The end of the fence that opens or closes here, or `pos` if there is none."""
         fence = next((fence for fence in self._fences() if text.startswith(fence, pos)), "")
         if fence:
             self._fenced = not self._fenced
         return self._pass_markup(pos, pos + len(fence))
 
     def _pass_markup(self, pos: int, end: int) -> int:
-        """Behind a call, a bracket or a fence is no text, whatever follows it."""
+        """Drop a bracket or a fence after a call, whatever follows it."""
         if end > pos and self._is_call:
             self._kept.clear()
             self._from = end
         return end
 
     def _leave_block(self, text: str, pos: int, out: list[Part]) -> int:
-        """Whatever stands here, it is no object: the block's closer, or text."""
+        """End the block at its closer, or at text that cannot be part of it."""
         end = pos + len(self._closer(text, pos))
         if end == pos and self._may_become_closer(text, pos):
             return pos
         self.done, self.refused = True, end == pos and not self._is_call
-        if self._is_call is None and end > pos and self._lists_none(text[self._from : pos]):
+        if self._is_call is None and end > pos and self._is_empty_list(text[self._from : pos]):
             return end
         if end == pos or not self._is_call:
             self._release(text, end, out)
         return end
 
-    def _lists_none(self, text: str) -> bool:
-        """Is an empty list of calls all that was read?"""
+    def _is_empty_list(self, text: str) -> bool:
+        """Whether an empty list of calls is all that was read."""
         return not self._doubtful and "".join((*self._kept[1:], text)).split() in (["[]"], ["[", "]"])
 
     def _inside(self, call: Object, text: str, pos: int, out: list[Part]) -> int:
-        """Read on in an object."""
+        """Read more of an object."""
         pos = call.read(text, pos)
         self._decide(call, out)
         if self._is_call is False:
@@ -119,7 +121,7 @@ class JsonReader(BlockReader):
         return pos
 
     def _decide(self, call: Object, out: list[Part]) -> None:
-        """Is this object a call? Said as soon as it is known."""
+        """Decide whether this object is a call, as soon as that is known."""
         if self._is_call is not None or call.name is None:
             return
         if call.name not in self._tools:
@@ -142,19 +144,19 @@ class JsonReader(BlockReader):
         return next((closer for closer in self._calls.closes if text.startswith(closer, pos)), "")
 
     def _may_become_closer(self, text: str, pos: int) -> bool:
-        """Could what stands here become a closer, or a fence, with more text behind it?"""
+        """Whether the text here could become a closer, or a fence, with more text after it."""
         markers = (*self._calls.closes, *self._fences())
         return _begins(text, pos, markers)
 
     def _fences(self) -> tuple[str, ...]:
-        """The fences that may stand here: the closing one, or an opening one before the first object."""
+        """The fences that may come here: a closing one, or an opening one before the first object."""
         if self._fenced:
             return (FENCE,)
         return FENCES if self._arguments is None and self._is_call is None else ()
 
 
 class JsonBlock(JsonReader):
-    """A block of calls whose names are in their JSON."""
+    """A block of calls that have their names in the JSON."""
 
     def __init__(self, opener: str, calls: Calls, carrier: JsonKey | KeyIsName, codec: JsonArguments, context: Context) -> None:
         super().__init__(opener, calls, context)
@@ -181,5 +183,5 @@ class JsonBlock(JsonReader):
 
 
 def _begins(text: str, pos: int, markers: Iterable[str]) -> bool:
-    """Does the text end inside one of these, which begins at `pos`?"""
+    """Whether the text ends inside one of these markers, which begins at `pos`."""
     return any(len(text) - pos < len(marker) and marker.startswith(text[pos:]) for marker in markers)

@@ -1,4 +1,4 @@
-"""One call as a JSON object: its name under one key, its arguments under another, in any order, among others."""
+"""One call as a JSON object: its name under one key and its arguments under another, in any order and among other keys."""
 
 import json
 from collections.abc import Callable
@@ -8,13 +8,13 @@ from dragoman.dialects.codecs.json_encoded import EncodedObject
 from dragoman.dialects.codecs.json_value import JsonValue
 from dragoman.dialects.spec import IdKey, Ids, JsonArguments, JsonKey, KeyIsName
 
-_NO_ARGUMENTS = ("null", "[]")  # what models and templates write for none
-_COMMON_KEYS = ("type", "id")  # what a call may hold besides
+_NO_ARGUMENTS = ("null", "[]")  # written by models and templates for no arguments
+_COMMON_KEYS = ("type", "id")  # other keys of a call
 _OTHER_ARGUMENTS_KEYS = ("input", "args", "params", "kwargs", "tool_input")  # of other notations, inside the family's own tags
 
 
 class _Role(Enum):
-    """What the value being read is to us."""
+    """The meaning of the value that is being read."""
 
     KEY = auto()
     NAME = auto()
@@ -24,14 +24,29 @@ class _Role(Enum):
 
 
 class CallObject:
-    """Read from behind its brace, by the rules of `JsonValue`. The owner empties `out`, the arguments, as they come.
+    """Reads a call from after its brace, by the rules of `JsonValue`. `out` holds the arguments; the owner empties it.
 
-    While it is `strict`, a key that calls do not have leaves it stuck: this is some other object.
+    While it is `strict`, a key that calls do not have leaves it stuck, because it is some other object.
     """
 
     __slots__ = (
-        "_argued", "_arguments_keys", "_broken", "_id_key", "_key", "_name_keys", "_repairs", "_role", "_step", "_value",
-        "done", "id", "name", "out", "strict", "stuck", "whole",
+        "_arguments_keys",
+        "_broken",
+        "_has_arguments",
+        "_id_key",
+        "_key",
+        "_name_keys",
+        "_repairs",
+        "_role",
+        "_step",
+        "_value",
+        "done",
+        "id",
+        "name",
+        "out",
+        "strict",
+        "stuck",
+        "whole",
     )  # fmt: skip
 
     def __init__(
@@ -44,7 +59,7 @@ class CallObject:
         self.stuck = False
         self.strict = strict
         self.whole = False
-        """Have the arguments been read to their end?"""
+        """Whether the arguments have been read to their end."""
         self._name_keys = carrier.keys if isinstance(carrier, JsonKey) else ()
         self._arguments_keys = None if isinstance(carrier, KeyIsName) else codec.keys  # None: the key is the name
         self._id_key = ids.key if isinstance(ids, IdKey) else None
@@ -53,11 +68,11 @@ class CallObject:
         self._role = _Role.KEY
         self._value: JsonValue | EncodedObject = JsonValue(repairs)
         self._key = ""
-        self._argued = False
+        self._has_arguments = False
         self._broken = False
 
     def read(self, text: str, pos: int) -> int:
-        """As `JsonValue.read`, but stops also where the name has just become known."""
+        """Read as `JsonValue.read` does, but stop also as soon as the name is known."""
         self.stuck = self._broken
         named = self.name is not None
         while pos < len(text) and not self.done and not self.stuck and named == (self.name is not None):
@@ -69,23 +84,23 @@ class CallObject:
 
     @property
     def begun(self) -> bool:
-        """Have arguments been read, as far as the first of them?"""
-        return self._argued or (self._role is _Role.ARGUMENTS and self._value.begun)
+        """Whether the first of the arguments has begun."""
+        return self._has_arguments or (self._role is _Role.ARGUMENTS and self._value.begun)
 
     @property
     def may_end(self) -> bool:
-        """Could the output end here, with nothing of the call missing that matters?"""
+        """Whether the call would be complete if the output ended here."""
         return self.whole
 
     @property
     def clean(self) -> bool:
-        """Does nothing but brackets miss?"""
+        """Whether only brackets are missing."""
         if self._step is CallObject._read_value:
             return self._role is _Role.ARGUMENTS and self._value.clean
         return self._step is CallObject._member and not self._broken
 
     def close(self) -> None:
-        """End the object here, with arguments that are valid JSON."""
+        """End the object here, so that its arguments are valid JSON."""
         if self._step is CallObject._read_value and self._role is _Role.ARGUMENTS:
             self._value.close()
             self._take_arguments()
@@ -141,7 +156,7 @@ class CallObject:
     def _end_value(self) -> None:
         self._step = CallObject._member
         if self._role is _Role.ARGUMENTS:
-            self.whole = self._argued = True
+            self.whole = self._has_arguments = True
             return
         written = "".join(self._value.out)
         if self._role is _Role.KEY:
@@ -151,8 +166,8 @@ class CallObject:
         elif self._role is _Role.ID:
             self.id = written.strip('"')
         elif not self.whole and self._holds_arguments():
-            self._argued = written in _NO_ARGUMENTS
-            self.stuck = self._broken = not self._argued  # arguments that are no object
+            self._has_arguments = written in _NO_ARGUMENTS
+            self.stuck = self._broken = not self._has_arguments  # arguments that are not an object
 
     def _end_key(self, key: str) -> None:
         self._key = key
@@ -163,7 +178,7 @@ class CallObject:
             self.stuck = self._broken = True
 
     def _holds_arguments(self) -> bool:
-        """Is the member that is being read the one that holds them?"""
+        """Whether the current member holds the arguments."""
         if self._arguments_keys is None:
             return self._key == self.name
         return self._key in self._arguments_keys or (not self.strict and self._key in _OTHER_ARGUMENTS_KEYS)
@@ -180,7 +195,7 @@ class CallObject:
 
 
 class NamedObject:
-    """The arguments of a call whose name is known already: one object. Read like `CallObject`."""
+    """Reads the arguments of a call whose name is known already, one object. It has the interface of `CallObject`."""
 
     __slots__ = ("_repairs", "_value", "done", "id", "name", "out", "strict", "stuck")
 
@@ -196,26 +211,26 @@ class NamedObject:
 
     @property
     def whole(self) -> bool:
-        """As `CallObject.whole`."""
+        """Whether the arguments have been read to their end."""
         return self._value is not None and self._value.done
 
     @property
     def begun(self) -> bool:
-        """As `CallObject.begun`."""
+        """Whether the first of the arguments has begun."""
         return self._value is not None and self._value.begun
 
     @property
     def may_end(self) -> bool:
-        """As `CallObject.may_end`: arguments that have not begun are none."""
+        """Whether the call would be complete if the output ended here; a call may have no arguments."""
         return self._value is None or self._value.done
 
     @property
     def clean(self) -> bool:
-        """As `CallObject.clean`."""
+        """Whether only brackets are missing."""
         return self._value is None or self._value.clean
 
     def read(self, text: str, pos: int) -> int:
-        """As `CallObject.read`."""
+        """Read from `pos` on; returns the end of what was consumed."""
         if self._value is None:
             self.stuck = text[pos] not in "{\"'"
             if self.stuck:
@@ -227,7 +242,7 @@ class NamedObject:
         return pos
 
     def close(self) -> None:
-        """As `CallObject.close`."""
+        """End the arguments here, as valid JSON."""
         self._value = self._value or JsonValue(self._repairs)
         self._value.close()
         self._take()

@@ -1,4 +1,4 @@
-r"""An object that is written as a JSON string: `"{\"a\": 1}"`. Models that saw such history write it."""
+r"""Arguments written as a JSON string: `"{\"a\": 1}"`; models that saw such a history write them."""
 
 import json
 
@@ -6,9 +6,9 @@ from dragoman.dialects.codecs.json_value import JsonValue, string_piece
 
 
 class EncodedObject:
-    """Takes the string's quotes and escapes off and gives what is inside to a `JsonValue`. Read like one.
+    """Removes the string's quotes and escapes, and reads its inside as a `JsonValue`, whose interface it has.
 
-    Where that gets stuck, the rest of the string is lost, and this is stuck behind it.
+    If that gets stuck, the rest of the string is dropped, and this reader is stuck after it.
     """
 
     __slots__ = ("_inner", "_lost", "_quote", "_started", "_tail", "done", "stuck")
@@ -18,28 +18,28 @@ class EncodedObject:
         self._quote = ""
         self._started = False
         self._lost = False
-        self._tail = ""  # what the inner reader has not decided on yet
+        self._tail = ""  # text that the inner reader has not decided on yet
         self.done = False
         self.stuck = False
         repairs.append("encoded-arguments")
 
     @property
     def out(self) -> list[str]:
-        """The object's JSON text, as far as it was read."""
+        """The object's JSON text read so far."""
         return self._inner.out
 
     @property
     def clean(self) -> bool:
-        """Never, inside a string: where it ends is what is missing."""
+        """Never true: inside a string, its end is always missing."""
         return False
 
     @property
     def begun(self) -> bool:
-        """As `JsonValue.begun`."""
+        """Whether more has been read than an opening bracket."""
         return self.done or self._inner.begun
 
     def read(self, text: str, pos: int) -> int:
-        """As `JsonValue.read`; the string's quotes are consumed too."""
+        """Read as `JsonValue.read` does; the string's quotes are consumed too."""
         if not self._quote:
             self._quote = text[pos]
             pos += 1
@@ -56,7 +56,7 @@ class EncodedObject:
         return pos
 
     def close(self) -> None:
-        """As `JsonValue.close`."""
+        """End the object here, as valid JSON."""
         self._inner.close()
         self.done = True
 

@@ -1,7 +1,7 @@
-r"""JSON as models write it, turned into JSON as it is defined, piece by piece.
+r"""Converts JSON as models write it into valid JSON, piece by piece.
 
 `JsonValue` reads one value and copies it to `out` byte for byte while it is well-formed; nothing is parsed twice and no value
-is kept. What models are known to get wrong is put right on the way, each repair under its name:
+is kept. The errors that models are known to make are repaired, each repair with its name:
 
     control-character   a raw newline or tab inside a string            written as its escape
     escape              `\'`, `\d`, `\u12`, half a surrogate pair   the quote, the backslash doubled, U+FFFD
@@ -14,11 +14,12 @@ is kept. What models are known to get wrong is put right on the way, each repair
     missing-comma       `{"a": 1 "b": 2}`                               put in
     bracket             `{"a": [1, 2}`                                  the missing closer put in
 
-These keep what the model meant. Anything else leaves the reader `stuck` before the character it cannot read, and its owner
-decides; `close` then ends the text so that it is valid JSON all the same, and `clean` says whether nothing was lost by it.
+These keep the meaning. Anything else leaves the reader `stuck` before the character it cannot read, and its owner decides;
+`close` then ends the text so that it is valid JSON nevertheless, and `clean` says whether nothing was lost by that.
 
-Chunk-invariance rests on one rule: a reader consumes only what it has decided on. The few characters that it has not (an
-escape, a number, at the very end of the text) stay with the caller, who presents them again with more behind them.
+The result does not depend on the chunks because of one rule: a reader consumes only text that it has decided on. The caller
+keeps the few other characters (an escape or a number at the very end of the text) and passes them again with more text after
+them.
 """
 
 import json
@@ -28,10 +29,10 @@ from collections.abc import Callable
 from dragoman.dialects.codecs.numbers import python_scalar
 
 MAX_DEPTH = 128
-"""Nesting past this is not read: the JSON readers behind us recurse."""
+"""Levels of nesting that are read; the JSON parsers that read our output are recursive."""
 
 MAX_WORD = 512
-"""No number or literal is longer; it also bounds what is presented twice."""
+"""Characters of the longest number or literal, and so of the text that is read twice."""
 
 _SPACE = re.compile(r"[ \t\r\n]+")
 _WORD = re.compile(r"[-+.\w]+")
@@ -47,7 +48,7 @@ _UNDECIDED = re.compile(r"\\(?:u[0-9a-fA-F]{0,3}|u[dD][89abAB][0-9a-fA-F]{2}(?:\
 def string_piece(text: str, pos: int, quote: str) -> tuple[int, str, str]:
     """The next piece of a string's inside as JSON text: its end, the piece, and the name of the repair or "".
 
-    `text[pos]` is not the closing quote. The end equals `pos` where more text is needed to tell.
+    `text[pos]` is not the closing quote. The end equals `pos` if more text is needed.
     """
     if run := _RUN[quote].match(text, pos):
         return run.end(), run.group(), ""
@@ -65,25 +66,25 @@ def string_piece(text: str, pos: int, quote: str) -> tuple[int, str, str]:
 
 
 class JsonValue:
-    """One value. `out` holds the JSON text written so far; the owner empties it as it likes."""
+    """Reads one value. `out` holds the JSON text written so far; the owner empties it at any time."""
 
     __slots__ = ("_closers", "_comma", "_depth", "_gap", "_key", "_quote", "_step", "done", "out", "repairs", "stuck")
 
     def __init__(self, repairs: list[str], depth: int = MAX_DEPTH) -> None:
         self.out: list[str] = []
         self.repairs = repairs
-        self._depth = depth  # of containers that may be open at once
+        self._depth = depth  # number of containers that may be open at once
         self.done = False
         self.stuck = False
         self._step: Callable[[JsonValue, str, int], int] = JsonValue._value
-        self._closers: list[str] = []  # what is open, as the brackets that will close it
-        self._gap = ""  # space behind a value, until it is known whether something follows
-        self._comma = ""  # a comma and the space behind it, likewise
+        self._closers: list[str] = []  # the closing brackets of the open containers
+        self._gap = ""  # space after a value, until it is known whether more follows
+        self._comma = ""  # a comma and the space after it, kept for the same reason
         self._quote = '"'
-        self._key = False  # is the string being read a key?
+        self._key = False  # the string being read is a key
 
     def read(self, text: str, pos: int) -> int:
-        """Read on from `pos`; returns the end of what was consumed, which is short of the text's where `done` or undecided."""
+        """Read from `pos` on; returns the end of what was consumed, before the text's end if `done` or undecided."""
         self.stuck = False
         while pos < len(text) and not self.done:
             before = pos
@@ -94,17 +95,17 @@ class JsonValue:
 
     @property
     def clean(self) -> bool:
-        """Would `close` add brackets and nothing else?"""
+        """Whether `close` would add only brackets."""
         return self._step in (JsonValue._next, JsonValue._after_comma, JsonValue._first_key, JsonValue._first_element)
 
     @property
     def begun(self) -> bool:
-        """Has more been read than an opening bracket?"""
+        """Whether more has been read than an opening bracket."""
         at_start = self._step in (JsonValue._first_key, JsonValue._first_element)
         return self.done or len(self._closers) > 1 or (bool(self._closers) and not at_start)
 
     def close(self) -> None:
-        """End the value here, so that what was written is valid JSON; nothing at all is written as `{}`. Idempotent."""
+        """End the value here, so that the written text is valid JSON, `{}` if nothing was read. Idempotent."""
         if self.done:
             return
         if self._step is JsonValue._string:
@@ -117,7 +118,7 @@ class JsonValue:
         self._closers.clear()
         self.done = True
 
-    # The steps. Each reads one thing at `pos` and returns its end, or `pos` itself where it is undecided or stuck.
+    # The steps. Each reads one element at `pos` and returns its end, or `pos` itself if it is undecided or stuck.
 
     def _value(self, text: str, pos: int) -> int:
         char = text[pos]
@@ -231,7 +232,7 @@ class JsonValue:
         return text[pos] in "\"'{[" or _WORD.match(text, pos) is not None
 
     def _member(self, text: str, pos: int) -> int:
-        """What follows a comma, which is written only now; a missing one too."""
+        """Begin the member after a comma, which is written only now, or which was missing."""
         self.out.append(self._gap + (self._comma or ","))
         self._gap = self._comma = ""
         self._step = JsonValue._next_key if self._closers[-1] == "}" else JsonValue._value

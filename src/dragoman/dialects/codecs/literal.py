@@ -1,11 +1,11 @@
-r"""Literals of Python, and of dialects with quotes of their own, turned into JSON as they come.
+r"""Converts literals of Python, and of dialects with quotes of their own, into JSON as they arrive.
 
-One reader for all of them: dicts, lists, sets, tuples and the keyword arguments of a call, with keys quoted or bare, strings of
-Python or between two tokens (`<|"|>`), the words of Python and of JSON. A set is a list, parentheses around one value are
-nothing, strings in a row are one, and `**{...}` among arguments is those of the dict. What has to be computed (a field of an
+One reader for all of them: dicts, lists, sets, tuples and the keyword arguments of a call, with quoted or bare keys, strings of
+Python or between two tokens (`<|"|>`), the words of Python and of JSON. A set becomes a list, parentheses around one value are
+dropped, adjacent strings are one, and `**{...}` among arguments adds the members of the dict. An expression (a field of an
 f-string, a call, an operator) leaves the reader `stuck`.
 
-As in `JsonValue`, what is undecided at the end of the text is left to be presented again.
+As in `JsonValue`, undecided text at the end is left to the caller, who passes it again.
 """
 
 import json
@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from dragoman.dialects.codecs.json_value import MAX_DEPTH
-from dragoman.dialects.codecs.literal_frames import DICT, KEYWORDS, LIST, PARENTHESES, SET, TUPLE, UNPACKED, Frame
+from dragoman.dialects.codecs.literal_containers import DICT, KEYWORDS, LIST, PARENTHESES, SET, TUPLE, UNPACKED, Container
 from dragoman.dialects.codecs.numbers import python_scalar
 from dragoman.dialects.codecs.python_string import PREFIX, PREFIX_BEGINS, python_piece, raw_piece
 from dragoman.dialects.codecs.token_string import End, token_string
@@ -21,7 +21,7 @@ from dragoman.dialects.spec import Calls
 
 CONTAINERS = ("{", "[", "(")
 MAX_WORD = 4096
-"""No word without quotes is longer."""
+"""Characters of the longest word without quotes."""
 
 _SPACE = re.compile(r"\s+")
 _WORD = re.compile(r"[^,:=()\[\]{}\"'\n]+")
@@ -29,16 +29,16 @@ _VALUE = re.compile(r"[^,()\[\]{}\"'\n]+")
 _UNPACK = re.compile(r"\*(?:\Z|\*\s*(?:\Z|(\{)))")
 
 
-class Literal:
-    """One value. `out` holds the JSON text written so far; the owner empties it.
+class LiteralValue:
+    """Reads one value. `out` holds the JSON text written so far; the owner empties it.
 
-    `quote` is the token around strings, "" for Python's; the closers of `calls` may follow such a string too, and end one that
-    lacks its token. `is_string` tells of a key of the outermost object whether its value is a string even where it looks like a
-    number; `positions` are the keys of arguments that come without.
+    `quote` is the token around strings, "" for Python's quotes; the closers of `calls` may follow such a string too, and end
+    one that lacks its token. `is_string` decides for a key of the outermost object whether its value is a string even if it
+    looks like a number; `positions` are the names of positional arguments.
     """
 
     __slots__ = (
-        "_between_tokens", "_comma", "_frames", "_held", "_is_formatted", "_is_raw", "_is_string", "_is_undecided", "_key",
+        "_between_tokens", "_comma", "_containers", "_held", "_is_formatted", "_is_raw", "_is_string", "_is_undecided", "_key",
         "_members", "_positions", "_quote", "_step", "_token", "_word", "done", "final", "out", "repairs",
         "stuck",
     )  # fmt: skip
@@ -57,31 +57,31 @@ class Literal:
         self.stuck = False
         self._token = quote
         self.final = False
-        """Does no more text come?"""
+        """Whether no more text comes."""
         self._between_tokens = token_string(quote, calls.opens if calls else (), calls.closes if calls else ())
         self._is_string = is_string
         self._positions = list(reversed(positions))
-        self._frames: list[Frame] = []
-        self._step: Callable[[Literal, str, int], int] = Literal._value
+        self._containers: list[Container] = []
+        self._step: Callable[[LiteralValue, str, int], int] = LiteralValue._value
         self._quote = ""
         self._key: list[str] | None = None  # the JSON text of the key that is being read
-        self._word = ""  # the same, where it is written without quotes
+        self._word = ""  # that key, if it is written without quotes
         self._comma = ""
-        self._members = 0  # arguments written so far
-        self._held: list[list[str]] = []  # what stands in parentheses that may be a tuple's
-        self._is_undecided = False  # does an open brace begin a dict or a set?
+        self._members = 0  # number of arguments written so far
+        self._held: list[list[str]] = []  # the JSON inside parentheses that may be a tuple
+        self._is_undecided = False  # an open brace may begin a dict or a set
         self._is_raw = self._is_formatted = False
 
     def open_keywords(self) -> None:
-        """Begin behind the parenthesis of a call."""
+        """Begin after the opening parenthesis of a call."""
         self._open(KEYWORDS, "{")
 
     def open_object(self) -> None:
-        """Begin behind the brace of an object."""
+        """Begin after the opening brace of an object."""
         self._open(DICT, "{")
 
     def read(self, text: str, pos: int) -> int:
-        """Read on from `pos`; returns the end of what was consumed, which is short of the text's where `done` or undecided."""
+        """Read from `pos` on; returns the end of what was consumed, before the text's end if `done` or undecided."""
         self.stuck = False
         while pos < len(text) and not self.done and not self.stuck:
             before, step = pos, self._step
@@ -92,33 +92,33 @@ class Literal:
 
     @property
     def clean(self) -> bool:
-        """Would `close` add brackets and nothing else?"""
-        return self._step in (Literal._next, Literal._element, Literal._brace, Literal._after_string)
+        """Whether `close` would add only brackets."""
+        return self._step in (LiteralValue._next, LiteralValue._element, LiteralValue._brace, LiteralValue._after_string)
 
     def close(self) -> None:
-        """End the value here, so that what was written is valid JSON."""
+        """End the value here, so that the written text is valid JSON."""
         if self.done:
             return
         if self._is_undecided:
             self._write("{", is_key=False)
-        if self._step is Literal._after_string or (self._step is Literal._string and self._key is None):
+        if self._step is LiteralValue._after_string or (self._step is LiteralValue._string and self._key is None):
             self._write('"', is_key=False)
-        elif self._step is Literal._value and self._frames:
+        elif self._step is LiteralValue._value and self._containers:
             self._write("null", is_key=False)
         for held in self._held:
             self.out += held
         self._held.clear()
-        self.out.extend(frame.json for frame in reversed(self._frames))
-        self._frames.clear()
+        self.out.extend(container.json for container in reversed(self._containers))
+        self._containers.clear()
         self.done = True
 
-    # The steps. Each reads one thing at `pos` and returns its end, or `pos` itself where it is undecided or stuck.
+    # The steps. Each reads one element at `pos` and returns its end, or `pos` itself if it is undecided or stuck.
 
     def _value(self, text: str, pos: int) -> int:
         if space := _SPACE.match(text, pos):
             return space.end()
         char = text[pos]
-        if char in CONTAINERS and len(self._frames) < MAX_DEPTH:
+        if char in CONTAINERS and len(self._containers) < MAX_DEPTH:
             self._open_container(char)
             return pos + 1
         if (end := self._open_string(text, pos, key=False)) is not None:
@@ -134,7 +134,7 @@ class Literal:
     def _open_container(self, bracket: str) -> None:
         if bracket == "{":
             self._open(DICT, "")
-            self._is_undecided, self._step = True, Literal._brace
+            self._is_undecided, self._step = True, LiteralValue._brace
         elif bracket == "(":
             self._held.append([])
             self._open(PARENTHESES, "")
@@ -142,12 +142,12 @@ class Literal:
             self._open(LIST, "[")
 
     def _brace(self, text: str, pos: int) -> int:
-        """What stands after an opening brace: the first key of a dict, the first element of a set, or nothing."""
+        """Read after an opening brace: the first key of a dict, the first element of a set, or the closing brace."""
         if space := _SPACE.match(text, pos):
             return space.end()
         if text[pos] in CONTAINERS:
             self._decide(is_set=True)
-            self._step = Literal._value
+            self._step = LiteralValue._value
             return pos
         if text[pos] in ")]}":
             self._decide(is_set=False)
@@ -158,12 +158,12 @@ class Literal:
         self._is_undecided = False
         self._write("[" if is_set else "{", is_key=False)
         if is_set:
-            self._frames[-1] = SET
+            self._containers[-1] = SET
 
     def _write_word(self, word: str) -> None:
         read = python_scalar(word)
         wants_string = (
-            len(self._frames) == 1 and self._key is not None and self._is_string(json.loads(f'"{"".join(self._key)}"'))
+            len(self._containers) == 1 and self._key is not None and self._is_string(json.loads(f'"{"".join(self._key)}"'))
         )
         if read is None or (wants_string and read[1] != "null"):
             self._write(json.dumps(word, ensure_ascii=False), is_key=False)
@@ -173,7 +173,7 @@ class Literal:
         self._end_value()
 
     def _open_string(self, text: str, pos: int, *, key: bool) -> int | None:
-        """The end of an opening quote, `pos` where that is undecided, None where there is none."""
+        """The end of an opening quote, `pos` if that is undecided, None if there is none."""
         prefix = None if self._token else PREFIX.match(text, pos)
         start, pos = pos, prefix.end() if prefix else pos
         rest = text[pos : pos + max(3, len(self._token))]
@@ -189,10 +189,10 @@ class Literal:
             return None
         letters = prefix.group().lower() if prefix else ""
         self._is_raw, self._is_formatted = "r" in letters, "f" in letters
-        if self._step is not Literal._after_string:
+        if self._step is not LiteralValue._after_string:
             self._key, self._word = [] if key else None, ""
             self._write("" if key else '"')
-        self._step = Literal._string
+        self._step = LiteralValue._string
         return pos + len(self._quote)
 
     def _string(self, text: str, pos: int) -> int:
@@ -219,12 +219,12 @@ class Literal:
         end, inside, ends = self._between_tokens.read(text, pos, final=self.final)
         if inside:
             self._write(json.dumps(inside, ensure_ascii=False)[1:-1])
-        if ends is End.LOST:
+        if ends is End.NO_TOKEN:
             self.repairs.append("quotes")
         return end if ends is End.NONE else self._end_string(end)
 
     def _write(self, piece: str, *, is_key: bool = True) -> None:
-        """Write a piece of JSON; with `is_key`, to the key that is being read if there is one."""
+        """Write a piece of JSON; with `is_key`, to the key that is being read, if there is one."""
         if not piece:
             return
         if is_key and self._key is not None:
@@ -234,16 +234,16 @@ class Literal:
 
     def _end_string(self, end: int) -> int:
         if self._key is not None:
-            self._step = Literal._colon
-        elif self._token or not self._frames:
+            self._step = LiteralValue._colon
+        elif self._token or not self._containers:
             self._write('"')
             self._end_value()
         else:
-            self._step = Literal._after_string
+            self._step = LiteralValue._after_string
         return end
 
     def _after_string(self, text: str, pos: int) -> int:
-        """After a string of Python, another one goes on with it."""
+        """Read after a Python string, which an adjacent string continues."""
         if space := _SPACE.match(text, pos):
             return space.end()
         if PREFIX_BEGINS.match(text, pos):
@@ -255,42 +255,42 @@ class Literal:
         return pos
 
     def _end_value(self) -> None:
-        self._step = Literal._next
+        self._step = LiteralValue._next
         self._key = None
-        self.done = not self._frames
+        self.done = not self._containers
 
-    def _open(self, frame: Frame, written: str) -> None:
+    def _open(self, container: Container, written: str) -> None:
         self._write(written, is_key=False)
-        self._frames.append(frame)
+        self._containers.append(container)
         self._key = None
         self._comma = ""
-        self._step = Literal._element
+        self._step = LiteralValue._element
 
     def _element(self, text: str, pos: int) -> int:
-        """What stands behind an opening bracket or a comma: a member, or the closing bracket."""
+        """Read after an opening bracket or a comma: a member, or the closing bracket."""
         if space := _SPACE.match(text, pos):
             return space.end()
         if text[pos] in ")]}":
             return self._bracket(text[pos], pos)
-        if not self._frames[-1].colon:
+        if not self._containers[-1].colon:
             self._write_comma()
-            self._step = Literal._value
+            self._step = LiteralValue._value
             return pos
-        has_position = self._frames[-1] is KEYWORDS and bool(self._positions)
-        if self._frames[-1] is KEYWORDS and text.startswith("*", pos):
+        has_position = self._containers[-1] is KEYWORDS and bool(self._positions)
+        if self._containers[-1] is KEYWORDS and text.startswith("*", pos):
             return self._unpack(text, pos)
         if has_position and (text[pos] in "\"'[{(" or PREFIX.match(text, pos)):
             return self._positional(pos)
         return self._begin_key(text, pos, has_position=has_position)
 
     def _unpack(self, text: str, pos: int) -> int:
-        """A dict after `**`; nothing else can be unpacked here."""
+        """Read `**` and the brace of a dict; nothing else can be unpacked here."""
         found = _UNPACK.match(text, pos)
         if found is None:
             return self._stick(pos)
         if not found[1]:
             return pos
-        self._frames.append(UNPACKED)
+        self._containers.append(UNPACKED)
         return found.end()
 
     def _begin_key(self, text: str, pos: int, *, has_position: bool = False) -> int:
@@ -305,11 +305,11 @@ class Literal:
             return self._positional(pos)
         self._word = word.group().strip()
         self._key = [json.dumps(self._word, ensure_ascii=False)[1:-1]]
-        self._step = Literal._colon
+        self._step = LiteralValue._colon
         return word.end()
 
     def _positional(self, pos: int) -> int:
-        """An argument without a key: it goes by its place."""
+        """Begin a positional argument, whose name follows from its position."""
         self.repairs.append("positional")
         self._key = [json.dumps(self._positions.pop(), ensure_ascii=False)[1:-1]]
         self._write_key()
@@ -328,7 +328,7 @@ class Literal:
         return pos + 1
 
     def _first_of_set(self, pos: int) -> int:
-        """What was read as a key is an element."""
+        """Write the word or string that was read as a key as the first element of a set."""
         self._decide(is_set=True)
         key, self._key = "".join(self._key or ()), None
         if self._word:
@@ -340,9 +340,9 @@ class Literal:
 
     def _write_key(self) -> None:
         self._write_comma()
-        self._members += len(self._frames) == 1 or self._frames[-1] is UNPACKED
+        self._members += len(self._containers) == 1 or self._containers[-1] is UNPACKED
         self._write(f'"{"".join(self._key or ())}": ', is_key=False)
-        self._step = Literal._value
+        self._step = LiteralValue._value
 
     def _write_comma(self) -> None:
         if self._comma:
@@ -353,39 +353,39 @@ class Literal:
         if space := _SPACE.match(text, pos):
             return space.end()
         if text[pos] == ",":
-            self._comma = "" if self._frames[-1] is KEYWORDS and not self._members else ","
-            self._step = Literal._element
-            if self._frames[-1] is PARENTHESES:
+            self._comma = "" if self._containers[-1] is KEYWORDS and not self._members else ","
+            self._step = LiteralValue._element
+            if self._containers[-1] is PARENTHESES:
                 self._end_parentheses("[")
-                self._frames[-1] = TUPLE
+                self._containers[-1] = TUPLE
             return pos + 1
         if text[pos] in CONTAINERS:
-            self._step = Literal._computed
+            self._step = LiteralValue._computed
         return self._bracket(text[pos], pos) if text[pos] in ")]}" else self._stick(pos)
 
     def _computed(self, _: str, pos: int) -> int:
-        """What was read as a value is called or indexed: nothing more is read, and nothing is clean."""
+        """Get stuck on a value that is called or indexed: nothing more is read, and the state is not clean."""
         return self._stick(pos)
 
     def _bracket(self, char: str, pos: int) -> int:
-        if all(frame.close != char for frame in self._frames):
+        if all(container.close != char for container in self._containers):
             return self._stick(pos)
-        while self._frames[-1].close != char:
+        while self._containers[-1].close != char:
             self.repairs.append("bracket")
-            self._close_frame()
-        self._close_frame()
+            self._close_container()
+        self._close_container()
         self._comma = ""
         self._end_value()
         return pos + 1
 
-    def _close_frame(self) -> None:
-        frame = self._frames.pop()
-        if frame is PARENTHESES:
+    def _close_container(self) -> None:
+        container = self._containers.pop()
+        if container is PARENTHESES:
             self._end_parentheses("" if self._held[-1] else "[]")
-        self._write(frame.json, is_key=False)
+        self._write(container.json, is_key=False)
 
     def _end_parentheses(self, bracket: str) -> None:
-        """It is known now whether they are a tuple's."""
+        """Write the JSON inside parentheses, now that it is known whether they are a tuple."""
         self._write(bracket + "".join(self._held.pop()), is_key=False)
 
     def _stick(self, pos: int) -> int:

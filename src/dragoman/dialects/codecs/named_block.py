@@ -1,7 +1,7 @@
-"""F1 behind a name: a call's name in the open, then its arguments as one JSON object.
+"""F1 after a name: a call's name outside of JSON, then its arguments as one JSON object.
 
-The name is read up to its suffix, or up to what cannot be part of it (the arguments, a closer, the next opener): models forget
-suffixes, and engines that drop special tokens drop them too. A declared name begins the call at once.
+The name is read up to its suffix, or up to text that cannot be part of it (the arguments, a closer, the next opener): models
+forget suffixes, and engines that drop special tokens drop them too. A declared name begins the call at once.
 """
 
 import re
@@ -17,29 +17,29 @@ from dragoman.dialects.spec import Affixes, Calls, IdInName, IdMark, JsonArgumen
 from dragoman.parts import Part
 
 MAX_HEADER = 256
-"""No name is longer, with all that stands around it."""
+"""Characters of the longest name with its prefix, suffix and id."""
 
 _SPACE = re.compile(r"\s+")
 
 
-class Message(NamedTuple):
-    """A message to the declared tool `name`; `stops` are what can end it."""
+class ToolMessage(NamedTuple):
+    """A message to the declared tool `name`; any of `stops` can end it."""
 
     name: str
     stops: Markers
 
 
 class NamedBlock(JsonReader):
-    """A block of one call. With a `message`, its name is known already."""
+    """A block of one call. In a `message`, its name is known already."""
 
-    def __init__(self, opener: str, calls: Calls, context: Context, message: Message | None = None) -> None:
+    def __init__(self, opener: str, calls: Calls, context: Context, message: ToolMessage | None = None) -> None:
         super().__init__(opener, calls, context)
         self._doubtful = calls.doubtful
         self._ends = context.ends
         self._header = ""
-        self._opened = False  # has the object of arguments begun?
+        self._opened = False  # the object of arguments has begun
         self._message = message
-        self._raw_key = ""  # the argument that a message without JSON is the value of
+        self._raw_key = ""  # the argument whose value is a message without JSON
         if message is not None:
             self._arguments = NamedObject(message.name, "", self._object_repairs)
             if isinstance(calls.codec, JsonArguments) and calls.codec.raw:
@@ -65,7 +65,7 @@ class NamedBlock(JsonReader):
         self._header += text[pos:end]
         if found is None or not found.marker:
             return end
-        if found.marker in self._calls.opens and not self._header.strip():  # a doubled opener: the second one counts
+        if found.marker in self._calls.opens and not self._header.strip():  # a repeated opener: the second one counts
             self._kept, self._header, self._from = [found.marker], "", end + len(found.marker)
             return self._from
         if found.marker in self._calls.opens or found.marker in self._ends:
@@ -106,7 +106,7 @@ class NamedBlock(JsonReader):
         return super()._inside(call, text, pos, out)
 
     def finish(self, tail: str, out: list[Part], *, cut: bool) -> None:
-        """As `CallReader.finish`."""
+        """Read the end as `CallReader.finish` describes."""
         if isinstance(self._arguments, RawText):
             self._arguments.finish(tail)
         super().finish(tail, out, cut=cut)

@@ -1,21 +1,21 @@
-"""Numbers and words as models write them, in JSON, in Python and as plain text, turned into JSON.
+"""Converts numbers and literal words as models write them, in JSON, in Python and as plain text, into JSON.
 
 JSON has one spelling of a number; Python and models have more (`+7`, `.5`, `5.`, `1_000`, `0x1f`, `007`). NaN, the infinities
-and numbers that a double cannot hold are not JSON at all: `null` stands for them, as in JavaScript's `JSON.stringify`.
+and numbers that a double cannot hold are not JSON: they become `null`, as in JavaScript's `JSON.stringify`.
 """
 
 import re
 from math import isfinite
 
 MAX_SCALAR = 64
-"""A text longer than this is not a number and not a word."""
+"""Characters of the longest text that is read as a number or a literal word."""
 
 _JSON_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 _DECIMAL = re.compile(r"(?=[-+]?\.?[0-9])([-+]?)([0-9]+(?:_[0-9]+)*)?(?:\.([0-9]+(?:_[0-9]+)*)?)?([eE][-+]?[0-9]+)?")
 _PREFIXED = re.compile(r"([-+]?)(0[xX][0-9a-fA-F]+(?:_[0-9a-fA-F]+)*|0[oO][0-7]+(?:_[0-7]+)*|0[bB][01]+(?:_[01]+)*)")
 _NOT_A_NUMBER = re.compile(r"[-+]?(?:[nN]a[nN]|NAN|[iI]nf(?:inity)?|INF(?:INITY)?)")
 _EXACT = 2**53
-"""Up to here a double holds every integer."""
+"""A double holds every integer up to this one."""
 _WORDS = {
     "true": ("true", "boolean"), "True": ("true", "boolean"), "false": ("false", "boolean"), "False": ("false", "boolean"),
     "null": ("null", "null"), "None": ("null", "null"),
@@ -23,9 +23,9 @@ _WORDS = {
 
 
 def scalar(word: str) -> tuple[str, str, list[str]] | None:
-    """A word as JSON text, its type and the names of the repairs; None where it is not a number and not a literal.
+    """A word as JSON text, its type and the names of the repairs; None if it is neither a number nor a literal.
 
-    Numbers with leading zeros are not read: they may be codes. Nor is one that is spelled with a prefix, as in `0x1f`.
+    Numbers with leading zeros are not read, because they may be codes; nor are numbers with a prefix, as `0x1f`.
     """
     if known := _WORDS.get(word):
         return *known, [] if known[0] == word else ["literal"]
@@ -39,7 +39,7 @@ def scalar(word: str) -> tuple[str, str, list[str]] | None:
 
 
 def python_scalar(word: str) -> tuple[str, str, list[str]] | None:
-    """As `scalar`, of a value in Python or in JSON: what is not finite, and integers with a prefix, are read too."""
+    """The result of `scalar`, but numbers that are not finite and integers with a prefix are read too."""
     if _NOT_A_NUMBER.fullmatch(word) or (_DECIMAL.fullmatch(word) and not isfinite(float(word))):
         return "null", "null", ["literal"]
     if (prefixed := _PREFIXED.fullmatch(word)) and len(word) <= MAX_SCALAR:
@@ -49,14 +49,14 @@ def python_scalar(word: str) -> tuple[str, str, list[str]] | None:
 
 
 def spelled_scalar(text: str, kinds: frozenset[str]) -> str | None:
-    """The value of one of these types that a string spells, as JSON text; None where it spells none. No type is `string`."""
+    """The value that a string spells, as JSON text; None if it has none of these types, which do not include `string`."""
     word = text.strip()
     if len(word) > MAX_SCALAR:
         return None
     if len(word) > 1 and word[0] == word[-1] == '"':
         word = word[1:-1].strip()
     read = None if _NOT_A_NUMBER.fullmatch(word) else python_scalar(word)
-    if read is None and (decimal := _decimal(word)):  # leading zeros: a code would be a string
+    if read is None and (decimal := _decimal(word)):  # leading zeros: a code would have the type string
         read = decimal, "integer" if decimal.lstrip("-").isdigit() else "number", []
     if read is None:
         return None
@@ -69,7 +69,7 @@ def spelled_scalar(text: str, kinds: frozenset[str]) -> str | None:
 
 
 def is_integer(number: str) -> bool:
-    """Is this number of JSON one without a fraction? One that a double does not hold exactly counts by its spelling."""
+    """Whether this JSON number has no fraction; for one that a double does not hold exactly, its spelling decides."""
     if number.lstrip("-").isdigit():
         return True
     value = float(number)
@@ -77,7 +77,7 @@ def is_integer(number: str) -> bool:
 
 
 def _decimal(word: str) -> str:
-    """A number in Python's spelling, or one with leading zeros, as JSON writes it; "" where it is none that JSON can hold."""
+    """A number in Python's spelling, or with leading zeros, as JSON text; "" if it is not one that JSON can hold."""
     found = _DECIMAL.fullmatch(word)
     if found is None:
         return ""

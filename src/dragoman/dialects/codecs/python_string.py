@@ -1,10 +1,10 @@
-"""The inside of a Python string, turned into the inside of a JSON string piece by piece."""
+"""Converts the inside of a Python string into the inside of a JSON string, piece by piece."""
 
 import json
 import re
 
 PREFIX = re.compile(r"(?:[rRbBuUfF]|[rR][bBfF]|[bBfF][rR])(?=[\"'])")
-"""What may stand in front of a string's quote: raw, bytes, unicode, or one with fields."""
+"""The prefix of a string's quote: of a raw, bytes, unicode or formatted string."""
 PREFIX_BEGINS = re.compile(r"[rRbBuUfF]{1,2}\Z")
 
 _RUN = re.compile(r"[^\\\"'\x00-\x1f]+")
@@ -21,7 +21,7 @@ _UNDECIDED = re.compile(
 
 
 def python_piece(text: str, pos: int) -> tuple[int, str]:
-    """The next piece of a Python string's inside as JSON text, and its end: `pos` itself where more text is needed to tell."""
+    """The end of the next piece of a Python string's inside, and the piece as JSON text; `pos` and "" if undecided."""
     if run := _RUN.match(text, pos):
         return run.end(), run.group()
     if text[pos] != "\\":
@@ -43,7 +43,7 @@ def python_piece(text: str, pos: int) -> tuple[int, str]:
 
 
 def raw_piece(text: str, pos: int) -> tuple[int, str]:
-    """As `python_piece`, of a raw string: a backslash is itself, and so is a quote after it."""
+    """The result of `python_piece` for a raw string, in which a backslash and a quote after it stand for themselves."""
     if run := _RUN.match(text, pos):
         return run.end(), run.group()
     if text[pos] != "\\":

@@ -1,11 +1,11 @@
-"""A message to a tool that holds no JSON: its text is the value of the only argument that the tool needs, as code is."""
+"""A message to a tool without JSON: its text, as code, is the value of the only argument that the tool requires."""
 
 from dragoman.dialects.codecs.typed import escape
 from dragoman.dialects.markers import Markers
 
 
 class RawText:
-    """The whole message, up to the first of `stops`. Read like `CallObject`; it is complete wherever it ends."""
+    """Reads the whole message, up to the first of `stops`. It has the interface of `CallObject`, and is always complete."""
 
     __slots__ = ("_stops", "done", "id", "name", "out", "strict", "stuck", "whole")
 
@@ -19,7 +19,7 @@ class RawText:
         self._stops = stops
 
     def read(self, text: str, pos: int) -> int:
-        """As `CallObject.read`; the stop is not consumed."""
+        """Read from `pos` on; returns the end of what was consumed, which does not include the stop."""
         found = self._stops.find(text, pos, final=False)
         end = found.start if found else len(text)
         self.out.append(escape(text[pos:end]))
@@ -28,10 +28,10 @@ class RawText:
         return end
 
     def finish(self, tail: str) -> None:
-        """No more text comes: `tail` was no stop."""
+        """Read the end: `tail` is part of the message."""
         self.out.append(escape(tail))
 
     def close(self) -> None:
-        """As `CallObject.close`."""
+        """End the message here."""
         self.out.append('"}')
         self.done = self.whole = True

@@ -1,6 +1,6 @@
-"""D: a section of several blocks. Its own tags are markup where a whole block is in it, of a declared tool or not, else text.
+"""D: a section of several blocks. Its tags are markup if it contains a complete block, of a declared tool or not; else text.
 
-What a model says between the section's opener and its first call is dropped; what it says behind a call ends the section.
+Text between the section's opener and its first call is dropped; text after a call ends the section.
 """
 
 import re
@@ -13,13 +13,13 @@ from dragoman.dialects.spec import Calls
 from dragoman.parts import CallStart, Part, Text
 
 MAX_PREFACE = 1024
-"""No model says more before its first call; the opener stood for itself."""
+"""Characters of the longest text before the first call; with more, the opener was text."""
 
 _SPACE = re.compile(r"\s+")
 
 
 class Section(CallReader):
-    """Reads the blocks in a section with a reader each, which `open_block` gives."""
+    """Reads the blocks of a section, each with a reader from `open_block`."""
 
     def __init__(self, opener: str, calls: Calls, context: Context, open_block: Callable[[str], CallReader]) -> None:
         self._calls = calls
@@ -29,14 +29,14 @@ class Section(CallReader):
         self._repairs = context.repairs
         self._block: CallReader | None = None
         self._called = False
-        self._released = False  # did a block turn out not to be a call, before any call?
-        self._is_markup = False  # has there been a whole block?
-        self._pending: list[Part] = []  # text of a block that may turn out not to be a call
+        self._released = False  # a block was not a call, before any call came
+        self._is_markup = False  # there was a complete block
+        self._pending: list[Part] = []  # text of a block that may not be a call
         self._preface = 0
         self._kept = [opener]
 
     def read(self, text: str, pos: int, out: list[Part]) -> int:
-        """As `CallReader.read`."""
+        """Read as `CallReader.read` describes."""
         while pos < len(text) and not self.done:
             before = pos, self._block
             pos = self._between(text, pos, out) if self._block is None else self._inside(self._block, text, pos, out)
@@ -45,7 +45,7 @@ class Section(CallReader):
         return pos
 
     def finish(self, tail: str, out: list[Part], *, cut: bool) -> None:
-        """As `CallReader.finish`."""
+        """Read the end as `CallReader.finish` describes."""
         self.done = True
         if self._block is not None:
             parts: list[Part] = []
@@ -76,7 +76,7 @@ class Section(CallReader):
         return start + len(found.marker)
 
     def _read_preface(self, text: str, pos: int, end: int, out: list[Part]) -> int:
-        """Text that is no block. With a call behind us, or where it is too much, the section is over."""
+        """Read text that is not a block. After a call, or if there is too much of it, the section ends."""
         if self._called:
             self._give_up(out)
             return pos
@@ -90,7 +90,7 @@ class Section(CallReader):
         return end
 
     def _give_up(self, out: list[Part]) -> None:
-        """The opener stood for itself. Behind a call it did not, but the section is over all the same."""
+        """End the section without its closer; if no complete block came, its opener was text."""
         self.done, self.refused = True, not self._is_markup
         self._release(out)
 
@@ -99,7 +99,7 @@ class Section(CallReader):
         pos = block.read(text, pos, parts)
         self._pending += parts
         if not self._is_markup and not block.done and not any(isinstance(part, CallStart) for part in parts):
-            return pos  # whether the tags are text as well, the end of the block tells
+            return pos  # the end of the block decides whether the tags are text as well
         if block.done and not block.refused and self._pending:
             self._drop_opener()
         parts, self._pending = self._pending, []
@@ -114,7 +114,7 @@ class Section(CallReader):
         self._is_markup = True
 
     def _pass_on(self, parts: list[Part], out: list[Part]) -> None:
-        """A block's parts. The first call drops what was kept, the first text brings it back."""
+        """Pass on the parts of a block. The first call drops the kept text, the first text releases it."""
         for part in parts:
             if isinstance(part, CallStart):
                 self._called = self._is_markup = True
@@ -125,10 +125,10 @@ class Section(CallReader):
             out.append(part)
 
     def _end(self, closer: str, out: list[Part]) -> None:
-        """The section's closer. Behind a call, it is markup and so is the space before it."""
+        """End the section at its closer. After a call, the closer and the space before it are markup."""
         self.done = True
         is_silent = not (self._released or self._is_markup)
-        is_empty = is_silent and not "".join(self._kept[1:]).strip()  # it says that there are no calls
+        is_empty = is_silent and not "".join(self._kept[1:]).strip()  # an empty section: there are no calls
         if self._called or is_empty:
             self._kept.clear()
         elif self._released or not self._is_markup:

@@ -1,10 +1,10 @@
-"""Calls that begin with a name in the open, followed by arguments that are not one JSON object: F2 to F5.
+"""Calls that begin with a name, followed by arguments that are not one JSON object: F2 to F5.
 
-The name decides: a declared tool's makes a call, whose arguments stream as JSON from then on. Any other makes text. Where
-values have quotes, what follows such a name is read by the same rules as a call, so that a call behind it is one; where they
-have none, nobody knows where it ends, and the block is over.
+The name decides: with the name of a declared tool it is a call, whose arguments then stream as JSON; with any other name it is
+text. If values have quotes, the text after an undeclared name is read by the same rules as a call, so that a call after it is
+recognised; if they have none, its end is unknown, and the block ends.
 
-A call that has begun cannot be taken back. If only closers are missing, it is complete; if a value may be half of one, the JSON
+A call that has begun cannot be taken back. If only closers are missing, it is complete; if a value may be incomplete, the JSON
 is closed so that the client can read it, and the call ends as *not complete*.
 """
 
@@ -18,7 +18,7 @@ from dragoman.dialects.codecs.block import BlockReader
 from dragoman.dialects.codecs.elements import Elements
 from dragoman.dialects.codecs.literal_arguments import LiteralReader
 from dragoman.dialects.codecs.parameters import Parameters
-from dragoman.dialects.codecs.tags import Header, attribute_in, name_in
+from dragoman.dialects.codecs.tags import TagReader, attribute_in, name_in
 from dragoman.dialects.markers import Found, Markers
 from dragoman.dialects.spec import (
     Calls,
@@ -37,7 +37,7 @@ _NO_TAG = re.compile("<")
 
 
 class TagBlock(BlockReader):
-    """One block of calls."""
+    """Reads one block of calls."""
 
     _arguments: ArgumentReader | None
 
@@ -45,7 +45,7 @@ class TagBlock(BlockReader):
         super().__init__(opener, calls, context)
         self._carrier = carrier
         self._header, self._stops, self._tokens = _compile(calls, carrier)
-        self._final = False  # is there no more text to come?
+        self._final = False  # no more text comes
         self._step: Callable[[TagBlock, str, int, list[Part]], int] = (
             TagBlock._name if opener and opener == carrier.open else TagBlock._between
         )
@@ -55,7 +55,7 @@ class TagBlock(BlockReader):
         return before(self, text, pos, out), self._step is not before
 
     def finish(self, tail: str, out: list[Part], *, cut: bool) -> None:
-        """As `CallReader.finish`. A block that is cut before a name was read is dropped, unless it may have been no block."""
+        """Read the end. A block that is cut before its name is dropped, unless its opener is doubtful."""
         self._final = True
         self._from = 0 if cut else self.read(tail, 0, out)
         if self._arguments is not None and self._is_call:
@@ -69,10 +69,10 @@ class TagBlock(BlockReader):
             self._release(tail, len(tail), out)
         self.done = True
 
-    # The steps. Each reads one thing at `pos` and returns its end, or `pos` itself where it is undecided.
+    # The steps. Each reads one element at `pos` and returns its end, or `pos` itself if it is undecided.
 
     def _between(self, text: str, pos: int, out: list[Part]) -> int:
-        """Before the first call, between two, or behind the last."""
+        """Read before the first call, between two, or after the last."""
         if space := _SPACE.match(text, pos):
             return space.end()
         found = self._tokens.match(text, pos, final=self._final)
@@ -91,7 +91,7 @@ class TagBlock(BlockReader):
         if marker and (marker in (*self._carrier.skips, self._carrier.close) or self._is_call is None):
             return end
         if self._is_call and isinstance(self._calls.codec, LiteralArguments) and text[pos] in "}]":
-            return pos + 1  # one bracket too many
+            return pos + 1  # a superfluous bracket
         if not marker and not self._carrier.open and (self._carrier.many or self._is_call is None):
             return self._begin(text, pos, out, pos)
         return self._leave_block(text, pos, out)
@@ -106,7 +106,7 @@ class TagBlock(BlockReader):
         return end
 
     def _drop_markup(self, text: str, pos: int) -> None:
-        """What stands between a call and `pos` is markup, but for the space at its end."""
+        """Drop the text between a call and `pos`, except for the space at its end."""
         before = "".join(self._kept) + text[self._from : pos]
         self._kept = [before[len(before.rstrip()) :]]
         self._from = pos
@@ -115,7 +115,7 @@ class TagBlock(BlockReader):
         header = self._header.read(text, pos)
         stop = self._stops.find(text, pos, final=self._final)
         if header is not None and stop is not None and not stop.marker and stop.start < header[1]:
-            header = None  # what seems to end the tag may be part of what comes after it
+            header = None  # the apparent end of the tag may be part of the next marker
         if not self._is_name(text, pos, header, stop):
             return self._leave_block(text, pos, out)
         if header is None:
@@ -133,8 +133,8 @@ class TagBlock(BlockReader):
         return end
 
     def _is_name(self, text: str, pos: int, header: tuple[str, int] | None, stop: Found | None) -> bool:
-        """May what stands here, as far as it does, be the tag with a name? Prose that mentions the opener goes on otherwise."""
-        if header is None and Header.too_long(text, pos):
+        """Whether the text so far may be the tag with a name, and not prose that mentions the opener."""
+        if header is None and TagReader.too_long(text, pos):
             return False
         wrong = _NO_TAG if self._carrier.attribute else _NO_NAME
         if header is not None:
@@ -173,7 +173,7 @@ class TagBlock(BlockReader):
             self._release(text, pos, out)
 
     def _leave_block(self, text: str, pos: int, out: list[Part]) -> int:
-        """What stands here is none of the block's. Behind a call, the space before it is text as well."""
+        """End the block at text that is not part of it. After a call, the space before that text is text as well."""
         self.done = True
         self.refused = not self._is_call
         if not self.refused:
@@ -195,11 +195,11 @@ def _open_arguments(calls: Calls, carrier: NameTag, view: SchemaView, repairs: l
 
 
 @lru_cache
-def _compile(calls: Calls, carrier: NameTag) -> tuple[Header, Markers, Markers]:
-    """The tag that holds the name, what ends it, and what can stand between calls."""
+def _compile(calls: Calls, carrier: NameTag) -> tuple[TagReader, Markers, Markers]:
+    """The reader of the tag with the name, the markers that end it, and those that can come between calls."""
     codec = calls.codec
     begins = codec.open if isinstance(codec, TaggedArguments | ElementArguments) else "{"
     stops = tuple(filter(None, (begins, carrier.close, *calls.closes, *calls.opens)))
     tokens = filter(None, (*calls.opens, *calls.closes, carrier.open, carrier.close, *carrier.skips))
-    header = Header(carrier.end, stops, quoted=bool(carrier.attribute))
+    header = TagReader(carrier.end, stops, quoted=bool(carrier.attribute))
     return header, Markers(filter(None, (carrier.end, *stops))), Markers(tokens)

@@ -1,7 +1,7 @@
-"""Calls in reasoning that may be mere mentions of calls: only what comes behind them tells.
+"""Tentative calls: calls in reasoning that may only be considered; the text after them decides.
 
-Models of some families think about calls in full (`ended_by_call` is false for them), and some of them, some of the time, call
-without ending their reasoning first. A call that the turn ends with was meant; one with more behind it was a thought.
+Models of some families write complete calls in their reasoning (`ended_by_call` is false for them), and sometimes make a call
+without ending their reasoning first. A call at the end of the output was meant; one with more text after it is reasoning.
 """
 
 import re
@@ -16,10 +16,10 @@ _SPACE = re.compile(r"\s+")
 
 
 class TentativeCall(CallReader):
-    """Reads blocks, one behind the other, with readers that `open_block` gives.
+    """Reads consecutive blocks, each with a reader from `open_block`.
 
-    `markers` are what may follow a block that is meant: another one's opener, or one of `ends`, with which the turn ends. What
-    had to be repaired counts only if the calls are meant.
+    `markers` are those that may follow a block that was meant: the opener of another one, or one of `ends`, which end the
+    output. Repairs count only if the calls were meant.
     """
 
     def __init__(
@@ -30,7 +30,7 @@ class TentativeCall(CallReader):
         markers: Markers,
         ends: tuple[str, ...],
     ) -> None:
-        self._turns_repairs = context.repairs
+        self._all_repairs = context.repairs
         self._context = replace(context, repairs=[])
         self._open_block, self._markers, self._ends = open_block, markers, ends
         self._block: CallReader | None = open_block(opener, self._context)
@@ -38,7 +38,7 @@ class TentativeCall(CallReader):
         self._parts: list[Part] = []
 
     def read(self, text: str, pos: int, out: list[Part]) -> int:
-        """As `CallReader.read`."""
+        """Read as `CallReader.read` describes."""
         start = pos
         while pos < len(text) and not self.done:
             before = pos, self._block
@@ -51,12 +51,12 @@ class TentativeCall(CallReader):
         return pos
 
     def finish(self, tail: str, out: list[Part], *, cut: bool) -> None:
-        """As `CallReader.finish`: nothing follows, so the calls are meant."""
+        """Read the end: nothing follows, so the calls were meant."""
         self.done = True
         if self._block is not None:
             self._block.finish(tail, self._parts, cut=cut)
         if any(isinstance(part, CallStart) for part in self._parts):
-            self._turns_repairs += self._context.repairs
+            self._all_repairs += self._context.repairs
             out += [part for part in self._parts if not isinstance(part, Text)]
         else:
             out.append(Text("".join(self._text) + tail))

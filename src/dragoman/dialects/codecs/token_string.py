@@ -1,7 +1,7 @@
-"""A string between two tokens (`<|"|>`): nothing in it is an escape.
+"""Strings between two tokens (`<|"|>`), without escapes.
 
-A token ends it only where something may follow a string, as a payload may quote the dialect. A token may also be missing,
-before the brackets and the closer with which the block ends.
+Because a string may quote the dialect, a token ends it only if the text after it may follow a string. The token may also be
+missing before the brackets and the closer that end the block.
 """
 
 import re
@@ -11,7 +11,7 @@ from functools import lru_cache
 from dragoman.dialects.markers import Markers
 
 MAX_GAP = 256
-"""No more space than this is looked past to see what follows a string."""
+"""The longest space that may stand between a string and the markup that confirms its end."""
 
 _GAP = re.compile(rf"\s{{0,{MAX_GAP}}}")
 _BRACKETS = re.compile(rf"\}}{{1,{MAX_GAP}}}\s{{0,{MAX_GAP}}}")
@@ -19,15 +19,15 @@ _AFTER_STRING = (",", ":", "=", "]", ")", "}")
 
 
 class End(Enum):
-    """Does the string end here, with its token or without?"""
+    """Whether the string ends here, with its token or without it."""
 
     NONE = auto()
     TOKEN = auto()
-    LOST = auto()
+    NO_TOKEN = auto()
 
 
 class TokenString:
-    """Reads the insides of such strings."""
+    """Reads the inside of such strings."""
 
     def __init__(self, token: str, openers: tuple[str, ...], closers: tuple[str, ...]) -> None:
         self._token = token
@@ -38,16 +38,16 @@ class TokenString:
     def read(self, text: str, pos: int, *, final: bool) -> tuple[int, str, End]:
         """The next piece of the inside: its end, the piece, and whether the string ends there.
 
-        The end is `pos` and the piece empty where more text is needed to tell. `final`: no more text comes.
+        The end is `pos` and the piece empty if more text is needed to decide. `final`: no more text comes.
         """
         stop = self._stop.search(text, pos)
         end = stop.start() if stop else len(text)
         if end == pos and text[pos] == "}":
-            is_end = self._is_lost(text, pos, final=final)
+            is_end = self._lacks_token(text, pos, final=final)
             if is_end is None:
                 return pos, "", End.NONE
             if is_end:
-                return pos, "", End.LOST
+                return pos, "", End.NO_TOKEN
             end += 1
         if end != pos:
             return end, text[pos:end], End.NONE
@@ -65,8 +65,8 @@ class TokenString:
                 return pos, "", End.NONE
         return pos + 1, text[pos], End.NONE
 
-    def _is_lost(self, text: str, pos: int, *, final: bool) -> bool | None:
-        """Do brackets, the block's closer and then another block or the end stand here? None: not known yet."""
+    def _lacks_token(self, text: str, pos: int, *, final: bool) -> bool | None:
+        """Whether brackets, the block's closer and then another block or the end follow; None if that is undecided."""
         brackets = _BRACKETS.match(text, pos)
         assert brackets is not None
         end = brackets.end()
@@ -88,5 +88,5 @@ class TokenString:
 
 @lru_cache
 def token_string(token: str, openers: tuple[str, ...], closers: tuple[str, ...]) -> TokenString:
-    """The reader of strings between these tokens, in blocks with these openers and closers."""
+    """The cached reader of strings between these tokens, in blocks with these openers and closers."""
     return TokenString(token, openers, closers)

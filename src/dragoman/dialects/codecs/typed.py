@@ -1,16 +1,16 @@
 """Values that are written as plain text, typed by the tool's JSON Schema.
 
-A value whose schema allows strings alone is one, whatever it looks like (`007`), and goes out as it comes. One that may be
-something else is kept until it is whole and read as JSON, or as the Python that models write into it (`True`, `{'a': None}`);
-the reading counts if its type is one that the schema allows. Where a string is allowed too, anything else is that string. A
-value that fits no allowed type is passed on as what it looks like, and the client's own validation has the last word.
+A value whose schema allows only strings is a string, whatever it looks like (`007`), and streams as it arrives. One that may
+have another type is kept until it is complete and read as JSON, or as the Python that models write instead (`True`, `{'a':
+None}`); the result counts if the schema allows its type. If the schema allows strings too, any other text is a string. A value
+that has none of the allowed types is passed on with the type that it looks like, and the client's own validation decides.
 """
 
 import json
 import re
 
 from dragoman.dialects.codecs.json_value import JsonValue
-from dragoman.dialects.codecs.literal import CONTAINERS, Literal
+from dragoman.dialects.codecs.literal import CONTAINERS, LiteralValue
 from dragoman.dialects.codecs.numbers import MAX_SCALAR, scalar
 from dragoman.json_schema.view import ANY, STRING
 
@@ -19,12 +19,12 @@ _CONTROL = re.compile(r"[\x00-\x1f\"\\]")
 
 
 def escape(text: str) -> str:
-    """Text as the inside of a JSON string."""
+    """Text escaped as the inside of a JSON string."""
     return json.dumps(text, ensure_ascii=False)[1:-1] if _CONTROL.search(text) else text
 
 
-class Leaf:
-    """One value on its way from text to JSON: what is certain comes out, the rest is kept."""
+class TypedValue:
+    """Converts one value from text to JSON: text that is certain is returned, the rest is kept."""
 
     __slots__ = ("_kept", "_kinds", "_open", "_repairs", "_size")
 
@@ -33,10 +33,10 @@ class Leaf:
         self._repairs = repairs
         self._kept: list[str] = []
         self._size = 0
-        self._open = False  # has a JSON string been begun?
+        self._open = False  # a JSON string has begun
 
     def write(self, text: str) -> str:
-        """The next piece of the value; returns the JSON text that it makes certain."""
+        """Add the next piece of the value; returns the JSON text that is now certain."""
         if self._open:
             return escape(text)
         self._kept.append(text)
@@ -46,7 +46,7 @@ class Leaf:
         return ""
 
     def end(self) -> str:
-        """The value is whole; returns the rest of its JSON text."""
+        """End a complete value; returns the rest of its JSON text."""
         if self._open:
             return '"'
         if self._kinds == STRING:
@@ -56,7 +56,7 @@ class Leaf:
         return written
 
     def close(self) -> str:
-        """The value was cut off: what makes valid JSON of it."""
+        """End a value that was cut off; returns the rest that makes it valid JSON."""
         return '"' if self._open else "null"
 
     def _begin(self) -> str:
@@ -73,7 +73,7 @@ class Leaf:
 
 
 def read_typed(text: str, kinds: frozenset[str]) -> tuple[str, list[str]]:
-    """A whole value as JSON text of one of these types, and the names of the repairs."""
+    """A complete value as JSON text of one of these types, and the names of the repairs."""
     word = text.strip()
     read = _read(word)
     if read is None and (kinds == ANY or "string" not in kinds) and _QUOTED.fullmatch(word):
@@ -91,10 +91,10 @@ def read_typed(text: str, kinds: frozenset[str]) -> tuple[str, list[str]]:
 
 
 def _read(text: str) -> tuple[str, str, list[str]] | None:
-    """A value that is no string, as JSON text, its type, and the names of the repairs."""
+    """A value that is not a string: its JSON text, its type, and the names of the repairs; None if it is none."""
     if not text.startswith(CONTAINERS):
         return scalar(text)
-    for reader in (JsonValue([]), Literal([])):
+    for reader in (JsonValue([]), LiteralValue([])):
         end = reader.read(text, 0)
         if reader.done and end == len(text) and not (isinstance(reader, JsonValue) and reader.repairs):
             written = "".join(reader.out)

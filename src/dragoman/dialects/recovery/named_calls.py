@@ -8,7 +8,7 @@ import json
 import re
 from typing import Any
 
-from dragoman.dialects.codecs.literal import Literal
+from dragoman.dialects.codecs.literal import LiteralValue
 from dragoman.dialects.recovery.acceptance import Call, Tools
 from dragoman.dialects.recovery.pair_calls import read_pair_call
 from dragoman.dialects.recovery.source import NoCall, Source
@@ -89,7 +89,7 @@ def _read_literal(source: Source, pos: int, name: str, tools: Tools, *, bare: bo
     begun = source.text.find("<", pos)
     quote = (source.literal(begun, *_QUOTES) if begun >= 0 else "") or _QUOTES[0]
     repairs: list[str] = []
-    literal = Literal(repairs, quote, None, lambda key: schema.member(key).kinds == STRING, positions=schema.keys)
+    literal = LiteralValue(repairs, quote, None, lambda key: schema.member(key).kinds == STRING, positions=schema.keys)
     if source.text[pos - 1 : pos] == "(":
         literal.open_keywords()
     else:

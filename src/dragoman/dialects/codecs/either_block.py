@@ -1,4 +1,4 @@
-"""Two ways of writing calls behind one opener: JSON where a bracket or a fence follows, the other where anything else does."""
+"""Two forms of calls with the same opener: JSON if a bracket or a fence follows, the other form otherwise."""
 
 from collections.abc import Callable
 
@@ -8,8 +8,8 @@ from dragoman.parts import Part
 _JSON_BEGINS = ("{", "[", "`")
 
 
-class Choice(CallReader):
-    """Waits for the first character behind the opener, then reads with one reader or the other."""
+class EitherBlock(CallReader):
+    """Waits for the first character after the opener, then reads with one reader or the other."""
 
     def __init__(self, in_json: Callable[[], CallReader], otherwise: Callable[[], CallReader]) -> None:
         self._in_json, self._otherwise = in_json, otherwise
@@ -17,7 +17,7 @@ class Choice(CallReader):
         self._chosen: CallReader | None = None
 
     def read(self, text: str, pos: int, out: list[Part]) -> int:
-        """As `CallReader.read`."""
+        """Read as `CallReader.read` describes."""
         if self._chosen is None:
             rest = text[pos:].lstrip()
             space = text[pos : len(text) - len(rest)]
@@ -32,7 +32,7 @@ class Choice(CallReader):
         return pos
 
     def finish(self, tail: str, out: list[Part], *, cut: bool) -> None:
-        """As `CallReader.finish`."""
+        """Read the end as `CallReader.finish` describes."""
         chosen = self._chosen or self._choose(tail, out)
         chosen.finish(tail, out, cut=cut)
         self.done = True
