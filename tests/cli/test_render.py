@@ -43,7 +43,7 @@ def test_the_prompt_is_all_of_standard_output_and_the_rest_is_told_beside_it(tem
     assert result.stderr.splitlines() == [
         "tokens: unknown: a template has no tokenizer",
         "dialect: hermes",
-        "encoded: 1 tools, as the template knows none",
+        "encoded: 1 tools, as the template renders none",
         "encoded: calls, as the template loses them",
         "encoded: results, as the template loses them",
     ]

@@ -79,7 +79,7 @@ def test_where_the_template_knows_no_tools_the_dialect_writes_them_behind_the_sy
         f"<|im_start|>user\n{QWEN3.encode_results(results)}<|im_end|>\n"
         "<|im_start|>assistant\n",
         [
-            "encoded: 2 tools, as the template knows none",
+            "encoded: 2 tools, as the template renders none",
             "encoded: calls, as the template loses them",
             "encoded: reasoning, as the template has no place for it",
             "encoded: results, as the template loses them",
@@ -341,7 +341,7 @@ def test_a_call_that_the_template_does_not_lose_is_its_own(name: str):
 def test_of_words_that_the_template_prints_behind_their_call_the_order_is_kept():
     rendered = renderer(templates.WORDS_BEHIND).render(conversation_of(*LOOP, tools=[READ]))
     assert "I look.\n<tool_call>" in rendered.text
-    assert "encoded: calls, as the template loses some, their ids or words beside them" in rendered.notes
+    assert "encoded: calls, as the template loses some, their ids or text beside them" in rendered.notes
 
 
 @pytest.mark.clause("TOOL-8")
@@ -401,7 +401,7 @@ def test_where_a_user_may_not_speak_behind_results_the_words_are_in_the_last_of_
     conversation = conversation_of(*LOOP[:2], user(*LOOP[2].content, "Go on."), tools=[READ])
     rendered = renderer(templates.USERS_ALTERNATE).render(conversation)
     assert "<tool>hello</s><tool>Error: no clock\n\nGo on.</s><assistant>" in rendered.text
-    assert rendered.notes == ["moved: words behind results, into the last of them"]
+    assert rendered.notes == ["moved: text after results, into the last result"]
 
 
 @pytest.mark.clause("REQ-12", "THK-9")
@@ -426,7 +426,7 @@ def test_reasoning_goes_where_the_template_takes_it_from(name: str):
 def test_where_a_template_takes_reasoning_or_words_the_words_join_the_reasoning():
     rendered = renderer(templates.ONE_OF_TWO).render(conversation_of(*LOOP, tools=[READ]))
     assert "<think>I must look.\n\nI look.</think><call a>" in rendered.text
-    assert rendered.notes == ["moved: words beside a call, into the reasoning"]
+    assert rendered.notes == ["moved: text beside a call, into the reasoning"]
 
 
 def test_tools_that_the_template_trips_over_are_written_by_the_dialect():

@@ -130,7 +130,7 @@ async def test_a_text_without_special_tokens_is_one_stretch(text: str):
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Batches, windows and large segments of a few characters."""
-    for name, size in {"_BATCH": 24, "_BATCH_STRETCHES": 3, "_WINDOW": 5, "_LARGE": 40}.items():
+    for name, size in {"_BATCH": 24, "_BATCH_SEGMENTS": 3, "_WINDOW": 5, "_LARGE": 40}.items():
         monkeypatch.setattr(segments_module, name, size)
     monkeypatch.setattr(tokens_module, "_ESTIMATED_FROM", 50)
 
@@ -227,7 +227,7 @@ async def test_few_calls_are_open_at_the_same_time():
 
 
 async def test_the_number_of_remembered_stretches_is_bounded(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(tokens_module, "_REMEMBERED_STRETCHES", 10)
+    monkeypatch.setattr(tokens_module, "_REMEMBERED_SEGMENTS", 10)
     tokenizer = WordTokenizer(CONTROL)
     cache = cached(tokenizer)
     await cache.encode("".join(f"<s>{number}" for number in range(20)))

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dragoman.inspection.template_variables import find_effort_variable, find_thinking_variable
-from dragoman.prompt.capabilities import Beside, CallIds, LateSystem, TemplateCapabilities
+from dragoman.prompt.capabilities import CallIds, LateSystem, TemplateCapabilities, TextBeforeCall
 from dragoman.prompt.template import ChatTemplate, TemplateRefusal
 from dragoman.prompt.template_variables import DEFAULT_VARIABLES
 
@@ -169,11 +169,11 @@ def _in_loop(bench: _Bench, capabilities: TemplateCapabilities) -> TemplateCapab
         system=capabilities.system and (not results or bench.holds([_SYSTEM, *bench.loop()], "Sq7")),
         user_first=capabilities.user_first or (results and not _loop_goes_first(bench, second_call)),
         second_call=second_call,
-        words=_words(bench),
+        text_before_call=_words(bench),
         call_ids=_call_ids(bench),
         results=results,
         empty_result=results and bench.text([_USER, bench.calling(), bench.result("")]) == _without(bench, "Oq9"),
-        loop_goes_on=_loop_goes_on(bench, capabilities),
+        keeps_loop_reasoning=_loop_goes_on(bench, capabilities),
         user_after_results=bench.shows([*bench.loop(), _AGAIN, _ANSWER], "Vq50", "Oq9", "Uq8", "Aq2"),
     )
 
@@ -182,12 +182,12 @@ def _without(bench: _Bench, needle: str) -> str:
     return (bench.text(bench.loop()) or needle).replace(needle, "")
 
 
-def _words(bench: _Bench) -> Beside:
+def _words(bench: _Bench) -> TextBeforeCall:
     """What becomes of them in a running loop, and once the next one has begun."""
     again = [*bench.loop("Tq12"), _ANSWER, _AGAIN, bench.calling("Tq13"), bench.result()]
     if bench.shows(again, "Tq12", "Vq50", "Uq8", "Tq13", "Vq50"):
-        return Beside.KEPT
-    return Beside.BEHIND if bench.shows(bench.loop("Tq12"), "Vq50", "Tq12") else Beside.LOST
+        return TextBeforeCall.KEPT
+    return TextBeforeCall.AFTER if bench.shows(bench.loop("Tq12"), "Vq50", "Tq12") else TextBeforeCall.LOST
 
 
 def _call_ids(bench: _Bench) -> CallIds:
@@ -219,7 +219,7 @@ def _reasoning(bench: _Bench, capabilities: TemplateCapabilities) -> TemplateCap
                 return replace(
                     capabilities,
                     reasoning=name,
-                    reasoning_beside_words=thinking.shows(thinking.loop("Tq12", **words), "Rq6", "Tq12", "Vq50"),
+                    reasoning_beside_text=thinking.shows(thinking.loop("Tq12", **words), "Rq6", "Tq12", "Vq50"),
                     reasoning_kept=thinking.shows([*turns, _ANSWER, _AGAIN], "Rq6", "Vq50", "Uq8"),
                 )
     return capabilities

@@ -44,7 +44,7 @@ def find_boundary(renderer: Renderer) -> TurnBoundary:
     thought = dialect.encode_thinking(_THOUGHT, _WORDS)
     turns = _turns(capabilities, thought + _WORDS, {})
     spoken = sum(turn["role"] == "assistant" for turn in turns)
-    return replace(boundary, thoughts=bool(thought) and _appending(thinking, turns, extra) * 2 > spoken)
+    return replace(boundary, keeps_reasoning=bool(thought) and _appending(thinking, turns, extra) * 2 > spoken)
 
 
 def _turns(capabilities: TemplateCapabilities, content: str, fields: Message) -> list[Message]:

@@ -1,4 +1,4 @@
-"""From a conversation to token ids: the only place where a prompt is rendered or counted."""
+"""Renders conversations to prompts and token ids: the only package that renders or counts prompts."""
 
 from dragoman.prompt.builder import Prompt, PromptBuilder
 from dragoman.prompt.profile import ModelProfile

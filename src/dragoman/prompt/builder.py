@@ -12,7 +12,7 @@ from dragoman.prompt.tokens import Encoded, TokenCache
 from dragoman.special_tokens import SpecialTokens, Tokenize
 
 _WINDOWS = 4
-"""Windows of tokens that are counted one by one; of a longer prompt the number of the rest is estimated."""
+"""Windows of tokens that are counted exactly; the rest of a longer prompt is estimated."""
 _CHARACTERS = 64
 _FEWEST_CHARACTERS = 4_000_000
 
@@ -73,18 +73,18 @@ class PromptBuilder:
         return await self.encoded(self.renderer.checked(conversation, spelled))
 
     async def special_tokens_in(self, text: str) -> list[str]:
-        """The special tokens that a text spells; of no text all that are known so far."""
+        """The special tokens that a text spells; for an empty text, all known so far."""
         return await self._tokens.special_tokens.among(text) if text else self._tokens.special_tokens.known
 
     @property
     def most_characters(self) -> int:
-        """Characters of a text of which no more are looked at: many times what the window holds."""
+        """The number of characters of a text that are processed: many times the size of the window."""
         return max(_FEWEST_CHARACTERS, _CHARACTERS * self.window)
 
     async def encoded(self, rendered: Rendered, characters: int = 0) -> Prompt:
         """The prompt of a text. Past several windows its length is an estimate. Raises what the engine's tokenizer raises.
 
-        `characters` is the length of the whole text, where the text at hand is only the first `most_characters` of it.
+        `characters` is the length of the whole text if `rendered` has only the first `most_characters` of it.
         """
         encoded = await self._tokens.encode_up_to(rendered.text, rendered.sentinel, _WINDOWS * self.window)
         if characters > len(rendered.text):

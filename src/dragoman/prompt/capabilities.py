@@ -1,4 +1,4 @@
-"""What a template was found to do by itself: the probe's answer, which the renderer works off."""
+"""The capabilities of a template: the result of the probe, on which the renderer depends."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from dragoman.prompt.template_variables import EffortVariable, ThinkingVariable
 
 
 class LateSystem(StrEnum):
-    """What becomes of a system turn that is not the first. Hoisted, it would change the prefix and the meaning of order."""
+    """What a template does with a late system turn. Moving it to the top would change the prefix and the order of turns."""
 
     IN_PLACE = "in place"
     HOISTED = "hoisted"
@@ -16,11 +16,11 @@ class LateSystem(StrEnum):
     REFUSED = "refused"
 
 
-class Beside(StrEnum):
-    """What becomes of the words in front of a call."""
+class TextBeforeCall(StrEnum):
+    """What a template does with the text before a call."""
 
     KEPT = "kept"
-    BEHIND = "behind the call"
+    AFTER = "after the call"
     LOST = "lost"
 
 
@@ -31,27 +31,27 @@ class CallIds(StrEnum):
     PRINTED = "printed"
     NINE = "nine letters and digits"
     NUMBERED = "functions.name:number"
-    RENUMBERED = "functions.name:number, anew in every turn"
+    RENUMBERED = "functions.name:number, restarting in every turn"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TemplateCapabilities:
-    """What a template renders by itself.
+    """What a template renders itself.
 
-    `typed_content`: it wants content as a list of typed parts. `system`: a system turn at the top; `late_system`: one behind
-    a user turn. `user_first`: it refuses or loses something where no user turn begins the conversation. `tools`: the list of
-    tools.
+    `typed_content`: it needs content as a list of typed parts. `system`: it renders a system turn at the top; `late_system`:
+    what it does with one after a user turn. `user_first`: it refuses or loses something if the first turn is not the user's.
+    `tools`: it renders the list of tools.
 
-    `calls`: a call; `second_call`: those of a turn behind its first; `words`: those beside a call; `call_ids`: ids;
-    `string_arguments`: it wants a call's arguments as a JSON string.
+    `calls`: it renders a call; `second_call`: also further calls of the same turn; `text_before_call`: what it does with text
+    before a call; `call_ids`: the ids it takes; `string_arguments`: it needs the arguments of a call as a JSON string.
 
-    `results`: tool turns; `bare_results`: also behind calls that stand in the text of their turn; `empty_result`: a tool turn
-    without a word; `user_after_results`: a user turn right behind a tool turn; `loop_goes_on`: such a turn does not make it
-    drop the reasoning of the loop.
+    `results`: it renders tool turns; `bare_results`: also after calls that are part of the text of their turn; `empty_result`:
+    also an empty one; `user_after_results`: it renders a user turn directly after a tool turn; `keeps_loop_reasoning`: such a
+    turn does not make it drop the reasoning of the tool loop.
 
-    `reasoning`: the field that it takes reasoning from inside a running tool loop ("content": a typed part), None where it
-    shows none; `reasoning_beside_words`: also where the turn has both words and a call; `reasoning_kept`: it still shows it
-    when the user has spoken again. `thinking` and `effort`: how it is told whether to reason, and how much.
+    `reasoning`: the field from which it renders reasoning in a running tool loop ("content": a typed part), None if it renders
+    none; `reasoning_beside_text`: also if the turn has both text and a call; `reasoning_kept`: also after the next user turn.
+    `thinking` and `effort`: the variables that turn reasoning on and set the effort.
     """
 
     typed_content: bool = False
@@ -61,23 +61,23 @@ class TemplateCapabilities:
     tools: bool = False
     calls: bool = False
     second_call: bool = False
-    words: Beside = Beside.LOST
+    text_before_call: TextBeforeCall = TextBeforeCall.LOST
     call_ids: CallIds = CallIds.UNSEEN
     string_arguments: bool = False
     results: bool = False
     bare_results: bool = False
     empty_result: bool = False
     user_after_results: bool = False
-    loop_goes_on: bool = False
+    keeps_loop_reasoning: bool = False
     reasoning: str | None = None
-    reasoning_beside_words: bool = False
+    reasoning_beside_text: bool = False
     reasoning_kept: bool = False
     thinking: ThinkingVariable | None = None
     effort: EffortVariable | None = None
 
     @property
     def losses(self) -> Sequence[str]:
-        """What has to be done around the template, or is not to be had, in words."""
+        """Names of everything that the template does not render, or not in place."""
         return [
             name
             for name, is_lost in (
@@ -87,7 +87,7 @@ class TemplateCapabilities:
                 ("tools", not self.tools),
                 ("calls", not self.calls),
                 ("second call", self.calls and not self.second_call),
-                ("text beside a call", self.calls and self.words is not Beside.KEPT),
+                ("text beside a call", self.calls and self.text_before_call is not TextBeforeCall.KEPT),
                 ("call ids", self.calls and self.call_ids in (CallIds.UNSEEN, CallIds.RENUMBERED)),
                 ("results", not self.results),
                 ("empty results", self.results and not self.empty_result),

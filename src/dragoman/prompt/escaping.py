@@ -1,7 +1,7 @@
-"""Special-token escaping: text of a client stays text where it spells a special token.
+"""Special-token escaping: a special token that a client spells in its text is tokenized as plain text.
 
-Such spellings are broken up with a sentinel before the dialect and the template see them. The tokenizer step (`tokens`) takes
-the sentinel out again and tokenizes the spelling as plain text.
+A sentinel is put into such spellings before the dialect and the template see them. The tokenizer step (`tokens`) removes the
+sentinel and tokenizes the spelling as plain text.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,12 +17,12 @@ from dragoman.conversation import Conversation
 from dragoman.special_tokens import SHAPES
 
 _NONCHARACTERS = tuple(map(chr, range(0xFDD0, 0xFDF0)))
-"""Code points that Unicode keeps out of all text, for inner use like this."""
+"""Unicode noncharacters, which are reserved for internal use and do not occur in normal text."""
 _FIRST_CHOICES = _NONCHARACTERS[:4]
 
 
 def escape_special_tokens(conversation: Conversation, spelled: Sequence[str]) -> tuple[Conversation, str]:
-    """The conversation with every spelling of a special token broken up, and the sentinel; "" where nothing is spelled."""
+    """The conversation with a sentinel in every spelling of a special token, and the sentinel; "" if there are no spellings."""
     if not spelled:
         return conversation, ""
     sentinel = _sentinel_for(msgspec.json.encode(conversation))
@@ -31,13 +31,13 @@ def escape_special_tokens(conversation: Conversation, spelled: Sequence[str]) ->
 
 
 def _sentinel_for(encoded: bytes) -> str:
-    """A short sentinel that does not occur in the text: one noncharacter, or eight that are derived from the text."""
+    """A short sentinel that does not occur in the text: one noncharacter, or eight derived from a digest of the text."""
     derived = (_derived(encoded, number) for number in range(1 << 16))
     return next(sentinel for sentinel in chain(_FIRST_CHOICES, derived) if sentinel.encode() not in encoded)
 
 
 def _derived(encoded: bytes, number: int) -> str:
-    """Eight noncharacters by the digest of the text: no text can be written that holds its own."""
+    """Eight noncharacters derived from the digest of the text, so that no text can be made to contain its own sentinel."""
     digest = blake2b(encoded, digest_size=8, salt=number.to_bytes(16)).digest()
     return "".join(_NONCHARACTERS[byte % len(_NONCHARACTERS)] for byte in digest)
 
@@ -49,10 +49,12 @@ class _Breaker:
         broken = {spelling: spelling[0] + sentinel + spelling[1:] for spelling in spelled}
         shaped = {spelling for spelling in spelled if any(shape.fullmatch(spelling) for shape in SHAPES)}
         self._shaped: Mapping[str, str] = {spelling: broken[spelling] for spelling in shaped}
-        self._others = {spelling: broken[spelling] for spelling in broken if spelling not in shaped}  # names: the model's few
+        self._others = {
+            spelling: broken[spelling] for spelling in broken if spelling not in shaped
+        }  # the few names that the template is given
 
     def cover(self, value: Any) -> Any:
-        """A value, with all text in it broken up where it must be."""
+        """A copy of the value with all spellings in its texts escaped."""
         match value:
             case Enum():
                 return value

@@ -1,6 +1,6 @@
-"""The messages that a template is given: what it can render by itself as it wants it, the rest written by the dialect.
+"""Builds the messages for a template: native fields for what it can render, text of the dialect for the rest.
 
-One turn after the other, and none changes an earlier one because it came: that is what keeps the prompt append-only.
+Turns are added one by one, and a turn never changes what earlier turns rendered, so that the prompt stays append-only.
 """
 
 import json
@@ -12,7 +12,7 @@ from typing import Any
 from dragoman.conversation import Role, Text, Thinking, ToolCall, ToolResult, Turn
 from dragoman.dialects import Dialect
 from dragoman.dialects.writer import short_id
-from dragoman.prompt.capabilities import Beside, CallIds, LateSystem, TemplateCapabilities
+from dragoman.prompt.capabilities import CallIds, LateSystem, TemplateCapabilities, TextBeforeCall
 from dragoman.prompt.turn_boundary import TurnBoundary
 
 Message = dict[str, Any]
@@ -22,24 +22,24 @@ PARAGRAPH = "\n\n"
 _NO_OUTPUT = "(no output)"
 
 _OPENING = "(The conversation goes on.)"
-"""The user turn in front of a conversation that no user turn begins, as after a compaction, where the template needs one."""
+"""The first user turn for conversations that begin without one, for example after a compaction, if the template needs one."""
 
 
 class MessageBuilder:
-    """Takes turns, makes messages. `notes` say in words what was moved, written by the dialect or lost."""
+    """Builds messages from turns. `notes` say what was moved, written by the dialect, or lost."""
 
     def __init__(self, capabilities: TemplateCapabilities, dialect: Dialect, boundary: TurnBoundary) -> None:
         self._messages: list[Message] = []
-        self._more: list[str] = []  # what is still to be joined to the content of the last message
+        self._more: list[str] = []  # text to append to the content of the last message
         self.notes: list[str] = []
         self._capabilities = capabilities
         self._dialect = dialect
-        self._seam = boundary
+        self._boundary = boundary
         self._user_first = capabilities.user_first
         self._numbers = count()
-        self._calls: dict[str, ToolCall] = {}  # those of the last assistant turn, by the ids of the client
-        self._native = False  # did the template get them as calls?
-        self._waiting: dict[str, ToolCall] = {}  # calls whose turn comes with their result
+        self._calls: dict[str, ToolCall] = {}  # of the last assistant turn, by the client's ids
+        self._native = False  # whether they are native tool calls of the message
+        self._waiting: dict[str, ToolCall] = {}  # calls whose message is added together with their result
 
     @property
     def messages(self) -> list[Message]:
@@ -51,57 +51,57 @@ class MessageBuilder:
         return self._messages
 
     def add(self, turn: Turn) -> None:
-        """The next turn."""
+        """Add the next turn."""
         if self._user_first and not _is_users_own(turn):
-            self.open()
+            self.add_first_user_turn()
         self._user_first = False
         match turn.role:
             case Role.USER:
                 self._results([part for part in turn.content if isinstance(part, ToolResult)])
-                self.say(words_of(turn), even_nothing=not any(isinstance(part, ToolResult) for part in turn.content))
+                self.add_user_text(words_of(turn), keep_empty=not any(isinstance(part, ToolResult) for part in turn.content))
             case Role.ASSISTANT:
                 self._assistant(turn)
             case Role.SYSTEM:
                 self._late_system(words_of(turn))
 
-    def instruct(self, words: str) -> None:
-        """A system turn at the top, or in front of the first user turn's words."""
+    def add_system(self, words: str) -> None:
+        """Add the system text as a system turn at the top, or before the text of the first user turn."""
         self.messages.append({"role": "system" if self._capabilities.system else "user", "content": words})
 
-    def open(self) -> None:
-        """Begin with a user turn, if the system text is not one already."""
+    def add_first_user_turn(self) -> None:
+        """Add a first user turn, unless the system text is one already."""
         if self._last != "user":
             self.messages.append({"role": "user", "content": _OPENING})
-            self._note(True, "added: a user turn in front, as the template needs one")
+            self._note(True, "added: a first user turn, as the template needs one")
 
-    def say(self, words: str, *, even_nothing: bool = False) -> None:
-        """A user's words. Behind a user turn they are its next paragraph; behind results too, if the template insists."""
+    def add_user_text(self, words: str, *, keep_empty: bool = False) -> None:
+        """Add text of the user. After a user turn, or after results if the template needs it, it becomes the next paragraph."""
         last = self._last
         if last == "user" or (last == "tool" and not self._capabilities.user_after_results):
             if words:
                 self._more += [PARAGRAPH, words] if self._messages[-1]["content"] or self._more else [words]
-                self._note(last == "tool", "moved: words behind results, into the last of them")
-        elif words or even_nothing:
+                self._note(last == "tool", "moved: text after results, into the last result")
+        elif words or keep_empty:
             self.messages.append({"role": "user", "content": words})
 
     @property
     def _last(self) -> str | None:
-        """The role of the last message; None where there is none."""
+        """The role of the last message, or None."""
         return self._messages[-1]["role"] if self._messages else None
 
     def _late_system(self, words: str) -> None:
         if self._capabilities.late_system is LateSystem.IN_PLACE:
             self.messages.append({"role": "system", "content": words})
             return
-        marked = f"<system>\n{words}\n</system>"
+        text = f"<system>\n{words}\n</system>"
         self._note(True, "moved: a late system turn, into the user turn before it")
-        if self._last == "tool" and not self._capabilities.loop_goes_on:
-            self._more += [PARAGRAPH, marked]
+        if self._last == "tool" and not self._capabilities.keeps_loop_reasoning:
+            self._more += [PARAGRAPH, text]
         else:
-            self.say(marked)
+            self.add_user_text(text)
 
     def _results(self, results: Sequence[ToolResult]) -> None:
-        """Results in the order of their calls, which is all that most templates have to tell them apart."""
+        """Add results in the order of their calls: without ids in the template, only the order links a result to its call."""
         places = {identifier: place for place, identifier in enumerate(self._calls)}
         ordered = sorted(results, key=lambda result: places.get(result.call_id, len(places)))
         self._note(ordered != list(results), "moved: results, into the order of their calls")
@@ -110,12 +110,12 @@ class MessageBuilder:
             for result in known:
                 self._result(result)
         elif known:
-            self.say(self._dialect.encode_results(known))
+            self.add_user_text(self._dialect.encode_results(known))
             self._note(True, "encoded: results, as the template loses them")
 
     @property
     def _takes_results(self) -> bool:
-        """Does the template render the results of the last turn's calls, which it may not have got as calls?"""
+        """Whether the template renders the results of the last calls, even if these are not native tool calls."""
         capabilities = self._capabilities
         if self._native:
             return capabilities.results
@@ -123,30 +123,30 @@ class MessageBuilder:
 
     def _result(self, result: ToolResult) -> None:
         if waiting := self._waiting.pop(result.call_id, None):
-            self._speak("", [waiting])
+            self._add_assistant_message("", [waiting])
         words = result.outcome or ("" if self._capabilities.empty_result or not self._native else _NO_OUTPUT)
         self.messages.append({"role": "tool", "tool_call_id": result.call_id, "name": result.name, "content": words})
 
     def _assistant(self, turn: Turn) -> None:
-        """One message. In a format whose calls are messages of their own, what the template loses beside a call is one too."""
+        """Add an assistant turn. If calls are messages of their own in the format, text that they would lose is one too."""
         capabilities, words = self._capabilities, words_of(turn)
         thought = "".join(part.text for part in turn.content if isinstance(part, Thinking))
         self._calls = {part.id: self._with_id(part) for part in turn.content if isinstance(part, ToolCall)}
         calls = list(self._calls.values())
         if self._dialect.one_call_per_message and capabilities.calls and capabilities.results:
-            loses_words = calls and words and capabilities.words is not Beside.KEPT
+            loses_words = calls and words and capabilities.text_before_call is not TextBeforeCall.KEPT
             if loses_words and (capabilities.reasoning_kept or not capabilities.reasoning):
-                self._speak(words, (), thought)
+                self._add_assistant_message(words, (), thought)
                 words = thought = ""
-            elif loses_words:  # a message of its own would end the tool loop, and the template would drop its reasoning
+            elif loses_words:  # a separate message would end the tool loop, and the template would drop its reasoning
                 thought, words = PARAGRAPH.join(filter(None, (thought, words))), ""
-                self._note(True, "moved: words beside a call, into the reasoning")
+                self._note(True, "moved: text beside a call, into the reasoning")
             if not capabilities.second_call:
                 self._waiting = {call.id: call for call in calls[1:]}
                 del calls[1:]
-        self._speak(words, calls, thought)
+        self._add_assistant_message(words, calls, thought)
 
-    def _speak(self, words: str, calls: Sequence[ToolCall], thought: str = "") -> None:
+    def _add_assistant_message(self, words: str, calls: Sequence[ToolCall], thought: str = "") -> None:
         message: Message = {"role": "assistant", "content": words}
         self._native = self._can_call(words, calls)
         if calls and self._native:
@@ -156,41 +156,43 @@ class MessageBuilder:
             self._note(
                 True,
                 "encoded: calls, as the template loses "
-                + ("some, their ids or words beside them" if self._capabilities.calls else "them"),
+                + ("some, their ids or text beside them" if self._capabilities.calls else "them"),
             )
-        self._think(message, thought, words)
+        self._add_reasoning(message, thought, words)
         self.messages.append(message)
 
     def _can_call(self, words: str, calls: Sequence[ToolCall]) -> bool:
-        """Does the template render these calls beside these words, all of it and in this order?"""
+        """Whether the template renders this text and these calls completely and in this order."""
         capabilities = self._capabilities
         if not capabilities.calls or (calls and capabilities.call_ids is CallIds.RENUMBERED):
             return False
-        return (capabilities.second_call or len(calls) < 2) and (not words or capabilities.words is Beside.KEPT)
+        return (capabilities.second_call or len(calls) < 2) and (
+            not words or capabilities.text_before_call is TextBeforeCall.KEPT
+        )
 
-    def _think(self, message: Message, thought: str, words: str) -> None:
-        """Put the reasoning where the template takes it from, else in front of the words and what the dialect wrote."""
+    def _add_reasoning(self, message: Message, thought: str, words: str) -> None:
+        """Put the reasoning into the field that the template renders, else before the text and the calls of the dialect."""
         field, content = self._capabilities.reasoning, message["content"]
-        keeps = self._capabilities.words is Beside.KEPT or "tool_calls" not in message
+        keeps = self._capabilities.text_before_call is TextBeforeCall.KEPT or "tool_calls" not in message
         if not thought:
-            message["content"] = content.removeprefix(self._seam.extra)
-            message.update(self._seam.without_thought(message) if keeps else {})
+            message["content"] = content.removeprefix(self._boundary.extra)
+            message.update(self._boundary.without_reasoning(message) if keeps else {})
         elif field == "content":
             typed = [{"type": "text", "text": content}] if content else []
             message["content"] = [{"type": "thinking", "thinking": thought}, *typed]
-        elif field and (self._capabilities.reasoning_beside_words or not (content and "tool_calls" in message)):
+        elif field and (self._capabilities.reasoning_beside_text or not (content and "tool_calls" in message)):
             message[field] = thought
         elif field:
             message |= {field: f"{thought}{PARAGRAPH}{words}", "content": ""}
-            self._note(True, "moved: words beside a call, into the reasoning")
-        elif self._seam.thoughts and keeps:
-            message["content"] = self._seam.before_calls(message, self._dialect.encode_thinking(thought, words) + content)
+            self._note(True, "moved: text beside a call, into the reasoning")
+        elif self._boundary.keeps_reasoning and keeps:
+            message["content"] = self._boundary.before_calls(message, self._dialect.encode_thinking(thought, words) + content)
             self._note(True, "encoded: reasoning, as the template has no place for it")
         else:
-            self._note(True, "removed: reasoning, as the template shows none")
+            self._note(True, "removed: reasoning, as the template renders none")
 
     def _with_id(self, call: ToolCall) -> ToolCall:
-        """The call with the id that the template, or the dialect, has in place of the client's."""
+        """The call with an id in the form of the template or the dialect, instead of the client's."""
         number = next(self._numbers)
         if self._capabilities.call_ids in (CallIds.NUMBERED, CallIds.RENUMBERED) or self._dialect.numbered:
             return replace(call, id=f"functions.{call.name}:{number}")
@@ -207,7 +209,7 @@ class MessageBuilder:
         return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": arguments}}
 
     def _note(self, happened: bool, note: str) -> None:
-        """Every note once."""
+        """Add a note, each one only once."""
         if happened and note not in self.notes:
             self.notes.append(note)
 
@@ -217,5 +219,5 @@ def _is_users_own(turn: Turn) -> bool:
 
 
 def words_of(turn: Turn) -> str:
-    """The words of a turn: blocks are paragraphs, so that one block and a plain string are the same."""
+    """The text of a turn. Blocks are joined as paragraphs, so that one block and a plain string are the same."""
     return PARAGRAPH.join(part.text for part in turn.content if isinstance(part, Text))

@@ -1,7 +1,7 @@
-"""What a chat template may spend: steps, time, and the size of the texts and values it builds.
+"""Limits for chat templates: steps, time, and the size of the texts and values they build.
 
-A template is foreign code. Everything in it that can repeat or grow passes through a meter (`sandbox`), so that compiling and
-rendering end within bounds whatever the template does.
+A template is untrusted code. Everything in it that can repeat or grow is counted by a meter (`sandbox`), so that compiling and
+rendering stay within limits whatever the template does.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,28 +11,28 @@ from time import thread_time
 from typing import Any, Final, NoReturn, overload
 
 SECONDS: Final = 3.0
-"""Processor time of one rendering."""
+"""CPU seconds of one rendering."""
 STEPS: Final = 20_000_000
-"""Rounds of loops, calls, and pieces of `_PIECE` characters in one rendering."""
+"""Loop iterations, calls, and pieces of `_PIECE` characters in one rendering."""
 TEXT: Final = 64_000_000
-"""Characters of one text, and of all texts that are put together in one place."""
+"""Characters of one text, and of all texts that are joined at once."""
 ITEMS: Final = 1_000_000
-"""Values inside one list, tuple or dictionary that a template builds, with those inside them; a text counts by its pieces."""
+"""Values in one list, tuple or dictionary that a template builds, nested ones included; a text counts by its pieces."""
 BITS: Final = 4096
-"""The size of a whole number."""
+"""Bits of an integer."""
 WIDTH: Final = 10_000
-"""The width to which a text may be padded, and the precision of a number."""
+"""The width of a padded text, and the precision of a number."""
 _PIECE: Final = 16
 _ROUND: Final = 16
-"""Steps between two looks at the clock."""
+"""Steps between two checks of the clock."""
 
 
 class Exceeded(Exception):
-    """A template passes one of the limits."""
+    """A template exceeds one of the limits."""
 
 
 class Meter:
-    """Counts down during one rendering."""
+    """Counts the steps and the time of one rendering."""
 
     __slots__ = ("_ends", "_left", "_round")
 
@@ -42,7 +42,7 @@ class Meter:
         self._ends = thread_time() + SECONDS
 
     def step(self, steps: int = 1) -> None:
-        """Count steps. Raises `Exceeded` where there are too many, or the time is over."""
+        """Count steps. Raises `Exceeded` if there are too many, or the time is over."""
         self._round -= steps
         if self._round <= 0:
             self._left -= _ROUND - self._round
@@ -53,7 +53,7 @@ class Meter:
                 _exceed(f"it takes more than {SECONDS:g} seconds")
 
     def text(self, length: int) -> None:
-        """Count a text of this length, before it is made. Raises `Exceeded`."""
+        """Count a text of this length before it is built. Raises `Exceeded`."""
         if length > TEXT:
             _exceed(f"it makes a text of more than {TEXT:,} characters")
         self.step(1 + length // _PIECE)
@@ -64,7 +64,7 @@ _METER: ContextVar[Meter] = ContextVar("meter")
 
 @contextmanager
 def metered() -> Iterator[None]:
-    """A new meter for what is done inside."""
+    """Use a new meter inside the context."""
     token = _METER.set(Meter())
     try:
         yield
@@ -73,12 +73,12 @@ def metered() -> Iterator[None]:
 
 
 def step(steps: int = 1) -> None:
-    """Count steps of the rendering at hand. Raises `Exceeded`."""
+    """Count steps of the current rendering. Raises `Exceeded`."""
     _METER.get().step(steps)
 
 
 def text(length: int) -> None:
-    """Count a text of the rendering at hand, before it is made. Raises `Exceeded`."""
+    """Count a text of the current rendering before it is built. Raises `Exceeded`."""
     _METER.get().text(length)
 
 
@@ -89,14 +89,14 @@ def width(wanted: object, most: int = WIDTH) -> None:
 
 
 def number(value: int) -> int:
-    """Check a whole number. Raises `Exceeded`."""
+    """Check the size of an integer. Raises `Exceeded`."""
     if value.bit_length() > BITS:
         _exceed(f"it makes a number of more than {BITS:,} bits")
     return value
 
 
 class Counted:
-    """What a loop runs over; every round is a step."""
+    """An iterable of a loop; every iteration counts as a step."""
 
     __slots__ = ("_inner",)
 
@@ -114,7 +114,7 @@ class Counted:
 
 
 class BuiltList(list[Any]):
-    """A list that a template built, with the number of values in it."""
+    """A list built by a template, with the number of values in it."""
 
     __slots__ = ("parts_inside",)
 
@@ -122,7 +122,7 @@ class BuiltList(list[Any]):
 
 
 class BuiltDict(dict[Any, Any]):
-    """A dictionary that a template built, with the number of values in it."""
+    """A dictionary built by a template, with the number of values in it."""
 
     __slots__ = ("parts_inside",)
 
@@ -134,9 +134,9 @@ def built(value: list[Any]) -> list[Any]: ...
 @overload
 def built(value: Any) -> Any: ...
 def built(value: Any) -> Any:
-    """A list, tuple or dictionary that a template builds: values put into themselves again and again grow without end.
+    """Count the values in a list, tuple or dictionary that a template builds. Raises `Exceeded`.
 
-    Raises `Exceeded`.
+    The number is kept with the value, since values that are put into each other repeatedly grow exponentially.
     """
     items = _items(value)
     step(1 + items // _PIECE)
@@ -152,7 +152,7 @@ def built(value: Any) -> Any:
 
 
 def texts(value: Any) -> list[Any]:
-    """What is to be joined, counted as it is made. Raises `Exceeded`."""
+    """The texts to join, counted while they are produced. Raises `Exceeded`."""
     length, parts = 0, []
     for part in Counted(value):
         length += len(part) if isinstance(part, str) else _PIECE
@@ -163,13 +163,13 @@ def texts(value: Any) -> list[Any]:
 
 
 def filled(form: str, mark: str, values: Iterable[Any]) -> None:
-    """Count the text that a format makes of these values at most. Raises `Exceeded`."""
+    """Count the longest text that a format can make of these values. Raises `Exceeded`."""
     longest = max((len(value) if isinstance(value, str) else _items(value) * _PIECE for value in values), default=0)
     text(len(form) + form.count(mark) * longest)
 
 
 def joined_lists(left: list[Any], right: list[Any]) -> list[Any]:
-    """Both lists in one. Raises `Exceeded`."""
+    """The concatenation of two lists. Raises `Exceeded`."""
     items = _items(left) + _items(right)
     if items > ITEMS:
         _too_many()
@@ -181,7 +181,7 @@ def joined_lists(left: list[Any], right: list[Any]) -> list[Any]:
 
 
 def _items(value: Any) -> int:
-    """The number of values inside, itself included. Raises `Exceeded`."""
+    """The number of values in a value, itself included. Raises `Exceeded`."""
     count = 0
     pending = [value]
     while pending:

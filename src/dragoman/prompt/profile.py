@@ -1,4 +1,4 @@
-"""What is known about a model once it has been inspected: all that prompts are made with."""
+"""The result of inspecting a model: everything that rendering prompts needs."""
 
 from dataclasses import dataclass, field
 
@@ -10,7 +10,7 @@ from dragoman.prompt.turn_boundary import TurnBoundary
 
 @dataclass(frozen=True, slots=True)
 class ModelProfile:
-    """A model's chat template, its dialect, and what inspection found out about the template."""
+    """A model's chat template, its dialect, and the properties of the template that inspection found."""
 
     template: ChatTemplate
     dialect: Dialect

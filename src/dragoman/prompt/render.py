@@ -1,18 +1,18 @@
-"""From a conversation to the text of its prompt.
+"""Renders conversations to the text of their prompts.
 
-The template renders what the probe found it can. What it cannot is done around it, always in the same way, in the same place:
+The template renders what the probe found it can. What it cannot render is handled in fixed ways:
 
-- no system turn at the top: its text stands in front of the first user turn;
-- no conversation without a user turn in front, or none of nothing but a prefill: a user turn that says so stands in front;
-- no late system turn: its text stands at the end of the user turn before it, between `<system>` and `</system>`, behind any
+- no system turn at the top: its text is put before the text of the first user turn;
+- no conversation that begins without a user turn, or that is only a prefill: a fixed user turn is put first;
+- no late system turn: its text is put at the end of the user turn before it, between `<system>` and `</system>`, after any
   tool results and never at the top (REQ-11, REQ-12);
-- no tools, or not these: the dialect writes them behind the system text;
-- no calls, not several, or no words beside them; no results: the dialect writes that (`builder` has the details);
-- no reasoning in a tool loop: the dialect writes it in front of the words, if it stays there (`boundary`);
-- a thought that the template opens although there is to be none: the dialect's closer stands behind it (THK-1);
-- a final assistant turn is a prefill: its text follows the generation prompt, and the answer goes on from there (PRE-1).
+- no tools, or not these: the dialect writes them after the system text;
+- no calls, not several, or no text beside them; no results: the dialect writes them (see `messages`);
+- no reasoning in a tool loop: the dialect writes it before the text, if the template keeps it there (see `turn_boundary`);
+- reasoning that the template opens although thinking is off: the dialect's closing marker is put after it (THK-1);
+- a final assistant turn is a prefill: its text follows the generation prompt, and the model continues it (PRE-1).
 
-A prompt is append-only: what is rendered for turn n is not rendered differently because turn n+1 came; nothing looks ahead.
+A prompt is append-only: the rendering of turn n does not depend on turn n+1.
 """
 
 from collections.abc import Iterator, Sequence
@@ -33,9 +33,9 @@ from dragoman.prompt.tool_listing import ToolListing
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """The prompt's text, and in words what was removed, moved or written by the dialect.
+    """The text of a prompt, and notes about what was removed, moved or written by the dialect.
 
-    `sentinel` stands in the text wherever a client spelled a special token, and is empty where none did.
+    `sentinel` is in the text wherever a client spelled a special token; empty if there are no such spellings.
     """
 
     text: str
@@ -54,7 +54,7 @@ class Renderer:
         self._listing = ToolListing(profile.template, typed=profile.capabilities.typed_content)
 
     def render(self, conversation: Conversation, spelled: Sequence[str] = ()) -> Rendered:
-        """`spelled` are the special tokens that the client's text spells. Raises `TemplateRefusal`."""
+        """Render a prompt. `spelled` are the special tokens spelled in the client's text. Raises `TemplateRefusal`."""
         conversation, sentinel = escape_special_tokens(conversation, spelled)
         lost_tools = self._lost(conversation)
         try:
@@ -66,45 +66,45 @@ class Renderer:
             raise
 
     def _lost(self, conversation: Conversation) -> str:
-        """Why the template cannot list the tools; "" where it can."""
+        """Why the template cannot list the tools; "" if it can."""
         if not conversation.tools:
             return ""
         if not self._capabilities.tools:
-            return "the template knows none"
-        return "" if self._listing.fitted(conversation.tools) is not None else "the template does not show these"
+            return "the template renders none"
+        return "" if self._listing.fitted(conversation.tools) is not None else "the template does not render these completely"
 
     @property
     def names(self) -> Sequence[str]:
-        """Special tokens that the template is given by name."""
+        """Special tokens that the template gets as variables."""
         return tuple(filter(None, self._template.names))
 
     def checked(self, conversation: Conversation, spelled: Sequence[str] = ()) -> Rendered:
-        """As `render`, for a client's request. Raises `InvalidRequest` where the template refuses."""
+        """Render a client's request. Raises `InvalidRequest` if the template refuses it."""
         try:
             return self.render(conversation, spelled)
         except TemplateRefusal as refusal:
             raise InvalidRequest.at("messages", f"the model's chat template refuses this conversation: {refusal}") from refusal
 
     def _other_ways(self, conversation: Conversation, lost_tools: str) -> Iterator[tuple[str, bool]]:
-        """What may help against a refusal that the probe did not foresee: other tools, a user turn in front."""
+        """Ways to avoid a refusal that the probe did not find: tools written by the dialect, a first user turn."""
         refused = "the template refuses these" if conversation.tools and not lost_tools else lost_tools
-        if refused != lost_tools:  # it lists tools, but not every schema that is one
+        if refused != lost_tools:  # it lists tools, but not every valid schema
             yield refused, False
         yield lost_tools, True
         if refused != lost_tools:
             yield refused, True
 
     def _render(self, conversation: Conversation, sentinel: str, lost_tools: str = "", *, opened: bool = False) -> Rendered:
-        """`lost_tools`: why the dialect writes the tools; `opened`: a user turn is put in front."""
+        """Render once. `lost_tools`: why the dialect writes the tools; `opened`: a user turn is put first."""
         notes = list(conversation.notes)
         turns = list(conversation.turns)
         prefill = self._prefill(turns.pop(), notes) if turns[-1].role is Role.ASSISTANT else ""
         builder = MessageBuilder(self._capabilities, self.dialect, self.profile.boundary)
         top = self._system(conversation, lost_tools, notes)
         if top:
-            builder.instruct(top)
+            builder.add_system(top)
         if opened or not turns:
-            builder.open()
+            builder.add_first_user_turn()
         for turn in turns:
             builder.add(turn)
         listed = {} if lost_tools else {"tools": self._listing.fitted(conversation.tools)}
@@ -114,7 +114,7 @@ class Renderer:
         return Rendered(text + prefill, [*notes, *builder.notes], sentinel)
 
     def text(self, messages: Sequence[Message], thinking: ThinkingPolicy, **variables: Any) -> str:
-        """The text up to where the model begins. Reasoning that the template opens unasked is closed."""
+        """The text up to the start of the answer. Reasoning that the template opens although thinking is off is closed."""
         if self._capabilities.effort:
             variables |= self._capabilities.effort.variables(thinking.effort)
         if self._capabilities.thinking and not (thinking.enabled and self._capabilities.thinking.variable in variables):
@@ -143,5 +143,5 @@ class Renderer:
 
 
 def render_conversation(renderer: Renderer, conversation: Conversation, spelled: Sequence[str] = ()) -> Rendered:
-    """`Renderer.render` as a module-level function, which a worker process can run. Raises `TemplateRefusal`."""
+    """Call `Renderer.render`; a module-level function that a worker process can run. Raises `TemplateRefusal`."""
     return renderer.render(conversation, spelled)

@@ -1,7 +1,7 @@
-"""The environment in which chat templates run: Jinja with what templates in the wild use, every growth of it metered.
+"""The Jinja environment of chat templates, which counts everything that can repeat or grow.
 
-Beyond Jinja's immutable sandbox: only filters, globals and methods of strings, lists and dictionaries that a template may need;
-subscripts reach items and never attributes; nothing is computed while compiling; loops, calls, texts and numbers are counted.
+Beyond Jinja's immutable sandbox: only filters, globals and methods of strings, lists and dictionaries that templates need;
+subscripts access items and never attributes; no constant folding while compiling; loops, calls, texts and numbers are counted.
 """
 
 import re
@@ -42,7 +42,7 @@ _NUMBERS: Final = re.compile(r"\d+")
 
 
 class _Generator(CodeGenerator):
-    """Writes joins of texts, and lists, tuples and dictionaries as calls of the environment."""
+    """Generates calls of the environment for concatenations, lists, tuples and dictionaries."""
 
     def visit_Concat(self, node: nodes.Concat, frame: Frame) -> None:  # noqa: N802
         self.write("environment.texts((")
@@ -71,11 +71,11 @@ class _Generator(CodeGenerator):
 
 
 class _Formatter(Formatter):
-    """`str.format` with items and no attributes, and with widths in bounds."""
+    """`str.format` without access to attributes or items of its values, and with limited widths."""
 
     def get_field(self, field_name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[Any, str]:
         if "." in field_name or "[" in field_name:
-            raise SecurityError("a format may name no parts of its values")
+            raise SecurityError("a format must not access parts of its values")
         found: tuple[Any, str] = super().get_field(field_name, args, kwargs)
         return found
 
@@ -88,7 +88,7 @@ class _Formatter(Formatter):
 
 
 class Sandbox(ImmutableSandboxedEnvironment):
-    """Compiles templates whose rendering is metered; both have to run inside `meter.metered()`."""
+    """Compiles and renders templates with a meter; both have to run inside `meter.metered()`."""
 
     code_generator_class = _Generator
     intercepted_binops = frozenset(("+", "*", "**", "%"))
@@ -114,7 +114,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     @staticmethod
     def concat(parts: Iterable[str]) -> str:
-        """All that a template, a macro or a block writes."""
+        """The joined output of a template, a macro or a block."""
         kept, length = [], 0
         for part in parts:
             length += len(part)
@@ -126,11 +126,11 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     @staticmethod
     def texts(parts: Sequence[Any]) -> str:
-        """What `~` joins."""
+        """The concatenation by the operator `~`."""
         return Sandbox.concat(map(str, parts))
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
-        """The operators by which values grow."""
+        """Apply an operator that can make large values."""
         if operator == "+":
             if isinstance(left, str) and isinstance(right, str):
                 meter.text(len(left) + len(right))
@@ -154,13 +154,13 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return left % right
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
-        """Whether a template may have this attribute: methods by which nothing changes or is reached."""
-        if isinstance(obj, Namespace):  # what is in it the template put there
+        """Whether a template may use this attribute: only methods that change nothing and reach no other objects."""
+        if isinstance(obj, Namespace):  # it has only what the template put there
             return not attr.startswith("_")
         return any(isinstance(obj, kind) and attr in names for kind, names in _METHODS.items())
 
     def getitem(self, obj: Any, argument: Any) -> Any:
-        """An item, and never an attribute, which `attribute=` of filters would reach."""
+        """An item, and never an attribute, which the `attribute=` argument of filters would access."""
         if isinstance(obj, LoopContext | Namespace):
             return super().getitem(obj, argument)
         try:
@@ -169,7 +169,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
             return self.undefined(obj=obj, name=argument)
 
     def wrap_str_format(self, value: Any) -> Callable[..., str] | None:
-        """A function in place of `str.format`."""
+        """A metered replacement for `str.format`."""
         if not isinstance(value, BuiltinMethodType) or value.__name__ != "format" or not isinstance(value.__self__, str):
             return None
         form = value.__self__
@@ -181,7 +181,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return formatted
 
     def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805, PYI063 -- as Jinja has it
-        """A call of a macro, a global or a method."""
+        """Call a macro, a global or a method."""
         meter.step(8)
         if isinstance(__obj, LoopContext):  # a recursive loop
             args = (meter.Counted(args[0]), *args[1:]) if args else args
@@ -207,7 +207,7 @@ def _product(left: Any, right: Any) -> Any:
 
 
 def _check_method(own: str, name: str, args: Sequence[Any]) -> None:
-    """Count what a method of a string may make, before it does. Raises `Exceeded`."""
+    """Count the largest result of a string method before it runs. Raises `Exceeded`."""
     if name in _PADDED and args:
         meter.width(args[0])
     elif name == "replace" and len(args) > 1 and isinstance(args[0], str) and isinstance(args[1], str):
@@ -219,12 +219,12 @@ def _check_method(own: str, name: str, args: Sequence[Any]) -> None:
 
 
 class GenerationBlocks(Extension):
-    """`{% generation %}…{% endgeneration %}` marks training targets; for a prompt it is transparent."""
+    """`{% generation %}…{% endgeneration %}` marks training targets; it has no effect on a prompt."""
 
     tags = {"generation"}  # noqa: RUF012 -- the type that Jinja declares
 
     def parse(self, parser: Parser) -> nodes.Node:
-        """The block as a scope of its own."""
+        """Parse the block as a scope of its own."""
         line = next(parser.stream).lineno
         body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
         return nodes.Scope(body, lineno=line)

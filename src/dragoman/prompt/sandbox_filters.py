@@ -1,7 +1,7 @@
-"""The filters and globals of chat templates: what templates in the wild use, and what is common in Jinja beside that.
+"""The filters and globals of chat templates: those that known templates use, and the other common ones of Jinja.
 
-Missing on purpose: `attr`, `lipsum`, `cycler` and `joiner`, which reach objects; `urlize`, `striptags`, `xmlattr`, `wordwrap`,
-`pprint`, `filesizeformat` and `random`, which no prompt needs.
+Left out on purpose: `attr`, `lipsum`, `cycler` and `joiner`, which give access to objects; `urlize`, `striptags`, `xmlattr`,
+`wordwrap`, `pprint`, `filesizeformat` and `random`, which no prompt needs.
 """
 
 import json
@@ -24,18 +24,18 @@ _ALLOWED: Final = (
     "truncate", "unique", "upper", "urlencode", "wordcount",
 )  # fmt: skip
 _WIDE: Final = frozenset(("batch", "center", "indent", "round", "slice"))
-"""Filters whose whole numbers are widths."""
+"""Filters whose integer arguments are widths."""
 _SHORT: Final = 16
-"""Characters of an indentation or a separator of JSON."""
+"""Characters of an indentation or a separator in JSON."""
 
 _PERCENT: Final = re.compile(r"%(?:\([^)]*\))?[-#0 +]*(\*|\d*)(?:\.(\*|\d*))?")
 
 
 def _bounded(name: str, filter_: Callable[..., Any]) -> Callable[..., Any]:
-    """The filter, with what it takes and makes counted."""
+    """The filter with its input and output counted."""
     place = 1 if hasattr(filter_, "jinja_pass_arg") else 0
 
-    @wraps(filter_)  # and Jinja's mark for those that are given the context
+    @wraps(filter_)  # which also copies Jinja's attribute for filters that get the context
     def counted(*args: Any, **kwargs: Any) -> Any:
         value = args[place] if len(args) > place else None
         if isinstance(value, Iterator):
@@ -51,7 +51,7 @@ def _bounded(name: str, filter_: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _check(name: str, value: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-    """Count what the filter may make, before it does. Raises `Exceeded`."""
+    """Count the largest result of the filter before it runs. Raises `Exceeded`."""
     given = (*args, *kwargs.values())
     meter.step(1 + (len(value) // 64 if isinstance(value, str | list | tuple | dict) else 0))
     if name in _WIDE:
@@ -73,7 +73,7 @@ def _check(name: str, value: Any, args: tuple[Any, ...], kwargs: Mapping[str, An
 
 
 def check_percent(form: str, values: Sequence[Any]) -> None:
-    """Count what a `%` format may make of these values. Raises `Exceeded`."""
+    """Count the largest result of a `%` format with these values. Raises `Exceeded`."""
     for found in _PERCENT.finditer(form):
         for digits in found.groups(""):
             meter.width(meter.WIDTH + 1 if digits == "*" else int(digits[:9] or 0))
@@ -83,7 +83,7 @@ def check_percent(form: str, values: Sequence[Any]) -> None:
 def _tojson(
     value: Any, ensure_ascii: bool = False, indent: int | None = None, separators: Any = None, sort_keys: bool = False
 ) -> str:
-    """JSON as models were trained on: not escaped for HTML, keys in the order they came."""
+    """JSON as models were trained on: not escaped for HTML, in the original key order."""
     meter.width(indent, _SHORT)
     for separator in separators or (indent,):
         meter.width(len(separator) if isinstance(separator, str) else 0, _SHORT)
@@ -110,7 +110,7 @@ def _dict(*args: Any, **kwargs: Any) -> Any:
 FILTERS: Final[dict[str, Callable[..., Any]]] = {
     **{name: _bounded(name, JINJA[name]) for name in _ALLOWED},
     "tojson": _bounded("tojson", _tojson),
-    "safe": _identity,  # Jinja's own would turn what follows into escaped HTML
+    "safe": _identity,  # Jinja's `safe` would make Jinja escape the text after it as HTML
 }
 GLOBALS: Final[dict[str, Any]] = {
     "namespace": Namespace,

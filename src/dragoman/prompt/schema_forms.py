@@ -1,6 +1,6 @@
-"""Forms of a tool's schema that chat templates can show: simpler ones that say the same, and a description in words and JSON.
+"""Forms of a tool's schema for chat templates: a simpler equivalent schema, or a description that contains the schema as JSON.
 
-Schemas come from clients: recursion is bounded by `_DEPTH`, the size of what is made by `_NODES`.
+Schemas come from clients: recursion is limited by `_DEPTH`, the size of results by `_NODES`.
 """
 
 import json
@@ -13,21 +13,19 @@ Schema = Mapping[str, Any]
 
 _DEPTH: Final = 12
 _NODES: Final = 400
-_UNSAID: Final = frozenset({"$schema", "$id", "$comment", "title", "$defs", "definitions", "description"})
-"""Keywords that say nothing about a value by themselves."""
 _LITERALS: Final = ("enum", "const", "default", "examples")
 _MAPS: Final = ("properties", "$defs", "definitions", "patternProperties", "dependentSchemas")
 
 ANY: Final = "any"
-"""The type that stands where a schema names none: templates print it, and a model can read it."""
+"""The type for schemas without one: templates print it, and models understand it."""
 
 
 class TooLarge(Exception):
-    """A schema is nested too deeply or holds too much to be rewritten."""
+    """A schema is nested too deeply or too large to be rewritten."""
 
 
 def simplified(schema: Any, root: Schema) -> dict[str, Any]:
-    """The same schema with one type wherever it can be said so: references followed, `null` said as `nullable`, no `allOf`.
+    """An equivalent schema with single types where possible: references resolved, `null` as `nullable`, no `allOf`.
 
     Raises `TooLarge`.
     """
@@ -35,7 +33,7 @@ def simplified(schema: Any, root: Schema) -> dict[str, Any]:
 
 
 class _Simplifier:
-    """Rewrites the parts of one schema."""
+    """Simplifies one schema and the schemas in it."""
 
     def __init__(self, root: Schema) -> None:
         self._root = root
@@ -57,7 +55,7 @@ class _Simplifier:
         return _typed(made)
 
     def _chosen(self, schema: dict[str, Any], keyword: str, depth: int) -> dict[str, Any]:
-        """The schema with its only alternative besides `null` in it; as it is where there are more."""
+        """The schema merged with its only alternative besides `null`; unchanged if there are several."""
         parts = [self.simple(part, depth + 1) for part in _listed(schema[keyword])]
         kept = [part for part in parts if part.get("type") != "null"]
         rest = {name: value for name, value in schema.items() if name != keyword}
@@ -77,7 +75,7 @@ class _Simplifier:
 
 
 def _literals(schema: dict[str, Any]) -> dict[str, Any]:
-    """`const` is an enum of one; `null` among the values is said as `nullable`."""
+    """The schema with `const` as an enum of one value, and `null` among the values as `nullable`."""
     if "const" in schema:
         schema["enum"] = [schema.pop("const")]
     values = schema.get("enum")
@@ -88,17 +86,17 @@ def _literals(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _typed(schema: dict[str, Any]) -> dict[str, Any]:
-    """The schema with one type, if it has one."""
+    """The schema with a single type, if possible."""
     for keyword in ("$defs", "definitions"):
         schema.pop(keyword, None)
-    said = schema.get("type")
-    if isinstance(said, list):
-        kept = [name for name in said if name != "null"]
+    declared = schema.get("type")
+    if isinstance(declared, list):
+        kept = [name for name in declared if name != "null"]
         if len(kept) == 1:
             schema["type"] = kept[0]
-        if len(kept) == 1 and len(said) > 1:
+        if len(kept) == 1 and len(declared) > 1:
             schema["nullable"] = True
-    elif said is None and not ({"anyOf", "oneOf", "not"} & schema.keys()):
+    elif declared is None and not ({"anyOf", "oneOf", "not"} & schema.keys()):
         schema["type"] = _inferred(schema)
     return schema
 
@@ -131,14 +129,14 @@ def _name_of(value: Any) -> str:
 
 
 def described(schema: Any, root: Schema) -> dict[str, Any]:
-    """A plain type, and the schema as JSON in the description."""
+    """A schema of a plain type whose description contains the whole schema as JSON."""
     own = schema if isinstance(schema, Mapping) else {}
     words = own.get("description")
     return {"type": _main_type(own, root), "description": in_words(schema, root, words if isinstance(words, str) else "")}
 
 
 def in_words(schema: Any, root: Schema, words: str) -> str:
-    """A description with the schema behind it, as JSON with the definitions that it may refer to."""
+    """A description followed by the schema as JSON, with the definitions that it may refer to."""
     whole = schema
     if isinstance(schema, Mapping):
         whole = {name: value for name, value in schema.items() if name != "description"}
@@ -150,12 +148,12 @@ def in_words(schema: Any, root: Schema, words: str) -> str:
 
 def _main_type(schema: Schema, root: Schema) -> str:
     seen = dereferenced(schema, root)
-    said = seen.get("type")
+    declared = seen.get("type")
     types = (
-        {name for name in said if isinstance(name, str)}
-        if isinstance(said, list)
-        else {said}
-        if isinstance(said, str)
+        {name for name in declared if isinstance(name, str)}
+        if isinstance(declared, list)
+        else {declared}
+        if isinstance(declared, str)
         else set()
     )
     for keyword in ("anyOf", "oneOf"):
@@ -165,7 +163,7 @@ def _main_type(schema: Schema, root: Schema) -> str:
 
 
 def nodes(schema: Any) -> Iterator[dict[str, Any]]:
-    """Every schema inside, itself included. Raises `TooLarge`."""
+    """The schema and every schema in it. Raises `TooLarge`."""
     pending: list[tuple[Any, int]] = [(schema, 0)]
     for _ in range(_NODES):
         if not pending:
@@ -194,39 +192,39 @@ def names(schema: Any) -> Iterator[str]:
             yield from node["properties"]
 
 
-def plain(schema: Any, renamed: Callable[[str], str], said: Callable[[str], str], depth: int = 0) -> Any:
-    """A copy in which every property is renamed, and every text is another. Raises `TooLarge`."""
+def plain(schema: Any, renamed: Callable[[str], str], replaced: Callable[[str], str], depth: int = 0) -> Any:
+    """A copy in which every property is `renamed` and every text `replaced`. Raises `TooLarge`."""
     if depth > 2 * _DEPTH:
         raise TooLarge
     if isinstance(schema, list):
-        return [plain(inner, renamed, said, depth + 1) for inner in schema]
+        return [plain(inner, renamed, replaced, depth + 1) for inner in schema]
     if not isinstance(schema, Mapping):
         return schema
     made: dict[str, Any] = {}
     for keyword, value in schema.items():
         if keyword == "properties" and isinstance(value, Mapping):
-            made[keyword] = {renamed(name): plain(inner, renamed, said, depth + 1) for name, inner in value.items()}
+            made[keyword] = {renamed(name): plain(inner, renamed, replaced, depth + 1) for name, inner in value.items()}
         elif keyword == "required" and isinstance(value, list):
             made[keyword] = [renamed(name) if isinstance(name, str) else name for name in value]
         elif keyword in _LITERALS:
-            made[keyword] = _spoken(value, said, depth)
+            made[keyword] = _replaced_literal(value, replaced, depth)
         elif keyword == "description":
-            made[keyword] = said("description") if isinstance(value, str) else value
+            made[keyword] = replaced("description") if isinstance(value, str) else value
         elif keyword not in ("title", "$schema", "$id", "$comment", "pattern"):
-            made[keyword] = plain(value, renamed, said, depth + 1)
+            made[keyword] = plain(value, renamed, replaced, depth + 1)
     return made
 
 
-def _spoken(value: Any, said: Callable[[str], str], depth: int) -> Any:
+def _replaced_literal(value: Any, replaced: Callable[[str], str], depth: int) -> Any:
     if depth > 2 * _DEPTH:
         raise TooLarge
     match value:
         case str():
-            return said(value)
+            return replaced(value)
         case list():
-            return [_spoken(inner, said, depth + 1) for inner in value]
+            return [_replaced_literal(inner, replaced, depth + 1) for inner in value]
         case Mapping():
-            return {said(name): _spoken(inner, said, depth + 1) for name, inner in value.items()}
+            return {replaced(name): _replaced_literal(inner, replaced, depth + 1) for name, inner in value.items()}
         case _:
             return value
 

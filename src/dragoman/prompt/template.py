@@ -1,8 +1,8 @@
-"""Chat templates: Jinja from strangers.
+"""Chat templates: untrusted Jinja programs.
 
-A template is a program that came with the weights. It runs in a sandbox (`sandbox`) with the few names that templates in the
-wild expect, and nothing else: no loader, no Python object but the conversation's strings, numbers, lists and dictionaries.
-What it may spend is limited (`meter`).
+A template comes with the weights of a model. It runs in a sandbox (`sandbox`) that has only the names that known templates
+use: no loader, and no Python objects except the strings, numbers, lists and dictionaries of the conversation. Its time and
+memory are limited (`meter`).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -16,21 +16,21 @@ from dragoman.prompt.sandbox import Sandbox
 
 _SOURCE: Final = 200_000
 _REASON: Final = 1000
-"""Characters of a template, and of what it says on refusing."""
+"""Characters of the reason in a refusal."""
 INSPECTION_SECONDS: Final = 10.0
-"""Processor time of all that is rendered to find out what a template can do."""
+"""CPU seconds of all renderings of one inspection."""
 
 Messages = Sequence[dict[str, Any]]
 
 
 class TemplateRefusal(Exception):
-    """The template raised, by its own `raise_exception` or by tripping: it will not render this conversation."""
+    """The template failed to render a conversation: it called `raise_exception`, or raised another error."""
 
 
 class ChatTemplate:
-    """A compiled template. Raises `TemplateRefusal` where the source is no Jinja.
+    """A compiled template. Raises `TemplateRefusal` if the source does not compile.
 
-    It travels between processes as its source, which each process compiles once.
+    It is pickled as its source, which each process compiles once.
     """
 
     def __init__(self, source: str, *, bos_token: str = "", eos_token: str = "") -> None:
@@ -42,7 +42,7 @@ class ChatTemplate:
                 raise TemplateRefusal(f"it is longer than {_SOURCE:,} characters")
             with metered():
                 self._template = _ENVIRONMENT.from_string(source)
-        except Exception as error:  # Jinja's own, and Python's where the code that Jinja makes of it is none
+        except Exception as error:  # Jinja's errors, and Python's if Jinja generates invalid code
             raise TemplateRefusal(f"the chat template does not compile: {str(error)[:_REASON]}") from error
 
     def __reduce__(self) -> tuple[Callable[..., "ChatTemplate"], tuple[str, str, str]]:
@@ -50,19 +50,19 @@ class ChatTemplate:
 
     @contextmanager
     def inspected(self) -> Iterator[None]:
-        """Limit the time of all renderings inside together. Raises `TemplateRefusal` at the end where they took longer."""
+        """Limit the total time of the renderings in the context. Raises `TemplateRefusal` at the end if they took longer."""
         self._allowance = INSPECTION_SECONDS
         try:
             yield
         finally:
             spent, self._allowance = self._allowance <= 0, None
             if spent:
-                raise TemplateRefusal(f"the chat template takes more than {INSPECTION_SECONDS:g} seconds to be looked at")
+                raise TemplateRefusal(f"the chat template takes more than {INSPECTION_SECONDS:g} seconds to inspect")
 
     def render(self, messages: Messages, *, generation_prompt: bool = True, **variables: Any) -> str:
-        """The text of the prompt. `variables` are what this template understands: `tools`, `enable_thinking`, ..."""
+        """The text of the prompt. `variables` are further template variables: `tools`, `enable_thinking`, ..."""
         if self._allowance is not None and self._allowance <= 0:
-            raise TemplateRefusal("the time for looking at the chat template is over")
+            raise TemplateRefusal("the time for inspecting the chat template is over")
         began = thread_time()
         try:
             with metered():
@@ -73,7 +73,7 @@ class ChatTemplate:
                     eos_token=self.names[1],
                     **variables,
                 )
-        except Exception as error:  # it is a stranger's program: it may fail in every way that a program can
+        except Exception as error:  # untrusted code can raise anything
             raise TemplateRefusal(str(error)[:_REASON] or type(error).__name__) from error
         finally:
             if self._allowance is not None:
@@ -82,7 +82,7 @@ class ChatTemplate:
 
 @lru_cache(maxsize=8)
 def _compiled(source: str, bos_token: str, eos_token: str) -> ChatTemplate:
-    """The template of a renderer that came from another process. Raises `TemplateRefusal`."""
+    """The template of a renderer from another process. Raises `TemplateRefusal`."""
     return ChatTemplate(source, bos_token=bos_token, eos_token=eos_token)
 
 

@@ -1,4 +1,4 @@
-"""Variables that a chat template is given: the defaults for every template, and those for thinking and effort."""
+"""Template variables: the defaults for every template, and those for thinking and effort."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ DEFAULT_VARIABLES: Mapping[str, Any] = {
     "functions": "",
     "datetime": "",
 }
-"""Given to every template. With the first five, some templates keep the reasoning of earlier turns, so that prompts stay
-append-only; without the last two, some do not run."""
+"""Passed to every template. The first five make some templates keep the reasoning of earlier turns, so that prompts stay
+append-only; some templates fail without the last two."""
 
 
 @dataclass(frozen=True, slots=True)
 class ThinkingVariable:
-    """The variable that turns thinking on and off. `default` is what the template does without it, None if that is neither."""
+    """The variable that turns thinking on and off. `default` is the template's behaviour without it, None if it is neither."""
 
     variable: str
     on: Any = True
@@ -27,17 +27,17 @@ class ThinkingVariable:
     default: bool | None = None
 
     def variables(self, enabled: bool) -> dict[str, Any]:
-        """The variables of a render."""
+        """The variables for one rendering."""
         return {self.variable: self.on if enabled else self.off}
 
 
 @dataclass(frozen=True, slots=True)
 class EffortVariable:
-    """The variable for the effort. `values` maps the levels of the API; a level that is missing sets no variable."""
+    """The variable for the effort. `values` maps the levels of the API; a missing level sets no variable."""
 
     variable: str
     values: Mapping[str, str]
 
     def variables(self, level: str | None) -> dict[str, Any]:
-        """The variables of a render."""
+        """The variables for one rendering."""
         return {self.variable: self.values[level]} if level and level in self.values else {}

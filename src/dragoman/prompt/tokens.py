@@ -1,11 +1,11 @@
-"""From text to token ids, each segment of text once.
+"""Tokenizes prompts by segments, and caches the token ids of each segment.
 
-A special token (`<|im_start|>`) ends whatever a tokenizer is doing, so a prompt falls into segments that can be tokenized
-one by one with the same result: a special token and the text after it. The segments of earlier turns are remembered; a
-new turn costs its own length and not the conversation's. Which tokens are such borders is asked of the engine, and the
-answer is checked by tokenizing a whole prompt both ways; where the two differ, prompts are tokenized whole.
+Tokenizers never merge text across a special token (`<|im_start|>`), so a prompt can be split into segments that are tokenized
+one by one with the same result: a special token and the text after it. The segments of earlier turns are cached, so that a new
+turn costs its own length and not the conversation's. The engine's tokenizer decides which spellings are special tokens. A
+check tokenizes one prompt both ways; if the results differ, prompts are tokenized whole.
 
-Large texts go to the tokenizer in batches (`segments`), between which other requests get their turn.
+Large texts go to the tokenizer in batches (`segments`), between which other requests can run.
 """
 
 import asyncio
@@ -21,22 +21,22 @@ from dragoman.prompt.segments import Batch, Segment, Splitter, any_of
 from dragoman.special_tokens import SpecialTokens, Tokenize
 
 _REMEMBERED_TOKENS = 2_000_000
-_REMEMBERED_STRETCHES = 100_000
+_REMEMBERED_SEGMENTS = 100_000
 _AT_ONCE = 4
-"""Calls of the tokenizer that one text has open at the same time."""
+"""Concurrent tokenizer calls for one text."""
 _ESTIMATED_FROM = 1_000_000
-"""Characters of a text that must be left, so that their number of tokens is estimated."""
+"""The fewest remaining characters whose number of tokens is estimated."""
 
-OutputChunk = tuple[str, bool]
-"""A text for the tokenizer, and whether special tokens are read in it."""
-Question = TypeVar("Question", bound=Hashable)
+TokenizerInput = tuple[str, bool]
+"""A text for the tokenizer, and whether spelled special tokens in it become special tokens."""
+Input = TypeVar("Input", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
     """The token ids of a text and their number.
 
-    Where `length` is larger than the `most` that was asked for, it may be an estimate, and `tokens` only the first of them.
+    If `length` is larger than the requested `most`, it may be an estimate, and `tokens` only the first of them.
     """
 
     tokens: Sequence[int]
@@ -44,7 +44,7 @@ class Encoded:
 
 
 class TokenCache:
-    """Tokenizes prompts of one model, remembering segments, the most recently used 2,000,000 tokens of them."""
+    """Tokenizes prompts of one model. It caches the most recently used segments, up to 2,000,000 tokens."""
 
     def __init__(self, tokenize: Tokenize, special_tokens: SpecialTokens, borders: Sequence[str] = ()) -> None:
         self.special_tokens = special_tokens
@@ -57,17 +57,17 @@ class TokenCache:
 
     @classmethod
     async def probe(cls, tokenize: Tokenize, special_tokens: SpecialTokens, text: str) -> "TokenCache":
-        """Find the borders in `text`, a rendered conversation; check that splitting there is exact."""
+        """Find the borders in `text`, a rendered conversation, and check that tokenizing by segments is exact."""
         cache = cls(tokenize, special_tokens, await special_tokens.among(text))
         cache._border_ids = frozenset((await tokenize("".join(cache.borders))) if cache.borders else ())
         return cache if await cache.encode(text) == await tokenize(text) else cls(tokenize, special_tokens)
 
     async def encode(self, text: str, sentinel: str = "") -> list[int]:
-        """Token ids of a prompt. `sentinel` is the escape_special_tokens's, where it covered something."""
+        """Token ids of a prompt. `sentinel` is that of `escape_special_tokens`, if it escaped something."""
         return list((await self.encode_up_to(text, sentinel)).tokens)
 
     async def encode_up_to(self, text: str, sentinel: str = "", most: int | None = None) -> Encoded:
-        """Token ids of a prompt. Past `most` tokens, the number of those in the last characters is estimated from the rest."""
+        """Token ids of a prompt. After `most` tokens, the number of tokens in a long rest of the text is estimated."""
         tokens = array("I")
         done = 0
         for batch in self._splitter.batches(text, sentinel):
@@ -83,7 +83,7 @@ class TokenCache:
         return Encoded(tokens if over else tokens.tolist(), len(tokens))
 
     async def _batch(self, batch: Batch) -> "list[array[int]]":
-        """The ids of each segment, those of the unknown ones by as few calls as can be."""
+        """The ids of each segment, with as few tokenizer calls as possible for the segments that are not cached."""
         known = {segment: self._known[segment] for segment in batch.segments if segment in self._known}
         unknown = list(dict.fromkeys(segment for segment in batch.segments if segment not in known))
         found = {**known, **await self._tokenized(unknown)}
@@ -92,7 +92,7 @@ class TokenCache:
         return [found[segment] for segment in batch.segments]
 
     async def _tokenized(self, segments: Sequence[Segment]) -> "dict[Segment, array[int]]":
-        """Tokenize segments: those without a sentinel in one call, since their ids split where their texts do."""
+        """Tokenize segments: those without a sentinel in one call, whose ids can be split at the special tokens."""
         plain = [segment for segment in segments if not segment[1]]
         single = [segment for segment in segments if segment[1]]
         ids = array("I", await self._tokenize("".join(text for text, _ in plain))) if plain else array("I")
@@ -100,29 +100,29 @@ class TokenCache:
         if len(cuts) != max(len(plain) - 1, 0):
             single, plain, cuts = [*plain, *single], [], []
         found = dict(zip(plain, (ids[start:end] for start, end in pairwise([0, *cuts, len(ids)])), strict=False))
-        return {**found, **await _answers(self._encode, single)}
+        return {**found, **await _gather(self._encode, single)}
 
     async def _encode(self, segment: Segment) -> "array[int]":
-        """One segment alone. What holds a sentinel is text, whatever it spells without it."""
+        """The ids of one segment. Text with a sentinel is tokenized as plain text, even if it spells a special token."""
         text, sentinel = segment
         pieces = await self._pieces(text, sentinel)
-        found = await _answers(self._piece, dict.fromkeys(pieces))
+        found = await _gather(self._piece, dict.fromkeys(pieces))
         ids = array("I")
         for piece in pieces:
             ids.extend(found[piece])
         return ids
 
-    async def _piece(self, piece: OutputChunk) -> "array[int]":
+    async def _piece(self, piece: TokenizerInput) -> "array[int]":
         text, special = piece
         return array("I", await self._tokenize(text, special=special))
 
-    async def _pieces(self, text: str, sentinel: str) -> Sequence[OutputChunk]:
-        """Pieces to be tokenized one by one; the sentinel is taken out."""
+    async def _pieces(self, text: str, sentinel: str) -> Sequence[TokenizerInput]:
+        """The inputs to tokenize one by one for a segment, without the sentinel."""
         if not sentinel:
             return [(text, True)]
         special_tokens = await self.special_tokens.among(text)
-        pieces: list[OutputChunk] = []
-        read: list[str] = []  # special tokens, and the text without a sentinel beside them
+        pieces: list[TokenizerInput] = []
+        read: list[str] = []  # special tokens, and text without a sentinel
         for piece in re.split(f"({any_of(special_tokens)})", text) if special_tokens else [text]:
             if sentinel not in piece:
                 read.append(piece)
@@ -137,18 +137,16 @@ class TokenCache:
             return
         self._known[segment] = ids
         self._size += len(ids)
-        while (self._size > _REMEMBERED_TOKENS or len(self._known) > _REMEMBERED_STRETCHES) and len(self._known) > 1:
+        while (self._size > _REMEMBERED_TOKENS or len(self._known) > _REMEMBERED_SEGMENTS) and len(self._known) > 1:
             self._size -= len(self._known.popitem(last=False)[1])
 
 
-async def _answers(
-    ask: "Callable[[Question], Awaitable[array[int]]]", questions: Iterable[Question]
-) -> "dict[Question, array[int]]":
-    """Ask every question, a few at a time."""
-    left = list(questions)
-    found: dict[Question, array[int]] = {}
+async def _gather(tokenize: "Callable[[Input], Awaitable[array[int]]]", inputs: Iterable[Input]) -> "dict[Input, array[int]]":
+    """Call the tokenizer for every input, a few at a time."""
+    left = list(inputs)
+    found: dict[Input, array[int]] = {}
     for start in range(0, len(left), _AT_ONCE):
         some = left[start : start + _AT_ONCE]
-        found.update(zip(some, await asyncio.gather(*map(ask, some)), strict=True))
+        found.update(zip(some, await asyncio.gather(*map(tokenize, some)), strict=True))
         await asyncio.sleep(0)
     return found

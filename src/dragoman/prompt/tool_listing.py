@@ -1,12 +1,12 @@
-"""How a request's tools are given to a template that does not print schemas as they are.
+"""Finds forms of a request's tools that the template renders completely.
 
-Most templates print a tool as JSON, and lose nothing. Others write each property in a form of their own, and garble or lose
-what they do not know: a type that is a list or missing, alternatives, references, properties named like keywords.
-So every shape of a schema that a request brings is tried, with needles in place of its names: names and values must come out,
-and another type in the same place must give another text. What does not pass is given in a simpler form that says the same,
-else as JSON in the description of the property or of the tool; if that fails too, the dialect lists the tools.
+Most templates print a tool as JSON and lose nothing. Others print each property in a form of their own, and garble or lose
+what they do not support: a type that is a list or missing, alternatives, references, properties with names of keywords.
+So every shape of a schema in a request is tested, with markers instead of its names: names and values must be rendered, and
+another type in the same place must change the text. A property that fails is given in a simpler equivalent form, else as JSON
+in the description of the property or of the tool; if that fails too, the dialect lists the tools.
 
-All depends on the tools alone and never on the conversation, so that prompts stay append-only.
+The result depends on the tools only and never on the conversation, so that prompts stay append-only.
 """
 
 import json
@@ -26,7 +26,7 @@ Function = dict[str, Any]
 
 _RENDERS: Final = 600
 _MUTATIONS: Final = 16
-"""Types of one shape that are tried."""
+"""The most types of one shape that are tested."""
 _REMEMBERED_BYTES: Final = 1_000_000
 _USER: Final = {"role": "user", "content": "Uq1"}
 _PLAIN: Final = {"type": "string", "description": "Dq4"}
@@ -39,13 +39,13 @@ _KEYWORDS: Final = frozenset((
     "pattern", "name", "parameters", "function", "arguments", "keys", "values", "get", "pop", "update", "copy", "clear",
     "setdefault", "popitem", "fromkeys", "index", "count",
 ))  # fmt: skip
-"""Names of properties that a template may take for something else."""
+"""Property names that a template may take for keywords or methods."""
 
 Way = Callable[[Any, Schema], dict[str, Any]]
 
 
 def _as_it_is(schema: Any, _: Schema) -> Any:
-    if not isinstance(schema, Mapping):  # a template looks for a type in it
+    if not isinstance(schema, Mapping):  # templates look up its type
         raise forms.TooLarge
     return schema
 
@@ -54,7 +54,7 @@ _WAYS: Sequence[Way] = (_as_it_is, forms.simplified, forms.described)
 
 
 class ToolListing:
-    """Decides for one template how tools are given to it. `typed`: it wants content as typed parts."""
+    """Chooses the form of tools for one template. `typed`: the template needs content as typed parts."""
 
     def __init__(self, template: ChatTemplate, *, typed: bool) -> None:
         self._template = template
@@ -62,7 +62,7 @@ class ToolListing:
         self.verbatim = _is_verbatim(template, typed)
 
     def fitted(self, tools: Sequence[Tool]) -> list[Function] | None:
-        """The tools as the template shows them whole; None where it cannot, whatever the form."""
+        """The tools in a form that the template renders completely; None if there is none."""
         functions = [tool.function for tool in tools]
         if self.verbatim:
             return functions
@@ -98,7 +98,7 @@ def _names(function: Function) -> Iterator[str]:
 
 
 class _Trial:
-    """Fits the tools of one request. Raises `TooLarge` where that takes more than `_RENDERS` renderings."""
+    """Fits the tools of one request to the template. Raises `TooLarge` after `_RENDERS` renderings."""
 
     def __init__(self, template: ChatTemplate, typed: bool) -> None:
         self._template = template
@@ -107,19 +107,19 @@ class _Trial:
         self._known: dict[str, bool] = {}
 
     def fit(self, tool: Function) -> Function:
-        """The tool in a form in which nothing of it is lost, as far as descriptions go."""
+        """The tool in a form that loses nothing, if the template renders descriptions."""
         function = tool["function"]
         root = function["parameters"]
         properties = root.get("properties")
         if not isinstance(properties, Mapping):
             properties = {}
         frame = _frame(root, properties)
-        told: list[str] = []
+        in_description: list[str] = []
         parameters = dict(root)
         if not self._passes(frame, _as_it_is, frame):
             parameters = {"type": "object", "properties": {}}
             if not _is_empty(root):
-                told.append(forms.in_words(root, root, ""))
+                in_description.append(forms.in_words(root, root, ""))
         if properties:
             parameters = {**parameters, "properties": {}, **({"required": root["required"]} if "required" in root else {})}
         for name, schema in properties.items():
@@ -127,12 +127,12 @@ class _Trial:
             if fitted is not None:
                 parameters["properties"][name] = fitted
             else:
-                told.append(f"(Parameter {name}: {forms.in_words(schema, root, '')})")
-        words = " ".join([function["description"], *told]).strip() if told else function["description"]
+                in_description.append(f"(Parameter {name}: {forms.in_words(schema, root, '')})")
+        words = " ".join([function["description"], *in_description]).strip() if in_description else function["description"]
         return {**tool, "function": {**function, "description": words, "parameters": parameters}}
 
     def _property(self, name: str, schema: Any, root: Schema) -> Any:
-        """The property's schema in the first form that the template shows whole; None where it shows none."""
+        """The property's schema in the first form that the template renders completely; None if there is none."""
         definitions = {key: root[key] for key in ("$defs", "definitions") if key in root}
         whole = {"type": "object", "properties": {name: schema}, **(definitions if _refers(schema) else {})}
         for way in _WAYS:
@@ -144,7 +144,7 @@ class _Trial:
         return None
 
     def _passes(self, parameters: Schema, way: Way, root: Schema) -> bool:
-        """Does the template show parameters of this shape, with each property given in that way?"""
+        """Whether the template renders parameters of this shape completely, with properties in this form."""
         shape = _shape(parameters)
         key = f"{_WAYS.index(way)}{json.dumps(shape)}"
         if key not in self._known:
@@ -165,13 +165,13 @@ def _tried(template: ChatTemplate, typed: bool, way: int, encoded: str) -> bool:
 
 
 class _Shown:
-    """Tries whether a template shows parameters of a shape."""
+    """Tests whether a template renders parameters of a shape completely."""
 
     def __init__(self, template: ChatTemplate, typed: bool, way: Way) -> None:
         self._template, self._typed, self._way = template, typed, way
 
     def holds(self, shape: Schema) -> bool:
-        """Do names and values come out, nothing garbled, and another text for another type?"""
+        """Whether names and values are rendered, nothing is garbled, and another type changes the text."""
         text = self._text(shape)
         needles = [*_needles(shape), *(["JSON Schema"] if self._way is forms.described else [])]
         return (
@@ -196,7 +196,7 @@ class _Shown:
             return True
 
     def _prints_name(self, text: str, shape: Schema, name: str) -> bool:
-        """Does a property that is named like a keyword come out as one with another name does?"""
+        """Whether a property with the name of a keyword is rendered like one with another name."""
         other = f"{name}q"
         renamed = forms.plain(shape, lambda own: other if own == name else own, lambda words: words)
         return self._text(renamed).replace(other, name) == self._text(
@@ -204,7 +204,7 @@ class _Shown:
         ).replace(other, name)
 
     def _prints_nothing(self, text: str, shape: Schema) -> bool:
-        """Is a missing type printed as one of no letters, or as Python's or JSON's word for nothing?"""
+        """Whether a missing type is printed as an empty text, or as the null value of Python or JSON."""
         for place, node in enumerate(forms.nodes(shape)):
             if _is_untyped(node):
                 needled = deepcopy(dict(shape))
@@ -219,20 +219,20 @@ class _Shown:
 
 
 def _shape(parameters: Schema) -> Any:
-    """The parameters with needles for names and texts: what all schemas of this shape share. Raises `TooLarge`."""
+    """The parameters with markers for names and texts, the same for all schemas of this shape. Raises `TooLarge`."""
     known: dict[str, str] = {}
 
     def renamed(name: str) -> str:
         return name if name in _KEYWORDS else known.setdefault(name, f"pq{len(known)}x")
 
-    def said(words: str) -> str:
+    def replaced(words: str) -> str:
         return "Dq5" if words == "description" else known.setdefault(f"={words}", f"vq{len(known)}x")
 
-    return forms.plain(parameters, renamed, said)
+    return forms.plain(parameters, renamed, replaced)
 
 
 def _needles(shape: Any) -> Iterator[str]:
-    """What has to be shown: the names of properties, and the values that are texts."""
+    """The texts that must be rendered: property names, and string values."""
     for node in forms.nodes(shape):
         if isinstance(node.get("properties"), dict):
             yield from node["properties"]
@@ -257,20 +257,20 @@ def _mutations(shape: Any) -> Iterator[Schema]:
 
 
 def _changed(node: dict[str, Any]) -> bool:
-    """Give the node another type, if it is one whose type says something."""
-    said = node.get("type")
-    if isinstance(said, list):
-        other = next(name for name in ("boolean", "string", "integer", "object", "tq8") if name not in said)
-        without = [name for name in said if name != "null"]
-        node["type"] = without if len(without) < len(said) > 1 else [*said[:-1], other]
+    """Change the type of a node, if it has one. Returns whether it did."""
+    declared = node.get("type")
+    if isinstance(declared, list):
+        other = next(name for name in ("boolean", "string", "integer", "object", "tq8") if name not in declared)
+        without = [name for name in declared if name != "null"]
+        node["type"] = without if len(without) < len(declared) > 1 else [*declared[:-1], other]
         return True
     for keyword in ("anyOf", "oneOf"):
         parts = node.get(keyword)
         if isinstance(parts, list) and {"type": "null"} in parts and len(parts) > 1:
             parts.remove({"type": "null"})
             return True
-    if isinstance(said, str) and said in _OTHER and not ({"items", "enum", "const", "prefixItems"} & node.keys()):
-        node["type"] = _OTHER[said]
+    if isinstance(declared, str) and declared in _OTHER and not ({"items", "enum", "const", "prefixItems"} & node.keys()):
+        node["type"] = _OTHER[declared]
         return True
     values = node.get("enum")
     if isinstance(values, list) and any(not isinstance(value, str) for value in values):
@@ -288,7 +288,7 @@ def _changed(node: dict[str, Any]) -> bool:
 
 
 def _frame(root: Schema, properties: Schema) -> dict[str, Any]:
-    """The parameters with one plain property in place of all, and with definitions only where something here needs them."""
+    """The parameters with one plain property instead of all, and with definitions only if they are still referenced."""
     frame = {name: value for name, value in root.items() if name not in ("properties", "required", "$defs", "definitions")}
     if _refers(frame):
         frame |= {name: root[name] for name in ("$defs", "definitions") if name in root}
@@ -310,18 +310,18 @@ def _refers(schema: Any) -> bool:
 
 
 def _garbled(text: str) -> bool:
-    """Is a list of types printed as Python's list?"""
+    """Whether a list of types is printed as a Python list."""
     types = "array|boolean|integer|null|number|object|string"
     return re.search(rf"\['(?:{types})'(?:, '(?:{types})')*\]", text, re.IGNORECASE) is not None
 
 
 def _shows(text: str, words: str) -> bool:
-    """Are the words there, as they are or as a string of JSON?"""
+    """Whether the text contains the words, plain or as a JSON string."""
     return words in text or any(json.dumps(words, ensure_ascii=ascii_only)[1:-1] in text for ascii_only in (False, True))
 
 
 def _listing(template: ChatTemplate, typed: bool, functions: Sequence[Function]) -> str:
-    """A prompt with these tools. Raises `TemplateRefusal`."""
+    """The rendering of a prompt with these tools. Raises `TemplateRefusal`."""
     content: Any = [{"type": "text", "text": "Uq1"}] if typed else "Uq1"
     return template.render([{**_USER, "content": content}], **{**DEFAULT_VARIABLES, "tools": list(functions)})
 
@@ -340,7 +340,7 @@ _EVERYTHING: Final = {
 
 
 def _is_verbatim(template: ChatTemplate, typed: bool) -> bool:
-    """Are parameters printed as JSON, whatever they hold?"""
+    """Whether parameters of any content are printed as JSON."""
     function = {"name": "probe_tool", "description": "Dq3", "parameters": _EVERYTHING}
     try:
         text = _listing(template, typed, [{"type": "function", "function": function}])

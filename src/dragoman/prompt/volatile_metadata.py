@@ -1,7 +1,7 @@
-"""What clients put into a prompt that changes from conversation to conversation and says nothing to a model.
+"""Removes volatile metadata: text of clients that differs in every conversation and has no meaning for a model.
 
-Left in, it would make every prefix new. The list is short, each rule has a name, and what a rule removed stands in the
-request's log line.
+It would make every prefix different. The list of rules is short, each rule has a name, and the log line of a request says
+which rule removed something.
 """
 
 from collections.abc import Sequence
@@ -11,14 +11,14 @@ from dragoman.conversation import Text
 
 
 class Rule(NamedTuple):
-    """Removes the first system block where it is one line that begins with `prefix`, and no other block anywhere."""
+    """A rule that removes the first system block if it is one line that begins with `prefix`."""
 
     name: str
     prefix: str
 
 
 RULES = (Rule("claude-code-attribution", "x-anthropic-billing-header:"),)
-"""CC-4: api.anthropic.com takes that block out itself, when it is the untouched first one."""
+"""CC-4: Anthropic's API removes that block itself if it is the unmodified first one."""
 
 
 def strip(system: Sequence[Text]) -> tuple[Sequence[Text], str | None]:
