@@ -1,1 +1,1 @@
-"""Measurements, side by side and in one run: `uv run python -m bench`."""
+"""Benchmarks that compare Dragoman with other servers in one run: `uv run python -m bench`."""

@@ -1,4 +1,4 @@
-"""`uv run python -m bench [--runs N] [PART ...]`; the parts are those of `_PARTS`, all of them if none is named."""
+"""Runs the benchmarks: `uv run python -m bench [--runs N] [PART ...]`, all parts of `_PARTS` if none is named."""
 
 import argparse
 import asyncio
@@ -23,14 +23,14 @@ _PARTS = {
 
 
 def main() -> None:
-    """Measure what was asked for, or all of it, and print one table."""
+    """Measure the requested parts, or all of them, and print one table."""
     arguments = argparse.ArgumentParser(prog="python -m bench")
-    arguments.add_argument("parts", nargs="*", choices=[*_PARTS, []], help="what to measure; all of it if nothing is named")
+    arguments.add_argument("parts", nargs="*", choices=[*_PARTS, []], help="what to measure; everything by default")
     arguments.add_argument("--runs", type=int, default=5, help="paired runs of each figure")
     arguments.add_argument("--vllm", default=vllm.PROGRAM, metavar="PROGRAM", help="the program to compare with")
     arguments.add_argument("--vllm-model", default=vllm.MODEL, metavar="MODEL", help="a folder, or a repository on the Hub")
     options = arguments.parse_args()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends this ends what it started
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that started processes are terminated too
     parts = {**_PARTS, "vllm": partial(vllm.measure, program=options.vllm, model=options.vllm_model)}
     rows = []
     for part in options.parts or parts:

@@ -1,4 +1,4 @@
-"""An agent at work: how much of its prompt is reused from turn to turn, alone and amid others, and who waits for whom."""
+"""An agent's session: prompt reuse from turn to turn, alone and beside other sessions, and waiting times."""
 
 import asyncio
 import json
@@ -16,14 +16,14 @@ from dragoman.engines.llama.child import CPU_BATCH
 SLOTS, CONTEXT = 4, 8192
 TURNS = 6
 LONG, SHORTER = 2000, 1000
-"""Words of the prompts that somebody waits behind: one alone, and four at once."""
+"""Words of the long prompts: one alone, and four at once."""
 _HEAD_START = 0.5
-"""Seconds until they are surely being read."""
+"""Seconds after which the long prompts are being read."""
 _NOT_TAKEN = "refused"
 
 
 async def measure(runs: int) -> list[Row]:
-    """Ours over the embedded engine, theirs the same binary with its own defaults, one after the other; times are medians."""
+    """Dragoman over the embedded engine, then the same binary with its own defaults; times are medians."""
     with dragoman("--context-length", str(CONTEXT), "--parallel", str(SLOTS)) as (url, _):
         ours = await _figures(url, runs)
     with llama_server(SLOTS, CONTEXT) as address:
@@ -35,9 +35,9 @@ async def measure(runs: int) -> list[Row]:
 
 
 _FIGURES = {
-    "least reuse of the prompt before, a session alone": ("%", ">= 95"),
-    "least reuse of the prompt before, amid three sessions, titles and probes": ("%", ">= 95"),
-    "prompt tokens read for all of these": ("of those sent", ""),
+    "least reuse of the previous prompt, one session": ("%", ">= 95"),
+    "least reuse of the previous prompt, beside three sessions, titles and probes": ("%", ">= 95"),
+    "prompt tokens read for all sessions": ("of those sent", ""),
     "a tiny request alone": ("ms", ""),
     "a tiny request while a long prompt is read": ("ms", ""),
     "the same, in steps of that prompt": ("steps", "<= 2"),
@@ -48,17 +48,17 @@ _FIGURES = {
 async def _figures(address: str, runs: int) -> dict[str, str]:
     async with connect(address) as session:
         try:
-            reuse = [f"{await _alone(session) * 100:.1f}", *(await _amid(session))]
+            reuse = [f"{await _alone(session) * 100:.1f}", *(await _beside_others(session))]
         except RuntimeError:  # the answer was an error
             reuse = [_NOT_TAKEN] * 3
         waits = [await _waits(session) for _ in range(runs)]
-    alone, behind_one, steps, behind_four = (median(values) for values in zip(*waits, strict=True))
-    times = [f"{alone * 1000:.0f}", f"{behind_one * 1000:.0f}", f"{steps:.1f}", f"{behind_four * 1000:.0f}"]
+    alone, beside_one, steps, beside_four = (median(values) for values in zip(*waits, strict=True))
+    times = [f"{alone * 1000:.0f}", f"{beside_one * 1000:.0f}", f"{steps:.1f}", f"{beside_four * 1000:.0f}"]
     return dict(zip(_FIGURES, [*reuse, *times], strict=True))
 
 
 class _Session:
-    """A conversation, turn by turn, and what was cached of each."""
+    """A conversation, sent turn by turn, and how much of each prompt was cached."""
 
     def __init__(self, bodies: list[Json]) -> None:
         self._bodies = iter(bodies)
@@ -66,7 +66,7 @@ class _Session:
         self.least = 1.0
         self.sent = self.read = 0
 
-    async def go_on(self, session: aiohttp.ClientSession) -> None:
+    async def send_next(self, session: aiohttp.ClientSession) -> None:
         sent, cached = await _ask(session, next(self._bodies))
         if self._before:
             self.least = min(self.least, cached / self._before)
@@ -79,34 +79,34 @@ async def _alone(session: aiohttp.ClientSession) -> float:
     bodies = requests(nonce())
     agent = _Session(bodies)
     for _ in bodies:
-        await agent.go_on(session)
+        await agent.send_next(session)
     return agent.least
 
 
-async def _amid(session: aiohttp.ClientSession) -> tuple[str, str]:
-    """A main session, a sub-agent that shares its system prompt and tools, and two that share others."""
+async def _beside_others(session: aiohttp.ClientSession) -> tuple[str, str]:
+    """A main session, a sub-agent with the same system prompt and tools, and two sessions with another one."""
     first, second = nonce(), nonce()
     tasks = [(first, "Mend the parser."), (first, "Look for callers."), (second, "Review."), (second, "Write a test.")]
     main, *others = agents = [_Session(requests(mark, task)) for mark, task in tasks]
     for turn in range(TURNS):
-        await main.go_on(session)
+        await main.send_next(session)
         await _ask(session, _plain(f"Give this a title: story {nonce()} of a house by the river.", 12))
-        for other in others[: turn + 1]:  # they begin one after the other
-            await other.go_on(session)
+        for other in others[: turn + 1]:  # they start one after the other
+            await other.send_next(session)
         await _ask(session, _plain("quota", 1))
     read, sent = sum(agent.read for agent in agents), sum(agent.sent for agent in agents)
     return f"{main.least * 100:.1f}", f"{read:,} of {sent:,}"
 
 
 async def _waits(session: aiohttp.ClientSession) -> tuple[float, float, float, float]:
-    """Seconds of a tiny request: alone, behind a long prompt, the same in steps of that one, and behind four."""
+    """Seconds of a tiny request: alone, beside a long prompt, the same in steps of that prompt, and beside four."""
     alone = await _tiny(session)
-    (behind_one, took, tokens), (behind_four, _, _) = await _behind(session, LONG, 1), await _behind(session, SHORTER, SLOTS)
-    return alone, behind_one, behind_one / (took / (tokens / CPU_BATCH)), behind_four
+    (beside_one, took, tokens), (beside_four, _, _) = await _beside(session, LONG, 1), await _beside(session, SHORTER, SLOTS)
+    return alone, beside_one, beside_one / (took / (tokens / CPU_BATCH)), beside_four
 
 
-async def _behind(session: aiohttp.ClientSession, words: int, prompts: int) -> tuple[float, float, int]:
-    """Seconds of a tiny request while prompts of so many words are read, seconds that took, and their tokens."""
+async def _beside(session: aiohttp.ClientSession, words: int, prompts: int) -> tuple[float, float, int]:
+    """Seconds of a tiny request while long prompts are read, seconds to read them, and their tokens."""
     loop = asyncio.get_running_loop()
     began = loop.time()
     bodies = [_plain(f"{nonce()} " + "the old stone house by the river " * (words // 7), 1) for _ in range(prompts)]
@@ -123,7 +123,7 @@ async def _tiny(session: aiohttp.ClientSession) -> float:
 
 
 async def _ask(session: aiohttp.ClientSession, body: Json) -> tuple[int, int]:
-    """Prompt tokens, and how many of them were cached."""
+    """The number of prompt tokens, and of those that were cached."""
     _, answer = await post(session, "/v1/messages", json.dumps(body).encode())
     usage = answer["usage"]
     cached = usage.get("cache_read_input_tokens") or 0

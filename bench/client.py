@@ -1,4 +1,4 @@
-"""A client that costs little, so that it is the server that is measured."""
+"""A client with little overhead, so that the server's cost is measured."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ _FINAL = b"event: message_delta\ndata: "
 
 @dataclass(frozen=True, slots=True)
 class Streamed:
-    """One streamed answer. Times in seconds since the request was sent; `deltas` counts `content_block_delta` events."""
+    """The measurements of one stream. Times are in seconds since the request; `deltas` counts `content_block_delta` events."""
 
     first_delta: float
     took: float
@@ -25,7 +25,7 @@ class Streamed:
 
 
 def connect(url: str) -> aiohttp.ClientSession:
-    """A session to `http://…`, or to `unix:///path`."""
+    """An HTTP session for `http://…` or `unix:///path`."""
     timeout = aiohttp.ClientTimeout(total=600)
     if url.startswith("unix://"):
         connector = aiohttp.UnixConnector(url.removeprefix("unix://"), limit=0, force_close=True)
@@ -35,12 +35,12 @@ def connect(url: str) -> aiohttp.ClientSession:
 
 
 def asking(text: str, tokens: int) -> dict[str, Any]:
-    """A request."""
+    """A request with one user message."""
     return {"model": "claude-bench", "max_tokens": tokens, "temperature": 0, "messages": [{"role": "user", "content": text}]}
 
 
 async def stream(session: aiohttp.ClientSession, body: dict[str, Any]) -> Streamed:
-    """Ask for a stream and read it to its end."""
+    """Send a streaming request and read the stream to its end."""
     began = time.perf_counter()
     first = 0.0
     deltas = 0
@@ -69,7 +69,7 @@ def _final_usage(tail: bytes) -> dict[str, int]:
 
 
 async def deltas_per_second(url: str, streams: int) -> float:
-    """Of so many streams at once, each as long as the engine makes it."""
+    """Deltas per second over all of `streams` parallel streams, each as long as the engine makes it."""
     async with connect(url) as session:
         await stream(session, asking("Go.", 50_000))
         began = time.perf_counter()
@@ -78,7 +78,7 @@ async def deltas_per_second(url: str, streams: int) -> float:
 
 
 async def post(session: aiohttp.ClientSession, path: str, body: bytes) -> tuple[float, dict[str, Any]]:
-    """Seconds that a request took, and its answer."""
+    """The duration of a request in seconds, and its answer."""
     began = time.perf_counter()
     async with session.post(path, data=body) as response:
         answer = await response.json()

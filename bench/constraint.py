@@ -1,4 +1,4 @@
-"""What a constraint costs: to compile, and in every token."""
+"""The cost of a constraint: compiling it, and decoding with it."""
 
 import json
 import time
@@ -23,7 +23,7 @@ PROMPT = "<|im_start|>user\nWrite a long story about a lighthouse and a storm.<|
 
 
 def _tool(number: int) -> Tool:
-    """About 900 bytes: patterns, large bounds, references, recursion, unions."""
+    """A tool of about 900 bytes with patterns, large bounds, references, recursion and unions."""
     schema: dict[str, Any] = {
         "type": "object",
         "properties": {
@@ -47,37 +47,37 @@ def _tool(number: int) -> Tool:
     return Tool(f"tool_{number}", "Works on a file.", schema)
 
 
-def _asked(tools: int, choice: ToolChoice) -> Conversation:
+def _conversation(tools: int, choice: ToolChoice) -> Conversation:
     return Conversation(turns=(), tools=tuple(map(_tool, range(tools))), tool_policy=ToolPolicy(choice))
 
 
-def _made(name: str, conversation: Conversation) -> Constraint:
-    made = Constrainer(dialects.get(name)).constraint(conversation, thinking_open=False)
-    assert made is not None
-    return made
+def _constraint(name: str, conversation: Conversation) -> Constraint:
+    constraint = Constrainer(dialects.get(name)).constraint(conversation, thinking_open=False)
+    assert constraint is not None
+    return constraint
 
 
 def _compiling(name: str) -> tuple[float, float]:
-    """Seconds to build and compile the constraint of 300 tools that nobody has seen, and of the same ones again."""
+    """Seconds to build and compile the constraint of 300 new tools, and of the same tools again."""
     fresh = f"{time.perf_counter_ns():x}"
-    asked = _asked(MANY_TOOLS, ToolChoice.ANY)
-    tools = [replace(tool, schema={**tool.schema, "$comment": fresh, "minProperties": 1}) for tool in asked.tools]
-    asked = replace(asked, tools=tuple(tools))
+    conversation = _conversation(MANY_TOOLS, ToolChoice.ANY)
+    tools = [replace(tool, schema={**tool.schema, "$comment": fresh, "minProperties": 1}) for tool in conversation.tools]
+    conversation = replace(conversation, tools=tuple(tools))
     constrainer = Constrainer(dialects.get(name))
     spent = []
     for _ in range(2):
         began = time.perf_counter()
-        made = constrainer.constraint(asked, thinking_open=False)
-        assert made is not None
+        constraint = constrainer.constraint(conversation, thinking_open=False)
+        assert constraint is not None
         if not spent:
-            literals(made)
-            compiled(made, {})
+            literals(constraint)
+            compiled(constraint, {})
         spent.append(time.perf_counter() - began)
     return spent[0], spent[1]
 
 
 async def _decoding(engine: Engine, constraint: Constraint | None) -> tuple[float, float]:
-    """Seconds to the first token, and tokens per second from there."""
+    """Seconds to the first token, and tokens per second after it."""
     job = EngineRequest(await engine.tokenize(PROMPT), TOKENS, Sampling(temperature=0), constraint)
     began = time.perf_counter()
     first = tokens = 0
@@ -90,29 +90,37 @@ async def _decoding(engine: Engine, constraint: Constraint | None) -> tuple[floa
 
 
 async def measure(runs: int) -> list[Row]:
-    """Decoding in pairs, free and held, on the default model."""
-    size = len(json.dumps([tool.function for tool in _asked(MANY_TOOLS, ToolChoice.ANY).tools]))
+    """Compile constraints, and decode with and without one in pairs, on the default model."""
+    size = len(json.dumps([tool.function for tool in _conversation(MANY_TOOLS, ToolChoice.ANY).tools]))
     rows = []
     for name in ("qwen3", "qwen3-coder"):
         firsts, agains = zip(*(_compiling(name) for _ in range(runs)), strict=True)
         what = f"constraint, {MANY_TOOLS} tools of {size // 1000} KB, {name}"
         rows.append(Row(f"{what}, first", f"{median(firsts) * 1000:.0f}", "", "ms", "<= 1000"))
         rows.append(Row(f"{what}, again", f"{median(agains) * 1000:.1f}", "", "ms", ""))
-    held = _made("qwen3", _asked(AGENT_TOOLS, ToolChoice.AUTO))
+    constraint = _constraint("qwen3", _conversation(AGENT_TOOLS, ToolChoice.AUTO))
     engine = EmbeddedLlama(resolve(None).path, context=2048, parallel=1)
     await engine.start()
     try:
-        await _decoding(engine, held)
-        pairs = [(await _decoding(engine, held), await _decoding(engine, None)) for _ in range(runs)]
+        await _decoding(engine, constraint)
+        pairs = [(await _decoding(engine, constraint), await _decoding(engine, None)) for _ in range(runs)]
     finally:
         await engine.close()
-    ours, free = median(pair[0][1] for pair in pairs), median(pair[1][1] for pair in pairs)
+    with_constraint, without = median(pair[0][1] for pair in pairs), median(pair[1][1] for pair in pairs)
     ratio = median(pair[0][1] / pair[1][1] for pair in pairs)
-    what = f"{AGENT_TOOLS} tools, `auto`: held against free"
-    rows.append(Row(f"decode, {what}", f"{ours:.1f}", f"{free:.1f} (free)", "tok/s", ">= 0.9", ratio))
+    what = f"{AGENT_TOOLS} tools, `auto`: with and without a constraint"
+    rows.append(Row(f"decode, {what}", f"{with_constraint:.1f}", f"{without:.1f} (without)", "tok/s", ">= 0.9", ratio))
     waits = median(pair[0][0] for pair in pairs), median(pair[1][0] for pair in pairs)
     later = median(pair[0][0] - pair[1][0] for pair in pairs)
     rows.append(
-        Row(f"first token, {what}", f"{waits[0] * 1000:.1f}", f"{waits[1] * 1000:.1f} (free)", "ms", "", later, difference=True)
+        Row(
+            f"first token, {what}",
+            f"{waits[0] * 1000:.1f}",
+            f"{waits[1] * 1000:.1f} (without)",
+            "ms",
+            "",
+            later,
+            difference=True,
+        )
     )
     return rows

@@ -1,4 +1,4 @@
-"""What Dragoman itself costs: with engines that never wait, on one core, and at rest."""
+"""The cost of Dragoman itself: on one core with engines that never wait, and at rest."""
 
 import json
 import os
@@ -23,7 +23,7 @@ CHUNKS = 4000
 
 
 async def measure(runs: int) -> list[Row]:
-    """Medians of `runs`."""
+    """Measure every figure; values are medians of `runs`."""
     os.sched_setaffinity(0, OTHER_CORES)
     rows = []
     with scripted([{"output": "".join(f"{number:04x}" for number in range(CHUNKS))}], cores=SERVER_CORE) as (url, pid):
@@ -48,7 +48,7 @@ async def measure(runs: int) -> list[Row]:
 
 
 async def _counting(runs: int) -> list[Row]:
-    """`count_tokens` of an agent's request, over the embedded engine with the default model."""
+    """Measure `count_tokens` of an agent's request, over the embedded engine with the default model."""
     first, again = [], []
     with dragoman("--context-length", "8192") as (url, _):
         async with connect(url) as session:
@@ -64,7 +64,7 @@ async def _counting(runs: int) -> list[Row]:
 
 
 def _agent_request() -> bytes:
-    """About 75 KB: a system prompt, 20 tools with schemas, a dozen turns with calls and results; none has been seen before."""
+    """A new request of about 75 KB: a system prompt, 20 tools with schemas, a dozen messages with calls and results."""
     mark = nonce()
     prose = "Read the file before you change it, keep the change small, and run the tests when you are done. "
     tools = [

@@ -1,10 +1,9 @@
-"""The real vLLM, SGLang and LMDeploy behind Dragoman, on a machine that has a GPU and the engines that are to be checked.
+"""Checks Dragoman with the real vLLM, SGLang and LMDeploy, on a machine with a GPU and these engines.
 
     python -m bench.gpu_check [--model OWNER/REPO or FOLDER] [vllm] [sglang] [lmdeploy]
 
-Each engine is started with a small model, as its users would, then `dragoman serve` in front of it; what a client sees is
-checked, and printed with ok or with what was seen instead. An engine that is not installed is said to be missing. The exit
-code is 1 where anything failed, and 2 where nothing was checked.
+Each engine is started with a small model, as its users start it, then `dragoman serve` in front of it. Each check prints "ok"
+or the problem. Engines that are not installed are reported. The exit code is 1 if a check failed, and 2 if nothing was checked.
 """
 
 import argparse
@@ -21,9 +20,9 @@ from typing import Any, Final
 from bench.processes import dragoman, listening, nonce
 
 MODEL: Final = "Qwen/Qwen3-0.6B"
-"""Small, thinks, calls tools, and every engine knows it."""
+"""A small model with thinking and tools that every engine supports."""
 STARTS_WITHIN: Final = 900
-"""Seconds: engines compile kernels at their first start."""
+"""Seconds until an engine must answer: it compiles kernels at its first start."""
 CONTEXT: Final = 8192
 
 COMMANDS: Final[dict[str, Callable[[str, int], list[str]]]] = {
@@ -53,13 +52,13 @@ TOOL: Final = {
 
 
 class Client:
-    """A client of the gateway; what it is told, as data."""
+    """A client of the gateway."""
 
     def __init__(self, url: str) -> None:
         self.url = url
 
     def post(self, path: str = "/v1/messages", *, prompt: str = "Say hello.", **fields: Any) -> tuple[int, Any]:
-        """Status and body; of a stream, the list of its events."""
+        """The status and the body; for a stream, the list of its events."""
         body = {"model": "claude-check", "messages": [{"role": "user", "content": prompt}], **fields}
         if path == "/v1/messages":
             body.setdefault("max_tokens", 256)
@@ -75,7 +74,7 @@ class Client:
         return status, json.loads(content)
 
     def message(self, **fields: Any) -> Any:
-        """The message; anything else is an error that says what came."""
+        """The message; raises `RuntimeError` for any other answer."""
         status, body = self.post(**fields)
         if status != 200:
             raise RuntimeError(f"status {status}: {body['error']['message']}")
@@ -115,7 +114,7 @@ def _limit(client: Client) -> bool:
     return message["stop_reason"] == "max_tokens" and message["usage"]["output_tokens"] == 5
 
 
-def _nothing(client: Client) -> bool:
+def _no_output(client: Client) -> bool:
     message = client.message(max_tokens=0)
     return message["content"] == [] and message["usage"]["output_tokens"] == 0
 
@@ -144,8 +143,8 @@ def _too_long(client: Client) -> bool:
     return status == 400 and "prompt is too long" in body["error"]["message"]
 
 
-def _filled(client: Client) -> bool:
-    """The window is used to its end, and no engine refuses what is left of it."""
+def _full_window(client: Client) -> bool:
+    """Whether an answer can use the whole rest of the window without a refusal of the engine."""
     message = client.message(prompt="fox " * (CONTEXT - 200), max_tokens=CONTEXT)
     return message["stop_reason"] in ("end_turn", "model_context_window_exceeded", "max_tokens")
 
@@ -157,17 +156,17 @@ CHECKS: Final[dict[str, Callable[[Client], bool]]] = {
     "stream": _streamed,
     "a forced call": _forced,
     "max_tokens": _limit,
-    "max_tokens 0": _nothing,
+    "max_tokens 0": _no_output,
     "stop sequence": _stopped,
     "counts": _counted,
     "cached tokens": _cached,
     "prompt too long": _too_long,
-    "a full window": _filled,
+    "a full window": _full_window,
 }
 
 
 def _check(name: str, model: str) -> list[str]:
-    """What failed."""
+    """Run all checks with one engine; returns the names of those that failed."""
     failed = []
     with (
         listening(partial(COMMANDS[name], model), "/v1/models", within=STARTS_WITHIN) as (engine, _),
@@ -178,7 +177,7 @@ def _check(name: str, model: str) -> list[str]:
         client = Client(url)
         for what, check in CHECKS.items():
             try:
-                seen = "ok" if check(client) else "not as it should be"
+                seen = "ok" if check(client) else "wrong"
             except Exception as error:
                 seen = f"{type(error).__name__}: {error}"
             print(f"{name:10} {what:20} {seen}", flush=True)
@@ -187,9 +186,9 @@ def _check(name: str, model: str) -> list[str]:
 
 
 def main() -> int:
-    """Check what was named, or all that is installed."""
+    """Check the named engines, or all that are installed."""
     arguments = argparse.ArgumentParser(prog="python -m bench.gpu_check")
-    arguments.add_argument("engines", nargs="*", choices=[*COMMANDS, []], help="all of them if none is named")
+    arguments.add_argument("engines", nargs="*", choices=[*COMMANDS, []], help="engines to check; all by default")
     arguments.add_argument("--model", default=MODEL)
     options = arguments.parse_args()
     results: dict[str, list[str]] = {}
@@ -200,7 +199,7 @@ def main() -> int:
         try:
             results[name] = _check(name, options.model)
         except (RuntimeError, StopIteration, OSError) as error:
-            results[name] = [f"did not come up: {error}"]
+            results[name] = [f"did not start: {error}"]
     for name, failed in results.items():
         print(f"{name}: {'everything passed' if not failed else 'failed: ' + ', '.join(failed)}")
     return 2 if not results else int(any(results.values()))

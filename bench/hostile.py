@@ -1,4 +1,4 @@
-"""Requests whose work could grow out of proportion to their size, one of each kind, all under 32 MB."""
+"""Hostile requests: one of each kind whose cost could grow out of proportion to its size, all below 32 MB."""
 
 import json
 from collections.abc import Callable, Iterable
@@ -16,13 +16,13 @@ TOOL = "save"
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A path of the server and what makes the body to send there: JSON, or its text."""
+    """A kind of hostile request: its path, and the function that makes its body as JSON or text."""
 
     path: str
     make: Callable[[], Json | str]
 
     def body(self) -> bytes:
-        """The body as it is sent."""
+        """The body in bytes."""
         made = self.make()
         return made.encode() if isinstance(made, str) else msgspec.json.encode(made)
 
@@ -48,12 +48,12 @@ def _tools(schemas: Iterable[Json]) -> list[Json]:
 
 
 def _forced(make: Callable[[], Json]) -> Kind:
-    """A schema that the arguments of a forced call are held to."""
+    """A request with a forced call whose arguments follow a schema."""
     return Kind(_MESSAGES, lambda: _asking(tools=_tools([make()]), tool_choice={"type": "tool", "name": TOOL}))
 
 
 def _value(make: Callable[[], Json]) -> Kind:
-    """The same, for a schema of one required argument."""
+    """A request with a forced call with one required argument that follows a schema."""
     return _forced(lambda: _all_of({"value": make()}))
 
 
@@ -81,7 +81,7 @@ def _chain(length: int) -> Json:
 
 
 def _doubling(levels: int) -> Json:
-    """Written with a line for each level, and twice as large at each when references are followed."""
+    """A schema with one definition per level, which doubles at each level when references are followed."""
     return _defined([*(_all_of({"left": _reference(n + 1), "right": _reference(n + 1)}) for n in range(levels)), _TEXT])
 
 
@@ -131,8 +131,8 @@ def _answered_in_reverse(count: int) -> Json:
     calls = [{"type": "tool_use", "id": name, "name": TOOL, "input": {"n": 1}} for name in names]
     results = [{"type": "tool_result", "tool_use_id": name, "content": "saved"} for name in reversed(names)]
     turns = [{"role": "assistant", "content": calls}, {"role": "user", "content": results}]
-    asked = _asking(tools=_tools([_object({})]))
-    return {**asked, "messages": asked["messages"] + turns}
+    request = _asking(tools=_tools([_object({})]))
+    return {**request, "messages": request["messages"] + turns}
 
 
 def _chat_calls(arguments: Iterable[str]) -> Json:
@@ -141,8 +141,11 @@ def _chat_calls(arguments: Iterable[str]) -> Json:
         for n, text in enumerate(arguments)
     ]
     results = [{"role": "tool", "tool_call_id": call["id"], "content": "saved"} for call in reversed(calls)]
-    asked = _asking()
-    return {**asked, "messages": [*asked["messages"], {"role": "assistant", "content": None, "tool_calls": calls}, *results]}
+    request = _asking()
+    return {
+        **request,
+        "messages": [*request["messages"], {"role": "assistant", "content": None, "tool_calls": calls}, *results],
+    }
 
 
 def _deep(depth: int) -> str:
@@ -181,7 +184,7 @@ KINDS: dict[str, Kind] = {
         _MESSAGES, lambda: _asking(tools=_tools([_field(_TEXT)] * 3_900), tool_choice={"type": "any"})
     ),
     "40,000 calls, answered in reverse": Kind(_MESSAGES, lambda: _answered_in_reverse(40_000)),
-    "the same, OpenAI format": Kind(_CHAT, lambda: _chat_calls(['{"n": 1}'] * 40_000)),
+    "40,000 calls in reverse, OpenAI format": Kind(_CHAT, lambda: _chat_calls(['{"n": 1}'] * 40_000)),
     "arguments 100,000 deep, OpenAI format": Kind(_CHAT, lambda: _chat_calls([_deep(100_000)])),
     "JSON 500,000 deep": Kind(_MESSAGES, lambda: json.dumps(_asking())[:-1] + f', "metadata": {_deep(500_000)}}}'),
 }

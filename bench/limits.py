@@ -1,6 +1,6 @@
-"""What one hostile request does to the gateway and to another client, one line per kind.
+"""The effect of each hostile request on the gateway and on another client.
 
-Each kind is sent once, to a gateway of its own over the scripted engine, while another process keeps sending tiny requests.
+Each kind is sent once, to a new gateway over the scripted engine, while another process keeps sending tiny requests.
 """
 
 import http.client
@@ -11,26 +11,26 @@ from dataclasses import dataclass
 from bench.client import HEADERS, asking
 from bench.hostile import KINDS, TOOL, Kind
 from bench.other_client import Request, other_client
-from bench.processes import forget_peak, peak_megabytes, scripted
+from bench.processes import peak_megabytes, reset_peak, scripted
 from bench.report import Row
 
 ANSWER, WAIT, GROWTH, STATUS = 10.0, 0.1, 200.0, 500
-"""The targets: seconds to the answer, seconds that others wait, megabytes that the gateway grows by, below this status."""
+"""The targets: seconds to the answer, seconds that others wait, growth of the gateway in megabytes, a status below this."""
 _GIVE_UP = 30.0
 _AFTER = 0.05
-"""Seconds after the answer in which others are still watched."""
+"""Seconds after the answer in which the other client is still measured."""
 _TARGET = f"<= {ANSWER:.0f} s, < {STATUS}, <= {WAIT * 1000:.0f} ms, <= {GROWTH:.0f} MB"
 _CALL = f'<tool_call>\n{{"name": "{TOOL}", "arguments": {{"value": []}}}}\n</tool_call>'
-"""What the engine writes: the call, where one is forced; text where there are no tools."""
+"""The engine's output: a call if one is forced; text if there are no tools."""
 _TINY = json.dumps(asking("Hi.", 1)).encode()
 
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What one request did.
+    """The effect of one request.
 
-    Seconds to the whole answer, its status (`None`: no answer), the longest wait of another client in seconds, how many of
-    that client's requests failed, megabytes that the gateway's main process grew by, whether it still answers.
+    Seconds to the whole answer, its status (`None`: no answer), the longest wait of another client in seconds, the number of
+    that client's failed requests, growth of the gateway's main process in megabytes, whether it still answers.
     """
 
     answer: float
@@ -42,7 +42,7 @@ class Effect:
 
     @property
     def missed(self) -> list[str]:
-        """The targets that it misses."""
+        """The names of the missed targets."""
         checks = {
             "answer": self.answer <= ANSWER,
             "status": self.status is not None and self.status < STATUS,
@@ -59,7 +59,7 @@ class Effect:
 
 
 async def measure(_runs: int) -> list[Row]:
-    """One run of every kind: what is looked for is the worst, and that is far off or not there at all."""
+    """Send every kind once: a single run is enough to see whether a target is missed by far."""
     rows = []
     for name, kind in KINDS.items():
         body = kind.body()
@@ -72,14 +72,14 @@ async def measure(_runs: int) -> list[Row]:
 
 
 def effect_of(kind: Kind, body: bytes) -> Effect:
-    """Start a gateway, send it this body while another client is served, and look at both."""
+    """Start a gateway, send it this body while another client is served, and measure both."""
     with scripted([{"output": _CALL}]) as (url, pid):
         tiny = Request(url, "/v1/messages", _TINY, HEADERS)
         with other_client(tiny) as others_wait:
             for _ in range(20):
                 tiny.send_once()
             others_wait()
-            forget_peak(pid)
+            reset_peak(pid)
             before = peak_megabytes(pid)
             status, answer = Request(url, kind.path, body, HEADERS, _GIVE_UP).send_once()
             time.sleep(_AFTER)

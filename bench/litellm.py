@@ -1,7 +1,7 @@
-"""Dragoman against LiteLLM's proxy, both over one and the same llama-server: its token door there, its chat door here.
+"""Compares Dragoman with LiteLLM's proxy, both over the same llama-server.
 
-The proxy comes with `uvx`, in an environment of its own; it checks no key, asks nobody for prices and logs nothing, so that
-what is measured is its translation.
+Dragoman uses its completion endpoint, the proxy its chat endpoint. The proxy is installed by `uvx` in its own environment; it
+checks no key, requests no prices and logs nothing, so that only its translation is measured.
 """
 
 import json
@@ -47,14 +47,14 @@ def _command(config: str, port: int) -> list[str]:
 
 @contextmanager
 def _proxy(engine: str, cores: frozenset[int] = ALL_CORES) -> Iterator[tuple[str, int]]:
-    """The proxy over an engine's chat door: its URL and its process id."""
+    """The proxy over an engine's chat endpoint: its URL and its process id."""
     upstream = {"model": "openai/upstream", "api_base": f"{engine}/v1", "api_key": KEY}
     config = {
         "model_list": [{"model_name": "claude-bench", "litellm_params": upstream}],
         "litellm_settings": {"use_chat_completions_url_for_anthropic_messages": True},
     }
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
-        json.dump(config, file)  # which is YAML, too
+        json.dump(config, file)  # JSON is also YAML
         file.flush()
         with listening(partial(_command, file.name), "/health/liveliness", cores=cores, **_SETTINGS) as (url, uvx):
             (server,) = children(uvx)
@@ -62,9 +62,9 @@ def _proxy(engine: str, cores: frozenset[int] = ALL_CORES) -> Iterator[tuple[str
 
 
 async def measure(runs: int) -> list[Row]:
-    """Every figure `runs` times, the two sides in turn over the real engine, one after the other over one that never waits."""
+    """Measure every figure `runs` times: both sides in turns over the real engine, then over one that never waits."""
     if shutil.which("uvx") is None:
-        print("there is no uvx here to run LiteLLM with", file=sys.stderr)
+        print("uvx is needed to run LiteLLM", file=sys.stderr)
         return []
     with (
         llama_server(SLOTS, CONTEXT, "127.0.0.1") as engine,

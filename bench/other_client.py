@@ -1,4 +1,4 @@
-"""Another client: a process that keeps sending one request, and says how long it waited. It imports little, to start soon."""
+"""A process that keeps sending one request and reports how long it waited. It imports little, so that it starts quickly."""
 
 import http.client
 import multiprocessing
@@ -14,20 +14,20 @@ _PAUSE = 0.005
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is sent, where to, and the seconds to wait for each step of the answer."""
+    """A request and its address; `timeout` is in seconds for each read of the answer."""
 
     url: str
     path: str
     body: bytes
     headers: Mapping[str, str]
-    patience: float = 60.0
+    timeout: float = 60.0
 
     def connect(self) -> http.client.HTTPConnection:
         """A connection to the server."""
-        return http.client.HTTPConnection(urlsplit(self.url).netloc, timeout=self.patience)
+        return http.client.HTTPConnection(urlsplit(self.url).netloc, timeout=self.timeout)
 
     def send(self, connection: http.client.HTTPConnection) -> tuple[int | None, float]:
-        """The status, or `None` where no whole answer came, and the seconds that took."""
+        """The status, or `None` without a whole answer, and the duration in seconds."""
         began = time.perf_counter()
         status: int | None = None
         try:
@@ -40,7 +40,7 @@ class Request:
         return status, time.perf_counter() - began
 
     def send_once(self) -> tuple[int | None, float]:
-        """The same, over a connection of its own."""
+        """Send it over a new connection."""
         connection = self.connect()
         try:
             return self.send(connection)
@@ -50,7 +50,10 @@ class Request:
 
 @contextmanager
 def other_client(request: Request) -> Iterator[Callable[[], tuple[float, int]]]:
-    """Send it every 5 ms in another process; the call returns the longest wait and the failures since the last call."""
+    """Send a request every 5 ms in another process.
+
+    The yielded function returns the longest wait and the number of failures since its last call.
+    """
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
     client = context.Process(target=_keep_sending, args=(request, there), daemon=True)
@@ -69,13 +72,13 @@ def other_client(request: Request) -> Iterator[Callable[[], tuple[float, int]]]:
         client.join()
 
 
-def _keep_sending(request: Request, asked: Connection) -> None:
+def _keep_sending(request: Request, control: Connection) -> None:
     connection = request.connect()
     longest, failed = 0.0, 0
     while True:
         status, took = request.send(connection)
         longest, failed = max(longest, took), failed + (status != http.client.OK)
-        if asked.poll(_PAUSE):
-            asked.recv()
-            asked.send((longest, failed))
+        if control.poll(_PAUSE):
+            control.recv()
+            control.send((longest, failed))
             longest, failed = 0.0, 0

@@ -1,4 +1,4 @@
-"""How fast one turn's text is read: characters per second on one core, in pieces of four characters, as engines stream."""
+"""The speed of the parser: characters per second on one core, in chunks of four characters, as engines stream."""
 
 import json
 import time
@@ -8,7 +8,7 @@ from bench.report import Row
 from dragoman import dialects
 from dragoman.conversation import ToolCall
 
-PIECE = 4  # characters: about a token
+CHUNK = 4  # characters: about a token
 DIALECTS = {
     "hermes": "JSON object",
     "mistral-v3": "JSON array",
@@ -26,17 +26,17 @@ LENGTH = 20_000  # characters of each text
 
 def _speed(name: str, output: str, *, thinking_open: bool = False) -> float:
     """Characters per second of one pass."""
-    pieces = [output[start : start + PIECE] for start in range(0, len(output), PIECE)]
+    chunks = [output[start : start + CHUNK] for start in range(0, len(output), CHUNK)]
     parser = dialects.get(name).parser({"write": SCHEMA}, thinking_open=thinking_open)
     began = time.perf_counter()
-    for piece in pieces:
-        parser.feed(piece)
+    for chunk in chunks:
+        parser.feed(chunk)
     parser.finish(cut=False)
     return len(output) / (time.perf_counter() - began)
 
 
 def _outputs() -> dict[str, tuple[str, str, bool]]:
-    """What is read: by figure, the dialect, the text and whether it begins inside reasoning."""
+    """By figure: the dialect, the text, and whether it begins inside reasoning."""
     prose = PROSE * (LENGTH // len(PROSE))
     code = CODE * (LENGTH // len(CODE))
     found = {"parser, text": ("qwen3", prose, False), "parser, thinking": ("qwen3", prose, True)}
@@ -47,7 +47,7 @@ def _outputs() -> dict[str, tuple[str, str, bool]]:
 
 
 async def measure(runs: int) -> list[Row]:
-    """Every figure `runs` times; there is no rival that reads as it streams, so JSON read in one piece gives the scale."""
+    """Measure every figure `runs` times; `json.loads` of a whole text gives the scale, as there is no rival that streams."""
     rows = []
     for figure, (name, output, thinking_open) in _outputs().items():
         speeds = [_speed(name, output, thinking_open=thinking_open) for _ in range(runs + 1)][1:]
@@ -56,4 +56,4 @@ async def measure(runs: int) -> list[Row]:
     began = time.perf_counter()
     json.loads(text)
     speed = len(text) / (time.perf_counter() - began)
-    return [*rows, Row("for scale: json.loads of it, in one piece", f"{speed / 1e6:.0f}", "", "million characters/s", "")]
+    return [*rows, Row("for scale: json.loads of the whole text", f"{speed / 1e6:.0f}", "", "million characters/s", "")]

@@ -1,4 +1,4 @@
-"""What is measured, started and stopped."""
+"""Starts and stops the measured processes, and reads their CPU time and memory."""
 
 import json
 import os
@@ -26,7 +26,7 @@ SERVER_CORE = frozenset({min(ALL_CORES)})
 OTHER_CORES = (ALL_CORES - SERVER_CORE) or ALL_CORES
 KEY = "bench"
 OWN_SIMILARITY = 0.1
-"""What llama.cpp's `--slot-prompt-similarity` is where nobody sets it."""
+"""llama.cpp's default of `--slot-prompt-similarity`."""
 
 
 def _pinned(cores: frozenset[int]) -> Callable[[], None]:
@@ -35,7 +35,7 @@ def _pinned(cores: frozenset[int]) -> Callable[[], None]:
 
 @contextmanager
 def dragoman(*arguments: str, cores: frozenset[int] = ALL_CORES) -> Iterator[tuple[str, int]]:
-    """`dragoman serve …` on a free port: its URL and its process id, once the model is loaded."""
+    """Run `dragoman serve …` on a free port; yields its URL and its process id once the model is loaded."""
     command = [sys.executable, "-m", "dragoman", "serve", "--port", "0", "--log-level", "warning", *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=_pinned(cores)) as server:  # noqa: PLW1509 -- no threads yet
         assert server.stdout is not None
@@ -47,7 +47,7 @@ def dragoman(*arguments: str, cores: frozenset[int] = ALL_CORES) -> Iterator[tup
 
 @contextmanager
 def scripted(lines: Sequence[dict[str, object]], cores: frozenset[int] = ALL_CORES) -> Iterator[tuple[str, int]]:
-    """Dragoman over the scripted engine."""
+    """Run Dragoman over the scripted engine; yields its URL and its process id."""
     with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as script:
         script.write("\n".join(json.dumps(line) for line in lines))
         script.flush()
@@ -57,9 +57,9 @@ def scripted(lines: Sequence[dict[str, object]], cores: frozenset[int] = ALL_COR
 
 @contextmanager
 def llama_server(slots: int, context: int, host: str | None = None) -> Iterator[str]:
-    """The embedded engine's binary with the default model, as it is started there but for the choice of slots; its address.
+    """Run the embedded engine's binary with the default model and its own choice of slots; yields its address.
 
-    That is a unix socket, or a free port of `host`. The key is `KEY`.
+    The address is a unix socket, or a free port of `host`. The key is `KEY`.
     """
     with tempfile.TemporaryDirectory() as folder:
         weights = resolve(None)
@@ -78,7 +78,7 @@ def llama_server(slots: int, context: int, host: str | None = None) -> Iterator[
 
 @contextmanager
 def endless_upstream(chunks: int, cores: frozenset[int]) -> Iterator[str]:
-    """A stand-in llama-server that answers every completion with `chunks` pieces at once; its URL."""
+    """Run a fake llama-server that answers every completion with `chunks` chunks at once; yields its URL."""
     command = [sys.executable, "-m", "bench.upstream", str(chunks)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=_pinned(cores)) as server:  # noqa: PLW1509 -- no threads yet
         assert server.stdout is not None
@@ -97,9 +97,9 @@ def listening(
     cores: frozenset[int] = ALL_CORES,
     **environment: str,
 ) -> Iterator[tuple[str, int]]:
-    """Somebody else's server on a free port: its URL and its process id, once it answers at `path`, `within` so many seconds.
+    """Run another server on a free port; yields its URL and its process id once it answers at `path`, `within` these seconds.
 
-    Whatever it started ends with it. Raises `RuntimeError` where it does not come up; its log stays.
+    Its child processes are killed with it. Raises `RuntimeError` if it does not start; its log file is kept.
     """
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -124,50 +124,50 @@ def _until_up(process: subprocess.Popen[bytes], url: str, log: str, within: floa
     deadline = time.monotonic() + within
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            raise RuntimeError(f"it ended by itself; {log} says why")
+            raise RuntimeError(f"the server ended; see {log}")
         try:
             with urllib.request.urlopen(url, timeout=5):
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(1)
-    raise RuntimeError(f"it did not answer within {within} s; {log} says why")
+    raise RuntimeError(f"the server did not answer within {within} s; see {log}")
 
 
 def children(pid: int) -> list[int]:
-    """The processes that a process started."""
+    """The ids of a process's child processes."""
     return [int(child) for thread in Path(f"/proc/{pid}/task").iterdir() for child in (thread / "children").read_text().split()]
 
 
 def cpu_seconds(pid: int) -> float:
-    """CPU time that a process has spent so far, in all its threads."""
-    return time.clock_gettime(~pid << 3 | 2)  # the clock that clock_getcpuclockid(3) names, which Python does not have
+    """The CPU time of a process so far, in all its threads."""
+    return time.clock_gettime(~pid << 3 | 2)  # the clock id of clock_getcpuclockid(3), which Python does not have
 
 
 def resident_megabytes(pid: int) -> float:
-    """Memory that a process holds now."""
+    """The resident memory of a process."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-def forget_peak(pid: int) -> None:
-    """Let the peak of a process's memory begin anew at what it holds now (proc(5), `clear_refs`)."""
+def reset_peak(pid: int) -> None:
+    """Reset the peak of a process's memory to its current value (proc(5), `clear_refs`)."""
     Path(f"/proc/{pid}/clear_refs").write_text("5")
 
 
 def peak_megabytes(pid: int) -> float:
-    """The most memory that a process has held at once, in all its time or since `forget_peak`."""
+    """The peak of a process's memory since its start or since `reset_peak`."""
     found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
     assert found is not None
     return int(found[1]) * 1024 / 1e6
 
 
 def seconds_to_listen() -> float:
-    """From `exec` to the banner, with nothing to load."""
+    """Seconds from `exec` to the banner, without a model."""
     began = time.perf_counter()
     with scripted([{"output": "x"}]):
         return time.perf_counter() - began
 
 
 def nonce() -> str:
-    """Words that no cache has seen."""
+    """A random string, which no cache has."""
     return secrets.token_hex(8)

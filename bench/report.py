@@ -1,13 +1,13 @@
-"""The table at the end."""
+"""The table of results."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line: ours, theirs (or nothing) and whose that is, and how they compare.
+    """A row: Dragoman's figure, the rival's figure if there is one, and how they compare.
 
-    `compared` is a ratio, or seconds where `difference`. `missed` names the targets that were, where a line has several.
+    `compared` is a ratio, or seconds if `difference`. `missed` names the missed targets of a row with several targets.
     """
 
     figure: str
@@ -22,7 +22,7 @@ class Row:
 
     @property
     def beside(self) -> str:
-        """Their figure, and whose it is."""
+        """The rival's figure and name."""
         return f"{self.theirs} ({self.rival})" if self.rival else self.theirs
 
     @property
@@ -34,12 +34,12 @@ class Row:
 
 
 def table(rows: list[Row]) -> str:
-    """As Markdown."""
+    """The rows as a Markdown table."""
     lines = ["| what | Dragoman | compared with | unit | ratio | target |", "|---|---|---|---|---|---|"]
     lines += [f"| {r.figure} | {r.ours} | {r.beside} | {r.unit} | {r.comparison} | {r.target} |" for r in rows]
     return "\n".join(lines)
 
 
 def missed(rows: list[Row]) -> str:
-    """The lines that say which targets were missed, of those that say so."""
+    """A line for each row with missed targets."""
     return "\n".join(f"missed: {r.figure}: {r.missed}" for r in rows if r.missed)

@@ -1,4 +1,4 @@
-"""Two servers over one and the same engine, by turns: streams at once, first tokens, and the CPU time of those who serve."""
+"""Compares two servers over the same engine in turns: parallel streams, first tokens, and the servers' CPU time."""
 
 import asyncio
 import time
@@ -17,19 +17,19 @@ _PROSE = "the river ran past old stone houses while seven grey birds watched a b
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """A server: its address, and the processes whose CPU time counts, by the figure that it is counted in."""
+    """A server: its address, and by figure the processes whose CPU time is counted."""
 
     url: str
     processes: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
     def spent(self) -> Figures:
-        """CPU seconds so far."""
+        """The CPU seconds so far, by figure."""
         return {name: sum(map(cpu_seconds, processes)) for name, processes in self.processes.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One line of the table; values are multiplied by `scale`, and compared as a ratio or as a difference."""
+    """A row of the table; values are multiplied by `scale` and compared as a ratio or a difference."""
 
     name: str
     unit: str
@@ -38,7 +38,7 @@ class Figure:
     difference: bool = False
 
     def row(self, taken: tuple[list[Figures], list[Figures]], rival: str) -> Row:
-        """Medians of both sides, and of how the pairs compare."""
+        """The row with the medians of both sides and of the comparison of each pair."""
         ours, theirs = ([figures[self.name] for figures in side] for side in taken)
         pairs = [a - b if self.difference else a / b for a, b in zip(ours, theirs, strict=True)]
         shown = [f"{median(values) * self.scale:,.1f}" for values in (ours, theirs)]
@@ -52,9 +52,9 @@ async def contest(
     slow: Callable[[Side], Awaitable[Figures]],
     runs: int,
 ) -> tuple[list[Figures], list[Figures]]:
-    """What was taken of both sides in each run, behind one that warms up.
+    """The figures of both sides in each run, after one run to warm up.
 
-    Who comes first gains or loses by it: of what is quick each side does both, and of the rest in every other run.
+    The order has an effect: each side does the quick measurements first and second, the slow ones first in every other run.
     """
     sides = ours, theirs
     taken: tuple[list[Figures], list[Figures]] = [], []
@@ -72,13 +72,12 @@ async def contest(
 
 
 def long_prompt(words: int) -> str:
-    """So many words, and a few more, that no cache has seen."""
-    told = cycle(_PROSE.split())
-    return " ".join([nonce(), *islice(told, words), "Go on."])
+    """A prompt of a little more than `words` words, which no cache has."""
+    return " ".join([nonce(), *islice(cycle(_PROSE.split()), words), "Go on."])
 
 
 async def load(side: Side, streams: int, tokens: int) -> Figures:
-    """So many streams at once: tokens per second, and the CPU seconds of the side's processes per 1,000 tokens."""
+    """Tokens per second of parallel streams, and the CPU seconds of the side's processes per 1,000 tokens."""
     bodies = [asking(f"Write a long story about a lighthouse, a storm and number {n}.", tokens) for n in range(streams)]
     name = f"{streams} stream{'s' * (streams > 1)}"
     async with connect(side.url) as session:
@@ -91,11 +90,11 @@ async def load(side: Side, streams: int, tokens: int) -> Figures:
 
 
 async def first_token(url: str, *texts: str) -> float:
-    """Seconds until the first delta of the answer to each of these; their median."""
+    """The median of the seconds until the first delta of the answers to these texts."""
     async with connect(url) as session:
         return median([(await stream(session, asking(text, 4))).first_delta for text in texts])
 
 
 def greetings() -> list[str]:
-    """Short prompts that no cache has seen."""
+    """Short prompts, which no cache has."""
     return [f"{nonce()} Hello!" for _ in range(5)]

@@ -1,7 +1,7 @@
-"""An agent's session in the shape that Claude Code gives it, small enough for a window of 8,192 tokens.
+"""An agent's session in the form of Claude Code's requests, small enough for a window of 8,192 tokens.
 
-What such a client changes from one request to the next without meaning anything by it changes here, too: the billing line, the
-place of `cache_control`, a string for a list with one text, the order of a call's keys.
+As with the real client, details without meaning change from one request to the next: the billing line, the place of
+`cache_control`, a string instead of a list with one text, the order of a call's keys.
 """
 
 from collections.abc import Sequence
@@ -103,23 +103,23 @@ EXCHANGES: Sequence[tuple[list[Json], list[Json]]] = (
 
 
 def requests(mark: str, task: str = "Mend the parser.", max_tokens: int = 16) -> list[Json]:
-    """The bodies of a session's requests, one after the other. `mark` makes it one that no cache has seen.
+    """The bodies of a session's requests in order. `mark` makes them new to every cache.
 
-    Two of one mark and different tasks share the system prompt and the tools, as a sub-agent may with what started it.
+    Two sessions with one mark and different tasks share the system prompt and the tools, as a sub-agent and its parent may.
     """
     reminders = [_text("<system-reminder>\nThe repository is clean, on main.\n</system-reminder>"), _text(task)]
     late = "Environment: Linux, Python 3.11. Today is Monday. Deferred tools: CronList, WebFetch. " + _RULES
     history: list[Json] = [{"role": "user", "content": reminders}, {"role": "system", "content": [_text(late)]}]
     bodies = [_request(mark, 0, history, max_tokens)]
-    for number, (said, answered) in enumerate(EXCHANGES, 1):
-        history += [{"role": "assistant", "content": said}, {"role": "user", "content": answered}]
+    for number, (answer, reply) in enumerate(EXCHANGES, 1):
+        history += [{"role": "assistant", "content": answer}, {"role": "user", "content": reply}]
         bodies.append(_request(mark, number, history, max_tokens))
     return bodies
 
 
 def _request(mark: str, number: int, history: Sequence[Json], max_tokens: int) -> Json:
     messages = deepcopy(list(history))
-    for message in messages[:-1]:  # only what carries the mark is a list; the rest is as short as it can be
+    for message in messages[:-1]:  # only the content with the cache mark stays a list
         match message["content"]:
             case [{"type": "text", "text": text}]:
                 message["content"] = text

@@ -1,4 +1,4 @@
-"""Dragoman's `/v1/messages` against llama.cpp's own, over one and the same engine process."""
+"""Compares Dragoman's `/v1/messages` with llama.cpp's own, over the same engine process."""
 
 from statistics import mean
 
@@ -12,7 +12,7 @@ LONG_WORDS = 3300  # about 4,000 tokens of the default model's
 
 
 async def measure(runs: int) -> list[Row]:
-    """Every figure `runs` times, the two sides in turn."""
+    """Measure every figure `runs` times, both sides in turns."""
     with (
         llama_server(SLOTS, CONTEXT) as engine,
         dragoman("--engine", "llama-server", "--engine-url", engine, "--engine-key", KEY) as (url, _),
@@ -22,7 +22,7 @@ async def measure(runs: int) -> list[Row]:
 
 
 async def _quick(side: Side) -> Figures:
-    alone = [await load(side, 1, DECODE_TOKENS) for _ in range(2)]  # one is over in a second
+    alone = [await load(side, 1, DECODE_TOKENS) for _ in range(2)]  # one alone is too short
     return {
         "first token, short prompt": await first_token(side.url, *greetings()),
         **{name: mean(figures[name] for figures in alone) for name in alone[0]},

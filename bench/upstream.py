@@ -1,6 +1,6 @@
-"""A llama-server that never computes and never waits: every answer lies ready. `python -m bench.upstream CHUNKS`.
+"""A fake llama-server with prepared answers that never computes and never waits: `python -m bench.upstream CHUNKS`.
 
-It has the two doors that are measured: `/completion`, by which Dragoman comes, and `/v1/chat/completions`, by which others do.
+It has `/completion`, which Dragoman uses, and `/v1/chat/completions`, which others use.
 """
 
 import asyncio
@@ -46,7 +46,7 @@ def _chat(chunks: int) -> bytes:
 
 
 def _words(chunks: int) -> list[str]:
-    """No circle: a model in one is stopped."""
+    """Words that do not repeat: a repeating output would be stopped."""
     return [f" {number * 40503 % 65536:04x}" for number in range(chunks)]
 
 

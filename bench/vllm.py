@@ -1,8 +1,8 @@
-"""Dragoman over vLLM against vLLM's own `/v1/messages`, over one and the same engine.
+"""Compares Dragoman over vLLM with vLLM's own `/v1/messages`, over the same engine.
 
-What is compared is who speaks with the client. Of vLLM that is its API server, a process that reads, renders, tokenizes and
-streams; it cannot run without an engine, so there is no figure over one that never waits. Dragoman has its text from that
-server's other door, which costs as well: what the gateway and the API server spend together is in lines of its own.
+The servers that answer the client are compared. vLLM's is its API server, a process that reads, renders, tokenizes and streams;
+it cannot run without an engine, so that there is no figure with an engine that never waits. Dragoman uses another endpoint of
+that server, which has a cost too: separate rows have the CPU time of the gateway and the API server together.
 """
 
 import shutil
@@ -27,9 +27,9 @@ def _command(program: str, model: str, port: int) -> list[str]:
 
 
 async def measure(runs: int, program: str = PROGRAM, model: str = MODEL) -> list[Row]:
-    """Every figure `runs` times, the two sides in turn; nothing where there is no vLLM."""
+    """Measure every figure `runs` times, both sides in turns; nothing if vLLM is not installed."""
     if shutil.which(program) is None:
-        print(f"there is no {program} here: give --vllm PROGRAM", file=sys.stderr)
+        print(f"{program} is not installed: give --vllm PROGRAM", file=sys.stderr)
         return []
     settings = {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
     with (

@@ -1,7 +1,7 @@
-"""A Hub for tests: as much of its HTTP as `huggingface_hub` uses to find and download a file.
+"""A fake Hub for tests, with the part of its HTTP API that `huggingface_hub` uses to find and download a file.
 
-Like the real one it sends a file from another host than the one that is asked for it (here the same server, under another
-name), with the facts about it in the headers of the redirect.
+Like the real one it redirects a download to another host (here the same server under another name), with the size and the
+checksum of the file in the headers of the redirect.
 """
 
 import hashlib
@@ -34,7 +34,7 @@ class Request:
 
 @dataclass
 class Hub:
-    """What the tests put in, and what was asked. `cut` is after how many bytes the next download breaks off."""
+    """The repositories and the received requests. `cut` is the number of bytes after which the next download breaks."""
 
     url: str
     content_url: str
@@ -46,7 +46,7 @@ class Hub:
     requests: list[Request] = field(default_factory=list)
 
     def add(self, repo: str, *names: str, size: int = 1000) -> None:
-        """Put in a repository whose .gguf files begin as such files do and are different from each other."""
+        """Add a repository with the named files, which have a GGUF header and differ from each other."""
         self.repos[repo] = {name: model(f"{repo}/{name}", size) for name in names}
 
     @property
@@ -90,36 +90,36 @@ class Handler(BaseHTTPRequestHandler):
         elif token not in (None, f"Bearer {TOKEN}"):
             self.answer(HTTPStatus.UNAUTHORIZED, {"X-Error-Message": "Invalid credentials in Authorization header"})
         elif match := INFO.fullmatch(self.path) or RESOLVE.fullmatch(self.path):
-            self.send_repo(match["repo"], match.groupdict().get("file"), known=token is not None)
+            self.send_repo(match["repo"], match.groupdict().get("file"), authenticated=token is not None)
         else:
             self.answer(HTTPStatus.NOT_FOUND)
 
     do_HEAD = do_GET  # noqa: N815 — the base class finds it by this name
 
-    def send_repo(self, repo: str, file: str | None, *, known: bool) -> None:
+    def send_repo(self, repo: str, file: str | None, *, authenticated: bool) -> None:
         files = self.hub.repos.get(repo)
-        if files is None or (repo in self.hub.private and not known):
-            # Who does not say who they are is not told what there is.
-            status = HTTPStatus.NOT_FOUND if known else HTTPStatus.UNAUTHORIZED
+        if files is None or (repo in self.hub.private and not authenticated):
+            # Without a valid token the Hub does not reveal whether a repository exists.
+            status = HTTPStatus.NOT_FOUND if authenticated else HTTPStatus.UNAUTHORIZED
             self.answer(status, {"X-Error-Code": "RepoNotFound", "X-Error-Message": "Repository not found"})
         elif file is None:
             siblings = [{"rfilename": name} for name in files]
             self.answer(HTTPStatus.OK, body=json.dumps({"id": repo, "sha": COMMIT, "siblings": siblings}).encode())
-        elif repo in self.hub.gated and not known:
+        elif repo in self.hub.gated and not authenticated:
             self.answer(HTTPStatus.UNAUTHORIZED, {"X-Error-Code": "GatedRepo", "X-Error-Message": "Access is restricted"})
         elif file not in files:
             self.answer(HTTPStatus.NOT_FOUND, {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": COMMIT})
         else:
-            facts = {"X-Repo-Commit": COMMIT, "X-Linked-Size": len(files[file]), "X-Linked-ETag": f'"{etag(files[file])}"'}
-            self.answer(HTTPStatus.FOUND, {**facts, "Location": f"{self.hub.content_url}/content/{etag(files[file])}"})
+            headers = {"X-Repo-Commit": COMMIT, "X-Linked-Size": len(files[file]), "X-Linked-ETag": f'"{etag(files[file])}"'}
+            self.answer(HTTPStatus.FOUND, {**headers, "Location": f"{self.hub.content_url}/content/{etag(files[file])}"})
 
     def send_content(self, wanted: str) -> None:
         content = next(data for files in self.hub.repos.values() for data in files.values() if etag(data) == wanted)
-        asked = RANGE.fullmatch(self.headers["range"] or "")
-        start, total = int(asked[1]) if asked else 0, len(content)
-        self.send_response(HTTPStatus.PARTIAL_CONTENT if asked else HTTPStatus.OK)
+        requested = RANGE.fullmatch(self.headers["range"] or "")
+        start, total = int(requested[1]) if requested else 0, len(content)
+        self.send_response(HTTPStatus.PARTIAL_CONTENT if requested else HTTPStatus.OK)
         self.send_header("Content-Length", str(total - start))
-        if asked:
+        if requested:
             self.send_header("Content-Range", f"bytes {start}-{total - 1}/{total}")
         self.end_headers()
         end, self.hub.cut = self.hub.cut, None
@@ -134,7 +134,7 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing: `Hub.requests` is the log."""
+        """Log nothing: `Hub.requests` has the requests."""
 
 
 def etag(content: bytes) -> str:

@@ -1,4 +1,4 @@
-"""The reference of commands and options in docs/configuration.md, made from the click commands."""
+"""Generates the reference of commands and options in docs/configuration.md from the click commands."""
 
 import re
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ _PART = re.compile(r"(<!-- reference: made by scripts/options-table -->\n).*?(\n
 
 
 def updated() -> str:
-    """The page, with the reference as the commands have it."""
+    """The page with an up-to-date reference."""
     lines = "\n".join(reference()).rstrip()
     page, count = _PART.subn(lambda match: f"{match[1]}\n{lines}\n{match[2]}", PAGE.read_text(encoding="utf-8"))
     assert count == 1
@@ -21,7 +21,7 @@ def updated() -> str:
 
 
 def reference() -> Iterator[str]:
-    """A section for each command."""
+    """The lines of a section for each command."""
     for name, command in main.commands.items():
         with click.Context(command, info_name=f"dragoman {name}", auto_envvar_prefix=f"DRAGOMAN_{name.upper()}") as context:
             yield from _section(command, context)

@@ -1,4 +1,4 @@
-"""`dragoman serve` as a process of its own."""
+"""Runs `dragoman serve` in a child process."""
 
 import os
 import re
@@ -13,18 +13,18 @@ BANNER = re.compile(r"^Dragoman serves (?P<model>\S+) at (?P<url>\S+)$", re.MULT
 
 
 def environment() -> dict[str, str]:
-    """Ours, without what would change the options."""
+    """The environment without variables that set options."""
     return {name: value for name, value in os.environ.items() if not name.startswith("DRAGOMAN_")}
 
 
 def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """`dragoman serve ARGUMENTS`, of which it is expected that it ends by itself."""
+    """Run `dragoman serve ARGUMENTS`, which must end on its own."""
     command, variables = [*DRAGOMAN, "serve", *arguments], {**environment(), **variables}
     return subprocess.run(command, capture_output=True, text=True, timeout=60, env=variables, check=False)
 
 
 class Process:
-    """A running server; `banner` is what it printed when it was ready."""
+    """A running server; `banner` is the text that it printed when it was ready."""
 
     def __init__(self, popen: subprocess.Popen[str]) -> None:
         self._popen = popen
@@ -49,14 +49,14 @@ class Process:
         return self._popen.wait(30)
 
     def log(self) -> str:
-        """All that it logged, once it is gone."""
+        """The whole log, after the process has ended."""
         assert self._popen.stderr is not None
         return self._popen.stderr.read()
 
 
 @contextmanager
 def serving(*arguments: str, program: list[str] | None = None) -> Iterator[Process]:
-    """`dragoman serve ARGUMENTS --port 0`, killed at the end if it still runs."""
+    """Run `dragoman serve ARGUMENTS --port 0`, and kill it at the end if it still runs."""
     command = [*(program or DRAGOMAN), "serve", "--log-level", "error", *arguments, "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()) as popen:
         try:
@@ -66,7 +66,7 @@ def serving(*arguments: str, program: list[str] | None = None) -> Iterator[Proce
 
 
 def script(folder: Path, *lines: str) -> str:
-    """A script file; gives its path."""
+    """Write a script of the scripted engine; returns its path."""
     path = folder / "script.jsonl"
     path.write_text("\n".join(lines), encoding="utf-8")
     return str(path)

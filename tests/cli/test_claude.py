@@ -1,4 +1,4 @@
-"""`dragoman claude`: what it tells Claude Code, what it warns of, and when it refuses. tests/clients runs the real one."""
+"""Tests `dragoman claude`: environment, warnings and refusals. tests/clients runs the real client."""
 
 import json
 import os
@@ -28,12 +28,12 @@ REPORTER = """#!/bin/sh
 echo "$ANTHROPIC_MODEL at $ANTHROPIC_BASE_URL with $ANTHROPIC_AUTH_TOKEN${ANTHROPIC_API_KEY-, no other key}: $*"
 exit 7
 """
-"""A `claude` that says what it got."""
+"""A `claude` program that prints its settings and arguments."""
 
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A user without settings, in a project without any, on a machine where nothing serves."""
+    """A home and a project without settings, on a machine without a running server."""
     for variable in [*(variable.name for variable in VARIABLES), *REMOVED, "CLAUDE_CONFIG_DIR", "HTTP_PROXY", "http_proxy"]:
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -45,7 +45,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A client is installed."""
+    """Install the fake client on the path."""
     program = tmp_path / "claude"
     program.write_text(REPORTER)
     program.chmod(0o755)
@@ -56,7 +56,7 @@ def invoke(*arguments: str) -> Result:
     return CliRunner().invoke(main, ["claude", *arguments])
 
 
-def test_every_variable_is_told_for_a_large_window() -> None:
+def test_variables_for_a_large_window() -> None:
     assert variables(replace(TARGET, key="secret"), {}) == {
         "ANTHROPIC_BASE_URL": "http://127.0.0.1:8000",
         "ANTHROPIC_AUTH_TOKEN": "secret",
@@ -80,30 +80,30 @@ def test_every_variable_is_told_for_a_large_window() -> None:
     }
 
 
-def test_in_a_small_window_answers_and_results_are_small_and_the_server_says_when_to_compact() -> None:
-    told = variables(replace(TARGET, window=32_768), {})
-    assert told["CLAUDE_CODE_DISABLE_UNKNOWN_MODEL_WINDOW_ENFORCEMENT"] == "1"
-    assert told["CLAUDE_CODE_MAX_OUTPUT_TOKENS"] == "4096"
-    assert told["CLAUDE_CODE_FILE_READ_MAX_OUTPUT_TOKENS"] == "8192"
-    assert told["BASH_MAX_OUTPUT_LENGTH"] == "16384"
+def test_variables_for_a_small_window() -> None:
+    found = variables(replace(TARGET, window=32_768), {})
+    assert found["CLAUDE_CODE_DISABLE_UNKNOWN_MODEL_WINDOW_ENFORCEMENT"] == "1"
+    assert found["CLAUDE_CODE_MAX_OUTPUT_TOKENS"] == "4096"
+    assert found["CLAUDE_CODE_FILE_READ_MAX_OUTPUT_TOKENS"] == "8192"
+    assert found["BASH_MAX_OUTPUT_LENGTH"] == "16384"
 
 
-def test_a_window_that_nobody_knows_is_not_told() -> None:
+def test_an_unknown_window_is_not_set() -> None:
     assert "CLAUDE_CODE_MAX_CONTEXT_TOKENS" not in variables(replace(TARGET, window=None), {})
 
 
-def test_what_would_lead_elsewhere_does_not_reach_the_client() -> None:
+def test_variables_for_other_servers_are_removed() -> None:
     given = {"PATH": "/bin", "ANTHROPIC_API_KEY": "sk-real", "CLAUDE_CODE_USE_BEDROCK": "1", "ANTHROPIC_MODEL": "theirs"}
     assert environment(TARGET, given) == {"PATH": "/bin", **variables(TARGET, given)}
 
 
-def test_a_proxy_is_not_asked_for_this_machine() -> None:
+def test_no_proxy_is_used_for_this_machine() -> None:
     proxied = {"https_proxy": "http://proxy:3128", "NO_PROXY": "intranet"}
     assert environment(TARGET, proxied)["NO_PROXY"] == "intranet,127.0.0.1"
     assert "NO_PROXY" not in variables(replace(TARGET, url="http://gpu:8000"), proxied)
 
 
-def test_what_the_shell_says_otherwise_is_told() -> None:
+def test_replaced_variables_of_the_shell_are_reported() -> None:
     given = {"ANTHROPIC_API_KEY": "sk-real", "ANTHROPIC_MODEL": "theirs", "DISABLE_TELEMETRY": "1", "API_TIMEOUT_MS": ""}
     key, model = replaced(given, variables(TARGET, given))
     assert key.startswith("ANTHROPIC_API_KEY is removed (")
@@ -113,7 +113,7 @@ def test_what_the_shell_says_otherwise_is_told() -> None:
 @pytest.mark.parametrize(
     "file", [".claude/settings.json", "project/.claude/settings.json", "project/.claude/settings.local.json"]
 )
-def test_settings_that_the_client_prefers_are_told(home: Path, file: str) -> None:
+def test_settings_that_take_precedence_are_reported(home: Path, file: str) -> None:
     path = home / file
     path.parent.mkdir(parents=True, exist_ok=True)
     settings = {
@@ -130,13 +130,13 @@ def test_settings_that_the_client_prefers_are_told(home: Path, file: str) -> Non
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"env": []}', "not JSON"])
-def test_settings_that_say_nothing_are_passed_over(home: Path, text: str) -> None:
+def test_empty_and_invalid_settings_are_ignored(home: Path, text: str) -> None:
     (home / ".claude").mkdir()
     (home / ".claude" / "settings.json").write_text(text)
     assert list(overriding({"HOME": str(home)}, home, {})) == []
 
 
-def test_the_client_gets_its_arguments_and_its_status_is_ours(
+def test_the_client_gets_its_arguments_and_its_exit_status_is_returned(
     client: None, serve: Serve, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-real")
@@ -147,7 +147,7 @@ def test_the_client_gets_its_arguments_and_its_status_is_ours(
     assert "ANTHROPIC_API_KEY is removed" in done.stderr
 
 
-def test_a_server_that_runs_where_servers_do_is_found(
+def test_a_server_at_the_default_url_is_used(
     client: None, serve: Serve, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(servers, "DEFAULT_URL", serve())
@@ -155,7 +155,7 @@ def test_a_server_that_runs_where_servers_do_is_found(
     assert capfd.readouterr().out == f"{MODEL} at {servers.DEFAULT_URL} with none, no other key: \n"
 
 
-def test_one_that_wants_a_key_there_is_passed_over(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_at_the_default_url_with_another_key_is_not_used(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(servers, "DEFAULT_URL", serve(api_key="secret"))
     assert "is not used: it requires a key" in invoke("--print-env").stderr
     assert invoke("--print-env", "--api-key", "secret").exit_code == 0
@@ -175,7 +175,7 @@ def test_the_variables_are_printed_for_a_shell(serve: Serve, monkeypatch: pytest
 
 
 @pytest.mark.parametrize(("window", "word"), [(8_192, "too small"), (32_768, "is small")])
-def test_a_window_that_will_hardly_do_is_told(serve: Serve, window: int, word: str) -> None:
+def test_a_small_window_is_reported(serve: Serve, window: int, word: str) -> None:
     done = invoke("--url", serve(window=window), "--print-env")
     assert f"a window of {window:,} tokens" in done.stderr
     assert word in done.stderr
@@ -187,7 +187,7 @@ def test_a_window_can_be_made_smaller_but_not_larger(serve: Serve) -> None:
     assert "CLAUDE_CODE_MAX_CONTEXT_TOKENS=100000\n" in invoke("--url", url, "--context-length", "900000", "--print-env").stdout
 
 
-def test_what_cannot_be_done_is_said_in_one_line(serve: Serve, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_refusal_is_one_line(serve: Serve, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     url = serve(api_key="secret")
     attempts = {
         ("--print-env",): "no usable server runs at",
@@ -210,7 +210,7 @@ def test_what_cannot_be_done_is_said_in_one_line(serve: Serve, monkeypatch: pyte
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_launcher_that_is_ended_ends_the_client_and_the_server(home: Path, number: int) -> None:
+def test_a_signal_ends_the_client_and_the_server(home: Path, number: int) -> None:
     (home / "claude").write_text("#!/bin/sh\nexec sleep 60\n")
     (home / "claude").chmod(0o755)
     given = {**environment(TARGET, os.environ), "PATH": f"{home}:{os.environ['PATH']}"}
@@ -225,7 +225,7 @@ def test_a_launcher_that_is_ended_ends_the_client_and_the_server(home: Path, num
 
 
 @pytest.mark.slow
-def test_a_server_that_does_not_start_says_why(client: None, tmp_path: Path) -> None:
+def test_a_server_that_does_not_start_is_reported(client: None, tmp_path: Path) -> None:
     (tmp_path / "empty.gguf").write_bytes(b"GGUF" + struct.pack("<IQQ", 3, 0, 0) + bytes(32))
     done = invoke("empty.gguf")
     assert done.exit_code == 2

@@ -1,4 +1,4 @@
-"""`dragoman detect`: a template or a model in, its dialect and what it can do out."""
+"""Tests `dragoman detect` with templates and models."""
 
 import json
 from pathlib import Path
@@ -28,7 +28,7 @@ def template(folder: Path, source: str) -> str:
     return str(path)
 
 
-def test_a_template_is_decoded_back_and_probed(tmp_path: Path):
+def test_the_dialect_and_capabilities_of_a_template(tmp_path: Path):
     found = detect(template(tmp_path, QWEN3))
     assert (found["dialect"], found["found"]) == ("qwen3", "decoded back")
     assert "hermes" in found["runners_up"]
@@ -37,13 +37,13 @@ def test_a_template_is_decoded_back_and_probed(tmp_path: Path):
     assert {name for name in dir(capabilities) if not name.startswith("_")} <= set(found)
 
 
-def test_the_default_model_has_no_calls_of_its_own():
+def test_the_default_model_has_the_generic_dialect():
     found = detect()
     assert (found["dialect"], found["found"]) == ("qwen3", "generic: the template prints no calls")
     assert found["late_system"] == probe(ChatTemplate(CHATML)).late_system
 
 
-def test_for_people_there_is_a_line_for_each_finding(tmp_path: Path):
+def test_the_text_output_has_a_line_for_each_finding(tmp_path: Path):
     path = template(tmp_path, QWEN3)
     result = CliRunner().invoke(main, ["detect", path])
     lines = dict(line.split("  ", 1) for line in result.stdout.splitlines())
@@ -62,9 +62,7 @@ def test_for_people_there_is_a_line_for_each_finding(tmp_path: Path):
         ("poem.txt", "No user speaks here.", "does not render a user turn"),
     ],
 )
-def test_what_is_neither_a_template_nor_a_model_is_one_line_and_exit_code_2(
-    tmp_path: Path, name: str, content: str | None, reason: str
-):
+def test_an_invalid_argument_is_one_line_and_exit_code_2(tmp_path: Path, name: str, content: str | None, reason: str):
     path = tmp_path / name
     if content is not None:
         path.write_text(content, encoding="utf-8")
@@ -76,7 +74,7 @@ def test_what_is_neither_a_template_nor_a_model_is_one_line_and_exit_code_2(
     assert reason in line
 
 
-def test_bytes_that_are_no_text_are_no_template(tmp_path: Path):
+def test_a_binary_file_is_refused(tmp_path: Path):
     path = tmp_path / "weights.bin"
     path.write_bytes(b"\xff\xfe\x00")
     result = CliRunner().invoke(main, ["detect", str(path)])

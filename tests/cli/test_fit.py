@@ -1,4 +1,4 @@
-"""The window that `dragoman claude` chooses for a server of its own."""
+"""Tests the context window that `dragoman claude` chooses for the server that it starts."""
 
 import struct
 from pathlib import Path
@@ -9,12 +9,12 @@ from dragoman.cli.launch.fit import Fit, fit, free_memory
 
 MIB = 1 << 20
 PER_TOKEN = 32 * 8 * (128 + 128) * 2
-"""Bytes: an ordinary model of eight thousand million parameters."""
+"""Bytes per token of a usual model with eight billion parameters."""
 
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    """A header, and nothing behind it."""
+    """A GGUF file with only a header."""
     shape = {
         "context_length": 200_000,
         "block_count": 32,
@@ -29,31 +29,29 @@ def model(tmp_path: Path) -> Path:
     return path
 
 
-def room(tokens: int) -> int:
-    """Memory of which half holds the cache of so many tokens."""
+def memory_for(tokens: int) -> int:
+    """Memory in bytes with which the cache has space for `tokens`."""
     return 2 * tokens * PER_TOKEN + MIB
 
 
 @pytest.mark.parametrize(
     ("memory", "context", "parallel"),
     [
-        (room(300_000), 131_072, 2),
-        (room(140_000), 69_632, 2),
-        (room(100_000), 99_328, 1),
-        (room(20_000), 19_456, 1),
+        (memory_for(300_000), 131_072, 2),
+        (memory_for(140_000), 69_632, 2),
+        (memory_for(100_000), 99_328, 1),
+        (memory_for(20_000), 19_456, 1),
         (0, 4_096, 1),
     ],
 )
-def test_one_long_conversation_comes_before_two_and_nothing_beyond_memory(
-    model: Path, memory: int, context: int, parallel: int
-) -> None:
+def test_one_long_conversation_has_priority_over_two(model: Path, memory: int, context: int, parallel: int) -> None:
     assert fit(model, memory) == Fit(context, parallel, memory)
 
 
-def test_weights_leave_less(model: Path) -> None:
+def test_weights_reduce_the_window(model: Path) -> None:
     with model.open("ab") as file:
         file.truncate(1000 * MIB)
-    assert fit(model, room(20_000) + 1000 * MIB).context == 19_456
+    assert fit(model, memory_for(20_000) + 1000 * MIB).context == 19_456
 
 
 def test_this_machine_has_memory() -> None:

@@ -3,5 +3,5 @@
 from .options_page import PAGE, updated
 
 
-def test_the_page_is_what_the_script_writes() -> None:
+def test_the_page_is_up_to_date() -> None:
     assert PAGE.read_text(encoding="utf-8") == updated(), "run scripts/options-table"

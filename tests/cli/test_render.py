@@ -1,4 +1,4 @@
-"""`dragoman render`: a request in, the prompt that it becomes out."""
+"""Tests `dragoman render`, which prints the prompt of a request."""
 
 import json
 from pathlib import Path
@@ -35,7 +35,7 @@ def template(tmp_path: Path) -> str:
     return str(path)
 
 
-def test_the_prompt_is_all_of_standard_output_and_the_rest_is_told_beside_it(template: str):
+def test_the_prompt_is_on_standard_output_and_the_rest_on_standard_error(template: str):
     result = render("--template", template, "--dialect", "hermes")
     assert result.exit_code == 0
     assert result.stdout.startswith("<|im_start|>system\nYou help.\n\n# Tools")
@@ -49,15 +49,15 @@ def test_the_prompt_is_all_of_standard_output_and_the_rest_is_told_beside_it(tem
     ]
 
 
-def test_all_of_it_is_one_object_where_json_is_wanted(template: str):
-    shown = json.loads(render("--template", template, "--json").stdout)
-    assert set(shown) == {"prompt", "tokens", "dialect", "thinking_open", "notes", "losses"}
-    assert (shown["tokens"], shown["dialect"], shown["thinking_open"]) == (None, dialects.DEFAULT.name, False)
-    assert shown["losses"] == ["tools", "calls", "results", "reasoning in a tool loop", "reasoning of earlier turns"]
+def test_json_is_one_object(template: str):
+    found = json.loads(render("--template", template, "--json").stdout)
+    assert set(found) == {"prompt", "tokens", "dialect", "thinking_open", "notes", "losses"}
+    assert (found["tokens"], found["dialect"], found["thinking_open"]) == (None, dialects.DEFAULT.name, False)
+    assert found["losses"] == ["tools", "calls", "results", "reasoning in a tool loop", "reasoning of earlier turns"]
 
 
 @pytest.mark.clause("THK-1")
-def test_a_prompt_that_ends_inside_reasoning_is_said_to(tmp_path: Path):
+def test_a_prompt_that_ends_inside_reasoning_is_reported(tmp_path: Path):
     path = tmp_path / "t.jinja"
     path.write_text(
         templates.CHATML.replace("<|im_start|>assistant\\n", "<|im_start|>assistant\\n<think>\\n"), encoding="utf-8"
@@ -67,7 +67,7 @@ def test_a_prompt_that_ends_inside_reasoning_is_said_to(tmp_path: Path):
     assert "inside reasoning" not in render("--template", str(path)).stderr
 
 
-def test_a_request_to_count_tokens_will_do(template: str):
+def test_a_request_to_count_tokens_is_accepted(template: str):
     body = {name: value for name, value in BODY.items() if name != "max_tokens"}
     assert render("--template", template, body=body).stdout == render("--template", template).stdout
 
@@ -82,14 +82,14 @@ def test_a_request_to_count_tokens_will_do(template: str):
         ([], {**BODY, "messages": []}, "messages: at least one message is required"),
     ],
 )
-def test_what_cannot_be_rendered_is_refused_in_one_line(template: str, arguments: list[str], body: Any, message: str):
+def test_a_refusal_is_one_line(template: str, arguments: list[str], body: Any, message: str):
     result = render("--template", template, *arguments, body=body)
     assert result.exit_code == 2
     assert message in result.stderr
     assert result.stdout == ""
 
 
-def test_a_template_that_is_none_is_refused(tmp_path: Path):
+def test_an_invalid_template_is_refused(tmp_path: Path):
     path = tmp_path / "t.jinja"
     path.write_text("{% if %}", encoding="utf-8")
     assert "does not compile" in render("--template", str(path)).stderr
@@ -99,7 +99,7 @@ def test_a_template_that_is_none_is_refused(tmp_path: Path):
 
 @pytest.mark.slow
 @pytest.mark.clause("CNT-2")
-def test_behind_a_model_the_tokens_are_counted():
-    shown = json.loads(render("--json").stdout)
-    assert shown["prompt"].startswith("<|im_start|>system\nYou help.\n\n# Tools")
-    assert 100 < shown["tokens"] < len(shown["prompt"])
+def test_with_a_model_the_tokens_are_counted():
+    found = json.loads(render("--json").stdout)
+    assert found["prompt"].startswith("<|im_start|>system\nYou help.\n\n# Tools")
+    assert 100 < found["tokens"] < len(found["prompt"])

