@@ -74,10 +74,10 @@ def _check(name: str, value: Any, args: tuple[Any, ...], kwargs: Mapping[str, An
 
 def check_percent(form: str, values: Sequence[Any]) -> None:
     """Count the largest result of a `%` format with these values. Raises `Exceeded`."""
-    for found in _PERCENT.finditer(form):
-        for digits in found.groups(""):
-            meter.width(meter.WIDTH + 1 if digits == "*" else int(digits[:9] or 0))
     meter.filled(form, "%", values)
+    for found in _PERCENT.finditer(form):
+        for digits in filter(None, found.groups()):
+            meter.width(meter.WIDTH + 1 if digits == "*" else int(digits[:9]))
 
 
 def _tojson(
