@@ -57,7 +57,7 @@ async def test_a_job_gives_its_result(pool: WorkerPool):
     [
         (_spin, "takes more than 1.5 seconds"),
         (_swallow, "needs more than 256 MB of memory"),
-        (_crash, "ended the process"),
+        (_crash, "crashed its worker process"),
         (_recurse, "is nested too deeply"),
     ],
 )

@@ -46,7 +46,7 @@ async def test_each_prompt_of_a_long_session_begins_with_the_previous_one_for_ev
     assert session.claude.run("And again.", "--continue").answer == "All done."
     assert session.recorder.refused == []
     broke = [exchange.diverged.partition(": ")[2] for exchange in session.recorder.messages if exchange.diverged]
-    assert broke == ['rendered anew behind turn 4 (user), tool result 1, "<tool_call>"'], (
+    assert broke == ['rendered differently after turn 4 (user), tool result 1, "<tool_call>"'], (
         "Qwen3 drops reasoning when the user speaks"
     )
     assert min(session.engine.reused()) > MIN_REUSE

@@ -75,8 +75,8 @@ def test_paths_that_are_none_share_one_name() -> None:
 def test_gauges_look_at_the_requests_under_way() -> None:
     metrics = Metrics(lambda: 0)
     one, other = (Record(request_id, "POST", "/v1/messages") for request_id in ("req_1", "req_2"))
-    with metrics.under_way(one):
-        with metrics.under_way(other):
+    with metrics.open(one):
+        with metrics.open(other):
             assert scraped(metrics) == {}
             one.wait(Turn())
             other.wait(Turn())

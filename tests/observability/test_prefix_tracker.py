@@ -119,7 +119,7 @@ async def test_a_template_that_writes_an_earlier_turn_anew_is_told_from_a_client
     thinking = replace(TALK, turns=LOOP, thinking=ThinkingPolicy(enabled=True))
     after = with_turns(assistant("Done."), user("Thanks."), of=thinking)
     said = await place(after, thinking, templates.FORGETFUL)
-    assert said.startswith("rendered anew behind turn 1 (user), text 1, ")
+    assert said.startswith("rendered differently after turn 1 (user), text 1, ")
 
 
 async def test_other_settings_of_reasoning_are_named_where_the_template_shows_them():

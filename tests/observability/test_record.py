@@ -53,13 +53,13 @@ def begun(clock: Clock) -> Record:
 def test_the_stretches_add_up(clock: Clock) -> None:
     found = begun(clock)
     clock.wait(3)
-    found.note(Prefill(total=100, cached=80, done=90))
+    found.add_part(Prefill(total=100, cached=80, done=90))
     clock.wait(1)
-    found.note(Prefill(total=100, cached=80, done=100))
+    found.add_part(Prefill(total=100, cached=80, done=100))
     clock.wait(0.5)
-    found.note(Text("Hello"))
+    found.add_part(Text("Hello"))
     clock.wait(3.5)
-    found.note(Ending(StopReason.END_TURN, TALLY))
+    found.add_part(Ending(StopReason.END_TURN, TALLY))
     clock.wait(1)
     told = found.entry()
     assert told.seconds == Seconds(total=12, prepare=1, queue=2, prefill=4, decode=4, first_token=7.5)
@@ -70,16 +70,16 @@ def test_the_stretches_add_up(clock: Clock) -> None:
 def test_an_engine_that_does_not_tell_when_the_prompt_is_read_has_read_it_with_the_first_token(clock: Clock) -> None:
     found = begun(clock)
     clock.wait(3)
-    found.note(Text("Hello"))
+    found.add_part(Text("Hello"))
     clock.wait(2)
-    found.note(Ending(StopReason.MAX_TOKENS, TALLY))
+    found.add_part(Ending(StopReason.MAX_TOKENS, TALLY))
     assert found.entry().seconds == Seconds(total=8, prepare=1, queue=2, prefill=3, decode=2, first_token=6)
 
 
 def test_what_was_cut_tells_as_far_as_it_came(clock: Clock) -> None:
     found = begun(clock)
     clock.wait(1)
-    found.note(Text("Hel"))
+    found.add_part(Text("Hel"))
     clock.wait(4)
     found.leave(0.25)
     told = found.entry()

@@ -1,4 +1,4 @@
-"""One answer: engine request, output chunks, parser, policies, parts."""
+"""Generations: the engine requests of an answer, and the parts that their output becomes."""
 
 from dragoman.generation.generation import Generation
 

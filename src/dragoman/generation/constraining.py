@@ -1,4 +1,4 @@
-"""The constraint of an answer: made at once where that is little work, else in a worker process."""
+"""Makes the constraint of an answer: here if that is little work, otherwise in a worker process."""
 
 from dataclasses import replace
 from typing import Final
@@ -12,21 +12,21 @@ from dragoman.worker_pool import POOL, TooExpensive
 
 _FEW_NODES: Final = 4_000
 _FEW_WAYS: Final = 20_000
-"""Objects and arrays of all schemas, as written and with references followed: some 20 ms of work."""
+"""Objects and arrays of all schemas, as written and with references followed: about 20 ms of work."""
 _FEW_BRANCHES: Final = 100
 _SHALLOW: Final = 40
 
 
 async def constrained(constrainer: Constrainer, conversation: Conversation, *, thinking_open: bool) -> Constraint | None:
-    """What the answer is held to; None where anything goes. Raises `InvalidRequest` where that costs too much to make."""
+    """Return the constraint of an answer, None if it has none. Raises `InvalidRequest` if it is too expensive to make."""
     key = constrainer.key(conversation, thinking_open=thinking_open)
     if not constrainer.has(key):
         path = "tools" if conversation.callable else "output_config.format"
         try:
             if is_small(conversation):
                 return constrainer.constraint(conversation, thinking_open=thinking_open)
-            asked = replace(conversation, turns=(), system=())
-            made = await POOL.run(make, constrainer.dialect, asked, thinking_open=thinking_open)
+            policy = replace(conversation, turns=(), system=())
+            made = await POOL.run(make, constrainer.dialect, policy, thinking_open=thinking_open)
         except TooExpensive as error:
             raise InvalidRequest.at(path, f"enforcing these schemas {error}; make them smaller") from None
         except RecursionError:
@@ -36,12 +36,12 @@ async def constrained(constrainer: Constrainer, conversation: Conversation, *, t
 
 
 def make(dialect: Dialect, conversation: Conversation, *, thinking_open: bool) -> Constraint | None:
-    """`Constrainer.constraint` as a module-level function, which a worker process can run."""
+    """Make a constraint in a worker process, which can only run module-level functions."""
     return Constrainer(dialect).constraint(conversation, thinking_open=thinking_open)
 
 
 def is_small(conversation: Conversation) -> bool:
-    """Whether the schemas that the answer is held to are little work."""
+    """Whether the schemas of the answer are little work to make a constraint of."""
     nodes = ways = 0.0
     schemas = [*(tool.schema for tool in conversation.callable), *([conversation.output] if conversation.output else [])]
     for schema in schemas:

@@ -1,8 +1,8 @@
-"""One turn: what the engine says, read by the dialect, shaped by the policies, told as parts.
+"""A generation: the engine's output, parsed by the dialect and shaped by the output policies into parts.
 
-A turn is one job, or two: where reasoning is closed by force, the engine goes on from there in another, and has all of the
-first one's prompt in its cache. A model that goes round in circles is stopped: in reasoning as if its budget were spent, in an
-answer that was promised by the shortest way to its end, elsewhere where it stands.
+It takes one engine request, or two: if reasoning is closed early, a second request continues after it, and the engine has the
+whole prompt of the first in its cache. A model that repeats itself is stopped: in reasoning as if its budget were spent, in a
+structured answer with its shortest completion, anywhere else as it is.
 """
 
 from collections.abc import AsyncGenerator, Iterator, Sequence
@@ -28,11 +28,11 @@ from dragoman.prompt import Prompt
 class Generation:
     """One answer to one conversation. `run` may be called once; `counts` can be read at any time.
 
-    `constrains`: the engine holds constraints. For one that does not, the opening of a forced call is written into the prompt.
-    `adapter` and `affinity` are those of its jobs.
+    `constrains`: the engine enforces constraints. For one that does not, the opening of a forced call is added to the prompt.
+    `adapter` and `affinity` are passed to its engine requests.
     """
 
-    def __init__(  # noqa: PLR0913 -- put together once, in the service
+    def __init__(  # noqa: PLR0913 -- constructed once, in `ServedModel`
         self,
         engine: Engine,
         constrainer: Constrainer,
@@ -56,43 +56,43 @@ class Generation:
             thinking_open=prompt.thinking_open,
             calls_allowed=conversation.tool_policy.choice is not ToolChoice.NONE,
         )
-        self._shaper = OutputPolicies(conversation)
-        self._promised = conversation.output is not None or conversation.tool_policy.forced
-        self._watch = LoopGuard(conversation.thinking.budget, self._limit, promised=self._promised)
-        self._astray = False
-        self._mended: list[str] = []
-        self._written: list[str] = []  # what the model wrote in this job
+        self._policies = OutputPolicies(conversation)
+        self._structured = conversation.output is not None or conversation.tool_policy.forced
+        self._loop_guard = LoopGuard(conversation.thinking.budget, self._limit, structured=self._structured)
+        self._stopped = False
+        self._repairs: list[str] = []
+        self._written: list[str] = []  # the model's output in this request
         self._cached: int | None = None
         self._output = 0
         self._thinking_tokens = 0
 
     @property
     def counts(self) -> TokenCounts:
-        """The counts as they are now."""
+        """The current token counts."""
         return TokenCounts(len(self._prompt.tokens), self._cached or 0, self._output, self._thinking_tokens)
 
     @property
     def calls(self) -> int:
-        """Whole calls so far."""
-        return self._shaper.calls
+        """The number of complete calls so far."""
+        return self._policies.calls
 
     @property
     def broke_call(self) -> bool:
-        """Was a call cut? Its block stands, and nobody should run it."""
-        return self._shaper.broke_call
+        """Whether a call was cut: its block stays, and clients should not run it."""
+        return self._policies.broke_call
 
     @property
     def repairs(self) -> list[str]:
         """Names of the repairs that the output needed."""
-        return [*self._parser.repairs, *self._mended]
+        return [*self._parser.repairs, *self._repairs]
 
     @property
     def violations(self) -> list[str]:
-        """What the answer should have been, and is not."""
-        return self._shaper.violations
+        """The violated constraints of the answer."""
+        return self._policies.violations
 
     async def prepare(self) -> None:
-        """Make what the answer will be held to, before anything is sent: what costs too much is refused (ERR-8).
+        """Make the constraint of the answer before anything is sent, so that an expensive one is refused (ERR-8).
 
         Raises `InvalidRequest`, and what the engine raises.
         """
@@ -101,35 +101,37 @@ class Generation:
             await self._engine.prepare(constraint)
 
     async def run(self) -> AsyncGenerator[Part, None]:
-        """The parts, an `Ending` last. Raises what the engine raises; closing the iterator stops the engine."""
-        behind = self.forced_opening()
-        for part in self._told(behind):
+        """Yield the parts, an `Ending` last. Raises what the engine raises; closing the iterator stops the engine."""
+        prefix = self.forced_opening()
+        for part in self._parts_of(prefix):
             yield part
-        job: EngineRequest | None = await self._job(behind, self._conversation, thinking_open=self._prompt.thinking_open)
-        while job is not None:
+        request: EngineRequest | None = await self._request(
+            prefix, self._conversation, thinking_open=self._prompt.thinking_open
+        )
+        while request is not None:
             self._written.clear()
-            async with aclosing(self._engine.generate(job)) as pieces:
-                async for piece in pieces:
-                    for part in self._read(piece):
+            async with aclosing(self._engine.generate(request)) as chunks:
+                async for chunk in chunks:
+                    for part in self._read(chunk):
                         yield part
-                    if self._shaper.happened is not None or self._astray:
+                    if self._policies.end_cause is not None or self._stopped:
                         break
-            if self._shaper.happened is not None or not self._astray:
+            if self._policies.end_cause is not None or not self._stopped:
                 break
             if self._parser.thinking:
                 closer = self._constrainer.dialect.close_thinking
-                for part in self._told(closer):
+                for part in self._parts_of(closer):
                     yield part
-                behind = "".join([behind, *self._written, closer])
-                job = await self._after_thinking(behind)
+                prefix = "".join([prefix, *self._written, closer])
+                request = await self._after_thinking(prefix)
             else:
-                for part in self._close_with(await self._shortest_completion(job)):
+                for part in self._close_with(await self._shortest_completion(request)):
                     yield part
                 break
         yield self._ending()
 
     def forced_opening(self) -> str:
-        """What is written for the model, where the engine cannot make it write that."""
+        """Return the opening of a forced call, to be added to the prompt of an engine that cannot enforce it."""
         policy = self._conversation.tool_policy
         if self._constrains or not policy.forced:
             return ""
@@ -137,100 +139,100 @@ class Generation:
         closer = self._constrainer.dialect.close_thinking if self._prompt.thinking_open else ""
         return closer + call_opening(self._constrainer.dialect, tools)
 
-    async def _job(self, written: str, conversation: Conversation, *, thinking_open: bool) -> EngineRequest:
-        """Go on behind `written`."""
+    async def _request(self, prefix: str, conversation: Conversation, *, thinking_open: bool) -> EngineRequest:
+        """Return the engine request that continues after the prompt and `prefix`."""
         tokens = self._prompt.tokens
         limit = self._limit - self._output
-        if written:
-            tokens = [*tokens, *await self._engine.tokenize(written)]
+        if prefix:
+            tokens = [*tokens, *await self._engine.tokenize(prefix)]
             limit = min(limit, self._prompt.remaining - (len(tokens) - len(self._prompt.tokens)))
         constraint = await self._constraint(conversation, thinking_open=thinking_open)
         return EngineRequest(tokens, limit, bounded(conversation.sampling), constraint, self._adapter, self._affinity)
 
     async def _constraint(self, conversation: Conversation, *, thinking_open: bool) -> Constraint | None:
-        """Raises `InvalidRequest` where it costs too much to make."""
+        """Return the constraint, None if there is none. Raises `InvalidRequest` if it is too expensive to make."""
         return await constrained(self._constrainer, conversation, thinking_open=thinking_open) if self._constrains else None
 
-    async def _after_thinking(self, written: str) -> EngineRequest | None:
-        """The job that goes on behind the reasoning that was closed; None where there is no room for it."""
-        self._mended.append("reasoning closed")
-        self._watch = LoopGuard(None, self._limit, promised=self._promised)
-        self._astray = False
-        job = await self._job(written, replace(self._conversation, thinking=ThinkingPolicy()), thinking_open=False)
-        if job.limit < 1:
-            self._shaper.happened = self._exhausted
+    async def _after_thinking(self, prefix: str) -> EngineRequest | None:
+        """Return the request that continues after the closed reasoning; None if the limit is reached."""
+        self._repairs.append("reasoning closed")
+        self._loop_guard = LoopGuard(None, self._limit, structured=self._structured)
+        self._stopped = False
+        request = await self._request(prefix, replace(self._conversation, thinking=ThinkingPolicy()), thinking_open=False)
+        if request.limit < 1:
+            self._policies.end_cause = self._exhausted
             return None
-        return job
+        return request
 
-    async def _shortest_completion(self, job: EngineRequest) -> str | None:
-        """How an answer that was promised could end, from where the model stands."""
-        if not self._promised or job.constraint is None:
+    async def _shortest_completion(self, request: EngineRequest) -> str | None:
+        """Return the shortest text that completes a structured answer from where the model stopped."""
+        if not self._structured or request.constraint is None:
             return None
-        return await off_the_loop(job.constraint, way_out, job.constraint, "".join(self._written))
+        return await off_the_loop(request.constraint, way_out, request.constraint, "".join(self._written))
 
-    def _close_with(self, way: str | None) -> Iterator[Part]:
-        """The model is stopped: behind the way out if there is one, else where it stands."""
-        self._mended.append("repetition stopped")
-        yield from self._told(way or "")
-        yield from self._shaper.apply(self._parser.finish(cut=way is None))
-        yield from self._shaper.flush()
-        if self._shaper.happened is None:
-            stands = way is None and not self._shaper.broke_call
-            self._shaper.happened = EndCause.REPETITION if stands else self._shaper.ended
+    def _close_with(self, completion: str | None) -> Iterator[Part]:
+        """End the answer of a stopped model, with the completion if there is one."""
+        self._repairs.append("repetition stopped")
+        yield from self._parts_of(completion or "")
+        yield from self._policies.apply(self._parser.finish(cut=completion is None))
+        yield from self._policies.flush()
+        if self._policies.end_cause is None:
+            incomplete = completion is None and not self._policies.broke_call
+            self._policies.end_cause = EndCause.REPETITION if incomplete else self._policies.ended
 
-    def _read(self, piece: OutputChunk) -> Iterator[Part]:
-        if piece.prefill is not None:
-            self._cached = piece.prefill.cached if self._cached is None else self._cached
-            yield Prefill(piece.prefill.total, piece.prefill.cached or 0, piece.prefill.done)
-        self._output += piece.output
-        self._written.append(piece.text)
+    def _read(self, chunk: OutputChunk) -> Iterator[Part]:
+        if chunk.prefill is not None:
+            self._cached = chunk.prefill.cached if self._cached is None else self._cached
+            yield Prefill(chunk.prefill.total, chunk.prefill.cached or 0, chunk.prefill.done)
+        self._output += chunk.output
+        self._written.append(chunk.text)
         began_thinking = self._parser.thinking
-        parts = self._parser.feed(piece.text) if piece.text else []
-        self._thinking_tokens += _thinking_tokens(piece, parts, began_thinking=began_thinking)
-        yield from self._shaper.apply(parts)
-        self._astray = self._watch.should_stop(
-            piece.text, output=self._output, thought=self._thinking_tokens, thinking=self._parser.thinking
+        parts = self._parser.feed(chunk.text) if chunk.text else []
+        self._thinking_tokens += _thinking_tokens(chunk, parts, began_thinking=began_thinking)
+        yield from self._policies.apply(parts)
+        self._stopped = self._loop_guard.should_stop(
+            chunk.text, output=self._output, thought=self._thinking_tokens, thinking=self._parser.thinking
         )
-        if piece.finish is not None:
-            self._cached = piece.finish.cached if self._cached is None else self._cached
-            if self._shaper.happened is None:
-                yield from self._finish(piece.finish)
+        if chunk.finish is not None:
+            self._cached = chunk.finish.cached if self._cached is None else self._cached
+            if self._policies.end_cause is None:
+                yield from self._finish(chunk.finish)
 
-    def _told(self, text: str) -> Iterator[Part]:
-        """The parts of what was written for the model."""
+    def _parts_of(self, text: str) -> Iterator[Part]:
+        """Yield the parts of text that was added to the prompt or written in place of the model."""
         if text:
-            yield from self._shaper.apply(self._parser.feed(text))
+            yield from self._policies.apply(self._parser.feed(text))
 
     def _finish(self, finish: Finish) -> Iterator[Part]:
-        """The engine stopped by itself. Text that was held back turns out to be text, or still completes a stop sequence."""
+        """Handle the engine's finish. Text that was held back is sent, unless it completes a stop sequence."""
         cut = finish.reason is FinishReason.LENGTH
-        yield from self._shaper.apply(self._parser.finish(cut=cut))
-        if self._shaper.happened is not None:
+        yield from self._policies.apply(self._parser.finish(cut=cut))
+        if self._policies.end_cause is not None:
             return
-        yield from self._shaper.flush()
+        yield from self._policies.flush()
         if cut:
-            self._shaper.happened = self._exhausted
+            self._policies.end_cause = self._exhausted
         else:
-            self._shaper.settle()
+            self._policies.settle()
 
     @property
     def _exhausted(self) -> EndCause:
-        """Which of the limits it was."""
+        """The end cause of an answer that reached its limit."""
         return EndCause.WINDOW_FULL if self._limit < self._conversation.max_tokens else EndCause.OUTPUT_LIMIT
 
     def _ending(self) -> Ending:
-        if self._shaper.happened is None:
+        if self._policies.end_cause is None:
             raise EngineFailed("the engine closed its stream without a finish")
-        return Ending(ENDINGS[self._shaper.happened], self.counts, self._shaper.matched)
+        return Ending(ENDINGS[self._policies.end_cause], self.counts, self._policies.matched)
 
 
-def _thinking_tokens(piece: OutputChunk, parts: Sequence[Part], *, began_thinking: bool) -> int:
-    """How many of a piece's tokens are reasoning: mostly all of them or none, else as many as of its characters."""
+def _thinking_tokens(chunk: OutputChunk, parts: Sequence[Part], *, began_thinking: bool) -> int:
+    """Return how many of a chunk's tokens are reasoning: all, none, or the same share as of its characters."""
     if began_thinking:
         shown = sum(len(part.text) for part in parts if type(part) is Text)
-        return piece.output - round(piece.output * min(shown / len(piece.text), 1)) if shown else piece.output
+        return chunk.output - round(chunk.output * min(shown / len(chunk.text), 1)) if shown else chunk.output
     thought = 0
     for part in parts:  # no generator: this runs for every token
         if type(part) is Thinking:
             thought += len(part.text)
-    return round(piece.output * min(thought / len(piece.text), 1)) if thought else 0
+    return round(chunk.output * min(thought / len(chunk.text), 1)) if thought else 0

@@ -1,37 +1,37 @@
-"""Does the model still get anywhere, or is its reasoning over its budget, or does it go round in circles?"""
+"""Decides when to stop a model early: its thinking budget is spent, or it repeats itself."""
 
 from dragoman.generation.repetition import Repetition
 
-_ENDLESS = 4000
-"""Characters of one thing over and over after which a model will not stop by itself."""
-_A_CIRCLE = 64
-"""The same where an answer was promised and seven eighths of its room are gone; there, counting upwards is a circle too."""
+_MOST_REPEATED = 4000
+"""Repeated characters after which a model is stopped, since it would not stop on its own."""
+_MOST_REPEATED_NEAR_LIMIT = 64
+"""The same for a structured answer that has used seven eighths of its limit, where counting upwards is repetition, too."""
 
 
 class LoopGuard:
-    """Listens to what a model writes in one job.
+    """Watches the output of one engine request.
 
-    `budget` is how many tokens it may reason, None for any number. `promised`: a form was promised for the answer, which a
-    model that runs into its `limit` (tokens) would break.
+    `budget` is the limit of reasoning tokens, None for no limit. `structured`: the answer must match a schema or be a call, so
+    that reaching its `limit` (tokens) would break it.
     """
 
-    __slots__ = ("_budget", "_limit", "_promised", "_repetition")
+    __slots__ = ("_budget", "_limit", "_repetition", "_structured")
 
-    def __init__(self, budget: int | None, limit: int, *, promised: bool) -> None:
+    def __init__(self, budget: int | None, limit: int, *, structured: bool) -> None:
         self._budget = budget
         self._limit = limit
-        self._promised = promised
+        self._structured = structured
         self._repetition = Repetition()
 
     def should_stop(self, text: str, *, output: int, thought: int, thinking: bool) -> bool:
-        """Hear the next `text`: should the model be stopped here?
+        """Add the next `text`, and return whether to stop the model.
 
-        `output` and `thought` are the tokens of the turn so far, and those of them that were reasoning; `thinking`: it still
-        reasons.
+        `output` and `thought` are the tokens of the answer so far and those of its reasoning; `thinking`: the model is still
+        reasoning.
         """
-        looked = self._repetition.feed(text)
+        checked = self._repetition.feed(text)
         if self._budget is not None and thinking and thought >= self._budget:
             return True
-        if self._promised and 8 * output >= 7 * self._limit:
-            return self._repetition.counted >= _A_CIRCLE
-        return looked and self._repetition.stretch >= _ENDLESS
+        if self._structured and 8 * output >= 7 * self._limit:
+            return self._repetition.length_ignoring_numbers >= _MOST_REPEATED_NEAR_LIMIT
+        return checked and self._repetition.length >= _MOST_REPEATED

@@ -1,7 +1,7 @@
-"""What was promised of an answer, checked when it is there: a constraint may have been relaxed, and an engine may be at fault.
+"""Validates constrained output when it is complete: a constraint may have been relaxed, or an engine may not enforce it.
 
-Nothing is taken back that was streamed. What does not hold is reported; a forced call that did not come is a failure, since a
-client that forces one has no use for anything else.
+Streamed output is not taken back. Violations are logged; a missing forced call is a failure, since a client that forces a call
+cannot use anything else.
 """
 
 from collections.abc import Mapping
@@ -16,21 +16,21 @@ from dragoman.parts import CallDelta, CallEnd, CallStart, Part, Text
 
 
 class OutputValidator:
-    """Listens to the parts of one turn. `broken` names what does not hold; `any`: is there something to listen for?"""
+    """Validates the parts of one answer. `violations`: the violated constraints; `active`: there is something to validate."""
 
     def __init__(self, conversation: Conversation) -> None:
         self._forced = conversation.tool_policy.forced
         self._schemas = {tool.name: tool.schema for tool in conversation.callable if tool.strict or self._forced}
         self._output = conversation.output
-        self.any = self._forced or bool(self._schemas) or self._output is not None
+        self.active = self._forced or bool(self._schemas) or self._output is not None
         self._texts: list[str] = []
         self._arguments: list[str] = []
         self._name = ""
         self._called = False
-        self.broken: list[str] = []
+        self.violations: list[str] = []
 
-    def note(self, part: Part) -> None:
-        """Hear the next part."""
+    def feed(self, part: Part) -> None:
+        """Add the next part."""
         match part:
             case Text(text) if self._output is not None:
                 self._texts.append(text)
@@ -45,21 +45,21 @@ class OutputValidator:
                     self._check(f"call of {self._name}", self._schemas[self._name], self._arguments)
 
     def settle(self) -> None:
-        """The model ended its turn by itself. Raises `EngineFailed` where a call was forced and there is none."""
+        """Validate the end of the answer. Raises `EngineFailed` if a call was forced and there is none."""
         if self._forced and not self._called:
             raise EngineFailed("a tool call was asked for, and the engine let the model end its turn without one")
         if self._output is not None and not self._called:
             self._check("output format", self._output, self._texts)
 
-    def _check(self, what: str, schema: Mapping[str, Any], pieces: list[str]) -> None:
+    def _check(self, what: str, schema: Mapping[str, Any], texts: list[str]) -> None:
         checks = validator(schema)
         if checks is None:
-            self.broken.append(f"{what}: its schema is not one that can be checked")
+            self.violations.append(f"{what}: its schema is not one that can be checked")
             return
         try:
-            error = next(iter(checks.iter_errors(msgspec.json.decode("".join(pieces)))), None)
+            error = next(iter(checks.iter_errors(msgspec.json.decode("".join(texts)))), None)
         except (ValueError, msgspec.DecodeError) as fault:
-            self.broken.append(f"{what}: {fault}")
+            self.violations.append(f"{what}: {fault}")
             return
         if error is not None:
-            self.broken.append(f"{what}: {error.message}")
+            self.violations.append(f"{what}: {error.message}")

@@ -1,4 +1,4 @@
-"""A model that goes round in circles: small ones do, in text, in thoughts and in the arguments of calls."""
+"""Detects a model that repeats itself, as small ones do in text, reasoning and call arguments."""
 
 import re
 
@@ -10,53 +10,52 @@ _LEAST = 4
 
 
 class Repetition:
-    """Listens to what a model writes. `stretch`: how many characters at the end are one thing over and over, 0 if none.
+    """Watches a model's output. `length` is the number of characters at the end that are one repeated string, 0 if none.
 
-    `counted` is the same where numbers that differ count as one. Something has to stand there four times to count. It is
-    looked for every 256 characters, in the last 8,192.
+    A string counts if it occurs at least four times in a row. The last 8,192 characters are checked, every 256 characters.
     """
 
-    __slots__ = ("_counted", "_fresh", "_pieces", "_tail", "stretch")
+    __slots__ = ("_chunks", "_fresh", "_tail", "_without_numbers", "length")
 
     def __init__(self) -> None:
-        self.stretch = 0
+        self.length = 0
         self._tail = ""
-        self._pieces: list[str] = []
+        self._chunks: list[str] = []
         self._fresh = 0
-        self._counted: int | None = None
+        self._without_numbers: int | None = None
 
     def feed(self, text: str) -> bool:
-        """Hear the next piece; was it a moment to look?"""
-        self._pieces.append(text)
+        """Add the next text, and return whether the output was checked now."""
+        self._chunks.append(text)
         self._fresh += len(text)
         if self._fresh < _EVERY:
             return False
-        self._tail = (self._tail + "".join(self._pieces))[-_KEPT:]
-        self._pieces.clear()
+        self._tail = (self._tail + "".join(self._chunks))[-_KEPT:]
+        self._chunks.clear()
         self._fresh = 0
-        self.stretch = _stretch(self._tail)
-        self._counted = None
+        self.length = _repeated(self._tail)
+        self._without_numbers = None
         return True
 
     @property
-    def counted(self) -> int:
-        """Characters at the end that are one thing over and over, but for its numbers; or one number without an end."""
-        if self._counted is None:
+    def length_ignoring_numbers(self) -> int:
+        """Length of the repetition at the end if all numbers count as equal, or of one long number at the end."""
+        if self._without_numbers is None:
             number = len(self._tail) - len(self._tail.rstrip("0123456789"))
-            self._counted = max(number, _stretch(_NUMBER.sub("0", self._tail)))
-        return self._counted
+            self._without_numbers = max(number, _repeated(_NUMBER.sub("0", self._tail)))
+        return self._without_numbers
 
 
-def _stretch(tail: str) -> int:
-    """The probe at the very end stood somewhere before; if it is a circle, that is one round ago."""
+def _repeated(tail: str) -> int:
+    """Return the length of the repetition at the end; its period starts where the last characters occurred before."""
     if len(tail) <= _PROBE:
         return 0
     earlier = tail.rfind(tail[-_PROBE:], 0, -1)
     if earlier < 0:
         return 0
-    round_ = tail[earlier + _PROBE :]
+    period = tail[earlier + _PROBE :]
     position = len(tail)
-    while position >= len(round_) and tail.startswith(round_, position - len(round_)):
-        position -= len(round_)
+    while position >= len(period) and tail.startswith(period, position - len(period)):
+        position -= len(period)
     found = len(tail) - position
-    return found if found >= _LEAST * len(round_) else 0
+    return found if found >= _LEAST * len(period) else 0

@@ -1,10 +1,10 @@
-"""Stop sequences on visible text.
+"""Finds stop sequences in visible text.
 
-The sequence that is complete first ends the turn; of several that are complete at the same character, the longest is
-reported. Text that may still become a stop sequence is held back, so nothing is ever sent and taken back. What is found does
-not depend on how the text was cut into pieces.
+The sequence that is complete first ends the answer; of several that are complete at the same character, the longest is
+reported. Text that may still become a stop sequence is held back, so that no sent text has to be taken back. The result does
+not depend on how the text was split into chunks.
 
-The scanner is an Aho-Corasick automaton whose states are made when they are first reached. A new turn therefore costs only
+The scanner is an Aho-Corasick automaton whose states are made when they are first reached. A new answer therefore costs only
 the sorting of its sequences, and the work per character does not depend on how many sequences there are.
 """
 
@@ -15,21 +15,21 @@ from typing import NamedTuple
 
 
 class Scanned(NamedTuple):
-    """`visible` may be sent. `matched` is the stop sequence that was found; nothing may be fed after it."""
+    """The result of a scan: `visible` may be sent; after a `matched` stop sequence, no text may be fed."""
 
     visible: str
     matched: str | None = None
 
 
 class StopScanner:
-    """Scans one turn. Work per piece is bounded by the length of the piece, whatever the sequences are."""
+    """Scans one answer. The work per chunk depends on the length of the chunk only, not on the sequences."""
 
     def __init__(self, sequences: Sequence[str]) -> None:
         self._automaton = _Automaton(sequences) if sequences else None
         self._state = self._automaton.root if self._automaton else _NOTHING
 
     def feed(self, text: str) -> Scanned:
-        """Take the next text; give what can be no part of a stop sequence any more."""
+        """Scan the next text, and return the text that cannot be part of a stop sequence any more."""
         if self._automaton is None:
             return Scanned(text)
         before = self._state
@@ -42,7 +42,7 @@ class StopScanner:
         return Scanned((self._spelled(before) + text)[:cut] if cut else "")
 
     def flush(self) -> str:
-        """Give what was held: no more text comes to complete it."""
+        """Return the text that was held back, at the end of the text."""
         if self._automaton is None:
             return ""
         held, self._state = self._spelled(self._state), self._automaton.root
@@ -53,10 +53,10 @@ class StopScanner:
 
 
 class _State:
-    """The longest end of the text so far that begins a sequence.
+    """A state: the longest suffix of the text so far that is a prefix of a sequence.
 
     It has `depth` characters, and the sorted sequences from `low` up to `high` begin with it. `shorter` is the state of the
-    next shorter such end, `found` the longest sequence that the text ends with, and `moves` are the states that follow.
+    next shorter such suffix, `found` the longest sequence that the text ends with, and `moves` are the next states.
     """
 
     __slots__ = ("depth", "found", "high", "low", "moves", "shorter")
@@ -72,7 +72,7 @@ _NOTHING = _State(0, 0, 0)
 
 
 class _Automaton:
-    """The states over a set of sequences. `root` is the state in which nothing is held."""
+    """The states for a set of sequences. In the state `root`, nothing is held back."""
 
     def __init__(self, sequences: Sequence[str]) -> None:
         self._sequences = sorted(set(sequences))
@@ -81,11 +81,11 @@ class _Automaton:
         self._first = re.compile(f"[{''.join(map(re.escape, firsts))}]")
 
     def spelled(self, state: _State) -> str:
-        """The text that a state holds."""
+        """Return the text that a state holds back."""
         return self._sequences[state.low][: state.depth]
 
     def run(self, state: _State, text: str) -> tuple[_State, int]:
-        """Read `text` until a sequence is complete. Gives the state and the number of characters that were read."""
+        """Read `text` until a sequence is complete. Returns the state and the number of characters read."""
         position, length = 0, len(text)
         while position < length:
             if state is self.root:
@@ -110,7 +110,7 @@ class _Automaton:
         return self.root
 
     def _complete(self, state: _State, parent: _State, character: str) -> None:
-        """Set `shorter` and `found` of a new state and of the new ones among its shorter ends."""
+        """Set `shorter` and `found` of a new state and of the new ones among its shorter suffixes."""
         made = []
         while state.shorter is None and state is not self.root:
             at, following = parent.shorter, None
@@ -127,7 +127,7 @@ class _Automaton:
             new.found = first if len(first) == new.depth else shorter.found if shorter else ""
 
     def _move(self, state: _State, character: str) -> _State | None:
-        """The state for one more character; None where no sequence goes on with it."""
+        """Return the state after one more character; None if no sequence continues with it."""
         if character in state.moves:
             return state.moves[character]
         depth, sequences = state.depth, self._sequences

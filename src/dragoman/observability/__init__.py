@@ -1,4 +1,4 @@
-"""What is kept of a request: the log line, metrics, captured requests, prompt prefixes."""
+"""Observability: the request log, metrics, captured requests, and prefix divergence."""
 
 from dragoman.observability.captured import BadCapture, CapturedExchange
 from dragoman.observability.log import LOG_FORMATS, log_request

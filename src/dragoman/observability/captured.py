@@ -1,6 +1,6 @@
-"""A request and its answer, as a file that can be sent again: what `--capture` writes and `dragoman replay` reads.
+"""A captured request and its response, as a file: `--capture` writes it, and `dragoman replay` sends it again.
 
-`kept` says what of a request a file may hold; what was taken out is named in the file.
+The module `kept` decides what a file may contain of a request; the file names what was removed.
 """
 
 import os
@@ -14,11 +14,11 @@ from msgspec import Struct
 
 
 class BadCapture(ValueError):
-    """A file that holds no exchange; the message names it."""
+    """The file is not a captured exchange; the message names it."""
 
 
 class CapturedRequest(Struct, frozen=True):
-    """A request. `body` is its text, in `charset`; not `whole`: it was not read to its end, and cannot be sent again."""
+    """A captured request. `body` is its text in `charset`; unless it is `whole`, it cannot be replayed."""
 
     method: str
     target: str
@@ -29,14 +29,14 @@ class CapturedRequest(Struct, frozen=True):
 
     @property
     def content(self) -> bytes:
-        """The body's bytes."""
+        """The bytes of the body."""
         return self.body.encode(self.charset)
 
 
 class CapturedResponse(Struct, frozen=True):
-    """An answer: what was written, and when, in seconds since the request came in; a stream's writes hold whole events.
+    """A captured response: each write with its time in seconds since the request arrived; writes of a stream are whole events.
 
-    `status` is 0 where there was none. `whole` is false where the client left before the end.
+    `status` is 0 if there was no response. `whole` is false if the client disconnected before the end.
     """
 
     status: int
@@ -46,12 +46,12 @@ class CapturedResponse(Struct, frozen=True):
 
     @property
     def content(self) -> bytes:
-        """The body's bytes."""
+        """The bytes of the body."""
         return "".join(text for _, text in self.body).encode()
 
 
 class CapturedExchange(Struct, frozen=True):
-    """One request and its answer. `began` is in ISO 8601; `removed` names headers and fields that are not what they were."""
+    """A captured request and its response. `began` is in ISO 8601; `removed` names the replaced headers and fields."""
 
     request_id: str
     began: str
@@ -61,11 +61,11 @@ class CapturedExchange(Struct, frozen=True):
 
     @property
     def file_name(self) -> str:
-        """Names sort by time."""
+        """The file name, which sorts by time."""
         return f"{re.sub(r'[-:]', '', self.began)}-{self.request_id}.json"
 
     def write(self, folder: Path) -> None:
-        """Write the file, all of it or none, readable by its owner alone. Raises `OSError`."""
+        """Write the file atomically, readable only by its owner. Raises `OSError`."""
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = folder / self.file_name
         unfinished = path.with_suffix(".unfinished")
@@ -81,7 +81,7 @@ class CapturedExchange(Struct, frozen=True):
 
     @classmethod
     def read(cls, path: Path) -> "CapturedExchange":
-        """Raises `BadCapture`."""
+        """Read a file. Raises `BadCapture`."""
         try:
             return msgspec.json.decode(path.read_bytes(), type=cls)
         except (OSError, msgspec.DecodeError) as error:

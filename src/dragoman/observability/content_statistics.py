@@ -1,4 +1,4 @@
-"""What a request holds, by kind: the first thing one wants to know of a prompt that is too long or too slow."""
+"""Statistics of the content of a request by kind, to see what makes a prompt long."""
 
 from collections.abc import Iterator, Mapping
 
@@ -10,10 +10,10 @@ from dragoman.observability.log_entry import Volume
 
 
 def content_statistics(conversation: Conversation) -> Mapping[str, Volume]:
-    """Parts and their characters by kind, in the order in which the kinds were met.
+    """Return the number of parts and their characters by kind, in the order of appearance.
 
-    `system` are the blocks at the top and the system turns anywhere, `tools` the declarations, whenever the model hears of
-    them. What is not text is as long as its JSON.
+    `system` counts the system prompt's blocks and system turns, `tools` all declarations, including deferred ones. Content
+    that is not text is measured as JSON.
     """
     found: dict[str, Volume] = {}
     for kind, characters in _content(conversation):

@@ -1,8 +1,8 @@
-"""What of a request a captured file holds: an allow-list of header fields, query parameters and body fields.
+"""Redacts a captured request: an allow-list of headers, query parameters and body fields.
 
-The conversation, the tools and the settings are kept as they came. What identifies a person or a device, what gives access to
-another server, and every field that is not listed here is replaced by a note of its size. A body from which nothing is taken is
-kept to the byte.
+The conversation, the tools and the settings are kept unchanged. Identifiers of persons and devices, credentials for other
+servers, and every field that is not listed here are replaced by a note of their size. A body without such fields is kept to the
+byte.
 """
 
 import re
@@ -46,14 +46,14 @@ _QUERY: Final = frozenset({"beta", "limit", "after_id", "before_id", "lifecycle"
 
 @dataclass(frozen=True)
 class Fields:
-    """The fields of an object that are kept, each with the rule for its value, and whether text may stand in its place."""
+    """The fields of an object that are kept, each with the rule for its value; `text`: a string may replace the object."""
 
     rules: dict[str, "Rule"]
     text: bool = False
 
 
 Rule = Fields | None
-"""What of a value is kept. None keeps everything. Lists are gone through."""
+"""The part of a value that is kept. None keeps everything. In a list, the rule applies to each item."""
 
 
 def _kept(names: str, *, text: bool = False, **rules: Rule) -> Fields:
@@ -100,7 +100,7 @@ _USER_PART: Final = re.compile(
 
 
 def kept_headers(headers: Iterable[tuple[str, str]]) -> tuple[dict[str, str], list[str]]:
-    """The headers of a request that a file may hold, and the names of the others. Names are in lower case."""
+    """Return the headers that a file may contain, and the names of the others. Names are in lower case."""
     kept: dict[str, str] = {}
     removed = []
     for name, value in headers:
@@ -112,15 +112,15 @@ def kept_headers(headers: Iterable[tuple[str, str]]) -> tuple[dict[str, str], li
 
 
 def kept_target(path: str, query: str) -> str:
-    """The path as it travels, and the query parameters that the API knows."""
+    """Return the encoded path with the query parameters that the API defines."""
     known = [(name, value) for name, value in parse_qsl(query, keep_blank_values=True) if name in _QUERY]
     return f"{quote(path)}?{urlencode(known)}" if known else quote(path)
 
 
 def kept_body(body: str) -> tuple[str, list[str]]:
-    """What of a body a file may hold, and the dotted names of the fields that were replaced.
+    """Return the redacted body, and the dotted names of the fields that were replaced.
 
-    Of `metadata.user_id` the session stays, where it can be told from the rest. Of a body that is not JSON every string goes.
+    The session id in `metadata.user_id` is kept if it can be recognized. In a body that is not JSON, all strings are masked.
     """
     try:
         value = msgspec.json.decode(body)
@@ -133,7 +133,7 @@ def kept_body(body: str) -> tuple[str, list[str]]:
 
 
 def _walk(value: Any, rule: Rule, path: str, removed: dict[str, None]) -> Any:
-    """The value with what its rule does not keep replaced. Only as deep as the rules go."""
+    """Replace everything in a value that its rule does not keep. The recursion is as deep as the rules."""
     if rule is None or (rule.text and isinstance(value, str)):
         return value
     if isinstance(value, list):
@@ -157,7 +157,7 @@ def _walk(value: Any, rule: Rule, path: str, removed: dict[str, None]) -> Any:
 
 
 def _note(value: Any) -> Any:
-    """What stands for a value that is not kept; nothing can hide in the three that JSON has a word for."""
+    """Return the note that replaces a value; null and booleans are returned as they are, since they contain no secrets."""
     if value is None or isinstance(value, bool):
         return value
     kind = "string" if isinstance(value, str) else "object" if isinstance(value, dict) else "array"
@@ -166,7 +166,7 @@ def _note(value: Any) -> Any:
 
 
 def _without_device(user: str) -> str:
-    """Claude Code writes device, account and session into one string: as JSON, before that in one row. Lengths stay."""
+    """Mask the device and account in the one string where Claude Code writes them with the session. Lengths are kept."""
     if _is_json_with_session(user):
         return _USER_PART.sub(lambda part: part[0] if part["session"] or part["key"] else _zeros(part[0]), user)
     if old := _OLD_USER.fullmatch(user):

@@ -1,7 +1,7 @@
-"""The log line of a request, for people or as JSON: two renderings of the same entry, each written here and nowhere else.
+"""The log line of a request, as text or JSON.
 
-A request is logged as its entry; the formatter of the log's handler decides how it looks. A handler that knows nothing of
-entries gets the line for people, since that is what an entry is as a string.
+A request is logged as its entry, and the formatter of the log handler renders it. Any other formatter gets the text line, since
+that is the string form of the logged object.
 """
 
 import logging
@@ -17,16 +17,16 @@ _SHORT_ID = 8
 _LONGEST_NAME = 32
 _LONGEST_PATH = 60
 _THOUSAND = 1000
-_FELT = 0.005
+_NOTICEABLE = 0.005
 
 
 def log_request(entry: RequestLogEntry) -> None:
-    """Write the line of a request."""
+    """Log a request."""
     _LOG.info("%s", _Line(entry))
 
 
 class _Line:
-    """An entry on its way to a formatter. It is rendered only if somebody listens."""
+    """A log argument that is rendered as the text line only when a formatter needs it."""
 
     def __init__(self, entry: RequestLogEntry) -> None:
         self.entry = entry
@@ -36,25 +36,25 @@ class _Line:
 
 
 class HumanFormatter(logging.Formatter):
-    """A short line: the time, the first letter of the level, the message."""
+    """Formats a record as a text line: the time, the first letter of the level, the message."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname).1s %(message)s", "%Y-%m-%d %H:%M:%S")
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line, requests and all else alike; docs/observability.md names the fields."""
+    """Formats every record as one JSON object per line; docs/observability.md lists the fields."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The fields of an entry, or the message."""
+        """Return the fields of a request's entry, or the message of another record."""
         fields: dict[str, object] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
         }
-        told = record.args[0] if isinstance(record.args, tuple) and len(record.args) == 1 else None
-        if isinstance(told, _Line):
-            fields |= msgspec.to_builtins(told.entry)
+        argument = record.args[0] if isinstance(record.args, tuple) and len(record.args) == 1 else None
+        if isinstance(argument, _Line):
+            fields |= msgspec.to_builtins(argument.entry)
         else:
             fields["message"] = record.getMessage()
         if record.exc_info:
@@ -63,13 +63,17 @@ class JsonFormatter(logging.Formatter):
 
 
 LOG_FORMATS: dict[str, type[logging.Formatter]] = {"text": HumanFormatter, "json": JsonFormatter}
-"""By the names of `--log-format`."""
+"""The formatters, by the values of `--log-format`."""
 
 
 def line(entry: RequestLogEntry) -> str:
-    """An entry for people: the columns that the eye compares, what is special, who and what, what was done to it, the id."""
+    """Return the text log line: fixed columns, exceptional facts, client and model, prompt changes, request id."""
     shown = "  ".join([*_columns(entry), *_particulars(entry), *_asked(entry), *_treated(entry), entry.request_id])
-    return shown if shown.isprintable() else "".join(mark if mark.isprintable() else ascii(mark)[1:-1] for mark in shown)
+    return (
+        shown
+        if shown.isprintable()
+        else "".join(character if character.isprintable() else ascii(character)[1:-1] for character in shown)
+    )
 
 
 def _columns(entry: RequestLogEntry) -> Iterator[str]:
@@ -87,7 +91,7 @@ def _counts(tokens: Tokens, rate: float | None) -> str:
 
 
 def _particulars(entry: RequestLogEntry) -> Iterator[str]:
-    """What is not so with every request."""
+    """Yield the exceptional facts of a request."""
     if entry.calls:
         yield f"{entry.calls} call{'s' if entry.calls > 1 else ''}"
     if entry.tokens is not None and entry.tokens.thinking:
@@ -99,9 +103,9 @@ def _particulars(entry: RequestLogEntry) -> Iterator[str]:
 
 
 def _asked(entry: RequestLogEntry) -> Iterator[str]:
-    """Who asked, for what, and what came with it."""
-    if stretches := _stretches(entry.seconds):
-        yield " ".join(stretches)
+    """Yield durations, client, session, model and content."""
+    if durations := _durations(entry.seconds):
+        yield " ".join(durations)
     if entry.client:
         yield entry.client.partition(" (")[0][:_LONGEST_NAME]
     if entry.session or entry.agent:
@@ -113,7 +117,7 @@ def _asked(entry: RequestLogEntry) -> Iterator[str]:
 
 
 def _treated(entry: RequestLogEntry) -> Iterator[str]:
-    """What is much the same with every request of a client, and long."""
+    """Yield the notes on the prompt and the unknown fields, which are long and repeat for a client."""
     yield from _listed("", entry.notes)
     yield from _listed("unknown: ", entry.unknown)
 
@@ -123,10 +127,10 @@ def _listed(label: str, items: Sequence[str]) -> Iterator[str]:
         yield f"[{label}{'; '.join(items)}]"
 
 
-def _stretches(seconds: Seconds) -> Sequence[str]:
-    """Those that somebody can feel."""
+def _durations(seconds: Seconds) -> Sequence[str]:
+    """Return the durations that are long enough to notice."""
     named = {"queue": seconds.queue, "prefill": seconds.prefill, "decode": seconds.decode, "stopped in": seconds.stop}
-    return [f"{name} {value:.2f}s" for name, value in named.items() if value is not None and value >= _FELT]
+    return [f"{name} {value:.2f}s" for name, value in named.items() if value is not None and value >= _NOTICEABLE]
 
 
 def _short(number: int) -> str:

@@ -1,6 +1,6 @@
-"""What is told of one request: a value with named fields, the names that docs/observability.md explains.
+"""The log entry of a request, with the field names that docs/observability.md explains.
 
-The log's two formats and the counters of `/metrics` are made of it, and of nothing else.
+Both log formats and the counters of `/metrics` are made from it alone.
 """
 
 from collections.abc import Mapping
@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from msgspec import Struct, field
 
 CLIENT_LEFT = "client_left"
-"""The ending of a request that nobody waited for any more."""
+"""The ending of a request whose client disconnected."""
 FAILED = "error"
 """The ending of a request that was refused or failed."""
 
 
 class Volume(Struct, frozen=True):
-    """How much of one kind a request holds. Characters of text; of what is no text, of its JSON."""
+    """The amount of one kind of content: number of parts, and characters of their text or JSON."""
 
     count: int
     characters: int
@@ -24,7 +24,7 @@ class Volume(Struct, frozen=True):
 
 
 class Tokens(Struct, frozen=True):
-    """Tokens of a turn. `new` and `cached` add up to `prompt`; `thinking` is a part of `output`."""
+    """Tokens of an answer. `new` and `cached` add up to `prompt`; `thinking` is a part of `output`."""
 
     prompt: int
     new: int
@@ -34,11 +34,11 @@ class Tokens(Struct, frozen=True):
 
 
 class Seconds(Struct, frozen=True, omit_defaults=True):
-    """Where the time went; None for what did not happen.
+    """Durations of the phases of a request in seconds; None for a phase that did not happen.
 
-    `prepare` is up to the finished prompt, `queue` the wait for a slot, `prefill` the reading of the prompt, `decode` the rest;
-    the last of them that there is may have been cut.
-    `first_token` counts from the request's arrival, `stop` from the moment the client left to the moment its work had ended.
+    `prepare` ends with the finished prompt, `queue` is the wait for a slot, `prefill` the processing of the prompt, `decode`
+    the rest; the last phase may have been cut short.
+    `first_token` counts from the request's arrival, `stop` from the client's disconnect to the end of its work.
     """
 
     total: float
@@ -51,10 +51,10 @@ class Seconds(Struct, frozen=True, omit_defaults=True):
 
 
 class RequestLogEntry(Struct, frozen=True, omit_defaults=True):
-    """One request.
+    """The log entry of one request.
 
-    `endpoint` is the route, empty for a path that is none. `ending` is the `stop_reason`, `client_left` or `error`; `error` is
-    the Anthropic type, `message` what the client was told, or for a defect what it was not. `content` is by kind of block.
+    `endpoint` is the route, empty for an unknown path. `ending` is the `stop_reason`, `client_left` or `error`; `error` is the
+    Anthropic error type, `message` the client's error message, or for a bug the internal one. `content` is by kind of block.
     """
 
     request_id: str

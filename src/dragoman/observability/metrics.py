@@ -1,8 +1,8 @@
-"""The counters behind `GET /metrics`, in the format of Prometheus.
+"""The metrics of `GET /metrics`, in the Prometheus format.
 
-They are taken from a request's entry when it is over, so nothing is counted while tokens flow; the gauges look at the records
-of requests under way, when one of those begins to wait, begins to work, or is over. One registry for each application: two in a
-process do not share. Several processes do, in files of a folder of theirs, and whichever is asked answers for all.
+Counters are updated from a request's log entry when it is over, so nothing is counted per token; gauges are computed from the
+records of open requests whenever one starts to wait, starts to run, or is over. Each application has its own registry. Several
+processes share their counts through files in a folder, and any of them serves the total.
 """
 
 import os
@@ -24,18 +24,18 @@ from dragoman.observability.record import Record
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
 _FIRST_TOKEN = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160, 320, 640)
-"""Seconds. A cached prompt on a fast card is read in tens of milliseconds, an agent's fresh one on a laptop in minutes."""
+"""Seconds. A cached prompt on a fast GPU takes tens of milliseconds, an agent's uncached one on a laptop minutes."""
 _PER_TOKEN = (0.0025, 0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.06, 0.08, 0.12, 0.2, 0.35, 0.6, 1)
-"""Seconds: 400 tokens per second down to one."""
+"""Seconds: from 400 tokens per second down to one."""
 _STOP = (0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
-"""Seconds. One step of the engine is the aim; a piece of prefill on a slow machine is the worst."""
+"""Seconds. The best case is one engine step, the worst a prefill chunk on a slow machine."""
 
 
 class Metrics:
-    """Counts requests. `restarts` says how often the engine was brought up again.
+    """Counts requests. `restarts` returns how often the engine was restarted.
 
-    With `shared`, a folder, it counts together with the other processes that were given the same; everything that this process
-    counts from then on is shared, since the library knows one way or the other.
+    With `shared`, a folder, it shares its counts with the other processes that use the same folder; from then on, all metrics
+    of this process are shared, since the library has one mode per process.
     """
 
     def __init__(self, restarts: Callable[[], int], shared: Path | None = None) -> None:
@@ -45,7 +45,7 @@ class Metrics:
             values.ValueClass = values.MultiProcessValue()  # type: ignore[no-untyped-call]
             self._scraped = CollectorRegistry()
             MultiProcessCollector(self._scraped, str(shared))  # type: ignore[no-untyped-call]
-        self._under_way: set[Record] = set()
+        self._open: set[Record] = set()
         self._running = self._gauge("running", "Requests that hold a slot of the engine", registry)
         self._waiting = self._gauge("waiting", "Requests that wait for a slot of the engine", registry)
         self._requests = Counter("dragoman_requests", "Requests that are over", ["endpoint", "status"], registry=registry)
@@ -54,8 +54,10 @@ class Metrics:
         self._cached = Counter("dragoman_cached_tokens", "Tokens of prompts that were not computed again", registry=registry)
         self._output = Counter("dragoman_output_tokens", "Tokens generated, reasoning included", registry=registry)
         self._thinking = Counter("dragoman_thinking_tokens", "Tokens of reasoning", registry=registry)
-        self._repairs = Counter("dragoman_repairs", "What was put right in the output of models", ["kind"], registry=registry)
-        self._divergences = Counter("dragoman_divergences", "Prompts that left the one they went on from", registry=registry)
+        self._repairs = Counter("dragoman_repairs", "Repairs of the output of models", ["kind"], registry=registry)
+        self._divergences = Counter(
+            "dragoman_divergences", "Prompts that diverged from the one they continue", registry=registry
+        )
         self._first_token = Histogram(
             "dragoman_time_to_first_token_seconds",
             "From a request's arrival to the first part of its answer",
@@ -64,13 +66,13 @@ class Metrics:
         )
         self._per_token = Histogram(
             "dragoman_time_per_output_token_seconds",
-            "Time of decoding by tokens, one value a request",
+            "Decoding time per token, one value per request",
             buckets=_PER_TOKEN,
             registry=registry,
         )
         self._cancels = Histogram(
             "dragoman_cancel_seconds",
-            "From a client's leaving to the end of its work; the count is that of the clients that left",
+            "From a client's disconnect to the end of its work; the count is the number of disconnects",
             buckets=_STOP,
             registry=registry,
         )
@@ -81,19 +83,19 @@ class Metrics:
         return Gauge(f"dragoman_requests_{name}", about, registry=registry, multiprocess_mode="livesum")
 
     @contextmanager
-    def under_way(self, record: Record) -> Iterator[None]:
-        """Let the gauges see a request for as long as the context lasts."""
-        self._under_way.add(record)
-        record.on_change = self._look
+    def open(self, record: Record) -> Iterator[None]:
+        """Include a request in the gauges for the duration of the context."""
+        self._open.add(record)
+        record.on_change = self._update_gauges
         try:
             yield
         finally:
-            self._under_way.discard(record)
-            self._look()
+            self._open.discard(record)
+            self._update_gauges()
 
-    def _look(self) -> None:
-        self._running.set(sum(record.running for record in self._under_way))
-        self._waiting.set(sum(record.waiting for record in self._under_way))
+    def _update_gauges(self) -> None:
+        self._running.set(sum(record.running for record in self._open))
+        self._waiting.set(sum(record.waiting for record in self._open))
 
     def count(self, entry: RequestLogEntry) -> None:
         """Count a request that is over."""
@@ -118,17 +120,17 @@ class Metrics:
             self._per_token.observe(entry.seconds.decode / entry.tokens.output)
 
     def page(self) -> bytes:
-        """What a scraper reads."""
+        """Return the page that Prometheus scrapes."""
         return generate_latest(self._scraped)
 
 
 class _Restarts(Collector):
-    """A count that the engine keeps."""
+    """Reads the count of restarts from the engine."""
 
     def __init__(self, restarts: Callable[[], int]) -> None:
         self._restarts = restarts
 
     def collect(self) -> Iterable[Metric]:
         yield CounterMetricFamily(
-            "dragoman_engine_restarts", "How often the engine died and was brought up again", value=self._restarts()
+            "dragoman_engine_restarts", "How often the engine died and was restarted", value=self._restarts()
         )

@@ -1,12 +1,12 @@
-"""Where did the prefix break?
+"""Finds where the prompts of a conversation diverge.
 
-In one conversation each prompt should begin with the one before it: that is what the engine's cache lives on. Where it does
-not, something changed that had been sent already: the client its words, or the template its own writing of an earlier turn.
-The newest prompts are remembered with what they were made of, and where a prompt parts from its predecessor too early, the
-place is named in words that its sender knows: `token 412 of 18,204: system block 2, "gitStatus:"`.
+Within a conversation each prompt should begin with the previous one, so that the engine's cache can reuse it. If it does not,
+something changed that was already sent: the client changed its text, or the template rendered an earlier turn differently.
+The newest prompts are remembered with the parts they were made from, and if a prompt diverges from its predecessor too early,
+the place is named in terms that the sender knows: `token 412 of 18,204: system block 2, "gitStatus:"`.
 
-A conversation is known by the user's first words, and by nothing that a client says of itself. What changes in the last turn
-is no break: a turn that was interrupted is asked again, with more words.
+A conversation is identified by the user's first text, and not by anything that a client says about itself. A change in the last
+turn is not a divergence: a turn that was interrupted is sent again, with more text.
 """
 
 from array import array
@@ -26,10 +26,10 @@ from dragoman.prompt.builder import Prompt
 from dragoman.prompt.volatile_metadata import strip
 
 _REMEMBERED = 32
-"""Prompts: the newest of as many conversations."""
+"""Number of remembered prompts: the newest one of each conversation."""
 _MOST_PARTS = 20_000
 _QUOTED = 40
-"""Characters of a quotation, and of the beginning of a part by which it is found in a prompt."""
+"""Characters of a quotation, and of the start of a part by which it is located in a prompt."""
 
 _KINDS: Mapping[type[Content], str] = {
     Text: "text",
@@ -40,18 +40,18 @@ _KINDS: Mapping[type[Content], str] = {
 
 
 class PrefixTracker:
-    """The newest prompts of one model."""
+    """Remembers the newest prompts of one model, and compares each new prompt with them."""
 
     def __init__(self) -> None:
         self._known: deque[_Known] = deque(maxlen=_REMEMBERED)
 
     def follow(self, trail: "Trail", prompt: Prompt) -> str:
-        """Remember this prompt. Gives the place where it breaks with the one it should begin with; "" where it does not."""
+        """Remember this prompt, and return where it diverges from its predecessor; "" if it does not."""
         new = _Known(trail, prompt.text, array("I", prompt.tokens))
         family = [known for known in self._known if known.trail.opening == new.trail.opening]
         nearest = max(family, key=lambda known: common_prefix_length(new.text, known.text), default=None)
         if nearest is not None and new.text.startswith(nearest.text):
-            self._known.remove(nearest)  # its successor stands for both
+            self._known.remove(nearest)  # the new prompt contains it
         self._known.append(new)
         if nearest is None or not (place := _place(new, nearest)):
             return ""
@@ -60,7 +60,7 @@ class PrefixTracker:
 
 @dataclass(frozen=True, slots=True)
 class Trail:
-    """What is remembered of a conversation: how it opens, its parts by their names, and the roles of its turns."""
+    """The data that is remembered of a conversation: its first text, its parts by name, and the roles of its turns."""
 
     opening: str
     parts: "Mapping[str, _Part]"
@@ -68,7 +68,7 @@ class Trail:
 
 
 def trail_of(conversation: Conversation) -> Trail:
-    """The trail of a conversation. Of very many parts only the first are named."""
+    """Return the trail of a conversation. Of very many parts, only the first are named."""
     parts = dict(islice(_named(conversation), _MOST_PARTS))
     return Trail(_opening(conversation), parts, [turn.role for turn in conversation.turns])
 
@@ -81,18 +81,18 @@ class _Known:
 
     @property
     def newest(self) -> int:
-        """Where the last turn stands."""
+        """The index of the last turn."""
         return len(self.trail.roles) - 1
 
     def newest_from(self) -> int:
-        """Where in the text the last turn begins; the end, where that cannot be seen."""
+        """Return where the last turn begins in the text, or the end of the text if it is not found."""
         mark = next((part.mark for part in self.trail.parts.values() if part.turn == self.newest), "")
         start = self.text.rfind(mark) if mark else -1
         return start if start >= 0 else len(self.text)
 
 
 class _Part(NamedTuple):
-    """A digest of what must not change. `mark` is how it begins in the text, `turn` is -1 before the first."""
+    """A digest of content that must not change. `mark` is its start in the text, `turn` its index, -1 before the first."""
 
     value: bytes
     mark: str = ""
@@ -100,7 +100,7 @@ class _Part(NamedTuple):
 
 
 def _place(new: _Known, old: _Known) -> str:
-    """Where the texts part, if it is too early, and how the line goes on there."""
+    """Return where the texts diverge, if that is too early, with the line at that place."""
     position = common_prefix_length(new.text, old.text)
     if position == len(old.text):
         return ""
@@ -109,7 +109,7 @@ def _place(new: _Known, old: _Known) -> str:
         return ""
     ours = new.trail.parts
     place = _changed((ours, new.text), (old.trail.parts, old.text), position, old.newest)
-    return f"{place or f'rendered anew behind {_before(ours, new.text, position)}'}, {_quoted(new.text, position)}"
+    return f"{place or f'rendered differently after {_before(ours, new.text, position)}'}, {_quoted(new.text, position)}"
 
 
 def _named(conversation: Conversation) -> Iterator[tuple[str, _Part]]:
@@ -145,13 +145,13 @@ def _beginning(text: str) -> str:
 
 
 def _opening(conversation: Conversation) -> str:
-    """The user's first words: the last block, as clients put their reminders in front of it."""
+    """Return the user's first text: the last block, since clients put their reminders before it."""
     first = next((turn.content for turn in conversation.turns if turn.role is Role.USER), ())
     return next((content.text for content in reversed(first) if isinstance(content, Text)), "")
 
 
 def _changed(new: tuple[Mapping[str, _Part], str], old: tuple[Mapping[str, _Part], str], position: int, newest: int) -> str:
-    """Of what is no longer the same, the part in which the texts part, or that begins just behind; "" where there is none."""
+    """Return the name of the changed part in which the texts diverge, or that begins right after; "" if there is none."""
     starts: dict[str, int] = {}
     for name in {**new[0], **old[0]}:
         ours, theirs = new[0].get(name), old[0].get(name)
@@ -163,7 +163,7 @@ def _changed(new: tuple[Mapping[str, _Part], str], old: tuple[Mapping[str, _Part
 
 
 def _before(parts: Mapping[str, _Part], text: str, position: int) -> str:
-    """The last part that begins in front of a place."""
+    """Return the name of the last part that begins before a position."""
     found, at = "the beginning", 0
     for name, part in parts.items():
         start = text.find(part.mark, at) if part.turn >= 0 else -1
@@ -175,7 +175,7 @@ def _before(parts: Mapping[str, _Part], text: str, position: int) -> str:
 
 
 def _quoted(text: str, position: int) -> str:
-    """The line that holds this place, from its beginning if that is near."""
+    """Return the line at a position, from its start if that is near."""
     start = text.rfind("\n", 0, position) + 1
     line = text[start if position - start < _QUOTED else position :][:_QUOTED].partition("\n")[0]
     return f'"{line.strip()}"'

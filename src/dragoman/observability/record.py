@@ -1,8 +1,7 @@
-"""The record of a request: filled in on its way through the house, told once it is over.
+"""The record of a request, which is filled while the request is handled, and logged when it is over.
 
-Whoever learns something writes it down here: the edge who asks, the endpoint what is asked, the stream when what happened. What
-a turn counts stays with the turn and is asked for at the end, so that nothing is copied, and a turn that was cut tells as much
-as one that was not.
+The middleware records the client, the endpoint the request, and the stream the times. Counts stay in the generation and are
+read at the end, so that nothing is copied, and an interrupted generation is logged like a complete one.
 """
 
 import logging
@@ -19,15 +18,15 @@ _LOG = logging.getLogger(__name__)
 
 
 class Work(Protocol):
-    """What a record asks a turn, at the end."""
+    """The properties of a generation that a record reads at the end."""
 
     @property
     def counts(self) -> TokenCounts:
-        """The counts as they are now."""
+        """The current token counts."""
 
     @property
     def calls(self) -> int:
-        """Whole calls that the answer holds."""
+        """The number of complete calls in the answer."""
 
     @property
     def repairs(self) -> Sequence[str]:
@@ -35,16 +34,16 @@ class Work(Protocol):
 
     @property
     def violations(self) -> Sequence[str]:
-        """What the answer should have been, and is not."""
+        """The violated constraints of the answer."""
 
 
 @dataclass(slots=True, eq=False)
 class Record:
-    """One request, so far. Moments are ages: seconds since it came in, by the monotonic clock; None for what has not happened.
+    """One request so far. Times are seconds since its arrival, by the monotonic clock; None for what has not happened.
 
-    `ready`: the prompt is made, and the turn waits for a slot; `started`: it has one; `read`: the engine has read the prompt;
-    `first`: the first part that says something; `ended`: the last. `stop` is how long the work of a client that left went on.
-    `on_change` is called when the request begins to wait or to work.
+    `ready`: the prompt is built, and the request waits for a slot; `started`: it has one; `read`: the prefill is complete;
+    `first`: the first part with output; `ended`: the last part. `stop` is the time from the client's disconnect to the end of
+    its work. `on_change` is called when the request starts to wait or to run.
     """
 
     request_id: str
@@ -81,31 +80,31 @@ class Record:
 
     @property
     def age(self) -> float:
-        """Seconds since the request came in."""
+        """Seconds since the request arrived."""
         return self.clock() - self._began
 
     @property
     def waiting(self) -> bool:
-        """Does its turn wait for a slot?"""
+        """Whether the request waits for a slot."""
         return self.ready is not None and self.started is None
 
     @property
     def running(self) -> bool:
-        """Does its turn hold a slot? It does to the end of the request, or a moment less."""
+        """Whether the request holds a slot, which it does almost to its end."""
         return self.started is not None
 
     def wait(self, work: Work) -> None:
-        """The prompt is made, and `work` waits for a slot."""
+        """Record that the prompt is built, and `work` waits for a slot."""
         self.work, self.ready = work, self.age
         self.on_change()
 
     def start(self) -> None:
-        """It has one."""
+        """Record that the request has a slot."""
         self.started = self.age
         self.on_change()
 
-    def note(self, part: Part) -> None:
-        """Note the moments: of the prompt read, of the first part that says something, of the ending."""
+    def add_part(self, part: Part) -> None:
+        """Record the times of the complete prefill, the first output and the ending."""
         if type(part) is Ending:
             self.ending, self.ended = part.reason.value, self.age
         elif self.first is None:
@@ -115,7 +114,7 @@ class Record:
                 self.read = self.age
 
     def fail(self, error: Exception) -> None:
-        """Note how it failed. A defect of ours is told in full, once, here and nowhere else."""
+        """Record a failure. A bug is logged with its traceback, here only."""
         self.ending = FAILED
         if isinstance(error, DragomanError):
             self.error, self.message = RESPONSES[type(error)].type, error.message
@@ -124,11 +123,11 @@ class Record:
             _LOG.error("%s failed", self.request_id, exc_info=error)
 
     def leave(self, stop: float) -> None:
-        """The client left, and after `stop` seconds nothing was done for it any more."""
+        """Record that the client disconnected, and that its work ended `stop` seconds later."""
         self.ending, self.stop = CLIENT_LEFT, stop
 
     def entry(self) -> RequestLogEntry:
-        """What is to be told."""
+        """Return the log entry of the request."""
         work = self.work if self.started is not None else None
         seconds = self._seconds(self.age)
         tokens = _tokens(work.counts) if work else None
@@ -160,9 +159,9 @@ class Record:
         )
 
     def _seconds(self, total: float) -> Seconds:
-        """The stretches between the moments; one that was cut lasts up to the end.
+        """Return the durations of the phases; one that was cut lasts until the end.
 
-        Decoding begins where the prompt is read: what comes first may be hidden.
+        Decoding begins with the end of the prefill, since the first output may be hidden.
         """
         end = total if self.ended is None else self.ended
         read = self.read if self.read is not None else self.first

@@ -1,4 +1,4 @@
-"""What can be compared of two answers to one request, since models sample: the status, the ending, the shape, the lengths."""
+"""Summaries of responses, which can be compared although models sample: status, stop reason, blocks and their lengths."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -7,15 +7,15 @@ from typing import Any
 
 _EVENTS = "text/event-stream"
 _DELTAS = {"text_delta": "text", "thinking_delta": "thinking", "input_json_delta": "partial_json"}
-"""Kinds of delta, and the field that grows."""
+"""The types of delta, and the field of each that grows."""
 
 
 @dataclass(frozen=True, slots=True)
 class ResponseSummary:
-    """An answer, without its words.
+    """A response without its text.
 
-    `shape` names the blocks in their order, a call with its tool, and an error with its type at the end. `lengths` are in
-    characters, a block each: text, reasoning, arguments as JSON. `whole` is false for a stream that was cut.
+    `shape` names the blocks in order, a call with its tool, and an error with its type at the end. `lengths` are the characters
+    of each block: text, reasoning, arguments as JSON. `whole` is false for a stream that was cut.
     """
 
     status: int
@@ -27,14 +27,14 @@ class ResponseSummary:
 
     @property
     def summary(self) -> str:
-        """For people: status, ending, blocks."""
+        """The summary as text: status, stop reason, blocks."""
         blocks = ", ".join(f"{name} {length}" for name, length in zip(self.shape, self.lengths, strict=True))
         counts = ", ".join(f"{name} {count}" for name, count in self.counts.items())
         return "  ".join(word for word in (str(self.status or "no answer"), self.stop_reason, blocks, counts) if word)
 
 
 def summarize(status: int, content_type: str, body: bytes, *, whole: bool = True) -> ResponseSummary:
-    """Read an answer, streamed or not. What is no answer of this API has a status and nothing else."""
+    """Summarize a response, streamed or not. One that is not of this API has only a status."""
     try:
         if content_type.startswith(_EVENTS):
             return _of_events(status, _events(body), whole=whole)
@@ -79,7 +79,7 @@ def _of_events(status: int, events: Iterable[Mapping[str, Any]], *, whole: bool)
 
 
 def _events(body: bytes) -> Iterator[dict[str, Any]]:
-    """Those that are whole."""
+    """Yield the complete events."""
     for line in body.decode(errors="replace").split("\n")[:-1]:
         if line.startswith("data:"):
             yield json.loads(line.removeprefix("data:"))

@@ -61,7 +61,7 @@ class Middleware:
         """Answer a request, then count and log it."""
         record.endpoint = _route(self._app, scope)
         try:
-            with self._metrics.under_way(record):
+            with self._metrics.open(record):
                 await self._pages(scope, receive, _tagged(send, record))
         finally:
             entry = record.entry()

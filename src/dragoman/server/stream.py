@@ -66,7 +66,7 @@ async def send_message(answer: ResponseContext[E], admission: Admission, send: S
     events = [*answer.encoder.start(answer.generation.counts)]
     async with running(answer.generation, admission, answer.record) as parts:
         async for part in parts:
-            answer.record.note(part)
+            answer.record.add_part(part)
             events.extend(answer.encoder.encode(part))
     await send_json(send, answer.api_format.fold(events))
 
@@ -140,7 +140,7 @@ class EventStream(Generic[E]):
 
     def _add(self, part: Part) -> None:
         self._start()
-        self._record.note(part)
+        self._record.add_part(part)
         for event in self._encoder.encode(part):
             self._outbox += self._format.frame(event)
         self._wake()

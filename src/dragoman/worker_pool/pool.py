@@ -1,4 +1,4 @@
-"""The parent's side of the worker processes."""
+"""The pool of worker processes, in the parent process."""
 
 import asyncio
 import logging
@@ -20,17 +20,17 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 WORKERS: Final = 2
-"""Processes at most."""
+"""The most worker processes."""
 SECONDS: Final = 8.0
-"""Time limit of a job: an answer has to come within ten."""
+"""Time limit of a job, so that a response comes within ten seconds."""
 PATIENCE: Final = 8.0
 """Seconds that a job waits for a worker."""
 MEMORY: Final = 1024 * 1024 * 1024
 """Bytes of address space that a job may add to what a fresh worker has."""
 IDLE_SECONDS: Final = 60.0
-"""A worker that had nothing to do for so long is ended."""
+"""A worker that was idle for this long is ended."""
 _JOBS_PER_WORKER: Final = 1000
-"""A worker is replaced after so many jobs, so that what a library leaks does not pile up."""
+"""A worker is replaced after this many jobs, so that leaks of libraries do not accumulate."""
 _PRELOAD: Final = ("dragoman.dialects", "dragoman.engines", "dragoman.prompt")
 _COMMAND: Final = (sys.executable, "-P", "-c", "from dragoman.worker_pool.worker import main; main()")
 _START_SECONDS: Final = 60.0
@@ -40,9 +40,9 @@ _START_SECONDS: Final = 60.0
 class WorkerPool:
     """Runs functions in worker processes, which start when they are needed.
 
-    Functions, arguments and results travel pickled. A result is unpickled on the event loop: it should be small, or flat as a
-    string. `seconds` is the time limit of a job once a worker has it, `patience` how many it waits for one, `memory` its limit
-    in bytes.
+    Functions, arguments and results are pickled. A result is unpickled on the event loop: it should be small, or flat like a
+    string. `seconds` is the time limit of a job once a worker has it, `patience` the most seconds it waits for one, `memory`
+    its limit in bytes.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class WorkerPool:
         self._workers: WeakKeyDictionary[asyncio.AbstractEventLoop, _Workers] = WeakKeyDictionary()
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """The result of a module-level function. Cancelling ends the job, and the worker that had it.
+        """Run a module-level function and return its result. Cancelling kills the worker that runs it.
 
         Raises `TooExpensive`, `Overloaded` where no worker becomes free in time, and what the function raises.
         """
@@ -86,17 +86,17 @@ class WorkerPool:
         return result
 
     def warm(self) -> None:
-        """Have a worker ready before the first job comes."""
+        """Start a worker before the first job."""
         self._of_this_loop().start_spare()
 
     async def close(self) -> None:
-        """End the idle workers of this event loop; those that work end with their jobs."""
+        """End the idle workers of this event loop; busy ones end after their jobs."""
         workers = self._workers.pop(asyncio.get_running_loop(), None)
         if workers is not None:
             await workers.close()
 
     def _of_this_loop(self) -> "_Workers":
-        """The workers of this event loop: pipes belong to the loop that made them."""
+        """Return the workers of this event loop, since pipes belong to the loop that made them."""
         loop = asyncio.get_running_loop()
         if loop not in self._workers:
             self._workers[loop] = _Workers(loop, self._most, self._set_up)
@@ -114,7 +114,7 @@ class _Workers:
         self._starting: asyncio.Task[None] | None = None
 
     async def take(self) -> "_Worker":
-        """A worker for one job. Raises `OSError`, and `EOFError` where none comes up."""
+        """Return a worker for one job. Raises `OSError`, and `EOFError` if none starts."""
         if not self._idle and self._starting is not None:
             await asyncio.wait({self._starting})
         if not self._idle:
@@ -124,7 +124,7 @@ class _Workers:
         return worker
 
     def give_back(self, worker: "_Worker") -> None:
-        """Have the worker ready for the next job, for a while; a spare one where this one has ended."""
+        """Keep the worker for the next job for a while, or start a spare one if it has ended."""
         if worker.serves:
             self._keep(worker)
         else:
@@ -132,7 +132,7 @@ class _Workers:
             self.start_spare()
 
     def start_spare(self) -> None:
-        """Start a worker, so that the next job need not wait for that."""
+        """Start a worker, so that the next job does not wait for one."""
         if not self._idle and self._starting is None:
             self._starting = self.loop.create_task(self._start_spare())
 
@@ -163,7 +163,7 @@ class _Workers:
 
 
 class _Worker:
-    """One process and its pipes. `expiry` is when it ends if it has nothing to do until then."""
+    """One worker process and its pipes. `expiry` ends it if it stays idle."""
 
     expiry: asyncio.TimerHandle
 
@@ -174,7 +174,7 @@ class _Worker:
 
     @classmethod
     async def start(cls, set_up: SetUp) -> "_Worker":
-        """Start a process, and wait until it is ready. Raises `OSError`, and `EOFError` where it ends instead."""
+        """Start a process, and wait until it is ready. Raises `OSError`, and `EOFError` if it ends instead."""
         pipe = asyncio.subprocess.PIPE
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         process = await asyncio.create_subprocess_exec(
@@ -191,11 +191,11 @@ class _Worker:
 
     @property
     def serves(self) -> bool:
-        """Whether it can take another job."""
+        """Whether the worker can run another job."""
         return self._process.returncode is None and not self._ended and self._jobs < _JOBS_PER_WORKER
 
     async def work(self, job: bytes, seconds: float) -> Outcome:
-        """Have a job done. The process is killed where the job passes its time limit, crashes or is cancelled."""
+        """Run a job. The process is killed if the job exceeds its time limit, crashes or is cancelled."""
         self._jobs += 1
         try:
             async with asyncio.timeout(seconds):
@@ -205,13 +205,13 @@ class _Worker:
             return Outcome(error=TooExpensive(f"takes more than {seconds:g} seconds"))
         except (EOFError, OSError):
             self.kill()
-            return Outcome(error=TooExpensive("ended the process that worked on it"))
+            return Outcome(error=TooExpensive("crashed its worker process"))
         except BaseException:
             self.kill()
             raise
 
     async def end(self) -> None:
-        """Kill the process, and wait until it is gone."""
+        """Kill the process, and wait until it has ended."""
         self.kill()
         await self._process.wait()
 
@@ -223,7 +223,7 @@ class _Worker:
         self._stdin.close()
 
     async def _exchange(self, data: bytes) -> Outcome:
-        """Send a message and wait for the answer. Raises `OSError`, and `EOFError` where the process ends instead."""
+        """Send a message and wait for the reply. Raises `OSError`, and `EOFError` if the process ends instead."""
         self._stdin.write(data)
         assert self._process.stdout is not None
         (length,) = LENGTH.unpack(await self._process.stdout.readexactly(LENGTH.size))

@@ -1,7 +1,7 @@
-"""The program of a worker process: reads jobs from its standard input, writes their results to its standard output.
+"""The program of a worker process: it reads jobs from its standard input, and writes their results to its standard output.
 
-A message is a length of eight bytes, big-endian, and that many bytes of pickle. The first message to a worker is its set-up,
-every other a job; a worker answers each with one message, and ends where its input ends.
+A message is a big-endian length of eight bytes, and that many bytes of pickle. The first message to a worker is its set-up,
+every other one a job; a worker replies to each with one message, and ends when its input ends.
 """
 
 import importlib
@@ -16,16 +16,16 @@ from typing import Any, BinaryIO, Final
 
 LENGTH: Final = struct.Struct(">Q")
 _NICE: Final = 5
-"""Workers leave the processor to the event loop."""
+"""The niceness of workers, so that the event loop gets the CPU first."""
 
 
 class TooExpensive(Exception):
-    """A job passed a limit of time, memory or depth, or ended its worker. The text completes a sentence: `it …`."""
+    """A job exceeded a limit of time, memory or depth, or crashed its worker. The message completes a sentence: `it …`."""
 
 
 @dataclass(frozen=True, slots=True)
 class SetUp:
-    """How a worker prepares itself. `memory` is how many bytes of address space a job may add, where the platform can tell."""
+    """The set-up of a worker. `memory` is how many bytes of address space a job may add, on platforms that can limit it."""
 
     preload: Sequence[str]
     memory: int
@@ -42,23 +42,23 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a job returned, or raised."""
+    """The result of a job, or the exception that it raised."""
 
     result: Any = None
     error: BaseException | None = None
 
 
 def message(value: object) -> bytes:
-    """A message on its way between the processes. Raises what pickling raises."""
+    """Encode a message between the processes. Raises what pickling raises."""
     packed = pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
     return LENGTH.pack(len(packed)) + packed
 
 
 def main() -> None:
-    """Work until there are no more jobs."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is the parent's to handle
+    """Run jobs until the input ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C in a terminal
     jobs, results = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a library prints must not land among the results
+    os.dup2(2, 1)  # output that a library prints must not mix with the results
     set_up = _received(jobs)
     for name in set_up.preload:
         importlib.import_module(name)
@@ -95,7 +95,7 @@ def _outcome(job: Job) -> Outcome:
 
 
 def _message(outcome: Outcome, memory: int) -> bytes:
-    """The message for an outcome, without the traceback; an outcome that cannot be sent is an error that says so."""
+    """Encode an outcome, without the traceback; one that cannot be pickled becomes an error that says so."""
     if isinstance(outcome.error, MemoryError):
         outcome = Outcome(error=TooExpensive(f"needs more than {memory >> 20} MB of memory"))
     try:
@@ -107,7 +107,7 @@ def _message(outcome: Outcome, memory: int) -> bytes:
 
 
 def _limit(memory: int) -> None:
-    """Let jobs add no more than `memory` bytes of address space, and leave no core files."""
+    """Limit jobs to `memory` more bytes of address space, and disable core files."""
     if sys.platform != "linux":
         return
     import resource  # noqa: PLC0415 -- there is no such module on Windows
