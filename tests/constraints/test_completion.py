@@ -7,7 +7,7 @@ import jsonschema_rs
 import pytest
 
 from dragoman import dialects
-from dragoman.constraints.completion import way_out
+from dragoman.constraints.completion import shortest_completion
 from dragoman.conversation import Conversation, Tool, ToolCall, ToolChoice, ToolPolicy
 from dragoman.dialects import Constrainer
 from dragoman.parts import CallDelta, CallEnd
@@ -40,7 +40,7 @@ def test_a_call_that_breaks_off_anywhere_can_be_ended(name: str):
     assert held is not None
     written = dialect.encode_calls([CALL])
     for cut in range(0, len(written), STEP):
-        way = way_out(held, written[:cut])
+        way = shortest_completion(held, written[:cut])
         assert way is not None
         parser = dialect.parser(conversation.schemas, thinking_open=False)
         parts = [*parser.feed(written[:cut] + way), *parser.finish(cut=False)]
@@ -53,4 +53,4 @@ def test_what_the_constraint_did_not_allow_has_no_way_out():
     conversation = Conversation(turns=(), tools=(TOOL,), tool_policy=ToolPolicy(ToolChoice.ANY))
     held = Constrainer(dialects.get("qwen3")).constraint(conversation, thinking_open=False)
     assert held is not None
-    assert way_out(held, "I rather not") is None
+    assert shortest_completion(held, "I rather not") is None

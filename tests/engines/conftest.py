@@ -35,8 +35,8 @@ async def engine(model: Path) -> AsyncGenerator[EmbeddedLlama]:
     await embedded.close()
 
 
-def job(tokens: list[int], limit: int) -> EngineRequest:
-    """A repeatable job."""
+def make_request(tokens: list[int], limit: int) -> EngineRequest:
+    """A repeatable request."""
     return EngineRequest(tokens, limit, GREEDY)
 
 
@@ -45,37 +45,37 @@ def long_prompt(length: int, *, seed: int) -> list[int]:
     return [100 + (seed * 7919 + position * 31) % 40_000 for position in range(length)]
 
 
-async def collect(engine: Engine, work: EngineRequest) -> list[OutputChunk]:
-    """All the pieces of a job."""
-    async with aclosing(engine.generate(work)) as pieces:
-        return [piece async for piece in pieces]
+async def collect(engine: Engine, request: EngineRequest) -> list[OutputChunk]:
+    """All the chunks of a request."""
+    async with aclosing(engine.generate(request)) as chunks:
+        return [chunk async for chunk in chunks]
 
 
-def text(pieces: list[OutputChunk]) -> str:
+def text(chunks: list[OutputChunk]) -> str:
     """What was written."""
-    return "".join(piece.text for piece in pieces)
+    return "".join(chunk.text for chunk in chunks)
 
 
-def output(pieces: list[OutputChunk]) -> int:
+def output(chunks: list[OutputChunk]) -> int:
     """How many tokens were generated."""
-    return sum(piece.output for piece in pieces)
+    return sum(chunk.output for chunk in chunks)
 
 
-def reason(pieces: list[OutputChunk]) -> FinishReason:
-    """Why it ended; only the last piece says so."""
-    assert [piece.finish is not None for piece in pieces] == [False] * (len(pieces) - 1) + [True]
-    finish = pieces[-1].finish
+def reason(chunks: list[OutputChunk]) -> FinishReason:
+    """Why it ended; only the last chunk says so."""
+    assert [chunk.finish is not None for chunk in chunks] == [False] * (len(chunks) - 1) + [True]
+    finish = chunks[-1].finish
     assert finish is not None
     return finish.reason
 
 
-async def first_progress(engine: Engine, work: EngineRequest) -> int:
-    """How many tokens of the prompt were cached. The job is abandoned there."""
-    async with aclosing(engine.generate(work)) as pieces:
-        async for piece in pieces:
-            assert piece.prefill is not None
-            return piece.prefill.cached
-    raise AssertionError("no piece")
+async def first_progress(engine: Engine, request: EngineRequest) -> int:
+    """How many tokens of the prompt were cached. The request is abandoned there."""
+    async with aclosing(engine.generate(request)) as chunks:
+        async for chunk in chunks:
+            assert chunk.prefill is not None
+            return chunk.prefill.cached
+    raise AssertionError("no chunk")
 
 
 async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 15) -> None:
@@ -86,7 +86,7 @@ async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 15) -
 
 
 async def busy_slots(engine: EmbeddedLlama) -> int:
-    """How many slots work right now, by the server's own view."""
+    """How many slots are busy, as the server reports."""
     return sum(slot.is_processing for slot in await engine.slots())
 
 

@@ -14,8 +14,8 @@ from engines.conftest import (
     busy_slots,
     collect,
     first_progress,
-    job,
     long_prompt,
+    make_request,
     output,
     reason,
     text,
@@ -26,15 +26,15 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 async def test_it_writes_what_the_model_says(engine: EmbeddedLlama):
     tokens = await engine.tokenize("The capital of France is")
-    pieces = await collect(engine, job(tokens, 6))
-    assert text(pieces) == " Paris.\n\nThe United"
-    assert (output(pieces), reason(pieces)) == (6, FinishReason.LENGTH)
+    chunks = await collect(engine, make_request(tokens, 6))
+    assert text(chunks) == " Paris.\n\nThe United"
+    assert (output(chunks), reason(chunks)) == (6, FinishReason.LENGTH)
 
 
 async def test_the_model_ends_its_turn(engine: EmbeddedLlama):
-    pieces = await collect(engine, job(await engine.tokenize(CHAT), 200))
-    assert text(pieces) == "The answer is 4."
-    assert (output(pieces), reason(pieces)) == (7, FinishReason.STOP)
+    chunks = await collect(engine, make_request(await engine.tokenize(CHAT), 200))
+    assert text(chunks) == "The answer is 4."
+    assert (output(chunks), reason(chunks)) == (7, FinishReason.STOP)
 
 
 async def test_special_tokens_are_tokens_only_where_they_are_meant(engine: EmbeddedLlama):
@@ -44,88 +44,88 @@ async def test_special_tokens_are_tokens_only_where_they_are_meant(engine: Embed
 
 
 async def test_characters_of_several_tokens_come_whole_and_are_counted(engine: EmbeddedLlama):
-    pieces = await collect(engine, job(await engine.tokenize("🙈🙉🙊🙈🙉🙊🙈🙉🙊🙈🙉🙊"), 30))
-    assert output(pieces) == 30
-    assert "\N{REPLACEMENT CHARACTER}" not in text(pieces)
-    assert any(piece.output > 1 and len(piece.text) == 1 for piece in pieces)
+    chunks = await collect(engine, make_request(await engine.tokenize("🙈🙉🙊🙈🙉🙊🙈🙉🙊🙈🙉🙊"), 30))
+    assert output(chunks) == 30
+    assert "\N{REPLACEMENT CHARACTER}" not in text(chunks)
+    assert any(chunk.output > 1 and len(chunk.text) == 1 for chunk in chunks)
 
 
 async def test_no_tokens_at_all_still_reads_the_prompt(engine: EmbeddedLlama):
     tokens = long_prompt(40, seed=1)
-    pieces = await collect(engine, job(tokens, 0))
-    assert (text(pieces), output(pieces), reason(pieces)) == ("", 0, FinishReason.LENGTH)
-    assert pieces[-2].prefill == PrefillProgress(total=40, cached=0, done=40)
-    assert await first_progress(engine, job(tokens, 0)) == 39
+    chunks = await collect(engine, make_request(tokens, 0))
+    assert (text(chunks), output(chunks), reason(chunks)) == ("", 0, FinishReason.LENGTH)
+    assert chunks[-2].prefill == PrefillProgress(total=40, cached=0, done=40)
+    assert await first_progress(engine, make_request(tokens, 0)) == 39
 
 
 async def test_a_prompt_that_came_before_is_not_read_again(engine: EmbeddedLlama):
     tokens = long_prompt(100, seed=2)
-    first = await collect(engine, job(tokens, 4))
-    again = await collect(engine, job(tokens, 4))
-    assert [piece.prefill.cached for piece in (first[0], again[0]) if piece.prefill] == [0, 99]
+    first = await collect(engine, make_request(tokens, 4))
+    again = await collect(engine, make_request(tokens, 4))
+    assert [chunk.prefill.cached for chunk in (first[0], again[0]) if chunk.prefill] == [0, 99]
     assert text(first) == text(again)
 
 
 async def test_jobs_run_side_by_side(engine: EmbeddedLlama):
     prompts = [await engine.tokenize(prompt) for prompt in ("Once upon a time", "The capital of France is", "1 2 3 4")]
-    alone = [text(await collect(engine, job(prompt, 12))) for prompt in prompts]
-    together = await asyncio.gather(*(collect(engine, job(prompt, 12)) for prompt in prompts))
-    assert [text(pieces) for pieces in together] == alone
+    alone = [text(await collect(engine, make_request(prompt, 12))) for prompt in prompts]
+    together = await asyncio.gather(*(collect(engine, make_request(prompt, 12)) for prompt in prompts))
+    assert [text(chunks) for chunks in together] == alone
 
 
 async def test_a_prompt_that_passes_the_window_is_refused(engine: EmbeddedLlama):
     with pytest.raises(EngineFailed, match=r"the engine refused with status 400: request .* exceeds"):
-        await collect(engine, job(long_prompt(8200, seed=3), 1))
+        await collect(engine, make_request(long_prompt(8200, seed=3), 1))
 
 
 @pytest.mark.slow
 async def test_leaving_in_prefill_frees_the_slot_and_keeps_what_was_read(engine: EmbeddedLlama):
     tokens = long_prompt(2000, seed=4)
-    pieces = engine.generate(job(tokens, 1))
+    chunks = engine.generate(make_request(tokens, 1))
     read = 0
     while read == 0:
-        piece = await anext(pieces)
-        assert piece.prefill is not None
-        read = piece.prefill.done
+        chunk = await anext(chunks)
+        assert chunk.prefill is not None
+        read = chunk.prefill.done
     assert 0 < read < 2000
-    waiting = asyncio.create_task(anext(pieces))
+    waiting = asyncio.create_task(anext(chunks))
     await asyncio.sleep(0)
     waiting.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await waiting
     await assert_idle(engine)
-    assert await first_progress(engine, job(tokens, 1)) >= read
+    assert await first_progress(engine, make_request(tokens, 1)) >= read
     await assert_idle(engine)
 
 
 async def test_leaving_in_decode_frees_the_slot_and_keeps_what_was_read(engine: EmbeddedLlama):
     tokens = await engine.tokenize("Once upon a time there was a little girl who")
-    pieces = engine.generate(job(tokens, 4000))
+    chunks = engine.generate(make_request(tokens, 4000))
     written = 0
     while written < 5:
-        written += (await anext(pieces)).output
+        written += (await anext(chunks)).output
     assert await busy_slots(engine) == 1
-    await pieces.aclose()
+    await chunks.aclose()
     await assert_idle(engine)
-    assert await first_progress(engine, job(tokens, 1)) == len(tokens) - 1
+    assert await first_progress(engine, make_request(tokens, 1)) == len(tokens) - 1
 
 
 async def test_a_job_that_is_left_in_the_queue_never_runs(engine: EmbeddedLlama):
     prompts = [await engine.tokenize(prompt) for prompt in ("Once upon a time", "Numbers: 1, 2, 3, 4, 5,")]
-    running = [engine.generate(job(prompt, 6000)) for prompt in prompts]
-    for pieces in running:
-        while not (await anext(pieces)).text:
+    running = [engine.generate(make_request(prompt, 6000)) for prompt in prompts]
+    for chunks in running:
+        while not (await anext(chunks)).text:
             pass
     assert await busy_slots(engine) == 2
     queued = long_prompt(77, seed=5)
-    waiting = asyncio.create_task(anext(engine.generate(job(queued, 1))))
+    waiting = asyncio.create_task(anext(engine.generate(make_request(queued, 1))))
     await asyncio.sleep(0)
     assert not waiting.done()
     waiting.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await waiting
-    for pieces in running:
-        await pieces.aclose()
+    for chunks in running:
+        await chunks.aclose()
     await assert_idle(engine)
     assert len(queued) not in [slot.n_prompt_tokens for slot in await engine.slots()]
-    assert await first_progress(engine, job(queued, 1)) == 0
+    assert await first_progress(engine, make_request(queued, 1)) == 0

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from dragoman.engines import OutputChunk
-from dragoman.engines.llama.embedded import EmbeddedLlama, Status
+from dragoman.engines.llama.embedded import EmbeddedLlama, EngineStatus
 from dragoman.errors import EngineFailed, EngineUnavailable
-from engines.conftest import collect, job, long_prompt, text, until
+from engines.conftest import collect, long_prompt, make_request, text, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -63,25 +63,25 @@ def contents(folder: Path) -> list[Path]:
 @pytest.mark.slow
 async def test_a_child_killed_while_idle_is_replaced(engine: EmbeddedLlama):
     restarts, pid = engine.restarts, kill(engine)
-    assert text(await collect(engine, job(PROMPT, 2))) == " Paris."
+    assert text(await collect(engine, make_request(PROMPT, 2))) == " Paris."
     assert engine.restarts == restarts + 1
     assert engine.pid not in (None, pid)
-    assert engine.status == Status.READY
+    assert engine.status == EngineStatus.READY
 
 
 @pytest.mark.parametrize("phase", ["prefill", pytest.param("decode", marks=pytest.mark.slow)])
 async def test_work_in_flight_fails_and_work_that_waits_runs_on_the_next_child(engine: EmbeddedLlama, phase: str):
-    reading, writing = job(long_prompt(2000, seed=1), 1), job(PROMPT, 4000)
-    running = [engine.generate(work) for work in ([reading] if phase == "prefill" else [writing, writing])]
-    for pieces in running:
-        while not (await anext(pieces)).text and phase == "decode":
+    reading, writing = make_request(long_prompt(2000, seed=1), 1), make_request(PROMPT, 4000)
+    running = [engine.generate(request) for request in ([reading] if phase == "prefill" else [writing, writing])]
+    for chunks in running:
+        while not (await anext(chunks)).text and phase == "decode":
             pass
-    waiting = asyncio.create_task(collect(engine, job(PROMPT, 2)))
+    waiting = asyncio.create_task(collect(engine, make_request(PROMPT, 2)))
     await asyncio.sleep(0)
     kill(engine)
-    for pieces in running:
+    for chunks in running:
         with pytest.raises(EngineFailed, match=r"^the engine stopped during the request; it is being restarted$"):
-            await collect_rest(pieces)
+            await collect_rest(chunks)
     assert text(await waiting) == " Paris."
     assert await engine.tokenize("The capital of France is") == PROMPT
 
@@ -93,18 +93,18 @@ async def test_nothing_is_left_after_closing(model: Path, home: Path):
     assert stat.S_IMODE(private.lstat().st_mode) == 0o700
     pid = engine.pid
     assert pid is not None
-    pieces = engine.generate(job(PROMPT, 4000))
-    assert (await anext(pieces)).finish is None
+    chunks = engine.generate(make_request(PROMPT, 4000))
+    assert (await anext(chunks)).finish is None
     await engine.close()
     await engine.close()
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
     assert contents(home) == []
-    assert (engine.status, engine.pid) == (Status.CLOSED, None)
+    assert (engine.status, engine.pid) == (EngineStatus.CLOSED, None)
     with pytest.raises(EngineFailed):
-        await collect_rest(pieces)
+        await collect_rest(chunks)
     with pytest.raises(EngineUnavailable, match="is closed"):
-        await collect(engine, job(PROMPT, 1))
+        await collect(engine, make_request(PROMPT, 1))
 
 
 @pytest.mark.slow
@@ -114,7 +114,7 @@ async def test_closing_during_a_restart_ends_the_wait(model: Path, home: Path):
     kill(engine)
 
     async def restarting() -> bool:
-        return engine.status == Status.RESTARTING
+        return engine.status == EngineStatus.RESTARTING
 
     await until(restarting)
     assert engine.pid is None
@@ -141,7 +141,7 @@ async def test_a_broken_file_is_told_in_llama_cpps_own_words(broken: Path, home:
     engine = EmbeddedLlama(broken)
     with pytest.raises(EngineFailed, match=r"cannot load .*broken\.gguf: .*model is corrupted or incomplete"):
         await engine.start()
-    assert engine.status == Status.CLOSED
+    assert engine.status == EngineStatus.CLOSED
     assert contents(home) == []
 
 
@@ -157,7 +157,7 @@ async def test_leaving_while_it_loads_leaves_nothing(model: Path, home: Path):
     with pytest.raises(asyncio.CancelledError):
         await loading
     assert contents(home) == []
-    assert engine.status == Status.CLOSED
+    assert engine.status == EngineStatus.CLOSED
 
 
 async def test_a_window_beyond_the_trained_one_is_cut_with_a_warning(model: Path, caplog: pytest.LogCaptureFixture):
@@ -189,8 +189,8 @@ async def test_the_child_does_not_outlive_its_parent(model: Path, home: Path, mo
     assert ended
 
 
-async def collect_rest(pieces: AsyncIterator[OutputChunk]) -> None:
-    async for _ in pieces:
+async def collect_rest(chunks: AsyncIterator[OutputChunk]) -> None:
+    async for _ in chunks:
         pass
 
 

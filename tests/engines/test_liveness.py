@@ -13,11 +13,11 @@ from conftest import MODEL, body, live_server, user
 from dragoman.engines import EngineRequest, OutputChunk
 from dragoman.engines.base import Capabilities, Engine, Finish, FinishReason
 from dragoman.engines.liveness import Liveness, ProbeTimes
-from dragoman.engines.llama.embedded import EmbeddedLlama, Status
+from dragoman.engines.llama.embedded import EmbeddedLlama, EngineStatus
 from dragoman.engines.supervised import Child, RestartTimes, Supervised, spawn
 from dragoman.errors import EngineFailed, EngineUnavailable
 from dragoman.server import Settings
-from engines.conftest import GREEDY, collect, job, long_prompt, text, until
+from engines.conftest import GREEDY, collect, long_prompt, make_request, text, until
 from server.http import get, post, wire
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="processes cannot be stopped here")
@@ -35,8 +35,8 @@ def stop(engine: Supervised) -> int:
     return pid
 
 
-async def rest(pieces: AsyncGenerator[OutputChunk]) -> None:
-    async for _ in pieces:
+async def rest(chunks: AsyncGenerator[OutputChunk]) -> None:
+    async for _ in chunks:
         pass
 
 
@@ -44,7 +44,7 @@ async def rest(pieces: AsyncGenerator[OutputChunk]) -> None:
 async def test_a_stopped_engine_is_killed_and_replaced(model: Path, phase: str):
     engine = EmbeddedLlama(model, parallel=1, threads=1, context=4096, probes=QUICK, restart=AT_ONCE)
     await engine.start()
-    running = engine.generate(job(long_prompt(3000, seed=1) if phase == "reading" else PROMPT, 3000))
+    running = engine.generate(make_request(long_prompt(3000, seed=1) if phase == "reading" else PROMPT, 3000))
     if phase != "idle":
         while not (await anext(running)).text and phase == "writing":
             pass
@@ -52,13 +52,13 @@ async def test_a_stopped_engine_is_killed_and_replaced(model: Path, phase: str):
     if phase != "idle":
         with pytest.raises(EngineFailed, match="is being restarted"):
             await asyncio.wait_for(rest(running), 10)
-        assert engine.status == Status.RESTARTING
+        assert engine.status == EngineStatus.RESTARTING
 
     async def replaced() -> bool:
         return engine.restarts == 1
 
     await until(replaced)
-    assert text(await collect(engine, job(PROMPT, 2))) == " Paris."
+    assert text(await collect(engine, make_request(PROMPT, 2))) == " Paris."
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
     await engine.close()
@@ -70,14 +70,14 @@ async def test_a_slow_engine_is_not_killed(model: Path):
     engine = EmbeddedLlama(model, parallel=1, threads=1, context=4096, probes=QUICK, restart=AT_ONCE)
     await engine.start()
     pid = engine.pid
-    assert text(await collect(engine, job(long_prompt(1500, seed=2), 2)))
+    assert text(await collect(engine, make_request(long_prompt(1500, seed=2), 2)))
     assert (engine.pid, engine.restarts) == (pid, 0)
     await engine.close()
 
 
 async def test_output_is_a_sign_of_life_where_probes_are_not_answered():
     async def silent() -> None:
-        liveness.sign()
+        liveness.record_output()
         await asyncio.Event().wait()
 
     liveness = Liveness(silent, ProbeTimes(interval=0, timeout=0.01, misses=1))
@@ -98,12 +98,12 @@ async def test_one_answer_makes_good_for_the_misses_before_it():
 
 
 class Word(Engine):
-    """Says one word to every job."""
+    """Says one word to every request."""
 
     async def start(self) -> Capabilities:
         return Capabilities(model="word", window=100, slots=1)
 
-    async def generate(self, job: EngineRequest) -> AsyncGenerator[OutputChunk, None]:
+    async def generate(self, request: EngineRequest) -> AsyncGenerator[OutputChunk, None]:
         yield OutputChunk("word", 1)
         yield OutputChunk(finish=Finish(FinishReason.STOP))
 
@@ -133,7 +133,7 @@ class Sleepers(Supervised):
     """Records the pause before each child, in multiples of the first one."""
 
     def __init__(self) -> None:
-        super().__init__(patience=10, restart=RestartTimes(first_pause=1, longest_pause=8, steady=3600))
+        super().__init__(max_wait=10, restart=RestartTimes(first_pause=1, longest_pause=8, steady=3600))
         self.comes_up: list[bool] = []
 
     async def spawn(self) -> Child:

@@ -15,7 +15,7 @@ from dragoman.conversation import Sampling
 from dragoman.engines import EngineRequest, Finish, FinishReason, OutputChunk, PrefillProgress
 from dragoman.engines.llama.server import CompletionReader, LlamaServer
 from dragoman.errors import EngineFailed, EngineUnavailable
-from engines.conftest import collect, job
+from engines.conftest import collect, make_request
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -24,7 +24,7 @@ WORD = b'data: {"index":0,"content":" word","tokens":[7],"stop":false,"tokens_pr
 EMOJI = 'data: {"content":"😀","tokens":[9],"stop":false,"tokens_predicted":4}\n\n'.encode()
 LAST = b'data: {"content":"","stop":true,"stop_type":"eos","tokens_predicted":5}\n\n'
 HEALTHY = PROGRESS + WORD + b": still here\n\n" + EMOJI + LAST
-PIECES = [
+CHUNKS = [
     OutputChunk(prefill=PrefillProgress(total=4, cached=1, done=4)),
     OutputChunk(" word", 1),
     OutputChunk("😀", 3),
@@ -34,22 +34,22 @@ PIECES = [
 
 def read(*parts: bytes, silent: bool = False) -> list[OutputChunk]:
     reader = CompletionReader(silent=silent)
-    pieces = [piece for part in parts for piece in reader.feed(part)]
+    chunks = [chunk for part in parts for chunk in reader.feed(part)]
     assert reader.finished
-    return pieces
+    return chunks
 
 
 def test_pieces_are_the_same_at_every_split_point():
     for at in range(len(HEALTHY) + 1):
-        assert read(HEALTHY[:at], HEALTHY[at:]) == PIECES
+        assert read(HEALTHY[:at], HEALTHY[at:]) == CHUNKS
 
 
 def test_pieces_are_the_same_byte_by_byte():
-    assert read(*(HEALTHY[at:end] for at, end in pairwise(range(len(HEALTHY) + 1)))) == PIECES
+    assert read(*(HEALTHY[at:end] for at, end in pairwise(range(len(HEALTHY) + 1)))) == CHUNKS
 
 
 def test_a_job_of_no_tokens_says_nothing_and_ends_for_length():
-    assert read(HEALTHY, silent=True) == [PIECES[0], OutputChunk(finish=Finish(FinishReason.LENGTH))]
+    assert read(HEALTHY, silent=True) == [CHUNKS[0], OutputChunk(finish=Finish(FinishReason.LENGTH))]
 
 
 @pytest.mark.parametrize(
@@ -71,10 +71,10 @@ def test_a_job_of_no_tokens_says_nothing_and_ends_for_length():
     ],
 )
 def test_a_fault_in_the_stream_comes_after_what_stood_before_it(event: bytes, message: str):
-    pieces = CompletionReader().feed(WORD + event + b"\n\n" + LAST)
-    assert next(pieces) == OutputChunk(" word", 1)
+    chunks = CompletionReader().feed(WORD + event + b"\n\n" + LAST)
+    assert next(chunks) == OutputChunk(" word", 1)
     with pytest.raises(EngineFailed, match=message):
-        next(pieces)
+        next(chunks)
 
 
 @asynccontextmanager
@@ -116,16 +116,16 @@ def streaming(*parts: bytes, abort: bool = False) -> Handler:
 
 async def test_a_healthy_stream_arrives_whole():
     async with stand_in("/completion", streaming(HEALTHY)) as engine:
-        assert await collect(engine, job([1], 5)) == PIECES
+        assert await collect(engine, make_request([1], 5)) == CHUNKS
 
 
 @pytest.mark.parametrize("abort", [False, True])
 async def test_a_stream_that_breaks_off_fails_after_its_last_piece(abort: bool):
     async with stand_in("/completion", streaming(PROGRESS, WORD, abort=abort)) as engine:
-        pieces = engine.generate(job([1], 5))
-        assert [await anext(pieces), await anext(pieces)] == PIECES[:2]
+        chunks = engine.generate(make_request([1], 5))
+        assert [await anext(chunks), await anext(chunks)] == CHUNKS[:2]
         with pytest.raises(EngineFailed, match="closed the connection during the request"):
-            await anext(pieces)
+            await anext(chunks)
 
 
 async def test_a_server_that_hangs_up_without_an_answer_is_unavailable():
@@ -136,7 +136,7 @@ async def test_a_server_that_hangs_up_without_an_answer_is_unavailable():
 
     async with stand_in("/completion", hang_up) as engine:
         with pytest.raises(EngineUnavailable, match="closed the connection before it answered"):
-            await collect(engine, job([1], 5))
+            await collect(engine, make_request([1], 5))
 
 
 @pytest.mark.parametrize("method", ["start", "tokenize", "generate"])
@@ -147,7 +147,7 @@ async def test_a_server_that_is_not_there_is_unavailable_and_named(method: str):
         calls = {
             "start": engine.start,
             "tokenize": lambda: engine.tokenize("x"),
-            "generate": lambda: collect(engine, job([1], 1)),
+            "generate": lambda: collect(engine, make_request([1], 1)),
         }
         with pytest.raises(EngineUnavailable, match=f"the engine at {address} cannot be reached"):
             await calls[method]()
@@ -206,7 +206,7 @@ async def test_another_kind_of_server_is_told_from_a_llama_server(body: bytes):
 async def test_a_refusal_carries_the_reason(body: bytes, message: str):
     async with stand_in("/completion", answering(400, body)) as engine:
         with pytest.raises(EngineFailed, match=message):
-            await collect(engine, job([1], 1))
+            await collect(engine, make_request([1], 1))
 
 
 async def test_only_what_the_client_chose_is_sent():
@@ -267,13 +267,13 @@ async def test_leaving_closes_the_connection_at_once(phase: str):
     async with (
         stand_in("/completion", handler) as engine,
         asyncio.timeout(10),
-        aclosing(engine.generate(job([1], 5))) as pieces,
+        aclosing(engine.generate(make_request([1], 5))) as chunks,
     ):
         if phase == "in the stream":
-            assert await anext(pieces) == OutputChunk(" word", 1)
-            await pieces.aclose()
+            assert await anext(chunks) == OutputChunk(" word", 1)
+            await chunks.aclose()
         else:
-            waiting = asyncio.create_task(anext(pieces))
+            waiting = asyncio.create_task(anext(chunks))
             await arrived.wait()
             waiting.cancel()
         await left.wait()
@@ -286,5 +286,5 @@ async def test_a_very_long_prompt_is_sent_without_complaint():
 
     sizes: list[int] = []
     async with stand_in("/completion", handler) as engine:
-        assert await collect(engine, job([100_000] * 300_000, 5)) == PIECES
+        assert await collect(engine, make_request([100_000] * 300_000, 5)) == CHUNKS
     assert sizes[0] > 2_000_000

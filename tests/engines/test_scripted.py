@@ -1,4 +1,4 @@
-"""The scripted engine: which line answers, in which pieces, and how it ends."""
+"""The scripted engine: which line answers, in which chunks, and how it ends."""
 
 import asyncio
 import json
@@ -19,14 +19,14 @@ STOPPED, CUT = OutputChunk(finish=Finish(FinishReason.STOP)), OutputChunk(finish
 
 async def said(engine: ScriptedEngine, prompt: str = "Hi", limit: int = 1000) -> str:
     tokens = await engine.tokenize(prompt)
-    return "".join([piece.text async for piece in engine.generate(EngineRequest(tokens, limit, Sampling()))])
+    return "".join([part.text async for part in engine.generate(EngineRequest(tokens, limit, Sampling()))])
 
 
-async def pieces(line: Line, limit: int = 1000) -> list[OutputChunk]:
-    """All pieces but the report that the prompt was read."""
+async def output_chunks(line: Line, limit: int = 1000) -> list[OutputChunk]:
+    """All chunks but the report that the prompt was read."""
     engine = ScriptedEngine([line])
     tokens = await engine.tokenize("two words")
-    first, *rest = [piece async for piece in engine.generate(EngineRequest(tokens, limit, Sampling()))]
+    first, *rest = [part async for part in engine.generate(EngineRequest(tokens, limit, Sampling()))]
     assert first == OutputChunk(prefill=PrefillProgress(total=2, cached=0, done=2))
     return rest
 
@@ -67,14 +67,14 @@ async def test_a_prompt_that_no_line_is_for_is_a_failure():
     [(0, ["one two three"]), (1, list("one two three")), (4, ["one ", "two ", "thre", "e"]), (5, ["one t", "wo th", "ree"])],
 )
 async def test_a_piece_has_as_many_characters_as_the_line_says(chunk: int, texts: list[str]):
-    *spoken, last = await pieces(Line("one two three", chunk=chunk))
-    assert [piece.text for piece in spoken] == texts
-    assert sum(piece.output for piece in spoken) == 3
+    *spoken, last = await output_chunks(Line("one two three", chunk=chunk))
+    assert [part.text for part in spoken] == texts
+    assert sum(part.output for part in spoken) == 3
     assert last == STOPPED
 
 
 async def test_a_token_is_a_word_and_counts_where_it_begins():
-    assert await pieces(Line("one two", chunk=2)) == [
+    assert await output_chunks(Line("one two", chunk=2)) == [
         OutputChunk("on", 1),
         OutputChunk("e ", 1),
         OutputChunk("tw", 0),
@@ -90,38 +90,38 @@ async def test_a_token_is_a_word_and_counts_where_it_begins():
 )
 @pytest.mark.parametrize("chunk", [0, 1, 3, 100])
 async def test_the_limit_cuts_in_front_of_a_word(limit: int, text: str, last: OutputChunk, chunk: int):
-    *spoken, end = await pieces(Line("one  two\nthree", chunk=chunk), limit)
-    assert "".join(piece.text for piece in spoken) == text
-    assert sum(piece.output for piece in spoken) == min(limit, 3)
+    *spoken, end = await output_chunks(Line("one  two\nthree", chunk=chunk), limit)
+    assert "".join(part.text for part in spoken) == text
+    assert sum(part.output for part in spoken) == min(limit, 3)
     assert end == last
 
 
 @pytest.mark.clause("REQ-3")
 async def test_with_a_limit_of_nothing_the_limit_is_what_ends_it():
-    assert await pieces(Line(""), 0) == [CUT]
+    assert await output_chunks(Line(""), 0) == [CUT]
 
 
 @settings(deadline=None)
 @given(st.text(), st.integers(0, 9), st.integers(0, 9))
 async def test_any_output_comes_whole_or_cut_with_one_finish_behind_it(output: str, chunk: int, limit: int):
-    *spoken, last = await pieces(Line(output, chunk=chunk), limit)
-    text = "".join(piece.text for piece in spoken)
+    *spoken, last = await output_chunks(Line(output, chunk=chunk), limit)
+    text = "".join(part.text for part in spoken)
     assert output.startswith(text)
     assert (last == STOPPED) <= (text == output)
-    assert sum(piece.output for piece in spoken) <= limit
-    assert all(piece.text and piece.finish is None for piece in spoken)
+    assert sum(part.output for part in spoken) <= limit
+    assert all(part.text and part.finish is None for part in spoken)
 
 
 async def test_a_line_can_say_that_the_limit_was_reached():
-    assert (await pieces(Line("one", finish_reason="length")))[-1] == CUT
+    assert (await output_chunks(Line("one", finish_reason="length")))[-1] == CUT
 
 
 async def test_a_line_can_fail_behind_its_output():
     heard: list[str] = []
 
     async def listen() -> None:
-        async for piece in ScriptedEngine([Line("one two", finish_reason="error")]).generate(EngineRequest([], 10, Sampling())):
-            heard.append(piece.text)  # noqa: PERF401 -- a comprehension would lose them to the failure
+        async for part in ScriptedEngine([Line("one two", finish_reason="error")]).generate(EngineRequest([], 10, Sampling())):
+            heard.append(part.text)  # noqa: PERF401 -- a comprehension would lose them to the failure
 
     with pytest.raises(EngineFailed):
         await listen()
@@ -130,7 +130,7 @@ async def test_a_line_can_fail_behind_its_output():
 
 async def test_a_delay_passes_before_each_piece():
     begin = time.monotonic()
-    assert len(await pieces(Line("abc", chunk=1, delay_ms=5))) == 4
+    assert len(await output_chunks(Line("abc", chunk=1, delay_ms=5))) == 4
     assert time.monotonic() - begin >= 0.015
 
 

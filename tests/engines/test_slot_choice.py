@@ -1,4 +1,4 @@
-"""Where jobs sit, and what that saves. No engine: a list of prompts in, a list of places out."""
+"""Where requests sit, and what that saves. No engine: a list of prompts in, a list of places out."""
 
 import pytest
 
@@ -18,67 +18,67 @@ def grown(prompt: list[int], turns: int = 1) -> list[int]:
     return [*prompt, *long_prompt(200 * turns, seed=99)]
 
 
-def seated(choice: SlotChoice, *prompts: list[int]) -> list[int | None]:
-    """The slots of jobs that come one after the other; None where the server chooses."""
-    return [done(choice, choice.take(prompt)) for prompt in prompts]
+def leased(choice: SlotChoice, *prompts: list[int]) -> list[int | None]:
+    """The slots of requests that come one after the other; None where the server chooses."""
+    return [finish(choice, choice.lease(prompt)) for prompt in prompts]
 
 
-def done(choice: SlotChoice, seat: SlotLease) -> int | None:
-    choice.leave(seat)
-    return seat.slot if seat.named else THE_SERVER
+def finish(choice: SlotChoice, lease: SlotLease) -> int | None:
+    choice.release(lease)
+    return lease.slot if lease.named else THE_SERVER
 
 
 def test_who_comes_first_is_read_first_and_stays():
-    assert seated(SlotChoice(4), MAIN, OTHER, grown(MAIN), grown(OTHER), grown(MAIN, 2)) == [1, 2, 1, 2, 1]
+    assert leased(SlotChoice(4), MAIN, OTHER, grown(MAIN), grown(OTHER), grown(MAIN, 2)) == [1, 2, 1, 2, 1]
 
 
 def test_the_same_again_has_the_same_slot():
-    assert seated(SlotChoice(4), MAIN, OTHER, MAIN) == [1, 2, 1]
+    assert leased(SlotChoice(4), MAIN, OTHER, MAIN) == [1, 2, 1]
 
 
 def test_short_jobs_have_a_slot_of_their_own_that_comes_before_all_others():
-    assert seated(SlotChoice(4), TITLE, MAIN, [7], OTHER, long_prompt(SHORT_PROMPT, seed=5), grown(MAIN)) == [0, 1, 0, 2, 0, 1]
+    assert leased(SlotChoice(4), TITLE, MAIN, [7], OTHER, long_prompt(SHORT_PROMPT, seed=5), grown(MAIN)) == [0, 1, 0, 2, 0, 1]
 
 
 def test_what_grows_moves_out_of_the_slot_for_short_jobs():
-    assert seated(SlotChoice(4), TITLE, grown(TITLE), grown(TITLE, 5), grown(TITLE, 6)) == [0, 0, 1, 1]
+    assert leased(SlotChoice(4), TITLE, grown(TITLE), grown(TITLE, 5), grown(TITLE, 6)) == [0, 0, 1, 1]
 
 
 def test_a_short_job_goes_wherever_nothing_of_worth_is_lost():
     choice = SlotChoice(4)
-    assert seated(choice, MAIN) == [1]
-    assert [choice.take(TITLE).slot for _ in range(3)] == [0, 2, 3]
-    assert choice.take(TITLE) == SlotLease(1, named=False)
+    assert leased(choice, MAIN) == [1]
+    assert [choice.lease(TITLE).slot for _ in range(3)] == [0, 2, 3]
+    assert choice.lease(TITLE) == SlotLease(1, named=False)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_few_slots_are_for_everybody(count: int):
-    assert seated(SlotChoice(count), MAIN, grown(MAIN)) == [0, 0]
+    assert leased(SlotChoice(count), MAIN, grown(MAIN)) == [0, 0]
 
 
 def test_where_a_slot_would_be_overwritten_the_server_chooses_since_it_keeps_a_copy():
-    assert seated(SlotChoice(1), MAIN, TITLE, grown(MAIN), OTHER, grown(MAIN, 2)) == [0, *[THE_SERVER] * 4]
+    assert leased(SlotChoice(1), MAIN, TITLE, grown(MAIN), OTHER, grown(MAIN, 2)) == [0, *[THE_SERVER] * 4]
 
 
 def test_what_shares_a_beginning_with_another_does_not_overwrite_it_and_is_given_a_copy():
     choice = SlotChoice(4)
-    assert seated(choice, MAIN, TITLE, AGENT, grown(MAIN), grown(AGENT)) == [1, 0, THE_SERVER, 1, 3]
+    assert leased(choice, MAIN, TITLE, AGENT, grown(MAIN), grown(AGENT)) == [1, 0, THE_SERVER, 1, 3]
 
 
 def test_what_little_of_a_prompt_would_be_kept_is_not_copied():
-    assert seated(SlotChoice(4), MAIN, [*MAIN[:900], *OTHER], grown(MAIN)) == [1, 2, 1]
+    assert leased(SlotChoice(4), MAIN, [*MAIN[:900], *OTHER], grown(MAIN)) == [1, 2, 1]
 
 
 def test_a_conversation_that_was_pushed_out_is_left_to_the_server_which_has_a_copy():
     others = [long_prompt(1000, seed=seed) for seed in range(10, 13)]
-    assert seated(SlotChoice(4), MAIN, *others, grown(MAIN)) == [1, 2, 3, 1, THE_SERVER]
+    assert leased(SlotChoice(4), MAIN, *others, grown(MAIN)) == [1, 2, 3, 1, THE_SERVER]
 
 
 def test_a_long_prompt_is_not_read_in_the_slot_that_comes_first():
     others = [long_prompt(1000, seed=seed) for seed in range(10, 14)]
     choice = SlotChoice(4)
-    assert seated(choice, TITLE, *others) == [0, 1, 2, 3, 1]
-    assert choice.take(grown(others[0])) == SlotLease(
+    assert leased(choice, TITLE, *others) == [0, 1, 2, 3, 1]
+    assert choice.lease(grown(others[0])) == SlotLease(
         0, named=False
     )  # but what is mostly copied may be: little is left to read
 
@@ -86,18 +86,18 @@ def test_a_long_prompt_is_not_read_in_the_slot_that_comes_first():
 def test_what_ended_last_is_copied_first_where_a_copy_is_wanted():
     edited = [*MAIN[:2500], *OTHER]
     choice = SlotChoice(4)
-    assert seated(choice, MAIN) == [1]
-    seat = choice.take(edited)
-    assert seat == SlotLease(3, named=False, request_cache_flush=0)
-    choice.leave(seat)
-    assert seated(choice, TITLE) == [0]
-    assert choice.take([*MAIN[:2400], *OTHER]) == SlotLease(2, named=False)  # it was copied when the others began
+    assert leased(choice, MAIN) == [1]
+    lease = choice.lease(edited)
+    assert lease == SlotLease(3, named=False, flush=0)
+    choice.release(lease)
+    assert leased(choice, TITLE) == [0]
+    assert choice.lease([*MAIN[:2400], *OTHER]) == SlotLease(2, named=False)  # it was copied when the others began
 
 
 def test_a_slot_at_work_is_nobody_elses():
     choice = SlotChoice(4)
-    first = choice.take(MAIN)
-    second = choice.take(MAIN)
+    first = choice.lease(MAIN)
+    second = choice.lease(MAIN)
     assert (first.slot, second.slot) == (1, 3)
-    choice.leave(first)
-    assert choice.take(grown(MAIN)) == SlotLease(1, named=True)
+    choice.release(first)
+    assert choice.lease(grown(MAIN)) == SlotLease(1, named=True)

@@ -40,7 +40,7 @@ DONE = b"data: [DONE]\n\n"
 CACHED = {"prompt_tokens_details": {"cached_tokens": 3}}
 HEALTHY = chunk(" word", 1) + chunk("😀", 4) + chunk("", 5, "stop") + usage(5, **CACHED) + DONE
 TAKEN = OutputChunk(prefill=PrefillProgress(total=4, cached=None, done=0))
-PIECES = [
+CHUNKS = [
     TAKEN,
     OutputChunk(" word", 1),
     OutputChunk("😀", 3),
@@ -53,18 +53,18 @@ VERSION = {"version": "0.32.0"}
 
 def read(*parts: bytes, silent: bool = False) -> list[OutputChunk]:
     reader = CompletionReader(4, silent=silent)
-    pieces = [piece for part in (b"", *parts) for piece in reader.feed(part)]
+    chunks = [chunk for part in (b"", *parts) for chunk in reader.feed(part)]
     assert reader.finished
-    return pieces
+    return chunks
 
 
 def test_pieces_are_the_same_at_every_split_point():
     for at in range(len(HEALTHY) + 1):
-        assert read(HEALTHY[:at], HEALTHY[at:]) == PIECES
+        assert read(HEALTHY[:at], HEALTHY[at:]) == CHUNKS
 
 
 def test_pieces_are_the_same_byte_by_byte():
-    assert read(*(HEALTHY[at:end] for at, end in pairwise(range(len(HEALTHY) + 1)))) == PIECES
+    assert read(*(HEALTHY[at:end] for at, end in pairwise(range(len(HEALTHY) + 1)))) == CHUNKS
 
 
 @pytest.mark.parametrize(
@@ -111,10 +111,10 @@ def test_a_job_of_no_tokens_says_nothing_and_ends_for_length():
     ],
 )
 def test_a_fault_in_the_stream_comes_after_what_stood_before_it(fault: bytes, message: str):
-    pieces = CompletionReader(4).feed(chunk(" word", 1) + fault)
-    assert [next(pieces), next(pieces)] == [TAKEN, OutputChunk(" word", 1)]
+    chunks = CompletionReader(4).feed(chunk(" word", 1) + fault)
+    assert [next(chunks), next(chunks)] == [TAKEN, OutputChunk(" word", 1)]
     with pytest.raises(EngineFailed, match=message):
-        next(pieces)
+        next(chunks)
 
 
 class StandIn:
@@ -201,7 +201,7 @@ async def running(server: StandIn, **options: Any) -> AsyncGenerator[Vllm]:
             await engine.close()
 
 
-def job(limit: int = 5, **fields: Any) -> EngineRequest:
+def make_request(limit: int = 5, **fields: Any) -> EngineRequest:
     return EngineRequest([1, 2, 3, 4], limit, Sampling(), **fields)
 
 
@@ -251,13 +251,13 @@ async def test_the_tokenizer_that_was_named_goes_before_the_models(server: Stand
 async def test_a_healthy_stream_arrives_whole(server: StandIn):
     async with running(server) as engine:
         await engine.start()
-        assert await collect(engine, job()) == PIECES
+        assert await collect(engine, make_request()) == CHUNKS
 
 
 async def test_only_what_the_client_chose_is_sent_and_the_limit_fits_the_window(server: StandIn):
     async with running(server) as engine:
         await engine.start()
-        await collect(engine, job(500))
+        await collect(engine, make_request(500))
         chosen = Sampling(0.5, 0.9, 3, 4, 0.25, -0.5)
         await collect(engine, EngineRequest([1], 0, chosen, adapter="tiny-sql"))
     fixed = {
@@ -280,7 +280,7 @@ async def test_a_constraint_is_sent_as_a_structural_tag_with_special_tokens_by_t
     async with running(server) as engine:
         await engine.start()
         (control,) = await engine.tokenize("<tool_call>")
-        await collect(engine, job(constraint=HELD))
+        await collect(engine, make_request(constraint=HELD))
     tag = json.loads(server.bodies[0]["structured_outputs"]["structural_tag"])
     schema = {"type": "json_schema", "json_schema": HELD.root.nodes[1].schema, "max_whitespace_cnt": 1}  # type: ignore[union-attr]
     assert tag == {
@@ -294,7 +294,7 @@ async def test_a_constraint_that_is_refused_is_relaxed_and_remembered(server: St
     async with running(server) as engine:
         await engine.start()
         for _ in range(2):
-            assert await collect(engine, job(constraint=HELD)) == PIECES
+            assert await collect(engine, make_request(constraint=HELD)) == CHUNKS
     tags = [json.loads(body["structured_outputs"]["structural_tag"]) for body in server.bodies]
     assert [tag["format"]["elements"][1]["json_schema"] for tag in tags] == [
         {"type": "string", "pattern": "(?=x)", "maxLength": 9},
@@ -308,7 +308,7 @@ async def test_a_refusal_of_every_form_is_a_failure_with_its_reason(server: Stan
     async with running(server) as engine:
         await engine.start()
         with pytest.raises(EngineFailed, match="status 400: Invalid structural tag"):
-            await collect(engine, job(constraint=HELD))
+            await collect(engine, make_request(constraint=HELD))
     assert len(server.bodies) == 4
 
 
@@ -317,7 +317,7 @@ async def test_a_server_that_reads_lark_gets_the_grammar_that_llama_cpp_gets(ser
     async with running(server) as engine:
         await engine.start()
         (control,) = await engine.tokenize("<tool_call>")
-        await collect(engine, job(constraint=Constraint(Literal("<tool_call>"), "key")))
+        await collect(engine, make_request(constraint=Constraint(Literal("<tool_call>"), "key")))
     assert server.bodies[0]["structured_outputs"] == {"grammar": f"%llguidance {{}}\nstart: <[{control}]>\n"}
 
 
@@ -326,22 +326,22 @@ async def test_a_stream_that_breaks_off_fails_after_its_last_piece(server: Stand
     server.stream, server.abort = [chunk(" word", 1)], abort
     async with running(server) as engine:
         await engine.start()
-        pieces = engine.generate(job())
-        assert [await anext(pieces), await anext(pieces)] == PIECES[:2]
+        chunks = engine.generate(make_request())
+        assert [await anext(chunks), await anext(chunks)] == CHUNKS[:2]
         with pytest.raises(EngineFailed, match="closed the connection during the request"):
-            await anext(pieces)
+            await anext(chunks)
 
 
 async def test_an_error_in_the_stream_is_told_once_and_not_as_the_end(server: StandIn):
     server.stream = [chunk(" word", 1), event(ERROR), DONE]
     async with running(server) as engine:
         await engine.start()
-        pieces = engine.generate(job())
-        assert [await anext(pieces), await anext(pieces)] == PIECES[:2]
+        chunks = engine.generate(make_request())
+        assert [await anext(chunks), await anext(chunks)] == CHUNKS[:2]
         with pytest.raises(EngineFailed, match=r"^the engine failed: EngineCore died$"):
-            await anext(pieces)
+            await anext(chunks)
         with pytest.raises(StopAsyncIteration):
-            await anext(pieces)
+            await anext(chunks)
 
 
 @pytest.mark.parametrize("phase", ["before the answer", "in the stream"])
@@ -364,12 +364,12 @@ async def test_leaving_closes_the_connection_at_once(server: StandIn, phase: str
     server._completions = hang  # type: ignore[method-assign]
     async with running(server) as engine, asyncio.timeout(10):
         await engine.start()
-        async with aclosing(engine.generate(job())) as pieces:
+        async with aclosing(engine.generate(make_request())) as chunks:
             if phase == "in the stream":
-                assert [await anext(pieces), await anext(pieces)] == PIECES[:2]
-                await pieces.aclose()
+                assert [await anext(chunks), await anext(chunks)] == CHUNKS[:2]
+                await chunks.aclose()
             else:
-                waiting = asyncio.create_task(anext(pieces))
+                waiting = asyncio.create_task(anext(chunks))
                 await server.arrived.wait()
                 waiting.cancel()
             await server.left.wait()
@@ -392,7 +392,7 @@ async def test_closing_the_engine_tells_whoever_waits_for_it(server: StandIn, ph
     server._completions = hang  # type: ignore[method-assign]
     async with running(server) as engine, asyncio.timeout(10):
         await engine.start()
-        waiting = asyncio.create_task(collect(engine, job()))
+        waiting = asyncio.create_task(collect(engine, make_request()))
         await server.arrived.wait()
         await engine.close()
         with pytest.raises(error):
@@ -409,21 +409,21 @@ async def test_a_server_that_comes_back_as_another_gets_no_work_until_it_is_the_
         def looks(status: str) -> Callable[[], Awaitable[bool]]:
             async def look() -> bool:
                 assert engine.watch is not None
-                engine.watch.doubt()
+                engine.watch.probe_soon()
                 return engine.status == status
 
             return look
 
         server.down = True
         with pytest.raises(EngineUnavailable, match="is not ready: EngineCore died"):
-            await collect(engine, job())
+            await collect(engine, make_request())
         await until(looks("unreachable"))
         first, server.models = server.models, [{"id": "tiny", "root": "/models/large", "parent": None, "max_model_len": 128}]
         server.down = False
         await until(looks("changed"))
         with pytest.raises(EngineFailed, match="now serves /models/large as tiny, window 128, and this server was started for"):
-            await collect(engine, job())
+            await collect(engine, make_request())
         assert len([line for line in caplog.messages if "now serves /models/large" in line]) == 1
         server.models = first
         await until(looks("ready"))
-        assert await collect(engine, job()) == PIECES
+        assert await collect(engine, make_request()) == CHUNKS

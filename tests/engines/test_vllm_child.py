@@ -11,7 +11,7 @@ import pytest
 from dragoman.engines import OutputChunk
 from dragoman.engines.vllm.child import NotInstalled, StartedVllm
 from dragoman.errors import EngineFailed
-from engines.conftest import collect, job, text, until
+from engines.conftest import collect, make_request, text, until
 from engines.folders import model_folder
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="the program is a script")]
@@ -33,29 +33,29 @@ async def engine(program: str, tmp_path: Path) -> AsyncGenerator[StartedVllm]:
     await started.close()
 
 
-async def rest(pieces: AsyncGenerator[OutputChunk]) -> None:
-    async for _ in pieces:
+async def rest(chunks: AsyncGenerator[OutputChunk]) -> None:
+    async for _ in chunks:
         pass
 
 
 async def test_it_is_started_with_the_grammars_of_llama_cpp(engine: StartedVllm):
     found = await engine.start()
     assert (found.model, found.window, found.slots, found.found["constraints"]) == ("tiny", 5000, 2, "Lark")
-    assert text(await collect(engine, job([1], 3))) == " word word word"
+    assert text(await collect(engine, make_request([1], 3))) == " word word word"
 
 
 async def test_work_in_flight_fails_and_the_next_waits_for_the_next_child(engine: StartedVllm):
     await engine.start()
-    running = [engine.generate(job([1], 4000)) for _ in range(2)]
-    for pieces in running:
-        while not (await anext(pieces)).text:
+    running = [engine.generate(make_request([1], 4000)) for _ in range(2)]
+    for chunks in running:
+        while not (await anext(chunks)).text:
             pass
     assert engine.pid is not None
     os.killpg(engine.pid, signal.SIGKILL)
-    for pieces in running:
+    for chunks in running:
         with pytest.raises(EngineFailed, match="the engine stopped during the request; it is being restarted"):
-            await rest(pieces)
-    assert text(await collect(engine, job([1], 1))) == " word"
+            await rest(chunks)
+    assert text(await collect(engine, make_request([1], 1))) == " word"
     assert engine.restarts == 1
 
 

@@ -24,65 +24,65 @@ GREEDY = Sampling(temperature=0, seed=7)
 PROMPT = "What is the fox?"
 
 
-async def work(connected: Connected, limit: int = 100, constraint: Constraint | None = None) -> EngineRequest:
+async def make_request(connected: Connected, limit: int = 100, constraint: Constraint | None = None) -> EngineRequest:
     return EngineRequest(await connected.engine.tokenize(PROMPT), limit, GREEDY, constraint)
 
 
 async def test_it_says_what_the_model_says_and_why_it_ended(connected: Connected):
     connected.upstream.says(*SPEECH)
-    pieces = await collect(connected.engine, await work(connected))
-    assert (text(pieces), reason(pieces)) == (SAID, FinishReason.STOP)
-    assert output(pieces) == (8 if differs(connected.row, "counts tokens") else len(SPEECH) + 1)
+    chunks = await collect(connected.engine, await make_request(connected))
+    assert (text(chunks), reason(chunks)) == (SAID, FinishReason.STOP)
+    assert output(chunks) == (8 if differs(connected.row, "counts tokens") else len(SPEECH) + 1)
 
 
 async def test_no_piece_has_half_a_character(connected: Connected):
     connected.upstream.says(*SPEECH)
-    pieces = await collect(connected.engine, await work(connected))
-    assert "\ufffd" not in text(pieces)
-    assert any("🦊" in piece.text for piece in pieces)
+    chunks = await collect(connected.engine, await make_request(connected))
+    assert "\ufffd" not in text(chunks)
+    assert any("🦊" in chunk.text for chunk in chunks)
 
 
 @pytest.mark.parametrize("words", [[b"ha"] * 6, [b"\n"] * 6, [b"a", b"ab", b"abc", b"abcd"]], ids=["ha ha", "lines", "growing"])
 async def test_what_is_said_again_is_not_taken_for_what_was_said_before(connected: Connected, words: list[bytes]):
     connected.upstream.says(*words)
-    assert text(await collect(connected.engine, await work(connected))) == b"".join(words).decode()
+    assert text(await collect(connected.engine, await make_request(connected))) == b"".join(words).decode()
 
 
 async def test_the_limit_ends_it(connected: Connected):
     connected.upstream.says(*SPEECH)
-    pieces = await collect(connected.engine, await work(connected, limit=2))
-    assert (reason(pieces), output(pieces)) == (FinishReason.LENGTH, 2)
-    assert SAID.startswith(text(pieces))
-    assert text(pieces).strip()
+    chunks = await collect(connected.engine, await make_request(connected, limit=2))
+    assert (reason(chunks), output(chunks)) == (FinishReason.LENGTH, 2)
+    assert SAID.startswith(text(chunks))
+    assert text(chunks).strip()
 
 
 async def test_a_limit_of_nothing_reads_the_prompt_and_says_nothing(connected: Connected):
     connected.upstream.says(*SPEECH, cached=3)
-    pieces = await collect(connected.engine, await work(connected, limit=0))
-    assert (text(pieces), output(pieces), reason(pieces)) == ("", 0, FinishReason.LENGTH)
+    chunks = await collect(connected.engine, await make_request(connected, limit=0))
+    assert (text(chunks), output(chunks), reason(chunks)) == ("", 0, FinishReason.LENGTH)
     assert len(connected.upstream.asked) == 1
 
 
 async def test_it_tells_how_much_of_the_prompt_was_cached(connected: Connected):
     connected.upstream.says(*SPEECH, cached=3)
-    job = await work(connected)
-    pieces = await collect(connected.engine, job)
-    early = [piece.prefill for piece in pieces if piece.prefill is not None and piece.prefill.cached is not None]
-    finish = pieces[-1].finish
+    request = await make_request(connected)
+    chunks = await collect(connected.engine, request)
+    early = [chunk.prefill for chunk in chunks if chunk.prefill is not None and chunk.prefill.cached is not None]
+    finish = chunks[-1].finish
     assert finish is not None
     if differs(connected.row, "tells what was cached"):
         assert (early, finish.cached) == ([], None)
     elif differs(connected.row, "tells early what was cached"):
         assert (early, finish.cached) == ([], 3)
     else:
-        assert [(progress.total, progress.cached) for progress in early] == [(len(job.tokens), 3)]
+        assert [(progress.total, progress.cached) for progress in early] == [(len(request.tokens), 3)]
         assert finish.cached is None
 
 
 async def test_the_prompt_arrives_token_by_token_as_it_was_given(connected: Connected):
-    job = await work(connected)
-    await collect(connected.engine, job)
-    assert list(connected.upstream.asked[-1].prompt) == list(job.tokens)
+    request = await make_request(connected)
+    await collect(connected.engine, request)
+    assert list(connected.upstream.asked[-1].prompt) == list(request.tokens)
 
 
 async def test_special_tokens_are_told_from_their_spelling(connected: Connected):
@@ -115,22 +115,22 @@ async def test_its_window_can_be_lowered_and_not_raised(row: Row, running: Any, 
 async def test_who_is_cancelled_ends_the_work_at_once(connected: Connected, phase: int):
     connected.upstream.says(*SPEECH)
     connected.upstream.hold(phase)
-    working = asyncio.create_task(collect(connected.engine, await work(connected)))
+    working = asyncio.create_task(collect(connected.engine, await make_request(connected)))
     await until(lambda: held(connected))
     working.cancel()
     await asyncio.wait({working})
     await until(lambda: left(connected))
     connected.upstream.reset()
     connected.upstream.says(b"Again.")
-    assert text(await collect(connected.engine, await work(connected))) == "Again."
+    assert text(await collect(connected.engine, await make_request(connected))) == "Again."
 
 
 async def test_who_stops_reading_ends_the_work_at_once(connected: Connected):
     connected.upstream.says(*SPEECH)
     connected.upstream.hold(MIDDLE)
-    async with aclosing(connected.engine.generate(await work(connected))) as pieces:
-        async for piece in pieces:
-            if piece.text:
+    async with aclosing(connected.engine.generate(await make_request(connected))) as chunks:
+        async for chunk in chunks:
+            if chunk.text:
                 break
         if connected.row.name != "scripted":  # which says nothing while nobody listens
             await until(lambda: held(connected))
@@ -148,57 +148,57 @@ async def left(connected: Connected) -> bool:
 async def test_an_engine_that_loads_is_unavailable(connected: Connected):
     connected.upstream.says(fault="loads")
     with pytest.raises(EngineUnavailable, match="the model is loading"):
-        await collect(connected.engine, await work(connected))
+        await collect(connected.engine, await make_request(connected))
 
 
 async def test_a_refusal_carries_its_reason(connected: Connected):
     connected.upstream.says(*SPEECH, fault="refuses")
     if differs(connected.row, "refuses"):
-        assert text(await collect(connected.engine, await work(connected))) == SAID
+        assert text(await collect(connected.engine, await make_request(connected))) == SAID
         return
     with pytest.raises(EngineFailed, match="this is too long"):
-        await collect(connected.engine, await work(connected))
+        await collect(connected.engine, await make_request(connected))
 
 
 async def heard(connected: Connected, failure: str) -> list[OutputChunk]:
-    """The pieces up to a failure in the stream."""
-    pieces: list[OutputChunk] = []
+    """The chunks up to a failure in the stream."""
+    chunks: list[OutputChunk] = []
 
     async def listen() -> None:
-        async for piece in connected.engine.generate(job):
-            pieces.append(piece)  # noqa: PERF401 -- a comprehension would lose them to the failure
+        async for chunk in connected.engine.generate(request):
+            chunks.append(chunk)  # noqa: PERF401 -- a comprehension would lose them to the failure
 
-    job = await work(connected)
+    request = await make_request(connected)
     with pytest.raises(EngineFailed, match=failure):
         await listen()
-    return pieces
+    return chunks
 
 
 async def test_a_failure_in_the_stream_comes_behind_what_was_said(connected: Connected):
     connected.upstream.says(*SPEECH, fault="fails midway")
-    pieces = await heard(connected, "out of luck|the engine fails here")
-    assert SAID.startswith(text(pieces))
-    assert text(pieces)
-    assert all(piece.finish is None for piece in pieces)
+    chunks = await heard(connected, "out of luck|the engine fails here")
+    assert SAID.startswith(text(chunks))
+    assert text(chunks)
+    assert all(chunk.finish is None for chunk in chunks)
 
 
 async def test_a_stream_that_breaks_off_is_no_ending(connected: Connected):
     connected.upstream.says(*SPEECH, fault="breaks off")
     if differs(connected.row, "breaks off"):
-        assert text(await collect(connected.engine, await work(connected))) == SAID
+        assert text(await collect(connected.engine, await make_request(connected))) == SAID
         return
-    pieces = await heard(connected, "closed the connection during the request")
-    assert SAID.startswith(text(pieces))
-    assert text(pieces)
+    chunks = await heard(connected, "closed the connection during the request")
+    assert SAID.startswith(text(chunks))
+    assert text(chunks)
 
 
 async def test_who_hangs_up_without_a_word_is_unavailable(connected: Connected):
     connected.upstream.says(*SPEECH, fault="hangs up")
     if differs(connected.row, "hangs up"):
-        assert text(await collect(connected.engine, await work(connected))) == SAID
+        assert text(await collect(connected.engine, await make_request(connected))) == SAID
         return
     with pytest.raises(EngineUnavailable, match="closed the connection before it answered"):
-        await collect(connected.engine, await work(connected))
+        await collect(connected.engine, await make_request(connected))
 
 
 async def test_an_engine_that_was_away_is_used_again_when_it_is_back(connected: Connected):
@@ -208,14 +208,14 @@ async def test_an_engine_that_was_away_is_used_again_when_it_is_back(connected: 
     connected.upstream.stop_upstream()
     try:
         with pytest.raises(EngineUnavailable, match="cannot be reached"):
-            await collect(connected.engine, await work_without_tokenizer())
+            await collect(connected.engine, await untokenized_request())
     finally:
         connected.upstream.start_upstream()
     connected.upstream.says(*SPEECH)
-    assert text(await collect(connected.engine, await work(connected))) == SAID
+    assert text(await collect(connected.engine, await make_request(connected))) == SAID
 
 
-async def work_without_tokenizer() -> EngineRequest:
+async def untokenized_request() -> EngineRequest:
     """llama-server's tokenizer is away with it."""
     return EngineRequest([1, 2, 3], 10, GREEDY)
 
@@ -224,30 +224,30 @@ async def test_a_constraint_reaches_the_engine_where_it_holds_any(connected: Con
     held = Constraint(Series((Literal('{"name": "f", "arguments": '), Json({"type": "object"}), Literal("}"))), "a call")
     assert connected.found.constrains is not differs(connected.row, "holds calls")
     if connected.found.constrains:
-        await collect(connected.engine, await work(connected, constraint=held))
+        await collect(connected.engine, await make_request(connected, constraint=held))
     sent = connected.upstream.asked[-1].held if connected.upstream.asked else ""
     assert ("arguments" in sent) is not differs(connected.row, "is told of constraints")
 
 
 async def test_many_at_once_get_what_is_theirs(connected: Connected):
     connected.upstream.says(*SPEECH)
-    jobs = [await work(connected) for _ in range(12)]
-    answers = await asyncio.gather(*(collect(connected.engine, job) for job in jobs))
-    assert {text(pieces) for pieces in answers} == {SAID}
+    requests = [await make_request(connected) for _ in range(12)]
+    answers = await asyncio.gather(*(collect(connected.engine, request) for request in requests))
+    assert {text(chunks) for chunks in answers} == {SAID}
 
 
 async def test_the_last_piece_and_only_it_says_that_it_is_over(connected: Connected):
     connected.upstream.says(*SPEECH)
-    *before, last = await collect(connected.engine, await work(connected))
+    *before, last = await collect(connected.engine, await make_request(connected))
     assert isinstance(last.finish, Finish)
-    assert [piece for piece in before if piece.finish is not None] == []
+    assert [chunk for chunk in before if chunk.finish is not None] == []
 
 
 def test_every_difference_has_a_reason():
     assert all(DIFFERENCES.values())
 
 
-LOOKS = ProbeTimes(interval=0.05, timeout=0.3, misses=2)
+WATCH_TIMES = ProbeTimes(interval=0.05, timeout=0.3, misses=2)
 
 
 async def test_an_engine_that_stops_answering_is_noticed_and_used_again_when_it_goes_on(row: Row, running: Any):
@@ -256,7 +256,7 @@ async def test_an_engine_that_stops_answering_is_noticed_and_used_again_when_it_
         return
     running.reset()
     running.says(*SPEECH)
-    engine = row.connect(running, looks=LOOKS)
+    engine = row.connect(running, watch_times=WATCH_TIMES)
     await engine.start()
     running.hold(MIDDLE)
     begun = asyncio.create_task(collect(engine, EngineRequest([1, 2, 3], 100, GREEDY)))

@@ -33,20 +33,20 @@ DONE = b"data: [DONE]\n\n"
 WORDS = event(" word", (7,)) + event("", (8,)) + b": still here\n\n" + event("😀", (9, 9))
 STREAM = WORDS + event("", (), "stop") + USAGE + DONE
 SPOKEN = [OutputChunk(" word", 1), OutputChunk("", 1), OutputChunk("😀", 2)]
-PIECES = [*SPOKEN, OutputChunk("", 1, finish=Finish(FinishReason.STOP, 3))]
+CHUNKS = [*SPOKEN, OutputChunk("", 1, finish=Finish(FinishReason.STOP, 3))]
 
 
 def read(*parts: bytes) -> list[OutputChunk]:
     reader = ChatReader()
-    pieces = [piece for part in parts for piece in reader.feed(part)]
+    chunks = [chunk for part in parts for chunk in reader.feed(part)]
     assert reader.finished
-    return pieces
+    return chunks
 
 
 def test_pieces_are_the_same_at_every_split_point():
     for at in range(len(STREAM) + 1):
-        assert read(STREAM[:at], STREAM[at:]) == PIECES
-    assert read(*(STREAM[at:end] for at, end in pairwise(range(len(STREAM) + 1)))) == PIECES
+        assert read(STREAM[:at], STREAM[at:]) == CHUNKS
+    assert read(*(STREAM[at:end] for at, end in pairwise(range(len(STREAM) + 1)))) == CHUNKS
 
 
 def test_without_counts_it_is_not_known_what_was_cached():
@@ -69,10 +69,10 @@ def test_without_counts_it_is_not_known_what_was_cached():
     ],
 )
 def test_a_fault_in_the_stream_comes_after_what_stood_before_it(last: bytes, message: str):
-    pieces = ChatReader().feed(event(" word", (7,)) + last + DONE)
-    assert next(pieces) == OutputChunk(" word", 1)
+    chunks = ChatReader().feed(event(" word", (7,)) + last + DONE)
+    assert next(chunks) == OutputChunk(" word", 1)
     with pytest.raises(EngineFailed, match=message):
-        next(pieces)
+        next(chunks)
 
 
 @pytest.fixture

@@ -32,21 +32,21 @@ COMMENT, DONE = b": still here\n\n", b"data: [DONE]\n\n"
 TOTALS = event(" word", 1) + COMMENT + event(" word😀", 4) + event(" word😀", 5, STOP) + DONE
 NEWS = event(" word", 1) + COMMENT + event("😀", 4) + event("", 5, STOP) + DONE
 BEGUN = OutputChunk(prefill=PrefillProgress(total=4, cached=1, done=4))
-PIECES = [BEGUN, OutputChunk(" word", 1), OutputChunk("😀", 3), OutputChunk("", 1, finish=Finish(FinishReason.STOP))]
+CHUNKS = [BEGUN, OutputChunk(" word", 1), OutputChunk("😀", 3), OutputChunk("", 1, finish=Finish(FinishReason.STOP))]
 
 
 def read(*parts: bytes, totals: bool) -> list[OutputChunk]:
     reader = GenerateReader(totals=totals)
-    pieces = [piece for part in parts for piece in reader.feed(part)]
+    chunks = [chunk for part in parts for chunk in reader.feed(part)]
     assert reader.finished
-    return pieces
+    return chunks
 
 
 @pytest.mark.parametrize(("stream", "totals"), [(TOTALS, True), (NEWS, False)], ids=["totals", "news"])
 def test_pieces_are_the_same_at_every_split_point(stream: bytes, totals: bool):
     for at in range(len(stream) + 1):
-        assert read(stream[:at], stream[at:], totals=totals) == PIECES
-    assert read(*(stream[at:end] for at, end in pairwise(range(len(stream) + 1))), totals=totals) == PIECES
+        assert read(stream[:at], stream[at:], totals=totals) == CHUNKS
+    assert read(*(stream[at:end] for at, end in pairwise(range(len(stream) + 1))), totals=totals) == CHUNKS
 
 
 def test_an_answer_in_one_chunk_is_an_answer():
@@ -73,10 +73,10 @@ ABORT = {"type": "abort", "message": "out of memory", "err_type": "X"}
     ],
 )
 def test_a_fault_in_the_stream_comes_after_what_stood_before_it(last: bytes, kind: type[Exception], message: str):
-    pieces = GenerateReader(totals=True).feed(event(" word", 1) + last + DONE)
-    assert [next(pieces), next(pieces)] == PIECES[:2]
+    chunks = GenerateReader(totals=True).feed(event(" word", 1) + last + DONE)
+    assert [next(chunks), next(chunks)] == CHUNKS[:2]
     with pytest.raises(kind, match=message) as failure:
-        next(pieces)
+        next(chunks)
     assert not isinstance(failure.value, EngineRefused)
 
 

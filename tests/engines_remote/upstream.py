@@ -70,7 +70,7 @@ QUIET = Take([b"Hel", b"lo", b" the", b"re", b"."])
 class Upstream(ABC):
     """One engine. `left` counts the clients that went before their answer was over, `holding` those that wait for it now.
 
-    `headers` are those of the jobs in `asked`. Constraints that hold what is `unreadable` are refused.
+    `headers` are those of the requests in `asked`. Constraints that hold what is `unreadable` are refused.
     """
 
     kind: ClassVar[str]

@@ -36,7 +36,7 @@ ONE_NUMBER = {"type": "object", "properties": {"n": {"type": "integer", "maximum
 
 
 def working(url: str) -> int:
-    """How many jobs vLLM works on, by its own count."""
+    """How many requests vLLM works on, by its own count."""
     metrics = urlopen(f"{url}/metrics", timeout=10).read().decode()
     return sum(int(float(found)) for found in re.findall(r"^vllm:num_requests_running\{.*\} (\S+)$", metrics, re.MULTILINE))
 

@@ -22,7 +22,7 @@ from dragoman.api.anthropic.request import PromptRequest
 from dragoman.conversation import Conversation
 from dragoman.engines import Capabilities
 from dragoman.engines.llama.child import CPU_BATCH
-from dragoman.engines.llama.embedded import EmbeddedLlama, Status
+from dragoman.engines.llama.embedded import EmbeddedLlama, EngineStatus
 from dragoman.engines.llama.server import Slot
 from dragoman.models.resolve import resolve
 from dragoman.server import ModelRegistry, Settings, messages
@@ -173,7 +173,7 @@ def test_what_leaves_while_the_engine_comes_back_is_never_begun(house: House, st
     restarts = house.restarts
     assert house.pid is not None
     os.kill(house.pid, signal.SIGKILL)
-    until(lambda: house.status is Status.RESTARTING)
+    until(lambda: house.status is EngineStatus.RESTARTING)
     with wire(house.url) as waiting:
         waiting.send(asked(words=MEDIUM, stream=streamed))
         until(lambda: house.inside == 1)

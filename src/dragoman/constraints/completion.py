@@ -22,7 +22,7 @@ _LAST: Final = b"0123456789-.eE"
 """Tried last, since a number can always be continued."""
 
 
-def way_out(constraint: Constraint, written: str) -> str | None:
+def shortest_completion(constraint: Constraint, written: str) -> str | None:
     """A short text that, after `written`, satisfies the constraint; None where none was found within 4,096 bytes.
 
     Special tokens are read and written by their spelling.
@@ -41,15 +41,15 @@ def way_out(constraint: Constraint, written: str) -> str | None:
     return found.decode(errors="replace")
 
 
-def _steps(matcher: LLMatcher, ends: list[bytes], behind: list[int]) -> Iterator[bytes]:
-    """The bytes that may come next, most promising first. `behind`: the last bytes written, which may have begun an end."""
+def _steps(matcher: LLMatcher, ends: list[bytes], recent: list[int]) -> Iterator[bytes]:
+    """The bytes that may come next, most promising first. `recent`: the last bytes written, which may have begun an end."""
     forced = matcher.compute_ff_tokens()
     if forced:
         yield bytes(forced)
         return
     allowed = _allowed(matcher)
     if len(allowed) > _FREE:
-        tail = bytes(behind)
+        tail = bytes(recent)
         begun = [end[size:] for end in ends for size in range(len(end) - 1, 0, -1) if tail.endswith(end[:size])]
         for end in (*begun, b'"', b"'", *ends):
             ahead = matcher.deep_copy()

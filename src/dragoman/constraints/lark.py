@@ -72,8 +72,8 @@ def compiled(constraint: Constraint, segments: Mapping[str, Segments]) -> Gramma
     share = _SIZE // max(len(schemas), 1)
     crowded = sum(int(bound) for schema in schemas for bound in _LENGTH.findall(schema)) > _CROWD
     error = ""
-    for floor, size in ((0, share if crowded else _SIZE), (0, share), (2, share), (LAST_STEP, _SIZE)):
-        grammar = _Writer(segments, floor, size).grammar(constraint)
+    for least_step, size in ((0, share if crowded else _SIZE), (0, share), (2, share), (LAST_STEP, _SIZE)):
+        grammar = _Writer(segments, least_step, size).grammar(constraint)
         error = LLMatcher.validate_grammar(grammar.text)
         if not error:
             return grammar
@@ -100,12 +100,12 @@ def nodes(constraint: Constraint) -> Iterator[Node]:
 class _Writer:
     """Writes one grammar. A node that occurs in several places becomes one rule.
 
-    Schemas are relaxed to step `floor` at least, and until each has no more than `size` symbols.
+    Schemas are relaxed to step `least_step` at least, and until each has no more than `size` symbols.
     """
 
-    def __init__(self, segments: Mapping[str, Segments], floor: int, size: int) -> None:
+    def __init__(self, segments: Mapping[str, Segments], least_step: int, size: int) -> None:
         self._segments = segments
-        self._floor = floor
+        self._least_step = least_step
         self._size = size
         self._lines: list[str] = []
         self._rules: dict[int, str] = {}
@@ -173,16 +173,16 @@ class _Writer:
         return [*([plain] if plain else []), *([pieces] for pieces in split if pieces not in plain)]
 
     def _until(self, ends: list[Segments], patterns: Sequence[str]) -> str:
-        matching = _ANY if self._floor or not patterns else " & ".join(_regex(pattern) for pattern in patterns)
+        matching = _ANY if self._least_step or not patterns else " & ".join(_regex(pattern) for pattern in patterns)
         token = next((index for index, piece in enumerate(ends[0]) if isinstance(piece, int)), None)
         if token is None:
             texts = " | ".join(_string("".join(map(str, pieces))) for pieces in ends)
             return self._terminal(f"({matching}) ({texts})", "[lazy]")
-        behind = [_token(piece) if isinstance(piece, int) else _string(piece) for piece in ends[0][token:]]
-        return " ".join([self._terminal(matching), *behind])
+        rest = [_token(piece) if isinstance(piece, int) else _string(piece) for piece in ends[0][token:]]
+        return " ".join([self._terminal(matching), *rest])
 
     def _schema(self, schema: Mapping[str, Any]) -> str:
-        text, step = _strictest(json.dumps(schema, ensure_ascii=False), self._floor, self._size)
+        text, step = _strictest(json.dumps(schema, ensure_ascii=False), self._least_step, self._size)
         if step:
             self._relaxed.append(f"{_STEPS[step]}: {json.dumps(schema, ensure_ascii=False)[:80]}")
         return text
@@ -194,10 +194,10 @@ _STEPS: Final = ("", "patterns", "bounds", "everything but the type")
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def _strictest(schema: str, floor: int, size: int) -> tuple[str, int]:
-    """The strictest form of a schema that compiles, from step `floor` on, and its step."""
+def _strictest(schema: str, least_step: int, size: int) -> tuple[str, int]:
+    """The strictest form of a schema that compiles, from step `least_step` on, and its step."""
     limits = LLParserLimits(max_grammar_size=size)
-    for step in range(floor, LAST_STEP):
+    for step in range(least_step, LAST_STEP):
         form = _form(schema, step)
         if not LLMatcher.validate_grammar(f"{_HEADER}start: %json {form}", limits=limits):
             return form, step

@@ -1,7 +1,7 @@
 """Inference engines: token ids in, text out. Independent of API formats, dialects and templates."""
 
 from dragoman.engines.base import (
-    FEWEST_WITH_A_SPARE,
+    FEWEST_WITH_RESERVED_SLOT,
     SHORT_PROMPT,
     Capabilities,
     Engine,
@@ -14,7 +14,7 @@ from dragoman.engines.base import (
 )
 
 __all__ = [
-    "FEWEST_WITH_A_SPARE",
+    "FEWEST_WITH_RESERVED_SLOT",
     "SHORT_PROMPT",
     "Capabilities",
     "Engine",

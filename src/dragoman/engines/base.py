@@ -13,7 +13,7 @@ from dragoman.conversation import Sampling
 SHORT_PROMPT: Final = 512
 """The most tokens of a short prompt (a title, a probe): it is prefilled in a step or two even without a GPU, so it need not
 wait for long ones."""
-FEWEST_WITH_A_SPARE: Final = 4
+FEWEST_WITH_RESERVED_SLOT: Final = 4
 """With at least this many slots, one is reserved for requests with short prompts."""
 
 
@@ -142,7 +142,7 @@ class Engine(ABC):
         """
 
     @abstractmethod
-    def generate(self, job: EngineRequest) -> AsyncGenerator[OutputChunk, None]:
+    def generate(self, request: EngineRequest) -> AsyncGenerator[OutputChunk, None]:
         """Run a request and yield its output chunks; the last one, and only it, carries `finish`.
 
         Closing the iterator, or cancelling the task that awaits it, cancels the request within one step of the engine, in every

@@ -22,12 +22,13 @@ from dragoman.errors import EngineError, EngineFailed, EngineRefused, EngineUnav
 
 T = TypeVar("T")
 
-_CALL: Final = aiohttp.ClientTimeout(total=60, sock_connect=10)
+_CALL_TIMEOUT: Final = aiohttp.ClientTimeout(total=60, sock_connect=10)
 _AFFINITY: Final = ("x-session-id", "x-smg-routing-key")
 """Headers by which routers keep a conversation on one server: the first for vLLM's and ordinary load balancers, the second for
 SGLang's."""
-_WORK: Final = aiohttp.ClientTimeout(total=None, sock_connect=10)  # a request may wait in the engine's queue without a limit
-_LAST_WORDS: Final = 1.0
+_STREAM_TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=10)
+"""Without a total: a request may wait in the engine's queue without a limit."""
+_CLOSE_TIMEOUT: Final = 1.0
 """Timeout for pending abort requests on close, in seconds."""
 
 
@@ -67,15 +68,15 @@ class EngineHttp:
         self._lost = lost or f"{self.name} closed the connection during the request"
         self._session: aiohttp.ClientSession | None = None
         self._closing = False
-        self._asked: set[asyncio.Future[aiohttp.ClientResponse]] = set()
-        self._working: set[aiohttp.ClientResponse] = set()
-        self._telling: set[asyncio.Task[None]] = set()
+        self._pending: set[asyncio.Future[aiohttp.ClientResponse]] = set()
+        self._streaming: set[aiohttp.ClientResponse] = set()
+        self._background: set[asyncio.Task[None]] = set()
 
     async def call(self, method: str, path: str, answer: type[T], body: bytes | None = None) -> T:
         """Send a request and decode its reply. Raises `EngineFailed`, also for a malformed reply, and `EngineUnavailable`."""
-        response = await self._send(method, path, body, _CALL)
+        response = await self._send(method, path, body, _CALL_TIMEOUT)
         try:
-            return msgspec.json.decode(await self._whole(response), type=answer)
+            return msgspec.json.decode(await self._read_body(response), type=answer)
         except UNREADABLE as error:
             raise EngineFailed(f"{self.name} is not a {self._kind}: its reply to {path} is malformed ({error})") from error
         except TimeoutError as error:
@@ -87,36 +88,36 @@ class EngineHttp:
 
     async def ping(self, path: str) -> None:
         """Check that a GET returns status 200, whatever the body. Raises `EngineFailed` and `EngineUnavailable`."""
-        (await self._send("GET", path, None, _CALL)).close()
+        (await self._send("GET", path, None, _CALL_TIMEOUT)).close()
 
     @asynccontextmanager
-    async def work(self, path: str, body: bytes, *, affinity: str | None = None) -> AsyncIterator[AsyncIterator[bytes]]:
+    async def stream(self, path: str, body: bytes, *, affinity: str | None = None) -> AsyncIterator[AsyncIterator[bytes]]:
         """Post a request and yield the bytes of its reply. Leaving the context closes the connection, which cancels it."""
-        response = await self._send("POST", path, body, _WORK, affinity)
-        self._working.add(response)
+        response = await self._send("POST", path, body, _STREAM_TIMEOUT, affinity)
+        self._streaming.add(response)
         try:
             yield response.content.iter_any()
         except (aiohttp.ClientError, OSError, RuntimeError) as error:  # RuntimeError: the session was closed meanwhile
             raise self.lost() from error
         finally:
-            self._working.discard(response)
+            self._streaming.discard(response)
             response.close()
 
     def post_later(self, path: str, body: bytes, *, affinity: str | None = None) -> None:
         """Post in a background task and ignore the outcome."""
         task = asyncio.create_task(self._post_later(path, body, affinity))
-        self._telling.add(task)
-        task.add_done_callback(self._telling.discard)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
 
     async def _post_later(self, path: str, body: bytes, affinity: str | None) -> None:
         with contextlib.suppress(EngineError):
-            (await self._send("POST", path, body, _CALL, affinity)).close()
+            (await self._send("POST", path, body, _CALL_TIMEOUT, affinity)).close()
 
-    def give_up(self) -> None:
+    def abort_all(self) -> None:
         """Abort all requests: not yet accepted ones raise `EngineUnavailable`, others `EngineFailed`. New ones may follow."""
-        for asked in self._asked:
-            asked.cancel()
-        for response in tuple(self._working):
+        for pending in self._pending:
+            pending.cancel()
+        for response in tuple(self._streaming):
             response.close()
 
     def lost(self) -> EngineFailed:
@@ -125,14 +126,14 @@ class EngineHttp:
 
     async def close(self) -> None:
         """Close every connection; the engine keeps running. Pending calls raise: the library would leave them waiting."""
-        if self._telling:
-            await asyncio.wait(self._telling, timeout=_LAST_WORDS)
+        if self._background:
+            await asyncio.wait(self._background, timeout=_CLOSE_TIMEOUT)
         self._closing = True
         if self._session is not None:
             closing = asyncio.ensure_future(self._session.close())
-            for asked in self._asked:
-                asked.cancel()
-            for response in tuple(self._working):
+            for pending in self._pending:
+                pending.cancel()
+            for response in tuple(self._streaming):
                 response.close()
             await closing
 
@@ -145,10 +146,10 @@ class EngineHttp:
             raise EngineUnavailable(f"{self.name} is closed")
         data = None if body is None else io.BytesIO(body)
         headers = None if affinity is None else dict.fromkeys(_AFFINITY, affinity)
-        asked = asyncio.ensure_future(session.request(method, path, data=data, timeout=limits, headers=headers))
-        self._asked.add(asked)
+        pending = asyncio.ensure_future(session.request(method, path, data=data, timeout=limits, headers=headers))
+        self._pending.add(pending)
         try:
-            response = await asked
+            response = await pending
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is None or task.cancelling():
@@ -159,18 +160,18 @@ class EngineHttp:
         except (aiohttp.ClientError, OSError) as error:
             raise EngineUnavailable(f"{self.name} closed the connection before it answered") from error
         finally:
-            self._asked.discard(asked)
+            self._pending.discard(pending)
         if response.status == HTTPStatus.OK:
             return response
         try:
-            reason = await self._whole(response)
+            reason = await self._read_body(response)
         except (aiohttp.ClientError, OSError) as error:
             raise self.lost() from error
         finally:
             response.close()
-        raise self._refusal(response.status, reason)
+        raise self._error(response.status, reason)
 
-    async def _whole(self, response: aiohttp.ClientResponse) -> bytes:
+    async def _read_body(self, response: aiohttp.ClientResponse) -> bytes:
         """The body of a reply. Raises `EngineFailed` where it is larger than `MAX_REPLY`."""
         body = bytearray()
         async for data in response.content.iter_any():
@@ -179,7 +180,7 @@ class EngineHttp:
                 raise EngineFailed(f"{self.name} broke its protocol: its reply is too large")
         return bytes(body)
 
-    def _refusal(self, status: int, body: bytes) -> EngineError:
+    def _error(self, status: int, body: bytes) -> EngineError:
         match status:
             case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
                 return EngineFailed(f"{self.name} refused the key")

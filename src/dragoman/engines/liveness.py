@@ -22,7 +22,7 @@ class ProbeTimes(Struct, frozen=True):
     misses: int = 3
 
 
-USUAL_PROBES: Final = ProbeTimes()
+DEFAULT_PROBE_TIMES: Final = ProbeTimes()
 
 
 class Liveness:
@@ -32,25 +32,25 @@ class Liveness:
         self.times = times
         self.missed = 0
         self._probe = probe
-        self._signs = 0
+        self._outputs = 0
 
     @property
     def lost(self) -> bool:
         """Whether it missed so many probes in a row that it is not expected to respond again."""
         return self.missed >= self.times.misses
 
-    def sign(self) -> None:
+    def record_output(self) -> None:
         """Record that output arrived."""
-        self._signs += 1
+        self._outputs += 1
 
     async def check(self) -> None:
         """Probe once. Raises what the probe raises, and `TimeoutError`, unless output arrived meanwhile."""
-        before = self._signs
+        before = self._outputs
         try:
             async with asyncio.timeout(self.times.timeout):
                 await self._probe()
         except (EngineError, TimeoutError):
-            if self._signs == before:
+            if self._outputs == before:
                 self.missed += 1
                 raise
         self.missed = 0

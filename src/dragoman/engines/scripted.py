@@ -29,7 +29,7 @@ from dragoman.errors import EngineFailed
 
 _WORD = re.compile(r"\s*\S+|\s+")
 _WHEN_CHARACTERS = 2000
-_PIECES_BETWEEN_YIELDS = 32
+_CHUNKS_BETWEEN_YIELDS = 32
 
 
 class Line(Struct, frozen=True, forbid_unknown_fields=True):
@@ -44,7 +44,7 @@ class Line(Struct, frozen=True, forbid_unknown_fields=True):
     chunk: Annotated[int, Meta(ge=0)] = 4
     delay_ms: Annotated[float, Meta(ge=0)] = 0
 
-    def pieces(self, limit: int) -> Iterator[OutputChunk]:
+    def chunks(self, limit: int) -> Iterator[OutputChunk]:
         """The output up to `limit` words; a word counts where it begins."""
         starts = [match.start() for match in _WORD.finditer(self.output)]
         end = starts[limit] if limit < len(starts) else len(self.output)
@@ -122,18 +122,18 @@ class ScriptedEngine(Engine):
             self._words.append(word)
         return self._ids[word]
 
-    async def generate(self, job: EngineRequest) -> AsyncGenerator[OutputChunk, None]:
+    async def generate(self, request: EngineRequest) -> AsyncGenerator[OutputChunk, None]:
         """Replay the line that matches the prompt."""
-        line = self._line(job.tokens)
-        yield OutputChunk(prefill=PrefillProgress(total=len(job.tokens), cached=0, done=len(job.tokens)))
-        for number, piece in zip(count(), line.pieces(job.limit), strict=False):
-            if line.delay_ms and piece.text:
+        line = self._line(request.tokens)
+        yield OutputChunk(prefill=PrefillProgress(total=len(request.tokens), cached=0, done=len(request.tokens)))
+        for number, chunk in zip(count(), line.chunks(request.limit), strict=False):
+            if line.delay_ms and chunk.text:
                 await asyncio.sleep(line.delay_ms / 1000)
-            elif number % _PIECES_BETWEEN_YIELDS == 0:
+            elif number % _CHUNKS_BETWEEN_YIELDS == 0:
                 await asyncio.sleep(0)  # let other tasks run
-            if piece.finish is not None and line.finish_reason == "error":
+            if chunk.finish is not None and line.finish_reason == "error":
                 raise EngineFailed("the script says that the engine fails here")
-            yield piece
+            yield chunk
 
     def _line(self, tokens: Sequence[int]) -> Line:
         tail = self._tail(tokens)

@@ -25,7 +25,7 @@ from dragoman.special_tokens import SpecialTokens, Tokenize
 _TAG_TRIAL: Final = Constraint(Series((Literal("Q"), Json({"type": "null"}))), "trial")
 _TAG_ANSWER: Final = "Qnull"
 
-Holds = Callable[[Raw, str], Awaitable[bool]]
+Enforces = Callable[[Raw, str], Awaitable[bool]]
 """Whether the server enforces a constraint of which this is the only answer."""
 
 
@@ -38,11 +38,11 @@ class EngineConstraints(ConstraintFallbacks):
         self._grammars = Grammars(tokenize)
         self._lark = False
 
-    async def settle(self, holds: Holds) -> str | None:
+    async def choose_form(self, enforces: Enforces) -> str | None:
         """Find which form the server enforces, and return its name; None where it enforces none."""
-        if await holds(_tag(structural_tag(_TAG_TRIAL, {})), _TAG_ANSWER):
+        if await enforces(_tag(structural_tag(_TAG_TRIAL, {})), _TAG_ANSWER):
             return "structural tags"
-        self._lark = await holds(_lark(TRIAL.grammar), TRIAL.answer)
+        self._lark = await enforces(_lark(TRIAL.grammar), TRIAL.answer)
         if not self._lark:
             return None
         self.last = 0  # Lark is compiled, and relaxed, in this process first

@@ -8,7 +8,7 @@
 One task, the supervisor, waits for the child to die and starts the next. A child that no longer responds (see `liveness`) is
 killed first. Before each attempt there is a pause: it doubles from 0.5 s to 30 s while children do not start, or die before
 they generate anything, and is reset by one that generated something or ran for a few seconds. Requests in flight fail; requests
-that arrive meanwhile wait, at most for the engine's `patience`.
+that arrive meanwhile wait, at most for the engine's `max_wait`.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ from msgspec import Struct
 
 from dragoman.constraints.tree import Constraint
 from dragoman.engines.base import Capabilities, Engine, EngineRequest, OutputChunk
-from dragoman.engines.liveness import USUAL_PROBES, Liveness, ProbeTimes
+from dragoman.engines.liveness import DEFAULT_PROBE_TIMES, Liveness, ProbeTimes
 from dragoman.errors import EngineError, EngineUnavailable
 
 NAME: Final = "the engine"
@@ -38,7 +38,7 @@ _ATTEMPTS: Final = 2
 """How many children a request is tried on: a request that crashes the engine must not crash every child."""
 _GRACE: Final = 5.0
 """Seconds between SIGTERM and SIGKILL."""
-_LAST_WORDS: Final = 50
+_KEPT_LOG_LINES: Final = 50
 _NOT_BACK: Final = "the engine is being restarted"
 
 _log = logging.getLogger(__name__)
@@ -52,10 +52,10 @@ class RestartTimes(Struct, frozen=True):
     steady: float = 5.0
 
 
-USUAL_RESTART: Final = RestartTimes()
+DEFAULT_RESTART_TIMES: Final = RestartTimes()
 
 
-class Status(StrEnum):
+class EngineStatus(StrEnum):
     """The state of the engine."""
 
     LOADING = "loading"
@@ -73,8 +73,8 @@ class Child(ABC):
         self.process = process
         self.exit = asyncio.create_task(process.wait(), name="engine exit")
         self._ended = asyncio.Event()
-        self._words: deque[str] = deque(maxlen=_LAST_WORDS)
-        self._listener = asyncio.create_task(self._listen(), name="engine log")
+        self._log_lines: deque[str] = deque(maxlen=_KEPT_LOG_LINES)
+        self._log_reader = asyncio.create_task(self._read_log(), name="engine log")
 
     @abstractmethod
     async def start_engine(self) -> Capabilities:
@@ -84,7 +84,7 @@ class Child(ABC):
     async def probe(self) -> None:
         """Probe the engine at no cost to its requests. Raises `EngineError`."""
 
-    async def gone(self, deadline: float) -> None:
+    async def wait_until_ended(self, deadline: float) -> None:
         """Wait until a child that does not respond has ended. Raises `EngineUnavailable` at the deadline."""
         try:
             async with asyncio.timeout_at(deadline):
@@ -103,7 +103,7 @@ class Child(ABC):
         self._terminate(at_once=True)
         if self.process.stdin is not None:
             self.process.stdin.close()
-        await asyncio.wait({self.exit, self._listener})
+        await asyncio.wait({self.exit, self._log_reader})
 
     def kill(self) -> None:
         """Kill the process at once, even if it is suspended."""
@@ -111,7 +111,7 @@ class Child(ABC):
 
     def exit_summary(self) -> str:
         """The exit status and the last log line, for the log."""
-        return f"exit status {self.process.returncode}, last log line: {self._words[-1] if self._words else 'none'}"
+        return f"exit status {self.process.returncode}, last log line: {self._log_lines[-1] if self._log_lines else 'none'}"
 
     def _terminate(self, *, at_once: bool = False) -> None:
         """Signal the child and the processes that it started: where there are process groups, it leads one."""
@@ -121,29 +121,31 @@ class Child(ABC):
             elif not self.exit.done():
                 self.process.kill()
 
-    async def _listen(self) -> None:
+    async def _read_log(self) -> None:
         """Read the child's log until it ends: a full pipe would block it."""
-        said = self.process.stderr or self.process.stdout
-        assert said is not None
+        output = self.process.stderr or self.process.stdout
+        assert output is not None
         rest = b""
-        while data := await said.read(1 << 16):
+        while data := await output.read(1 << 16):
             *lines, rest = (rest[-(1 << 16) :] + data).split(b"\n")
             for line in lines:
-                words = line.decode(errors="replace").strip()
-                if words:
-                    self._words.append(words)
-                    _log.debug("%s", words)
+                text = line.decode(errors="replace").strip()
+                if text:
+                    self._log_lines.append(text)
+                    _log.debug("%s", text)
 
 
 class Supervised(Engine):
-    """An engine in a child process that is restarted. `patience` is how many seconds requests wait for the next child."""
+    """An engine in a child process that is restarted. `max_wait` is how many seconds requests wait for the next child."""
 
-    def __init__(self, *, patience: float, probes: ProbeTimes = USUAL_PROBES, restart: RestartTimes = USUAL_RESTART) -> None:
-        self._patience = patience
+    def __init__(
+        self, *, max_wait: float, probes: ProbeTimes = DEFAULT_PROBE_TIMES, restart: RestartTimes = DEFAULT_RESTART_TIMES
+    ) -> None:
+        self._max_wait = max_wait
         self._probes = probes
         self._restart = restart
         self._worked = False  # this child generated something
-        self._status = Status.LOADING
+        self._status = EngineStatus.LOADING
         self.restarts = 0
         self._child: Child | None = None
         self._supervisor: asyncio.Task[None] | None = None
@@ -156,7 +158,7 @@ class Supervised(Engine):
     @property
     def status(self) -> str:
         """The state of the engine; while it is ready, the status of the engine in the child."""
-        if self._status is Status.READY and self._child is not None:
+        if self._status is EngineStatus.READY and self._child is not None:
             return self._child.engine.status
         return self._status
 
@@ -168,54 +170,54 @@ class Supervised(Engine):
     @property
     def pid(self) -> int | None:
         """The child's process id, None while no child is ready."""
-        return self._child.process.pid if self._child is not None and self._status is Status.READY else None
+        return self._child.process.pid if self._child is not None and self._status is EngineStatus.READY else None
 
     async def start(self) -> Capabilities:
         """Start the first child. Raises `EngineFailed` with the engine's own reason where it does not start."""
         try:
-            capabilities = await self._bring_up()
+            capabilities = await self._start_child()
         except BaseException:
             await self.close()
             raise
         self._supervisor = asyncio.create_task(self._supervise(), name="engine supervisor")
         return capabilities
 
-    async def generate(self, job: EngineRequest) -> AsyncGenerator[OutputChunk, None]:
+    async def generate(self, request: EngineRequest) -> AsyncGenerator[OutputChunk, None]:
         """Run the request on the child that is ready, or on the next one."""
-        deadline = asyncio.get_running_loop().time() + self._patience
+        deadline = asyncio.get_running_loop().time() + self._max_wait
         for _ in range(_ATTEMPTS):
-            child = await self._serving(deadline)
+            child = await self._ready_child(deadline)
             try:
-                async with aclosing(child.engine.generate(job)) as pieces:
-                    async for piece in pieces:
-                        self._heard(piece)
-                        yield piece
+                async with aclosing(child.engine.generate(request)) as chunks:
+                    async for chunk in chunks:
+                        self._record(chunk)
+                        yield chunk
                 return
             except EngineUnavailable:  # the child died before it began
-                await child.gone(deadline)
+                await child.wait_until_ended(deadline)
         raise EngineUnavailable(_NOT_BACK)
 
     async def prepare(self, constraint: Constraint) -> None:
         """Compile the constraint in the child that is ready, or in the next one."""
-        deadline = asyncio.get_running_loop().time() + self._patience
-        await (await self._serving(deadline)).engine.prepare(constraint)
+        deadline = asyncio.get_running_loop().time() + self._max_wait
+        await (await self._ready_child(deadline)).engine.prepare(constraint)
 
     async def tokenize(self, text: str, *, special: bool = True) -> list[int]:
         """Tokenize with the child that is ready, or with the next one."""
-        deadline = asyncio.get_running_loop().time() + self._patience
+        deadline = asyncio.get_running_loop().time() + self._max_wait
         for _ in range(_ATTEMPTS):
-            child = await self._serving(deadline)
+            child = await self._ready_child(deadline)
             try:
                 return await child.engine.tokenize(text, special=special)
             except EngineUnavailable:
-                await child.gone(deadline)
+                await child.wait_until_ended(deadline)
         raise EngineUnavailable(_NOT_BACK)
 
     async def close(self) -> None:
         """End the child; waiting requests raise `EngineUnavailable`."""
-        if self._status is Status.CLOSED:
+        if self._status is EngineStatus.CLOSED:
             return
-        self._status = Status.CLOSED
+        self._status = EngineStatus.CLOSED
         self._settled.set()
         if self._supervisor is not None:
             self._supervisor.cancel()
@@ -223,55 +225,55 @@ class Supervised(Engine):
         if self._child is not None:
             await self._child.end()
 
-    async def _serving(self, deadline: float) -> Child:
+    async def _ready_child(self, deadline: float) -> Child:
         try:
             async with asyncio.timeout_at(deadline):
                 await self._settled.wait()
         except TimeoutError:
             raise EngineUnavailable(_NOT_BACK) from None
-        if self._child is None or self._status is Status.CLOSED:
+        if self._child is None or self._status is EngineStatus.CLOSED:
             raise EngineUnavailable(f"{NAME} is closed")
         return self._child
 
-    async def _bring_up(self) -> Capabilities:
+    async def _start_child(self) -> Capabilities:
         child = await self.spawn()
         try:
             capabilities = await child.start_engine()
         except BaseException:
             await child.end()
             raise
-        self._child, self._status, self._worked = child, Status.READY, False
+        self._child, self._status, self._worked = child, EngineStatus.READY, False
         self._liveness = Liveness(child.probe, self._probes)
         self._settled.set()
         return capabilities
 
-    def _heard(self, piece: OutputChunk) -> None:
+    def _record(self, chunk: OutputChunk) -> None:
         """Record that output arrived; generated tokens also prove that the child works."""
-        self._liveness.sign()
-        self._worked = self._worked or piece.output > 0
+        self._liveness.record_output()
+        self._worked = self._worked or chunk.output > 0
 
     async def _supervise(self) -> None:
         clock = asyncio.get_running_loop().time
         pause = self._restart.first_pause
         while self._child is not None:
             up = clock()
-            reason = await self._end_of(self._child)
-            self._status = Status.RESTARTING
+            reason = await self._wait_for_failure(self._child)
+            self._status = EngineStatus.RESTARTING
             self._settled.clear()
             _log.warning("%s %s and is being restarted", NAME, reason)
             await self._child.end()
             if self._worked or clock() - up >= self._restart.steady:
                 pause = self._restart.first_pause
-            while self._status is Status.RESTARTING:
+            while self._status is EngineStatus.RESTARTING:
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, self._restart.longest_pause)
                 try:
-                    await self._bring_up()
+                    await self._start_child()
                 except (EngineError, OSError) as error:
                     _log.warning("%s did not restart: %s", NAME, error)
             self.restarts += 1
 
-    async def _end_of(self, child: Child) -> str:
+    async def _wait_for_failure(self, child: Child) -> str:
         """Wait until the child has died, or is lost and killed. Return what happened, for the log."""
         lost = asyncio.create_task(self._liveness.until_lost(), name="engine liveness")
         try:

@@ -19,7 +19,7 @@ from dragoman.engines.base import Capabilities, Engine, EngineKind, EngineReques
 from dragoman.engines.constraint_fallbacks import ConstraintFallbacks, ConstraintForm
 from dragoman.engines.http import EngineHttp
 from dragoman.engines.liveness import ProbeTimes
-from dragoman.engines.watch import USUAL_LOOKS, HealthWatch
+from dragoman.engines.watch import DEFAULT_WATCH_TIMES, HealthWatch
 from dragoman.engines.window import clamped
 from dragoman.errors import EngineError, EngineFailed, EngineRefused
 from dragoman.models.tokenizer_folder import ModelFolder
@@ -74,9 +74,9 @@ class TokenEndpoint(Engine):
     """
 
     kind: ClassVar[str]
-    usual_slots: ClassVar[int]
+    default_slots: ClassVar[int]
     folder: ModelFolder
-    forms: ConstraintFallbacks
+    fallbacks: ConstraintFallbacks
 
     def __init__(  # noqa: PLR0913 -- most are options of the command line
         self,
@@ -90,7 +90,7 @@ class TokenEndpoint(Engine):
         name: str | None = None,
         lost: str | None = None,
         watched: bool = True,
-        looks: ProbeTimes = USUAL_LOOKS,
+        watch_times: ProbeTimes = DEFAULT_WATCH_TIMES,
     ) -> None:
         self.watch: HealthWatch | None = None
         self.model = ""
@@ -98,10 +98,10 @@ class TokenEndpoint(Engine):
         self._http = EngineHttp(self.kind, address, key=key, name=name, lost=lost)
         self._find_folder = find_folder
         self._tokenizer = tokenizer
-        self._most = window
-        self._slots = slots or self.usual_slots
+        self._requested_window = window
+        self._slots = slots or self.default_slots
         self._watched = watched
-        self._looks = looks
+        self._watch_times = watch_times
 
     async def start(self) -> Capabilities:
         """Ask the engine which model it runs, and probe what it supports."""
@@ -109,12 +109,14 @@ class TokenEndpoint(Engine):
         self.model = served.id
         path = await self.model_path(served)
         self.folder = ModelFolder(await asyncio.to_thread(self._find_folder, self._tokenizer or path))
-        self.window = clamped(self.its_window(served), self._most, self._http.name)
+        self.window = clamped(self.window_of(served), self._requested_window, self._http.name)
         probe = await self.probe_server()
         adapters = [variant.id for variant in variants] if probe.variants else []
         if self._watched:
-            self.watch = HealthWatch(self._http.name, self._identity, give_up=self._http.give_up, looks=self._looks)
-            await self.watch.begin()
+            self.watch = HealthWatch(
+                self._http.name, self._identity, abort_all=self._http.abort_all, watch_times=self._watch_times
+            )
+            await self.watch.start()
         return Capabilities(
             model=PurePosixPath(served.id).name,
             window=self.window,
@@ -138,21 +140,21 @@ class TokenEndpoint(Engine):
 
     @abstractmethod
     async def probe_server(self) -> ProbeResult:
-        """Probe what the engine supports, and set `forms`. Raises `EngineFailed` where it cannot be used at all."""
+        """Probe what the engine supports, and set `fallbacks`. Raises `EngineFailed` where it cannot be used at all."""
 
     @abstractmethod
-    def posted(self, job: EngineRequest, held: ConstraintForm) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+    def post(self, request: EngineRequest, form: ConstraintForm) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
         """Post a request with that form of its constraint; enter the context once the engine has accepted it."""
 
     @abstractmethod
-    def reader(self, job: EngineRequest) -> Reader:
+    def reader(self, request: EngineRequest) -> Reader:
         """A reader for this request's reply."""
 
     async def model_path(self, served: ServedModel) -> str:
         """The engine's source of its tokenizer: a folder on its machine, or a repository on the Hub."""
         return served.root or served.id
 
-    def its_window(self, served: ServedModel) -> int:
+    def window_of(self, served: ServedModel) -> int:
         """The engine's context length, in tokens. Raises `EngineFailed` where it is not known."""
         if served.max_model_len is None:
             raise EngineFailed(f"{self._http.name} does not report its context length")
@@ -170,33 +172,33 @@ class TokenEndpoint(Engine):
 
     async def prepare(self, constraint: Constraint) -> None:
         """Make the first form that will be tried."""
-        step = next(iter(self.forms.steps(constraint)))
-        await self.forms.form(constraint, step)
+        step = next(iter(self.fallbacks.steps(constraint)))
+        await self.fallbacks.form(constraint, step)
 
-    async def generate(self, job: EngineRequest) -> AsyncGenerator[OutputChunk, None]:
+    async def generate(self, request: EngineRequest) -> AsyncGenerator[OutputChunk, None]:
         """Run the request on a connection of its own. A constraint that is refused is relaxed until it is accepted."""
         if self.watch is not None:
             await self.watch.check()
-        for step in self.forms.steps(job.constraint):
-            held = await self.forms.form(job.constraint, step)
-            reader = self.reader(job)
+        for step in self.fallbacks.steps(request.constraint):
+            form = await self.fallbacks.form(request.constraint, step)
+            reader = self.reader(request)
             try:
-                async with self.posted(job, held) as answer:
-                    for piece in reader.feed(b""):
-                        yield piece
+                async with self.post(request, form) as answer:
+                    for chunk in reader.feed(b""):
+                        yield chunk
                     async for data in answer:
                         if self.watch is not None:
-                            self.watch.sign()
-                        for piece in reader.feed(data):
-                            yield piece
+                            self.watch.record_output()
+                        for chunk in reader.feed(data):
+                            yield chunk
                         if reader.finished:
                             return
                 raise self._http.lost()
             except EngineError as error:
-                if isinstance(error, EngineRefused) and self.forms.relax(job.constraint, step, error):
+                if isinstance(error, EngineRefused) and self.fallbacks.relax(request.constraint, step, error):
                     continue
                 if self.watch is not None:
-                    self.watch.doubt()
+                    self.watch.probe_soon()
                 raise
 
     async def tokenize(self, text: str, *, special: bool = True) -> list[int]:

@@ -22,10 +22,10 @@ from dragoman.engines.liveness import Liveness, ProbeTimes
 from dragoman.errors import EngineError, EngineFailed, EngineUnavailable
 
 _LOG = logging.getLogger(__name__)
-USUAL_LOOKS: Final = ProbeTimes(interval=10.0, timeout=10.0, misses=3)
+DEFAULT_WATCH_TIMES: Final = ProbeTimes(interval=10.0, timeout=10.0, misses=3)
 
 
-class Status(StrEnum):
+class WatchStatus(StrEnum):
     """The status of the engine at the last probe."""
 
     READY = "ready"
@@ -34,64 +34,64 @@ class Status(StrEnum):
 
 
 class HealthWatch:
-    """Watches an engine. `ask` returns the engine's identity as text, and raises `EngineError` where it does not respond.
+    """Watches an engine. `identify` returns the engine's identity as text, and raises `EngineError` where it does not respond.
 
-    `give_up` aborts the requests that run on an engine that is lost.
+    `abort_all` aborts the requests that run on an engine that is lost.
     """
 
     def __init__(
         self,
         name: str,
-        ask: Callable[[], Awaitable[str]],
+        identify: Callable[[], Awaitable[str]],
         *,
-        give_up: Callable[[], None] = lambda: None,
-        looks: ProbeTimes = USUAL_LOOKS,
+        abort_all: Callable[[], None] = lambda: None,
+        watch_times: ProbeTimes = DEFAULT_WATCH_TIMES,
     ) -> None:
-        self.status = Status.READY
+        self.status = WatchStatus.READY
         self._name = name
-        self._ask = ask
-        self._give_up = give_up
-        self._liveness = Liveness(self._identify, looks)
-        self._first = self._now = self._why = ""
-        self._doubt = asyncio.Event()
-        self._looking = asyncio.Lock()
+        self._identify = identify
+        self._abort_all = abort_all
+        self._liveness = Liveness(self._update_identity, watch_times)
+        self._first = self._now = self._reason = ""
+        self._probe_now = asyncio.Event()
+        self._probing = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
 
-    async def begin(self) -> None:
-        """Record the engine's present identity as the expected one, and start probing. Raises what `ask` raises."""
-        self._first = self._now = await self._ask()
+    async def start(self) -> None:
+        """Record the engine's present identity as the expected one, and start probing. Raises what `identify` raises."""
+        self._first = self._now = await self._identify()
         self._task = asyncio.create_task(self._run(), name="engine watch")
 
-    def sign(self) -> None:
+    def record_output(self) -> None:
         """Record that output arrived."""
-        self._liveness.sign()
+        self._liveness.record_output()
 
-    def doubt(self) -> None:
+    def probe_soon(self) -> None:
         """Probe at once, because a request failed."""
-        self._doubt.set()
+        self._probe_now.set()
 
     async def check(self) -> None:
         """Check that the engine is the one that was found at the start; probe again if it was unreachable.
 
         Raises `EngineFailed` where it is another, `EngineUnavailable` where it does not respond, within the timeout of a probe.
         """
-        if self.status is Status.UNREACHABLE:
-            async with self._looking:
-                if self.status is Status.UNREACHABLE:  # else another task probed meanwhile
-                    await self._look()
-        if self.status is Status.CHANGED:
+        if self.status is WatchStatus.UNREACHABLE:
+            async with self._probing:
+                if self.status is WatchStatus.UNREACHABLE:  # else another task probed meanwhile
+                    await self._probe()
+        if self.status is WatchStatus.CHANGED:
             raise EngineFailed(f"{self._name} now serves {self._now}, and this server was started for {self._first}")
-        if self.status is Status.UNREACHABLE:
-            raise EngineUnavailable(self._why)
+        if self.status is WatchStatus.UNREACHABLE:
+            raise EngineUnavailable(self._reason)
 
     @asynccontextmanager
-    async def work(self) -> AsyncGenerator[None]:
+    async def checked(self) -> AsyncGenerator[None]:
         """Check, and probe at once where the request in the context fails. Raises as `check`."""
         await self.check()
         try:
             yield
         except EngineError:
-            self.doubt()
+            self.probe_soon()
             raise
 
     async def close(self) -> None:
@@ -104,30 +104,30 @@ class HealthWatch:
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._liveness.times.interval):  # `wait_for` can swallow a cancellation until 3.12
-                    await self._doubt.wait()
-            self._doubt.clear()
-            async with self._looking:
-                await self._look()
+                    await self._probe_now.wait()
+            self._probe_now.clear()
+            async with self._probing:
+                await self._probe()
 
-    async def _identify(self) -> None:
-        self._now = await self._ask()
+    async def _update_identity(self) -> None:
+        self._now = await self._identify()
 
-    async def _look(self) -> None:
+    async def _probe(self) -> None:
         before = self.status
         try:
             await self._liveness.check()
         except (EngineError, TimeoutError) as error:
-            self._why = error.message if isinstance(error, EngineError) else f"{self._name} does not respond"
-            self.status = Status.UNREACHABLE
+            self._reason = error.message if isinstance(error, EngineError) else f"{self._name} does not respond"
+            self.status = WatchStatus.UNREACHABLE
             if before is not self.status:
-                _LOG.warning("%s", self._why)
+                _LOG.warning("%s", self._reason)
             if self._liveness.lost:
-                self._give_up()
+                self._abort_all()
             return
-        self.status = Status.READY if self._now == self._first else Status.CHANGED
+        self.status = WatchStatus.READY if self._now == self._first else WatchStatus.CHANGED
         if self.status is before:
             return
-        if self.status is Status.READY:
+        if self.status is WatchStatus.READY:
             _LOG.info("%s is back", self._name)
         else:
             _LOG.error("%s now serves %s, and this server was started for %s", self._name, self._now, self._first)

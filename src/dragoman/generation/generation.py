@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
-from dragoman.constraints.completion import way_out
+from dragoman.constraints.completion import shortest_completion
 from dragoman.constraints.cost import off_the_loop
 from dragoman.constraints.tree import Constraint
 from dragoman.conversation import Conversation, ThinkingPolicy, ToolChoice
@@ -168,7 +168,7 @@ class Generation:
         """Return the shortest text that completes a structured answer from where the model stopped."""
         if not self._structured or request.constraint is None:
             return None
-        return await off_the_loop(request.constraint, way_out, request.constraint, "".join(self._written))
+        return await off_the_loop(request.constraint, shortest_completion, request.constraint, "".join(self._written))
 
     def _close_with(self, completion: str | None) -> Iterator[Part]:
         """End the answer of a stopped model, with the completion if there is one."""

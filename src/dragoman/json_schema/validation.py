@@ -33,7 +33,7 @@ def _validator(schema: bytes) -> jsonschema_rs.Validator | None:
     if size.dynamic or size.ways > _MOST_WAYS or max(size.depth, size.unfolded) > _DEEPEST:
         return None
     try:
-        return jsonschema_rs.validator_for(read, mask="the value", retriever=_stay)  # `mask`: values may be long
+        return jsonschema_rs.validator_for(read, mask="the value", retriever=_refuse_fetch)  # `mask`: values may be long
     except ValueError:
         return None
 
@@ -42,6 +42,6 @@ _remembered = lru_cache(maxsize=256)(_validator)
 """Validators are cached, as an agent sends the same tools with every request; those of larger schemas are not."""
 
 
-def _stay(uri: str) -> Any:
+def _refuse_fetch(uri: str) -> Any:
     """Refuse to fetch a schema from a URL."""
     raise ValueError(uri)

@@ -23,7 +23,7 @@ _MOST_STEPS_IN_ALL = 32_768
 _STEP_CHARACTERS = 16
 """Characters of a reference that are as much work as one step."""
 
-_LOOKED_AT = frozenset(
+_KNOWN_KEYWORDS = frozenset(
     {"type", "enum", "const", "nullable", "properties", "patternProperties", "additionalProperties", "required"}
     | {"items", "prefixItems", "additionalItems"}
 )
@@ -202,7 +202,7 @@ class _Alternatives:
             return True
         if not isinstance(schema, Mapping) or any(schema is other for other in done):
             return self._add(rest, done)
-        if _LOOKED_AT & schema.keys():
+        if _KNOWN_KEYWORDS & schema.keys():
             done = (*done, schema)
         if len(done) > _MOST_AT_ONCE:
             return False

@@ -30,7 +30,7 @@ _SHAPE = (
 )
 _HALF = 2
 """Bytes of a number in llama.cpp's cache."""
-_NO_ORDINARY_TEXT = (3, 4)
+_SPECIAL_TYPES = (3, 4)
 """The types of tokens that the tokenizer never splits: control tokens and user-defined ones."""
 
 
@@ -70,7 +70,7 @@ def tokenizer(path: Path) -> Tokenizer:
         chat_template=found.get("tokenizer.chat_template"),
         bos_token=spellings.get(found.get("tokenizer.ggml.bos_token_id", -1), ""),
         eos_token=spellings.get(found.get("tokenizer.ggml.eos_token_id", -1), ""),
-        special_tokens=frozenset(token for token, kind in zip(tokens, kinds, strict=False) if kind in _NO_ORDINARY_TEXT),
+        special_tokens=frozenset(token for token, kind in zip(tokens, kinds, strict=False) if kind in _SPECIAL_TYPES),
     )
 
 

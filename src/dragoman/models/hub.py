@@ -39,7 +39,7 @@ def download(repo: str, wanted: str | None) -> Path:
 
     `wanted` is a quantisation, or the name of a file in the repository. Raises `UnusableModel`.
     """
-    with _plainly(repo):
+    with _one_line_errors(repo):
         hub = HfApi()
         file = _choose(repo, _list(hub, repo), wanted)
         paths = [Path(hub.hf_hub_download(repo, part)) for part in gguf.parts(file)]
@@ -48,7 +48,7 @@ def download(repo: str, wanted: str | None) -> Path:
 
 def download_files(repo: str, names: Sequence[str]) -> Path:
     """Download those of the named files that the repository has, and return their folder. Raises `UnusableModel`."""
-    with _plainly(repo):
+    with _one_line_errors(repo):
         hub = HfApi()
         held = set(_list(hub, repo)).intersection(names)
         paths = [Path(hub.hf_hub_download(repo, name)) for name in names if name in held]
@@ -107,7 +107,7 @@ def _find(models: Sequence[str], wanted: str) -> str | None:
 
 
 @contextmanager
-def _plainly(repo: str) -> Iterator[None]:
+def _one_line_errors(repo: str) -> Iterator[None]:
     """Turn the library's errors into `UnusableModel` with one line for the user."""
     try:
         yield

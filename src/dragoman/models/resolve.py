@@ -72,9 +72,9 @@ def _from_hub(spec: str) -> ModelFile:
         raise UnusableModel(f"{spec} is not a model: write {HUB_PREFIX}OWNER/REPO or {HUB_PREFIX}OWNER/REPO:QUANT")
     from dragoman.models import hub  # noqa: PLC0415 — slow to import, and rarely needed
 
-    weights = _read(hub.download(match["repo"], match["wanted"]))
+    model = _read(hub.download(match["repo"], match["wanted"]))
     _, _, name = match["repo"].partition("/")
-    return ModelFile(weights.path, re.sub(r"-GGUF$", "", name, flags=re.IGNORECASE))
+    return ModelFile(model.path, re.sub(r"-GGUF$", "", name, flags=re.IGNORECASE))
 
 
 def _installed() -> Path | None:

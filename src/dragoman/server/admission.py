@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 
-from dragoman.engines import FEWEST_WITH_A_SPARE
+from dragoman.engines import FEWEST_WITH_RESERVED_SLOT
 from dragoman.errors import Overloaded, ShuttingDown
 
 
@@ -20,7 +20,7 @@ class Admission:
     def __init__(self, slots: int, queue: int) -> None:
         self._capacity = slots + queue
         self._slots = asyncio.Semaphore(slots)
-        self._long = asyncio.Semaphore(slots - (slots >= FEWEST_WITH_A_SPARE))
+        self._long = asyncio.Semaphore(slots - (slots >= FEWEST_WITH_RESERVED_SLOT))
         self._inside = 0
         self._working: set[asyncio.Task[object]] = set()
         self._draining = False

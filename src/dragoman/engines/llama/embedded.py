@@ -18,19 +18,19 @@ from typing import Final
 import msgspec
 
 from dragoman.engines.base import Capabilities
-from dragoman.engines.liveness import USUAL_PROBES, ProbeTimes
+from dragoman.engines.liveness import DEFAULT_PROBE_TIMES, ProbeTimes
 from dragoman.engines.llama.child import ChildConfig, Listening
 from dragoman.engines.llama.server import LlamaServer, Slot
-from dragoman.engines.supervised import LOST, NAME, USUAL_RESTART, Child, RestartTimes, Status, Supervised, spawn
+from dragoman.engines.supervised import DEFAULT_RESTART_TIMES, LOST, NAME, Child, EngineStatus, RestartTimes, Supervised, spawn
 from dragoman.errors import EngineFailed
 from dragoman.models.gguf_header import trained_window
 
-__all__ = ["EmbeddedLlama", "Status"]
+__all__ = ["EmbeddedLlama", "EngineStatus"]
 
 LARGEST_DEFAULT_WINDOW: Final = 32_768
 """Default limit of the context in tokens per slot: memory is allocated for all of them, for every slot, at the start."""
 
-_PATIENCE: Final = 30.0
+_MAX_WAIT: Final = 30.0
 """Seconds that requests wait for an engine that is being restarted."""
 _LONGEST_SOCKET_PATH: Final = 100
 """Bytes; the system's own limit is 104 or 108."""
@@ -53,34 +53,34 @@ class EmbeddedLlama(Supervised):
         context: int = 0,
         parallel: int = 4,
         threads: int | None = None,
-        probes: ProbeTimes = USUAL_PROBES,
-        restart: RestartTimes = USUAL_RESTART,
+        probes: ProbeTimes = DEFAULT_PROBE_TIMES,
+        restart: RestartTimes = DEFAULT_RESTART_TIMES,
     ) -> None:
-        super().__init__(patience=_PATIENCE, probes=probes, restart=restart)
+        super().__init__(max_wait=_MAX_WAIT, probes=probes, restart=restart)
         self.model = model
         self.name = name or model.stem
         self.context = _window(model, context)
         self.parallel = parallel
         self.threads = threads or _cores()
         self._children = 0
-        self._home: Path | None = None
+        self._folder: Path | None = None
 
     async def start(self) -> Capabilities:
         """Load the model in a first child. Raises `EngineFailed` with llama.cpp's own reason where it does not load."""
-        self._home = Path(tempfile.mkdtemp(prefix="dragoman-"))
+        self._folder = Path(tempfile.mkdtemp(prefix="dragoman-"))
         return await super().start()
 
     async def slots(self) -> list[Slot]:
         """The state of each slot. Raises as `generate`, and does not wait."""
-        child = await self._serving(asyncio.get_running_loop().time())
+        child = await self._ready_child(asyncio.get_running_loop().time())
         assert isinstance(child.engine, LlamaServer)
         return await child.engine.slots()
 
     async def close(self) -> None:
         """End the child and remove its directory; waiting requests raise `EngineUnavailable`."""
         await super().close()
-        if self._home is not None:
-            shutil.rmtree(self._home, ignore_errors=True)
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     async def spawn(self) -> Child:
         """Start a process that loads the model."""
@@ -89,7 +89,7 @@ class EmbeddedLlama(Supervised):
 
     def _next_config(self) -> ChildConfig:
         self._children += 1
-        path = f"{self._home}/{self._children}.sock"
+        path = f"{self._folder}/{self._children}.sock"
         has_unix = hasattr(socket, "AF_UNIX") and sys.platform != "win32" and len(os.fsencode(path)) <= _LONGEST_SOCKET_PATH
         return ChildConfig(
             model=str(self.model),
@@ -118,10 +118,10 @@ class _LlamaChild(Child):
         self.process.stdin.write(msgspec.json.encode(self._config) + b"\n")  # stays open: closing it ends the child
         answer = await self.process.stdout.readline()
         if not answer:
-            await asyncio.wait({self.exit, self._listener})
+            await asyncio.wait({self.exit, self._log_reader})
             raise EngineFailed(f"{NAME} cannot load {self._config.model}: {self._reason()}")
         address = msgspec.json.decode(answer, type=Listening).address
-        self.engine = LlamaServer(address, key=self._config.key, name=NAME, lost=LOST, alone=True)
+        self.engine = LlamaServer(address, key=self._config.key, name=NAME, lost=LOST, exclusive=True)
         return await self.engine.start()
 
     async def probe(self) -> None:
@@ -130,10 +130,10 @@ class _LlamaChild(Child):
 
     def _reason(self) -> str:
         """The cause, which llama.cpp names in its first error line, `0.00.041.621 E load: tensor …`."""
-        for words in self._words:
-            if match := re.match(r"[\d.]+ E [^:]*: *(.+)", words):
+        for line in self._log_lines:
+            if match := re.match(r"[\d.]+ E [^:]*: *(.+)", line):
                 return match[1]
-        return self._words[-1] if self._words else f"exit status {self.process.returncode}"
+        return self._log_lines[-1] if self._log_lines else f"exit status {self.process.returncode}"
 
 
 def _window(model: Path, asked: int) -> int:

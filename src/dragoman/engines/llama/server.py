@@ -39,7 +39,7 @@ from dragoman.engines.liveness import ProbeTimes
 from dragoman.engines.llama.slot_choice import SlotChoice
 from dragoman.engines.reply import ReplyDecoder
 from dragoman.engines.sse import EventSplitter
-from dragoman.engines.watch import USUAL_LOOKS, HealthWatch
+from dragoman.engines.watch import DEFAULT_WATCH_TIMES, HealthWatch
 from dragoman.engines.window import clamped
 from dragoman.errors import EngineFailed
 
@@ -61,21 +61,21 @@ class LlamaServer(Engine):
         window: int | None = None,
         name: str | None = None,
         lost: str | None = None,
-        alone: bool = False,
-        looks: ProbeTimes = USUAL_LOOKS,
+        exclusive: bool = False,
+        watch_times: ProbeTimes = DEFAULT_WATCH_TIMES,
     ) -> None:
         """`window` limits the context length, where that is less than the server's.
 
         `name` is the server's name in error messages, `lost` the message when the connection breaks during a request.
-        `alone`: the server has no other clients, so that the contents of its slots are known and a slot can be chosen; and its
-        process is supervised. Any other server is watched, with the times of `looks`.
+        `exclusive`: the server has no other clients, so that the contents of its slots are known and a slot can be chosen; and
+        its process is supervised. Any other server is watched, with these `watch_times`.
         """
         self._http = EngineHttp("llama-server", address, key=key, name=name, lost=lost)
-        self._most = window
-        self._seats = asyncio.Semaphore()  # one, until the server has reported its slots
-        self._alone = alone
+        self._requested_window = window
+        self._free_slots = asyncio.Semaphore()  # one, until the server has reported its slots
+        self._exclusive = exclusive
         self._slots: SlotChoice | None = None
-        self._looks = looks
+        self._watch_times = watch_times
         self._watch: HealthWatch | None = None
         self._grammars = Grammars(self.tokenize)
         self._vocabulary: int | None = None
@@ -85,26 +85,28 @@ class LlamaServer(Engine):
         props = await self._http.call("GET", "/props", _Props)
         models = await self._http.call("GET", "/v1/models", _Models)
         self._vocabulary = models.data[0].meta.n_vocab if models.data and models.data[0].meta else None
-        self._seats = asyncio.Semaphore(props.total_slots)
-        self._slots = SlotChoice(props.total_slots) if self._alone else None
-        if not self._alone:
-            self._watch = HealthWatch(self._http.name, self._identity, give_up=self._http.give_up, looks=self._looks)
-            await self._watch.begin()
+        self._free_slots = asyncio.Semaphore(props.total_slots)
+        self._slots = SlotChoice(props.total_slots) if self._exclusive else None
+        if not self._exclusive:
+            self._watch = HealthWatch(
+                self._http.name, self._identity, abort_all=self._http.abort_all, watch_times=self._watch_times
+            )
+            await self._watch.start()
         return Capabilities(
             model=_model_name(models.data[0].id if models.data else props.model_path),
-            window=clamped(props.default_generation_settings.n_ctx, self._most, self._http.name),
+            window=clamped(props.default_generation_settings.n_ctx, self._requested_window, self._http.name),
             slots=props.total_slots,
             chat_template=props.chat_template or None,
             bos_token=props.bos_token,
             eos_token=props.eos_token,
             constrains=await self._constrains(),
-            kind=EngineKind.LLAMA_CPP if self._alone else EngineKind.LLAMA_SERVER,
+            kind=EngineKind.LLAMA_CPP if self._exclusive else EngineKind.LLAMA_SERVER,
         )
 
     async def _constrains(self) -> bool:
         """Whether the server enforces grammars. One built without llguidance refuses them, or ignores them silently."""
         trial = {"prompt": "x", "n_predict": 1, "grammar": TRIAL.grammar, "temperature": 0}
-        if self._alone:
+        if self._exclusive:
             trial["id_slot"] = 0  # so that the other slots stay unused
         try:
             return (await self._http.call("POST", "/completion", _Chunk, msgspec.json.encode(trial))).content == TRIAL.answer
@@ -129,40 +131,40 @@ class LlamaServer(Engine):
         """Compile the grammar."""
         await self._grammars.of(constraint)
 
-    async def generate(self, job: EngineRequest) -> AsyncGenerator[OutputChunk, None]:
+    async def generate(self, request: EngineRequest) -> AsyncGenerator[OutputChunk, None]:
         """Run the request on a connection of its own, as soon as there is a slot for it."""
-        grammar = await self._grammars.of(job.constraint) if job.constraint is not None else UNSET
-        async with self._watched(), self._seat(job) as slot:
-            completion = CompletionReader(silent=job.limit == 0)
-            async with self._http.work("/completion", _encode(job, grammar, slot), affinity=job.affinity) as answer:
+        grammar = await self._grammars.of(request.constraint) if request.constraint is not None else UNSET
+        async with self._watched(), self._lease(request) as slot:
+            completion = CompletionReader(silent=request.limit == 0)
+            async with self._http.stream("/completion", _encode(request, grammar, slot), affinity=request.affinity) as answer:
                 async for data in answer:
                     if self._watch is not None:
-                        self._watch.sign()
-                    for piece in completion.feed(data):
-                        yield piece
+                        self._watch.record_output()
+                    for chunk in completion.feed(data):
+                        yield chunk
                     if completion.finished:
                         return
             raise self._http.lost()
 
     def _watched(self) -> AbstractAsyncContextManager[None]:
-        return self._watch.work() if self._watch is not None else nullcontext()
+        return self._watch.checked() if self._watch is not None else nullcontext()
 
     @asynccontextmanager
-    async def _seat(self, job: EngineRequest) -> AsyncIterator[int | UnsetType]:
+    async def _lease(self, request: EngineRequest) -> AsyncIterator[int | UnsetType]:
         """Wait for a free slot; yield the slot that the request should have, or UNSET where the server chooses."""
-        async with self._seats:
+        async with self._free_slots:
             if self._slots is None:
                 yield UNSET
                 return
-            seat = self._slots.take(job.tokens)
+            lease = self._slots.lease(request.tokens)
             try:
-                if seat.request_cache_flush is not None:
-                    request_cache_flush = EngineRequest(job.tokens[:1], 1, job.sampling)
-                    async with self._http.work("/completion", _encode(request_cache_flush, slot=seat.request_cache_flush)):
+                if lease.flush is not None:
+                    flush = EngineRequest(request.tokens[:1], 1, request.sampling)
+                    async with self._http.stream("/completion", _encode(flush, slot=lease.flush)):
                         pass
-                yield seat.slot if seat.named else UNSET
+                yield lease.slot if lease.named else UNSET
             finally:
-                self._slots.leave(seat)
+                self._slots.release(lease)
 
     async def tokenize(self, text: str, *, special: bool = True) -> list[int]:
         """Ask the server's own tokenizer."""
@@ -308,10 +310,10 @@ class _Tokens(Struct):
 _chunk = ReplyDecoder(_Chunk)
 
 
-def _encode(job: EngineRequest, grammar: str | UnsetType = UNSET, slot: int | UnsetType = UNSET) -> bytes:
-    chosen = job.sampling.chosen
+def _encode(request: EngineRequest, grammar: str | UnsetType = UNSET, slot: int | UnsetType = UNSET) -> bytes:
+    chosen = request.sampling.chosen
     return msgspec.json.encode(
-        _Completion(prompt=job.tokens, n_predict=max(job.limit, 1), grammar=grammar, id_slot=slot, **chosen)
+        _Completion(prompt=request.tokens, n_predict=max(request.limit, 1), grammar=grammar, id_slot=slot, **chosen)
     )
 
 

@@ -21,7 +21,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from dragoman.engines.base import FEWEST_WITH_A_SPARE, SHORT_PROMPT
+from dragoman.engines.base import FEWEST_WITH_RESERVED_SLOT, SHORT_PROMPT
 from dragoman.prefix import common_prefix_length
 
 _KEPT: Final = 0.95
@@ -40,67 +40,71 @@ class SlotLease(Struct, frozen=True):
 
     slot: int
     named: bool
-    request_cache_flush: int | None = None
+    flush: int | None = None
 
 
 class SlotChoice:
     """Tracks the slots of one server and leases them to requests."""
 
     def __init__(self, count: int) -> None:
-        self._spare = 0 if count >= FEWEST_WITH_A_SPARE else None
-        self._held = dict.fromkeys(range(count), array("I"))
+        self._reserved = 0 if count >= FEWEST_WITH_RESERVED_SLOT else None
+        self._contents = dict.fromkeys(range(count), array("I"))
         self._idle = list(reversed(range(count)))  # idle for longest first; the server begins with the last
         self._uncopied: set[int] = set()
-        self._pushed_out: deque[array[int]] = deque(maxlen=_REMEMBERED)
+        self._evicted: deque[array[int]] = deque(maxlen=_REMEMBERED)
 
-    def take(self, tokens: Sequence[int]) -> SlotLease:
+    def lease(self, tokens: Sequence[int]) -> SlotLease:
         """Lease a slot for a prompt, until `release`. There must be no more leases at once than slots."""
         prompt = array("I", tokens)
         named = self._choose(prompt)
-        seat = (
-            SlotLease(self._idle[0], named=False, request_cache_flush=self._nudge(prompt))
+        lease = (
+            SlotLease(self._idle[0], named=False, flush=self._slot_to_flush(prompt))
             if named is None
             else SlotLease(named, named=True)
         )
-        self._idle.remove(seat.slot)
-        if seat.request_cache_flush is not None:
-            self._idle.remove(seat.request_cache_flush)
-            self._idle.append(seat.request_cache_flush)
+        self._idle.remove(lease.slot)
+        if lease.flush is not None:
+            self._idle.remove(lease.flush)
+            self._idle.append(lease.flush)
         self._uncopied.clear()
-        before, self._held[seat.slot] = self._held[seat.slot], prompt
-        if len(before) > SHORT_PROMPT and _kept(before, prompt) < _KEPT:
-            self._pushed_out.append(before)
-        return seat
+        before, self._contents[lease.slot] = self._contents[lease.slot], prompt
+        if len(before) > SHORT_PROMPT and _kept_share(before, prompt) < _KEPT:
+            self._evicted.append(before)
+        return lease
 
-    def leave(self, seat: SlotLease) -> None:
+    def release(self, lease: SlotLease) -> None:
         """End the lease."""
-        self._idle.append(seat.slot)
-        self._uncopied.add(seat.slot)
+        self._idle.append(lease.slot)
+        self._uncopied.add(lease.slot)
 
     def _choose(self, prompt: "array[int]") -> int | None:
         short = len(prompt) <= SHORT_PROMPT
-        going_on = [slot for slot in self._idle if _kept(self._held[slot], prompt) >= _KEPT and (short or slot != self._spare)]
-        if going_on:
-            return max(going_on, key=lambda slot: len(self._held[slot]))
-        worthless = [slot for slot in self._idle if len(self._held[slot]) <= SHORT_PROMPT]
+        continued = [
+            slot
+            for slot in self._idle
+            if _kept_share(self._contents[slot], prompt) >= _KEPT and (short or slot != self._reserved)
+        ]
+        if continued:
+            return max(continued, key=lambda slot: len(self._contents[slot]))
+        disposable = [slot for slot in self._idle if len(self._contents[slot]) <= SHORT_PROMPT]
         if short:
-            return min(worthless, default=None)
-        others = [other for other in (*self._pushed_out, *self._held.values()) if len(other) > SHORT_PROMPT]
-        copy = max((_kept(other, prompt) for other in others), default=0)
-        ordinary = [slot for slot in worthless if slot != self._spare]
+            return min(disposable, default=None)
+        others = [other for other in (*self._evicted, *self._contents.values()) if len(other) > SHORT_PROMPT]
+        copy = max((_kept_share(other, prompt) for other in others), default=0)
+        ordinary = [slot for slot in disposable if slot != self._reserved]
         if copy < _COPIED and ordinary:
             return min(ordinary)
-        if copy < _KEPT and self._idle[0] == self._spare and len(self._idle) > 1:
+        if copy < _KEPT and self._idle[0] == self._reserved and len(self._idle) > 1:
             return self._idle[1]  # a long prefill, which in the reserved slot would come before all others
         return None
 
-    def _nudge(self, prompt: "array[int]") -> int | None:
+    def _slot_to_flush(self, prompt: "array[int]") -> int | None:
         expected, *others = self._idle
-        if all(slot == expected or _kept(self._held[slot], prompt) < _COPIED for slot in self._uncopied):
+        if all(slot == expected or _kept_share(self._contents[slot], prompt) < _COPIED for slot in self._uncopied):
             return None
-        return min((slot for slot in others if len(self._held[slot]) <= SHORT_PROMPT), default=None)
+        return min((slot for slot in others if len(self._contents[slot]) <= SHORT_PROMPT), default=None)
 
 
-def _kept(held: "array[int]", prompt: "array[int]") -> float:
+def _kept_share(contents: "array[int]", prompt: "array[int]") -> float:
     """The share of the slot's contents that the prompt begins with."""
-    return common_prefix_length(held, prompt) / len(held) if held else 0
+    return common_prefix_length(contents, prompt) / len(contents) if contents else 0

@@ -26,13 +26,13 @@ from dragoman.errors import EngineFailed
 _FINISHES: Final = {"stop": FinishReason.STOP, "length": FinishReason.LENGTH}
 
 
-class Door(ABC):
+class LMDeployEndpoint(ABC):
     """An endpoint for token ids."""
 
     path: str
 
     @abstractmethod
-    def body(self, model: str, job: EngineRequest, chosen: ResolvedSampling, held: ConstraintForm) -> bytes:
+    def body(self, model: str, request: EngineRequest, chosen: ResolvedSampling, form: ConstraintForm) -> bytes:
         """The request body, with every field set."""
 
     @abstractmethod
@@ -89,30 +89,30 @@ class AnswerReader(ABC):
         return OutputChunk("", max(0, self._total - self._output), finish=Finish(self._reason, self._cached))
 
 
-class ChatDoor(Door):
+class ChatEndpoint(LMDeployEndpoint):
     """The chat endpoint. The server's output parser, if it has one, must pass text through."""
 
     path = "/v1/chat/completions"
 
-    def body(self, model: str, job: EngineRequest, chosen: ResolvedSampling, held: ConstraintForm) -> bytes:
+    def body(self, model: str, request: EngineRequest, chosen: ResolvedSampling, form: ConstraintForm) -> bytes:
         """The body of a chat completion without messages."""
         return msgspec.json.encode(
             _ChatCompletion(
-                model=job.adapter or model,
-                input_ids=job.tokens,
-                max_completion_tokens=max(job.limit, 1),
+                model=request.adapter or model,
+                input_ids=request.tokens,
+                max_completion_tokens=max(request.limit, 1),
                 temperature=chosen.temperature,
                 top_p=chosen.top_p,
                 top_k=chosen.top_k,
                 min_p=chosen.min_p,
                 repetition_penalty=chosen.repetition_penalty,
-                seed=UNSET if job.sampling.seed is None else job.sampling.seed,
-                response_format=held,
+                seed=UNSET if request.sampling.seed is None else request.sampling.seed,
+                response_format=form,
             )
         )
 
     def reader(self, *, silent: bool = False) -> "ChatReader":
-        """One for each job."""
+        """A reader of one reply."""
         return ChatReader(silent=silent)
 
 
@@ -134,17 +134,17 @@ class ChatReader(AnswerReader):
             yield from self._new(choice.delta.content or "", choice.output_ids)
 
 
-class GenerateDoor(Door):
+class GenerateEndpoint(LMDeployEndpoint):
     """The endpoint without an output parser."""
 
     path = "/generate"
 
-    def body(self, model: str, job: EngineRequest, chosen: ResolvedSampling, held: ConstraintForm) -> bytes:
+    def body(self, model: str, request: EngineRequest, chosen: ResolvedSampling, form: ConstraintForm) -> bytes:
         """The request body; this endpoint has no fields for the model's name, a seed or a format."""
         return msgspec.json.encode(
             _Generate(
-                input_ids=job.tokens,
-                max_tokens=max(job.limit, 1),
+                input_ids=request.tokens,
+                max_tokens=max(request.limit, 1),
                 temperature=chosen.temperature,
                 top_p=chosen.top_p,
                 top_k=chosen.top_k,
@@ -154,7 +154,7 @@ class GenerateDoor(Door):
         )
 
     def reader(self, *, silent: bool = False) -> "GenerateReader":
-        """One for each job."""
+        """A reader of one reply."""
         return GenerateReader(silent=silent)
 
 

@@ -21,7 +21,7 @@ from dragoman.constraints.tree import Constraint, Json
 from dragoman.conversation import Sampling
 from dragoman.engines.base import EngineKind, EngineRequest
 from dragoman.engines.constraint_fallbacks import ConstraintFallbacks, ConstraintForm
-from dragoman.engines.lmdeploy.endpoints import AnswerReader, ChatDoor, Door, GenerateDoor
+from dragoman.engines.lmdeploy.endpoints import AnswerReader, ChatEndpoint, GenerateEndpoint, LMDeployEndpoint
 from dragoman.engines.sampling import resolved
 from dragoman.engines.token_endpoint import ProbeResult, ServedModel, TokenEndpoint
 from dragoman.errors import EngineFailed
@@ -40,29 +40,29 @@ class LMDeploy(TokenEndpoint):
     """
 
     kind = "LMDeploy"
-    usual_slots = 128
+    default_slots = 128
 
     async def probe_server(self) -> ProbeResult:
         """Find which endpoint gives text, and whether it enforces output formats."""
-        self.forms = Formats()
-        self._door = await self._open_door()
-        is_chat = isinstance(self._door, ChatDoor)
-        formats = is_chat and await self._holds_formats()
+        self.fallbacks = Formats()
+        self._endpoint = await self._choose_endpoint()
+        is_chat = isinstance(self._endpoint, ChatEndpoint)
+        formats = is_chat and await self._enforces_formats()
         return ProbeResult(
             kind=EngineKind.LMDEPLOY if is_chat else EngineKind.LMDEPLOY_GENERATE,
             formats=formats,
             variants=is_chat,
             found={
-                "window": f"{self.window} tokens, from {'--context-length' if self._most else 'config.json'}",
-                "endpoint": self._door.path if is_chat else f"{self._door.path}, without seeds: the other one has a parser",
+                "window": f"{self.window} tokens, from {'--context-length' if self._requested_window else 'config.json'}",
+                "endpoint": self._endpoint.path + ("" if is_chat else ", without seeds: the other one has a parser"),
                 "constraints": f"{'output formats' if formats else 'none'}: a forced call is begun in the prompt, and checked",
                 "cached tokens": "reported at the end" if is_chat else "not reported by this endpoint",
             },
         )
 
-    def its_window(self, served: ServedModel) -> int:
+    def window_of(self, served: ServedModel) -> int:
         """The context length that the user gave, else the one in the model's settings."""
-        window = self._most or self.folder.window
+        window = self._requested_window or self.folder.window
         if window is None:
             raise EngineFailed(f"{self._http.name} does not report its context length: give --context-length N")
         return window
@@ -71,47 +71,47 @@ class LMDeploy(TokenEndpoint):
         """All other names: their parent is not reported."""
         return others
 
-    async def _open_door(self) -> Door:
+    async def _choose_endpoint(self) -> LMDeployEndpoint:
         """The first endpoint that gives text; if the model generates none, the first that works. Raises `EngineFailed`."""
-        silent: list[Door] = []
+        silent: list[LMDeployEndpoint] = []
         refusals: list[EngineFailed] = []
-        for door in (ChatDoor(), GenerateDoor()):
+        for endpoint in (ChatEndpoint(), GenerateEndpoint()):
             try:
-                if await self._trial(door):
-                    return door
-                silent.append(door)
+                if await self._trial(endpoint):
+                    return endpoint
+                silent.append(endpoint)
             except EngineFailed as error:
                 refusals.append(error)
         if not silent:
             raise EngineFailed(f"{refusals[0].message} (a trial of its endpoints with input_ids)") from refusals[0]
         return silent[0]
 
-    async def _holds_formats(self) -> bool:
+    async def _enforces_formats(self) -> bool:
         """Whether the server enforces a JSON schema."""
         try:
-            return await self._trial(ChatDoor(), _format(_FORMAT)) == _FORMAT_ANSWER
+            return await self._trial(ChatEndpoint(), _format(_FORMAT)) == _FORMAT_ANSWER
         except EngineFailed:
             return False
 
-    async def _trial(self, door: Door, held: ConstraintForm = UNSET) -> str:
+    async def _trial(self, endpoint: LMDeployEndpoint, form: ConstraintForm = UNSET) -> str:
         """The text of the reply to a small request."""
-        job = EngineRequest(await self.tokenize(_TRIAL), _TRIAL_TOKENS, _GREEDY)
-        reader, said = door.reader(), ""
-        async with self._http.work(door.path, door.body(self.model, job, resolved(_GREEDY, {}), held)) as answer:
+        request = EngineRequest(await self.tokenize(_TRIAL), _TRIAL_TOKENS, _GREEDY)
+        reader, text = endpoint.reader(), ""
+        async with self._http.stream(endpoint.path, endpoint.body(self.model, request, resolved(_GREEDY, {}), form)) as answer:
             async for data in answer:
-                said += "".join(piece.text for piece in reader.feed(data))
+                text += "".join(chunk.text for chunk in reader.feed(data))
         if not reader.finished:
             raise self._http.lost()
-        return said
+        return text
 
-    def posted(self, job: EngineRequest, held: ConstraintForm = UNSET) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+    def post(self, request: EngineRequest, form: ConstraintForm = UNSET) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
         """Post a request; enter the context once it is accepted."""
-        body = self._door.body(self.model, job, resolved(job.sampling, self.folder.recommended), held)
-        return self._http.work(self._door.path, body, affinity=job.affinity)
+        body = self._endpoint.body(self.model, request, resolved(request.sampling, self.folder.recommended), form)
+        return self._http.stream(self._endpoint.path, body, affinity=request.affinity)
 
-    def reader(self, job: EngineRequest) -> AnswerReader:
+    def reader(self, request: EngineRequest) -> AnswerReader:
         """A reader for this request's reply."""
-        return self._door.reader(silent=job.limit == 0)
+        return self._endpoint.reader(silent=request.limit == 0)
 
 
 class Formats(ConstraintFallbacks):

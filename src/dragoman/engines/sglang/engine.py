@@ -35,20 +35,20 @@ class SGLang(TokenEndpoint):
     """An SGLang server. It has a queue of its own, and is sent as many requests at once as vLLM."""
 
     kind = "SGLang"
-    usual_slots = 256
+    default_slots = 256
 
     async def probe_server(self) -> ProbeResult:
         """Find how the server streams, and which constraints it enforces."""
         self._totals = await self._streams_totals()
-        self.forms = constraints = EngineConstraints(self.tokenize)
-        way = await constraints.settle(self._holds)
+        self.fallbacks = constraints = EngineConstraints(self.tokenize)
+        form_name = await constraints.choose_form(self._enforces)
         return ProbeResult(
             kind=EngineKind.SGLANG,
-            constrains=way is not None,
+            constrains=form_name is not None,
             found={
                 "model": (await self._info()).model_path or self.model,
                 "stream": "all text so far" if self._totals else "new text",
-                "constraints": way or "none: a forced call is begun in the prompt, and checked",
+                "constraints": form_name or "none: a forced call is begun in the prompt, and checked",
                 "cached tokens": "reported",
             },
         )
@@ -58,9 +58,9 @@ class SGLang(TokenEndpoint):
         info = await self._info()
         return info.tokenizer_path or info.model_path
 
-    def its_window(self, served: ServedModel) -> int:
+    def window_of(self, served: ServedModel) -> int:
         """The reported context length, less one token that is never used."""
-        return super().its_window(served) - 1
+        return super().window_of(served) - 1
 
     async def _info(self) -> "_Info":
         """The paths of the model and its tokenizer. Older versions have another name for the endpoint."""
@@ -74,12 +74,12 @@ class SGLang(TokenEndpoint):
         texts = [chunk.text for chunk in await self._trial(SamplingParams(_TRIAL_TOKENS, temperature=0, ignore_eos=True))]
         if None in texts:
             raise EngineFailed(f"{self._http.name} gives no text: start it without --skip-tokenizer-init")
-        spoken = [text for text in texts if text]
-        return all(after.startswith(before) for before, after in pairwise(spoken)) and spoken[:1] != spoken[-1:]
+        nonempty = [text for text in texts if text]
+        return all(after.startswith(before) for before, after in pairwise(nonempty)) and nonempty[:1] != nonempty[-1:]
 
-    async def _holds(self, held: Raw, answer: str) -> bool:
+    async def _enforces(self, form: Raw, answer: str) -> bool:
         """Whether the server enforces this constraint, whose only answer is one that the model would not give otherwise."""
-        tag = _tag(held)
+        tag = _tag(form)
         if tag is UNSET:
             return False
         try:
@@ -93,45 +93,45 @@ class SGLang(TokenEndpoint):
         """The chunks of the reply to a small request."""
         events, chunks = DataEvents(), []
         body = msgspec.json.encode(Generate(await self.tokenize(_TRIAL), sampling, uuid4().hex))
-        async with self._http.work(_PATH, body) as answer:
+        async with self._http.stream(_PATH, body) as answer:
             async for data in answer:
                 chunks += [decoded(payload, begun=False) for payload in events.feed(data)]
         return chunks
 
     @asynccontextmanager
-    async def posted(self, job: EngineRequest, held: ConstraintForm) -> AsyncGenerator[AsyncIterator[bytes]]:
+    async def post(self, request: EngineRequest, form: ConstraintForm) -> AsyncGenerator[AsyncIterator[bytes]]:
         """Post a request; enter the context before it is checked. A cancelled request is aborted."""
-        rid = _rid(job.affinity)
+        rid = _rid(request.affinity)
         try:
-            async with self._http.work(_PATH, self._encoded(job, rid, held), affinity=job.affinity) as answer:
+            async with self._http.stream(_PATH, self._encoded(request, rid, form), affinity=request.affinity) as answer:
                 yield answer
         except (asyncio.CancelledError, GeneratorExit):
-            self._http.post_later("/abort_request", msgspec.json.encode({"rid": rid}), affinity=job.affinity)
+            self._http.post_later("/abort_request", msgspec.json.encode({"rid": rid}), affinity=request.affinity)
             raise
 
-    def _encoded(self, job: EngineRequest, rid: str, held: ConstraintForm) -> bytes:
+    def _encoded(self, request: EngineRequest, rid: str, form: ConstraintForm) -> bytes:
         """The request body, with every field set."""
-        chosen = resolved(job.sampling, self.folder.recommended)
+        chosen = resolved(request.sampling, self.folder.recommended)
         sampling = SamplingParams(
-            max_new_tokens=max(job.limit, 1),
+            max_new_tokens=max(request.limit, 1),
             temperature=chosen.temperature,
             top_p=chosen.top_p,
             top_k=chosen.top_k or -1,
             min_p=chosen.min_p,
             repetition_penalty=chosen.repetition_penalty,
-            presence_penalty=job.sampling.presence_penalty or 0.0,
-            frequency_penalty=job.sampling.frequency_penalty or 0.0,
-            sampling_seed=UNSET if job.sampling.seed is None else job.sampling.seed,
-            structural_tag=_tag(held),
+            presence_penalty=request.sampling.presence_penalty or 0.0,
+            frequency_penalty=request.sampling.frequency_penalty or 0.0,
+            sampling_seed=UNSET if request.sampling.seed is None else request.sampling.seed,
+            structural_tag=_tag(form),
         )
-        return msgspec.json.encode(Generate(job.tokens, sampling, rid, job.adapter or UNSET))
+        return msgspec.json.encode(Generate(request.tokens, sampling, rid, request.adapter or UNSET))
 
-    def reader(self, job: EngineRequest) -> GenerateReader:
+    def reader(self, request: EngineRequest) -> GenerateReader:
         """A reader for this request's reply."""
-        return GenerateReader(totals=self._totals, silent=job.limit == 0)
+        return GenerateReader(totals=self._totals, silent=request.limit == 0)
 
 
-class _Held(Struct):
+class _Form(Struct):
     structural_tag: str | UnsetType = UNSET
 
 
@@ -145,6 +145,6 @@ def _rid(affinity: str | None) -> str:
     return uuid4().hex if affinity is None else f"{affinity}_t{uuid4().int}"
 
 
-def _tag(held: ConstraintForm) -> str | UnsetType:
+def _tag(form: ConstraintForm) -> str | UnsetType:
     """The structural tag in a constraint form, where there is one."""
-    return UNSET if held is UNSET else msgspec.json.decode(held, type=_Held).structural_tag
+    return UNSET if form is UNSET else msgspec.json.decode(form, type=_Form).structural_tag

@@ -23,14 +23,14 @@ from typing import Final
 from dragoman.engines.base import Capabilities
 from dragoman.engines.http import EngineHttp
 from dragoman.engines.liveness import ProbeTimes
-from dragoman.engines.supervised import LOST, NAME, USUAL_RESTART, Child, RestartTimes, Supervised, spawn
+from dragoman.engines.supervised import DEFAULT_RESTART_TIMES, LOST, NAME, Child, RestartTimes, Supervised, spawn
 from dragoman.engines.token_endpoint import FindFolder
 from dragoman.engines.vllm.engine import SLOTS, Vllm
 from dragoman.errors import EngineFailed, EngineUnavailable
 
 PROGRAM: Final = "vllm"
 
-_PATIENCE: Final = 600.0
+_MAX_WAIT: Final = 600.0
 """Seconds that requests wait for a vLLM that is being restarted: it loads for minutes."""
 _PROBES: Final = ProbeTimes(timeout=20.0)
 """vLLM answers on the event loop that also reads requests, so it may take longer than llama.cpp."""
@@ -56,9 +56,9 @@ class StartedVllm(Supervised):
         args: Sequence[str] = (),
         program: str = PROGRAM,
         probes: ProbeTimes = _PROBES,
-        restart: RestartTimes = USUAL_RESTART,
+        restart: RestartTimes = DEFAULT_RESTART_TIMES,
     ) -> None:
-        super().__init__(patience=_PATIENCE, probes=probes, restart=restart)
+        super().__init__(max_wait=_MAX_WAIT, probes=probes, restart=restart)
         found = shutil.which(program)
         if found is None:
             raise NotInstalled("vLLM is not installed here: install it, or name a running one with --engine-url URL.")
@@ -101,7 +101,7 @@ class _VllmChild(Child):
                     await asyncio.wait({self.exit}, timeout=_PAUSE)
         finally:
             await self._http.close()
-        await asyncio.wait({self._listener})
+        await asyncio.wait({self._log_reader})
         raise EngineFailed(f"{NAME} did not start: {self._reason()}")
 
     async def probe(self) -> None:
@@ -110,7 +110,7 @@ class _VllmChild(Child):
 
     def _reason(self) -> str:
         """The first error in the last log lines, without its prefix; or the exit summary."""
-        errors = [words for words in self._words if "Error: " in words]
+        errors = [line for line in self._log_lines if "Error: " in line]
         return errors[0].partition(") ")[2] or errors[0] if errors else self.exit_summary()
 
 
@@ -124,11 +124,11 @@ def main() -> None:
     """Run the command and exit with its status."""
     signal.signal(signal.SIGTERM, lambda *_: None)  # the whole group gets it, and the command decides when to exit
     command = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL)  # noqa: S603 -- what the user asked for
-    threading.Thread(target=_hold, daemon=True).start()
+    threading.Thread(target=_kill_at_end_of_input, daemon=True).start()
     sys.exit(command.wait())
 
 
-def _hold() -> None:
+def _kill_at_end_of_input() -> None:
     sys.stdin.buffer.read()
     os.killpg(0, signal.SIGKILL)
 

@@ -42,21 +42,21 @@ class Vllm(TokenEndpoint):
     """A vLLM server."""
 
     kind = "vLLM"
-    usual_slots = SLOTS
+    default_slots = SLOTS
 
     async def probe_server(self) -> ProbeResult:
         """Find the server's version, whether it reports cached tokens, and which constraints it enforces."""
         version = (await self._http.call("GET", "/version", _Version)).version
         usage = (await self._trial(UNSET)).usage
         reports_cached = usage is not None and usage.prompt_tokens_details is not None
-        self.forms = constraints = EngineConstraints(self.tokenize)
-        way = await constraints.settle(self._holds)
+        self.fallbacks = constraints = EngineConstraints(self.tokenize)
+        form_name = await constraints.choose_form(self._enforces)
         return ProbeResult(
             kind=EngineKind.VLLM,
-            constrains=way is not None,
+            constrains=form_name is not None,
             found={
                 "engine": f"vLLM {version} at {self._http.address}",
-                "constraints": way or "none: a forced call is begun in the prompt, and checked",
+                "constraints": form_name or "none: a forced call is begun in the prompt, and checked",
                 "cached tokens": "reported" if reports_cached else "not reported: --enable-prompt-tokens-details is missing",
             },
         )
@@ -65,33 +65,35 @@ class Vllm(TokenEndpoint):
         """Probe the health endpoint. Raises `EngineError`, also where vLLM reports that its engine is dead."""
         await self._http.ping("/health")
 
-    async def _holds(self, held: Raw, answer: str) -> bool:
+    async def _enforces(self, form: Raw, answer: str) -> bool:
         """Whether the server enforces this constraint, whose only answer is one that the model would not give otherwise."""
         try:
-            written = (await self._trial(held)).choices[0].text
+            written = (await self._trial(form)).choices[0].text
         except EngineFailed:
             return False
         return written != "" and answer.startswith(written)
 
-    async def _trial(self, held: ConstraintForm) -> "_Chunk":
+    async def _trial(self, form: ConstraintForm) -> "_Chunk":
         """The reply to a request for one token, sampled greedily."""
         prompt = await self.tokenize("2+2=")
-        trial = _Completion(self.model, prompt, 1, temperature=0, structured_outputs=held, stream=False, stream_options=None)
+        trial = _Completion(self.model, prompt, 1, temperature=0, structured_outputs=form, stream=False, stream_options=None)
         return await self._http.call("POST", _PATH, _Chunk, msgspec.json.encode(trial))
 
-    def posted(self, job: EngineRequest, held: ConstraintForm = UNSET) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+    def post(self, request: EngineRequest, form: ConstraintForm = UNSET) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
         """Post a request; enter the context once it is accepted."""
-        return self._http.work(_PATH, self._encoded(job, held), affinity=job.affinity)
+        return self._http.stream(_PATH, self._encoded(request, form), affinity=request.affinity)
 
-    def _encoded(self, job: EngineRequest, held: ConstraintForm) -> bytes:
+    def _encoded(self, request: EngineRequest, form: ConstraintForm) -> bytes:
         """The request body, without unset sampling fields."""
-        limit = max(1, min(job.limit, self.window - len(job.tokens)))
-        completion = _Completion(job.adapter or self.model, job.tokens, limit, structured_outputs=held, **job.sampling.chosen)
+        limit = max(1, min(request.limit, self.window - len(request.tokens)))
+        completion = _Completion(
+            request.adapter or self.model, request.tokens, limit, structured_outputs=form, **request.sampling.chosen
+        )
         return msgspec.json.encode(completion)
 
-    def reader(self, job: EngineRequest) -> "CompletionReader":
+    def reader(self, request: EngineRequest) -> "CompletionReader":
         """A reader for this request's reply."""
-        return CompletionReader(len(job.tokens), silent=job.limit == 0)
+        return CompletionReader(len(request.tokens), silent=request.limit == 0)
 
 
 class CompletionReader:
@@ -101,29 +103,29 @@ class CompletionReader:
     is dropped.
     """
 
-    __slots__ = ("_events", "_output", "_prompt", "_reason", "_silent", "_taken", "finished")
+    __slots__ = ("_accepted", "_events", "_output", "_prompt", "_reason", "_silent", "finished")
 
     def __init__(self, prompt: int, *, silent: bool = False) -> None:
         self.finished = False
         self._events = EventSplitter()
         self._prompt = prompt
         self._silent = silent
-        self._taken = False
+        self._accepted = False
         self._output = 0
         self._reason: FinishReason | None = None
 
     def feed(self, data: bytes) -> Iterator[OutputChunk]:
         """The chunks that `data` completes; the first reports that the request was accepted, and needs no data."""
-        if not self._taken:
-            self._taken = True
+        if not self._accepted:
+            self._accepted = True
             yield OutputChunk(prefill=PrefillProgress(self._prompt, None, 0))
         for event in self._events.feed(data):
             if self.finished:
                 return
             if event.startswith(b"data: "):
-                piece = self._end(None) if event == _DONE else self._read(event[6:])
-                if piece is not None:
-                    yield piece
+                chunk = self._end(None) if event == _DONE else self._read(event[6:])
+                if chunk is not None:
+                    yield chunk
             elif event and not event.startswith(b":"):
                 raise EngineFailed(f"the engine broke its protocol: {event[:80]!r} is not an event")
 
