@@ -78,14 +78,14 @@ def _compiling(name: str) -> tuple[float, float]:
 
 async def _decoding(engine: Engine, constraint: Constraint | None) -> tuple[float, float]:
     """Seconds to the first token, and tokens per second after it."""
-    job = EngineRequest(await engine.tokenize(PROMPT), TOKENS, Sampling(temperature=0), constraint)
+    request = EngineRequest(await engine.tokenize(PROMPT), TOKENS, Sampling(temperature=0), constraint)
     began = time.perf_counter()
     first = tokens = 0
-    async with aclosing(engine.generate(job)) as pieces:
-        async for piece in pieces:
-            if piece.text and not first:
+    async with aclosing(engine.generate(request)) as chunks:
+        async for chunk in chunks:
+            if chunk.text and not first:
                 first, tokens = time.perf_counter(), 0
-            tokens += piece.output
+            tokens += chunk.output
     return first - began, tokens / (time.perf_counter() - first)
 
 

@@ -41,9 +41,9 @@ def server_url(folder: Path) -> Iterator[str]:
         yield url
 
 
-def captured(url: str, folder: Path, asked: Any, path: str = "/v1/messages") -> Path:
+def captured(url: str, folder: Path, request: Any, path: str = "/v1/messages") -> Path:
     """Ask, and give the file."""
-    return file_of(folder, post(url, asked, path, x_api_key=KEY))
+    return file_of(folder, post(url, request, path, x_api_key=KEY))
 
 
 def replayed(*arguments: str | Path) -> Result:
@@ -109,9 +109,9 @@ def test_a_stream_that_breaks_off_is_a_failure(server_url: str, folder: Path) ->
         def answer() -> None:
             client, _ = breaking.accept()
             with client:
-                asked = b""
-                while not asked.endswith(exchange.request.content):
-                    asked += client.recv(1 << 16)
+                received = b""
+                while not received.endswith(exchange.request.content):
+                    received += client.recv(1 << 16)
                 client.sendall(head + sent)
 
         thread = threading.Thread(target=answer)

@@ -28,9 +28,9 @@ class RecordingEngine(ScriptedEngine):
         super().__init__(script, model=MODEL, window=window)
         self.prompts: list[Sequence[int]] = []
 
-    def generate(self, job: EngineRequest) -> AsyncGenerator[OutputChunk, None]:
-        self.prompts.append(job.tokens)
-        return super().generate(job)
+    def generate(self, request: EngineRequest) -> AsyncGenerator[OutputChunk, None]:
+        self.prompts.append(request.tokens)
+        return super().generate(request)
 
     def reused(self) -> list[float]:
         """The share of each prompt that the next one begins with."""

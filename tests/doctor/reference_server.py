@@ -41,13 +41,13 @@ class ReferenceEngine(ScriptedEngine):
         super().__init__(SCRIPT, model=MODEL, window=window, slots=slots)
         self._read: list[Sequence[int]] = []
 
-    async def generate(self, job: EngineRequest) -> AsyncGenerator[OutputChunk, None]:
-        cached = min(max((_shared(prompt, job.tokens) for prompt in self._read), default=0), len(job.tokens) - 1)
-        self._read.append(job.tokens)
-        progress = PrefillProgress(total=len(job.tokens), cached=cached, done=len(job.tokens))
-        async with aclosing(super().generate(job)) as pieces:
-            async for piece in pieces:
-                yield replace(piece, prefill=progress) if piece.prefill else piece
+    async def generate(self, request: EngineRequest) -> AsyncGenerator[OutputChunk, None]:
+        cached = min(max((_shared(prompt, request.tokens) for prompt in self._read), default=0), len(request.tokens) - 1)
+        self._read.append(request.tokens)
+        progress = PrefillProgress(total=len(request.tokens), cached=cached, done=len(request.tokens))
+        async with aclosing(super().generate(request)) as chunks:
+            async for chunk in chunks:
+                yield replace(chunk, prefill=progress) if chunk.prefill else chunk
 
 
 def _shared(one: Sequence[int], other: Sequence[int]) -> int:

@@ -26,14 +26,14 @@ READING = 0.6
 class SlowReader(ReferenceEngine):
     """Reads long prompts slowly, and writes long answers slowly."""
 
-    async def generate(self, job: EngineRequest) -> AsyncGenerator[OutputChunk, None]:
-        if len(job.tokens) > LONG:
+    async def generate(self, request: EngineRequest) -> AsyncGenerator[OutputChunk, None]:
+        if len(request.tokens) > LONG:
             await asyncio.sleep(READING)
-        async with aclosing(super().generate(job)) as pieces:
-            async for piece in pieces:
-                if job.limit > 500:
+        async with aclosing(super().generate(request)) as chunks:
+            async for chunk in chunks:
+                if request.limit > 500:
                     await asyncio.sleep(READING / 200)
-                yield piece
+                yield chunk
 
 
 class IgnoredDisconnects:

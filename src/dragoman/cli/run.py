@@ -28,13 +28,13 @@ DRAIN_SECONDS = 30
 _KEEP_ALIVE_SECONDS = 75
 
 
-def run(gateway: ModelRegistry, listener: socket.socket, *, announces: bool = True, counts: Path | None = None) -> int:
+def run(registry: ModelRegistry, listener: socket.socket, *, announces: bool = True, counts: Path | None = None) -> int:
     """Serve until a signal arrives; returns the exit code of the process.
 
     With `announces` it prints the banner when it is ready. `counts` is the folder for metrics shared with other processes.
     """
     config = uvicorn.Config(
-        create_app(gateway, counts),
+        create_app(registry, counts),
         http=Connection,
         loop="auto",
         lifespan="on",
@@ -44,7 +44,7 @@ def run(gateway: ModelRegistry, listener: socket.socket, *, announces: bool = Tr
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=DRAIN_SECONDS + 10,
     )
-    server = _Server(config, gateway, announces=announces)
+    server = _Server(config, registry, announces=announces)
     with contextlib.suppress(KeyboardInterrupt), asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         runner.run(server.serve([listener]))
     return server.exit_code
@@ -53,11 +53,11 @@ def run(gateway: ModelRegistry, listener: socket.socket, *, announces: bool = Tr
 class _Server(uvicorn.Server):
     """uvicorn's server, which also loads the model, prints the banner and drains requests on a signal."""
 
-    def __init__(self, config: uvicorn.Config, gateway: ModelRegistry, *, announces: bool) -> None:
+    def __init__(self, config: uvicorn.Config, registry: ModelRegistry, *, announces: bool) -> None:
         super().__init__(config)
         self._announces = announces
         self.exit_code = 0
-        self._gateway = gateway
+        self._registry = registry
         self._announcing: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -67,7 +67,7 @@ class _Server(uvicorn.Server):
             self._announcing = asyncio.create_task(self._announce(sockets[0]))
 
     async def _announce(self, listener: socket.socket) -> None:
-        loading = self._gateway.load()
+        loading = self._registry.load()
         console = Console(stderr=True)
         columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
         with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
@@ -80,7 +80,7 @@ class _Server(uvicorn.Server):
             POOL.warm()
             gc.freeze()  # the loaded objects stay: the garbage collector need not scan them again
             if self._announces:
-                click.echo(banner(loading.result(), _url(listener), needs_key=self._gateway.settings.api_key is not None))
+                click.echo(banner(loading.result(), _url(listener), needs_key=self._registry.settings.api_key is not None))
                 sys.stdout.flush()
             return
         click.echo(f"Error: {failure}", err=True)
@@ -101,10 +101,10 @@ class _Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Drain requests, and end those that still run after `DRAIN_SECONDS`; a second signal ends them at once."""
-        service = self._gateway.ready
-        if service is not None:
-            service.admission.drain()
-            asyncio.get_running_loop().call_later(0 if self.should_exit else DRAIN_SECONDS, service.admission.expire)
+        served = self._registry.ready
+        if served is not None:
+            served.admission.drain()
+            asyncio.get_running_loop().call_later(0 if self.should_exit else DRAIN_SECONDS, served.admission.expire)
         super().handle_exit(sig, frame)
 
 
@@ -118,24 +118,24 @@ KEY_VARIABLE = "DRAGOMAN_KEY"
 """The variable for the key in the lines to paste: a key is never printed."""
 
 
-def banner(service: ServedModel, url: str, *, needs_key: bool) -> str:
+def banner(served: ServedModel, url: str, *, needs_key: bool) -> str:
     """The URL, the model, its dialect, and three lines to paste, with a variable in place of the key."""
-    model, token = service.info.id, f"${KEY_VARIABLE}" if needs_key else "none"
+    model, token = served.info.id, f"${KEY_VARIABLE}" if needs_key else "none"
     key = f'__import__("os").environ["{KEY_VARIABLE}"]' if needs_key else '"none"'
-    detection = service.detection
+    detection = served.detection
     header = f' -H "x-api-key: ${KEY_VARIABLE}"' if needs_key else ""
     body = json.dumps({"model": model, "max_tokens": 64, "messages": [{"role": "user", "content": "Hello!"}]})
     code = (
         f'from anthropic import Anthropic; print(Anthropic(base_url="{url}", api_key={key}).messages.create('
         f'model="{model}", max_tokens=64, messages=[{{"role": "user", "content": "Hello!"}}]).content[0].text)'
     )
-    window = service.info.max_input_tokens + 1
+    window = served.info.max_input_tokens + 1
     variables = f"ANTHROPIC_BASE_URL={url} ANTHROPIC_AUTH_TOKEN={token} ANTHROPIC_MODEL={model}"
     lines = [
         "",
         f"Dragoman serves {model} at {url}",
         f"It reads the dialect {detection.dialect.name} ({detection.found})",
-        *(f"  {what}: {found}" for what, found in service.found.found.items()),
+        *(f"  {what}: {found}" for what, found in served.found.found.items()),
         *([f"It requires a key; the lines below read it from the variable {KEY_VARIABLE}"] if needs_key else []),
         "",
         f"  curl {url}/v1/messages -H 'content-type: application/json' -H 'anthropic-version: 2023-06-01'{header} -d '{body}'",

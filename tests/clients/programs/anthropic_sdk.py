@@ -26,7 +26,7 @@ from steps import (
 )
 
 client = Anthropic(base_url=URL, auth_token=KEY, max_retries=0)
-asked = {"model": MODEL, "max_tokens": MAX_TOKENS}
+defaults = {"model": MODEL, "max_tokens": MAX_TOKENS}
 
 
 def user(text: str) -> list[Any]:
@@ -34,11 +34,11 @@ def user(text: str) -> list[Any]:
 
 
 def message() -> None:
-    same(client.messages.create(**asked, messages=user(HELLO)).content[0].text, HELLO_THERE)
+    same(client.messages.create(**defaults, messages=user(HELLO)).content[0].text, HELLO_THERE)
 
 
 def stream() -> None:
-    with client.messages.stream(**asked, messages=user(HELLO)) as events:
+    with client.messages.stream(**defaults, messages=user(HELLO)) as events:
         same("".join(events.text_stream), HELLO_THERE)
         same(events.get_final_message().stop_reason, "end_turn")
 
@@ -56,17 +56,17 @@ def get_weather(place: str) -> str:
 
 def tools() -> None:
     for streamed in (False, True):
-        runner = client.beta.messages.tool_runner(**asked, messages=user(ASK_WEATHER), tools=[get_weather], stream=streamed)
+        runner = client.beta.messages.tool_runner(**defaults, messages=user(ASK_WEATHER), tools=[get_weather], stream=streamed)
         same(runner.until_done().content[0].text, IT_RAINS)
 
 
 def thinking() -> None:
     turns = user(ASK_THOUGHT)
-    answer = client.messages.create(**asked, messages=turns, thinking={"type": "adaptive"})
+    answer = client.messages.create(**defaults, messages=turns, thinking={"type": "adaptive"})
     same([block.type for block in answer.content], ["thinking", "text"])
     same(answer.content[0].thinking, THOUGHT)
     turns += [{"role": "assistant", "content": answer.content}, *user(ASK_ON)]
-    same(client.messages.create(**asked, messages=turns, thinking={"type": "adaptive"}).content[0].text, AND_SUN)
+    same(client.messages.create(**defaults, messages=turns, thinking={"type": "adaptive"}).content[0].text, AND_SUN)
 
 
 class City(BaseModel):
@@ -74,18 +74,18 @@ class City(BaseModel):
 
 
 def structured() -> None:
-    same(client.messages.parse(**asked, messages=user(ASK_CITY), output_format=City).parsed_output, City(city=CITY))
+    same(client.messages.parse(**defaults, messages=user(ASK_CITY), output_format=City).parsed_output, City(city=CITY))
 
 
 def count() -> None:
     counted = client.messages.count_tokens(model=MODEL, messages=user(HELLO)).input_tokens
-    same(counted, client.messages.create(**asked, messages=user(HELLO)).usage.input_tokens)
+    same(counted, client.messages.create(**defaults, messages=user(HELLO)).usage.input_tokens)
 
 
 def errors() -> None:
-    refused(401, lambda: client.with_options(auth_token="wrong").messages.create(**asked, messages=user(HELLO)))
+    refused(401, lambda: client.with_options(auth_token="wrong").messages.create(**defaults, messages=user(HELLO)))
     refused(404, lambda: client.messages.create(model="gpt-9", max_tokens=1, messages=user(HELLO)))
-    refused(400, lambda: client.messages.create(**asked, messages=[]))
+    refused(400, lambda: client.messages.create(**defaults, messages=[]))
 
 
 run_steps(message, stream, tools, thinking, structured, count, errors)

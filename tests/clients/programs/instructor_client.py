@@ -7,7 +7,7 @@ import instructor
 from pydantic import BaseModel
 from steps import ASK_CITY, CITY, HELLO, HELLO_THERE, KEY, MAX_TOKENS, MODEL, URL, refused, run_steps, same
 
-asked = {"model": MODEL, "max_tokens": MAX_TOKENS, "max_retries": 1}
+defaults = {"model": MODEL, "max_tokens": MAX_TOKENS, "max_retries": 1}
 
 
 def client(key: str = KEY, mode: instructor.Mode = instructor.Mode.ANTHROPIC_TOOLS) -> Any:
@@ -25,16 +25,16 @@ class City(BaseModel):
 
 
 def message() -> None:
-    same(client().messages.create(**asked, messages=user(HELLO), response_model=None).content[0].text, HELLO_THERE)
+    same(client().messages.create(**defaults, messages=user(HELLO), response_model=None).content[0].text, HELLO_THERE)
 
 
 def structured() -> None:
-    same(client().messages.create(**asked, messages=user(ASK_CITY), response_model=City).city, CITY)
+    same(client().messages.create(**defaults, messages=user(ASK_CITY), response_model=City).city, CITY)
 
 
 def errors() -> None:
     def create(key: str = KEY, **fields: Any) -> object:
-        return client(key).messages.create(**{**asked, "messages": user(HELLO), "response_model": None, **fields})
+        return client(key).messages.create(**{**defaults, "messages": user(HELLO), "response_model": None, **fields})
 
     refused(401, lambda: create(key="wrong"))
     refused(404, lambda: create(model="gpt-9"))

@@ -33,8 +33,8 @@ litellm.suppress_debug_info = True
 
 def complete(text: str | list[Any], model: str = MODEL, key: str = KEY, **options: Any) -> Any:
     turns = [{"role": "user", "content": text}] if isinstance(text, str) else text
-    asked = {"max_tokens": MAX_TOKENS, "num_retries": 0, **options}
-    return litellm.completion(f"anthropic/{model}", turns, api_base=URL, api_key=key, **asked)
+    fields = {"max_tokens": MAX_TOKENS, "num_retries": 0, **options}
+    return litellm.completion(f"anthropic/{model}", turns, api_base=URL, api_key=key, **fields)
 
 
 def message() -> None:
