@@ -17,15 +17,15 @@ ALL = TemplateCapabilities(
     tools=True,
     calls=True,
     second_call=True,
-    text_before_call=TextBeforeCall.KEPT,
+    words=TextBeforeCall.KEPT,
     call_ids=CallIds.PRINTED,
     results=True,
     bare_results=True,
     empty_result=True,
     user_after_results=True,
-    keeps_loop_reasoning=True,
+    loop_goes_on=True,
     reasoning="reasoning_content",
-    reasoning_beside_text=True,
+    reasoning_beside_words=True,
     reasoning_kept=True,
     thinking=ThinkingVariable("enable_thinking", default=True),
 )
@@ -41,8 +41,8 @@ FOUND = {
     "SYSTEM_LOST": replace(CHATML, late_system=LateSystem.LOST),
     "TYPED": replace(CHATML, typed_content=True),
     "ONE_CALL": replace(ALL, second_call=False),
-    "SILENT_CALLS": replace(ALL, text_before_call=TextBeforeCall.LOST, reasoning_beside_text=False),
-    "WORDS_BEHIND": replace(ALL, text_before_call=TextBeforeCall.AFTER, reasoning_beside_text=False),
+    "SILENT_CALLS": replace(ALL, words=TextBeforeCall.LOST, reasoning_beside_words=False),
+    "WORDS_BEHIND": replace(ALL, words=TextBeforeCall.AFTER, reasoning_beside_words=False),
     "NINE": replace(ALL, call_ids=CallIds.NINE),
     "ID_IS_NAME": replace(ALL, call_ids=CallIds.NUMBERED),
     "RENUMBERING": replace(ALL, call_ids=CallIds.RENUMBERED),
@@ -51,8 +51,8 @@ FOUND = {
     "USERS_ALTERNATE": replace(ALL, bare_results=False, user_after_results=False),
     "TYPED_REASONING": replace(ALL, reasoning="content"),
     "OTHER_REASONING": replace(ALL, reasoning="thinking"),
-    "ONE_OF_TWO": replace(ALL, reasoning_beside_text=False),
-    "FORGETFUL": replace(ALL, reasoning_kept=False, keeps_loop_reasoning=False),
+    "ONE_OF_TWO": replace(ALL, reasoning_beside_words=False),
+    "FORGETFUL": replace(ALL, reasoning_kept=False, loop_goes_on=False),
     "REMEMBERS_WHEN_ASKED": ALL,
 }
 
@@ -65,7 +65,7 @@ def test_a_template_can_do_what_it_was_seen_to_do(name: str, capabilities: Templ
 
 def test_what_is_lost_is_said_in_words():
     assert ALL.losses == []
-    assert replace(ALL, second_call=False, text_before_call=TextBeforeCall.LOST).losses == ["second call", "text beside a call"]
+    assert replace(ALL, second_call=False, words=TextBeforeCall.LOST).losses == ["second call", "text beside a call"]
     assert CHATML.losses == ["tools", "calls", "results", "reasoning in a tool loop", "reasoning of earlier turns"]
 
 
@@ -74,7 +74,7 @@ def test_what_is_lost_is_said_in_words():
     [
         ("qwen3", replace(ALL, call_ids=CallIds.UNSEEN, reasoning_kept=False,
                           )),
-        ("hermes", replace(ALL, call_ids=CallIds.UNSEEN, reasoning=None, reasoning_beside_text=False, reasoning_kept=False,
+        ("hermes", replace(ALL, call_ids=CallIds.UNSEEN, reasoning=None, reasoning_beside_words=False, reasoning_kept=False,
                            thinking=None)),
     ],
 )  # fmt: skip

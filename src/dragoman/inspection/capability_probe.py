@@ -169,11 +169,11 @@ def _in_loop(bench: _Bench, capabilities: TemplateCapabilities) -> TemplateCapab
         system=capabilities.system and (not results or bench.holds([_SYSTEM, *bench.loop()], "Sq7")),
         user_first=capabilities.user_first or (results and not _loop_goes_first(bench, second_call)),
         second_call=second_call,
-        text_before_call=_words(bench),
+        words=_words(bench),
         call_ids=_call_ids(bench),
         results=results,
         empty_result=results and bench.text([_USER, bench.calling(), bench.result("")]) == _without(bench, "Oq9"),
-        keeps_loop_reasoning=_loop_goes_on(bench, capabilities),
+        loop_goes_on=_loop_goes_on(bench, capabilities),
         user_after_results=bench.shows([*bench.loop(), _AGAIN, _ANSWER], "Vq50", "Oq9", "Uq8", "Aq2"),
     )
 
@@ -219,7 +219,7 @@ def _reasoning(bench: _Bench, capabilities: TemplateCapabilities) -> TemplateCap
                 return replace(
                     capabilities,
                     reasoning=name,
-                    reasoning_beside_text=thinking.shows(thinking.loop("Tq12", **words), "Rq6", "Tq12", "Vq50"),
+                    reasoning_beside_words=thinking.shows(thinking.loop("Tq12", **words), "Rq6", "Tq12", "Vq50"),
                     reasoning_kept=thinking.shows([*turns, _ANSWER, _AGAIN], "Rq6", "Vq50", "Uq8"),
                 )
     return capabilities

@@ -42,15 +42,15 @@ class TemplateCapabilities:
     what it does with one after a user turn. `user_first`: it refuses or loses something if the first turn is not the user's.
     `tools`: it renders the list of tools.
 
-    `calls`: it renders a call; `second_call`: also further calls of the same turn; `text_before_call`: what it does with text
+    `calls`: it renders a call; `second_call`: also further calls of the same turn; `words`: what it does with text
     before a call; `call_ids`: the ids it takes; `string_arguments`: it needs the arguments of a call as a JSON string.
 
     `results`: it renders tool turns; `bare_results`: also after calls that are part of the text of their turn; `empty_result`:
-    also an empty one; `user_after_results`: it renders a user turn directly after a tool turn; `keeps_loop_reasoning`: such a
+    also an empty one; `user_after_results`: it renders a user turn directly after a tool turn; `loop_goes_on`: such a
     turn does not make it drop the reasoning of the tool loop.
 
     `reasoning`: the field from which it renders reasoning in a running tool loop ("content": a typed part), None if it renders
-    none; `reasoning_beside_text`: also if the turn has both text and a call; `reasoning_kept`: also after the next user turn.
+    none; `reasoning_beside_words`: also if the turn has both text and a call; `reasoning_kept`: also after the next user turn.
     `thinking` and `effort`: the variables that turn reasoning on and set the effort.
     """
 
@@ -61,16 +61,16 @@ class TemplateCapabilities:
     tools: bool = False
     calls: bool = False
     second_call: bool = False
-    text_before_call: TextBeforeCall = TextBeforeCall.LOST
+    words: TextBeforeCall = TextBeforeCall.LOST
     call_ids: CallIds = CallIds.UNSEEN
     string_arguments: bool = False
     results: bool = False
     bare_results: bool = False
     empty_result: bool = False
     user_after_results: bool = False
-    keeps_loop_reasoning: bool = False
+    loop_goes_on: bool = False
     reasoning: str | None = None
-    reasoning_beside_text: bool = False
+    reasoning_beside_words: bool = False
     reasoning_kept: bool = False
     thinking: ThinkingVariable | None = None
     effort: EffortVariable | None = None
@@ -87,7 +87,7 @@ class TemplateCapabilities:
                 ("tools", not self.tools),
                 ("calls", not self.calls),
                 ("second call", self.calls and not self.second_call),
-                ("text beside a call", self.calls and self.text_before_call is not TextBeforeCall.KEPT),
+                ("text beside a call", self.calls and self.words is not TextBeforeCall.KEPT),
                 ("call ids", self.calls and self.call_ids in (CallIds.UNSEEN, CallIds.RENUMBERED)),
                 ("results", not self.results),
                 ("empty results", self.results and not self.empty_result),

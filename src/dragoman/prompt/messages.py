@@ -95,7 +95,7 @@ class MessageBuilder:
             return
         text = f"<system>\n{words}\n</system>"
         self._note(True, "moved: a late system turn, into the user turn before it")
-        if self._last == "tool" and not self._capabilities.keeps_loop_reasoning:
+        if self._last == "tool" and not self._capabilities.loop_goes_on:
             self._more += [PARAGRAPH, text]
         else:
             self.add_user_text(text)
@@ -134,7 +134,7 @@ class MessageBuilder:
         self._calls = {part.id: self._with_id(part) for part in turn.content if isinstance(part, ToolCall)}
         calls = list(self._calls.values())
         if self._dialect.one_call_per_message and capabilities.calls and capabilities.results:
-            loses_words = calls and words and capabilities.text_before_call is not TextBeforeCall.KEPT
+            loses_words = calls and words and capabilities.words is not TextBeforeCall.KEPT
             if loses_words and (capabilities.reasoning_kept or not capabilities.reasoning):
                 self._add_assistant_message(words, (), thought)
                 words = thought = ""
@@ -166,21 +166,19 @@ class MessageBuilder:
         capabilities = self._capabilities
         if not capabilities.calls or (calls and capabilities.call_ids is CallIds.RENUMBERED):
             return False
-        return (capabilities.second_call or len(calls) < 2) and (
-            not words or capabilities.text_before_call is TextBeforeCall.KEPT
-        )
+        return (capabilities.second_call or len(calls) < 2) and (not words or capabilities.words is TextBeforeCall.KEPT)
 
     def _add_reasoning(self, message: Message, thought: str, words: str) -> None:
         """Put the reasoning into the field that the template renders, else before the text and the calls of the dialect."""
         field, content = self._capabilities.reasoning, message["content"]
-        keeps = self._capabilities.text_before_call is TextBeforeCall.KEPT or "tool_calls" not in message
+        keeps = self._capabilities.words is TextBeforeCall.KEPT or "tool_calls" not in message
         if not thought:
             message["content"] = content.removeprefix(self._boundary.extra)
             message.update(self._boundary.without_reasoning(message) if keeps else {})
         elif field == "content":
             typed = [{"type": "text", "text": content}] if content else []
             message["content"] = [{"type": "thinking", "thinking": thought}, *typed]
-        elif field and (self._capabilities.reasoning_beside_text or not (content and "tool_calls" in message)):
+        elif field and (self._capabilities.reasoning_beside_words or not (content and "tool_calls" in message)):
             message[field] = thought
         elif field:
             message |= {field: f"{thought}{PARAGRAPH}{words}", "content": ""}
