@@ -1,1 +1,1 @@
-"""What is found out about a model once, when it is loaded: its dialect, what its chat template can do, template variables."""
+"""Inspects a model when it is loaded: its dialect, the capabilities of its chat template, its template variables."""

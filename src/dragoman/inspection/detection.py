@@ -1,13 +1,12 @@
-"""Which dialect is it? The one whose parser reads back what the model's own chat template writes.
+"""Detects the dialect of a model: the one whose parser reads back what the model's own chat template writes.
 
-The template is given turns of which we know what they say (`sample`), every dialect's parser runs over what it makes of them,
-and those that return exactly the calls that were put in are the readers. So the answer proves itself, and a patched template
-answers for itself.
+The template renders known turns (`sample_turns`), and the parser of every dialect runs over the text. The dialects that return
+exactly the original calls are the readers. The method needs no table of models, and works for modified templates too.
 
-Families share formats, so there may be several readers. What else the template shows tells them apart (`_Fit`): whether the
-dialect's own encoder writes the very same bytes, what its parser leaves over, whether it reads the reasoning, and whether the
-template shows all that the dialect claims. Where no calls are printed, or nothing measurable tells two readers apart, the
-`hints` of a dialect count: spellings in the template's source or among the model's special tokens.
+Families share formats, so there may be several readers. They are compared by what else the template renders (`_Fit`): whether
+the dialect's own writer writes the same bytes, how much text its parser leaves over, whether it reads the reasoning, and
+whether the template renders all markers of the dialect. If no calls are rendered, or the readers do not differ, the `hints` of
+a dialect decide: spellings in the template's source or among the model's special tokens.
 """
 
 import json
@@ -36,8 +35,8 @@ def hints() -> frozenset[str]:
 class Detection:
     """The dialect and how it was found.
 
-    `found` is "decoded back", "hint: " and the spellings, or "generic: " and why. `runners_up` are the names of the other
-    dialects that read the same calls, the likeliest first.
+    `found` is "decoded back", "hint: " and the spellings, or "generic: " and the reason. `runners_up` are the names of the
+    other dialects that read the same calls, the most likely first.
     """
 
     dialect: Dialect
@@ -52,11 +51,11 @@ def detect(template: Template | None, vocabulary: Collection[str] = ()) -> Detec
     template = sample.as_understood(template)
     evidence = _Evidence.of(template, vocabulary)
     printed = False
-    for specimens in sample.with_calls(template):
+    for samples in sample.with_calls(template):
         printed = True
-        readers = [dialect for dialect in BY_NAME.values() if all(_reads_calls(dialect, shown) for shown in specimens)]
+        readers = [dialect for dialect in BY_NAME.values() if all(_reads_calls(dialect, shown) for shown in samples)]
         if readers:
-            best, *others = sorted(readers, key=lambda dialect: _fit(dialect, specimens, readers, evidence))
+            best, *others = sorted(readers, key=lambda dialect: _fit(dialect, samples, readers, evidence))
             return Detection(best, "decoded back", [dialect.name for dialect in others])
     if printed:
         return Detection(_generic(evidence), "generic: no dialect reads the calls that the template prints")
@@ -65,10 +64,10 @@ def detect(template: Template | None, vocabulary: Collection[str] = ()) -> Detec
 
 @dataclass(frozen=True, slots=True)
 class _Evidence:
-    """What is known besides calls.
+    """What is known in addition to calls.
 
-    `thoughts` are turns with reasoning, where the template prints any; `tails` what prompts end with, first by default, then
-    with thinking on and off; `shown` all that the template writes of its own accord.
+    `thoughts` are turns with reasoning, if the template renders any; `tails` are the ends of prompts, by default, with thinking
+    on, and with thinking off; `shown` is all text that the template adds itself.
     """
 
     vocabulary: Collection[str]
@@ -80,33 +79,33 @@ class _Evidence:
     @classmethod
     def of(cls, template: Template, vocabulary: Collection[str]) -> "_Evidence":
         thoughts, words = sample.with_thought(template), sample.with_words(template)
-        turns = (cut.turn for shown in (*thoughts, words) for cut in shown.cuts)
+        turns = (slice_.turn for shown in (*thoughts, words) for slice_ in shown.slices)
         shown = "".join((sample.openings(template), *turns))
         return cls(vocabulary, template.source, thoughts, sample.tails(template), shown)
 
     def hints_at(self, dialect: Dialect) -> bool:
-        """Are all of its hints there?"""
+        """Whether all hints of the dialect are present."""
         return bool(dialect.hints) and all(hint in self.source or hint in self.vocabulary for hint in dialect.hints)
 
     def shows_reasoning(self, dialect: Dialect) -> bool:
-        """Does any of its markers of reasoning stand anywhere?"""
+        """Whether any reasoning marker of the dialect is in the rendered text."""
         return any(marker.strip() in self.shown for marker in _reasoning_markers(dialect))
 
 
 class _Fit(NamedTuple):
-    """How ill a reader fits; less is better, and the first difference decides."""
+    """How badly a reader fits: less is better, and the first difference decides."""
 
-    borrowed: bool  # it reads these calls, but does not write such ones
-    unlike: int  # characters that its own encoder writes in other places than the template, or that only one of them writes
-    left_over: int  # characters that its parser took for text
-    misread: bool  # the template shows reasoning, and it does not read it
-    unshown: int  # what it claims and the template does not show
-    closed: int  # less one for each character in which the template ends reasoning as it does
-    unprompted: bool  # prompts begin its reasoning and not the template's, or the other way round
-    unhinted: bool
+    borrowed: bool  # it reads these calls only in a syntax of `also`
+    unlike: int  # characters that its own writer writes in other places than the template, or that only one of them writes
+    left_over: int  # characters that its parser read as text
+    misread: bool  # the template renders reasoning that it does not read
+    unshown: int  # markers of the dialect that the template does not render
+    closed: int  # minus the length of its reasoning end if the template writes the same
+    unprompted: bool  # whether prompts open reasoning differs between the dialect and the template
+    unhinted: bool  # its hints are not present
 
 
-def _fit(dialect: Dialect, specimens: Sequence[SampleTurns], readers: Sequence[Dialect], evidence: _Evidence) -> _Fit:
+def _fit(dialect: Dialect, samples: Sequence[SampleTurns], readers: Sequence[Dialect], evidence: _Evidence) -> _Fit:
     own = replace(dialect, also=())
     thoughts, reasoning = evidence.thoughts, dialect.reasoning
     if thoughts:
@@ -115,9 +114,11 @@ def _fit(dialect: Dialect, specimens: Sequence[SampleTurns], readers: Sequence[D
         misread = any(map(evidence.shows_reasoning, readers)) and not evidence.shows_reasoning(dialect)
     closes = reasoning is not None and any(shown.shows(THOUGHT + reasoning.force_close) for shown in thoughts)
     return _Fit(
-        borrowed=not all(_reads_calls(own, shown) for shown in specimens),
-        unlike=sum(min(_unlike(dialect.encode_calls(shown.calls), cut.turn) for cut in shown.cuts) for shown in specimens),
-        left_over=sum(min(_left_over(dialect, shown)) for shown in specimens),
+        borrowed=not all(_reads_calls(own, shown) for shown in samples),
+        unlike=sum(
+            min(_unlike(dialect.encode_calls(shown.calls), slice_.turn) for slice_ in shown.slices) for shown in samples
+        ),
+        left_over=sum(min(_left_over(dialect, shown)) for shown in samples),
         misread=misread,
         unshown=(reasoning is not None and not evidence.shows_reasoning(dialect))
         + sum(tag not in evidence.shown for tag in dialect.wrapper.tags),
@@ -129,14 +130,14 @@ def _fit(dialect: Dialect, specimens: Sequence[SampleTurns], readers: Sequence[D
 
 
 def _unlike(written: str, turn: str) -> int:
-    """The length of what is left of `written` when the beginning and the end that stand in `turn` are taken off."""
+    """The length of `written` without its longest beginning and end that are in `turn`."""
     begins = bisect(range(1, len(written) + 1), False, key=lambda length: written[:length] not in turn)
     ends = bisect(range(1, len(written) + 1), False, key=lambda length: written[-length:] not in turn)
     return max(0, len(written) - begins - ends)
 
 
 def _guess(evidence: _Evidence, why: str) -> Detection:
-    """By the hints; where several dialects' are there, the longest count."""
+    """The detection by hints; if those of several dialects are present, the longest decide."""
     hinted = max(filter(evidence.hints_at, BY_NAME.values()), key=lambda dialect: len("".join(dialect.hints)), default=None)
     if hinted is None:
         return Detection(_generic(evidence), f"generic: {why}")
@@ -144,13 +145,13 @@ def _guess(evidence: _Evidence, why: str) -> Detection:
 
 
 def _generic(evidence: _Evidence) -> Dialect:
-    """Calls for models that have none of their own, with the reasoning that the template shows, where a dialect reads it."""
-    readers = [dialect for dialect in BY_NAME.values() if dialect.frame is None and _reasons_alike(dialect, evidence)]
+    """The generic dialect for models without calls of their own, with the reasoning of a dialect that reads the template's."""
+    readers = [dialect for dialect in BY_NAME.values() if dialect.frame is None and _reads_reasoning(dialect, evidence)]
     return DEFAULT if DEFAULT in readers or not readers else combine(DEFAULT, readers[0])
 
 
-def _reasons_alike(dialect: Dialect, evidence: _Evidence) -> bool:
-    """Is the reasoning of the history read, or, where it holds none, that which the prompt opens?"""
+def _reads_reasoning(dialect: Dialect, evidence: _Evidence) -> bool:
+    """Whether the dialect reads the reasoning in the history, or, if there is none, reasoning that the prompt opens."""
     if evidence.thoughts:
         return any(_reads_thought(dialect, shown) for shown in evidence.thoughts)
     return any(map(dialect.thinking_open, evidence.tails))
@@ -162,19 +163,19 @@ def _reasoning_markers(dialect: Dialect) -> Sequence[str]:
 
 @dataclass(slots=True)
 class _Reading:
-    """What a parser made of a cut. A call is its name and its arguments as `_plain` writes them; "": they are not whole."""
+    """What a parser read in a slice. A call is a name and the arguments as `_plain` writes them, "" if they are incomplete."""
 
     calls: list[tuple[str, str]]
     words: str
     thinking: str
 
 
-def _read(dialect: Dialect, cut: Slice) -> _Reading:
+def _read(dialect: Dialect, slice_: Slice) -> _Reading:
     tools = {tool.name: tool.schema for tool in TOOLS}
-    parser = dialect.parser(tools, thinking_open=dialect.thinking_open(cut.before), recover=False)
+    parser = dialect.parser(tools, thinking_open=dialect.thinking_open(slice_.before), recover=False)
     reading = _Reading([], "", "")
     name, arguments = "", ""
-    for part in (*parser.feed(cut.turn), *parser.finish(cut=False)):
+    for part in (*parser.feed(slice_.turn), *parser.finish(cut=False)):
         match part:
             case CallStart():
                 name, arguments = part.name, ""
@@ -190,14 +191,14 @@ def _read(dialect: Dialect, cut: Slice) -> _Reading:
 
 
 def _left_over(dialect: Dialect, shown: SampleTurns) -> Iterator[int]:
-    """For each cut whose calls it reads: the characters it took for something else."""
+    """For each slice whose calls the dialect reads: the number of characters that it read as something else."""
     expected = [(call.name, _plain(call.input)) for call in shown.calls]
-    readings = (_read(dialect, cut) for cut in shown.cuts)
+    readings = (_read(dialect, slice_) for slice_ in shown.slices)
     return (len(reading.words.strip() + reading.thinking.strip()) for reading in readings if reading.calls == expected)
 
 
 def _plain(arguments: JsonObject) -> str:
-    """One spelling for equal arguments: templates may sort the keys, and to Python 1 is True."""
+    """The same text for equal arguments: templates may sort the keys, and in Python 1 equals True."""
     return json.dumps(arguments, sort_keys=True)
 
 
@@ -206,5 +207,5 @@ def _reads_calls(dialect: Dialect, shown: SampleTurns) -> bool:
 
 
 def _reads_thought(dialect: Dialect, shown: SampleTurns) -> bool:
-    readings = (_read(dialect, cut) for cut in shown.cuts)
+    readings = (_read(dialect, slice_) for slice_ in shown.slices)
     return any(reading.thinking.strip() == THOUGHT for reading in readings)

@@ -1,4 +1,4 @@
-"""Inspects a chat template: what it can do, and what stands between its prompts and the turns of the model."""
+"""Inspects a chat template: its capabilities, and the boundary between its prompts and the answers of the model."""
 
 from dataclasses import replace
 
@@ -9,7 +9,7 @@ from dragoman.prompt import ChatTemplate, ModelProfile, Renderer
 
 
 def inspect(template: ChatTemplate, dialect: Dialect) -> ModelProfile:
-    """The profile of a model with this template and this dialect. Raises `TemplateRefusal` where the template is of no use."""
+    """The profile of a model with this template and dialect. Raises `TemplateRefusal` if the template cannot be used."""
     with template.inspected():
         profile = ModelProfile(template, dialect, probe(template))
         return replace(profile, boundary=find_boundary(Renderer(profile)))

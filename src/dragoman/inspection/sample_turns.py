@@ -1,12 +1,12 @@
-"""Specimens: assistant turns of which we know what they say, as a chat template writes them.
+"""Sample turns: known assistant turns, as a chat template renders them.
 
-A template writes history the way its model was trained to write. So we let it render a user's question with a turn of ours
-behind it, and cut that turn out: it is what follows the longest beginning that the rendering shares with a prompt. Prompts end
-differently with thinking on and off, and a shared beginning may end inside a tag, so a turn is cut out in several ways
-(`Slice`), and whoever can make sense of one of them has read it.
+A template renders the history in the form that its model was trained to write. So it renders a question with a known turn
+after it, and the turn is sliced out: it is the text after the longest beginning that the rendering shares with a prompt.
+Prompts end differently with thinking on and off, and a shared beginning may end inside a tag, so a turn is sliced in several
+ways (`Slice`); a dialect has read the turn if it reads one of them.
 
-Templates refuse what they do not like: two calls in a turn, arguments that are no string, ids of another shape, empty content.
-Nothing says what this one likes but trying.
+Templates refuse forms that they do not support: two calls in a turn, arguments that are not a string, ids of another form,
+empty content. So all combinations are tried.
 """
 
 import json
@@ -22,12 +22,12 @@ Message = dict[str, Any]
 
 
 class Template(Protocol):
-    """A chat template. It is a stranger's program: `render` may raise anything."""
+    """A chat template. It is untrusted code: `render` may raise anything."""
 
     source: str
 
     def render(self, messages: Sequence[Message], *, generation_prompt: bool = True, **variables: Any) -> str:
-        """The text of these messages; with `generation_prompt`, up to where the model goes on."""
+        """The text of these messages; with `generation_prompt`, up to the start of the answer."""
 
 
 _PARAMETERS: JsonObject = {
@@ -54,7 +54,7 @@ TOOLS = (
 )
 CALLS = (
     ToolCall(
-        "callq0001",  # nine letters and digits: some want no other
+        "callq0001",  # nine letters and digits: some templates need that
         "find_files",
         {"path": 'say "hi" \\d ã', "depth": 3, "hidden": True, "filter": {"kind": "text", "sizes": [1, 20]}},
     ),
@@ -62,7 +62,7 @@ CALLS = (
 )
 WORDS, THOUGHT = "Wordsq1.", "Thoughtq2."
 _DUMPED = ('"type"', "'type'")
-"""In a turn: its content was not read but printed, as the data that it is."""
+"""A turn that contains one of these printed its content as data instead of rendering it."""
 _QUESTION: Message = {"role": "user", "content": "Questionq3?"}
 
 Variables = dict[str, Any]
@@ -73,7 +73,7 @@ _DECLARED_OTHERWISE: Variables = {**_DECLARED, "functions": json.dumps(_DECLARED
 
 
 class Slice(NamedTuple):
-    """The text of a turn, and what stands in front of it."""
+    """The text of a turn, and the text before it."""
 
     before: str
     turn: str
@@ -81,19 +81,19 @@ class Slice(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class SampleTurns:
-    """What a turn says, and the ways to cut it out of the rendering."""
+    """The content of a turn, and its slices of the rendering."""
 
-    cuts: Sequence[Slice]
+    slices: Sequence[Slice]
     calls: Sequence[ToolCall] = ()
     thought: str = ""
 
     def shows(self, text: str) -> bool:
-        """Has the template written that into the turn?"""
-        return bool(self.cuts) and all(text in cut.turn for cut in self.cuts)
+        """Whether all slices contain the text."""
+        return bool(self.slices) and all(text in slice_.turn for slice_ in self.slices)
 
 
 class _TypedContent:
-    """A template that takes content in typed parts only, as those of some models with eyes do."""
+    """A template that needs content as typed parts, such as those of some vision models."""
 
     def __init__(self, template: Template) -> None:
         self.source = template.source
@@ -111,38 +111,38 @@ class _TypedContent:
 
 
 def as_understood(template: Template) -> Template:
-    """The template, given its content in the form that it reads a question in."""
+    """The template, wrapped if it needs content as typed parts."""
     rendered = "".join(_render(template, [_QUESTION], variables) for variables in ({}, _DECLARED_OTHERWISE))
     return template if _QUESTION["content"] in rendered else _TypedContent(template)
 
 
 def with_calls(template: Template) -> Iterator[Sequence[SampleTurns]]:
-    """The two calls in one turn or in two, in every form that the template may like, where it prints them at all."""
+    """The two calls in one turn or in two, in every form of calls that the template renders."""
     seen: set[str] = set()
-    asked = [_Asked.of(template, variables) for variables in (_DECLARED, _DECLARED_OTHERWISE, {})]
+    questions = [_QuestionPrompts.of(template, variables) for variables in (_DECLARED, _DECLARED_OTHERWISE, {})]
     for parts, question, as_string, own_ids, content in product(
         ((CALLS,), tuple((call,) for call in CALLS)),
-        asked,
+        questions,
         (False, True),
         (False, True),
         ("", None),
     ):
         turns = [_calling(part, content, as_string=as_string, own_ids=own_ids) for part in parts]
-        specimens = [SampleTurns(question.cuts(template, turn), part) for turn, part in zip(turns, parts, strict=True)]
-        if all(sample.shows(sample.calls[0].name) for sample in specimens):
-            fresh = {cut.turn for sample in specimens for cut in sample.cuts} - seen
+        samples = [SampleTurns(question.slices(template, turn), part) for turn, part in zip(turns, parts, strict=True)]
+        if all(sample.shows(sample.calls[0].name) for sample in samples):
+            fresh = {slice_.turn for sample in samples for slice_ in sample.slices} - seen
             seen |= fresh
             if fresh:
-                yield specimens
+                yield samples
 
 
 def with_words(template: Template) -> SampleTurns:
     """A plain answer."""
-    return SampleTurns(_Asked.of(template, {}).cuts(template, {"role": "assistant", "content": WORDS}))
+    return SampleTurns(_QuestionPrompts.of(template, {}).slices(template, {"role": "assistant", "content": WORDS}))
 
 
 def with_thought(template: Template) -> list[SampleTurns]:
-    """Reasoning in front of an answer or a call, by the names that templates know it by, where the template prints it."""
+    """Reasoning before an answer or a call, in every field from which the template renders it."""
     fields = dict.fromkeys(("reasoning_content", "reasoning", "thinking"), THOUGHT)
     turns: list[Message] = [
         {"role": "assistant", "content": WORDS, **fields},
@@ -152,27 +152,27 @@ def with_thought(template: Template) -> list[SampleTurns]:
             "content": [{"type": "thinking", "thinking": THOUGHT}, {"type": "text", "text": WORDS}],
         },
     ]
-    asked = [_Asked.of(template, variables) for variables in (_DECLARED | _ON, _DECLARED)]
-    specimens = [SampleTurns(question.cuts(template, turn), thought=THOUGHT) for turn, question in product(turns, asked)]
-    return [sample for sample in specimens if sample.shows(THOUGHT) and not any(map(sample.shows, _DUMPED))]
+    questions = [_QuestionPrompts.of(template, variables) for variables in (_DECLARED | _ON, _DECLARED)]
+    samples = [SampleTurns(question.slices(template, turn), thought=THOUGHT) for turn, question in product(turns, questions)]
+    return [sample for sample in samples if sample.shows(THOUGHT) and not any(map(sample.shows, _DUMPED))]
 
 
 def tails(template: Template) -> list[str]:
-    """What stands behind the question for the model to go on from: by default, with thinking on, with it off."""
+    """The text between the question and the answer: by default, with thinking on, with thinking off."""
     bare = _render(template, [_QUESTION], {}, generation_prompt=False)
     prompts = [_render(template, [_QUESTION], switched) for switched in ({}, _ON, _OFF)]
     return [prompt[_shared(prompt, bare) :] for prompt in prompts]
 
 
 def openings(template: Template) -> str:
-    """All that the template writes of its own accord around a question, with tools and without, thinking on and off."""
+    """All text that the template adds itself around a question, with and without tools, thinking on and off."""
     return "".join(
         _render(template, [_QUESTION], declared | switched) for declared, switched in product(({}, _DECLARED), ({}, _ON, _OFF))
     )
 
 
 def _calling(calls: Sequence[ToolCall], content: str | None, *, as_string: bool, own_ids: bool) -> Message:
-    """`own_ids`: those that the template itself would give, which some do not read a call without."""
+    """An assistant turn with calls. `own_ids`: the ids have the form of the template, which some templates need."""
     return {
         "role": "assistant",
         "content": content,
@@ -190,26 +190,26 @@ def _calling(calls: Sequence[ToolCall], content: str | None, *, as_string: bool,
     }
 
 
-class _Asked(NamedTuple):
-    """The question as it is asked with these variables: the prompts that the template makes of it."""
+class _QuestionPrompts(NamedTuple):
+    """The prompts that the template makes of the question with these variables."""
 
     variables: Variables
     prompts: Sequence[str]
 
     @classmethod
-    def of(cls, template: Template, variables: Variables) -> "_Asked":
+    def of(cls, template: Template, variables: Variables) -> "_QuestionPrompts":
         prompts = [_render(template, [_QUESTION], variables | switched) for switched in ({}, _ON, _OFF)]
         return cls(variables, [*prompts, _render(template, [_QUESTION], variables, generation_prompt=False)])
 
-    def cuts(self, template: Template, turn: Message) -> list[Slice]:
-        """The turn behind each prompt that there is, and behind the beginning that they share; none where it is refused."""
+    def slices(self, template: Template, turn: Message) -> list[Slice]:
+        """The turn after each prompt, and after the beginning that it shares with the prompt; none if it is refused."""
         whole = _render(template, [_QUESTION, turn], self.variables, generation_prompt=False)
         ends = [(prompt, _shared(whole, prompt)) for prompt in self.prompts if whole and prompt]
         return list(dict.fromkeys(Slice(before, whole[end:]) for prompt, end in ends for before in (whole[:end], prompt)))
 
 
 def _shared(text: str, other: str) -> int:
-    """The length of the beginning that they share, less the tag that it ends in."""
+    """The length of the shared beginning of two texts, without an incomplete tag at its end."""
     length = bisect(range(1, min(len(text), len(other)) + 1), False, key=lambda end: text[:end] != other[:end])
     shared = text[:length]
     opener = max(shared.rfind("<"), shared.rfind("["))
@@ -217,8 +217,8 @@ def _shared(text: str, other: str) -> int:
 
 
 def _render(template: Template, messages: Sequence[Message], variables: Variables, *, generation_prompt: bool = True) -> str:
-    """The text, or none where the template refuses."""
+    """The text, or an empty one if the template refuses."""
     try:
         return template.render(messages, generation_prompt=generation_prompt, **variables)
-    except Exception:  # a stranger's program may fail in every way that a program can
+    except Exception:  # untrusted code can raise anything
         return ""

@@ -1,4 +1,4 @@
-"""Finds the variables by which a template turns thinking on and sets the effort: it renders with each and compares."""
+"""Finds the variables that turn thinking on and set the effort, by rendering with each of them and comparing the texts."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
@@ -16,21 +16,21 @@ _SWITCHES: Sequence[tuple[str, Any, Any]] = (
     ("reasoning_effort", "high", "no_think"),
     ("thinking_budget", -1, 0),
 )
-"""Variables that templates ask for, with their values for on and off."""
+"""Variables that templates use, with their values for on and off."""
 
 _EFFORTS = ("reasoning_effort", "thinking_effort")
 
 LEVELS = ("low", "medium", "high", "xhigh", "max")
-"""What the API's `effort` may say (THK-14), from least to most."""
+"""The values of the API's `effort` (THK-14), from least to most."""
 
 _COMMON = ("low", "medium", "high")
-"""What a template that prints any word was trained with."""
+"""The levels for a template that prints any value: its model was trained with these."""
 
 _NONSENSE = "Eq13"
 
 
 def find_thinking_variable(template: ChatTemplate, messages: Messages) -> ThinkingVariable | None:
-    """The first variable that makes a difference; one that takes words has to make it at the end of the prompt."""
+    """The first variable that changes the prompt; one with string values has to change its end."""
     default = _render(template, messages)
     for variable, on, off in _SWITCHES:
         rendered = [_render(template, messages, {variable: value}) for value in (on, off)]
@@ -42,7 +42,7 @@ def find_thinking_variable(template: ChatTemplate, messages: Messages) -> Thinki
 
 
 def find_effort_variable(template: ChatTemplate, messages: Messages, switch: ThinkingVariable | None) -> EffortVariable | None:
-    """The variable for effort, and for each of the API's levels the nearest that the template takes."""
+    """The variable for the effort, with the nearest supported level for each level of the API."""
     on = switch.variables(enabled=True) if switch else {}
     for variable in _EFFORTS:
         rendered = {level: _render(template, messages, {**on, variable: level}) for level in (*LEVELS, _NONSENSE)}
@@ -52,14 +52,14 @@ def find_effort_variable(template: ChatTemplate, messages: Messages, switch: Thi
         taken = [level for level, text in rendered.items() if text is not None and text != nonsense]
         if taken and nonsense is None and len({rendered[level] for level in taken}) > 1:
             return EffortVariable(variable, _nearest(taken, LEVELS))
-        if taken and nonsense is not None:  # the others are not refused: they are its default, below or above those it takes
+        if taken and nonsense is not None:  # other values mean the default: only levels between supported ones are mapped
             between = LEVELS[LEVELS.index(taken[0]) : LEVELS.index(taken[-1]) + 1]
             return EffortVariable(variable, _nearest(taken, between))
     return None
 
 
 def _nearest(taken: Sequence[str], levels: Iterable[str]) -> dict[str, str]:
-    """For each level the nearest of those taken, the greater of two."""
+    """For each level the nearest supported one, the greater of two."""
     place = LEVELS.index
     return {
         level: min(taken, key=lambda candidate: (abs(place(candidate) - place(level)), -place(candidate))) for level in levels
@@ -69,7 +69,7 @@ def _nearest(taken: Sequence[str], levels: Iterable[str]) -> dict[str, str]:
 def _prints(
     template: ChatTemplate, messages: Messages, variable: str, others: Mapping[str, Any] = MappingProxyType({})
 ) -> bool:
-    """Is any word put into the prompt as it is?"""
+    """Whether any value is put into the prompt unchanged."""
     return _NONSENSE in (_render(template, messages, {**others, variable: _NONSENSE}) or "")
 
 

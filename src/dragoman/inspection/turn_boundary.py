@@ -1,9 +1,9 @@
-"""The boundary between a prompt and what the model writes behind it.
+"""Finds the boundary between a prompt and the answer that the model writes after it.
 
-A prompt ends where the model begins: with the header of its turn, and often with more, such as the empty thought of a model
-that is told not to think. In the history many templates leave that out again, or write it otherwise, and then every prompt
-breaks with the one before it. So a short conversation is rendered turn by turn, with what seems to be missing put in front of
-the words in each of the ways that there are, and the way by which most prompts begin the next is the one to take.
+A prompt ends with the header of the assistant turn, and often with more, such as empty reasoning when thinking is off. Many
+templates leave that out of the history, or write it differently, and then no prompt begins with the previous one. So a short
+conversation is rendered turn by turn, with the missing text put before the answers in each possible way, and the way in which
+most prompts begin with the previous one is chosen.
 """
 
 from collections.abc import Callable, Sequence
@@ -28,7 +28,7 @@ _THOUGHT = "Rq6"
 
 
 def find_boundary(renderer: Renderer) -> TurnBoundary:
-    """The boundary by which most prompts begin the next one."""
+    """The boundary with which most prompts begin with the previous one."""
     capabilities, dialect = renderer.profile.capabilities, renderer.profile.dialect
     unthinking = partial(renderer.text, thinking=ThinkingPolicy())
     thinking = partial(renderer.text, thinking=ThinkingPolicy(enabled=True))
@@ -43,8 +43,8 @@ def find_boundary(renderer: Renderer) -> TurnBoundary:
         )
     thought = dialect.encode_thinking(_THOUGHT, _WORDS)
     turns = _turns(capabilities, thought + _WORDS, {})
-    spoken = sum(turn["role"] == "assistant" for turn in turns)
-    return replace(boundary, keeps_reasoning=bool(thought) and _appending(thinking, turns, extra) * 2 > spoken)
+    answers = sum(turn["role"] == "assistant" for turn in turns)
+    return replace(boundary, keeps_reasoning=bool(thought) and _appending(thinking, turns, extra) * 2 > answers)
 
 
 def _turns(capabilities: TemplateCapabilities, content: str, fields: Message) -> list[Message]:
@@ -58,7 +58,7 @@ def _turns(capabilities: TemplateCapabilities, content: str, fields: Message) ->
 
 
 def _difference(render: Render) -> tuple[str, str]:
-    """What the prompt has in front of the words and the history has not, and the space for which it is the other way round."""
+    """The text before an answer that only the prompt has, and the whitespace that only the history has."""
     try:
         prompt = render([_USER])
         history = render([_USER, {"role": "assistant", "content": _WORDS}, _USER])
@@ -73,30 +73,30 @@ def _difference(render: Render) -> tuple[str, str]:
 
 
 def _appending(render: Render, turns: Sequence[Message], extra: str) -> int:
-    """How many prompts of this conversation, with what the model wrote behind them, begin the next one."""
-    spoken = [place for place, turn in enumerate(turns) if turn["role"] == "assistant"]
+    """The number of prompts with which, together with the answer after them, the next prompt begins."""
+    answers = [place for place, turn in enumerate(turns) if turn["role"] == "assistant"]
     try:
-        prompts = [render(turns[:place]) for place in [*spoken, len(turns)]]
+        prompts = [render(turns[:place]) for place in [*answers, len(turns)]]
     except TemplateRefusal:
         return 0
-    contents = [turns[place]["content"] for place in spoken]
+    contents = [turns[place]["content"] for place in answers]
     return sum(
-        after.startswith(prompt + extra + _behind(prompt, content))
+        after.startswith(prompt + extra + _not_written(prompt, content))
         for (prompt, after), content in zip(pairwise(prompts), contents, strict=True)
     )
 
 
-def _behind(prompt: str, content: str) -> str:
-    """What of the content the prompt does not end with already."""
+def _not_written(prompt: str, content: str) -> str:
+    """The content without a beginning that the prompt already ends with."""
     overlap = next(length for length in range(len(content), -1, -1) if prompt.endswith(content[:length]))
     return content[overlap:]
 
 
 def _call_gap(render: Render) -> str:
-    """The space between the words of a turn and its call."""
+    """The whitespace between the text of a turn and its call."""
     try:
         text = render([_USER, {"role": "assistant", "content": _WORDS, "tool_calls": [_CALL]}, _RESULT])
     except TemplateRefusal:
         return ""
-    behind = text.partition(_WORDS)[2]
-    return behind[: len(behind) - len(behind.lstrip())]
+    rest = text.partition(_WORDS)[2]
+    return rest[: len(rest) - len(rest.lstrip())]
