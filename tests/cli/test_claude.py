@@ -28,7 +28,7 @@ REPORTER = """#!/bin/sh
 echo "$ANTHROPIC_MODEL at $ANTHROPIC_BASE_URL with $ANTHROPIC_AUTH_TOKEN${ANTHROPIC_API_KEY-, no other key}: $*"
 exit 7
 """
-"""A `claude` program that prints its settings and arguments."""
+"""A fake `claude` program that prints its settings and arguments."""
 
 
 @pytest.fixture(autouse=True)

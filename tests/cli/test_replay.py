@@ -35,14 +35,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server_url(folder: Path) -> Iterator[str]:
-    """A server that captures, and asks for a key."""
+    """A server that captures requests and requires a key."""
     engine = ScriptedEngine(SCRIPT, model=MODEL)
     with live_server(engine, Settings(api_key=KEY, capture=folder)) as url:
         yield url
 
 
 def captured(url: str, folder: Path, request: Any, path: str = "/v1/messages") -> Path:
-    """Ask, and give the file."""
+    """Send a request and return its captured file."""
     return file_of(folder, post(url, request, path, x_api_key=KEY))
 
 

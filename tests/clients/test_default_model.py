@@ -76,7 +76,7 @@ def test_a_stop_sequence_of_several_tokens_is_cut_and_reported(model: Anthropic)
 
 
 @pytest.mark.clause("ERR-11")
-def test_a_prompt_that_does_not_fit_is_refused_with_both_numbers_and_can_be_counted(model: Anthropic):
+def test_an_overlong_prompt_is_refused_with_both_numbers_and_can_be_counted(model: Anthropic):
     long: MessageParam = {"role": "user", "content": "word " * 3000}
     count = model.messages.count_tokens(model="claude-local", messages=[long]).input_tokens
     with pytest.raises(anthropic.BadRequestError, match=rf"prompt is too long: {count} tokens > 511 maximum"):
