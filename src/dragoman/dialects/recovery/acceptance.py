@@ -1,4 +1,4 @@
-"""What makes a call of what was read: a declared tool, and arguments that are whole and fit its schema."""
+"""Acceptance of recovered calls: a declared tool, and complete arguments that fit its schema."""
 
 import json
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from dragoman.json_schema.view import STRING, SchemaView
 
 
 class Call(NamedTuple):
-    """A call that was recovered; `arguments` are JSON text."""
+    """A recovered call; `arguments` are JSON text."""
 
     name: str
     arguments: str
@@ -30,7 +30,7 @@ class Tools:
         return name in self.schemas
 
     def named(self, word: str) -> str:
-        """The tool that a word means: its name, perhaps with a prefix that models write; "" for none."""
+        """The tool of this name, perhaps with a prefix that models write; "" for none."""
         if word in self.schemas:
             return word
         for prefix in ("functions.", "function.", "tools.", "tool."):
@@ -39,7 +39,7 @@ class Tools:
         return ""
 
     def may_become(self, word: str) -> bool:
-        """Is this the beginning of a tool's name?"""
+        """Whether the word is the beginning of a tool's name."""
         return len(word) < self.longest and any(name.startswith(word) for name in self.schemas)
 
     def schema(self, name: str) -> SchemaView:
@@ -49,7 +49,7 @@ class Tools:
         return self._views[name]
 
     def typed(self, name: str, values: Mapping[str, str]) -> dict[str, Any] | None:
-        """Values that were written as text, each read as its schema has it; None where a name is not one of the schema's."""
+        """Values that were written as text, typed by their schemas; None if a name is not declared in the schema."""
         schema = self.schema(name)
         if schema.keys and not set(values) <= set(schema.keys):
             return None
@@ -57,12 +57,12 @@ class Tools:
 
     @staticmethod
     def value(schema: SchemaView, written: str) -> Any:
-        """One value that was written as text."""
+        """A value that was written as text, typed by its schema."""
         kinds = schema.plain_kinds
         return written if kinds == STRING else json.loads(read_typed(written, kinds)[0])
 
     def accept(self, name: str, arguments: Mapping[str, Any]) -> Call | None:
-        """The call, if these arguments fit the tool's schema, as they are or put right (CC-9)."""
+        """The call, if these arguments fit the tool's schema, unchanged or repaired (CC-9); else None."""
         try:
             written = fitted(json.dumps(arguments, ensure_ascii=False, allow_nan=False), self.schema(name), [])
             value = json.loads(written)

@@ -1,4 +1,4 @@
-"""Markdown fences around calls."""
+"""Reading of Markdown fences around calls."""
 
 import re
 
@@ -13,15 +13,15 @@ _CALLS = re.compile(r"tool|func|action|call")
 
 
 def fence_info(source: Source, pos: int) -> tuple[str, int]:
-    """What the fence that opens at `pos` says of its content, and its end. Raises `NoCall` where it can hold no call."""
+    """The info string of the fence that opens at `pos`, and its end. Raises `NoCall` if it cannot hold a call."""
     found = source.match(_OPENING, pos)
     if found is None or not (found[1].lower() in _NEUTRAL or _CALLS.search(found[1].lower())):
         raise NoCall(found.end() if found else pos + 1)
     return found[1].lower(), found.end()
 
 
-def says_call(info: str) -> bool:
-    """Does a fence say that it holds calls?"""
+def is_call_fence(info: str) -> bool:
+    """Whether the info string of a fence says that it holds calls."""
     return _CALLS.search(info) is not None
 
 

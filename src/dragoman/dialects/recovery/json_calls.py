@@ -1,11 +1,11 @@
-"""Calls in JSON: an object with a name and arguments under any of the usual keys, an array of them, or what wraps them.
+"""Calls in JSON: an object with a name and arguments under any of the usual keys, an array of them, or a wrapper around them.
 
     {"name": "add", "arguments": {"a": 1}}                        `parameters`, `input`, `args`; `tool`, `tool_name`, `function`
     {"type": "function", "function": {"name": …}}                 and `{"function_call": …}`, `{"tool_calls": [ … ]}`
     {"add": {"a": 1}}                                             inside tags only
-    {{"name": "add", "arguments": {{"a": 1}}}}                    as templates write braces
+    {{"name": "add", "arguments": {{"a": 1}}}}                    braces as escaped in templates
 
-An object with any other key is not a call: it is data.
+An object with any other key is data, not a call.
 """
 
 import json
@@ -17,11 +17,11 @@ from dragoman.dialects.codecs.json_value import JsonValue
 from dragoman.dialects.recovery.acceptance import Call, Tools
 from dragoman.dialects.recovery.source import NoCall, Source
 
-_NAMES = ("name", "tool_name", "tool", "function_name", "function", "action", "recipient_name")
-_ARGUMENTS = ("arguments", "parameters", "input", "args", "params", "kwargs", "tool_input", "action_input")
-_WRAPS = ("function", "function_call", "tool_call", "tool_calls", "function_calls", "calls", "tool_uses")
-_BESIDES = frozenset({"id", "type", "index", "call_id", "tool_call_id", "role", "content"})
-_KNOWN = frozenset({*_NAMES, *_ARGUMENTS, *_WRAPS, *_BESIDES})
+_NAME_KEYS = ("name", "tool_name", "tool", "function_name", "function", "action", "recipient_name")
+_ARGUMENTS_KEYS = ("arguments", "parameters", "input", "args", "params", "kwargs", "tool_input", "action_input")
+_WRAPPER_KEYS = ("function", "function_call", "tool_call", "tool_calls", "function_calls", "calls", "tool_uses")
+_OTHER_KEYS = frozenset({"id", "type", "index", "call_id", "tool_call_id", "role", "content"})
+_ALL_KEYS = frozenset({*_NAME_KEYS, *_ARGUMENTS_KEYS, *_WRAPPER_KEYS, *_OTHER_KEYS})
 
 _MAX_KEY = 64
 _MAX_NAME = 256
@@ -33,7 +33,7 @@ _STRING = re.compile(r'(?:[^"\\]|\\.)*"', re.DOTALL)
 
 
 def read_json_calls(source: Source, pos: int, tools: Tools, *, tagged: bool) -> tuple[list[Call], int]:
-    """The calls in the object or array at `pos`, and its end. `tagged`: something around it says that it is a call."""
+    """The calls in the object or array at `pos`, and its end. `tagged`: markup around it says that it is a call."""
     _check_beginning(source, pos, tools, tagged=tagged)
     value, end = read_value(source, pos)
     calls = list(_calls(value, tools, pos, tagged=tagged))
@@ -43,7 +43,7 @@ def read_json_calls(source: Source, pos: int, tools: Tools, *, tagged: bool) -> 
 
 
 def read_value(source: Source, pos: int) -> tuple[Any, int]:
-    """The JSON object or array at `pos`, put right as in calls, and its end."""
+    """The JSON object or array at `pos`, repaired as in calls, and its end."""
     text, start, end = source.text, pos, 0
     if _DOUBLED.match(text, pos):
         text, end = _single_braces(source, pos)
@@ -69,9 +69,9 @@ def _check_beginning(source: Source, pos: int, tools: Tools, *, tagged: bool) ->
     if opening is None:
         raise NoCall(max(start, pos + 1))
     key, end = _short_string(source, opening.end(), _MAX_KEY)
-    if key not in _KNOWN and not (tagged and tools.named(key)):
+    if key not in _ALL_KEYS and not (tagged and tools.named(key)):
         raise NoCall(end)
-    if key in _NAMES:
+    if key in _NAME_KEYS:
         colon = source.skip_space(end)
         start = source.skip_space(colon + 1) if source.text.startswith(":", colon) else colon
         if source.text[start : start + 1] in ("{", "["):
@@ -94,7 +94,7 @@ def _short_string(source: Source, pos: int, limit: int) -> tuple[str, int]:
 
 
 def _single_braces(source: Source, pos: int) -> tuple[str, int]:
-    """An object with doubled braces, with single ones, and its end. Two closing braces close a doubled one."""
+    """An object with doubled braces, rewritten with single ones, and its end. Two closing braces close a doubled one."""
     text, written, closers, start = source.text, [], [], pos
     while found := _BRACES.search(text, pos):
         pos = found.end()
@@ -133,11 +133,11 @@ def _calls(value: Any, tools: Tools, pos: int, *, tagged: bool) -> Iterator[Call
     if tagged and len(value) == 1 and (name := tools.named(next(iter(value)))):
         yield _accepted(name, next(iter(value.values())), tools, pos)
         return
-    if not value.keys() <= _KNOWN or any(value.get(key) for key in ("content",)):
+    if not value.keys() <= _ALL_KEYS or any(value.get(key) for key in ("content",)):
         raise NoCall(pos)
-    wrapped = [value[key] for key in _WRAPS if isinstance(value.get(key), dict | list)]
-    names = [value[key] for key in _NAMES if isinstance(value.get(key), str)]
-    arguments = [value[key] for key in _ARGUMENTS if key in value]
+    wrapped = [value[key] for key in _WRAPPER_KEYS if isinstance(value.get(key), dict | list)]
+    names = [value[key] for key in _NAME_KEYS if isinstance(value.get(key), str)]
+    arguments = [value[key] for key in _ARGUMENTS_KEYS if key in value]
     if len(wrapped) == 1 and not names and not arguments:
         yield from _calls(wrapped[0], tools, pos, tagged=True)
     elif len(names) == 1 and not wrapped and len(arguments) <= 1 and (arguments or tagged) and tools.named(names[0]):

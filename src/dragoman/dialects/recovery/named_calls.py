@@ -1,7 +1,7 @@
 # ruff: noqa: RUF002  (the bars are part of the tokens)
-"""Calls that begin with a name in the open: `add{"a": 1}`, `add(a=1)`, `call:add{a:1}`, `functions.add:0` and its arguments.
+"""Calls that begin with a name: `add{"a": 1}`, `add(a=1)`, `call:add{a:1}`, `functions.add:0` and its arguments.
 
-Between the name and the arguments may stand a family's mark (`[ARGS]`, `<｜tool▁sep｜>`), a line's end, a fence.
+Between the name and the arguments may come a separator of some family (`[ARGS]`, `<｜tool▁sep｜>`), a newline, a fence.
 """
 
 import json
@@ -17,10 +17,10 @@ from dragoman.dialects.recovery.tags import Role, tag_at
 from dragoman.json_schema.view import STRING
 
 MAX_NAME = 256
-"""No name is longer, with all that stands around it."""
+"""Characters of the longest name with its prefix and suffix."""
 
 PREFIXES = ("functions.", "function.", "tools.", "tool.", "call:", "function:")
-"""What models write before a tool's name."""
+"""Prefixes that models write before a tool's name."""
 
 NAME = re.compile(r"[A-Za-z_][\w.\-/@:]*")
 _PREFIX = re.compile(r"(?:call|function|tool)[:.]")
@@ -30,29 +30,29 @@ _QUOTES = ('<|"|>', "<escape>")
 
 
 def read_name(source: Source, pos: int, tools: Tools) -> tuple[str, int]:
-    """The declared tool whose name stands at `pos`, and the name's end. Raises `NoCall` as soon as it cannot be one."""
+    """The declared tool whose name is at `pos`, and the name's end. Raises `NoCall` as soon as there cannot be one."""
     found = NAME.match(source.text, pos)
     if found is None:
         raise NoCall(pos + 1)
     written = found.group()
     if found.end() == len(source.text) and len(written) < MAX_NAME:
         plain = _PREFIX.sub("", written)
-        if tools.may_become(plain) or tools.named(_plain(written)) or any(p.startswith(plain) for p in PREFIXES):
+        if tools.may_become(plain) or tools.named(_without_affixes(written)) or any(p.startswith(plain) for p in PREFIXES):
             source.expect_more()
-    name = tools.named(_plain(written)) or tools.named(written)
+    name = tools.named(_without_affixes(written)) or tools.named(written)
     if not name:
         raise NoCall(found.end())
     return name, found.end()
 
 
-def _plain(written: str) -> str:
+def _without_affixes(written: str) -> str:
     return _SUFFIX.sub("", _PREFIX.sub("", written) if not written.startswith("functions.") else written)
 
 
 def read_named_call(source: Source, pos: int, tools: Tools, *, tagged: bool, listed: bool = False) -> tuple[Call, int]:
-    """The call whose name stands at `pos`, and its end.
+    """The call whose name is at `pos`, and its end.
 
-    `tagged`: something around it says that it is a call; `listed`: it stands in brackets.
+    `tagged`: markup around it says that it is a call; `listed`: it is an element of a list in brackets.
     """
     if tagged:
         try:
@@ -60,7 +60,7 @@ def read_named_call(source: Source, pos: int, tools: Tools, *, tagged: bool, lis
         except NoCall:
             pass
     name, end = read_name(source, pos, tools)
-    start = pass_marks(source, end, tools)
+    start = skip_separators(source, end, tools)
     char = source.text[start : start + 1]
     if char == "(":
         return _read_literal(source, start + 1, name, tools, bare=not (tagged or listed))
@@ -84,7 +84,7 @@ def read_named_call(source: Source, pos: int, tools: Tools, *, tagged: bool, lis
 
 
 def _read_literal(source: Source, pos: int, name: str, tools: Tools, *, bare: bool) -> tuple[Call, int]:
-    """A dict at `pos`, or the keyword arguments of a call from behind its parenthesis on; `bare` ones need to have keys."""
+    """Read a dict at `pos`, or the keyword arguments of a call after its parenthesis; `bare` ones need to have names."""
     schema = tools.schema(name)
     begun = source.text.find("<", pos)
     quote = (source.literal(begun, *_QUOTES) if begun >= 0 else "") or _QUOTES[0]
@@ -110,11 +110,11 @@ def _read_literal(source: Source, pos: int, name: str, tools: Tools, *, bare: bo
     return call, end
 
 
-def pass_marks(source: Source, pos: int, tools: Tools) -> int:
-    """The first place that is neither space nor a mark between a name and its arguments."""
+def skip_separators(source: Source, pos: int, tools: Tools) -> int:
+    """The position after any space and separators between a name and its arguments."""
     while (pos := source.skip_space(pos)) < len(source.text):
         tag = tag_at(source, pos, tools)
-        if tag is None or tag.role is not Role.BETWEEN:
+        if tag is None or tag.role is not Role.SEPARATOR:
             break
         pos = tag.end
         if tag.word in ("CALL_ID", "constrain"):

@@ -1,7 +1,7 @@
-"""Arguments as pairs of tags, `<arg_key>a</arg_key><arg_value>1</arg_value>`, with tags missing, doubled or swapped.
+"""Arguments as pairs of tags, `<arg_key>a</arg_key><arg_value>1</arg_value>`, with tags missing, repeated or swapped.
 
-What stands between the tags is read in turn as a key and as a value, whatever the tags say, as long as every key is one that
-the tool declares. The first key may stand right after the call's name.
+The texts between the tags are read alternately as a key and as a value, whatever the tags are, as long as every key is one that
+the tool declares. The first key may come right after the call's name.
 """
 
 import re
@@ -15,14 +15,14 @@ _TAG_BEGINS = re.compile("[<]")
 
 
 def read_pair_call(source: Source, pos: int, tools: Tools) -> tuple[Call, int]:
-    """The call whose name stands at `pos`, and its end: before what closes the block."""
+    """The call whose name is at `pos`, and its end, which is before the closer of the block."""
     before, tag_start = _text_before_tag(source, pos)
     name, key = _name_and_key(before.strip(), tools)
     if not name:
         raise NoCall(pos)
     values, end = read_pairs(source, tag_start, key, tools.schema(name).keys, tools)
     tag = tag_at(source, end, tools) if end < len(source.text) else None
-    if tag is not None and tag.role is Role.BETWEEN:
+    if tag is not None and tag.role is Role.SEPARATOR:
         raise NoCall(end)
     arguments = tools.typed(name, values)
     call = tools.accept(name, arguments) if arguments is not None else None
@@ -32,9 +32,9 @@ def read_pair_call(source: Source, pos: int, tools: Tools) -> tuple[Call, int]:
 
 
 def read_pairs(source: Source, pos: int, key: str, keys: Sequence[str], tools: Tools) -> tuple[dict[str, str], int]:
-    """The values by their keys from the tag at `pos` on, and where the pairs end. `key` is the first one, if it came before."""
+    """The values by their keys from the tag at `pos` on, and the end of the pairs. `key` is the first key if it came before."""
     values: dict[str, str] = {}
-    in_value = False  # has the tag of a value just been opened?
+    in_value = False  # the tag of a value has just been opened
     while True:
         start = pos if key and in_value else source.skip_space(pos)
         if source.lacks_closer(start):
@@ -64,7 +64,7 @@ def _key(source: Source, pos: int, given: Collection[str], keys: Collection[str]
 
 
 def _text_before_tag(source: Source, pos: int) -> tuple[str, int]:
-    """The text from `pos` to the next tag, and where that begins."""
+    """The text from `pos` to the next tag, and the start of that tag."""
     found = _TAG_BEGINS.search(source.text, pos)
     if found is None:
         source.expect_more()
@@ -73,7 +73,7 @@ def _text_before_tag(source: Source, pos: int) -> tuple[str, int]:
 
 
 def _value(source: Source, pos: int) -> tuple[str, int]:
-    """The text from `pos` to the next tag of a pair or of the block, and where that begins."""
+    """The text from `pos` to the next tag of a pair or of the block, and the start of that tag."""
     start = pos
     while found := _TAG_BEGINS.search(source.text, pos):
         tag = tag_at(source, found.start(), ())
@@ -85,7 +85,7 @@ def _value(source: Source, pos: int) -> tuple[str, int]:
 
 
 def _name_and_key(text: str, tools: Tools) -> tuple[str, str]:
-    """A tool's name and what stands after it: nothing, or the first of its keys."""
+    """A tool's name, and the first of its keys if that comes after the name; "" for none."""
     if name := tools.named(text):
         return name, ""
     for name in sorted(tools.schemas, key=len, reverse=True):

@@ -1,4 +1,4 @@
-"""A run of calls: what a model writes in place of an answer, in any notation, with all the tags and fences around it."""
+"""A run of calls, which a model writes in place of an answer, in any notation, with all the tags and fences around it."""
 
 import re
 from collections.abc import Collection
@@ -6,17 +6,17 @@ from enum import Enum, auto
 from typing import NamedTuple
 
 from dragoman.dialects.recovery.acceptance import Call, Tools
-from dragoman.dialects.recovery.fences import FENCE, close_fence, fence_info, says_call
+from dragoman.dialects.recovery.fences import FENCE, close_fence, fence_info, is_call_fence
 from dragoman.dialects.recovery.json_calls import read_json_calls
-from dragoman.dialects.recovery.named_calls import MAX_NAME, NAME, pass_marks, read_named_call
+from dragoman.dialects.recovery.named_calls import MAX_NAME, NAME, read_named_call, skip_separators
 from dragoman.dialects.recovery.source import Incomplete, NoCall, Source
 from dragoman.dialects.recovery.tagged_calls import read_arguments, read_tagged_call
 from dragoman.dialects.recovery.tags import Role, Tag, tag_at
 
 MAX_HELD = 64 * 1024
-"""Characters that a run may have: more does not wait to be read."""
+"""Characters of the longest run; a longer one is not held back."""
 MAX_WORDS = 512
-"""Characters that a model may say between its opener and its first call."""
+"""Characters of text between an opener and the first call."""
 
 _RETRY_ABOVE = 1024
 _WORDS = re.compile(r"[^<>{}\[\]()=`]+")
@@ -28,38 +28,39 @@ _RECIPIENT = re.compile(r"to=\s*([\w.\-/:]*)")
 _PRINT = re.compile(r"print\(")
 
 
-class Verdict(Enum):
-    """What a text is."""
+class RunState(Enum):
+    """The result of reading the text of a run so far."""
 
-    WAIT = auto()  # more of it is needed to tell
+    WAIT = auto()  # undecided: more text is needed
     CALLS = auto()  # calls, up to the run's `pos`
-    MARKUP = auto()  # the text ends within tags around calls that have not come
-    TEXT = auto()  # text, up to the run's `pos` at least
+    MARKUP = auto()  # only tags around calls that have not come
+    TEXT = auto()  # text, at least up to the run's `pos`
 
 
 class Opening(NamedTuple):
-    """Where a run begins. `own` are the dialect's own openers, `closers` what closes them.
-
-    `in_fence`: inside a fence that is open already. `first`: nothing was said before. `begun`: the tool whose arguments the run
-    begins with.
-    """
+    """The context in which a run begins."""
 
     own: Collection[str]
+    """The dialect's own openers."""
     closers: Collection[str]
+    """Their closers."""
     in_fence: bool
+    """Whether a fence is open already."""
     first: bool
+    """Whether no text came before."""
     begun: str = ""
+    """The tool with whose arguments the run begins, or ""."""
 
 
 class Run:
-    """Reads a run, as its text grows. Each element of it is read once it is whole; `pos` is the end of the last one."""
+    """Reads a run as its text grows. Each element is read once it is complete; `pos` is the end of the last one."""
 
     def __init__(self, tools: Tools, opening: Opening) -> None:
         self.calls: list[Call] = []
         self.words = ""
-        """What was said before the first call."""
+        """The text before the first call."""
         self.openers: list[str] = []
-        """The tags that were opened, as their words."""
+        """The open tags, by their words."""
         self.pos = 0
         self._tools = tools
         self._opening = opening
@@ -67,20 +68,20 @@ class Run:
         self._tagged = bool(opening.begun)
         self._fence = ""
         self._was_fenced = False
-        self._quotable = opening.in_fence  # is it a quotation, should text follow?
+        self._quotable = opening.in_fence  # it is a quotation if text follows
         self._listed = False
         self._begun = opening.begun
         self._closed = False
-        self._ends = 0  # behind the last call or tag, for runs that text may follow
+        self._possible_end = 0  # after the last call or tag, for runs that text may follow
         self.next_try = 0
-        """Before the text has this length, there is nothing new to tell."""
+        """The length of text below which reading again cannot give another result."""
 
-    def read(self, text: str, *, final: bool, cut: bool) -> Verdict:
-        """What `text`, all of the run so far, is. `final`: no more of it comes. `cut`: for a limit has ended it."""
+    def read(self, text: str, *, final: bool, cut: bool) -> RunState:
+        """Read `text`, all of the run so far. `final`: no more comes. `cut`: because a limit has ended the output."""
         if len(text) > MAX_HELD:
             text, final = text[:MAX_HELD], False
         elif not final and len(text) < self.next_try:
-            return Verdict.WAIT
+            return RunState.WAIT
         source = Source(text, final=final, cut=cut)
         try:
             while not self._is_over(source):
@@ -90,12 +91,12 @@ class Run:
                     raise NoCall(before + 1)
         except Incomplete:
             self.next_try = len(text) + (len(text) - self.pos) // 4 if len(text) - self.pos > _RETRY_ABOVE else 0
-            return Verdict.WAIT if len(text) < MAX_HELD else self._refuse(len(text))
+            return RunState.WAIT if len(text) < MAX_HELD else self._refuse(len(text))
         except NoCall as error:
             return self._refuse(max(error.pos, self.pos, 1))
         if self.calls:
-            return Verdict.CALLS
-        return Verdict.MARKUP if self.openers else self._refuse(len(text))
+            return RunState.CALLS
+        return RunState.MARKUP if self.openers else self._refuse(len(text))
 
     def _is_over(self, source: Source) -> bool:
         if self._closed and self.calls and self._is_own and not self._quotable:
@@ -106,16 +107,16 @@ class Run:
         self.pos = end
         return True
 
-    def _refuse(self, pos: int) -> Verdict:
-        """What stands here is not part of the run. Calls between the dialect's own tags stay calls whatever follows."""
-        if self.calls and self._is_own and not self._quotable and self._ends:
-            self.pos = self._ends
-            return Verdict.CALLS
+    def _refuse(self, pos: int) -> RunState:
+        """End the run at text that is not part of it. Calls between the dialect's own tags stay calls whatever follows."""
+        if self.calls and self._is_own and not self._quotable and self._possible_end:
+            self.pos = self._possible_end
+            return RunState.CALLS
         self.pos = pos
-        return Verdict.TEXT
+        return RunState.TEXT
 
     def _element(self, source: Source, pos: int) -> int:
-        """Read one thing at `pos`; returns its end."""
+        """Read one element at `pos`; returns its end."""
         if self._begun:
             end = self._read_begun(source, pos, self._begun)
             self._begun = ""
@@ -123,10 +124,10 @@ class Run:
         text = source.text
         char = text[pos]
         if char == "`":
-            return self._pass_fence(source, pos)
+            return self._read_fence(source, pos)
         tag = tag_at(source, pos, self._tools)
         if tag is not None and (tag.role is not Role.OTHER or (self.calls and tag.is_token)):
-            return self._pass_tag(source, pos, tag)
+            return self._read_tag(source, pos, tag)
         if self.calls and (mark := source.literal(pos, ",", ";", ">>>")):
             return pos + len(mark)
         if char in "])" and self._listed:
@@ -146,29 +147,29 @@ class Run:
             source.expect_more()
         for pattern in (_HEADER, _RECIPIENT, _PRINT):
             if found := source.match(pattern, pos):
-                return self._pass_words(source, pattern, found)
+                return self._skip_words(source, pattern, found)
         if not self._tagged and not self._listed and (self._was_fenced or self._opening.in_fence):
             raise NoCall(pos + 1)
         try:
             call, end = read_named_call(source, pos, self._tools, tagged=self._tagged, listed=self._listed)
         except NoCall as error:
-            return self._say(source, pos, error)
+            return self._take_words(source, pos, error)
         return self._take([call], end)
 
-    def _pass_words(self, source: Source, pattern: re.Pattern[str], found: re.Match[str]) -> int:
-        """Words that families write before a call are markup; a recipient may be the call's name."""
+    def _skip_words(self, source: Source, pattern: re.Pattern[str], found: re.Match[str]) -> int:
+        """Skip words that families write before a call; a recipient may be the call's name."""
         if pattern is _PRINT:
             self._listed = True
         if pattern is not _RECIPIENT:
             return found.end()
-        start = pass_marks(source, found.end(), self._tools)
+        start = skip_separators(source, found.end(), self._tools)
         if not source.text.startswith("{", start):
             return found.end()
         call, end = read_named_call(source, found.start(1), self._tools, tagged=True)
         return self._take([call], end)
 
-    def _say(self, source: Source, pos: int, error: NoCall) -> int:
-        """Words before the first call, which only the dialect's own opener may have before it."""
+    def _take_words(self, source: Source, pos: int, error: NoCall) -> int:
+        """Read words before the first call, which are allowed only after the dialect's own opener."""
         found = _WORDS.match(source.text, pos)
         if found is None or self.calls or not self._is_own or self._fence or len(self.words) + len(found.group()) > MAX_WORDS:
             raise error
@@ -188,7 +189,7 @@ class Run:
         call, end = read_arguments(source, pos, name, self._tools)
         return self._take([call], end)
 
-    def _pass_fence(self, source: Source, pos: int) -> int:
+    def _read_fence(self, source: Source, pos: int) -> int:
         if self._fence or (self._opening.in_fence and self.calls):
             end = close_fence(source, pos)
             if end == pos or self._opening.in_fence:
@@ -200,10 +201,10 @@ class Run:
         info, end = fence_info(source, pos)
         self._fence, self._was_fenced = FENCE, True
         self._quotable = self._quotable or not self.openers
-        self._tagged = self._tagged or says_call(info)
+        self._tagged = self._tagged or is_call_fence(info)
         return end
 
-    def _pass_tag(self, source: Source, pos: int, tag: Tag) -> int:
+    def _read_tag(self, source: Source, pos: int, tag: Tag) -> int:
         written = source.text[pos : tag.end]
         if tag.role is Role.CALL and tag.name and not tag.closes:
             if not self._tools.named(tag.name):
@@ -211,26 +212,26 @@ class Run:
             call, end = read_tagged_call(source, tag._replace(name=self._tools.named(tag.name)), self._tools)
             self._is_own = self._is_own or any(written.startswith(own) for own in self._opening.own)
             return self._take([call], end)
-        if tag.role not in (Role.WRAPPER, Role.BETWEEN, Role.CALL):
+        if tag.role not in (Role.WRAPPER, Role.SEPARATOR, Role.CALL):
             if self.calls and (tag.closes or tag.is_token):
                 return tag.end
             raise NoCall(tag.end)
         if tag.closes and not self.calls:
             raise NoCall(tag.end)
         if not tag.closes:
-            self.openers.append(tag.plain)
+            self.openers.append(tag.stem)
             self._is_own = self._is_own or written in self._opening.own
         else:
             self._closed = written in self._opening.closers
-            if tag.plain in self.openers:
-                self.openers.remove(tag.plain)
+            if tag.stem in self.openers:
+                self.openers.remove(tag.stem)
         self._tagged = True
         if self.calls:
-            self._ends = tag.end
+            self._possible_end = tag.end
         return tag.end
 
     def _take(self, calls: list[Call], end: int) -> int:
         self.calls += calls
-        self._ends = end
+        self._possible_end = end
         self._closed = False
         return end

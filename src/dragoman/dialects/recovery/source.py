@@ -1,4 +1,4 @@
-"""Text that a call is looked for in, and the two ways in which looking ends without one."""
+"""Text in which a call is searched, and the two exceptions that end the search without one."""
 
 import re
 
@@ -6,11 +6,11 @@ _SPACE = re.compile(r"\s*")
 
 
 class Incomplete(Exception):
-    """The text ends before it can be told what stands here; more may come."""
+    """The text ends too early for a decision, and more may come."""
 
 
 class NoCall(Exception):
-    """What stands at `pos` cannot be part of a call."""
+    """The text at `pos` cannot be part of a call."""
 
     def __init__(self, pos: int) -> None:
         super().__init__(pos)
@@ -18,10 +18,10 @@ class NoCall(Exception):
 
 
 class Source:
-    """A text. `final`: no more comes, so that nothing in it is incomplete. `cut`: for a limit has ended it.
+    """A text. `final`: no more comes, so that nothing in it is incomplete. `cut`: because a limit has ended it.
 
-    Every method raises `Incomplete` where what more text brings could change its answer, so that an answer is the same however
-    the text was cut into pieces.
+    Every method raises `Incomplete` if more text could change its result, so that results do not depend on the chunks in which
+    the text arrived.
     """
 
     __slots__ = ("cut", "final", "text")
@@ -32,7 +32,7 @@ class Source:
         self.cut = cut
 
     def skip_space(self, pos: int) -> int:
-        """The first place at or after `pos` that is not space: the text's length where it ends before."""
+        """The first position at or after `pos` that is not space, or the text's length if there is none."""
         found = _SPACE.match(self.text, pos)
         end = found.end() if found else pos
         if end == len(self.text):
@@ -40,25 +40,25 @@ class Source:
         return end
 
     def expect_more(self) -> None:
-        """The text ends here. Raises `Incomplete` unless it is final."""
+        """Raise `Incomplete` at the end of the text, unless it is final."""
         if not self.final:
             raise Incomplete
 
     def at_end(self, pos: int) -> bool:
-        """Does the final text end at `pos`?"""
+        """Whether the final text ends at `pos`."""
         if pos < len(self.text):
             return False
         self.expect_more()
         return True
 
     def lacks_closer(self, pos: int) -> bool:
-        """Does the text end at `pos`, where closers are missing? Raises `NoCall` where a limit has cut it: more was to come."""
+        """Whether the text ends at `pos`, without its closers. Raises `NoCall` if a limit has cut it there."""
         if self.at_end(pos) and self.cut:
             raise NoCall(pos)
         return pos >= len(self.text)
 
     def literal(self, pos: int, *options: str) -> str:
-        """The longest of these that stands at `pos`; "" for none."""
+        """The longest of these strings that is at `pos`; "" for none."""
         rest = len(self.text) - pos
         for option in sorted(options, key=len, reverse=True):
             if self.text.startswith(option, pos):
@@ -68,7 +68,7 @@ class Source:
         return ""
 
     def match(self, pattern: re.Pattern[str], pos: int) -> re.Match[str] | None:
-        """A match at `pos` of a pattern that matches a run of characters, of which more may come."""
+        """The match at `pos` of a pattern for a sequence of characters, which more text could extend."""
         found = pattern.match(self.text, pos)
         if (found.end() if found else pos) == len(self.text):
             self.expect_more()

@@ -1,5 +1,5 @@
 # ruff: noqa: RUF002  (the bars are part of the tokens)
-"""Calls whose tag holds the name, with arguments between tags, as one JSON object, or as elements of their own.
+"""Calls whose tag holds the name, with arguments between tags, as one JSON object, or as elements named after them.
 
     <function=add><parameter=a>1</parameter></function>
     <invoke name="add"><parameter name="a">1</parameter></invoke>          with any prefix: `minimax:`, `｜DSML｜`
@@ -7,7 +7,7 @@
     <add><a>1</a></add>
     <invoke name="now"/>
 
-Nothing is escaped in a value, so that its closer ends it only where something follows that may follow a value.
+Nothing is escaped in a value, so its closer ends it only if markup that may come after a value follows.
 """
 
 import re
@@ -23,21 +23,21 @@ from dragoman.dialects.recovery.tags import Role, Tag, tag_at
 from dragoman.json_schema.view import SchemaView
 
 MAX_TREE = 32
-"""No tree of elements is deeper."""
+"""Levels of the deepest tree of elements."""
 
 _TAG_BEGINS = re.compile(r"[<\]]")
 _CDATA = re.compile(r"\s*<!\[CDATA\[(.*?)\]\]>\s*", re.DOTALL)
 
 
 def read_tagged_call(source: Source, tag: Tag, tools: Tools) -> tuple[Call, int]:
-    """The call that `tag` begins, and its end."""
+    """The call that begins with `tag`, and its end."""
     if tag.empty:
         return _accepted(tag.name, {}, tools, tag.end), tag.end
     return read_arguments(source, tag.end, tag.name, tools, word=tag.word)
 
 
 def read_arguments(source: Source, pos: int, name: str, tools: Tools, *, word: str = "") -> tuple[Call, int]:
-    """The call of `name` whose arguments begin at `pos`, and its end; `word` is what its tag says."""
+    """The call of `name` whose arguments begin at `pos`, and its end; `word` is the word of its tag."""
     pos = source.skip_space(pos)
     char = source.text[pos : pos + 1]
     if char in ("{", FENCE[0]):
@@ -57,7 +57,7 @@ def read_arguments(source: Source, pos: int, name: str, tools: Tools, *, word: s
 
 
 def _pass_closer(source: Source, pos: int, word: str, tools: Tools) -> int:
-    """The end of the call's own closer, which may be missing."""
+    """The end of the call's own closer, or `pos` if it is missing."""
     start = source.skip_space(pos)
     tag = tag_at(source, start, tools) if start < len(source.text) else None
     is_own = tag is not None and tag.closes and (tag.role is Role.CALL or tag.word == word)
@@ -65,7 +65,7 @@ def _pass_closer(source: Source, pos: int, word: str, tools: Tools) -> int:
 
 
 class _Elements:
-    """The arguments of one call, each between tags."""
+    """Reads the arguments of one call, each between tags."""
 
     def __init__(self, source: Source, name: str, tools: Tools, word: str) -> None:
         self._source, self._tools, self._word = source, tools, word
@@ -73,7 +73,7 @@ class _Elements:
         self._keys = frozenset(self._schema.keys)
 
     def read(self, pos: int) -> tuple[dict[str, Any], int]:
-        """The arguments from `pos` on, and where they end: before what closes the call."""
+        """The arguments from `pos` on, and their end, which is before the closer of the call."""
         arguments: dict[str, Any] = {}
         while True:
             pos = self._source.skip_space(pos)
@@ -86,7 +86,7 @@ class _Elements:
             if not key:
                 if self._ends_call(tag):
                     return arguments, pos
-                if tag.closes and tag.role is Role.PARAMETER:  # a doubled closer
+                if tag.closes and tag.role is Role.PARAMETER:  # a repeated closer
                     pos = tag.end
                     continue
                 raise NoCall(pos)
@@ -96,7 +96,7 @@ class _Elements:
             arguments[key] = _value(self._source, written, tag, self._schema.member(key), self._tools)
 
     def _key(self, tag: Tag) -> str:
-        """The argument that a tag begins, or ""."""
+        """The argument that begins with this tag, or ""."""
         if tag.closes:
             return ""
         if tag.role is Role.PARAMETER and tag.name:
@@ -104,15 +104,15 @@ class _Elements:
         return tag.word if tag.word in self._keys else ""
 
     def _unread(self, key: str, given: Mapping[str, Any]) -> frozenset[str]:
-        """The arguments that the tool declares and that have not come before the value of `key`."""
+        """The declared arguments that have not come before the value of `key`."""
         return self._keys - given.keys() - {key}
 
     def _ends_call(self, tag: Tag) -> bool:
-        """May this follow the last argument?"""
+        """Whether this tag may follow the last argument."""
         return tag.role in (Role.CALL, Role.WRAPPER) or (tag.closes and tag.word == self._word)
 
     def _written(self, tag: Tag, key: str, given: Mapping[str, Any]) -> tuple[str, int]:
-        """What is written between `tag` and its closer, and the closer's end. A lost closer is where the next thing begins."""
+        """The text between `tag` and its closer, and the closer's end; without a closer it ends at the next element."""
         source, pos = self._source, tag.end
         if tag.empty:
             return "", pos
@@ -127,7 +127,7 @@ class _Elements:
                 continue
             is_own = inner.word == tag.word or (inner.role is tag.role is Role.PARAMETER)
             if inner.closes and (is_own or self._ends_call(inner)):
-                if self._has_edge(inner.end):
+                if self._is_confirmed(inner.end):
                     return source.text[tag.end : pos], inner.end if is_own else pos
             elif (other := self._key(inner)) and other in self._unread(key, given) and inner.role is tag.role:
                 return source.text[tag.end : pos], pos
@@ -135,8 +135,8 @@ class _Elements:
         source.expect_more()
         raise NoCall(len(source.text))
 
-    def _has_edge(self, pos: int) -> bool:
-        """Does something follow at `pos` that may follow a value?"""
+    def _is_confirmed(self, pos: int) -> bool:
+        """Whether the text at `pos` may follow a value."""
         pos = self._source.skip_space(pos)
         if self._source.at_end(pos):
             return True
@@ -147,13 +147,13 @@ class _Elements:
 
 
 def _value(source: Source, written: str, tag: Tag, schema: SchemaView, tools: Tools) -> Any:
-    """A value as JSON, by what its tag or the schema says of it."""
+    """A value as JSON, typed by its tag or by the schema."""
     if cdata := _CDATA.fullmatch(written):
         written = cdata[1]
     if written.startswith("\n") and written.endswith("\n") and len(written) > 1:
         written = written[1:-1]
-    said = tag.attribute("string") or tag.attribute("type")
-    if said in ("true", "raw"):
+    type_ = tag.attribute("string") or tag.attribute("type")
+    if type_ in ("true", "raw"):
         return written
     if schema.plain_kinds & {"object", "array"} and written.lstrip()[:1] in ("<", "]"):
         tree, end = _tree(Source(written, final=True), 0, schema, tools, 0)
@@ -164,7 +164,7 @@ def _value(source: Source, written: str, tag: Tag, schema: SchemaView, tools: To
 
 
 def _tree(source: Source, pos: int, schema: SchemaView, tools: Tools, depth: int) -> tuple[Any, int]:
-    """Elements as an object, or as an array where the schema says so, up to what is no opening tag."""
+    """Elements as an object, or as an array if the schema says so, up to text that is not an opening tag."""
     is_array = "array" in schema.plain_kinds
     found: list[tuple[str, Any]] = []
     while (pos := source.skip_space(pos)) < len(source.text):
@@ -185,7 +185,7 @@ def _tree(source: Source, pos: int, schema: SchemaView, tools: Tools, depth: int
 
 
 def _closer(source: Source, tag: Tag, tools: Tools) -> tuple[int, int]:
-    """Where the element that `tag` opens is closed: before and after its closer."""
+    """The start and the end of the closer of the element that `tag` opens."""
     pos, depth = tag.end, 0
     while found := _TAG_BEGINS.search(source.text, pos):
         inner = tag_at(source, found.start(), tools)

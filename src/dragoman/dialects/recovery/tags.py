@@ -1,9 +1,9 @@
 # ruff: noqa: RUF001, RUF002  (the bars are part of the tokens)
-r"""Tags, however a family spells them, and what they mean.
+r"""Tags in the spelling of any family, and their meaning.
 
-One tag for all of these: `<function=add>`, `<invoke name="add">`, `<minimax:tool_call>`, `<｜DSML｜invoke name="add">`,
-`<|tool_call>`, `<tool_call|>`, `]<]minimax[>[<item>`, `<|open|>call tool="add"<|sep|>`, `[TOOL_CALLS]`. What it means follows
-from its word, with all that is not a letter left out, so that a sibling's tag and a misspelled one mean what was meant.
+A `Tag` is any of these: `<function=add>`, `<invoke name="add">`, `<minimax:tool_call>`, `<｜DSML｜invoke name="add">`,
+`<|tool_call>`, `<tool_call|>`, `]<]minimax[>[<item>`, `<|open|>call tool="add"<|sep|>`, `[TOOL_CALLS]`. The meaning follows
+from the letters of its word alone, so that the tag of a related family and a misspelled one are understood.
 """
 
 import re
@@ -15,7 +15,7 @@ from dragoman.dialects.codecs.tags import attribute_in
 from dragoman.dialects.recovery.source import Source
 
 MAX_TAG = 256
-"""No tag is longer, with all its attributes."""
+"""Characters of the longest tag with all its attributes."""
 
 _MARK = "]<]minimax[>["
 _TOKENS = re.compile(rf"<\|(open|close)\|>([^<>\n]{{1,{MAX_TAG}}}?)<\|sep\|>")
@@ -33,13 +33,13 @@ _VALUE = re.compile(r"""\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""")
 _CALLS = frozenset({"function", "invoke", "tool", "call", "toolcall", "functioncall", "tooluse", "invocation", "action"})
 _PARAMETERS = frozenset({"parameter", "param", "argument", "arg", "value", "field", "property", "input"})
 _KEY, _VALUE_WORD = frozenset({"argkey", "argname"}), frozenset({"argvalue"})
-_BETWEEN = frozenset({"toolsep", "args", "callid", "toolcallargumentbegin", "sep", "message", "constrain"})
+_SEPARATORS = frozenset({"toolsep", "args", "callid", "toolcallargumentbegin", "sep", "message", "constrain"})
 _STARTS = frozenset({"channel", "start", "messagesep", "rolesep", "minimax"})
 _WRAPPER = re.compile(
     r"tool|func|invo[kc]|plugin|python(?:tag|start|end)|^calls?$|^(?:start|end)?actions?(?:start|end)?$|call(?:s|begin|end)?$"
 )
-_NAMES = ("name", "tool", "function", "tool_name", "function_name")
-_KEYS = ("name", "key")
+_NAME_ATTRIBUTES = ("name", "tool", "function", "tool_name", "function_name")
+_KEY_ATTRIBUTES = ("name", "key")
 
 
 _CLOSING = re.compile(r"^end|(?:end|suffix)$")
@@ -47,45 +47,51 @@ _SIDE = re.compile(r"^(?:begin|start|end)(?=.)|s?(?:begin|start|end|prefix|suffi
 
 
 class Role(Enum):
-    """What a tag means."""
+    """The meaning of a tag."""
 
     CALL = auto()  # a call of the tool `name` begins, or a call ends
     PARAMETER = auto()  # the argument `name` begins, or an argument ends
     KEY = auto()  # the name of an argument begins or ends
     VALUE = auto()  # its value begins or ends
-    BETWEEN = auto()  # a mark between a call's name and its arguments
-    WRAPPER = auto()  # something around calls
+    SEPARATOR = auto()  # stands between a call's name and its arguments
+    WRAPPER = auto()  # stands around calls
     OTHER = auto()
 
 
 class Tag(NamedTuple):
-    """A tag in a text, up to `end`. `word` is what it says, `name` what it names; `inside` is all of it."""
+    """A tag in a text."""
 
     role: Role
     end: int
+    """Its end in the text."""
     word: str
+    """Its element name, as `invoke`."""
     name: str
+    """The name of the tool or argument that it holds, or ""."""
     inside: str
+    """All text between its brackets."""
     closes: bool
+    """Whether it is a closer."""
     empty: bool
+    """Whether it opens and closes an element at once."""
 
     @property
-    def plain(self) -> str:
-        """The word by its letters, so that an opener and its closer are the same."""
+    def stem(self) -> str:
+        """The word reduced to its letters and its stem, equal for an opener and its closer."""
         return _SIDE.sub("", _letters(self.word))
 
     def attribute(self, name: str) -> str | None:
-        """The value of an attribute."""
+        """The value of an attribute, or None."""
         return attribute_in(self.inside, name)
 
     @property
     def is_token(self) -> bool:
-        """Is it spelled like a special token?"""
+        """Whether it is spelled like a special token."""
         return self.inside.startswith("|")
 
 
 def tag_at(source: Source, pos: int, tools: Container[str]) -> Tag | None:
-    """The tag at `pos`; None where there is none. `tools` tells the names of tools from other words."""
+    """The tag at `pos`, or None. `tools` are the names of tools, which may be element names (`<add><a>1</a></add>`)."""
     text = source.text
     start = pos
     if text.startswith("]", pos):
@@ -120,7 +126,7 @@ def _tag(inside: str, end: int, tools: Container[str], *, closes: bool = False) 
     word = next((part for part in parts if _role(_letters(part)) is not Role.OTHER), parts[-1])
     role = _role(_letters(word))
     word_closes = role is Role.WRAPPER and _CLOSING.search(_letters(word)) is not None
-    name = _named(rest, _KEYS if role is Role.PARAMETER else _NAMES)
+    name = _named(rest, _KEY_ATTRIBUTES if role is Role.PARAMETER else _NAME_ATTRIBUTES)
     if role is Role.CALL and not name and not closes:
         role = Role.WRAPPER
     if word in tools and not name:  # `<add><a>1</a></add>`
@@ -139,8 +145,8 @@ def _role(letters: str) -> Role:
         return Role.KEY
     if letters in _VALUE_WORD:
         return Role.VALUE
-    if letters in _BETWEEN:
-        return Role.BETWEEN
+    if letters in _SEPARATORS:
+        return Role.SEPARATOR
     return Role.WRAPPER if letters in _STARTS or _WRAPPER.search(letters) else Role.OTHER
 
 
@@ -149,7 +155,7 @@ def _letters(word: str) -> str:
 
 
 def _named(rest: str, attributes: tuple[str, ...]) -> str:
-    """What a tag names: `=add`, `name="add"`, ` add`."""
+    """The name in a tag: `=add`, `name="add"`, ` add`."""
     if found := _VALUE.match(rest):
         return next(filter(None, found.groups()), "")
     for attribute in attributes:
