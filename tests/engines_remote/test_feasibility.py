@@ -107,7 +107,7 @@ def test_what_asks_for_nothing_passes_everywhere(server: Server):
 
 
 def test_stop_sequences_are_honoured_everywhere(server: Server):
-    assert SUPPORT["stop"][server.kind] is Support.OURS
+    assert SUPPORT["stop"][server.kind] is Support.OWN
     assert server.chat(stop=["the"]).json["choices"][0]["message"]["content"] == "Hello "
 
 
