@@ -1,4 +1,4 @@
-"""Reading with a parser, and comparing what came out."""
+"""Reads an output with a parser, and merges the parts for comparison."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,22 +10,22 @@ from dragoman.parts import CallDelta, CallEnd, CallStart, Part, Text, Thinking, 
 
 @dataclass
 class Reading:
-    """What a client would see, pieces put together."""
+    """The parts of an output, with adjacent ones of a kind merged, and the repairs."""
 
     parts: list[dict[str, Any]] = field(default_factory=list)
     repairs: list[str] = field(default_factory=list)
 
 
-def read(dialect: Dialect, pieces: Sequence[str], tools: Iterable[str], *, cut: bool = False, **start: bool) -> Reading:
-    """Feed the pieces to a new parser; the parts have to nest as they should. `tools` may map to their schemas."""
+def read(dialect: Dialect, chunks: Sequence[str], tools: Iterable[str], *, cut: bool = False, **start: bool) -> Reading:
+    """Feed the chunks to a new parser; the parts have to nest correctly. `tools` are names, or names with their schemas."""
     schemas = tools if isinstance(tools, Mapping) else {name: {"type": "object"} for name in tools}
     parser = dialect.parser(schemas, **{"thinking_open": False, **start})
-    parts = [part for piece in pieces for part in parser.feed(piece)]
+    parts = [part for chunk in chunks for part in parser.feed(chunk)]
     return Reading(merge([*parts, *parser.finish(cut)]), parser.repairs)
 
 
 def merge(parts: Iterable[Part]) -> list[dict[str, Any]]:
-    """Neighbouring pieces of a kind as one; raises where the parts do not nest."""
+    """Adjacent parts of a kind merged into one; raises if the parts do not nest."""
     merged: list[dict[str, Any]] = []
     open_part = ""
     for part in parts:

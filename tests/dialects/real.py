@@ -1,6 +1,7 @@
-"""What the real templates are: read off them by hand, and off what is published of their models.
+"""The dialects of real templates, determined by hand from the templates and from publications about their models.
 
-A training copy is what its original is. Models that no dialect is named after are where their calls are read back exactly.
+A training copy has the dialect of its original. Models without a dialect of their own are listed under the dialect that reads
+their calls back exactly.
 """
 
 DECODED = {
@@ -48,11 +49,11 @@ DECODED = {
         "llama.cpp/NousResearch-Hermes-3-Llama-3.1-8B-tool_use",
         "llama.cpp/Qwen-Qwen2.5-7B-Instruct",
         "trl/qwen2_5",
-        "trl/qwen3_instruct_2507",  # these two do not reason, and their templates know of no reasoning
+        "trl/qwen3_instruct_2507",  # these two do not reason, and their templates have no reasoning
         "trl/qwen3_vl",
     ],
     "hy-v3": ["llama.cpp/tencent-Hy3"],
-    "jamba": ["llama.cpp/MiniMax-M1"],  # not one of ours: its objects on lines of their own are read as arrays of one
+    "jamba": ["llama.cpp/MiniMax-M1"],  # has no dialect of its own: its objects, one per line, are read as arrays of one
     "kimi-k2": ["llama.cpp/moonshotai-Kimi-K2"],
     "kimi-k3": ["llama.cpp/Kimi-K3"],
     "lfm2": ["trl/lfm2_v2"],
@@ -101,18 +102,21 @@ DECODED = {
     "seed-oss": ["llama.cpp/ByteDance-Seed-OSS"],
     "step3.5": ["llama.cpp/StepFun3.5-Flash"],
 }
-"""Their calls are read back."""
+"""Templates whose calls are read back."""
 
 HINTED = {
     "command-r7b": ["trl/cohere2"],
     "gemma3": ["trl/gemma3"],
     "granite-3": ["llama.cpp/ibm-granite-granite-3.3-2B-Instruct"],
-    "kimi-k2": ["llama.cpp/Kimi-K2-Instruct", "llama.cpp/Kimi-K2-Thinking"],  # to print calls they change a list: forbidden
+    "kimi-k2": [
+        "llama.cpp/Kimi-K2-Instruct",
+        "llama.cpp/Kimi-K2-Thinking",
+    ],  # to print calls they change a list, which is forbidden
     "lfm2": ["llama.cpp/LFM2-8B-A1B", "trl/lfm2"],
     "lfm2.5": ["llama.cpp/LFM2.5-Instruct"],
     "smollm3": ["llama.cpp/HuggingFaceTB-SmolLM3-3B"],
 }
-"""They print no calls."""
+"""Templates that print no calls, but hold hints of a dialect."""
 
 GENERIC = [
     "llama.cpp/google-gemma-2-2b-it",
@@ -128,18 +132,18 @@ GENERIC = [
     "trl/qwen2_5_vl",
     "trl/smolvlm",
 ]
-"""They print no calls, and nothing in them is the mark of a family that has some."""
+"""Templates that print no calls and hold no hints."""
 
 UNREADABLE = ["llama.cpp/upstage-Solar-Open-100B"]
-"""They print calls that are none of ours."""
+"""Templates that print calls of an unknown dialect."""
 
 
 def expected(name: str) -> tuple[str, str]:
-    """The dialect of a template, and how it is found, without the details."""
+    """The dialect of a template, and the way in which it is detected, without the details."""
     original = name.removesuffix("_training")
     for found, dialects in (("decoded back", DECODED), ("hint", HINTED)):
         for dialect, names in dialects.items():
             if original in names:
                 return dialect, found
-    assert original in GENERIC + UNREADABLE, f"nobody has read {name} yet"
+    assert original in GENERIC + UNREADABLE, f"the dialect of {name} is not listed yet"
     return "qwen3", "generic"

@@ -1,4 +1,4 @@
-"""The table of real templates in docs/dialects.md. To write it anew: `cd tests && python -m dialects.table`."""
+"""The table of real templates in docs/dialects.md. To regenerate it: `cd tests && python -m dialects.table`."""
 
 import re
 from pathlib import Path
@@ -17,28 +17,28 @@ HEAD = ("template", "dialect", "found", "late system", "thinking", "default", "w
 
 
 def table() -> str:
-    """A row for every template: what `dragoman detect` says of it."""
+    """The table, with a row for every template that holds the result of `dragoman detect`."""
     rows = [_row(name, report(Tokenizer(source))) for name, source in templates().items()]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in (HEAD, ["---"] * len(HEAD), *rows))
 
 
 def written() -> str:
-    """The table in the page."""
+    """The table on the page."""
     (found,) = _BETWEEN.findall(DOC.read_text(encoding="utf-8"))
     return str(found)
 
 
 def _row(name: str, found: dict[str, Any]) -> list[str]:
-    told = [name, f"`{found['dialect']}`", _code(found["found"])]
+    cells = [name, f"`{found['dialect']}`", _code(found["found"])]
     if "refused" in found:
-        return [*told, f"refused: {found['refused']}", "", "", ""]
+        return [*cells, f"refused: {found['refused']}", "", "", ""]
     switch = found["thinking"]
     default = in_words(switch["default"]) if switch else ""
-    return [*told, found["late_system"], switch["variable"] if switch else "", default, ", ".join(found["losses"])]
+    return [*cells, found["late_system"], switch["variable"] if switch else "", default, ", ".join(found["losses"])]
 
 
 def _code(found: str) -> str:
-    """Hints are spellings: `|` would end the cell."""
+    """A hint as code for a cell, with `|` escaped, which would end the cell."""
     kind, colon, spellings = found.partition("hint: ")
     return f"{colon}<code>{spellings.replace('<', '&lt;').replace('|', '&#124;')}</code>" if colon else kind
 

@@ -1,4 +1,4 @@
-"""Detection: the dialect whose parser reads back what the template writes."""
+"""Detection of the dialect whose parser reads back the calls that the template renders."""
 
 import time
 
@@ -11,11 +11,11 @@ from dragoman.prompt import ChatTemplate
 
 from . import table
 from .real import UNREADABLE, expected
-from .written import Written
+from .writer_template import WriterTemplate
 
 
 def chatml(calls: str, *, thought: str = "", tail: str = "") -> str:
-    """A template with tools; `calls` is what it writes of `message.tool_calls`, `tail` what it begins the model's turn with."""
+    """A ChatML template; `calls` renders `message.tool_calls`, and `tail` begins the model's message."""
     return (
         "{% for message in messages %}<|im_start|>{{ message.role }}\n"
         f"{thought}{{{{ message.content or '' }}}}{{% if message.tool_calls %}}{calls}{{% endif %}}<|im_end|>\n{{% endfor %}}"
@@ -24,7 +24,7 @@ def chatml(calls: str, *, thought: str = "", tail: str = "") -> str:
 
 
 def each(call: str, between: str = "\\n") -> str:
-    """`call` for each of the calls; `name` and `arguments` are its own."""
+    """A template that renders `call` for each call; `name` and `arguments` are variables in it."""
     return (
         "{% for call in message.tool_calls %}{% set name = call.function.name %}{% set arguments = call.function.arguments %}"
         f"{call}{{% if not loop.last %}}{{{{ '{between}' }}}}{{% endif %}}{{% endfor %}}"
@@ -47,13 +47,13 @@ PYTHON = each(
     "{%- endfor %}{{ ')' -}}",
     between=", ",
 )
-FUSED = each(
+NAME_IN_ID = each(
     "{% if not call.id.startswith('functions.') %}{{ raise_exception('strange id') }}{% endif %}"
     "<|tool_call_begin|>{{ call.id }}<|tool_call_argument_begin|>{{ arguments | tojson }}<|tool_call_end|>",
     between="",
 )
 
-MECHANISMS = {
+TEMPLATES = {
     "arguments as an object": (chatml(HERMES), "hermes"),
     "arguments as a string": (
         chatml(each("<function={{ name }}>{{ '' + arguments }}</function>", between="")),
@@ -72,7 +72,10 @@ MECHANISMS = {
         chatml(ONE_ONLY + each("""{"name": "{{ name }}", "parameters": {{ arguments | tojson }}}""")),
         "llama3-json",
     ),
-    "ids of another shape are refused": (chatml(f"<|tool_calls_section_begin|>{FUSED}<|tool_calls_section_end|>"), "kimi-k2"),
+    "ids of another shape are refused": (
+        chatml(f"<|tool_calls_section_begin|>{NAME_IN_ID}<|tool_calls_section_end|>"),
+        "kimi-k2",
+    ),
     "words beside calls are refused": (
         chatml("{% if message.content is not none %}{{ raise_exception('silence') }}{% endif %}" + HERMES),
         "hermes",
@@ -94,53 +97,53 @@ MECHANISMS = {
 }
 
 
-@pytest.mark.parametrize(("source", "dialect"), MECHANISMS.values(), ids=MECHANISMS)
+@pytest.mark.parametrize(("source", "dialect"), TEMPLATES.values(), ids=TEMPLATES)
 def test_the_dialect_is_the_one_that_reads_the_templates_calls(source: str, dialect: str):
     detection = detect(ChatTemplate(source))
     assert (detection.dialect.name, detection.found) == (dialect, "decoded back")
 
 
 @pytest.mark.parametrize("dialect", ["qwen3", "hermes"])
-def test_our_own_templates_are_read_by_their_dialect(dialect: str):
+def test_our_own_templates_are_detected_as_their_dialect(dialect: str):
     assert detect(ChatTemplate(dialects.get(dialect).reference_template or "")).dialect.name == dialect
 
 
-def test_those_that_read_the_same_calls_are_named_and_whoever_only_understands_such_calls_comes_last():
+def test_runners_up_read_the_same_calls_and_those_that_only_read_them_come_last():
     detection = detect(ChatTemplate(chatml(HERMES)))
     assert {"qwen3", "qwq", "granite-4"} < set(detection.runners_up)
     assert set(detection.runners_up[-2:]) == {"xlam", "granite-3"}
 
 
-NAMESAKES = {"lfm2.5": "lfm2", "magistral": "ministral3"}
-"""They write the same: where no hint is given, the first one is the answer."""
+SAME_OUTPUT = {"lfm2.5": "lfm2", "magistral": "ministral3"}
+"""Dialects that write the same as another one, which is detected if there is no hint."""
 
 
 @pytest.mark.parametrize("name", dialects.BY_NAME)
-def test_what_a_dialect_writes_is_known_to_be_its_own(name: str):
-    assert detect(Written(dialects.get(name))).dialect.name == NAMESAKES.get(name, name)
+def test_a_template_of_a_dialect_is_detected_as_that_dialect(name: str):
+    assert detect(WriterTemplate(dialects.get(name))).dialect.name == SAME_OUTPUT.get(name, name)
 
 
-SILENT = chatml("")
+NO_CALLS = chatml("")
 
 
-def test_a_template_without_calls_is_known_by_a_hint_in_its_source():
+def test_a_template_without_calls_is_detected_by_a_hint_in_its_source():
     tools = "{% if tools %}<|start_of_role|>tools: call them with <|tool_call|>.{% endif %}"
-    detection = detect(ChatTemplate(tools + SILENT))
+    detection = detect(ChatTemplate(tools + NO_CALLS))
     assert (detection.dialect.name, detection.found) == ("granite-3", "hint: <|start_of_role|> <|tool_call|>")
 
 
 @pytest.mark.parametrize(
     ("tools", "dialect"), [("List of tools: <|tool_list_start|>[", "lfm2"), ("List of tools: [", "lfm2.5")]
 )
-def test_hints_tell_apart_what_writes_the_same_whatever_the_vocabulary(tools: str, dialect: str):
+def test_hints_distinguish_dialects_that_write_the_same_for_any_vocabulary(tools: str, dialect: str):
     template = f"{{% if tools %}}{tools}{{% endif %}}"
-    for source in (SILENT, chatml(f"<|tool_call_start|>[{PYTHON}]<|tool_call_end|>")):
+    for source in (NO_CALLS, chatml(f"<|tool_call_start|>[{PYTHON}]<|tool_call_end|>")):
         detection = detect(ChatTemplate(template + source), {"<|tool_list_start|>", "<|tool_call_start|>"})
         assert detection.dialect.name == dialect
 
 
-@pytest.mark.parametrize("template", [ChatTemplate(SILENT), None], ids=["no calls", "no template"])
-def test_a_model_is_known_by_its_special_tokens_where_its_template_does_not_tell(template: ChatTemplate | None):
+@pytest.mark.parametrize("template", [ChatTemplate(NO_CALLS), None], ids=["no calls", "no template"])
+def test_a_model_without_calls_in_its_template_is_detected_by_its_special_tokens(template: ChatTemplate | None):
     vocabulary = {"<|im_end|>", "<|tools_prefix|>", "<|tools_suffix|>"}
     assert detect(template, vocabulary).dialect.name == "apertus"
 
@@ -149,14 +152,14 @@ def test_calls_that_are_read_back_count_more_than_hints():
     assert detect(ChatTemplate(chatml(HERMES)), {"<|tools_prefix|>", "<|tool_list_start|>"}).dialect.name == "hermes"
 
 
-@pytest.mark.parametrize("template", [ChatTemplate(SILENT), ChatTemplate("{{ raise_exception('never') }}"), None])
-def test_where_nothing_tells_the_dialect_is_the_generic_one(template: ChatTemplate | None):
+@pytest.mark.parametrize("template", [ChatTemplate(NO_CALLS), ChatTemplate("{{ raise_exception('never') }}"), None])
+def test_without_calls_and_hints_the_dialect_is_the_generic_one(template: ChatTemplate | None):
     detection = detect(template)
     assert detection.dialect is dialects.DEFAULT
     assert detection.found.startswith("generic: ")
 
 
-def test_calls_that_no_dialect_reads_are_no_reason_to_believe_a_hint():
+def test_hints_do_not_count_if_no_dialect_reads_the_calls_of_the_template():
     unreadable = chatml(each("<|tools_prefix|>{{ name }} with {{ arguments | tojson }}"))
     detection = detect(ChatTemplate(unreadable))
     assert detection.dialect is dialects.DEFAULT
@@ -171,14 +174,14 @@ def test_calls_that_no_dialect_reads_are_no_reason_to_believe_a_hint():
         (chatml("", thought="{% if message.reasoning %}[THINK]{{ message.reasoning }}[/THINK]{% endif %}"), "ministral3"),
     ],
 )
-def test_reasoning_is_read_also_where_there_are_no_calls(source: str, reasoning: str):
+def test_reasoning_is_detected_without_calls(source: str, reasoning: str):
     found = detect(ChatTemplate(source)).dialect
     assert found.calls == dialects.DEFAULT.calls
     assert found.reasoning == dialects.get(reasoning).reasoning
 
 
 @pytest.mark.slow
-def test_of_every_real_template_the_dialect_is_known_or_nothing_tells_and_it_takes_no_time():
+def test_every_real_template_has_the_expected_dialect_and_detection_takes_half_a_second_at_most():
     begun = time.perf_counter()
     found = {name: detect(ChatTemplate(source)) for name, source in templates().items()}
     seconds = time.perf_counter() - begun
@@ -190,5 +193,5 @@ def test_of_every_real_template_the_dialect_is_known_or_nothing_tells_and_it_tak
 
 
 @pytest.mark.slow
-def test_the_page_shows_what_is_detected():
+def test_the_page_shows_the_detected_dialects():
     assert table.written() == table.table()

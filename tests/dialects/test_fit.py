@@ -1,4 +1,4 @@
-"""Arguments fit the tool's schema where there is one way to make them, in every codec; valid ones stay as they are."""
+"""Arguments are fitted to the tool's schema if there is one way to do it, in every codec; valid ones are unchanged."""
 
 import json
 import random
@@ -111,7 +111,7 @@ DEFS = {
 
 
 def fit(schema: Any, value: Any) -> tuple[Any, list[str]]:
-    """The value after it was fitted, at every split, and the repairs."""
+    """The fitted value, the same at every split, and the repairs."""
     view = SchemaView({"type": "object", "properties": {"v": schema}, "$defs": DEFS})
 
     def written(pieces: list[str]) -> tuple[str, list[str]]:
@@ -128,13 +128,13 @@ def fit(schema: Any, value: Any) -> tuple[Any, list[str]]:
 
 
 def cuts(text: str) -> list[int]:
-    """Where a codec may end a piece: not inside a word or an escape."""
+    """The positions where a codec may end a piece: not inside a word or an escape."""
     return [place for place in range(1, len(text)) if not re.match(r"[\w+.\\-]", text[place - 1]) and text[place] != "\\"]
 
 
 @pytest.mark.clause("CC-9")
 @pytest.mark.parametrize(("schema", "value", "wanted"), CHANGED)
-def test_a_value_of_a_wrong_type_that_can_be_one_thing_only_becomes_that(schema: Any, value: Any, wanted: Any):
+def test_a_value_of_a_wrong_type_is_converted_if_there_is_one_way(schema: Any, value: Any, wanted: Any):
     found, repairs = fit(schema, value)
 
     assert found == wanted
@@ -144,7 +144,7 @@ def test_a_value_of_a_wrong_type_that_can_be_one_thing_only_becomes_that(schema:
 
 @pytest.mark.clause("CC-9")
 @pytest.mark.parametrize(("schema", "value"), KEPT)
-def test_any_other_value_stays_as_it_is(schema: Any, value: Any):
+def test_any_other_value_is_unchanged(schema: Any, value: Any):
     assert fit(schema, value) == (value, [])
 
 
@@ -184,7 +184,7 @@ SCHEMAS = st.recursive(
 
 @pytest.mark.clause("CC-9")
 @given(st.dictionaries(st.sampled_from("abc"), SCHEMAS, max_size=3), SCHEMAS, st.dictionaries(st.sampled_from("abcd"), VALUES))
-def test_what_is_valid_stays_byte_for_byte(properties: dict[str, Any], named: Any, arguments: dict[str, Any]):
+def test_valid_arguments_are_unchanged_byte_for_byte(properties: dict[str, Any], named: Any, arguments: dict[str, Any]):
     schema = {"type": "object", "properties": properties, "$defs": {"d": named}}
     try:
         assume(jsonschema_rs.is_valid(schema, arguments))
@@ -197,7 +197,7 @@ def test_what_is_valid_stays_byte_for_byte(properties: dict[str, Any], named: An
 
 
 @given(st.dictionaries(st.sampled_from("abc"), SCHEMAS, max_size=3), SCHEMAS, st.dictionaries(st.sampled_from("abcd"), VALUES))
-def test_what_comes_out_is_json(properties: dict[str, Any], named: Any, arguments: dict[str, Any]):
+def test_fitted_arguments_are_json(properties: dict[str, Any], named: Any, arguments: dict[str, Any]):
     schema = {"type": "object", "properties": properties, "$defs": {"d": named}}
     once = fitted(json.dumps(arguments), SchemaView(schema), [])
 
@@ -261,7 +261,7 @@ def test_a_string_streams_where_the_schema_allows_one():
         {"properties": [], "required": 5},
     ],
 )
-def test_a_schema_that_is_hostile_or_nonsense_changes_nothing(schema: dict[str, Any]):
+def test_a_hostile_or_invalid_schema_changes_nothing(schema: dict[str, Any]):
     text = '{"v": "5", "w": [1, {"v": "5"}]}'
 
     assert fitted(text, SchemaView(schema), []) == text
@@ -278,7 +278,7 @@ def test_a_spelled_value_nests_no_deeper_than_a_written_one():
 
 
 def depth(value: Any) -> int:
-    """How many containers are around the innermost value."""
+    """The number of containers around the innermost value."""
     inner: Iterator[Any] = iter(value.values() if isinstance(value, dict) else value if isinstance(value, list) else ())
     return 1 + max(map(depth, inner), default=0) if isinstance(value, dict | list) else 0
 
@@ -324,7 +324,7 @@ def _doubled(levels: int) -> dict[str, Any]:
     return {"$ref": "#/$defs/d0", "$defs": made | {f"d{levels}": INTEGER}}
 
 
-def test_equal_branches_and_references_back_to_themselves_are_followed_once():
+def test_equal_branches_and_recursive_references_are_followed_once():
     loop = {"anyOf": [{"$ref": "#/$defs/a"}, {"$ref": "#/$defs/a"}, INTEGER]}
     known = {f"d{n}": {"anyOf": [*({"$ref": f"#/$defs/d{m}"} for m in range(40)), INTEGER]} for n in range(40)}
 
@@ -333,7 +333,7 @@ def test_equal_branches_and_references_back_to_themselves_are_followed_once():
     assert SchemaView(_doubled(20)).kinds == {"integer"}
 
 
-def test_the_steps_of_all_places_of_a_schema_are_limited_together(monkeypatch: pytest.MonkeyPatch):
+def test_the_total_steps_in_a_schema_are_limited(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("dragoman.json_schema.view._MOST_STEPS_IN_ALL", 100)
     view = SchemaView({"properties": {str(n): INTEGER for n in range(1_000)}})
 

@@ -1,4 +1,4 @@
-"""JSON that models write becomes JSON, whatever it was."""
+"""Any JSON of a model becomes valid JSON."""
 
 import json
 
@@ -18,8 +18,8 @@ ALMOST_JSON = st.lists(
 ).map("".join)
 
 
-def transcribe(pieces: list[str]) -> tuple[JsonValue, str, str]:
-    """The reader, what it wrote, and what it left unread."""
+def converted(pieces: list[str]) -> tuple[JsonValue, str, str]:
+    """The reader, the text that it wrote, and the text that it left unread."""
     value, unread = JsonValue([]), ""
     for piece in pieces:
         unread += piece
@@ -32,21 +32,21 @@ def test_well_formed_json_passes_byte_for_byte(arguments: dict[str, object], asc
     text = json.dumps(arguments, ensure_ascii=ascii_only, indent=indent)
 
     for pieces in ([text], list(text)):
-        value, written, unread = transcribe(pieces)
+        value, written, unread = converted(pieces)
         assert (written, unread, value.done, value.repairs) == (text, "", True, [])
 
 
 @given(ARGUMENTS)
 def test_python_literals_become_the_same_values(arguments: dict[str, object]):
-    _, written, _ = transcribe([repr(arguments).replace("\\x", "\\u00").replace("\\U", "\\u")])
+    _, written, _ = converted([repr(arguments).replace("\\x", "\\u00").replace("\\U", "\\u")])
 
     assert isinstance(json.loads(written), dict)
 
 
 @given(ALMOST_JSON)
-def test_what_was_read_closes_to_valid_json(text: str):
-    value, _, unread = transcribe(["{" + text])
-    in_pieces, _, unread_in_pieces = transcribe(["{", *text])
+def test_a_closed_value_is_valid_json(text: str):
+    value, _, unread = converted(["{" + text])
+    in_pieces, _, unread_in_pieces = converted(["{", *text])
     value.close()
     in_pieces.close()
 
@@ -66,15 +66,15 @@ def test_what_was_read_closes_to_valid_json(text: str):
         *(("007", '"007"'), ("-01", '"-01"'), ("00.5", '"00.5"')),
     ],
 )
-def test_a_number_that_json_has_not_becomes_one_or_null_or_a_string(number: str, written: str):
-    value = same_at_every_split(lambda pieces: transcribe(list(pieces))[1], f'{{"a": [{number}, {number}], "b": {number}}}')
+def test_a_number_outside_json_becomes_a_json_number_or_null_or_a_string(number: str, written: str):
+    value = same_at_every_split(lambda pieces: converted(list(pieces))[1], f'{{"a": [{number}, {number}], "b": {number}}}')
 
     assert value == f'{{"a": [{written}, {written}], "b": {written}}}'
 
 
 @pytest.mark.parametrize("number", ["0", "-0", "12", "-1.5", "1e5", "1E-7", "0.10", "123456789012345678901234567890", "1e308"])
-def test_a_number_of_json_stays_as_it_is(number: str):
-    value, written, _ = transcribe([f"[{number}]"])
+def test_a_json_number_is_unchanged(number: str):
+    value, written, _ = converted([f"[{number}]"])
 
     assert (written, value.repairs) == (f"[{number}]", [])
 
@@ -82,8 +82,8 @@ def test_a_number_of_json_stays_as_it_is(number: str):
 @pytest.mark.parametrize(
     "text", ["[1.2.3 ", "[- ", "[0x ", "[truth ", "[1 2", "{1", '{"a" 1', '{"a":, ', "[" + "9" * (MAX_WORD + 1)]
 )
-def test_what_is_no_json_is_not_guessed_at(text: str):
-    value, _, _ = transcribe([text])
+def test_text_that_is_not_json_is_not_guessed(text: str):
+    value, _, _ = converted([text])
 
     assert value.stuck
     value.close()

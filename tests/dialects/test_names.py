@@ -1,4 +1,4 @@
-"""docs/dialects.md names every dialect."""
+"""The page of dialects names every dialect."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What holds for any output at all."""
+"""Properties of the parser that hold for any output."""
 
 import json
 import random
@@ -34,7 +34,7 @@ NAMES = st.sampled_from([*TOOLS, "undeclared"])
 
 @st.composite
 def objects(draw: st.DrawFn) -> str:
-    """A call as models write it on good days and on bad ones."""
+    """A call, well-formed or malformed."""
     arguments = draw(ARGUMENTS)
     written = json.dumps(arguments, ensure_ascii=draw(st.booleans()), indent=draw(st.none() | st.just(1)))
     if draw(st.booleans()):
@@ -47,7 +47,7 @@ def objects(draw: st.DrawFn) -> str:
 
 
 def markers_of(blocks: object) -> list[str]:
-    """All that is markup in a dialect, or in one of its blocks, somewhere."""
+    """All strings that are markup in a dialect or in one of its blocks."""
     if isinstance(blocks, str):
         return [blocks.replace("{name}", "add")] if blocks else []
     if isinstance(blocks, tuple):
@@ -58,7 +58,7 @@ def markers_of(blocks: object) -> list[str]:
 
 @st.composite
 def damaged(draw: st.DrawFn, dialect: dialects.Dialect) -> str:
-    """Calls as the dialect writes them, with something left out."""
+    """Calls as the dialect writes them, with some characters missing."""
     calls = draw(st.lists(st.builds(ToolCall, st.just("id"), NAMES, ARGUMENTS), max_size=2))
     written = dialect.encode_calls(calls)
     start = draw(st.integers(0, len(written)))
@@ -67,7 +67,7 @@ def damaged(draw: st.DrawFn, dialect: dialects.Dialect) -> str:
 
 @st.composite
 def outputs(draw: st.DrawFn) -> tuple[dialects.Dialect, str]:
-    """A dialect and an output that is made of its markers, of calls, of words, and of pieces of them."""
+    """A dialect, and an output made of its markers, of calls, of words, and of parts of these."""
     dialect = draw(DIALECTS)
     assert dialect.calls is not None
     markers = st.sampled_from(markers_of(dialect) or [""])
@@ -79,7 +79,7 @@ def outputs(draw: st.DrawFn) -> tuple[dialects.Dialect, str]:
 
 
 @given(outputs(), st.booleans(), st.booleans(), st.randoms(use_true_random=False))
-def test_any_output_is_read_the_same_in_any_pieces(
+def test_any_output_is_read_the_same_at_any_split(
     made: tuple[dialects.Dialect, str], thinking_open: bool, cut: bool, choose: random.Random
 ):
     dialect, output = made
@@ -129,7 +129,7 @@ def test_arguments_stream_as_they_are_read():
     assert parser.feed("n") == [CallDelta("\\n")]
 
 
-def test_a_call_in_the_open_begins_with_its_name():
+def test_a_call_with_its_name_outside_json_begins_with_the_name():
     parser = dialects.get("ministral3").parser({"write": {}}, thinking_open=False)
 
     assert parser.feed("[TOOL_CALLS]wri") == []
@@ -181,18 +181,18 @@ def test_the_longest_marker_wins_at_every_split():
     markers = Markers(["[CALL]", "[CALL] [", "x"])
 
     def find(pieces: list[str]) -> tuple[list[str], str]:
-        met, text = [], ""
+        found_markers, text = [], ""
         for index, piece in enumerate(pieces):
             text += piece
             while (found := markers.find(text, 0, final=index == len(pieces) - 1)) and found.marker:
-                met.append(found.marker)
+                found_markers.append(found.marker)
                 text = text[found.start + len(found.marker) :]
-        return met, text
+        return found_markers, text
 
     assert same_at_every_split(find, "a[CALL]b[CALL] [c[CAL[CALL]") == (["[CALL]", "[CALL] [", "[CALL]"], "")
 
 
-def test_no_markers_are_found_nowhere():
+def test_an_empty_set_of_markers_finds_nothing():
     assert Markers([]).find("<think>", 0, final=False) is None
     assert Markers(["<a>"]).find("b<a", 0, final=False) == Found(1, "")
 
@@ -206,7 +206,7 @@ SPANS = [
 
 @pytest.mark.parametrize("dialect", SPANS, ids=lambda dialect: dialect.name)
 @pytest.mark.parametrize(("before", "after"), [("a  ", "  b"), ("a ", "b"), ("a", " b\nc"), ("a\n", "\n\nb"), ("  a.", "b  ")])
-def test_text_around_markup_that_holds_nothing_keeps_its_bytes(dialect: dialects.Dialect, before: str, after: str):
+def test_text_around_empty_markup_keeps_its_bytes(dialect: dialects.Dialect, before: str, after: str):
     assert dialect.reasoning is not None
     assert dialect.calls is not None
     empty = [f"{dialect.reasoning.opens[0]}{space}{dialect.reasoning.closes[0]}" for space in ("", "\n\n")]
@@ -242,7 +242,7 @@ def test_the_tags_of_a_section_are_not_shown_around_an_undeclared_call(dialect: 
         *(pytest.param(after, marks=pytest.mark.slow) for after in ("Done.\nMore.", "Done.", "  two\n  lines")),
     ],
 )
-def test_text_right_behind_calls_keeps_its_bytes(dialect: dialects.Dialect, after: str):
+def test_text_right_after_calls_keeps_its_bytes(dialect: dialects.Dialect, after: str):
     output = dialect.encode_calls([ToolCall("id", "now", {}), ToolCall("id", "add", {"a": 1})]).rstrip()
 
     reading = same_at_every_split(lambda pieces: read(dialect, list(pieces), TOOLS), output + after)

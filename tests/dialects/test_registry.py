@@ -1,4 +1,4 @@
-"""Names."""
+"""The names of dialects and of the parsers of other servers."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ from dragoman import dialects
 from dragoman.dialects.registry import REASONING_PARSERS, TOOL_PARSERS
 
 
-def test_a_dialect_goes_by_its_name():
+def test_a_dialect_is_found_by_its_name():
     assert [dialects.get(name).name for name in dialects.BY_NAME] == list(dialects.BY_NAME)
 
 
@@ -37,17 +37,17 @@ def test_reasoning_parsers_of_other_servers_are_known(name: str):
         ("xlam", "xlam"),
     ],
 )
-def test_tool_parsers_lead_to_the_family_they_read(name: str, dialect: str):
+def test_a_tool_parser_gives_the_dialect_that_it_reads(name: str, dialect: str):
     assert dialects.by_tool_parser(name).name == dialect
 
 
 @pytest.mark.parametrize("look_up", [dialects.get, dialects.by_tool_parser, dialects.by_reasoning_parser])
-def test_an_unknown_name_is_answered_with_the_known_ones(look_up: Callable[[str], dialects.Dialect]):
+def test_the_error_for_an_unknown_name_lists_the_known_ones(look_up: Callable[[str], dialects.Dialect]):
     with pytest.raises(dialects.UnknownDialect, match=r"'klingon'; known: .*hermes.*qwen3"):
         look_up("klingon")
 
 
-def test_every_known_name_leads_to_a_dialect():
+def test_every_known_name_gives_a_dialect():
     assert {dialects.by_tool_parser(name).name for name in TOOL_PARSERS} <= set(dialects.BY_NAME)
     assert {dialects.by_reasoning_parser(name).name for name in REASONING_PARSERS} <= set(dialects.BY_NAME)
 

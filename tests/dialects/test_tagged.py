@@ -1,4 +1,4 @@
-"""Arguments that are not written as JSON become JSON: what goes in as a value comes out as that value."""
+"""Arguments that are not written as JSON become JSON with the same values."""
 
 import json
 import random
@@ -30,7 +30,7 @@ TYPES = {"null": type(None), "boolean": bool, "number": int | float, "string": s
 
 
 def schema_of(value: Any) -> dict[str, Any]:
-    """A schema for values like this one, all the way down."""
+    """A schema that describes this value and all values in it."""
     kind = next(kind for kind, type_ in TYPES.items() if isinstance(value, type_))
     if kind == "object":
         return {"type": kind, "properties": {key: schema_of(inner) for key, inner in value.items()}}
@@ -40,7 +40,7 @@ def schema_of(value: Any) -> dict[str, Any]:
 
 
 def fits_elements(value: Any) -> bool:
-    """Can a tree of elements hold this value so that the schema tells what it was?"""
+    """Whether a tree of elements with the schema determines this value."""
     match value:
         case dict():
             return bool(value) and all(re.fullmatch(r"\w+", key) and fits_elements(inner) for key, inner in value.items())
@@ -51,7 +51,7 @@ def fits_elements(value: Any) -> bool:
 
 
 def read_calls(dialect: Dialect, pieces: list[str], schemas: dict[str, Any]) -> tuple[list[tuple[str, Any]], list[str]]:
-    """The calls of an output that consists of calls and nothing else, and the repairs."""
+    """The calls of an output that consists only of calls, and the repairs."""
     parser = dialect.parser(schemas, thinking_open=False)
     parts = [part for piece in pieces for part in parser.feed(piece)]
     merged = merge([*parts, *parser.finish(cut=False)])
@@ -60,7 +60,7 @@ def read_calls(dialect: Dialect, pieces: list[str], schemas: dict[str, Any]) -> 
 
 
 def markup_of(dialect: Dialect) -> list[str]:
-    """The tags that a value could be mistaken for the end of."""
+    """The tags of a dialect that could end a value."""
     calls = dialect.calls
     assert calls is not None
     assert isinstance(calls.carrier, NameTag)
@@ -78,9 +78,9 @@ def markup_of(dialect: Dialect) -> list[str]:
 
 
 def is_ambiguous(dialect: Dialect, payload: str) -> bool:
-    """Does it contain a closer with something behind it that may follow a closer? Nobody can tell it from the real one.
+    """Whether it contains a closer that is confirmed by what follows, and cannot be distinguished from the real one.
 
-    Half a call, which is payload until its other half, is as bad where more calls follow.
+    Half a call, which is part of the value up to its other half, is ambiguous as well if more calls follow.
     """
     tags = [
         *markup_of(dialect),
@@ -117,7 +117,7 @@ def is_ambiguous(dialect: Dialect, payload: str) -> bool:
 
 
 def openers_of(dialect: Dialect) -> tuple[str, ...]:
-    """The tags that end nothing."""
+    """The tags of a dialect that do not end anything."""
     calls = dialect.calls
     assert calls is not None
     assert isinstance(calls.carrier, NameTag)
@@ -126,7 +126,7 @@ def openers_of(dialect: Dialect) -> tuple[str, ...]:
 
 
 def payloads(dialect: Dialect) -> st.SearchStrategy[str]:
-    """Strings made of the dialect's own markup, of what needs escapes elsewhere, and of anything."""
+    """Strings made of the dialect's own markup, of characters that need escapes in other formats, and of any text."""
     awkward = ["\n", "\r\n", "\\", '"', "'", "'''", "\t", "]", "}", ",", " ", "None", "007", "\\n", "\\u00e9", "<", "</"]
     piece = st.sampled_from(markup_of(dialect) + awkward) | st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
     return st.lists(piece, max_size=8).map("".join).filter(lambda payload: not is_ambiguous(dialect, payload))
@@ -149,7 +149,7 @@ def test_a_string_arrives_byte_for_byte(dialect: Dialect, data: st.DataObject, s
 @pytest.mark.clause("TOOL-17")
 @given(st.sampled_from(TAGGED), st.dictionaries(st.from_regex(r"[a-z_][a-z0-9_]{0,6}", fullmatch=True), JSON, max_size=4))
 @pytest.mark.clause("CC-9")
-def test_values_are_what_the_schema_says(dialect: Dialect, arguments: dict[str, Any]):
+def test_values_have_the_types_of_the_schema(dialect: Dialect, arguments: dict[str, Any]):
     assume(not is_ambiguous(dialect, json.dumps(arguments)))
     assume(fits_elements(arguments) or not isinstance(dialect.calls and dialect.calls.codec, ElementArguments))
     output = dialect.encode_calls([ToolCall("1", "add", arguments)])
@@ -174,7 +174,7 @@ def test_a_call_reads_the_same_at_every_split(dialect: Dialect):
 
 @EACH
 @pytest.mark.clause("SSE-10")
-def test_strings_stream_as_they_come(dialect: Dialect):
+def test_strings_stream_as_they_arrive(dialect: Dialect):
     parser = dialect.parser({"write": schema_of({"content": ""})}, thinking_open=False)
     output = dialect.encode_calls([ToolCall("1", "write", {"content": "one two three four five six"})])
     start = output.index("two")
@@ -187,7 +187,7 @@ def test_strings_stream_as_they_come(dialect: Dialect):
 
 @EACH
 @pytest.mark.clause("STOP-3")
-def test_a_call_that_is_cut_anywhere_is_never_whole(dialect: Dialect):
+def test_a_cut_call_is_never_complete(dialect: Dialect):
     output = dialect.encode_calls([ToolCall("1", "write", {"content": "x\n</a>", "count": 12})])
     schemas = {"write": schema_of({"content": "", "count": 1})}
     whole = dialect.parser(schemas, thinking_open=False)

@@ -105,7 +105,7 @@ class JsonArguments:
     """F1: the arguments are a JSON object. With `JsonKey` it is a member of the call's object, under one of `keys`.
 
     The object may also be written as a JSON string, or be left out if it is empty. A block may hold one call, several, or an
-    array of calls, and its JSON may stand in a Markdown fence: all of these are read, and two fields say which of them is
+    array of calls, and its JSON may be in a Markdown fence: all of these are read, and two fields say which of them is
     written.
     """
 
@@ -125,7 +125,7 @@ class KeyIsName:
 
 @dataclass(frozen=True, slots=True)
 class Affixes:
-    """E: the name stands before the arguments, between a prefix and a suffix: `functions.add<|tool_sep|>{"a": 1}`."""
+    """E: the name is before the arguments, between a prefix and a suffix: `functions.add<|tool_sep|>{"a": 1}`."""
 
     prefix: str = ""
     """Before the name, as `functions.`; the output may lack it."""
@@ -135,7 +135,7 @@ class Affixes:
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """E: the name stands in the header of a message (A), and the whole message is the arguments."""
+    """E: the name is in the header of a message (A), and the whole message is the arguments."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,14 +167,14 @@ class IdInName:
 
 @dataclass(frozen=True, slots=True)
 class NameTag:
-    """E: the name stands in a tag before the arguments: `<invoke name="add">…</invoke>`, `<function=add>…`, `add(…)`."""
+    """E: the name is in a tag before the arguments: `<invoke name="add">…</invoke>`, `<function=add>…`, `add(…)`."""
 
     open: str = ""
     """Begins the tag, as `<invoke `; "": the name follows the opener of the block (`Calls.opens`)."""
     end: str = ""
     """Ends the tag, as `>`; "": the name ends at the end of the line, or where the arguments begin."""
     attribute: str = ""
-    """The attribute that holds the name, as `name`; "": the name is all that stands in the tag."""
+    """The attribute that holds the name, as `name`; "": the tag holds only the name."""
     close: str = ""
     """Ends the call, as `</invoke>`; "": the call ends where its block does."""
     id: str = ""
@@ -202,7 +202,7 @@ CALLEE = NameTag(end="(", many=True, skips=("[", "]", ",", ";"))
 
 @dataclass(frozen=True, slots=True)
 class TaggedArguments:
-    """F2: each argument stands in a pair of tags: `<parameter=a>1</parameter>`. Nothing in a value is escaped.
+    """F2: each argument is in a pair of tags: `<parameter=a>1</parameter>`. Nothing in a value is escaped.
 
     A string is written as it is, any other value as JSON. When read, a value has the type that its tag or the tool's schema
     says.
@@ -215,7 +215,7 @@ class TaggedArguments:
     close: str
     """Ends the value, as `</parameter>` or `</arg_value>`."""
     attribute: str = ""
-    """The attribute that holds the name, as in `<parameter name="a">`; "": the name is all that stands in the tag."""
+    """The attribute that holds the name, as in `<parameter name="a">`; "": the tag holds only the name."""
     value_open: str = ""
     """A second tag, before the value: `<arg_value>` in `<arg_key>a</arg_key><arg_value>1</arg_value>`."""
     type_attribute: str = ""
@@ -231,7 +231,7 @@ class TaggedArguments:
 
 @dataclass(frozen=True, slots=True)
 class LiteralArguments:
-    """F3: the arguments are one dict with bare keys; strings stand between two special tokens: `{a:1,b:<|"|>x<|"|>}`."""
+    """F3: the arguments are one dict with bare keys; strings are between two special tokens: `{a:1,b:<|"|>x<|"|>}`."""
 
     quote: str
     """The token on both sides of a string, in which nothing is escaped."""
@@ -256,7 +256,7 @@ class ElementArguments:
     end: str = ">"
     """Ends the opening tag."""
     attribute: str = ""
-    """The attribute that holds the name; "": the name is all that stands in the tag."""
+    """The attribute that holds the name; "": the tag holds only the name."""
     item: str = ""
     """The name of an array's elements; "": they have none."""
     type_attribute: str = ""
@@ -311,7 +311,7 @@ class Calls:
 class Results:
     """The way to write tool results in a user turn, for chat templates that have no tool messages.
 
-    `open` and `close` stand around each result and may hold `{name}`, `{id}` and `{place}` (from 0) of its call.
+    `open` and `close` are written around each result and may hold `{name}`, `{id}` and `{place}` (from 0) of its call.
     """
 
     open: str = "<tool_response>\n"

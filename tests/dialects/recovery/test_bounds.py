@@ -1,4 +1,4 @@
-"""What waits is bounded, and so is the work on it."""
+"""The held text is bounded, and so is the work on it."""
 
 import pytest
 
@@ -42,7 +42,7 @@ def test_characters_are_read_a_bounded_number_of_times(text: str, dialect: str, 
     assert any(isinstance(part, Text | CallEnd) for part in parts)
 
 
-def test_text_does_not_wait_where_no_call_can_begin():
+def test_text_is_not_held_if_no_call_can_begin():
     parser = dialects.get("hermes").parser(SCHEMAS, thinking_open=False)
 
     assert parser.feed("One word") == [Text("One word")]
@@ -50,7 +50,7 @@ def test_text_does_not_wait_where_no_call_can_begin():
     assert parser.feed("\n```python\nadd(1)") != []
 
 
-def test_more_than_may_wait_is_text():
+def test_more_than_the_longest_run_is_text():
     parser = dialects.get("hermes").parser(SCHEMAS, thinking_open=False)
     text = '{"name": "add", "arguments": {"t": "' + "x" * run.MAX_HELD + '"}}'
 

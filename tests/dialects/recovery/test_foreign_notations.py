@@ -1,4 +1,4 @@
-"""A model of any family that writes the calls of any other."""
+"""Calls that a model of one family writes in the notation of any other."""
 
 import json
 import random
@@ -32,7 +32,7 @@ TURNS: list[list[tuple[str, dict[str, Any]]]] = [
     [("get.time-x", {"zone": "Europe/Riga"})],
 ]
 EVERYDAY = frozenset(list(dialects.BY_NAME)[::8])
-"""Families whose writing is read in every run; that of the others is read in the slow part."""
+"""The families whose calls are read in the everyday tests; those of the others are read in the slow tests."""
 EACH = pytest.mark.parametrize(
     "writer",
     [
@@ -42,22 +42,24 @@ EACH = pytest.mark.parametrize(
 )
 
 
-def written(writer: dialects.Dialect, turn: list[tuple[str, dict[str, Any]]], words: str = "") -> str:
+def written(writer: dialects.Dialect, turn: list[tuple[str, dict[str, Any]]], text: str = "") -> str:
     calls = [ToolCall(str(number), name, arguments) for number, (name, arguments) in enumerate(turn)]
-    return words + "\n\n" * bool(words) + writer.encode_calls(calls) if writer.frame else writer.encode_turn(words, calls)
+    return text + "\n\n" * bool(text) + writer.encode_calls(calls) if writer.frame else writer.encode_turn(text, calls)
 
 
-def called(reading: Reading) -> list[tuple[str, dict[str, Any]]]:
+def calls_of(reading: Reading) -> list[tuple[str, dict[str, Any]]]:
     return [(part["call"], json.loads(part["arguments"])) for part in reading.parts if part.get("complete")]
 
 
-def said(reading: Reading) -> str:
+def text_of(reading: Reading) -> str:
     return "".join(part.get("text", "") for part in reading.parts).strip()
 
 
 def is_ambiguous(writer: dialects.Dialect, reader: dialects.Dialect) -> bool:
-    """Seed-OSS writes the tags of Qwen3-Coder, and in its own the newlines around a value belong to the value. A message to a
-    tool may be anything in the families that have messages.
+    """Whether the reader has another meaning for the writer's calls.
+
+    Seed-OSS has the tags of Qwen3-Coder, but newlines around a value are part of the value. In the families with messages, a
+    message to a tool may be any text.
     """
     if reader.frame and writer.frame:
         return reader is not writer
@@ -65,19 +67,19 @@ def is_ambiguous(writer: dialects.Dialect, reader: dialects.Dialect) -> bool:
 
 
 @EACH
-def test_its_calls_in_place_of_an_answer_are_calls_to_every_other(writer: dialects.Dialect):
+def test_calls_in_place_of_an_answer_are_recovered_in_every_other_dialect(writer: dialects.Dialect):
     for turn in TURNS:
-        for words in ("", "I will look."):
-            output = written(writer, turn, words)
+        for text in ("", "I will look."):
+            output = written(writer, turn, text)
             for reader in dialects.BY_NAME.values():
-                if is_ambiguous(writer, reader) or (words and reader is writer and reader.frame):
+                if is_ambiguous(writer, reader) or (text and reader is writer and reader.frame):
                     continue
                 reading = read(reader, [output], SCHEMAS)
-                assert (called(reading), said(reading)) == (turn, words), (reader.name, output)
+                assert (calls_of(reading), text_of(reading)) == (turn, text), (reader.name, output)
 
 
 @EACH
-def test_its_calls_are_the_same_in_any_pieces(writer: dialects.Dialect):
+def test_recovered_calls_are_the_same_at_any_split(writer: dialects.Dialect):
     choose = random.Random(writer.name)
     for reader in choose.sample(list(dialects.BY_NAME.values()), 6):
         output = written(writer, choose.choice(TURNS), choose.choice(["", "I will look."]))
@@ -87,8 +89,8 @@ def test_its_calls_are_the_same_in_any_pieces(writer: dialects.Dialect):
 
 
 @EACH
-def test_undeclared_calls_are_calls_to_none(writer: dialects.Dialect):
+def test_undeclared_calls_are_not_recovered(writer: dialects.Dialect):
     for turn in TURNS:
         output = written(writer, turn)
         for reader in dialects.BY_NAME.values():
-            assert called(read(reader, [output], {"other": {"type": "object"}})) == [], (reader.name, output)
+            assert calls_of(read(reader, [output], {"other": {"type": "object"}})) == [], (reader.name, output)

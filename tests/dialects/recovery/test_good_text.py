@@ -1,4 +1,4 @@
-"""Text about calls is text: documentation, code, quotations. The tools that it names are declared."""
+"""Text about calls stays text: documentation, code, quotations; the tools in it are declared."""
 
 import random
 import re
@@ -18,16 +18,16 @@ NAMED = re.compile(r"""["'<=(]([A-Za-z_][\w.\-]{1,40})["'>( {]""")
 
 PROSE = "That is how it is written."
 QUOTATIONS = {
-    "a span of code": "Write `{call}` to call. " + PROSE,
+    "a code span": "Write `{call}` to call. " + PROSE,
     "a fence": "It looks like this:\n\n```\n{call}\n```\n\n" + PROSE,
     "a fence of XML": "It looks like this:\n\n```xml\n{call}\n```\n\n" + PROSE,
     "a fence of JSON": "It looks like this:\n\n```json\n{call}\n```\n" + PROSE,
     "a fence in a list": "- one:\n\n  ```\n  {call}\n  ```\n\n- two\n\n" + PROSE,
-    "spans of code in a list": "- `{call}`\n- `{call}`\n\n" + PROSE,
+    "code spans in a list": "- `{call}`\n- `{call}`\n\n" + PROSE,
 }
 READERS = 24
-"""Dialects, of all, that each quotation is read in; which ones, the writer decides."""
-EVERYDAY_FORMS = ("a span of code", "a fence")
+"""The number of dialects in which each quotation is read; the writer's name seeds their choice."""
+EVERYDAY_FORMS = ("a code span", "a fence")
 
 
 def described(writer: dialects.Dialect, form: str) -> str:
@@ -42,9 +42,9 @@ def described(writer: dialects.Dialect, form: str) -> str:
         for name, form in QUOTATIONS.items()
     ],
 )
-def test_quoted_calls_of_any_family_are_not_called_in_any_other(writer: dialects.Dialect, form: str):
+def test_quoted_calls_of_any_family_are_text_in_any_other(writer: dialects.Dialect, form: str):
     text = described(writer, form)
-    if "`{call}`" in form:  # a span of code is in one line
+    if "`{call}`" in form:  # a code span is in one line
         text = form.replace("{call}", written(writer, TURNS[3]).replace("\n", " ").replace("`", ""))
     choose = random.Random(writer.name)
     for reader in choose.sample(list(dialects.BY_NAME.values()), READERS):
@@ -55,7 +55,7 @@ def test_quoted_calls_of_any_family_are_not_called_in_any_other(writer: dialects
 
 
 def is_own_fence(reader: dialects.Dialect) -> bool:
-    """xLAM, Gemma 3 and Command R+ write their own calls in fences."""
+    """Whether the dialect has its own calls in fences: xLAM, Gemma 3 and Command R+."""
     return reader.name in ("xlam", "gemma3", "command-r-plus")
 
 
@@ -66,7 +66,7 @@ def is_own_fence(reader: dialects.Dialect) -> bool:
         for number, page in enumerate(PAGES)
     ],
 )
-def test_our_own_pages_and_tests_call_nothing(page: Path):
+def test_our_own_pages_and_tests_are_text(page: Path):
     content = page.read_text(encoding="utf-8")
     text = (content if page.suffix == ".md" else f"```python\n{content}\n```") + "\n\nThat was the file.\n"
     tools = {name: {"type": "object"} for name in NAMED.findall(text)}

@@ -198,7 +198,7 @@ class Elements(ArgumentReader):
         self.done = not self._open
 
     def _ending(self, element: _Element) -> str:
-        """The JSON that closes an element with children, or that stands for an empty one."""
+        """The JSON that closes an element with children, or the JSON of an empty one."""
         if element.children:
             return "]" if element.content is _Content.ARRAY else "}"
         if not self._open or "object" in element.kinds:

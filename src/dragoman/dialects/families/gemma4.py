@@ -1,4 +1,4 @@
-"""Gemma 4: a dict with bare keys; strings stand between two `<|"|>` tokens, without escapes.
+"""Gemma 4: a dict with bare keys; strings are between two `<|"|>` tokens, without escapes.
 
 The models write:
 

@@ -1,4 +1,4 @@
-"""Kimi K3: everything stands in tags that special tokens open, name and close.
+"""Kimi K3: everything is in tags that are made of special tokens.
 
 The models write:
 

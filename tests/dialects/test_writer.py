@@ -1,4 +1,4 @@
-"""Writing: what a dialect writes it reads back."""
+"""The output of the writer of a dialect is read back by its parser."""
 
 import json
 from typing import Any
@@ -27,7 +27,7 @@ WITH_TEMPLATE = pytest.mark.parametrize(
 
 @IN_JSON
 @given(arguments=ARGUMENTS)
-def test_encoded_calls_read_back(dialect: Dialect, arguments: dict[str, Any]):
+def test_written_calls_are_read_back(dialect: Dialect, arguments: dict[str, Any]):
     calls = [ToolCall("1", "add", arguments), ToolCall("2", "now", {})]
 
     parts = read(dialect, [dialect.encode_calls(calls)], ["add", "now"]).parts
@@ -72,7 +72,7 @@ def test_calls_are_written_as_the_family_does(name: str, written: str):
     assert dialects.get(name).encode_calls(calls) == written
 
 
-def test_an_id_that_is_a_name_is_written_back():
+def test_an_id_that_holds_the_name_is_written_unchanged():
     calls = [ToolCall("functions.f:41", "f", {}), ToolCall("functions.f:42", "g", {})]
 
     written = dialects.get("kimi-k2").encode_calls(calls)
@@ -81,7 +81,7 @@ def test_an_id_that_is_a_name_is_written_back():
     assert "functions.g:1<" in written
 
 
-def test_a_result_says_that_it_failed():
+def test_a_failed_result_is_marked():
     results = [ToolResult("1", "add", "3", is_error=False), ToolResult("2", "now", "no", is_error=True)]
 
     assert dialects.get("hermes").encode_results(results) == (
@@ -112,7 +112,7 @@ def test_results_are_written_as_the_family_reads_them(name: str, written: str):
     assert dialects.get(name).encode_results(results) == written
 
 
-def test_a_result_that_names_what_is_filled_in_stays_as_it_is():
+def test_placeholders_in_a_result_are_not_replaced():
     result = ToolResult("{name}", "{id}", "{place}", is_error=False)
 
     assert dialects.get("gemma4").encode_results([result]) == (
@@ -122,18 +122,18 @@ def test_a_result_that_names_what_is_filled_in_stays_as_it_is():
 
 @pytest.mark.clause("THK-9")
 @pytest.mark.parametrize("dialect", [d for d in dialects.BY_NAME.values() if d.reasoning and not d.frame], ids=lambda d: d.name)
-@pytest.mark.parametrize("words", ["So: 3", ""])
-def test_a_turn_that_is_written_reads_back(dialect: Dialect, words: str):
+@pytest.mark.parametrize("text", ["So: 3", ""])
+def test_a_written_turn_is_read_back(dialect: Dialect, text: str):
     call = ToolCall("1", "add", {"a": 1})
-    written = dialect.encode_thinking("Hm.\n\nYes.", words) + dialect.encode_turn(words, [call] if dialect.calls else [])
+    written = dialect.encode_thinking("Hm.\n\nYes.", text) + dialect.encode_turn(text, [call] if dialect.calls else [])
 
     parts = read(dialect, [written], {"add": {"type": "object", "properties": {"a": {"type": "integer"}}}}).parts
 
     calls = [{"call": "add", "arguments": '{"a": 1}', "complete": True}] if dialect.calls else []
-    if dialect.calls and dialect.calls.bare and words:  # where a call is all there is in a turn, words make it words
+    if dialect.calls and dialect.calls.bare and text:  # a call without an opener is text after other text
         assert parts[0] == {"thinking": "Hm.\n\nYes."}
     else:
-        assert parts == [{"thinking": "Hm.\n\nYes."}, *([{"text": words}] if words else []), *calls]
+        assert parts == [{"thinking": "Hm.\n\nYes."}, *([{"text": text}] if text else []), *calls]
 
 
 def test_tools_are_described_with_an_example_in_the_dialect():
@@ -168,7 +168,7 @@ TOOLS = [{"type": "function", "function": {"name": name, "description": "", "par
 
 @WITH_TEMPLATE
 @pytest.mark.clause("REQ-11")
-def test_a_history_rendered_by_the_reference_template_reads_back(dialect: Dialect):
+def test_a_history_rendered_by_the_reference_template_is_read_back(dialect: Dialect):
     template = ChatTemplate(dialect.reference_template or "")
     before = template.render(HISTORY[:2], tools=TOOLS)
     after = template.render(HISTORY[:3], tools=TOOLS, generation_prompt=False)
@@ -227,12 +227,12 @@ def test_thinking_that_is_switched_off_is_closed_in_the_prompt():
         ("what is <think><|im_end|>\n<|im_start|>assistant\n", False),
     ],
 )
-def test_the_prompts_end_tells_whether_the_output_begins_with_reasoning(tail: str, is_open: bool):
+def test_the_end_of_the_prompt_decides_whether_the_output_begins_with_reasoning(tail: str, is_open: bool):
     assert dialects.get("qwen3").thinking_open(tail) is is_open
     assert dialects.get("hermes").thinking_open(tail) is False
 
 
-def test_reasoning_that_is_closed_by_force_reads_as_closed():
+def test_force_closed_reasoning_is_read_as_closed():
     dialect = dialects.get("qwen3")
 
     assert read(dialect, ["<think>\nand on", dialect.close_thinking, "So: 3"], []).parts == [

@@ -1,4 +1,4 @@
-"""A chat template for every dialect there is, real or not: what it renders, the dialect's own encoder has written."""
+"""A chat template for any dialect, real or not, which renders with the dialect's own writer."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,8 +7,8 @@ from dragoman.conversation.types import ToolCall
 from dragoman.dialects import Dialect
 
 
-class Written:
-    """Writes calls, reasoning, tags around text and ends of turns as the dialect says."""
+class WriterTemplate:
+    """Renders calls, reasoning, tags around text and ends of turns in the dialect."""
 
     source = ""
 
@@ -19,7 +19,7 @@ class Written:
         self._opener = dialect.reasoning.opens[0] if dialect.reasoning and prompted else ""
 
     def render(self, messages: Sequence[dict[str, Any]], *, generation_prompt: bool = True, **_: Any) -> str:
-        """Refuses arguments that are a string, and content that is not."""
+        """Render messages; raises `TypeError` for arguments that are a string, and for content that is not."""
         turns = [f"<|role|>{message['role']}<|body|>\n{self._turn(message)}{self._end}\n" for message in messages]
         return "".join(turns) + (f"<|role|>assistant<|body|>\n{self._opener}" if generation_prompt else "")
 
@@ -33,7 +33,7 @@ class Written:
             raise TypeError(message)
         return (
             self._thought(message.get("reasoning_content", ""))
-            + self._words(message["content"])
+            + self._wrapped(message["content"])
             + (self._dialect.encode_calls([ToolCall(*call) for call in calls]) if calls else "")
         )
 
@@ -43,6 +43,6 @@ class Written:
             return self._opener
         return (self._opener or reasoning.opens[0]) + thought + reasoning.force_close
 
-    def _words(self, words: str) -> str:
+    def _wrapped(self, text: str) -> str:
         tags = self._dialect.wrapper.tags
-        return tags[0] + words + "".join(tags[1:]) if words else ""
+        return tags[0] + text + "".join(tags[1:]) if text else ""

@@ -1,4 +1,4 @@
-"""A tool's schema as a model is held to it."""
+"""The forms of a tool's schema that are enforced while decoding."""
 
 from typing import Any
 
