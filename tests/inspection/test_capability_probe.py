@@ -1,4 +1,4 @@
-"""The probe: what a template can do, found out by having it do it."""
+"""The probe of a template's capabilities."""
 
 from dataclasses import replace
 
@@ -41,8 +41,8 @@ FOUND = {
     "SYSTEM_LOST": replace(CHATML, late_system=LateSystem.LOST),
     "TYPED": replace(CHATML, typed_content=True),
     "ONE_CALL": replace(ALL, second_call=False),
-    "SILENT_CALLS": replace(ALL, words=TextBeforeCall.LOST, reasoning_beside_words=False),
-    "WORDS_BEHIND": replace(ALL, words=TextBeforeCall.AFTER, reasoning_beside_words=False),
+    "TEXT_BESIDE_CALL_LOST": replace(ALL, words=TextBeforeCall.LOST, reasoning_beside_words=False),
+    "TEXT_AFTER_CALL": replace(ALL, words=TextBeforeCall.AFTER, reasoning_beside_words=False),
     "NINE": replace(ALL, call_ids=CallIds.NINE),
     "ID_IS_NAME": replace(ALL, call_ids=CallIds.NUMBERED),
     "RENUMBERING": replace(ALL, call_ids=CallIds.RENUMBERED),
@@ -51,19 +51,19 @@ FOUND = {
     "USERS_ALTERNATE": replace(ALL, bare_results=False, user_after_results=False),
     "TYPED_REASONING": replace(ALL, reasoning="content"),
     "OTHER_REASONING": replace(ALL, reasoning="thinking"),
-    "ONE_OF_TWO": replace(ALL, reasoning_beside_words=False),
-    "FORGETFUL": replace(ALL, reasoning_kept=False, loop_goes_on=False),
-    "REMEMBERS_WHEN_ASKED": ALL,
+    "REASONING_OR_TEXT": replace(ALL, reasoning_beside_words=False),
+    "DROPS_REASONING": replace(ALL, reasoning_kept=False, loop_goes_on=False),
+    "KEEPS_REASONING_IF_SET": ALL,
 }
 
 
 @pytest.mark.clause("REQ-11", "REQ-12", "TOOL-10", "THK-10", "IN-8")
 @pytest.mark.parametrize(("name", "capabilities"), FOUND.items(), ids=FOUND)
-def test_a_template_can_do_what_it_was_seen_to_do(name: str, capabilities: TemplateCapabilities):
+def test_a_template_has_these_capabilities(name: str, capabilities: TemplateCapabilities):
     assert probe(ChatTemplate(getattr(templates, name), bos_token="<s>", eos_token="</s>")) == capabilities
 
 
-def test_what_is_lost_is_said_in_words():
+def test_losses_are_named():
     assert ALL.losses == []
     assert replace(ALL, second_call=False, words=TextBeforeCall.LOST).losses == ["second call", "text beside a call"]
     assert CHATML.losses == ["tools", "calls", "results", "reasoning in a tool loop", "reasoning of earlier turns"]
@@ -78,12 +78,12 @@ def test_what_is_lost_is_said_in_words():
                            thinking=None)),
     ],
 )  # fmt: skip
-def test_our_own_templates_can_do_all_that_their_dialect_has(dialect: str, capabilities: TemplateCapabilities):
+def test_our_templates_have_all_capabilities_of_their_dialect(dialect: str, capabilities: TemplateCapabilities):
     assert probe(ChatTemplate(dialects.get(dialect).reference_template or "")) == capabilities
 
 
 @pytest.mark.parametrize("source", ["", "{{ bos_token }}", "{{ raise_exception('no') }}", "{{ messages[0].content[:2] }}"])
-def test_a_template_that_does_not_render_a_user_is_refused(source: str):
+def test_a_template_that_does_not_render_a_user_turn_is_refused(source: str):
     with pytest.raises(TemplateRefusal):
         probe(ChatTemplate(source))
 
@@ -101,7 +101,7 @@ def test_a_template_that_does_not_render_a_user_is_refused(source: str):
         ("{% if thinking_budget == 0 %}</think>{% endif %}", ThinkingVariable("thinking_budget", -1, 0, default=True)),
     ],
 )  # fmt: skip
-def test_the_thinking_switch_is_the_variable_that_makes_a_difference(tail: str, switch: ThinkingVariable | None):
+def test_the_thinking_variable_is_the_one_that_changes_the_prompt(tail: str, switch: ThinkingVariable | None):
     assert probe(ChatTemplate(templates.CHATML + tail)).thinking == switch
 
 
@@ -123,7 +123,7 @@ def test_the_thinking_switch_is_the_variable_that_makes_a_difference(tail: str, 
     ],
     ids=["none", "any word", "some words, others refused", "one word", "two words", "only where it thinks"],
 )  # fmt: skip
-def test_effort_is_mapped_to_the_nearest_that_the_template_takes(source: str, effort: EffortVariable | None):
+def test_effort_is_mapped_to_the_nearest_level_that_the_template_supports(source: str, effort: EffortVariable | None):
     if "thinking_effort" in source:
         source = "{% if thinking_effort is defined %}" + source + "{% endif %}"
     assert probe(ChatTemplate(templates.CHATML + source)).effort == effort

@@ -118,7 +118,7 @@ async def test_the_token_is_the_first_that_the_engine_has_to_read_again():
 async def test_a_template_that_writes_an_earlier_turn_anew_is_told_from_a_client_that_changed_it():
     thinking = replace(TALK, turns=LOOP, thinking=ThinkingPolicy(enabled=True))
     after = with_turns(assistant("Done."), user("Thanks."), of=thinking)
-    said = await place(after, thinking, templates.FORGETFUL)
+    said = await place(after, thinking, templates.DROPS_REASONING)
     assert said.startswith("rendered differently after turn 1 (user), text 1, ")
 
 

@@ -1,7 +1,7 @@
-"""A recorded agent: seven turns with two tool loops, written in any family's own format, behind any template.
+"""A recorded agent: seven turns with two tool loops, in the format of any family, with any template.
 
-In it: parallel calls, words beside calls, a call that fails, a result of nothing, system turns behind results and behind a
-user, two questions; with reasoning before every turn, or without any.
+It has parallel calls, text beside calls, a failed call, an empty result, system turns after results and after a user turn, and
+two questions, with or without reasoning before every turn.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from dragoman.prompt import ChatTemplate
 from dragoman.prompt.render import Renderer
 
 from .conversations import conversation_of, system, user
-from .recording import Recording, shared
+from .recording import Recording, common_prefix
 
 THOUGHT = "Hm."
 _PATH = {"path": {"type": "string", "description": "The file."}, "at": {"type": "integer", "description": "The line."}}
@@ -25,11 +25,11 @@ NOW = Tool("now", "Tells the time.", {"type": "object", "properties": {}, "requi
 
 _ANSWERS = {"gpt-oss": "<|channel|>final<|message|>", "muse-glimmer": " to=user<|message|>", "functionary": "all\n"}
 _NEXT = {"gpt-oss": "<|end|><|start|>assistant", "muse-glimmer": "<|eom|><|start|>assistant", "functionary": ">>>"}
-"""How families whose turn is several messages begin an answer, and the message behind it."""
+"""How families with several messages per turn begin an answer, and the next message."""
 
 
 class Break(StrEnum):
-    """Why a prompt does not begin with the one before it and what the model wrote behind it. The names are for tables."""
+    """Why a prompt does not begin with the previous one and the output after it. The values are the letters in tables."""
 
     KEPT = "."
     REASONING = "R"
@@ -58,7 +58,7 @@ REASONS = {
 
 
 class Agent:
-    """Writes turns as a model of the family would. `space` is what it writes first, having seen it in every history."""
+    """Writes turns as a model of the family would. `space` is the whitespace that it writes first, as in every history."""
 
     def __init__(self, dialect: Dialect, *, thinks: bool, space: str) -> None:
         self._dialect = dialect
@@ -67,7 +67,7 @@ class Agent:
         self._numbers = count()
 
     def turn(self, words: str, *calls: tuple[str, dict[str, object]]) -> Callable[[str], str]:
-        """What it writes behind a prompt. Where a call is all there is in a turn, or one is all, it writes no more."""
+        """The output for a prompt, without text or further calls where the format does not allow them beside a call."""
         dialect = self._dialect
         if calls and dialect.calls and dialect.calls.bare:
             words = ""
@@ -102,7 +102,7 @@ class Agent:
 
 
 def record(source: str, dialect: Dialect, *, thinks: bool) -> Recording:
-    """The conversation behind this template. Raises `TemplateRefusal`."""
+    """Record the conversation with this template. Raises `TemplateRefusal`."""
     template = ChatTemplate(source, bos_token="<s>", eos_token="</s>")
     start = replace(
         conversation_of(user("What does a.txt say?"), top=["You help."], tools=[READ, NOW]),
@@ -111,13 +111,13 @@ def record(source: str, dialect: Dialect, *, thinks: bool) -> Recording:
     renderer = Renderer(inspect(template, dialect))
     recording = Recording(renderer, dialect, start)
     agent = Agent(dialect, thinks=thinks, space=renderer.profile.boundary.extra)
-    recording.say(agent.turn("I look.", ("read", {"path": 'a "b" ü 🦊\n', "at": 1}), ("now", {})), "hello", "noon")
-    recording.say(agent.turn("", ("read", {"path": "b.txt"})), "no such file", failed=True)
-    recording.say(agent.turn("", ("read", {"path": "c.txt"})), "", system("Be brief."))
-    recording.say(agent.turn("It says hello."), user("And d.txt?", "Tell me."))
-    recording.say(agent.turn("I look again.", ("read", {"path": "d.txt"})), "empty")
-    recording.say(agent.turn("Nothing."), user("Thanks."), system("Be kind."))
-    recording.say(agent.turn("You are welcome."), user("Bye."))
+    recording.add_turn(agent.turn("I look.", ("read", {"path": 'a "b" ü 🦊\n', "at": 1}), ("now", {})), "hello", "noon")
+    recording.add_turn(agent.turn("", ("read", {"path": "b.txt"})), "no such file", failed=True)
+    recording.add_turn(agent.turn("", ("read", {"path": "c.txt"})), "", system("Be brief."))
+    recording.add_turn(agent.turn("It says hello."), user("And d.txt?", "Tell me."))
+    recording.add_turn(agent.turn("I look again.", ("read", {"path": "d.txt"})), "empty")
+    recording.add_turn(agent.turn("Nothing."), user("Thanks."), system("Be kind."))
+    recording.add_turn(agent.turn("You are welcome."), user("Bye."))
     return recording
 
 
@@ -129,7 +129,7 @@ def breaks(recording: Recording) -> str:
 
 
 def _break(prompt: str, output: str, after: str, *, rewritten: bool) -> Break:
-    kept = len(shared(prompt + output, after))
+    kept = len(common_prefix(prompt + output, after))
     if kept == len(prompt + output):
         return Break.KEPT
     wanted, got = (prompt + output)[kept:], after[kept:]

@@ -1,7 +1,7 @@
-"""Templates behind which not every prompt begins with the one before it and what the model wrote, turn by turn.
+"""Templates with which not every prompt begins with the previous one and the output after it, turn by turn.
 
-A row is the run without reasoning and, where the family has any, the run with it; the letters are those of `agent.Break`, and
-`agent.REASONS` says what they mean.
+A row is the run without reasoning and, if the family has reasoning, the run with it; the letters are those of `agent.Break`,
+and `agent.REASONS` explains them.
 """
 
 EXCEPTIONS = {
@@ -80,10 +80,10 @@ DATED = {
     "trl/muse_glimmer",
     "trl/muse_glimmer_training",
 }
-"""They print the day: once a day, all is read again."""
+"""They print the date: once a day, the whole prompt is processed again."""
 
 WORDS_LOST = {"llama.cpp/openai-gpt-oss-120b", "trl/gptoss", "trl/gptoss_training"}
-"""They take words beside a call as reasoning, and drop that behind the next answer."""
+"""They render text beside a call as reasoning, and drop that after the next answer."""
 
 ESCAPED = {"llama.cpp/Reka-Edge"}
-"""It escapes what is not ASCII."""
+"""It escapes characters that are not ASCII."""

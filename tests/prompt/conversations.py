@@ -1,4 +1,4 @@
-"""Conversations, written shortly."""
+"""Short builders for conversations."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ NOW = Tool("now", "", {"type": "object"})
 
 
 def user(*content: Content | str) -> Turn:
-    """A user turn; strings are words."""
+    """A user turn; strings are text."""
     return _turn(Role.USER, content)
 
 
@@ -20,7 +20,7 @@ def assistant(*content: Content | str) -> Turn:
 
 
 def system(*content: Content | str) -> Turn:
-    """A system turn between others."""
+    """A late system turn."""
     return _turn(Role.SYSTEM, content)
 
 

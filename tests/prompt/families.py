@@ -1,4 +1,4 @@
-"""Which family wrote which of the real templates: the first of these that begins a template's name."""
+"""The family of each real template: the first of these prefixes that its name begins with."""
 
 from dragoman import dialects
 from dragoman.dialects import Dialect
@@ -83,6 +83,6 @@ _FAMILIES = {
 
 
 def family_of(template: str) -> Dialect:
-    """The dialect of a template; the default for those that know no calls and have no family here."""
+    """The dialect of a template; the default for templates without calls and without a family here."""
     name = template.partition("/")[2]
     return dialects.get(next((family for prefix, family in _FAMILIES.items() if name.startswith(prefix)), "qwen3"))

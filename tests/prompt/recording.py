@@ -1,8 +1,7 @@
-"""An agent's conversation as it grows, as the model wrote it.
+"""Records an agent's conversation with its prompts and the raw output of the model.
 
-The model's raw output is read by the dialect, goes to the client as blocks and comes back as blocks; and the prompt of the
-next turn must begin with the prompt before it and, behind that, with the very bytes that the model wrote, or the engine reads
-again what it knew.
+The dialect parses the raw output, the client gets blocks and sends them back; and the prompt of the next turn must begin with
+the previous prompt and the exact bytes that the model wrote, or the engine processes again what it had cached.
 """
 
 import json
@@ -23,7 +22,7 @@ from .conversations import assistant, user
 
 @dataclass
 class Recording:
-    """A conversation as it grows, with the prompt of each of its turns and the output that followed it."""
+    """A growing conversation, with the prompt of each turn and the output after it."""
 
     renderer: Renderer
     dialect: Dialect
@@ -32,8 +31,8 @@ class Recording:
     outputs: list[str] = field(default_factory=list)
     read: list[list[Content]] = field(default_factory=list)
 
-    def say(self, output: str | Callable[[str], str], *answer: Turn | str, failed: bool = False) -> None:
-        """The model writes `output`, which may depend on the prompt; then come these turns, a string answering each call."""
+    def add_turn(self, output: str | Callable[[str], str], *answer: Turn | str, failed: bool = False) -> None:
+        """Add an `output` of the model, which may depend on the prompt, and these turns; strings are results of its calls."""
         prompt = self.renderer.render(self.conversation).text
         self.prompts.append(prompt)
         written = output if isinstance(output, str) else output(prompt)
@@ -86,7 +85,7 @@ class Recording:
         return [*self.prompts[1:], self.renderer.render(self.conversation).text]
 
     def divergences(self) -> list[int]:
-        """The turns whose prompt, with what the model wrote behind it, does not begin the prompt of the next turn."""
+        """The turns whose prompt and output are not the beginning of the next prompt."""
         return [
             number
             for number, (prompt, output, after) in enumerate(zip(self.prompts, self.outputs, self.following(), strict=True))
@@ -94,24 +93,24 @@ class Recording:
         ]
 
     def rewritings(self) -> list[int]:
-        """The turns behind which something changed that stands in front of the last thing the user or a tool said."""
+        """The turns after which text changed that comes before the last user or tool turn."""
         return [
             number
             for number, (prompt, after) in enumerate(zip(self.prompts, self.following(), strict=True))
-            if number and not after.startswith(shared(self.prompts[number - 1], prompt))
+            if number and not after.startswith(common_prefix(self.prompts[number - 1], prompt))
         ]
 
 
 def respaced(output: str, trained: str) -> str:
-    """The output with the white space of what the model has learnt from, the template's own rendering, if that is all.
+    """The output with the whitespace of the template's own rendering, which models learn, if there is no other difference.
 
-    What stands around the markers of a format is no part of what is said, and every model has its own habit.
+    Whitespace around the markers of a format has no meaning, and models differ in it.
     """
     found = re.match(r"\s*" + r"\s*".join(map(re.escape, "".join(output.split()))), trained)
     return found.group() if found else output
 
 
-def shared(first: str, second: str) -> str:
-    """How both begin."""
+def common_prefix(first: str, second: str) -> str:
+    """The common beginning of two texts."""
     end = next((place for place, (one, other) in enumerate(zip(first, second, strict=False)) if one != other), len(first))
     return first[:end]

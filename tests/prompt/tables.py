@@ -1,4 +1,4 @@
-"""The table of the append-only run, as the docs have it."""
+"""The table of the append-only run in the docs."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ _DATED = "The template prints the date: once a day everything is read again."
 
 
 def append_only(rows: Mapping[str, tuple[str, Sequence[str]]]) -> str:
-    """A line per template: its name, its dialect, and the breaks of its runs."""
+    """The table with a line for each template: its name, its dialect, and the breaks of its runs."""
     lines = [
         f"| {name}{' (D)' * (name in DATED)} | {dialect} | {_cell(runs[:1])} | {_cell(runs[1:])} |"
         for name, (dialect, runs) in rows.items()
@@ -37,7 +37,7 @@ def append_only(rows: Mapping[str, tuple[str, Sequence[str]]]) -> str:
 
 
 def _cell(runs: Sequence[str]) -> str:
-    """How many of a run's turns the next prompt begins with, and why not all."""
+    """The number of turns of a run with which the next prompt begins, and the reasons for the others."""
     if not runs:
         return "-"
     counted = Counter(runs[0])

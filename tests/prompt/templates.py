@@ -1,4 +1,4 @@
-"""Chat templates of many kinds, small enough to see what each can do."""
+"""Small chat templates, each with one property to test."""
 
 CHATML = """\
 {%- for message in messages %}
@@ -8,10 +8,10 @@ CHATML = """\
     {{- '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>\\n' }}
 {%- endfor %}
 {%- if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"""
-"""What the default model has: any role anywhere, a system turn of its own where there is none, and no tools."""
+"""The template of the default model: any role anywhere, a default system turn, and no tools."""
 
 THINKING = CHATML.removesuffix("{% endif %}") + "<think>\n{% endif %}"
-"""Likewise, and it begins the model's turn with reasoning."""
+"""The same, and its prompts end with an opened reasoning block."""
 
 FULL = """\
 {{- bos_token }}
@@ -30,13 +30,13 @@ FULL = """\
     {{- '<assistant>' }}
     {%- if enable_thinking is defined and not enable_thinking %}{{ '<think></think>' }}{% endif %}
 {%- endif %}"""
-"""Everything: tools, calls with their arguments as an object, results, reasoning and its switch, a system turn anywhere."""
+"""All capabilities: tools, calls with arguments as an object, results, reasoning and its variable, a system turn anywhere."""
 
 STRING_ARGUMENTS = FULL.replace(
     "{%- for name, value in call.function.arguments.items() %}{{ name + '=' + value | tojson + ';' }}{% endfor %}",
     "{{- '' + call.function.arguments }}",
 ).replace("enable_thinking", "thinking")
-"""The same, with arguments as the string of JSON that OpenAI's API has, and the switch under its other name."""
+"""The same, with arguments as a JSON string as in OpenAI's API, and another variable for thinking."""
 
 ALTERNATING = """\
 {%- for message in messages %}
@@ -45,7 +45,7 @@ ALTERNATING = """\
     {{- '[' + message.role + ']' + message.content | trim }}
 {%- endfor %}
 {%- if add_generation_prompt %}{{ '[assistant]' }}{% endif %}"""
-"""Users and assistants in turn, and nobody else."""
+"""Requires alternating user and assistant turns, and no others."""
 
 SYSTEM_FIRST = """\
 {%- for message in messages %}
@@ -53,28 +53,28 @@ SYSTEM_FIRST = """\
     {{- '[' + message.role + ']' + message.content }}
 {%- endfor %}
 {%- if add_generation_prompt %}{{ '[assistant]' }}{% endif %}"""
-"""A system turn at the top, and none elsewhere."""
+"""Allows a system turn only at the top."""
 
 HOISTING = """\
 {%- for message in messages if message.role == 'system' %}{{ '[system]' + message.content }}{% endfor %}
 {%- for message in messages if message.role != 'system' %}{{ '[' + message.role + ']' + message.content }}{% endfor %}"""
-"""Takes a late system turn without complaint, and puts it at the top."""
+"""Moves a late system turn to the top."""
 
 ONE_CALL = FULL.replace("message.tool_calls or []", "(message.tool_calls or [])[:1]")
-"""Loses all calls of a turn but the first."""
+"""Loses all calls of a turn except the first."""
 
-SILENT_CALLS = FULL.replace("{{- message.content }}", "{{- '' if message.tool_calls else message.content }}")
-"""Loses the words beside a call."""
+TEXT_BESIDE_CALL_LOST = FULL.replace("{{- message.content }}", "{{- '' if message.tool_calls else message.content }}")
+"""Loses the text beside a call."""
 
 NO_RESULTS = FULL.replace("{{- message.content }}", "{{- '' if message.role == 'tool' else message.content }}")
-"""Loses the results."""
+"""Loses results."""
 
 SYSTEM_LOST = """\
 {%- for message in messages if message.role != 'system' or message == messages[0] %}
     {{- '[' + message.role + ']' + message.content }}
 {%- endfor %}
 {%- if add_generation_prompt %}{{ '[assistant]' }}{% endif %}"""
-"""Leaves a late system turn out without a word."""
+"""Leaves out a late system turn."""
 
 TYPED = """\
 {%- for message in messages %}
@@ -82,29 +82,29 @@ TYPED = """\
     {%- for part in message.content %}{{ part.text }}{% endfor %}
 {%- endfor %}
 {%- if add_generation_prompt %}{{ '[assistant]' }}{% endif %}"""
-"""Wants content as a list of typed parts."""
+"""Requires content as a list of typed parts."""
 
-WORDS_BEHIND = FULL.replace("{{- message.content }}", "{{- '' if message.tool_calls else message.content }}").replace(
+TEXT_AFTER_CALL = FULL.replace("{{- message.content }}", "{{- '' if message.tool_calls else message.content }}").replace(
     "{{- eos_token }}", "{{- message.content if message.tool_calls }}{{ eos_token }}"
 )
-"""Prints the words beside a call behind it."""
+"""Prints the text beside a call after it."""
 
 NINE = FULL.replace(
     "{{- '<call '", "{% if call.id | length != 9 %}{{ raise_exception('ids have nine') }}{% endif %}{{- '<call '"
 )
-"""Wants ids of nine letters and digits."""
+"""Requires ids of nine letters and digits."""
 
 ID_IS_NAME = FULL.replace("call.id + '>' + call.function.name + ':'", "call.id + '>'")
-"""Prints a call's id where its name should be."""
+"""Prints a call's id instead of its name."""
 
 RENUMBERING = FULL.replace("call.id + '>' + call.function.name", "'functions.' + call.function.name ~ ':' ~ loop.index0 ~ '>'")
-"""Numbers the calls of every turn anew, whatever their ids."""
+"""Numbers the calls of each turn from 0, whatever their ids."""
 
 NO_EMPTY_RESULTS = FULL.replace(
     "{{- '<' + message.role + '>' }}",
     "{% if message.role == 'tool' and not message.content %}{% continue %}{% endif %}{{- '<' + message.role + '>' }}",
 )
-"""Leaves out a result of nothing."""
+"""Leaves out an empty result."""
 
 USERS_ALTERNATE = FULL.replace(
     "{{- '<' + message.role + '>' }}",
@@ -114,7 +114,7 @@ USERS_ALTERNATE = FULL.replace(
     {%- endif %}
     {{- '<' + message.role + '>' }}""",
 )
-"""Takes no user turn behind a result, and no result without a call."""
+"""Refuses a user turn after a result, and a result without a call."""
 
 _REASONING = "{%- if message.reasoning_content %}{{ '<think>' + message.reasoning_content + '</think>' }}{% endif %}"
 
@@ -124,32 +124,32 @@ TYPED_REASONING = FULL.replace(_REASONING, "").replace(
     {{- '<think>' + part.thinking + '</think>' if part.type == 'thinking' else part.text }}
     {%- endfor %}{% endif %}""",
 )
-"""Takes reasoning as a typed part of the content."""
+"""Renders reasoning from a typed part of the content."""
 
 OTHER_REASONING = FULL.replace("reasoning_content", "thinking")
-"""Takes reasoning from another field."""
+"""Renders reasoning from another field."""
 
-ONE_OF_TWO = FULL.replace(
+REASONING_OR_TEXT = FULL.replace(
     _REASONING,
     "{% if message.reasoning_content and message.tool_calls and message.content %}{{ raise_exception(1) }}{% endif %}"
     + _REASONING,
 )
-"""Takes reasoning or words beside a call, not both."""
+"""Renders reasoning or text beside a call, not both."""
 
-FORGETFUL = """{%- set last = namespace(user=0) %}
+DROPS_REASONING = """{%- set last = namespace(user=0) %}
 {%- for message in messages %}{% if message.role == 'user' %}{% set last.user = loop.index0 %}{% endif %}{% endfor %}
 """ + FULL.replace("{%- if message.reasoning_content %}", "{%- if message.reasoning_content and loop.index0 > last.user %}")
-"""Drops the reasoning once the user has spoken again."""
+"""Drops reasoning after the next user turn."""
 
-REMEMBERS_WHEN_ASKED = FORGETFUL.replace("loop.index0 > last.user", "(preserve_thinking or loop.index0 > last.user)")
-"""Drops it unless it is asked not to."""
+KEEPS_REASONING_IF_SET = DROPS_REASONING.replace("loop.index0 > last.user", "(preserve_thinking or loop.index0 > last.user)")
+"""Drops it unless a variable is set."""
 
-UNTHINKING = CHATML.replace("<|im_start|>assistant\\n", "<|im_start|>assistant\\n<think>\\n\\n</think>\\n\\n")
-"""Puts an empty thought in front of every answer, and leaves it out of the history."""
+EMPTY_REASONING = CHATML.replace("<|im_start|>assistant\\n", "<|im_start|>assistant\\n<think>\\n\\n</think>\\n\\n")
+"""Puts empty reasoning before every answer in prompts, and leaves it out of the history."""
 
-SPACED = """\
+SPACE_BEFORE_ANSWER = """\
 {%- for message in messages %}
     {{- '<|im_start|>' + message.role + ':' + (' ' if message.role == 'assistant' else '') + message.content + '<|im_end|>' }}
 {%- endfor %}
 {%- if add_generation_prompt %}{{ '<|im_start|>assistant:' }}{% endif %}"""
-"""Writes a space in front of an answer in the history; the prompt leaves it to the model."""
+"""Writes a space before an answer in the history, which prompts do not have."""

@@ -1,8 +1,6 @@
-"""A prompt is append-only: what was rendered for one turn begins what is rendered for the next.
+"""Prompts are append-only: the prompt of a turn begins with the previous prompt and the output after it.
 
-The agent's conversation is recorded as the model wrote it. Its raw output is read by the dialect, goes to the client as
-blocks and comes back as blocks; and the prompt of the next turn must begin with the prompt before it and, behind that, with
-the very bytes that the model wrote, or the engine reads everything again.
+`recording` describes how a conversation is recorded.
 """
 
 from dataclasses import replace
@@ -28,19 +26,19 @@ def call(name: str, arguments: str) -> str:
 
 
 def record(source: str, dialect: Dialect, *, thought: str = "", thinking: bool = False) -> Recording:
-    """Two questions with a tool loop each, parallel calls, a failed one, a late system turn and every kind of argument."""
+    """Record two questions with a tool loop each, parallel calls, an empty result, late system turns and all JSON types."""
     template = ChatTemplate(source)
     start = conversation_of(user("What does a.txt say?"), top=["You help."], tools=[READ, NOW])
     recording = Recording(
         Renderer(inspect(template, dialect)), dialect, replace(start, thinking=ThinkingPolicy(enabled=thinking))
     )
     arguments = '{"path": "a \\"b\\" ü 🦊\\n", "at": 1, "more": [1.5, true, null, {"z": {}, "a": []}]}'
-    recording.say(f"{thought}I look.\n" + call("read", arguments) + "\n" + call("now", "{}"), "hello", "noon")
-    recording.say(f"{thought}" + call("read", '{"path": "b.txt"}'), "", system("Be brief."))
-    recording.say(f"{thought}It says hello.", user("And b.txt?", "Tell me."))
-    recording.say(f"{thought}I look again.\n" + call("read", '{"path": "b.txt"}'), "empty")
-    recording.say(f"{thought}Nothing.", user("Thanks."), system("Be kind."))
-    recording.say(f"{thought}You are welcome.", user("Bye."))
+    recording.add_turn(f"{thought}I look.\n" + call("read", arguments) + "\n" + call("now", "{}"), "hello", "noon")
+    recording.add_turn(f"{thought}" + call("read", '{"path": "b.txt"}'), "", system("Be brief."))
+    recording.add_turn(f"{thought}It says hello.", user("And b.txt?", "Tell me."))
+    recording.add_turn(f"{thought}I look again.\n" + call("read", '{"path": "b.txt"}'), "empty")
+    recording.add_turn(f"{thought}Nothing.", user("Thanks."), system("Be kind."))
+    recording.add_turn(f"{thought}You are welcome.", user("Bye."))
     return recording
 
 
@@ -48,31 +46,31 @@ def record(source: str, dialect: Dialect, *, thought: str = "", thinking: bool =
 @pytest.mark.parametrize(
     ("source", "dialect"),
     [(templates.CHATML, HERMES), (templates.CHATML, QWEN3), (HERMES.reference_template or "", HERMES)],
-    ids=["the default model's", "the default model's, with reasoning read", "our own for hermes"],
+    ids=["default model", "default model with reasoning", "our template for hermes"],
 )
-def test_each_prompt_and_the_output_behind_it_begin_the_next_prompt(source: str, dialect: Dialect):
+def test_each_prompt_begins_with_the_previous_one_and_its_output(source: str, dialect: Dialect):
     recording = record(source, dialect)
     assert recording.divergences() == []
     assert recording.rewritings() == []
 
 
 @pytest.mark.clause("CACHE-4", "THK-10")
-def test_our_own_template_for_qwen3_appends_only_while_nothing_is_thought():
+def test_our_template_for_qwen3_is_append_only_without_reasoning():
     recording = record(QWEN3.reference_template or "", QWEN3)
     assert recording.divergences() == []
     assert recording.rewritings() == []
 
 
 @pytest.mark.clause("CACHE-4", "THK-9", "THK-10")
-def test_our_own_template_for_qwen3_keeps_reasoning_inside_a_running_tool_loop():
+def test_our_template_for_qwen3_keeps_reasoning_in_a_running_tool_loop():
     recording = record(QWEN3.reference_template or "", QWEN3, thought="<think>\nHm.\n</think>\n\n", thinking=True)
-    ends_of_loops = [2, 4, 5]  # the user speaks again, and the reasoning before that is left out, as the models were trained
+    ends_of_loops = [2, 4, 5]  # a new user turn: earlier reasoning is left out, as the models were trained
     assert recording.divergences() == ends_of_loops
 
 
 @pytest.mark.clause("REQ-12", "CACHE-4")
 @pytest.mark.parametrize("name", ["SYSTEM_FIRST", "HOISTING"])
-def test_what_is_done_around_a_template_appends_too(name: str):
+def test_what_the_template_does_not_render_is_append_only_too(name: str):
     source = getattr(templates, name).replace("[' + message.role + ']", "<|im_start|>' + message.role + '\\n")
     source = source.replace("[system]", "<|im_start|>system\\n").replace(
         "{%- if add_generation_prompt %}{{ '[assistant]' }}{% endif %}", ""

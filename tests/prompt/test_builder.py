@@ -1,4 +1,4 @@
-"""Prompts: text, ids, and the room behind them."""
+"""Prompts: their text, their token ids, and the tokens left in the window."""
 
 import json
 from dataclasses import replace
@@ -50,7 +50,7 @@ async def test_a_prompt_is_whole_whether_or_not_it_fits_the_window(window: int):
 
 
 @pytest.mark.clause("ERR-9", "REQ-9")
-async def test_a_refusal_of_the_templates_is_the_clients_to_hear():
+async def test_a_refusal_of_the_template_is_an_invalid_request():
     with pytest.raises(InvalidRequest) as refusal:
         await (await builder(templates.ALTERNATING)).build(
             conversation_of(user("Hi"), assistant("a"), assistant("b"), user("c"))
@@ -58,13 +58,13 @@ async def test_a_refusal_of_the_templates_is_the_clients_to_hear():
     assert refusal.value.message == "messages: the model's chat template refuses this conversation: roles must alternate"
 
 
-async def test_a_template_that_renders_nobody_is_refused_when_it_is_loaded():
+async def test_a_template_that_renders_no_user_turn_is_refused_when_it_is_loaded():
     with pytest.raises(TemplateRefusal):
         await builder("{{ bos_token }}")
 
 
 @pytest.mark.clause("CNT-2")
-async def test_what_a_client_spells_stands_in_the_text_as_it_is_and_in_the_ids_as_text():
+async def test_special_tokens_that_a_client_spells_are_tokenized_as_text():
     tokenizer = WordTokenizer(CONTROL)
     prompts = await builder(tokenizer=tokenizer)
     prompt = await prompts.build(conversation_of(user("x<|im_end|>y<|endoftext|>"), tools=[READ]))
@@ -92,8 +92,8 @@ async def test_a_prompt_that_ends_inside_reasoning_says_so(tail: str, open_: boo
 
 @pytest.mark.clause("CACHE-1", "CACHE-4", "CC-4", "REQ-7")
 @pytest.mark.parametrize("source", [templates.CHATML, templates.FULL], ids=["default", "full"])
-async def test_neither_breakpoints_nor_the_attribution_line_nor_the_way_of_writing_change_a_byte(source: str):
-    """Two bodies that say the same, one of them as Claude Code writes it."""
+async def test_breakpoints_the_attribution_line_and_the_form_of_content_do_not_change_the_prompt(source: str):
+    """Compare two equivalent bodies, one of them in the form that Claude Code sends."""
 
     def ask(*, plain: bool, line: str = "") -> Conversation:
         def text(words: str) -> Any:
@@ -140,14 +140,14 @@ async def test_counting_and_generating_build_the_same_prompt():
 
 
 @pytest.mark.clause("CACHE-4")
-async def test_the_same_conversation_is_the_same_prompt_in_every_process():
+async def test_a_conversation_has_the_same_prompt_in_every_process():
     first, second = [await (await builder()).build(conversation_of(*LOOP, tools=[READ])) for _ in range(2)]
     assert first == second
 
 
 @pytest.mark.clause("ERR-1", "ERR-9")
 @pytest.mark.parametrize("name", ["CHATML", "FULL", "ALTERNATING"])
-async def test_whatever_was_read_is_rendered_or_refused(name: str):
+async def test_every_accepted_body_is_rendered_or_refused(name: str):
     prompts = await builder(getattr(templates, name))
     built = 0
     for seed in range(300):
@@ -159,7 +159,7 @@ async def test_whatever_was_read_is_rendered_or_refused(name: str):
 
 
 @pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e999", "9" * 4000])
-async def test_a_number_that_is_none_or_far_too_large_is_rendered(number: str):
+async def test_numbers_that_are_not_finite_or_far_too_large_are_rendered(number: str):
     source = body(user_message("Hi"), assistant_message(call("a", arguments={"n": "NUMBER"})), user_message(result("a")))
     conversation = read(json.dumps(source).replace('"NUMBER"', number).encode())
     for template in (templates.CHATML, templates.FULL, templates.STRING_ARGUMENTS):

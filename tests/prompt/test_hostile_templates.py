@@ -1,4 +1,4 @@
-"""Templates that would run for ever, take all memory or reach what they should not: all end within bounds."""
+"""Hostile templates that would run forever, exhaust memory or access objects: all stay within limits."""
 
 from time import thread_time
 
@@ -103,7 +103,7 @@ STOPPED = {
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("kind", STOPPED)
-def test_a_template_without_end_is_stopped(kind: str, monkeypatch: pytest.MonkeyPatch):
+def test_a_template_that_does_not_end_is_stopped(kind: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(meter, "SECONDS", 0.1)
     before = thread_time()
     with pytest.raises(TemplateRefusal) as refusal:
@@ -112,12 +112,12 @@ def test_a_template_without_end_is_stopped(kind: str, monkeypatch: pytest.Monkey
     assert len(str(refusal.value)) < 2000
 
 
-def test_a_template_that_passes_a_limit_is_refused_with_the_name_of_the_limit():
+def test_the_refusal_of_a_template_that_exceeds_a_limit_names_the_limit():
     with pytest.raises(TemplateRefusal, match="a text of more than 64,000,000 characters"):
         probe(ChatTemplate("{{ messages[0].content }}{{ 'a' * 10**9 }}"))
 
 
-def test_looking_at_a_slow_template_is_stopped(monkeypatch: pytest.MonkeyPatch):
+def test_the_inspection_of_a_slow_template_is_stopped(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(template, "INSPECTION_SECONDS", 0.2)
     slow = ChatTemplate("{{ messages[0].content }}{% for a in range(50000) %}{% set x = a ~ a %}{% endfor %}")
     with pytest.raises(TemplateRefusal, match=r"takes more than 0\.2 seconds to inspect"), slow.inspected():
@@ -147,7 +147,7 @@ def test_looking_at_a_slow_template_is_stopped(monkeypatch: pytest.MonkeyPatch):
         "'{0[0]}'.format('a')",
     ],
 )
-def test_nothing_but_items_is_reached_through_filters_and_subscripts(expression: str):
+def test_filters_and_subscripts_access_items_only(expression: str):
     try:
         text = ChatTemplate("{{ " + expression + " }}").render(MESSAGES)
     except TemplateRefusal:
@@ -155,7 +155,7 @@ def test_nothing_but_items_is_reached_through_filters_and_subscripts(expression:
     assert not any(word in text for word in ("method", "function", "object", "class"))
 
 
-def test_what_is_common_in_templates_still_works():
+def test_common_template_code_works():
     source = (
         "{%- set ns = namespace(text='', calls=[]) %}{% for m in messages %}{% set ns.calls = ns.calls + [m.role] %}"
         "{% set ns.text = ns.text ~ m['content'] + ('-' * 3) %}{% if loop.last %}{{ loop.length }}{% endif %}{% endfor %}"
@@ -169,11 +169,11 @@ def test_what_is_common_in_templates_still_works():
 
 
 @pytest.mark.slow
-def test_every_filter_and_test_of_the_real_templates_is_there():
+def test_every_filter_and_test_of_the_real_templates_is_supported():
     missing = set()
     for source in corpus.templates().values():
         tree = Sandbox().parse(source)
         missing |= {node.name for node in tree.find_all(nodes.Filter)} - FILTERS.keys() - {"counted loop"}
         missing |= {node.name for node in tree.find_all(nodes.Test)} - Sandbox().tests.keys()
-    assert missing == {"from_json"}  # Jinja has none; templates ask for it in places that are not reached
+    assert missing == {"from_json"}  # not in Jinja; templates use it only in branches that are not rendered
     assert GLOBALS.keys() == {"namespace", "dict", "raise_exception", "strftime_now"}

@@ -1,4 +1,4 @@
-"""Real templates: behind each of them a recorded agent's prompts are appended to, or it is known and said why not."""
+"""Prompts of a recorded agent with real templates: they are append-only, except for documented exceptions."""
 
 from collections.abc import Mapping
 from datetime import datetime, tzinfo
@@ -21,7 +21,7 @@ from .tables import DOCS, append_only
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
-SAID = (
+EXPECTED = (
     "What does a.txt", "🦊", "hello", "noon", "b.txt", "no such file", "c.txt", "Be brief", "It says hello", "And d.txt",
     "Tell me", "d.txt", "empty", "Nothing.", "Thanks", "Be kind", "You are welcome", "Bye",
 )  # fmt: skip
@@ -32,7 +32,7 @@ Recordings = Mapping[str, list[Recording]]
 
 @pytest.fixture(scope="module")
 def recordings() -> Recordings:
-    """By template: without reasoning, and with it where the family has any."""
+    """The recordings by template: without reasoning, and with it if the family has reasoning."""
     return {
         name: [record(source, dialect, thinks=thinks) for thinks in ((False, True) if dialect.reasoning else (False,))]
         for name, source in templates().items()
@@ -41,19 +41,19 @@ def recordings() -> Recordings:
 
 
 @pytest.mark.clause("CACHE-4", "REQ-12", "TOOL-8", "THK-10")
-def test_each_prompt_and_the_output_behind_it_begin_the_next_one_but_for_known_exceptions(recordings: Recordings):
+def test_each_prompt_begins_with_the_previous_one_and_its_output_except_for_known_exceptions(recordings: Recordings):
     found = {name: " ".join(map(breaks, runs)) for name, runs in recordings.items()}
     assert {name: row for name, row in found.items() if row.strip(". ")} == EXCEPTIONS
 
 
 @pytest.mark.clause("CACHE-4", "REQ-12")
-def test_nothing_that_was_said_is_rewritten_later_but_for_known_exceptions(recordings: Recordings):
+def test_earlier_turns_are_not_rewritten_except_for_known_exceptions(recordings: Recordings):
     rewriting = {name for name, runs in recordings.items() if any(run.rewritings() for run in runs)}
     assert rewriting <= {name for name, row in EXCEPTIONS.items() if "R" in row or "T" in row}
 
 
 @pytest.mark.clause("CACHE-4")
-def test_no_prompt_is_another_one_on_another_day_but_for_known_exceptions(monkeypatch: pytest.MonkeyPatch):
+def test_prompts_do_not_depend_on_the_date_except_for_known_exceptions(monkeypatch: pytest.MonkeyPatch):
     class Clock(datetime):
         day = 1
 
@@ -72,18 +72,18 @@ def test_no_prompt_is_another_one_on_another_day_but_for_known_exceptions(monkey
 
 
 @pytest.mark.clause("IN-8", "REQ-11", "TOOL-8", "TOOL-17")
-def test_nothing_that_was_said_is_lost(recordings: Recordings):
+def test_no_text_is_lost(recordings: Recordings):
     for name, runs in recordings.items():
         for run in runs:
             prompt, position = run.following()[-1], 0
-            for words in SAID:
+            for words in EXPECTED:
                 if (words == "noon" and run.dialect.frame) or (words == "🦊" and name in ESCAPED):
                     continue
                 assert words in prompt[position:], f"{name} loses {words!r}"
                 position = prompt.index(words, position)
 
 
-def test_words_beside_a_call_are_not_lost_but_for_known_exceptions(recordings: Recordings):
+def test_text_beside_a_call_is_not_lost_except_for_known_exceptions(recordings: Recordings):
     lost = {
         name
         for name, runs in recordings.items()
@@ -95,7 +95,7 @@ def test_words_beside_a_call_are_not_lost_but_for_known_exceptions(recordings: R
 
 
 @pytest.mark.clause("TOOL-8", "THK-6")
-def test_what_the_agent_writes_behind_a_prompt_is_read_as_what_it_was(recordings: Recordings):
+def test_the_output_of_the_agent_is_parsed_into_its_original_parts(recordings: Recordings):
     for name, runs in recordings.items():
         for thinks, run in enumerate(runs):
             if run.dialect.calls is None:
@@ -107,6 +107,6 @@ def test_what_the_agent_writes_behind_a_prompt_is_read_as_what_it_was(recordings
             assert [part.text.strip() for part in run.read[3] if isinstance(part, Text)] == ["It says hello."], name
 
 
-def test_the_table_in_the_docs_is_this_run(recordings: Recordings):
+def test_the_table_in_the_docs_is_up_to_date(recordings: Recordings):
     rows = {name: (runs[0].dialect.name, [breaks(run) for run in runs]) for name, runs in recordings.items()}
-    assert append_only(rows) in DOCS.read_text(encoding="utf-8"), "write it anew with scripts/append-only-table"
+    assert append_only(rows) in DOCS.read_text(encoding="utf-8"), "update it with scripts/append-only-table"

@@ -1,4 +1,4 @@
-"""Chat templates: what they may use, and that they reach nothing else."""
+"""Chat templates: what they may use, and that they cannot access anything else."""
 
 import re
 from datetime import datetime
@@ -89,7 +89,7 @@ namespace(x=messages).x.append(1)
 
 
 @pytest.mark.parametrize("expression", ESCAPES.strip().splitlines())
-def test_no_way_from_a_value_into_python_is_open(expression: str):
+def test_no_value_gives_access_to_python_objects(expression: str):
     with pytest.raises(TemplateRefusal):
         render("{{ " + expression + " }}")
     with pytest.raises(TemplateRefusal):
@@ -97,12 +97,12 @@ def test_no_way_from_a_value_into_python_is_open(expression: str):
 
 
 @pytest.mark.parametrize("expression", NOTHINGS.strip().splitlines())
-def test_an_attribute_that_is_off_limits_is_as_if_it_were_not_there(expression: str):
+def test_a_forbidden_attribute_is_undefined(expression: str):
     assert render("{{ " + expression + " }}") == ""
 
 
 @pytest.mark.parametrize("expression", MUTATIONS.strip().splitlines())
-def test_a_conversation_cannot_be_changed_from_within(expression: str):
+def test_a_template_cannot_change_a_conversation(expression: str):
     before = repr(MESSAGES)
     with pytest.raises(TemplateRefusal):
         render("{{ " + expression + " }}")
@@ -147,7 +147,7 @@ def test_there_are_no_files_and_no_other_extensions(source: str):
         "{% for m in messages recursive %}{{ loop(messages) }}{% endfor %}",
     ],
 )
-def test_whatever_goes_wrong_in_a_template_is_a_refusal(source: str):
+def test_every_error_in_a_template_is_a_refusal(source: str):
     with pytest.raises(TemplateRefusal):
         render(source)
 
@@ -170,17 +170,17 @@ def test_whatever_goes_wrong_in_a_template_is_a_refusal(source: str):
     ],
     ids=range(12),
 )
-def test_a_source_that_makes_no_program_is_a_refusal(source: str):
+def test_a_source_that_does_not_compile_is_a_refusal(source: str):
     with pytest.raises(TemplateRefusal, match="does not compile"):
         ChatTemplate(source)
 
 
-def test_a_template_refuses_in_its_own_words():
+def test_a_refusal_has_the_message_of_the_template():
     with pytest.raises(TemplateRefusal, match=r"^Conversation roles must alternate$"):
         render("{{ raise_exception('Conversation roles must alternate') }}")
 
 
-def test_an_error_without_words_is_told_by_its_name():
+def test_an_error_without_a_message_has_the_name_of_its_class():
     with pytest.raises(TemplateRefusal, match="TemplateError"):
         render("{{ raise_exception('') }}")
 
@@ -197,23 +197,23 @@ def test_an_error_without_words_is_told_by_its_name():
         ("tojson | safe + '<'", '{"z": "<b> & \'ü\' 🦊", "a": [1, 2.5, true, null]}<'),
     ],
 )
-def test_json_is_written_as_models_were_trained_on_it(filtered: str, text: str):
+def test_json_is_written_as_in_training(filtered: str, text: str):
     assert render("{{ x | " + filtered + " }}", x={"z": "<b> & 'ü' 🦊", "a": [1, 2.5, True, None]}) == text
 
 
-def test_the_date_can_be_asked_for():
+def test_the_date_is_available():
     before = datetime.now().astimezone().strftime("%d %b %Y")
     text = render("{{ strftime_now('%d %b %Y') }}")
     assert text in (before, datetime.now().astimezone().strftime("%d %b %Y"))
     assert re.fullmatch(r"\d\d \w+ \d{4}", text)
 
 
-def test_loops_can_be_left_and_gone_on_with():
+def test_loops_support_break_and_continue():
     skip, leave = "{% if i == 1 %}{% continue %}{% endif %}", "{% if i == 4 %}{% break %}{% endif %}"
     assert render("{% for i in range(9) %}" + skip + leave + "{{ i }}{% endfor %}") == "023"
 
 
-def test_marks_of_training_targets_leave_no_trace():
+def test_generation_blocks_have_no_effect():
     source = (
         "{% for m in messages %}{{ m.role }}{% if m.role == 'assistant' %}{% generation %}: {{ m.content }}{{ loop.index }}"
         "{% endgeneration %}{% endif %};{% endfor %}"
@@ -221,18 +221,18 @@ def test_marks_of_training_targets_leave_no_trace():
     assert render(source) == "user;assistant: Hello2;user;"
 
 
-def test_blocks_take_their_lines_with_them():
+def test_blocks_leave_no_empty_lines():
     assert render("{% if true %}\n  {% set x = 1 %}\nyes\n{% endif %}\n{{ x }}") == "yes\n1"
 
 
-def test_a_template_is_given_its_tokens_the_messages_and_what_it_is_told_to_be_given():
+def test_a_template_gets_its_tokens_the_messages_and_the_variables():
     contents = "{{ messages | map(attribute='content') | join(',') }}"
     source = "{{ bos_token }}" + contents + "{{ extra }}{{ add_generation_prompt }}{{ eos_token }}"
     assert render(source, extra=5) == "<s>Hi,Hello,So?5True</s>"
     assert render(source, generation_prompt=False) == "<s>Hi,Hello,So?False</s>"
 
 
-def test_what_one_rendering_sets_the_next_does_not_see():
+def test_renderings_do_not_share_state():
     template = ChatTemplate("{{ x }}{% set x = 1 %}{% set ns = namespace(y=1) %}{{ ns.y }}")
     assert [template.render(MESSAGES), template.render(MESSAGES)] == ["1", "1"]
 

@@ -1,4 +1,4 @@
-"""Tokenizing by segments: the same ids as the whole text, each segment once."""
+"""Tokenizing by segments: the ids are those of the whole text, and each segment is tokenized once."""
 
 import asyncio
 import re
@@ -14,28 +14,28 @@ from dragoman.special_tokens import SpecialTokens
 
 from .word_tokenizer import WordTokenizer
 
-CONTROL = ["<|im_start|>", "<|im_end|>", "<s>", "[INST]"]
+SPECIAL = ["<|im_start|>", "<|im_end|>", "<s>", "[INST]"]
 SAMPLE = "<|im_start|>user\nHello, world! 1 234\n\n  x<|im_end|>\n<|im_start|>assistant\n Hi.\n<|im_end|>\n"
-MARK = "\ufdd0"
-BEFORE_SPECIAL_TOKEN = re.compile(f"(?={'|'.join(map(re.escape, CONTROL))})")
+SENTINEL = "\ufdd0"
+BEFORE_SPECIAL_TOKEN = re.compile(f"(?={'|'.join(map(re.escape, SPECIAL))})")
 UNSPLITTABLE = re.compile(r"(?:(?!(?<=\w)\s)[^<]){12}")
 """Half a batch without a place between words, where a large segment is split inside a word and its ids may differ."""
 
 
 def cached(tokenizer: WordTokenizer) -> TokenCache:
-    return TokenCache(tokenizer, SpecialTokens(tokenizer), CONTROL)
+    return TokenCache(tokenizer, SpecialTokens(tokenizer), SPECIAL)
 
 
 @pytest.mark.clause("CNT-2")
-async def test_the_borders_are_the_spellings_that_the_engine_takes_for_special_tokens():
-    tokenizer = WordTokenizer(CONTROL)
+async def test_the_borders_are_the_special_tokens_of_the_engine():
+    tokenizer = WordTokenizer(SPECIAL)
     sample = SAMPLE + "<b> <not|one> [NOPE] [INST]<s>"
     cache = await TokenCache.probe(tokenizer, SpecialTokens(tokenizer), sample)
-    assert sorted(cache.borders) == sorted(CONTROL)
+    assert sorted(cache.borders) == sorted(SPECIAL)
 
 
-async def test_a_tokenizer_that_minds_where_a_text_begins_is_given_whole_prompts():
-    tokenizer = WordTokenizer(CONTROL, begins=True)
+async def test_a_tokenizer_that_treats_the_start_of_a_text_differently_gets_whole_prompts():
+    tokenizer = WordTokenizer(SPECIAL, begins=True)
     cache = await TokenCache.probe(tokenizer, SpecialTokens(tokenizer), SAMPLE)
     assert cache.borders == ()
     tokenizer.calls.clear()
@@ -46,10 +46,10 @@ async def test_a_tokenizer_that_minds_where_a_text_begins_is_given_whole_prompts
 @pytest.mark.clause("CNT-2", "USE-1")
 @settings(deadline=None)
 @given(
-    st.lists(st.sampled_from([*CONTROL, "a", " b", "\n", "  ", "<", "<|im_", "start|>", "🦊", "x\u0301"]) | st.text(max_size=3))
+    st.lists(st.sampled_from([*SPECIAL, "a", " b", "\n", "  ", "<", "<|im_", "start|>", "🦊", "x\u0301"]) | st.text(max_size=3))
 )
 async def test_the_ids_are_those_of_the_whole_text(pieces: list[str]):
-    tokenizer = WordTokenizer(CONTROL)
+    tokenizer = WordTokenizer(SPECIAL)
     cache = cached(tokenizer)
     text = "".join(pieces)
     whole = await tokenizer(text)
@@ -57,13 +57,13 @@ async def test_the_ids_are_those_of_the_whole_text(pieces: list[str]):
     assert await cache.encode(text) == whole
 
 
-async def test_what_was_tokenized_once_is_remembered():
-    tokenizer = WordTokenizer(CONTROL)
+async def test_tokenized_segments_are_cached():
+    tokenizer = WordTokenizer(SPECIAL)
     cache = await TokenCache.probe(tokenizer, SpecialTokens(tokenizer), SAMPLE)
     tokenizer.calls.clear()
     first = "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"
     await cache.encode(first)
-    assert tokenizer.calls == [("<|im_start|>user\nHi<|im_start|>assistant\n", True)]  # the probe knew the rest
+    assert tokenizer.calls == [("<|im_start|>user\nHi<|im_start|>assistant\n", True)]  # the probe cached the rest
 
     tokenizer.calls.clear()
     await cache.encode(first)
@@ -73,11 +73,11 @@ async def test_what_was_tokenized_once_is_remembered():
     assert tokenizer.calls == [("<|im_start|>assistant\nHello<|im_start|>user\nSo?", True)]
 
 
-async def test_the_memory_is_bounded_and_forgets_what_was_used_longest_ago(monkeypatch: pytest.MonkeyPatch):
+async def test_the_cache_is_bounded_and_evicts_the_least_recently_used_segment(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(tokens_module, "_REMEMBERED_TOKENS", 6)
-    tokenizer = WordTokenizer(CONTROL)
+    tokenizer = WordTokenizer(SPECIAL)
     cache = cached(tokenizer)
-    for text in ("<s>a b", "<s>c d", "<s>a b", "<s>e f"):  # three tokens each; the second is the oldest in use
+    for text in ("<s>a b", "<s>c d", "<s>a b", "<s>e f"):  # three tokens each; the second is the least recently used
         await cache.encode(text)
     tokenizer.calls.clear()
     for text in ("<s>a b", "<s>e f", "<s>c d"):
@@ -87,17 +87,17 @@ async def test_the_memory_is_bounded_and_forgets_what_was_used_longest_ago(monke
     assert tokenizer.calls.count(("<s>c d", True)) == 2
 
 
-async def test_a_prompt_larger_than_the_memory_is_tokenized_all_the_same(monkeypatch: pytest.MonkeyPatch):
+async def test_a_prompt_larger_than_the_cache_is_tokenized(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(tokens_module, "_REMEMBERED_TOKENS", 2)
-    tokenizer = WordTokenizer(CONTROL)
+    tokenizer = WordTokenizer(SPECIAL)
     text = "<s>a b<s>c d<s>a b<s>"
     assert await cached(tokenizer).encode(text) == await tokenizer(text)
 
 
-async def test_a_marked_spelling_is_tokenized_as_the_text_it_is():
-    tokenizer = WordTokenizer(CONTROL)
+async def test_an_escaped_spelling_is_tokenized_as_text():
+    tokenizer = WordTokenizer(SPECIAL)
     cache = cached(tokenizer)
-    ids = await cache.encode(f"<|im_start|>user\n<{MARK}|im_end|>x<|im_end|>", MARK)
+    ids = await cache.encode(f"<|im_start|>user\n<{SENTINEL}|im_end|>x<|im_end|>", SENTINEL)
     assert tokenizer.spell(ids) == [
         "control <|im_start|>",
         *("user", "\n", "<", "|", "im_end", "|", ">", "x"),
@@ -105,29 +105,29 @@ async def test_a_marked_spelling_is_tokenized_as_the_text_it_is():
     ]
 
 
-@pytest.mark.parametrize("marked_first", [True, False])
-async def test_a_marked_stretch_is_not_mistaken_for_a_clients_own_noncharacter(*, marked_first: bool):
-    text = f"<|im_start|>user\n<{MARK}|im_end|>x"
-    cache = cached(WordTokenizer(CONTROL))
-    marks = [MARK, ""] if marked_first else ["", MARK]
+@pytest.mark.parametrize("escaped_first", [True, False])
+async def test_an_escaped_segment_is_not_confused_with_a_clients_own_noncharacter(*, escaped_first: bool):
+    text = f"<|im_start|>user\n<{SENTINEL}|im_end|>x"
+    cache = cached(WordTokenizer(SPECIAL))
+    sentinels = [SENTINEL, ""] if escaped_first else ["", SENTINEL]
 
-    alone = {mark: await cached(WordTokenizer(CONTROL)).encode(text, mark) for mark in marks}
-    together = {mark: await cache.encode(text, mark) for mark in marks}
+    alone = {sentinel: await cached(WordTokenizer(SPECIAL)).encode(text, sentinel) for sentinel in sentinels}
+    together = {sentinel: await cache.encode(text, sentinel) for sentinel in sentinels}
 
-    assert {mark: len(ids) for mark, ids in together.items()} == {mark: len(ids) for mark, ids in alone.items()}
+    assert {sentinel: len(ids) for sentinel, ids in together.items()} == {sentinel: len(ids) for sentinel, ids in alone.items()}
 
 
 async def test_text_before_the_first_special_token_is_tokenized_too():
-    tokenizer = WordTokenizer(CONTROL)
-    assert tokenizer.spell(await cached(tokenizer).encode(f"a <{MARK}s> b<s>", MARK)) == [
+    tokenizer = WordTokenizer(SPECIAL)
+    assert tokenizer.spell(await cached(tokenizer).encode(f"a <{SENTINEL}s> b<s>", SENTINEL)) == [
         *("a", " ", "<", "s", ">", " b"),
         "control <s>",
     ]
 
 
 @pytest.mark.parametrize("text", ["", "no special token"])
-async def test_a_text_without_special_tokens_is_one_stretch(text: str):
-    tokenizer = WordTokenizer(CONTROL)
+async def test_a_text_without_special_tokens_is_one_segment(text: str):
+    tokenizer = WordTokenizer(SPECIAL)
     assert await cached(tokenizer).encode(text) == await tokenizer(text)
 
 
@@ -142,9 +142,9 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("small")
 @pytest.mark.clause("CNT-2", "USE-1")
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(st.sampled_from([*CONTROL, "a", " b", "\n", "<", "<|im_", "start|>", " word" * 12]), max_size=30))
+@given(st.lists(st.sampled_from([*SPECIAL, "a", " b", "\n", "<", "<|im_", "start|>", " word" * 12]), max_size=30))
 async def test_a_text_in_many_batches_has_the_ids_of_the_whole_text(pieces: list[str]):
-    tokenizer = WordTokenizer(CONTROL)
+    tokenizer = WordTokenizer(SPECIAL)
     cache = cached(tokenizer)
     text = "".join(pieces)
     assume(not any(len(segment) > 40 and UNSPLITTABLE.search(segment, 12) for segment in BEFORE_SPECIAL_TOKEN.split(text)))
@@ -156,18 +156,18 @@ async def test_a_text_in_many_batches_has_the_ids_of_the_whole_text(pieces: list
 
 
 @pytest.mark.usefixtures("small")
-@pytest.mark.parametrize("mark", [MARK, "\ufdd1\ufdd2\ufdd3\ufdd4"])
+@pytest.mark.parametrize("sentinel", [SENTINEL, "\ufdd1\ufdd2\ufdd3\ufdd4"])
 @pytest.mark.parametrize("before", range(30))
-async def test_a_large_stretch_is_never_cut_inside_a_mark(mark: str, before: int):
-    tokenizer = WordTokenizer(CONTROL)
-    text = "<s>" + "x" * before + f"<{mark}|im_end|>" * 8
-    ids = await cached(tokenizer).encode(text, mark)
+async def test_a_large_segment_is_never_split_inside_a_sentinel(sentinel: str, before: int):
+    tokenizer = WordTokenizer(SPECIAL)
+    text = "<s>" + "x" * before + f"<{sentinel}|im_end|>" * 8
+    ids = await cached(tokenizer).encode(text, sentinel)
     assert "".join(tokenizer.spell(ids)) == "control <s>" + "x" * before + "<|im_end|>" * 8
 
 
 @pytest.mark.parametrize("sign", ["\n", " ", ""])
-async def test_a_stretch_of_megabytes_goes_to_the_tokenizer_in_pieces(sign: str):
-    tokenizer = WordTokenizer(CONTROL)
+async def test_a_segment_of_megabytes_goes_to_the_tokenizer_in_pieces(sign: str):
+    tokenizer = WordTokenizer(SPECIAL)
     text = "<s>" + f"{sign}word" * 300_000
     ids = await cached(tokenizer).encode(text)
     assert all(len(asked) <= 256 * 1024 for asked, _ in tokenizer.calls)
@@ -176,8 +176,8 @@ async def test_a_stretch_of_megabytes_goes_to_the_tokenizer_in_pieces(sign: str)
 
 
 @pytest.mark.parametrize("text", ["word " * 400_000, "<s>word " * 250_000, "<s>" + "word " * 400_000], ids=[*"abc"])
-async def test_past_the_most_that_is_asked_for_the_rest_is_estimated(text: str):
-    tokenizer = WordTokenizer(CONTROL)
+async def test_the_rest_after_the_requested_number_of_tokens_is_estimated(text: str):
+    tokenizer = WordTokenizer(SPECIAL)
     whole = await tokenizer(text)
     tokenizer.calls.clear()
 
@@ -188,16 +188,16 @@ async def test_past_the_most_that_is_asked_for_the_rest_is_estimated(text: str):
     assert sum(len(asked) for asked, _ in tokenizer.calls) < 600_000
 
 
-async def test_what_is_left_is_counted_exactly_where_it_is_short():
-    tokenizer = WordTokenizer(CONTROL)
+async def test_a_short_rest_is_counted_exactly():
+    tokenizer = WordTokenizer(SPECIAL)
     text = "<s>" + "word " * 100_000
     assert (await cached(tokenizer).encode_up_to(text, most=10)).length == len(await tokenizer(text))
 
 
 @pytest.mark.parametrize("text", ["word " * 600_000, "<s>w" * 200_000, "<" * 2_000_000], ids=["words", "segments", "signs"])
-async def test_other_tasks_go_on_while_a_large_text_is_tokenized(text: str):
+async def test_other_tasks_run_while_a_large_text_is_tokenized(text: str):
     class Free(WordTokenizer):
-        """Costs nothing, so that what is seen is the cache's own work."""
+        """Takes no time, so that only the work of the cache is measured."""
 
         async def __call__(self, text: str, *, special: bool = True) -> list[int]:
             return []
@@ -210,12 +210,12 @@ async def test_other_tasks_go_on_while_a_large_text_is_tokenized(text: str):
 
     turns = 0
     other = asyncio.create_task(others())
-    await cached(Free(CONTROL)).encode(text)
+    await cached(Free(SPECIAL)).encode(text)
     other.cancel()
     assert turns >= len(text) / 256 / 1024
 
 
-async def test_few_calls_are_open_at_the_same_time():
+async def test_few_calls_run_at_the_same_time():
     class Counting(WordTokenizer):
         open = most = 0
 
@@ -226,14 +226,14 @@ async def test_few_calls_are_open_at_the_same_time():
             self.open -= 1
             return await super().__call__(text, special=special)
 
-    tokenizer = Counting(CONTROL)
-    await cached(tokenizer).encode("".join(f"<s>{number}<{MARK}|im_end|>" for number in range(500)), MARK)
+    tokenizer = Counting(SPECIAL)
+    await cached(tokenizer).encode("".join(f"<s>{number}<{SENTINEL}|im_end|>" for number in range(500)), SENTINEL)
     assert tokenizer.most <= 32
 
 
-async def test_the_number_of_remembered_stretches_is_bounded(monkeypatch: pytest.MonkeyPatch):
+async def test_the_number_of_cached_segments_is_bounded(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(tokens_module, "_REMEMBERED_SEGMENTS", 10)
-    tokenizer = WordTokenizer(CONTROL)
+    tokenizer = WordTokenizer(SPECIAL)
     cache = cached(tokenizer)
     await cache.encode("".join(f"<s>{number}" for number in range(20)))
     tokenizer.calls.clear()

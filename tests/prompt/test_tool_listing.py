@@ -1,4 +1,4 @@
-"""Tools whose schemas a template cannot show as they are: nothing of them is lost, and nothing is garbled."""
+"""Tools whose schemas a template cannot render unchanged: nothing of them is lost or garbled."""
 
 from collections.abc import Mapping
 from functools import lru_cache
@@ -22,7 +22,7 @@ _EACH = _OPEN + "{% for name, p in f.parameters.properties.items() %}"
 UPPER = templates.FULL.replace(
     JSON_LISTING, _EACH + "{{ ';' + name + ' ' + p['type'] | upper }}{{ '#' ~ p.description }}{% endfor %}{% endfor %}"
 )
-"""Types in capitals, and nothing inside a property."""
+"""Prints types in capitals, and nothing inside a property."""
 NO_PROPERTY_DESCRIPTIONS = templates.FULL.replace(
     JSON_LISTING, _EACH + "{{ ';' + name + ' ' + p['type'] | upper }}{% endfor %}{% endfor %}"
 )
@@ -83,7 +83,7 @@ def _prompt(source: str, *tools: Tool, dialect: str = "qwen3") -> str:
 
 
 def _missing(text: str, words: tuple[str, ...]) -> list[str]:
-    """Which of these are not there. TypeScript has one type for all numbers, and Python a word for what may be missing."""
+    """The words that are not in the text, except for synonyms in TypeScript and Python."""
     seen = text.casefold()
     also = {"int": ("number",), "null": ("nullable", "optional", "none")}
     return [word for word in words if not any(other.casefold() in seen for other in (word, *also.get(word, ())))]
@@ -107,20 +107,20 @@ def test_a_property_may_have_any_name(name: str, keyword: str):
     assert f"{keyword}q" in other
 
 
-def test_tools_that_the_template_shows_are_given_as_they_are():
+def test_tools_that_the_template_renders_are_passed_unchanged():
     tool = _tool({"type": "string", "description": "Where."})
     assert ";city STRING#Where." in _prompt(UPPER, tool)
     assert '"$ref": "#/$defs/Place"' in _prompt(templates.FULL, _tool({"$ref": "#/$defs/Place"}))
 
 
-def test_a_schema_is_given_in_the_simplest_form_that_the_template_shows():
+def test_a_schema_is_passed_in_the_first_form_that_the_template_renders():
     assert ";city ANY#Anything." in _prompt(UPPER, _tool({"description": "Anything."}))
     assert ';city STRING#Where. (JSON Schema: {"type": ["string", "null"]})' in _prompt(
         UPPER, _tool({"type": ["string", "null"], "description": "Where."})
     )
 
 
-def test_a_deep_or_circular_schema_is_still_shown():
+def test_a_deep_or_circular_schema_is_still_rendered():
     deep: dict[str, Any] = {"type": "string"}
     for _ in range(60):
         deep = {"type": "object", "properties": {"inner": deep}}

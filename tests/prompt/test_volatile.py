@@ -1,4 +1,4 @@
-"""Volatile client metadata: one line of one block, by a named rule, and nothing else."""
+"""Volatile client metadata: a named rule removes one line of one block, and nothing else."""
 
 from collections.abc import Sequence
 
@@ -27,7 +27,7 @@ RULE = "claude-code-attribution"
     ],
     ids=["first", "alone", "with its line end", "twice", "second", "with more lines", "indented", "quoted", "nothing"],
 )
-def test_the_attribution_line_is_removed_where_it_is_the_whole_first_block(
+def test_the_attribution_line_is_removed_if_it_is_the_whole_first_block(
     system: Sequence[str], kept: Sequence[str], rule: str | None
 ):
     blocks, removed_by = strip([Text(text) for text in system])

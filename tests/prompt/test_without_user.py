@@ -1,4 +1,4 @@
-"""Conversations without a turn of the user's own in front, as they are after a compaction: every template shows them whole."""
+"""Conversations that begin without a user turn, as after a compaction: every template renders them completely."""
 
 from collections.abc import Iterator, Sequence
 
@@ -23,7 +23,7 @@ NO_QUERY = templates.FULL.replace(
     "{%- if not messages | selectattr('role', 'equalto', 'user') | list %}{{ raise_exception('No user query') }}{% endif %}"
     "{{- bos_token }}",
 )
-QUERY_IS_NO_RESULT = (
+RESULT_IS_NOT_A_QUERY = (
     """\
 {%- set ns = namespace(query=false) %}
 {%- for message in messages %}
@@ -47,8 +47,8 @@ SYSTEM_WITH_USER = """\
 {%- if add_generation_prompt %}{{ '[assistant]' }}{% endif %}"""
 DEMANDING = {
     "no user query": NO_QUERY,
-    "a result is no query": QUERY_IS_NO_RESULT,
-    "an assistant turn in front is lost": ASSISTANT_FIRST_LOST,
+    "a result is not a query": RESULT_IS_NOT_A_QUERY,
+    "a first assistant turn is lost": ASSISTANT_FIRST_LOST,
     "the system text is part of the first user turn": SYSTEM_WITH_USER,
     "a user turn follows the system turn": "{% if messages[0].role == 'system' and messages[1].role != 'user' %}"
     "{{ raise_exception('no') }}{% endif %}" + templates.FULL,
@@ -86,8 +86,8 @@ def _variants() -> Iterator[Conversation]:
                 yield conversation_of(*turns, top=top, tools=tools)
 
 
-def _said(conversation: Conversation) -> Iterator[str]:
-    """All that a prompt of this conversation has to show, in its order."""
+def _expected_texts(conversation: Conversation) -> Iterator[str]:
+    """The texts that a prompt of this conversation must contain, in order."""
     yield from (block.text for block in conversation.system)
     for part in (part for turn in conversation.turns for part in turn.content):
         match part:
@@ -105,7 +105,7 @@ def _losses(renderer: Renderer) -> list[tuple[Conversation, str]]:
         except TemplateRefusal as refusal:
             found.append((conversation, f"refused: {refusal}"))
             continue
-        for words in _said(conversation):
+        for words in _expected_texts(conversation):
             place = text.find(words, place)
             if place < 0:
                 found.append((conversation, words))
@@ -120,21 +120,21 @@ def _renderer(source: str, dialect: Dialect) -> Renderer:
 
 @pytest.mark.clause("REQ-9", "IN-8")
 @pytest.mark.parametrize("name", [*_SMALL, *DEMANDING])
-def test_a_conversation_that_no_user_turn_begins_is_rendered_whole_and_in_order(name: str):
+def test_a_conversation_without_a_first_user_turn_is_rendered_completely_and_in_order(name: str):
     source = {**_SMALL, **DEMANDING}[name]
     assert _losses(_renderer(source, dialects.get("qwen3"))) == []
 
 
 @pytest.mark.slow
 @pytest.mark.clause("REQ-9", "IN-8")
-def test_every_real_template_renders_a_conversation_that_no_user_turn_begins():
+def test_every_real_template_renders_a_conversation_without_a_first_user_turn():
     losing = {name: _losses(_renderer(source, family_of(name))) for name, source in corpus.templates().items()}
     assert {name: losses for name, losses in losing.items() if losses} == {}
 
 
 @pytest.mark.clause("CACHE-4")
 @pytest.mark.parametrize("name", DEMANDING)
-def test_a_conversation_that_no_user_turn_begins_is_only_appended_to(name: str):
+def test_a_conversation_without_a_first_user_turn_is_append_only(name: str):
     renderer = _renderer(DEMANDING[name], dialects.get("qwen3"))
     turns = [_call(1), _result(1), assistant("Done."), user("More?"), assistant("Yes."), user("So?")]
     prompts = [renderer.render(conversation_of(*turns[:length], top=["Summary."])).text for length in (2, 4, 6)]

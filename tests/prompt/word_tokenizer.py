@@ -1,4 +1,4 @@
-"""A tokenizer small enough to be sure of: special tokens, and for the rest words with the space in front of them."""
+"""A simple tokenizer whose tokens are special tokens and words with the space before them."""
 
 import re
 from collections.abc import Sequence
@@ -7,15 +7,15 @@ _WORD = re.compile(r"\s*\w+|\s+|\W")
 
 
 class WordTokenizer:
-    """`calls` is every text it was asked to tokenize, with what was said about spelled special tokens.
+    """A tokenizer of words. `calls` are all texts that it tokenized, with the value of `special`.
 
-    With `begins`, it behaves as SentencePiece does and tokenizes the first word of a text otherwise than the same word later.
+    With `begins`, it tokenizes the first word of a text differently from the same word later, as SentencePiece does.
     """
 
-    def __init__(self, control: Sequence[str], *, begins: bool = False) -> None:
+    def __init__(self, special_tokens: Sequence[str], *, begins: bool = False) -> None:
         self.calls: list[tuple[str, bool]] = []
-        self._split = re.compile(f"({'|'.join(map(re.escape, control))})")
-        self._control = control
+        self._split = re.compile(f"({'|'.join(map(re.escape, special_tokens))})")
+        self._special_tokens = special_tokens
         self._begins = begins
         self._ids: dict[str, int] = {}
 
@@ -23,8 +23,8 @@ class WordTokenizer:
         self.calls.append((text, special))
         tokens = []
         for segment in self._split.split(text) if special else [text]:
-            control = special and segment in self._control
-            tokens += [f"control {segment}"] if control else self._words(segment)
+            is_special = special and segment in self._special_tokens
+            tokens += [f"special {segment}"] if is_special else self._words(segment)
         if self._begins and tokens:
             tokens[0] = f"first {tokens[0]}"
         return [self._ids.setdefault(token, len(self._ids)) for token in tokens]
@@ -34,6 +34,6 @@ class WordTokenizer:
         return _WORD.findall(text)
 
     def spell(self, tokens: Sequence[int]) -> list[str]:
-        """What the ids stand for."""
+        """The texts of the ids."""
         names = list(self._ids)
         return [names[token] for token in tokens]
