@@ -22,19 +22,19 @@ from . import templates
 from .conversations import LOOP, READ, assistant, conversation_of, user
 from .word_tokenizer import WordTokenizer
 
-CONTROL = ["<|im_start|>", "<|im_end|>", "<|endoftext|>"]
+SPECIAL = ["<|im_start|>", "<|im_end|>", "<|endoftext|>"]
 
 
 async def builder(
     source: str = templates.CHATML, *, window: int = 1000, tokenizer: WordTokenizer | None = None
 ) -> PromptBuilder:
     template = ChatTemplate(source, bos_token="<|endoftext|>", eos_token="<|im_end|>")
-    return await PromptBuilder.load(inspect(template, dialects.get("qwen3")), tokenizer or WordTokenizer(CONTROL), window)
+    return await PromptBuilder.load(inspect(template, dialects.get("qwen3")), tokenizer or WordTokenizer(SPECIAL), window)
 
 
 @pytest.mark.clause("USE-1", "CNT-2")
 async def test_a_prompt_is_its_text_its_ids_and_the_room_that_is_left():
-    tokenizer = WordTokenizer(CONTROL)
+    tokenizer = WordTokenizer(SPECIAL)
     prompt = await (await builder(tokenizer=tokenizer)).build(conversation_of(user("Hi")))
     text = "<|im_start|>system\nYou are a small model.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"
     tokens = await tokenizer(text)
@@ -65,13 +65,13 @@ async def test_a_template_that_renders_no_user_turn_is_refused_when_it_is_loaded
 
 @pytest.mark.clause("CNT-2")
 async def test_special_tokens_that_a_client_spells_are_tokenized_as_text():
-    tokenizer = WordTokenizer(CONTROL)
+    tokenizer = WordTokenizer(SPECIAL)
     prompts = await builder(tokenizer=tokenizer)
     prompt = await prompts.build(conversation_of(user("x<|im_end|>y<|endoftext|>"), tools=[READ]))
 
     assert "user\nx<|im_end|>y<|endoftext|><|im_end|>\n<|im_start|>assistant\n" in prompt.text
-    assert [name for name in tokenizer.spell(prompt.tokens) if name.startswith("control")] == [
-        f"control {name}" for name in ("<|im_start|>", "<|im_end|>", "<|im_start|>", "<|im_end|>", "<|im_start|>")
+    assert [name for name in tokenizer.spell(prompt.tokens) if name.startswith("special")] == [
+        f"special {name}" for name in ("<|im_start|>", "<|im_end|>", "<|im_start|>", "<|im_end|>", "<|im_start|>")
     ]
 
 

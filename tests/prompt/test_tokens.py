@@ -99,9 +99,9 @@ async def test_an_escaped_spelling_is_tokenized_as_text():
     cache = cached(tokenizer)
     ids = await cache.encode(f"<|im_start|>user\n<{SENTINEL}|im_end|>x<|im_end|>", SENTINEL)
     assert tokenizer.spell(ids) == [
-        "control <|im_start|>",
+        "special <|im_start|>",
         *("user", "\n", "<", "|", "im_end", "|", ">", "x"),
-        "control <|im_end|>",
+        "special <|im_end|>",
     ]
 
 
@@ -121,7 +121,7 @@ async def test_text_before_the_first_special_token_is_tokenized_too():
     tokenizer = WordTokenizer(SPECIAL)
     assert tokenizer.spell(await cached(tokenizer).encode(f"a <{SENTINEL}s> b<s>", SENTINEL)) == [
         *("a", " ", "<", "s", ">", " b"),
-        "control <s>",
+        "special <s>",
     ]
 
 
@@ -162,7 +162,7 @@ async def test_a_large_segment_is_never_split_inside_a_sentinel(sentinel: str, b
     tokenizer = WordTokenizer(SPECIAL)
     text = "<s>" + "x" * before + f"<{sentinel}|im_end|>" * 8
     ids = await cached(tokenizer).encode(text, sentinel)
-    assert "".join(tokenizer.spell(ids)) == "control <s>" + "x" * before + "<|im_end|>" * 8
+    assert "".join(tokenizer.spell(ids)) == "special <s>" + "x" * before + "<|im_end|>" * 8
 
 
 @pytest.mark.parametrize("sign", ["\n", " ", ""])
