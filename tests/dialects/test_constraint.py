@@ -262,9 +262,8 @@ def test_with_an_output_format_the_answer_is_one_json_text(name: str):
     with_tools = Constrainer(dialect).constraint(replace(asked("auto"), output=OUTPUT), thinking_open=False)
     if with_tools is None:
         assert dialect.calls is not None
-        assert dialect.calls.bare.startswith(
-            "{"
-        )  # such a call and such an answer begin alike: the answer is validated afterwards
+        # such a call and such an answer begin alike: the answer is validated afterwards
+        assert dialect.calls.bare.startswith("{")
         return
     assert accepts(with_tools, framed + '{"n": 1}')
     assert accepts(with_tools, dialect.encode_calls(CALLS))
@@ -328,9 +327,8 @@ def test_the_depth_of_a_required_recursive_value_is_limited(name: str):
     for depth, may in ((0, True), (4, True), (5, False)):
         call = ToolCall("toolu_01abcdefgh", "tree", {"root": tree(depth), "code": "ab-1"})
         assert accepts(enforced, dialect.encode_calls([call])) is may, depth
-    assert accepts(
-        constraint(dialect, asked("auto", TREE)), dialect.encode_calls([call])
-    )  # a call that is not forced may be deeper
+    # a call that is not forced may be deeper
+    assert accepts(constraint(dialect, asked("auto", TREE)), dialect.encode_calls([call]))
 
 
 @pytest.mark.clause("TOOL-11")
