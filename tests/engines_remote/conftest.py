@@ -1,4 +1,4 @@
-"""Every engine in turn, and what stands behind it."""
+"""Fixtures that run each test with every engine and its fake upstream."""
 
 from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
@@ -14,20 +14,20 @@ from engines_remote.rows import ROWS, Row
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the model that all of them serve."""
+    """The folder of the model that all engines serve."""
     return model_folder(tmp_path_factory.mktemp("model"))
 
 
 @pytest.fixture(scope="module", params=ROWS, ids=lambda row: row.name)
 def row(request: pytest.FixtureRequest) -> Row:
-    """An engine."""
+    """The engine of this test."""
     row: Row = request.param
     return row
 
 
 @pytest.fixture(scope="module")
 def running(row: Row, folder: Path) -> Iterator[Any]:
-    """What stands behind it."""
+    """The engine's upstream, started."""
     upstream = row.upstream(folder)
     upstream.start_upstream()
     yield upstream
@@ -35,7 +35,7 @@ def running(row: Row, folder: Path) -> Iterator[Any]:
 
 
 class Connected(NamedTuple):
-    """An engine that was started, what it found, and what stands behind it."""
+    """A started engine, its capabilities and its upstream."""
 
     row: Row
     engine: Engine

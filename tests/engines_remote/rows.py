@@ -1,4 +1,4 @@
-"""The engines that all have to behave alike, and where one cannot, why."""
+"""The engines that must all behave alike, and the listed differences with their reasons."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -14,8 +14,7 @@ from dragoman.engines.scripted import Line
 from dragoman.engines.sglang.engine import SGLang
 from dragoman.engines.vllm.engine import Vllm
 from dragoman.errors import EngineUnavailable
-from engines_remote.upstream import QUIET, Asked, EngineFault
-from engines_remote.wires import (
+from engines_remote.fake_engines import (
     LlamaUpstream,
     LMDeployHarmonyUpstream,
     LMDeployUpstream,
@@ -24,17 +23,18 @@ from engines_remote.wires import (
     VllmGuidanceUpstream,
     VllmUpstream,
 )
+from engines_remote.upstream import GREETING, EngineFault, ReceivedRequest
 
 
-class Played(ControllableEngine):
-    """The scripted engine, which is its own upstream: the test controls it as it controls a stand-in."""
+class ScriptedUpstream(ControllableEngine):
+    """The scripted engine, which is its own upstream: the test controls it as it controls a fake engine."""
 
     def __init__(self, _folder: Path) -> None:
         super().__init__(window=2048)
-        self.says(*QUIET.tokens)
+        self.says(*GREETING.tokens)
 
     def start_upstream(self) -> None:
-        """There is nothing to start."""
+        """Do nothing: there is no server to start."""
 
     stop_upstream = start_upstream
 
@@ -48,10 +48,10 @@ class Played(ControllableEngine):
 
     def reset(self) -> None:
         super().reset()
-        self.says(*QUIET.tokens)
+        self.says(*GREETING.tokens)
 
     def hold(self, at: int) -> None:  # type: ignore[override]
-        """A stand-in counts its events from 0, and its status is -1; here the report on the prompt is the first of all."""
+        """A fake engine counts its events from 0, and its status is -1; here the prefill chunk is the first one."""
         self._gate, self._held_chunk = asyncio.Event(), max(at, 0)
 
     @property
@@ -59,17 +59,17 @@ class Played(ControllableEngine):
         return self.waiting
 
     @property
-    def left(self) -> int:
+    def disconnects(self) -> int:
         return self.closed
 
     @property
-    def asked(self) -> Sequence[Asked]:
-        return [Asked(prompt, 0, "", {}) for prompt in self.prompts]
+    def received(self) -> Sequence[ReceivedRequest]:
+        return [ReceivedRequest(prompt, 0, "", {}) for prompt in self.prompts]
 
 
 @dataclass(frozen=True)
 class Row:
-    """An engine: what stands for it, and the adapter to that, with the adapter's options."""
+    """An engine under test: its fake upstream, and a function that makes the adapter, with options."""
 
     name: str
     upstream: Callable[[Path], Any]
@@ -77,7 +77,7 @@ class Row:
 
 
 ROWS = [
-    Row("scripted", Played, lambda played, **_: played),
+    Row("scripted", ScriptedUpstream, lambda upstream, **_: upstream),
     Row("llama-server", LlamaUpstream, lambda upstream, **options: LlamaServer(upstream.url, **options)),
     Row("vllm", VllmUpstream, lambda upstream, **options: Vllm(upstream.url, Path, **options)),
     Row("vllm, guidance", VllmGuidanceUpstream, lambda upstream, **options: Vllm(upstream.url, Path, **options)),
@@ -88,37 +88,37 @@ ROWS = [
 ]
 
 DIFFERENCES = {
-    ("scripted", "counts tokens"): "its tokens are words, and nothing ends a turn but the end of the line",
-    ("scripted", "refuses"): "it takes whatever it is given",
+    ("scripted", "counts tokens"): "its tokens are words, and no token ends a generation",
+    ("scripted", "refuses"): "it accepts every request",
     ("scripted", "hangs up"): "there is no connection",
     ("scripted", "breaks off"): "there is no connection",
-    ("scripted", "restarts"): "it lives and dies with this process",
-    ("scripted", "is told of constraints"): "the script is the model, constraint and all",
-    ("scripted", "is lowered"): "its window is what the test says, and not asked for",
-    ("lmdeploy", "says its window"): "so what the user says is taken for it",
-    ("lmdeploy, generate", "says its window"): "so what the user says is taken for it",
-    ("vllm, guidance", "tells early what was cached"): "it counts behind the text",
-    ("vllm", "tells early what was cached"): "it counts behind the text",
-    ("lmdeploy", "tells early what was cached"): "it counts behind the text",
-    ("sglang", "uses the whole window"): "prompt and answer have to stay below it",
-    ("sglang, news", "uses the whole window"): "prompt and answer have to stay below it",
-    ("lmdeploy", "holds calls"): "it has JSON schemas, and nothing for the text around them",
-    ("lmdeploy", "is told of constraints"): "it has JSON schemas, and nothing for the text around them",
-    ("lmdeploy, generate", "tells early what was cached"): "it tells nothing of the cache",
-    ("lmdeploy, generate", "tells what was cached"): "it tells nothing of the cache",
-    ("lmdeploy, generate", "holds calls"): "this door has no field for constraints",
-    ("lmdeploy, generate", "holds formats"): "this door has no field for constraints",
-    ("lmdeploy, generate", "is told of constraints"): "this door has no field for constraints",
+    ("scripted", "restarts"): "it runs in this process",
+    ("scripted", "is sent constraints"): "it does not enforce constraints",
+    ("scripted", "can be lowered"): "the test sets its context length",
+    ("lmdeploy", "reports its context length"): "the user's value is used for it",
+    ("lmdeploy, generate", "reports its context length"): "the user's value is used for it",
+    ("vllm, guidance", "reports cached tokens early"): "its counts come after the text",
+    ("vllm", "reports cached tokens early"): "its counts come after the text",
+    ("lmdeploy", "reports cached tokens early"): "its counts come after the text",
+    ("sglang", "uses the whole context"): "prompt and answer have to stay below it",
+    ("sglang, deltas", "uses the whole context"): "prompt and answer have to stay below it",
+    ("lmdeploy", "enforces calls"): "it enforces JSON schemas, and no text around them",
+    ("lmdeploy", "is sent constraints"): "it enforces JSON schemas, and no text around them",
+    ("lmdeploy, generate", "reports cached tokens early"): "it does not report cached tokens",
+    ("lmdeploy, generate", "reports cached tokens"): "it does not report cached tokens",
+    ("lmdeploy, generate", "enforces calls"): "this endpoint has no field for constraints",
+    ("lmdeploy, generate", "enforces formats"): "this endpoint has no field for constraints",
+    ("lmdeploy, generate", "is sent constraints"): "this endpoint has no field for constraints",
 }
-"""What an engine does not do as the others do, and why. The tests assert the difference as well."""
+"""The behaviours in which an engine differs from the others, and the reasons. The tests assert the difference as well."""
 
 
 def differs(row: Row, behaviour: str) -> bool:
-    """Is this a behaviour in which the engine is listed as different?"""
+    """Whether the engine is listed as different in this behaviour."""
     assert behaviour in {listed for _, listed in DIFFERENCES}
     return (row.name, behaviour) in DIFFERENCES
 
 
 def alike(behaviour: str) -> list[Row]:
-    """The rows that are not listed as different in this."""
+    """The engines that are not listed as different in this behaviour."""
     return [row for row in ROWS if not differs(row, behaviour)]

@@ -1,4 +1,4 @@
-"""`dragoman serve` in front of an engine elsewhere."""
+"""`dragoman serve` with a remote engine."""
 
 from pathlib import Path
 
@@ -18,8 +18,8 @@ pytestmark = pytest.mark.slow
 @pytest.mark.parametrize(
     "row", [row for row in ROWS if row.name in ("sglang", "lmdeploy")], ids=lambda row: row.name, indirect=True
 )
-def test_an_engine_elsewhere_is_served(row: Row, running: Upstream, folder: Path):
-    """The one finds the tokenizer where the engine says, the other where the user does."""
+def test_a_remote_engine_is_served(row: Row, running: Upstream, folder: Path):
+    """SGLang reports the tokenizer's path; for LMDeploy the user names it."""
     running.says(b"Hel", b"lo.")
     named = ["--tokenizer", str(folder)] if row.name == "lmdeploy" else []
     with serving("--engine", row.name, "--engine-url", running.url, "--engine-key", "secret", *named) as server:
@@ -30,6 +30,6 @@ def test_an_engine_elsewhere_is_served(row: Row, running: Upstream, folder: Path
 
 
 @pytest.mark.parametrize("kind", ["vllm", "sglang", "lmdeploy", "llama-server"])
-def test_an_engine_elsewhere_has_an_address(kind: str):
+def test_a_remote_engine_needs_an_address(kind: str):
     done = CliRunner().invoke(main, ["serve", "--engine", kind])
     assert (done.exit_code, "--engine-url" in done.stderr) == (2, True)
