@@ -1,4 +1,4 @@
-"""Constraints as structural tags. tests/engines_vllm tests them with xgrammar."""
+"""Constraints as structural tags. tests/engines/vllm_real tests them with xgrammar."""
 
 from typing import Any
 

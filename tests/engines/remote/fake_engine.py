@@ -161,11 +161,11 @@ class Upstream(ABC):
         return web.json_response(found)
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
-        asked = self.read(await request.json())
-        reply = self._reply_to(asked)
-        if self.unreadable and self.unreadable in asked.constraint:
+        received = self.read(await request.json())
+        reply = self._reply_to(received)
+        if self.unreadable and self.unreadable in received.constraint:
             reply = replace(reply, fault="refuses")
-        self.received.append(asked)
+        self.received.append(received)
         self.headers.append(request.headers)
         await self._pause(STATUS)
         if reply.fault == "hangs up":
@@ -175,11 +175,11 @@ class Upstream(ABC):
             return web.json_response(self.fault_body(reply.fault, 503), status=503)
         if reply.fault == "refuses" and not self.refuses_in_the_stream:
             return web.json_response(self.fault_body(reply.fault, 400), status=400)
-        if not asked.body.get("stream"):
-            return web.json_response(self.whole(asked, reply))
+        if not received.body.get("stream"):
+            return web.json_response(self.whole(received, reply))
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
-        for number, said in enumerate(self._events(asked, reply)):
+        for number, said in enumerate(self._events(received, reply)):
             if said is None:
                 assert request.transport is not None
                 request.transport.abort()
@@ -189,18 +189,18 @@ class Upstream(ABC):
                 await response.write(part)
         return response
 
-    def _reply_to(self, asked: ReceivedRequest) -> Reply:
+    def _reply_to(self, received: ReceivedRequest) -> Reply:
         """The reply to a request: to the probe of a constraint its only answer, to anything else the one that was set."""
-        if '\\"Q\\"' in asked.constraint or '"Q"' in asked.constraint:
+        if '\\"Q\\"' in received.constraint or '"Q"' in received.constraint:
             return Reply([b"Q", b"null"])
         return self.reply
 
-    def _events(self, asked: ReceivedRequest, reply: Reply) -> Iterator[bytes | None]:
+    def _events(self, received: ReceivedRequest, reply: Reply) -> Iterator[bytes | None]:
         """The encoded events; None where the connection breaks."""
         if reply.fault == "refuses":
             yield from (event(self.fault_body(reply.fault, 400)), DONE)
             return
-        for number, payload in enumerate(self.chunks(asked, reply)):
+        for number, payload in enumerate(self.chunks(received, reply)):
             if number == MIDDLE and reply.fault == "breaks off":
                 yield None
             if number == MIDDLE and reply.fault == "fails midway":
@@ -230,14 +230,14 @@ class Upstream(ABC):
         """The request of a body."""
 
     @abstractmethod
-    def chunks(self, asked: ReceivedRequest, reply: Reply) -> Iterator[dict[str, Any]]:
+    def chunks(self, received: ReceivedRequest, reply: Reply) -> Iterator[dict[str, Any]]:
         """The events of a reply."""
 
     @abstractmethod
     async def other(self, path: str, body: dict[str, Any]) -> Any:
         """The reply at any other path, bytes for a stream of events; None for a 404."""
 
-    def whole(self, asked: ReceivedRequest, reply: Reply) -> dict[str, Any]:
+    def whole(self, received: ReceivedRequest, reply: Reply) -> dict[str, Any]:
         """The reply to a request without `stream`."""
         raise NotImplementedError
 
@@ -251,17 +251,17 @@ def event(payload: dict[str, Any]) -> bytes:
     return b"data: " + json.dumps(payload, ensure_ascii=False).encode() + b"\n\n"
 
 
-def steps(asked: ReceivedRequest, reply: Reply) -> list[Step]:
+def steps(received: ReceivedRequest, reply: Reply) -> list[Step]:
     """The reply within the limit. Text comes with the token that completes its last character."""
     decoder = codecs.getincrementaldecoder("utf-8")()
-    return [Step(decoder.decode(token), number) for number, token in enumerate(reply.tokens[: asked.limit], 1)]
+    return [Step(decoder.decode(token), number) for number, token in enumerate(reply.tokens[: received.limit], 1)]
 
 
-def is_cut(asked: ReceivedRequest, reply: Reply) -> bool:
+def is_cut(received: ReceivedRequest, reply: Reply) -> bool:
     """Whether the limit ends the reply; the token that ends a generation counts, too."""
-    return len(reply.tokens) >= asked.limit
+    return len(reply.tokens) >= received.limit
 
 
-def output(asked: ReceivedRequest, reply: Reply) -> int:
+def output(received: ReceivedRequest, reply: Reply) -> int:
     """The number of tokens of the whole reply, including the one that ends the generation."""
-    return min(len(reply.tokens) + 1, asked.limit)
+    return min(len(reply.tokens) + 1, received.limit)

@@ -18,8 +18,8 @@ from dragoman.engines.sglang.engine import SGLang
 from dragoman.engines.sglang.wire import GenerateReader
 from dragoman.errors import EngineFailed, EngineRefused, EngineUnavailable
 from engines.conftest import collect, text, until
-from engines_remote.fake_engines import ADAPTER, WINDOW, SGLangUpstream
-from engines_remote.upstream import MIDDLE, STATUS, ReceivedRequest, Reply
+from engines.remote.fake_engine import MIDDLE, STATUS, ReceivedRequest, Reply
+from engines.remote.fake_engines import ADAPTER, WINDOW, SGLangUpstream
 
 
 def event(text: str, count: int, finish: Any = None) -> bytes:
@@ -30,7 +30,7 @@ def event(text: str, count: int, finish: Any = None) -> bytes:
 STOP = {"type": "stop", "matched": 2}
 COMMENT, DONE = b": still here\n\n", b"data: [DONE]\n\n"
 TOTALS = event(" word", 1) + COMMENT + event(" word😀", 4) + event(" word😀", 5, STOP) + DONE
-NEWS = event(" word", 1) + COMMENT + event("😀", 4) + event("", 5, STOP) + DONE
+DELTAS = event(" word", 1) + COMMENT + event("😀", 4) + event("", 5, STOP) + DONE
 BEGUN = OutputChunk(prefill=PrefillProgress(total=4, cached=1, done=4))
 CHUNKS = [BEGUN, OutputChunk(" word", 1), OutputChunk("😀", 3), OutputChunk("", 1, finish=Finish(FinishReason.STOP))]
 
@@ -42,7 +42,7 @@ def read(*parts: bytes, totals: bool) -> list[OutputChunk]:
     return chunks
 
 
-@pytest.mark.parametrize(("stream", "totals"), [(TOTALS, True), (NEWS, False)], ids=["totals", "news"])
+@pytest.mark.parametrize(("stream", "totals"), [(TOTALS, True), (DELTAS, False)], ids=["totals", "deltas"])
 def test_chunks_are_the_same_at_every_split_point(stream: bytes, totals: bool):
     for at in range(len(stream) + 1):
         assert read(stream[:at], stream[at:], totals=totals) == CHUNKS
@@ -130,14 +130,14 @@ async def test_every_field_is_sent_and_unset_ones_come_from_the_model(upstream: 
         recommended.unlink()
     usual = {"max_new_tokens": 9, "min_p": 0.0, "repetition_penalty": 1.05, "presence_penalty": 0.0, "frequency_penalty": 0.0}
     usual |= {"ignore_eos": False, "skip_special_tokens": False, "spaces_between_special_tokens": False}
-    assert [asked.body["sampling_params"] for asked in upstream.received] == [
+    assert [received.body["sampling_params"] for received in upstream.received] == [
         {**usual, "temperature": 0.6, "top_p": 1.0, "top_k": 20},
         {**usual, "temperature": 0.5, "top_p": 0.9, "top_k": 3, "sampling_seed": 4}
         | {"presence_penalty": 0.25, "frequency_penalty": -0.5},
         {**usual, "temperature": 0.0, "top_p": 1.0, "top_k": 20},
     ]
-    assert [asked.body.get("lora_path") for asked in upstream.received] == [None, ADAPTER, None]
-    assert len({asked.rid for asked in upstream.received}) == 3
+    assert [received.body.get("lora_path") for received in upstream.received] == [None, ADAPTER, None]
+    assert len({received.rid for received in upstream.received}) == 3
 
 
 @pytest.mark.parametrize("phase", [STATUS, MIDDLE])
@@ -162,7 +162,7 @@ async def test_request_ids_begin_with_the_affinity(upstream: SGLangUpstream):
     async with started(upstream) as engine:
         for _ in range(2):
             await collect(engine, EngineRequest([1, 2], 9, Sampling(), affinity="b1946ac924904d23"))
-    first, second = [re.fullmatch(r"(\w+)_t(\d+)", asked.rid) for asked in upstream.received]
+    first, second = [re.fullmatch(r"(\w+)_t(\d+)", received.rid) for received in upstream.received]
     assert first is not None
     assert second is not None
     assert first[1] == second[1] == "b1946ac924904d23"
@@ -178,12 +178,12 @@ async def test_a_finished_request_is_not_aborted(upstream: SGLangUpstream):
 class Picky(SGLangUpstream):
     """Compiles no schema with a pattern, and reports that as SGLang does."""
 
-    def chunks(self, asked: ReceivedRequest, reply: Reply) -> Iterator[dict[str, Any]]:
-        if '"pattern"' in asked.constraint:
+    def chunks(self, received: ReceivedRequest, reply: Reply) -> Iterator[dict[str, Any]]:
+        if '"pattern"' in received.constraint:
             message = {"type": "abort", "message": "Failed to compile json grammar", "status_code": 400}
-            yield self._chunk(asked, reply, "", 0, message)
+            yield self._chunk(received, reply, "", 0, message)
             return
-        yield from super().chunks(asked, reply)
+        yield from super().chunks(received, reply)
 
 
 async def test_a_constraint_that_does_not_compile_is_relaxed_and_remembered(folder: Path):
@@ -194,15 +194,15 @@ async def test_a_constraint_that_does_not_compile_is_relaxed_and_remembered(fold
         async with started(upstream) as engine:
             for _ in range(2):
                 assert text(await collect(engine, EngineRequest([1, 2], 9, Sampling(), held))) == "Hello there."
-            assert ['"pattern"' in asked.constraint for asked in upstream.received] == [True, False, False]
+            assert ['"pattern"' in received.constraint for received in upstream.received] == [True, False, False]
     finally:
         upstream.stop_upstream()
 
 
 async def test_a_server_without_text_is_refused_at_the_start(folder: Path):
     class Textless(SGLangUpstream):
-        def _chunk(self, asked: ReceivedRequest, reply: Reply, text: str, count: int, reason: Any) -> dict[str, Any]:
-            chunk = super()._chunk(asked, reply, text, count, reason)
+        def _chunk(self, received: ReceivedRequest, reply: Reply, text: str, count: int, reason: Any) -> dict[str, Any]:
+            chunk = super()._chunk(received, reply, text, count, reason)
             del chunk["text"]
             return chunk
 

@@ -14,7 +14,7 @@ from dragoman.engines.vllm.engine import Vllm
 from dragoman.models.resolve import resolve
 from dragoman.server import ModelRegistry, Settings
 
-from .external import SLOTS, STARTS_WITHIN, External
+from .external_server import SLOTS, STARTS_WITHIN, External
 from .installed import model_folder
 
 _EXTERNAL = pytest.StashKey[External]()

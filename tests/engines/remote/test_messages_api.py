@@ -12,8 +12,8 @@ from conftest import body, live_server, user
 from controllable_engine import until
 from dragoman import dialects
 from dragoman.server import Settings
-from engines_remote.rows import Row, differs
-from engines_remote.upstream import FIRST_EVENT, MIDDLE, STATUS
+from engines.remote.engine_cases import EngineCase, differs
+from engines.remote.fake_engine import FIRST_EVENT, MIDDLE, STATUS
 from server.http import Answer, count, post, wire
 
 FOX = "🦊".encode()
@@ -25,7 +25,7 @@ TOOL = {"name": "look", "input_schema": SCHEMA}
 class Server(NamedTuple):
     """A server and its engine's upstream."""
 
-    row: Row
+    case: EngineCase
     url: str
     upstream: Any
 
@@ -65,10 +65,10 @@ def shape(block: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def built(row: Row, running: Any) -> Iterator[Server]:
+def built(case: EngineCase, running: Any) -> Iterator[Server]:
     settings = Settings(model_id="scripted", dialect=dialects.get("qwen3"))
-    with live_server(row.connect(running), settings) as url:
-        yield Server(row, url, running)
+    with live_server(case.connect(running), settings) as url:
+        yield Server(case, url, running)
 
 
 @pytest.fixture
@@ -109,12 +109,12 @@ def test_calls_become_tool_use_blocks(server: Server):
 def test_a_forced_call_comes_with_or_without_constraints(server: Server, folder: Path):
     """Without constraints the opening is in the prompt, and the model continues after it."""
     opening = '<tool_call>\n{"name": "look", "arguments": '
-    held = not differs(server.row, "holds calls")
+    held = not differs(server.case, "enforces calls")
     server.upstream.says(*tokens(CALL if held else CALL.removeprefix(opening)))
     message = server.ask(tools=[TOOL], tool_choice={"type": "tool", "name": "look"})
     assert [(block["name"], block["input"]) for block in message["content"]] == [("look", {"city": "Ulm"})]
     assert message["stop_reason"] == "tool_use"
-    if server.row.name != "scripted":
+    if server.case.name != "scripted":
         prompt = list(server.upstream.received[-1].prompt)
         written = Tokenizer.from_file(str(folder / "tokenizer.json")).decode(prompt, skip_special_tokens=False)
         assert written.endswith(opening) is not held
@@ -124,21 +124,21 @@ def test_a_forced_call_comes_with_or_without_constraints(server: Server, folder:
 def test_an_output_format_is_enforced_or_refused(server: Server):
     server.upstream.says(*tokens('{"city": "Ulm"}'))
     wanted = {"format": {"type": "json_schema", "schema": SCHEMA}}
-    if differs(server.row, "holds formats"):
+    if differs(server.case, "enforces formats"):
         answer = post(server.url, body(output_config=wanted))
         assert answer.status == 400
         assert "cannot hold this answer to a schema" in answer.error[1]
         return
     message = server.ask(output_config=wanted)
     assert json.loads(message["content"][0]["text"]) == {"city": "Ulm"}
-    if server.row.name != "scripted":
+    if server.case.name != "scripted":
         assert "city" in server.upstream.received[-1].constraint
 
 
 def test_a_strict_tool_is_enforced_or_refused(server: Server):
     server.upstream.says(*tokens(CALL))
     answer = post(server.url, body(tools=[{**TOOL, "strict": True}]))
-    if differs(server.row, "holds calls"):
+    if differs(server.case, "enforces calls"):
         assert answer.status == 400
         assert "cannot hold calls of look to its schema" in answer.error[1]
     else:
@@ -171,14 +171,14 @@ def test_counted_tokens_equal_the_usage(server: Server, streamed: bool):
     usage = answer.events[-2]["usage"] if streamed else answer.json["usage"]
     del asked["max_tokens"]
     assert usage["input_tokens"] + usage["cache_read_input_tokens"] == count(server.url, asked)
-    assert usage["cache_read_input_tokens"] == (0 if differs(server.row, "tells what was cached") else 4)
-    assert usage["output_tokens"] == (3 if differs(server.row, "counts tokens") else 4)
+    assert usage["cache_read_input_tokens"] == (0 if differs(server.case, "reports cached tokens") else 4)
+    assert usage["output_tokens"] == (3 if differs(server.case, "counts tokens") else 4)
 
 
 def test_the_first_event_has_the_cached_tokens_where_the_engine_reports_them(server: Server):
     server.upstream.says(b"one", b" two", b" three", cached=4)
     first = post(server.url, body(stream=True)).events[0]
-    late = differs(server.row, "tells early what was cached")
+    late = differs(server.case, "reports cached tokens early")
     assert first["message"]["usage"]["cache_read_input_tokens"] == (0 if late else 4)
 
 
@@ -195,7 +195,7 @@ def test_a_disconnected_client_cancels_the_engine_request(server: Server, phase:
 
 def test_a_conversations_affinity_is_sent_to_routers(server: Server):
     """A digest of the client's session id: the same for all requests of a conversation, absent where the client sends none."""
-    if server.row.name == "scripted":
+    if server.case.name == "scripted":
         return
     session = "b1946ac9-2490-4d23-87d2-fba6fd88d16c"
     for named in ({}, {}, {"x_claude_code_agent_id": "a1"}):
@@ -220,7 +220,7 @@ def test_a_loading_engine_gives_an_overloaded_error(server: Server):
 def test_a_refusal_by_the_engine_is_an_error_before_the_stream(server: Server):
     server.upstream.says(b"one", fault="refuses")
     answer = post(server.url, body(stream=True))
-    if differs(server.row, "refuses"):
+    if differs(server.case, "refuses"):
         assert answer.status == 200
         return
     assert answer.status == 500
@@ -233,7 +233,7 @@ def test_a_refusal_by_the_engine_is_an_error_before_the_stream(server: Server):
 def test_a_failure_in_the_stream_is_the_last_event(server: Server, fault: Any, reason: str):
     server.upstream.says(*tokens("one two three four five six"), fault=fault)
     events = post(server.url, body(stream=True)).events
-    if fault == "breaks off" and differs(server.row, "breaks off"):
+    if fault == "breaks off" and differs(server.case, "breaks off"):
         assert events[-1]["type"] == "message_stop"
         return
     assert [event["type"] for event in events[:2]] == ["message_start", "content_block_start"]

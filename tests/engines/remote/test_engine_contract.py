@@ -12,10 +12,10 @@ from dragoman.engines import EngineRequest, Finish, FinishReason, OutputChunk
 from dragoman.engines.liveness import ProbeTimes
 from dragoman.errors import EngineFailed, EngineUnavailable
 from engines.conftest import collect, output, reason, text, until
-from engines_remote.conftest import Connected
-from engines_remote.fake_engines import WINDOW
-from engines_remote.rows import DIFFERENCES, Row, differs
-from engines_remote.upstream import FIRST_EVENT, MIDDLE, STATUS
+from engines.remote.conftest import Connected
+from engines.remote.engine_cases import DIFFERENCES, EngineCase, differs
+from engines.remote.fake_engine import FIRST_EVENT, MIDDLE, STATUS
+from engines.remote.fake_engines import WINDOW
 
 FOX = "🦊".encode()
 SPEECH = [b"The", b" fox ", FOX[:1], FOX[1:3], FOX[3:], b" is", b" quick", b" and", b" wet", b".\n\n"]
@@ -32,7 +32,7 @@ async def test_text_and_finish_reason(connected: Connected):
     connected.upstream.says(*SPEECH)
     chunks = await collect(connected.engine, await make_request(connected))
     assert (text(chunks), reason(chunks)) == (SAID, FinishReason.STOP)
-    assert output(chunks) == (8 if differs(connected.row, "counts tokens") else len(SPEECH) + 1)
+    assert output(chunks) == (8 if differs(connected.case, "counts tokens") else len(SPEECH) + 1)
 
 
 async def test_no_chunk_has_half_a_character(connected: Connected):
@@ -70,9 +70,9 @@ async def test_cached_tokens_are_reported(connected: Connected):
     early = [chunk.prefill for chunk in chunks if chunk.prefill is not None and chunk.prefill.cached is not None]
     finish = chunks[-1].finish
     assert finish is not None
-    if differs(connected.row, "tells what was cached"):
+    if differs(connected.case, "reports cached tokens"):
         assert (early, finish.cached) == ([], None)
-    elif differs(connected.row, "tells early what was cached"):
+    elif differs(connected.case, "reports cached tokens early"):
         assert (early, finish.cached) == ([], 3)
     else:
         assert [(progress.total, progress.cached) for progress in early] == [(len(request.tokens), 3)]
@@ -88,23 +88,23 @@ async def test_the_prompts_token_ids_arrive_unchanged(connected: Connected):
 async def test_special_tokens_are_distinguished_from_their_spelling(connected: Connected):
     whole, spelled = [await connected.engine.tokenize("<|im_end|>", special=special) for special in (True, False)]
     assert len(whole) == 1
-    assert (spelled == whole) is differs(connected.row, "counts tokens")
+    assert (spelled == whole) is differs(connected.case, "counts tokens")
 
 
 async def test_the_context_length_is_the_servers(connected: Connected):
-    assert connected.found.window == WINDOW - differs(connected.row, "uses the whole window")
+    assert connected.found.window == WINDOW - differs(connected.case, "uses the whole context")
 
 
-async def test_the_context_length_can_be_lowered_but_not_raised(row: Row, running: Any, caplog: pytest.LogCaptureFixture):
+async def test_the_context_length_can_only_be_lowered(case: EngineCase, running: Any, caplog: pytest.LogCaptureFixture):
     windows = []
     for asked in (1000, 9000):
-        engine = row.connect(running, window=asked)
+        engine = case.connect(running, window=asked)
         windows.append((await engine.start()).window)
         await engine.close()
-    its = WINDOW - differs(row, "uses the whole window")
-    if differs(row, "is lowered"):
+    its = WINDOW - differs(case, "uses the whole context")
+    if differs(case, "can be lowered"):
         assert windows == [its, its]
-    elif differs(row, "says its window"):
+    elif differs(case, "reports its context length"):
         assert windows == [1000, 9000]
     else:
         assert windows == [1000, its]
@@ -132,7 +132,7 @@ async def test_closing_the_iterator_cancels_the_request_at_once(connected: Conne
         async for chunk in chunks:
             if chunk.text:
                 break
-        if connected.row.name != "scripted":  # it generates nothing while it is not read
+        if connected.case.name != "scripted":  # it generates nothing while it is not read
             await until(lambda: held(connected))
     await until(lambda: left(connected))
 
@@ -153,7 +153,7 @@ async def test_a_loading_engine_is_unavailable(connected: Connected):
 
 async def test_a_refusal_carries_its_reason(connected: Connected):
     connected.upstream.says(*SPEECH, fault="refuses")
-    if differs(connected.row, "refuses"):
+    if differs(connected.case, "refuses"):
         assert text(await collect(connected.engine, await make_request(connected))) == SAID
         return
     with pytest.raises(EngineFailed, match="this is too long"):
@@ -184,7 +184,7 @@ async def test_a_failure_in_the_stream_comes_after_the_text(connected: Connected
 
 async def test_a_truncated_stream_is_a_failure(connected: Connected):
     connected.upstream.says(*SPEECH, fault="breaks off")
-    if differs(connected.row, "breaks off"):
+    if differs(connected.case, "breaks off"):
         assert text(await collect(connected.engine, await make_request(connected))) == SAID
         return
     chunks = await heard(connected, "closed the connection during the request")
@@ -194,7 +194,7 @@ async def test_a_truncated_stream_is_a_failure(connected: Connected):
 
 async def test_an_engine_that_closes_the_connection_is_unavailable(connected: Connected):
     connected.upstream.says(*SPEECH, fault="hangs up")
-    if differs(connected.row, "hangs up"):
+    if differs(connected.case, "hangs up"):
         assert text(await collect(connected.engine, await make_request(connected))) == SAID
         return
     with pytest.raises(EngineUnavailable, match="closed the connection before it answered"):
@@ -202,7 +202,7 @@ async def test_an_engine_that_closes_the_connection_is_unavailable(connected: Co
 
 
 async def test_a_restarted_engine_is_used_again(connected: Connected):
-    if differs(connected.row, "restarts"):
+    if differs(connected.case, "restarts"):
         assert connected.engine.status == "ready"
         return
     connected.upstream.stop_upstream()
@@ -222,11 +222,11 @@ async def untokenized_request() -> EngineRequest:
 
 async def test_a_constraint_is_sent_where_the_engine_enforces_any(connected: Connected):
     held = Constraint(Series((Literal('{"name": "f", "arguments": '), Json({"type": "object"}), Literal("}"))), "a call")
-    assert connected.found.constrains is not differs(connected.row, "holds calls")
+    assert connected.found.constrains is not differs(connected.case, "enforces calls")
     if connected.found.constrains:
         await collect(connected.engine, await make_request(connected, constraint=held))
     sent = connected.upstream.received[-1].constraint if connected.upstream.received else ""
-    assert ("arguments" in sent) is not differs(connected.row, "is told of constraints")
+    assert ("arguments" in sent) is not differs(connected.case, "is sent constraints")
 
 
 async def test_parallel_requests_get_their_own_answers(connected: Connected):
@@ -250,13 +250,13 @@ def test_every_difference_has_a_reason():
 WATCH_TIMES = ProbeTimes(interval=0.05, timeout=0.3, misses=2)
 
 
-async def test_an_unresponsive_engine_is_noticed_and_used_again_when_it_responds(row: Row, running: Any):
+async def test_an_unresponsive_engine_is_noticed_and_used_again_when_it_responds(case: EngineCase, running: Any):
     """It keeps its connections and sends nothing, as a suspended process does."""
-    if row.name == "scripted":
+    if case.name == "scripted":
         return
     running.reset()
     running.says(*SPEECH)
-    engine = row.connect(running, watch_times=WATCH_TIMES)
+    engine = case.connect(running, watch_times=WATCH_TIMES)
     await engine.start()
     running.hold(MIDDLE)
     begun = asyncio.create_task(collect(engine, EngineRequest([1, 2, 3], 100, GREEDY)))

@@ -81,7 +81,7 @@ def accepts(reader: llguidance.LLMatcher, text: str) -> bool:
 def xgrammar_accepts(tags: Sequence[tuple[Any, Sequence[str]]]) -> list[Any]:
     """Whether xgrammar accepts the texts: for each tag a list, or the reason why it does not compile."""
     lines = "\n".join(json.dumps(tag) for tag in tags)
-    command = [str(vllm() / "python"), str(Path(__file__).with_name("verdicts.py"))]
+    command = [str(vllm() / "python"), str(Path(__file__).with_name("xgrammar_check.py"))]
     done = subprocess.run(command, input=lines, stdout=subprocess.PIPE, text=True, check=True)
     return [json.loads(line) for line in done.stdout.splitlines()]
 

@@ -24,8 +24,8 @@ from dragoman.server import ModelRegistry, Settings, messages
 from prompt import templates
 
 from .conftest import connected
-from .external import SLOTS, STARTS_WITHIN, External
-from .questions import GREEDY, STORY, SUM, WEATHER, assert_failed, create, said, start_streams
+from .external_server import SLOTS, STARTS_WITHIN, External
+from .messages import GREEDY, STORY, SUM, WEATHER, assert_failed, create, said, start_streams
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(STARTS_WITHIN * 2)]
 

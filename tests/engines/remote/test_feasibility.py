@@ -13,8 +13,8 @@ from dragoman import dialects
 from dragoman.engines import EngineKind
 from dragoman.server import Settings
 from dragoman.server.feasibility import SUPPORT, Support
-from engines_remote.fake_engines import ADAPTER
-from engines_remote.rows import ROWS, Row
+from engines.remote.engine_cases import ENGINE_CASES, EngineCase
+from engines.remote.fake_engines import ADAPTER
 from server.http import Answer, post
 
 KINDS = {
@@ -23,7 +23,7 @@ KINDS = {
     "vllm": EngineKind.VLLM,
     "vllm, guidance": EngineKind.VLLM,
     "sglang": EngineKind.SGLANG,
-    "sglang, news": EngineKind.SGLANG,
+    "sglang, deltas": EngineKind.SGLANG,
     "lmdeploy": EngineKind.LMDEPLOY,
     "lmdeploy, generate": EngineKind.LMDEPLOY_GENERATE,
 }
@@ -51,8 +51,8 @@ NAMES = {
 class Server:
     """Dragoman with one engine and its fake upstream."""
 
-    def __init__(self, row: Row, url: str, upstream: Any, log: pytest.LogCaptureFixture) -> None:
-        self.kind, self.url, self.upstream, self.log = KINDS[row.name], url, upstream, log
+    def __init__(self, case: EngineCase, url: str, upstream: Any, log: pytest.LogCaptureFixture) -> None:
+        self.kind, self.url, self.upstream, self.log = KINDS[case.name], url, upstream, log
 
     def chat(self, **fields: Any) -> Answer:
         asked = {"model": MODEL, "messages": [user("Hi")], **fields}
@@ -66,16 +66,16 @@ class Server:
 
 
 @pytest.fixture(scope="module")
-def url(row: Row, running: Any) -> Iterator[str]:
-    with live_server(row.connect(running), Settings(model_id=MODEL, dialect=dialects.get("qwen3"))) as url:
+def url(case: EngineCase, running: Any) -> Iterator[str]:
+    with live_server(case.connect(running), Settings(model_id=MODEL, dialect=dialects.get("qwen3"))) as url:
         yield url
 
 
 @pytest.fixture
-def server(row: Row, url: str, running: Any, caplog: pytest.LogCaptureFixture) -> Iterator[Server]:
+def server(case: EngineCase, url: str, running: Any, caplog: pytest.LogCaptureFixture) -> Iterator[Server]:
     running.reset()
     caplog.set_level(logging.INFO, "dragoman.request")
-    yield Server(row, url, running, caplog)
+    yield Server(case, url, running, caplog)
     running.reset()
 
 
@@ -152,12 +152,12 @@ def test_a_token_id_outside_the_vocabulary_is_refused(server: Server):
 
 
 def test_every_field_has_an_entry_for_every_engine():
-    assert {row.name for row in ROWS} == set(KINDS)
+    assert {case.name for case in ENGINE_CASES} == set(KINDS)
     assert all(set(row) == set(EngineKind) for row in SUPPORT.values())
 
 
 def test_the_documentation_has_the_table():
-    page = (Path(__file__).parents[2] / "docs" / "engines.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[3] / "docs" / "engines.md").read_text(encoding="utf-8")
     kinds = [kind for kind in EngineKind if kind is not EngineKind.OTHER]
     assert f"| | {' | '.join(kinds)} |" in page
     for field, row in SUPPORT.items():

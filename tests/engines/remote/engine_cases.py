@@ -14,16 +14,16 @@ from dragoman.engines.scripted import Line
 from dragoman.engines.sglang.engine import SGLang
 from dragoman.engines.vllm.engine import Vllm
 from dragoman.errors import EngineUnavailable
-from engines_remote.fake_engines import (
+from engines.remote.fake_engine import GREETING, EngineFault, ReceivedRequest
+from engines.remote.fake_engines import (
     LlamaUpstream,
-    LMDeployHarmonyUpstream,
+    LMDeployParsingUpstream,
     LMDeployUpstream,
-    SGLangNewsUpstream,
+    SGLangDeltasUpstream,
     SGLangUpstream,
     VllmGuidanceUpstream,
     VllmUpstream,
 )
-from engines_remote.upstream import GREETING, EngineFault, ReceivedRequest
 
 
 class ScriptedUpstream(ControllableEngine):
@@ -68,7 +68,7 @@ class ScriptedUpstream(ControllableEngine):
 
 
 @dataclass(frozen=True)
-class Row:
+class EngineCase:
     """An engine under test: its fake upstream, and a function that makes the adapter, with options."""
 
     name: str
@@ -76,15 +76,17 @@ class Row:
     connect: Callable[..., Engine]
 
 
-ROWS = [
-    Row("scripted", ScriptedUpstream, lambda upstream, **_: upstream),
-    Row("llama-server", LlamaUpstream, lambda upstream, **options: LlamaServer(upstream.url, **options)),
-    Row("vllm", VllmUpstream, lambda upstream, **options: Vllm(upstream.url, Path, **options)),
-    Row("vllm, guidance", VllmGuidanceUpstream, lambda upstream, **options: Vllm(upstream.url, Path, **options)),
-    Row("sglang", SGLangUpstream, lambda upstream, **options: SGLang(upstream.url, Path, **options)),
-    Row("sglang, news", SGLangNewsUpstream, lambda upstream, **options: SGLang(upstream.url, Path, **options)),
-    Row("lmdeploy", LMDeployUpstream, lambda upstream, **options: LMDeploy(upstream.url, Path, **options)),
-    Row("lmdeploy, generate", LMDeployHarmonyUpstream, lambda upstream, **options: LMDeploy(upstream.url, Path, **options)),
+ENGINE_CASES = [
+    EngineCase("scripted", ScriptedUpstream, lambda upstream, **_: upstream),
+    EngineCase("llama-server", LlamaUpstream, lambda upstream, **options: LlamaServer(upstream.url, **options)),
+    EngineCase("vllm", VllmUpstream, lambda upstream, **options: Vllm(upstream.url, Path, **options)),
+    EngineCase("vllm, guidance", VllmGuidanceUpstream, lambda upstream, **options: Vllm(upstream.url, Path, **options)),
+    EngineCase("sglang", SGLangUpstream, lambda upstream, **options: SGLang(upstream.url, Path, **options)),
+    EngineCase("sglang, deltas", SGLangDeltasUpstream, lambda upstream, **options: SGLang(upstream.url, Path, **options)),
+    EngineCase("lmdeploy", LMDeployUpstream, lambda upstream, **options: LMDeploy(upstream.url, Path, **options)),
+    EngineCase(
+        "lmdeploy, generate", LMDeployParsingUpstream, lambda upstream, **options: LMDeploy(upstream.url, Path, **options)
+    ),
 ]
 
 DIFFERENCES = {
@@ -113,12 +115,7 @@ DIFFERENCES = {
 """The behaviours in which an engine differs from the others, and the reasons. The tests assert the difference as well."""
 
 
-def differs(row: Row, behaviour: str) -> bool:
+def differs(case: EngineCase, behaviour: str) -> bool:
     """Whether the engine is listed as different in this behaviour."""
     assert behaviour in {listed for _, listed in DIFFERENCES}
-    return (row.name, behaviour) in DIFFERENCES
-
-
-def alike(behaviour: str) -> list[Row]:
-    """The engines that are not listed as different in this behaviour."""
-    return [row for row in ROWS if not differs(row, behaviour)]
+    return (case.name, behaviour) in DIFFERENCES

@@ -16,8 +16,8 @@ from dragoman.engines.lmdeploy.engine import LMDeploy
 from dragoman.errors import EngineFailed
 from engines.conftest import collect, text
 from engines.folders import model_folder
-from engines_remote.fake_engines import ADAPTER, LMDeployHarmonyUpstream, LMDeployUpstream
-from engines_remote.upstream import ReceivedRequest, Reply
+from engines.remote.fake_engine import ReceivedRequest, Reply
+from engines.remote.fake_engines import ADAPTER, LMDeployParsingUpstream, LMDeployUpstream
 
 
 def event(content: str | None = "", ids: tuple[int, ...] = (), finish: str | None = None, **delta: Any) -> bytes:
@@ -96,11 +96,11 @@ async def test_every_field_is_sent(upstream: LMDeployUpstream):
     usual |= {"min_p": 0.0, "repetition_penalty": 1.0}
     plain = {"model": found.found["model"], "max_completion_tokens": 9, "temperature": 1.0, "top_p": 1.0, "top_k": 0}
     chosen = {"model": ADAPTER, "max_completion_tokens": 1, "temperature": 0.5, "top_p": 0.9, "top_k": 3, "seed": 4}
-    assert [asked.body for asked in upstream.received] == [{**usual, **plain}, {**usual, **chosen}]
+    assert [received.body for received in upstream.received] == [{**usual, **plain}, {**usual, **chosen}]
 
 
 async def test_where_the_chat_endpoint_parses_the_other_one_is_used(folder: Path):
-    upstream = LMDeployHarmonyUpstream(folder)
+    upstream = LMDeployParsingUpstream(folder)
     upstream.start_upstream()
     engine = LMDeploy(upstream.url, Path)
     try:
@@ -116,7 +116,7 @@ async def test_where_the_chat_endpoint_parses_the_other_one_is_used(folder: Path
     usual = {"stream": True, "skip_special_tokens": False, "spaces_between_special_tokens": False}
     usual |= {"min_p": 0.0, "repetition_penalty": 1.0}
     chosen = {"input_ids": [1, 2], "max_tokens": 9, "temperature": 0.5, "top_p": 0.9, "top_k": 3}
-    assert [asked.body for asked in upstream.received] == [{**usual, **chosen}]
+    assert [received.body for received in upstream.received] == [{**usual, **chosen}]
 
 
 async def test_a_format_that_is_refused_is_relaxed_and_remembered(upstream: LMDeployUpstream):
@@ -128,7 +128,7 @@ async def test_a_format_that_is_refused_is_relaxed_and_remembered(upstream: LMDe
     for _ in range(2):
         assert text(await collect(engine, EngineRequest([1, 2], 9, Sampling(), held))) == "Hello there."
     await engine.close()
-    assert [json.loads(asked.constraint)["json_schema"]["schema"] for asked in upstream.received] == [
+    assert [json.loads(received.constraint)["json_schema"]["schema"] for received in upstream.received] == [
         {"type": "string", "pattern": "a+", "maxLength": 9},
         {"type": "string", "maxLength": 9},
         {"type": "string", "maxLength": 9},
@@ -164,7 +164,7 @@ async def test_an_unknown_context_length_must_be_given(tmp_path: Path):
 
 async def test_a_server_that_accepts_no_token_ids_is_refused_at_the_start(folder: Path):
     class Old(LMDeployUpstream):
-        def chunks(self, asked: ReceivedRequest, reply: Reply) -> Iterator[dict[str, Any]]:
+        def chunks(self, received: ReceivedRequest, reply: Reply) -> Iterator[dict[str, Any]]:
             yield {"error": {"message": "messages must not be empty"}}
 
     upstream = Old(folder)

@@ -9,7 +9,7 @@ import pytest_asyncio
 
 from dragoman.engines import Capabilities, Engine
 from engines.folders import model_folder
-from engines_remote.rows import ROWS, Row
+from engines.remote.engine_cases import ENGINE_CASES, EngineCase
 
 
 @pytest.fixture(scope="session")
@@ -18,17 +18,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return model_folder(tmp_path_factory.mktemp("model"))
 
 
-@pytest.fixture(scope="module", params=ROWS, ids=lambda row: row.name)
-def row(request: pytest.FixtureRequest) -> Row:
+@pytest.fixture(scope="module", params=ENGINE_CASES, ids=lambda case: case.name)
+def case(request: pytest.FixtureRequest) -> EngineCase:
     """The engine of this test."""
-    row: Row = request.param
-    return row
+    case: EngineCase = request.param
+    return case
 
 
 @pytest.fixture(scope="module")
-def running(row: Row, folder: Path) -> Iterator[Any]:
+def running(case: EngineCase, folder: Path) -> Iterator[Any]:
     """The engine's upstream, started."""
-    upstream = row.upstream(folder)
+    upstream = case.upstream(folder)
     upstream.start_upstream()
     yield upstream
     upstream.stop_upstream()
@@ -37,18 +37,18 @@ def running(row: Row, folder: Path) -> Iterator[Any]:
 class Connected(NamedTuple):
     """A started engine, its capabilities and its upstream."""
 
-    row: Row
+    case: EngineCase
     engine: Engine
     found: Capabilities
     upstream: Any
 
 
 @pytest_asyncio.fixture
-async def connected(row: Row, running: Any, folder: Path) -> AsyncGenerator[Connected]:
-    upstream = row.upstream(folder) if row.name == "scripted" else running
-    engine = row.connect(upstream)
+async def connected(case: EngineCase, running: Any, folder: Path) -> AsyncGenerator[Connected]:
+    upstream = case.upstream(folder) if case.name == "scripted" else running
+    engine = case.connect(upstream)
     found = await engine.start()
     upstream.reset()
-    yield Connected(row, engine, found, upstream)
+    yield Connected(case, engine, found, upstream)
     await engine.close()
     upstream.reset()

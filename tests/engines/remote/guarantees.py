@@ -10,7 +10,7 @@ from typing import Any
 from dragoman import dialects
 from dragoman.conversation import ToolCall
 
-PAGE = Path(__file__).parents[2] / "docs" / "engines.md"
+PAGE = Path(__file__).parents[3] / "docs" / "engines.md"
 _PART = re.compile(r"(<!-- guarantees: made by scripts/engine-table -->\n).*?(\n<!-- /guarantees -->)", re.DOTALL)
 
 COLUMNS = {
@@ -55,7 +55,7 @@ class Guarantee:
 
     title: str
     how: Mapping[str, How]
-    asked: Mapping[str, Any] = field(default_factory=dict)
+    fields: Mapping[str, Any] = field(default_factory=dict)
     kept: Sequence[str] = ()
     broken: Sequence[str] = ()
     dialect: str = "qwen3"

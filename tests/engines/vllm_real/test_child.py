@@ -15,9 +15,9 @@ from dragoman.engines.vllm.child import StartedVllm
 from dragoman.server import ModelRegistry, Settings
 
 from .conftest import connected
-from .external import SIZE, SLOTS, STARTS_WITHIN
+from .external_server import SIZE, SLOTS, STARTS_WITHIN
 from .installed import ENVIRONMENT, vllm
-from .questions import STORY, SUM, WEATHER, assert_failed, create, said, start_streams
+from .messages import STORY, SUM, WEATHER, assert_failed, create, said, start_streams
 
 pytestmark = [pytest.mark.thorough, pytest.mark.timeout(STARTS_WITHIN * 2)]
 

@@ -4,7 +4,18 @@ import json
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
-from engines_remote.upstream import DONE, MESSAGES, EngineFault, ReceivedRequest, Reply, Upstream, event, is_cut, output, steps
+from engines.remote.fake_engine import (
+    DONE,
+    MESSAGES,
+    EngineFault,
+    ReceivedRequest,
+    Reply,
+    Upstream,
+    event,
+    is_cut,
+    output,
+    steps,
+)
 
 WINDOW = 2048
 ADAPTER = "variant"
@@ -22,21 +33,21 @@ class LlamaUpstream(Upstream):
         prompt = body["prompt"] if isinstance(body["prompt"], list) else [1]
         return ReceivedRequest(prompt, max(1, body["n_predict"]), body.get("grammar", ""), body)
 
-    def chunks(self, asked: ReceivedRequest, reply: Reply) -> Iterator[dict[str, Any]]:
-        total = len(asked.prompt)
+    def chunks(self, received: ReceivedRequest, reply: Reply) -> Iterator[dict[str, Any]]:
+        total = len(received.prompt)
         progress = {"total": total, "cache": reply.cached, "processed": total, "time_ms": 1}
         yield {"index": 0, "content": "", "tokens": [0], "stop": False, "tokens_predicted": 0, "prompt_progress": progress}
-        for step in steps(asked, reply):
+        for step in steps(received, reply):
             if step.text:
                 yield {"content": step.text, "tokens": [7], "stop": False, "tokens_predicted": step.count}
-        yield self._last(asked, reply, "")
+        yield self._last(received, reply, "")
 
-    def whole(self, asked: ReceivedRequest, reply: Reply) -> dict[str, Any]:
-        return self._last(asked, reply, "".join(step.text for step in steps(asked, reply)))
+    def whole(self, received: ReceivedRequest, reply: Reply) -> dict[str, Any]:
+        return self._last(received, reply, "".join(step.text for step in steps(received, reply)))
 
-    def _last(self, asked: ReceivedRequest, reply: Reply, text: str) -> dict[str, Any]:
-        why = "limit" if is_cut(asked, reply) else "eos"
-        return {"content": text, "stop": True, "stop_type": why, "tokens_predicted": output(asked, reply)}
+    def _last(self, received: ReceivedRequest, reply: Reply, text: str) -> dict[str, Any]:
+        why = "limit" if is_cut(received, reply) else "eos"
+        return {"content": text, "stop": True, "stop_type": why, "tokens_predicted": output(received, reply)}
 
     async def other(self, path: str, body: dict[str, Any]) -> Any:
         match path:
@@ -60,23 +71,23 @@ class VllmUpstream(Upstream):
     def read(self, body: dict[str, Any]) -> ReceivedRequest:
         return ReceivedRequest(body["prompt"], body.get("max_tokens", 16), json.dumps(body.get("structured_outputs", "")), body)
 
-    def chunks(self, asked: ReceivedRequest, reply: Reply) -> Iterator[dict[str, Any]]:
-        cut, said = is_cut(asked, reply), steps(asked, reply)
+    def chunks(self, received: ReceivedRequest, reply: Reply) -> Iterator[dict[str, Any]]:
+        cut, said = is_cut(received, reply), steps(received, reply)
         for step in said:
             reason = "length" if cut and step is said[-1] else None
-            yield self._chunk(asked, step.count, [self._choice(step.text, reason)])
+            yield self._chunk(received, step.count, [self._choice(step.text, reason)])
         if not cut:
-            yield self._chunk(asked, output(asked, reply), [self._choice("", "stop")])
-        yield self._chunk(asked, output(asked, reply), [], prompt_tokens_details={"cached_tokens": reply.cached})
+            yield self._chunk(received, output(received, reply), [self._choice("", "stop")])
+        yield self._chunk(received, output(received, reply), [], prompt_tokens_details={"cached_tokens": reply.cached})
 
-    def whole(self, asked: ReceivedRequest, reply: Reply) -> dict[str, Any]:
-        text = "".join(step.text for step in steps(asked, reply))
+    def whole(self, received: ReceivedRequest, reply: Reply) -> dict[str, Any]:
+        text = "".join(step.text for step in steps(received, reply))
         return self._chunk(
-            asked, output(asked, reply), [self._choice(text, "length")], prompt_tokens_details={"cached_tokens": 0}
+            received, output(received, reply), [self._choice(text, "length")], prompt_tokens_details={"cached_tokens": 0}
         )
 
-    def _chunk(self, asked: ReceivedRequest, count: int, choices: list[Any], **details: Any) -> dict[str, Any]:
-        prompt = len(asked.prompt)
+    def _chunk(self, received: ReceivedRequest, count: int, choices: list[Any], **details: Any) -> dict[str, Any]:
+        prompt = len(received.prompt)
         usage = {"prompt_tokens": prompt, "total_tokens": prompt + count, "completion_tokens": count, **details}
         return {"id": "cmpl-1", "object": "text_completion", "created": 1, "model": "m", "choices": choices, "usage": usage}
 
@@ -104,8 +115,8 @@ class VllmGuidanceUpstream(VllmUpstream):
 
     kind = "vllm, guidance"
 
-    def _reply_to(self, asked: ReceivedRequest) -> Reply:
-        return self.reply if "structural_tag" in asked.constraint else super()._reply_to(asked)
+    def _reply_to(self, received: ReceivedRequest) -> Reply:
+        return self.reply if "structural_tag" in received.constraint else super()._reply_to(received)
 
 
 class SGLangUpstream(Upstream):
@@ -126,19 +137,19 @@ class SGLangUpstream(Upstream):
         held = sampling.get("structural_tag", "")
         return ReceivedRequest(body["input_ids"], sampling.get("max_new_tokens", 128), held, body, body.get("rid", ""))
 
-    def chunks(self, asked: ReceivedRequest, reply: Reply) -> Iterator[dict[str, Any]]:
-        cut, said, written = is_cut(asked, reply), steps(asked, reply), ""
+    def chunks(self, received: ReceivedRequest, reply: Reply) -> Iterator[dict[str, Any]]:
+        cut, said, written = is_cut(received, reply), steps(received, reply), ""
         for step in said:
             written += step.text
-            reason = {"type": "length", "length": asked.limit} if cut and step is said[-1] else None
-            yield self._chunk(asked, reply, written if self.totals else step.text, step.count, reason)
+            reason = {"type": "length", "length": received.limit} if cut and step is said[-1] else None
+            yield self._chunk(received, reply, written if self.totals else step.text, step.count, reason)
         if not cut:
             reason = {"type": "stop", "matched": 2}
-            yield self._chunk(asked, reply, written if self.totals else "", output(asked, reply), reason)
+            yield self._chunk(received, reply, written if self.totals else "", output(received, reply), reason)
 
-    def _chunk(self, asked: ReceivedRequest, reply: Reply, text: str, count: int, reason: Any) -> dict[str, Any]:
-        counts = {"prompt_tokens": len(asked.prompt), "completion_tokens": count, "cached_tokens": reply.cached}
-        meta = {"id": asked.rid, "finish_reason": reason, "weight_version": "default", "num_retractions": 0, **counts}
+    def _chunk(self, received: ReceivedRequest, reply: Reply, text: str, count: int, reason: Any) -> dict[str, Any]:
+        counts = {"prompt_tokens": len(received.prompt), "completion_tokens": count, "cached_tokens": reply.cached}
+        meta = {"id": received.rid, "finish_reason": reason, "weight_version": "default", "num_retractions": 0, **counts}
         return {"text": text, "output_ids": [7] * (count if self.totals else 1), "meta_info": meta}
 
     def fault_body(self, fault: EngineFault, status: int) -> dict[str, Any]:
@@ -163,16 +174,16 @@ class SGLangUpstream(Upstream):
         return None
 
 
-class SGLangNewsUpstream(SGLangUpstream):
+class SGLangDeltasUpstream(SGLangUpstream):
     """SGLang started with `--incremental-streaming-output`, and with the older path of the model's information."""
 
-    kind = "sglang, news"
+    kind = "sglang, deltas"
     totals = DELTAS
     info = "/get_model_info"
 
 
 class LMDeployUpstream(Upstream):
-    """LMDeploy's chat endpoint: what is new and its ids, a reason, counts in a chunk without choices, `[DONE]`; flat errors."""
+    """LMDeploy's chat endpoint: new text and its ids, a reason, counts in a chunk without choices, `[DONE]`; flat errors."""
 
     kind = "lmdeploy"
     endpoint = "/v1/chat/completions"
@@ -182,15 +193,15 @@ class LMDeployUpstream(Upstream):
         limit = body.get("max_completion_tokens") or 10_000
         return ReceivedRequest(body["input_ids"], limit, json.dumps(body.get("response_format", "")), body)
 
-    def chunks(self, asked: ReceivedRequest, reply: Reply) -> Iterator[dict[str, Any]]:
-        cut, said = is_cut(asked, reply), steps(asked, reply)
+    def chunks(self, received: ReceivedRequest, reply: Reply) -> Iterator[dict[str, Any]]:
+        cut, said = is_cut(received, reply), steps(received, reply)
         for step in said:
             reason = {"finish_reason": "length"} if cut and step is said[-1] else {}
             yield self._chunk([self._choice(step.text, [7], **reason)], None)
         if not cut:
             yield self._chunk([self._choice("", [], finish_reason="stop")], None)
-        if asked.body["stream_options"]["include_usage"]:
-            prompt, count = len(asked.prompt), output(asked, reply)
+        if received.body["stream_options"]["include_usage"]:
+            prompt, count = len(received.prompt), output(received, reply)
             usage = {"prompt_tokens": prompt, "total_tokens": prompt + count, "completion_tokens": count}
             yield self._chunk([], {**usage, "prompt_tokens_details": {"cached_tokens": reply.cached}})
 
@@ -207,8 +218,8 @@ class LMDeployUpstream(Upstream):
             "usage": usage,
         }
 
-    def _reply_to(self, asked: ReceivedRequest) -> Reply:
-        return Reply([b'"', b'Q"']) if '"Q"' in asked.constraint else self.reply
+    def _reply_to(self, received: ReceivedRequest) -> Reply:
+        return Reply([b'"', b'Q"']) if '"Q"' in received.constraint else self.reply
 
     def fault_body(self, fault: EngineFault, status: int) -> dict[str, Any]:
         flat = {"message": MESSAGES[fault], "type": "server_error", "code": status, "param": None, "object": "error"}
@@ -218,7 +229,7 @@ class LMDeployUpstream(Upstream):
         return {"object": "list", "data": [{"id": str(self.folder)}, {"id": ADAPTER}]} if path == "/v1/models" else None
 
 
-class LMDeployHarmonyUpstream(LMDeployUpstream):
+class LMDeployParsingUpstream(LMDeployUpstream):
     """LMDeploy with a GPT-OSS model: its chat endpoint parses, so that other text is lost; `/generate` does not."""
 
     kind = "lmdeploy, generate"
@@ -227,16 +238,16 @@ class LMDeployHarmonyUpstream(LMDeployUpstream):
     def read(self, body: dict[str, Any]) -> ReceivedRequest:
         return ReceivedRequest(body["input_ids"], body.get("max_tokens", 128), "", body)
 
-    def chunks(self, asked: ReceivedRequest, reply: Reply) -> Iterator[dict[str, Any]]:
-        cut, said = is_cut(asked, reply), steps(asked, reply)
+    def chunks(self, received: ReceivedRequest, reply: Reply) -> Iterator[dict[str, Any]]:
+        cut, said = is_cut(received, reply), steps(received, reply)
         for step in said:
             reason = "length" if cut and step is said[-1] else None
-            yield self._event(asked, step.text, [7], step.count, reason)
+            yield self._event(received, step.text, [7], step.count, reason)
         if not cut:
-            yield self._event(asked, "", [], output(asked, reply), "stop")
+            yield self._event(received, "", [], output(received, reply), "stop")
 
-    def _event(self, asked: ReceivedRequest, text: str, ids: list[int], count: int, reason: str | None) -> dict[str, Any]:
-        counts = {"prompt_tokens": len(asked.prompt), "completion_tokens": count}
+    def _event(self, received: ReceivedRequest, text: str, ids: list[int], count: int, reason: str | None) -> dict[str, Any]:
+        counts = {"prompt_tokens": len(received.prompt), "completion_tokens": count}
         meta = {**counts, "finish_reason": reason and {"type": reason}, "output_token_logprobs": None, "routed_experts": None}
         return {"text": text, "output_ids": ids, "meta_info": meta}
 

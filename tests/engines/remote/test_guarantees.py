@@ -22,20 +22,20 @@ from dragoman.conversation import Tool
 from dragoman.dialects import Constrainer, call_opening
 from dragoman.observability.log_entry import RequestLogEntry
 from dragoman.server import Settings
-from engines_remote.guarantees import COLUMNS, GUARANTEES, PAGE, UNREADABLE, Guarantee, How, call, renewed
-from engines_remote.rows import ROWS, Row, differs
-from engines_remote.verdicts import by_tag, passes
-from engines_vllm.test_structural_tags import xgrammar_accepts
+from engines.remote.constraint_check import by_tag, passes
+from engines.remote.engine_cases import ENGINE_CASES, EngineCase, differs
+from engines.remote.guarantees import COLUMNS, GUARANTEES, PAGE, UNREADABLE, Guarantee, How, call, renewed
+from engines.vllm_real.test_structural_tags import xgrammar_accepts
 from server.http import Answer, post
 
-Serve = Callable[[Row, str], tuple[str, Any]]
+Serve = Callable[[EngineCase, str], tuple[str, Any]]
 
 
 class Cell(NamedTuple):
     """A guarantee with one engine: a server, its engine's upstream and its log."""
 
     guarantee: Guarantee
-    row: Row
+    case: EngineCase
     url: str
     upstream: Any
     folder: Path
@@ -45,7 +45,7 @@ class Cell(NamedTuple):
         """The server's answer when the model generates this text."""
         spoken = said.removeprefix(self.begun).encode()
         self.upstream.says(*(spoken[at : at + 3] for at in range(0, len(spoken), 3)))
-        return post(self.url, body(**self.guarantee.asked))
+        return post(self.url, body(**self.guarantee.fields))
 
     def allows(self, said: str) -> bool:
         """Whether the constraint of the guarantee's request allows this text."""
@@ -55,10 +55,10 @@ class Cell(NamedTuple):
     @property
     def begun(self) -> str:
         """The opening of the call that is written into the prompt."""
-        choice = self.guarantee.asked.get("tool_choice", {})
-        if choice.get("type") not in ("any", "tool") or not differs(self.row, "holds calls"):
+        choice = self.guarantee.fields.get("tool_choice", {})
+        if choice.get("type") not in ("any", "tool") or not differs(self.case, "enforces calls"):
             return ""
-        offered = [Tool(tool["name"], "", tool["input_schema"]) for tool in self.guarantee.asked["tools"]]
+        offered = [Tool(tool["name"], "", tool["input_schema"]) for tool in self.guarantee.fields["tools"]]
         tools = [tool for tool in offered if tool.name == choice.get("name", tool.name)]
         return call_opening(dialects.get(self.guarantee.dialect), tools)
 
@@ -82,17 +82,17 @@ def served(folder: Path) -> Iterator[Serve]:
         upstreams: dict[str, Any] = {}
         urls: dict[tuple[str, str], str] = {}
 
-        def serve(row: Row, dialect: str) -> tuple[str, Any]:
-            if row.name not in upstreams:
-                upstream = upstreams[row.name] = row.upstream(folder)
+        def serve(case: EngineCase, dialect: str) -> tuple[str, Any]:
+            if case.name not in upstreams:
+                upstream = upstreams[case.name] = case.upstream(folder)
                 upstream.start_upstream()
                 running.callback(upstream.stop_upstream)
-            upstream = upstreams[row.name]
+            upstream = upstreams[case.name]
             upstream.reset()
-            if (row.name, dialect) not in urls:
+            if (case.name, dialect) not in urls:
                 settings = Settings(model_id="scripted", dialect=dialects.get(dialect))
-                urls[row.name, dialect] = running.enter_context(live_server(row.connect(upstream), settings))
-            return urls[row.name, dialect], upstream
+                urls[case.name, dialect] = running.enter_context(live_server(case.connect(upstream), settings))
+            return urls[case.name, dialect], upstream
 
         yield serve
 
@@ -155,8 +155,8 @@ def is_reported(cell: Cell) -> None:
     """The log line reports it as a violation."""
     for said in cell.guarantee.broken:
         assert cell.allows(said)
-        asked = cell.ask(said).headers["request-id"]
-        until(lambda asked=asked: any(entry.request_id == asked and entry.broken for entry in cell.log))
+        request_id = cell.ask(said).headers["request-id"]
+        until(lambda request_id=request_id: any(entry.request_id == request_id and entry.broken for entry in cell.log))
 
 
 def is_refused(cell: Cell) -> None:
@@ -212,9 +212,9 @@ PROOFS: Mapping[How, Callable[[Cell], None]] = {
 def test_a_guarantee_is_kept_as_documented(
     guarantee: Guarantee, column: str, served: Serve, folder: Path, log: list[RequestLogEntry]
 ):
-    row = next(row for row in ROWS if row.name == COLUMNS[column])
-    url, upstream = served(row, guarantee.dialect)
-    PROOFS[guarantee.how[column]](Cell(guarantee, row, url, upstream, folder, log))
+    case = next(case for case in ENGINE_CASES if case.name == COLUMNS[column])
+    url, upstream = served(case, guarantee.dialect)
+    PROOFS[guarantee.how[column]](Cell(guarantee, case, url, upstream, folder, log))
 
 
 @pytest.mark.thorough
@@ -226,7 +226,7 @@ def test_xgrammar_agrees_with_our_reader_of_structural_tags(folder: Path):
     found = xgrammar_accepts([(made, said) for (_, _, made), said in zip(tags, texts, strict=True)])
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     for (guarantee, step, made), said, accepted in zip(tags, texts, found, strict=True):
-        if UNREADABLE in str(guarantee.asked) and step == 0:
+        if UNREADABLE in str(guarantee.fields) and step == 0:
             assert isinstance(accepted, str)
         else:
             assert accepted == [by_tag(made["format"], tokenizer, text) for text in said], guarantee.title
@@ -234,7 +234,7 @@ def test_xgrammar_agrees_with_our_reader_of_structural_tags(folder: Path):
 
 def tag(guarantee: Guarantee, step: int) -> dict[str, Any]:
     """The structural tag for a guarantee's request."""
-    wanted = parse(MessagesRequest, json.dumps(body(**guarantee.asked)).encode())
+    wanted = parse(MessagesRequest, json.dumps(body(**guarantee.fields)).encode())
     held = Constrainer(dialects.get(guarantee.dialect)).constraint(lower(wanted), thinking_open=False)
     assert held is not None
     return structural_tag(held, {}, step)
