@@ -139,7 +139,7 @@ def test_a_disconnect_frees_the_engine(model: Anthropic, registry: ModelRegistry
         stream.close()
     until(lambda: working(running) == 0)
     assert registry.ready is not None
-    until(lambda: registry.ready.admission.inside == 0)
+    until(lambda: registry.ready.admission.active == 0)
 
 
 @pytest.mark.clause("ERR-11")
