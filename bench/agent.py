@@ -90,7 +90,7 @@ async def _beside_others(session: aiohttp.ClientSession) -> tuple[str, str]:
     main, *others = agents = [_Session(requests(mark, task)) for mark, task in tasks]
     for turn in range(TURNS):
         await main.send_next(session)
-        await _ask(session, _plain(f"Give this a title: story {nonce()} of a house by the river.", 12))
+        await _ask(session, _plain(f"Give this a title: story {nonce()} of a mill by the river.", 12))
         for other in others[: turn + 1]:  # they start one after the other
             await other.send_next(session)
         await _ask(session, _plain("quota", 1))
@@ -109,7 +109,7 @@ async def _beside(session: aiohttp.ClientSession, words: int, prompts: int) -> t
     """Seconds of a tiny request while long prompts are read, seconds to read them, and their tokens."""
     loop = asyncio.get_running_loop()
     began = loop.time()
-    bodies = [_plain(f"{nonce()} " + "the old stone house by the river " * (words // 7), 1) for _ in range(prompts)]
+    bodies = [_plain(f"{nonce()} " + "the old stone mill by the river " * (words // 7), 1) for _ in range(prompts)]
     reading = asyncio.gather(*(_ask(session, body) for body in bodies))
     await asyncio.sleep(_HEAD_START)
     waited = await _tiny(session)

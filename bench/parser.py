@@ -19,7 +19,7 @@ DIALECTS = {
     "gpt-oss": "messages with headers",
 }
 SCHEMA = {"type": "object", "properties": {"path": {"type": "string"}, "content": {"type": "string"}}}
-PROSE = "The river ran past old stone houses, while seven grey birds watched a boat go by.\n"
+PROSE = "The river ran past old stone mills, while seven grey birds watched a boat go by.\n"
 CODE = 'def add(a, b):\n    """Adds them."""\n    return {"sum": a + b}  # it\'s < that\n\n\n'
 LENGTH = 20_000  # characters of each text
 

@@ -12,7 +12,7 @@ from bench.processes import cpu_seconds, nonce
 from bench.report import Row
 
 Figures = dict[str, float]
-_PROSE = "the river ran past old stone houses while seven grey birds watched a boat go by"
+_PROSE = "the river ran past old stone mills while seven grey birds watched a boat go by"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from dragoman.engines import (
     FinishReason,
     OutputChunk,
     PrefillProgress,
+    Routing,
 )
 from dragoman.engines.scripted import Line, ScriptedEngine
 from dragoman.plugins import EngineOptions, register_dialects
@@ -30,6 +31,7 @@ __all__ = [
     "Line",
     "OutputChunk",
     "PrefillProgress",
+    "Routing",
     "ScriptedEngine",
     "Settings",
     "create_app",

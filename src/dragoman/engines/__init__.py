@@ -2,6 +2,7 @@
 
 from dragoman.engines.base import (
     FEWEST_WITH_RESERVED_SLOT,
+    NO_ROUTING,
     SHORT_PROMPT,
     Capabilities,
     Engine,
@@ -11,10 +12,12 @@ from dragoman.engines.base import (
     FinishReason,
     OutputChunk,
     PrefillProgress,
+    Routing,
 )
 
 __all__ = [
     "FEWEST_WITH_RESERVED_SLOT",
+    "NO_ROUTING",
     "SHORT_PROMPT",
     "Capabilities",
     "Engine",
@@ -24,4 +27,5 @@ __all__ = [
     "FinishReason",
     "OutputChunk",
     "PrefillProgress",
+    "Routing",
 ]

@@ -17,22 +17,33 @@ FEWEST_WITH_RESERVED_SLOT: Final = 4
 """With at least this many slots, one is reserved for requests with short prompts."""
 
 
+class Routing(Struct, frozen=True):
+    """Where an engine request goes: `adapter` is one that the engine listed, None for the base model.
+
+    Requests with the same `affinity` (letters and digits only) share most of their prompt: a router may send them to the same
+    server.
+    """
+
+    adapter: str | None = None
+    affinity: str | None = None
+
+
+NO_ROUTING: Final = Routing()
+
+
 class EngineRequest(Struct, frozen=True):
     """One request to an engine.
 
     `tokens` is the whole prompt. `limit` is the most tokens to generate, at least 0: with 0 the engine prefills the prompt (and
     caches it for the next request) and generates nothing. The caller has checked that both fit the context window.
-    The output follows `constraint` from its first token on; only engines that report `constrains` get one. `adapter` is one of
-    those that the engine listed, None for the base model. Requests with the same `affinity` (letters and digits only) share
-    most of their prompt: a router may send them to the same server.
+    The output follows `constraint` from its first token on; only engines that report `constrains` get one.
     """
 
     tokens: Sequence[int]
     limit: int
     sampling: Sampling
     constraint: Constraint | None = None
-    adapter: str | None = None
-    affinity: str | None = None
+    routing: Routing = NO_ROUTING
 
 
 class FinishReason(StrEnum):

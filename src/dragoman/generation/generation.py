@@ -14,7 +14,7 @@ from dragoman.constraints.cost import off_the_loop
 from dragoman.constraints.tree import Constraint
 from dragoman.conversation import Conversation, ThinkingPolicy, ToolChoice
 from dragoman.dialects import Constrainer, call_opening
-from dragoman.engines import Engine, EngineRequest, Finish, FinishReason, OutputChunk
+from dragoman.engines import NO_ROUTING, Engine, EngineRequest, Finish, FinishReason, OutputChunk, Routing
 from dragoman.engines.sampling import bounded
 from dragoman.errors import EngineFailed
 from dragoman.generation.constraining import constrained
@@ -29,7 +29,7 @@ class Generation:
     """One answer to one conversation. `run` may be called once; `counts` can be read at any time.
 
     `constrains`: the engine enforces constraints. For one that does not, the opening of a forced call is added to the prompt.
-    `adapter` and `affinity` are passed to its engine requests.
+    `routing` is passed to its engine requests.
     """
 
     def __init__(  # noqa: PLR0913 -- constructed once, in `ServedModel`
@@ -40,12 +40,10 @@ class Generation:
         prompt: Prompt,
         *,
         constrains: bool = True,
-        adapter: str | None = None,
-        affinity: str | None = None,
+        routing: Routing = NO_ROUTING,
     ) -> None:
         self._engine = engine
-        self._adapter = adapter
-        self._affinity = affinity
+        self._routing = routing
         self._constrainer = constrainer
         self._constrains = constrains
         self._conversation = conversation
@@ -147,7 +145,7 @@ class Generation:
             tokens = [*tokens, *await self._engine.tokenize(prefix)]
             limit = min(limit, self._prompt.remaining - (len(tokens) - len(self._prompt.tokens)))
         constraint = await self._constraint(conversation, thinking_open=thinking_open)
-        return EngineRequest(tokens, limit, bounded(conversation.sampling), constraint, self._adapter, self._affinity)
+        return EngineRequest(tokens, limit, bounded(conversation.sampling), constraint, self._routing)
 
     async def _constraint(self, conversation: Conversation, *, thinking_open: bool) -> Constraint | None:
         """Return the constraint, None if there is none. Raises `InvalidRequest` if it is too expensive to make."""

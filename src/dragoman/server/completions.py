@@ -8,18 +8,19 @@ from starlette.requests import Request
 from starlette.types import Send
 
 from dragoman.api.anthropic.base import check_known, parse, unknown_fields
+from dragoman.api.openai.completions import ChatChunk, Completion
 from dragoman.api.openai.encoder import ChatEncoder, CompletionEncoder
 from dragoman.api.openai.formats import CHAT, COMPLETIONS
 from dragoman.api.openai.lowering import lower_chat, sampling
 from dragoman.api.openai.request import ChatRequest, CompletionRequest
 from dragoman.api.openai.rules import check_chat, check_completion, check_strict_input
 from dragoman.conversation import Conversation
+from dragoman.engines import Routing
 from dragoman.errors import EngineRefused, InvalidRequest
 from dragoman.generation import Generation
 from dragoman.limits import Limits
 from dragoman.observability import Record
-from dragoman.server.affinity import affinity
-from dragoman.server.endpoint import Endpoint, generation_of
+from dragoman.server.endpoint import GeneratingEndpoint, Prepared
 from dragoman.server.preparation import Read, in_worker, is_large
 from dragoman.server.served_model import ServedModel, Settings
 
@@ -28,44 +29,50 @@ _DEFAULT_COMPLETION = 16
 """Tokens of a completion if the request sets no limit: the default of the API."""
 
 
-class ChatCompletions(Endpoint):
+class ChatCompletions(GeneratingEndpoint[ChatChunk]):
     """Answers a conversation."""
 
-    async def answer(self, request: Request, body: bytes, send: Send) -> None:
-        """Answer the request; every refusal is raised before the first byte."""
-        record: Record = request.state.record
-        made = await self.prepare(record, read_chat, body, self.registry.settings)
-        read = made.read
-        encoder = ChatEncoder(_id("chatcmpl"), int(time.time()), read.model, usage=read.usage)
-        await self.respond(generation_of(made, record, affinity(request.headers, **read.named)), CHAT, encoder, record, send)
+    api_format = CHAT
+
+    async def read(self, request: Request, body: bytes) -> Prepared:
+        """Read and prepare a request. Raises `InvalidRequest`."""
+        return await self.prepare(request.state.record, read_chat, body, self.registry.settings)
+
+    def encoder(self, read: Read) -> ChatEncoder:
+        """Return the encoder of one answer."""
+        return ChatEncoder(_id("chatcmpl"), int(time.time()), read.model, usage=read.usage)
 
 
-class Completions(Endpoint):
+class Completions(GeneratingEndpoint[Completion]):
     """Continues a text, without a chat template."""
 
-    async def answer(self, request: Request, body: bytes, send: Send) -> None:
-        """Answer the request; every refusal is raised before the first byte."""
+    api_format = COMPLETIONS
+
+    async def read(self, request: Request, body: bytes) -> Prepared:
+        """Read a request. Raises `InvalidRequest`."""
         limits = self.registry.settings.limits
         if is_large(body) or body.count(b",") > _MANY_IDS:
             read, packed = await in_worker(read_completion, body, limits)
         else:
             read, packed = read_completion(body, limits)
-        prompt = packed if isinstance(packed, str) else packed.tolist()
-        record: Record = request.state.record
-        record.model, record.stream, record.unknown = read.model, read.stream, self.registry.new_names(read.unknown)
-        encoder = CompletionEncoder(_id("cmpl"), int(time.time()), read.model, usage=read.usage)
+        self.note_request(request.state.record, read)
+        return Prepared(read, plain=packed if isinstance(packed, str) else packed.tolist())
 
-        async def make(model: ServedModel, adapter: str | None) -> Generation:
-            key = affinity(request.headers, **read.named)
-            record.notes = model.feasibility.notes(read.conversation, key)
-            return await model.generate_plain(prompt, read.conversation, adapter, key)
+    def encoder(self, read: Read) -> CompletionEncoder:
+        """Return the encoder of one answer."""
+        return CompletionEncoder(_id("cmpl"), int(time.time()), read.model, usage=read.usage)
 
+    async def generation(self, made: Prepared, model: ServedModel, routing: Routing, record: Record) -> Generation:
+        """Return the generation that continues the text or the token ids. Raises what `generate_plain` raises."""
+        record.notes = model.feasibility.notes(made.read.conversation, routing.affinity)
+        return await model.generate_plain(made.plain, made.read.conversation, routing)
+
+    async def answer(self, request: Request, body: bytes, send: Send) -> None:
+        """Answer the request; every refusal is raised before the first byte."""
         try:
-            await self.respond(make, COMPLETIONS, encoder, record, send)
-        except EngineRefused as refused:
-            if isinstance(prompt, str):
-                raise
-            raise InvalidRequest.at("prompt", f"the engine does not accept these token ids: {refused.message}") from refused
+            await super().answer(request, body, send)
+        except EngineRefused as refused:  # token ids are the only thing that it gets from the client as it is
+            raise InvalidRequest.at("prompt", f"the engine does not accept this prompt: {refused.message}") from refused
 
 
 def read_chat(body: bytes, settings: Settings) -> Read:

@@ -1,17 +1,19 @@
-"""Base of the generating endpoints: read the body, run the generation, send it in the endpoint's API format."""
+"""Base of the endpoints that take a prompt: read the body, run the generation, send it in the endpoint's API format."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
 from dragoman.api.format import ApiFormat, Encoder
+from dragoman.engines import Routing
 from dragoman.generation import Generation
 from dragoman.observability import Record
 from dragoman.prompt import Prompt
+from dragoman.server.affinity import affinity
 from dragoman.server.body import read_json_body
 from dragoman.server.disconnect import until_disconnect
 from dragoman.server.preparation import Facts, Read, Reader, facts_of, is_large, prepared
@@ -20,17 +22,19 @@ from dragoman.server.served_model import ServedModel
 from dragoman.server.stream import EventStream, ResponseContext, send_message
 
 E = TypeVar("E")
-MakeGeneration = Callable[[ServedModel, str | None], Awaitable[Generation]]
-"""Makes a generation of a model, or of the named adapter of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A request that was read, with the facts of it. `prompt` is set if a worker process rendered it."""
+    """A request that was read, with its facts. `prompt` is set if a worker process rendered it.
+
+    `plain` is the text or the token ids of a completion, which has no conversation and no facts.
+    """
 
     read: Read
-    facts: Facts
+    facts: Facts | None = None
     prompt: Prompt | None = None
+    plain: str | Sequence[int] = ""
 
     async def prompt_of(self, model: ServedModel) -> Prompt:
         """Return the prompt, for counting and generating (CNT-2). Raises `InvalidRequest`, and what building raises."""
@@ -71,36 +75,52 @@ class Endpoint(ABC):
         if is_large(body):
             model = await self.registry.model()
             read, facts, prompt = await prepared(reader, body, options, model.prompts)
-            made = Prepared(read, facts, prompt)
         else:
             read = reader(body, *options)
-            made = Prepared(read, facts_of(read.conversation))
-        record.model, record.stream, record.content = read.model, read.stream, made.facts.content
+            facts, prompt = facts_of(read.conversation), None
+        record.content = facts.content
+        self.note_request(record, read)
+        return Prepared(read, facts, prompt)
+
+    def note_request(self, record: Record, read: Read) -> None:
+        """Record what the log has of a request once it is read."""
+        record.model, record.stream = read.model, read.stream
         record.unknown = self.registry.new_names(read.unknown)
-        return made
 
-    async def respond(
-        self, make: MakeGeneration, api_format: ApiFormat[E], encoder: Encoder[E], record: Record, send: Send
-    ) -> None:
-        """Make a generation and send it, as a stream if the record says so. Raises like `answer`."""
+
+class GeneratingEndpoint(Endpoint, Generic[E]):
+    """An endpoint that answers with a generation, in its API format."""
+
+    api_format: ApiFormat[E]
+
+    @abstractmethod
+    async def read(self, request: Request, body: bytes) -> Prepared:
+        """Read and prepare a request. Raises `InvalidRequest`."""
+
+    @abstractmethod
+    def encoder(self, read: Read) -> Encoder[E]:
+        """Return the encoder of one answer."""
+
+    async def answer(self, request: Request, body: bytes, send: Send) -> None:
+        """Answer the request; every refusal is raised before the first byte (ERR-8)."""
+        record: Record = request.state.record
+        made = await self.read(request, body)
         model, adapter = await self.model(record)
+        routing = Routing(adapter, affinity(request.headers, **made.read.named))
         with model.admission.admitted():
-            answer = ResponseContext(await make(model, adapter), api_format, encoder, record)
+            generation = await self.generation(made, model, routing, record)
+            response = ResponseContext(generation, self.api_format, self.encoder(made.read), record)
             if record.stream:
-                await EventStream(answer, model.admission).run(send)
+                await EventStream(response, model.admission).run(send)
             else:
-                await send_message(answer, model.admission, send)
+                await send_message(response, model.admission, send)
 
-
-def generation_of(made: Prepared, record: Record, affinity: str | None) -> MakeGeneration:
-    """Return a function that makes the generation of a request. It raises what the prompt raises, and `PromptTooLong`."""
-
-    async def make(model: ServedModel, adapter: str | None) -> Generation:
+    async def generation(self, made: Prepared, model: ServedModel, routing: Routing, record: Record) -> Generation:
+        """Return the generation of a request. Raises what the prompt raises, and `PromptTooLong`."""
         prompt = await made.prompt_of(model)
-        record.notes = [*prompt.notes, *model.feasibility.notes(made.read.conversation, affinity)]
-        generation = model.generate(made.read.conversation, prompt, adapter, affinity)
+        record.notes = [*prompt.notes, *model.feasibility.notes(made.read.conversation, routing.affinity)]
+        generation = model.generate(made.read.conversation, prompt, routing)
         await generation.prepare()
-        record.diverged = model.prefix_tracker.follow(made.facts.trail, prompt)
+        if made.facts is not None:
+            record.diverged = model.prefix_tracker.follow(made.facts.trail, prompt)
         return generation
-
-    return make

@@ -10,13 +10,12 @@ from starlette.types import Send
 from dragoman.api.anthropic import rules
 from dragoman.api.anthropic.base import parse, unknown_fields
 from dragoman.api.anthropic.encoder import MessageEncoder
+from dragoman.api.anthropic.events import Event
 from dragoman.api.anthropic.formats import MESSAGES
 from dragoman.api.anthropic.lowering import lower
 from dragoman.api.anthropic.request import CountTokensRequest, MessagesRequest, PromptRequest
 from dragoman.errors import InvalidRequest
-from dragoman.observability import Record
-from dragoman.server.affinity import affinity
-from dragoman.server.endpoint import Endpoint, Prepared, generation_of
+from dragoman.server.endpoint import Endpoint, GeneratingEndpoint, Prepared
 from dragoman.server.preparation import Read
 from dragoman.server.respond import send_json
 from dragoman.server.served_model import Settings
@@ -31,35 +30,34 @@ class TokenCount(Struct, frozen=True):
     input_tokens: int
 
 
-class _MessagesEndpoint(Endpoint):
-    """Base of both endpoints: reads and prepares the request."""
-
-    async def read(self, request: Request, body: bytes, kind: type[PromptRequest]) -> Prepared:
-        """Read and prepare a request. Raises `InvalidRequest`."""
-        version, betas = _version(request.headers), _betas(request.headers)
-        return await self.prepare(request.state.record, read_messages, body, kind, betas, self.registry.settings, version)
-
-
-class Messages(_MessagesEndpoint):
+class Messages(GeneratingEndpoint[Event]):
     """Answers a conversation, whole or as a stream (TRN-3)."""
 
-    async def answer(self, request: Request, body: bytes, send: Send) -> None:
-        """Answer the request; every refusal is raised before the first byte (ERR-8)."""
-        record: Record = request.state.record
-        made = await self.read(request, body, MessagesRequest)
-        encoder = MessageEncoder(f"msg_{secrets.token_hex(12)}", made.read.model)
-        key = affinity(request.headers, **made.read.named)
-        await self.respond(generation_of(made, record, key), MESSAGES, encoder, record, send)
+    api_format = MESSAGES
+
+    async def read(self, request: Request, body: bytes) -> Prepared:
+        """Read and prepare a request. Raises `InvalidRequest`."""
+        return await _prepared(self, request, body, MessagesRequest)
+
+    def encoder(self, read: Read) -> MessageEncoder:
+        """Return the encoder of one message."""
+        return MessageEncoder(f"msg_{secrets.token_hex(12)}", read.model)
 
 
-class CountTokens(_MessagesEndpoint):
+class CountTokens(Endpoint):
     """Counts the tokens of the prompt that a message would send (CNT-2)."""
 
     async def answer(self, request: Request, body: bytes, send: Send) -> None:
         """Answer the request. Raises what the message would raise."""
-        made = await self.read(request, body, CountTokensRequest)
+        made = await _prepared(self, request, body, CountTokensRequest)
         model, _ = await self.model(request.state.record)
         await send_json(send, TokenCount((await made.prompt_of(model)).length))
+
+
+async def _prepared(endpoint: Endpoint, request: Request, body: bytes, kind: type[PromptRequest]) -> Prepared:
+    version, betas = _version(request.headers), _betas(request.headers)
+    settings = endpoint.registry.settings
+    return await endpoint.prepare(request.state.record, read_messages, body, kind, betas, settings, version)
 
 
 def read_messages(body: bytes, kind: type[PromptRequest], betas: frozenset[str], settings: Settings, version: str) -> Read:

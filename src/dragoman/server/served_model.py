@@ -11,7 +11,7 @@ from dragoman import dialects
 from dragoman.api.anthropic.models import EffortFlags, Flag, ModelCapabilities, ModelInfo, ThinkingFlags
 from dragoman.conversation import Conversation
 from dragoman.dialects import Constrainer, Dialect
-from dragoman.engines import Capabilities, Engine
+from dragoman.engines import NO_ROUTING, Capabilities, Engine, Routing
 from dragoman.errors import EngineFailed, PromptTooLong
 from dragoman.generation import Generation
 from dragoman.inspection.detection import Detection, detect, hints
@@ -133,10 +133,8 @@ class ServedModel:
         self.feasibility.check_call(conversation)
         self.feasibility.check_constraint(conversation, prompt)
 
-    def generate(
-        self, conversation: Conversation, prompt: Prompt, adapter: str | None = None, affinity: str | None = None
-    ) -> Generation:
-        """Return the generation that answers a conversation, with the adapter if one is named. Raises `PromptTooLong`."""
+    def generate(self, conversation: Conversation, prompt: Prompt, routing: Routing = NO_ROUTING) -> Generation:
+        """Return the generation that answers a conversation. Raises `PromptTooLong`."""
         if prompt.remaining < 1:  # never truncated: a client compacts on this error (ERR-11)
             raise PromptTooLong(prompt.length, self.prompts.window - 1)
         return Generation(
@@ -145,12 +143,11 @@ class ServedModel:
             conversation,
             prompt,
             constrains=self.feasibility.holds(conversation, prompt),
-            adapter=adapter,
-            affinity=affinity,
+            routing=routing,
         )
 
     async def generate_plain(
-        self, text: str | Sequence[int], limits: Conversation, adapter: str | None = None, affinity: str | None = None
+        self, text: str | Sequence[int], limits: Conversation, routing: Routing = NO_ROUTING
     ) -> Generation:
         """Return the generation that continues a text or token ids, without a chat template. `limits` has no turns.
 
@@ -167,7 +164,7 @@ class ServedModel:
         if prompt.remaining < 1:
             raise PromptTooLong(prompt.length, self.prompts.window - 1)
         plain = Dialect(name="plain", stop_strings=self.dialect.stop_strings)
-        return Generation(self.engine, Constrainer(plain), limits, prompt, adapter=adapter, affinity=affinity)
+        return Generation(self.engine, Constrainer(plain), limits, prompt, routing=routing)
 
 
 def _effort(capabilities: TemplateCapabilities) -> EffortFlags:

@@ -136,7 +136,9 @@ class LlamaServer(Engine):
         grammar = await self._grammars.of(request.constraint) if request.constraint is not None else UNSET
         async with self._watched(), self._lease(request) as slot:
             completion = CompletionReader(silent=request.limit == 0)
-            async with self._http.stream("/completion", _encode(request, grammar, slot), affinity=request.affinity) as answer:
+            async with self._http.stream(
+                "/completion", _encode(request, grammar, slot), affinity=request.routing.affinity
+            ) as answer:
                 async for data in answer:
                     if self._watch is not None:
                         self._watch.record_output()

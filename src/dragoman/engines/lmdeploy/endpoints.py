@@ -98,7 +98,7 @@ class ChatEndpoint(LMDeployEndpoint):
         """The body of a chat completion without messages."""
         return msgspec.json.encode(
             _ChatCompletion(
-                model=request.adapter or model,
+                model=request.routing.adapter or model,
                 input_ids=request.tokens,
                 max_completion_tokens=max(request.limit, 1),
                 temperature=chosen.temperature,

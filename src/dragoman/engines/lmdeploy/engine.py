@@ -107,7 +107,7 @@ class LMDeploy(TokenEndpoint):
     def post(self, request: EngineRequest, form: ConstraintForm = UNSET) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
         """Post a request; enter the context once it is accepted."""
         body = self._endpoint.body(self.model, request, resolved(request.sampling, self.folder.recommended), form)
-        return self._http.stream(self._endpoint.path, body, affinity=request.affinity)
+        return self._http.stream(self._endpoint.path, body, affinity=request.routing.affinity)
 
     def reader(self, request: EngineRequest) -> AnswerReader:
         """A reader for this request's reply."""

@@ -101,12 +101,12 @@ class SGLang(TokenEndpoint):
     @asynccontextmanager
     async def post(self, request: EngineRequest, form: ConstraintForm) -> AsyncGenerator[AsyncIterator[bytes]]:
         """Post a request; enter the context before it is checked. A cancelled request is aborted."""
-        rid = _rid(request.affinity)
+        rid = _rid(request.routing.affinity)
         try:
-            async with self._http.stream(_PATH, self._encoded(request, rid, form), affinity=request.affinity) as answer:
+            async with self._http.stream(_PATH, self._encoded(request, rid, form), affinity=request.routing.affinity) as answer:
                 yield answer
         except (asyncio.CancelledError, GeneratorExit):
-            self._http.post_later("/abort_request", msgspec.json.encode({"rid": rid}), affinity=request.affinity)
+            self._http.post_later("/abort_request", msgspec.json.encode({"rid": rid}), affinity=request.routing.affinity)
             raise
 
     def _encoded(self, request: EngineRequest, rid: str, form: ConstraintForm) -> bytes:
@@ -124,7 +124,7 @@ class SGLang(TokenEndpoint):
             sampling_seed=UNSET if request.sampling.seed is None else request.sampling.seed,
             structural_tag=_tag(form),
         )
-        return msgspec.json.encode(Generate(request.tokens, sampling, rid, request.adapter or UNSET))
+        return msgspec.json.encode(Generate(request.tokens, sampling, rid, request.routing.adapter or UNSET))
 
     def reader(self, request: EngineRequest) -> GenerateReader:
         """A reader for this request's reply."""

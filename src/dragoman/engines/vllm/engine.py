@@ -81,13 +81,13 @@ class Vllm(TokenEndpoint):
 
     def post(self, request: EngineRequest, form: ConstraintForm = UNSET) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
         """Post a request; enter the context once it is accepted."""
-        return self._http.stream(_PATH, self._encoded(request, form), affinity=request.affinity)
+        return self._http.stream(_PATH, self._encoded(request, form), affinity=request.routing.affinity)
 
     def _encoded(self, request: EngineRequest, form: ConstraintForm) -> bytes:
         """The request body, without unset sampling fields."""
         limit = max(1, min(request.limit, self.window - len(request.tokens)))
         completion = _Completion(
-            request.adapter or self.model, request.tokens, limit, structured_outputs=form, **request.sampling.chosen
+            request.routing.adapter or self.model, request.tokens, limit, structured_outputs=form, **request.sampling.chosen
         )
         return msgspec.json.encode(completion)
 

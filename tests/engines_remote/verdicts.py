@@ -1,7 +1,7 @@
-"""Checks whether an engine would allow a text under the constraint that it was sent, for the three forms of constraints.
+"""Would an engine let a text pass, held to what it was sent? For the three forms in which constraints arrive.
 
-Lark is checked by llguidance. Structural tags are read here: the texts are short, so every place where a part of a tag could
-end is tried. Another test compares the results with xgrammar, where that is installed.
+Lark is asked of llguidance. Structural tags are read here: the texts are short, so every place where a part of a tag could
+end is looked at. That xgrammar reads them so, too, is tested where it is installed.
 """
 
 import json
@@ -19,7 +19,7 @@ Passes = Callable[[str], bool]
 
 
 def passes(held: str, folder: Path) -> Passes:
-    """A check of texts. `held` is the constraint as a fake engine received it, "" for none, which allows any text."""
+    """The verdict on texts. `held` is the constraint as a stand-in heard it, "" for none: then any text passes."""
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     try:
         found: Any = json.loads(held)
@@ -40,7 +40,7 @@ def passes(held: str, folder: Path) -> Passes:
 
 
 def _by_lark(grammar: str, tokenizer: Tokenizer, text: str) -> bool:
-    """Check by llguidance; spellings of special tokens are read as those tokens."""
+    """Spellings of special tokens are those tokens."""
     reader = llguidance.LLMatcher(llguidance.LLTokenizer(tokenizer.to_str()), grammar)
     assert not reader.get_error()
     tokens = tokenizer.encode(text).ids
@@ -55,12 +55,12 @@ def _by_schema(schema: Any, text: str) -> bool:
 
 
 def by_tag(tag: Any, tokenizer: Tokenizer, text: str) -> bool:
-    """Whether the format of a structural tag allows the text."""
+    """`tag` is the format of a structural tag."""
     return len(text) in _ends(tag, text, 0, tokenizer)
 
 
 def _ends(tag: Any, text: str, at: int, tokenizer: Tokenizer) -> set[int]:
-    """The places where this part of a tag can end, if it begins at `at`."""
+    """Where this part of a tag can end, if it begins there."""
     inside = partial(_ends, text=text, tokenizer=tokenizer)
     match tag:
         case {"type": "const_string", "value": value}:
