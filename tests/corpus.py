@@ -1,4 +1,4 @@
-"""Real chat templates, to be judged by: those of two public packages, fetched once into a cache and never committed."""
+"""Real chat templates for tests: those of two public packages, downloaded once into a cache and never committed."""
 
 import shutil
 import subprocess
@@ -15,7 +15,7 @@ _TRL = "trl==1.16.0"
 
 @cache
 def templates() -> dict[str, str]:
-    """Name (`llama.cpp/Qwen3-Coder`, `trl/qwen3`) → Jinja source, about 140 of them, in order of name."""
+    """Return about 140 templates, sorted: name (`llama.cpp/Qwen3-Coder`, `trl/qwen3`) → Jinja source."""
     for requirement, options, suffix, inside in (
         (_LLAMA, ["--no-binary", ":all:"], ".tar.gz", "vendor/llama.cpp/models/templates/"),
         (_TRL, ["--only-binary", ":all:"], ".whl", "trl/chat_templates/"),
@@ -37,7 +37,7 @@ def _folder(requirement: str) -> Path:
 
 
 def _fetch(requirement: str, options: list[str], suffix: str, inside: str, folder: Path) -> None:
-    """Download one package, without what it depends on, and keep its templates."""
+    """Download one package without its dependencies, and keep its templates."""
     uv = shutil.which("uv")
     assert uv is not None, "uv runs the project, and fetches what it is tested with"
     scratch = folder.with_name(f"{folder.name}.new")

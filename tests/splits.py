@@ -1,4 +1,4 @@
-"""One helper for everything that reads text in pieces: parsers, stop scanners, decoders of event streams."""
+"""A helper for tests of everything that reads text in chunks: parsers, stop scanners, event stream decoders."""
 
 import os
 import random
@@ -8,29 +8,29 @@ from typing import TypeVar
 Outcome = TypeVar("Outcome")
 
 POINTS = 1_000_000 if os.environ.get("DRAGOMAN_TESTS") == "thorough" else 20
-"""Places of a text at most where it is cut in two; the other ways of cutting it go through all of them, too."""
+"""The most positions at which a text is split in two; other splits cover all positions, too."""
 
 
 def same_at_every_split(read: Callable[[Sequence[str]], Outcome], text: str, *, seed: int = 0) -> Outcome:
-    """What `read` makes of `text`, having checked that it makes the same of it however it is cut into pieces.
+    """Return the result of `read` for `text`, after a check that every split into chunks gives the same result.
 
-    `read` takes the pieces and returns something that compares equal where the difference does not matter.
+    `read` takes the chunks and returns a value that compares equal if the difference does not matter.
     """
     whole = read([text])
-    for pieces in _splits(text, random.Random(seed)):
-        outcome = read(pieces)
-        assert outcome == whole, f"in pieces {pieces!r}:\n{outcome!r}\nin one:\n{whole!r}"
+    for chunks in _splits(text, random.Random(seed)):
+        outcome = read(chunks)
+        assert outcome == whole, f"in chunks {chunks!r}:\n{outcome!r}\nin one:\n{whole!r}"
     return whole
 
 
-def random_pieces(text: str, choose: random.Random, longest: int = 12) -> list[str]:
-    """`text` in pieces of 0 to `longest` characters."""
-    pieces = []
+def random_chunks(text: str, choose: random.Random, longest: int = 12) -> list[str]:
+    """Return `text` in random chunks of 0 to `longest` characters."""
+    chunks = []
     while text:
         length = choose.randint(0, longest)
-        pieces.append(text[:length])
+        chunks.append(text[:length])
         text = text[length:]
-    return pieces
+    return chunks
 
 
 def _splits(text: str, choose: random.Random) -> Iterator[list[str]]:
@@ -39,4 +39,4 @@ def _splits(text: str, choose: random.Random) -> Iterator[list[str]]:
     for point in places if len(places) <= POINTS else choose.sample(places, POINTS):
         yield [text[:point], text[point:]]
     for longest in (2, 3, 4, 5, 8, 13, 21):
-        yield random_pieces(text, choose, longest)
+        yield random_chunks(text, choose, longest)

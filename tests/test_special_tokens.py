@@ -1,4 +1,4 @@
-"""Which spellings are special tokens: asked of the tokenizer, once each."""
+"""Special tokens are found with the tokenizer, in few calls."""
 
 from asyncio import sleep
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from prompt.word_tokenizer import WordTokenizer
 CONTROL = ["<|im_end|>", "<|endoftext|>", "[INST]", "EOT"]
 
 
-async def test_what_a_text_spells_is_found_and_nothing_else():
+async def test_exactly_the_special_tokens_of_a_text_are_found():
     special_tokens = SpecialTokens(WordTokenizer(CONTROL))
     assert await special_tokens.among("a <b> <|endoftext|> [INST] <|nope|> </div> <|im_end|>") == [
         "<|endoftext|>",
@@ -22,13 +22,13 @@ async def test_what_a_text_spells_is_found_and_nothing_else():
     assert await special_tokens.among("nothing here") == []
 
 
-async def test_a_name_is_a_candidate_whatever_it_looks_like():
+async def test_a_name_of_any_shape_is_a_candidate():
     tokenizer = WordTokenizer(CONTROL)
     assert await SpecialTokens(tokenizer).among("the EOT") == []
     assert await SpecialTokens(tokenizer, ["EOT", ""]).among("the EOT") == ["EOT"]
 
 
-async def test_a_text_without_special_tokens_costs_one_question_and_none_the_second_time():
+async def test_a_text_without_special_tokens_is_checked_once():
     tokenizer = WordTokenizer(CONTROL)
     special_tokens = SpecialTokens(tokenizer)
     text = "<html><body><p>" * 3
@@ -38,12 +38,12 @@ async def test_a_text_without_special_tokens_costs_one_question_and_none_the_sec
     assert len(tokenizer.calls) == 2
 
 
-async def test_one_of_another_shape_is_found_inside_what_looks_like_one():
+async def test_a_special_token_inside_a_candidate_is_found():
     assert "[INST]" in await SpecialTokens(WordTokenizer(CONTROL)).among("<[INST]> <x[INST]>")
 
 
 class CountingTokenizer(WordTokenizer):
-    """`open` is the number of calls that are answered at the moment, `most` the largest that it was."""
+    """`open` is the number of calls in progress, `most` its maximum."""
 
     def __init__(self, control: Sequence[str]) -> None:
         super().__init__(control)
@@ -76,14 +76,14 @@ async def test_all_of_many_special_tokens_are_found():
 
 
 @pytest.mark.parametrize("size", range(1, 40))
-async def test_a_candidate_is_found_wherever_the_text_is_cut_for_the_search(size: int, monkeypatch: pytest.MonkeyPatch):
+async def test_a_candidate_is_found_across_slices(size: int, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(special_tokens_module, "_SLICE", size)
     text = "a <b> <|endoftext|> x [INST] EOT <|im_end|>"
     found = await SpecialTokens(WordTokenizer(CONTROL), ["EOT"]).among(text)
     assert found == sorted(CONTROL)
 
 
-async def test_more_candidates_than_are_remembered_are_answered_and_special_tokens_are_not_forgotten(
+async def test_special_tokens_are_remembered_beyond_the_limit_of_candidates(
     monkeypatch: pytest.MonkeyPatch,
 ):
     monkeypatch.setattr(special_tokens_module, "_MOST_REMEMBERED", 100)

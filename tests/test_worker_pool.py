@@ -1,4 +1,4 @@
-"""Jobs that take too long, need too much or crash end alone; others go on."""
+"""Jobs that exceed a limit or crash end without effect on other jobs."""
 
 import asyncio
 import contextlib
@@ -48,7 +48,7 @@ def _refuse_length() -> None:
     raise PromptTooLong(9, 4)
 
 
-async def test_a_job_gives_its_result(pool: WorkerPool):
+async def test_a_job_returns_its_result(pool: WorkerPool):
     assert await pool.run(sorted, [3, 1, 2], reverse=True) == [3, 2, 1]
 
 
@@ -61,13 +61,13 @@ async def test_a_job_gives_its_result(pool: WorkerPool):
         (_recurse, "is nested too deeply"),
     ],
 )
-async def test_a_job_that_passes_a_limit_ends_alone(pool: WorkerPool, job: Callable[[], object], reason: str):
+async def test_a_job_that_exceeds_a_limit_does_not_affect_others(pool: WorkerPool, job: Callable[[], object], reason: str):
     with pytest.raises(TooExpensive, match=reason):
         await pool.run(job)
     assert await pool.run(len, "abc") == 3
 
 
-async def test_a_job_waits_only_so_long_for_a_worker():
+async def test_the_wait_for_a_worker_is_limited():
     pool = WorkerPool(workers=1, patience=0.2, preload=())
     working = asyncio.ensure_future(pool.run(_spin))
     await asyncio.sleep(0)
@@ -88,7 +88,7 @@ async def test_a_cancelled_job_frees_its_worker(pool: WorkerPool):
     assert await pool.run(len, "abc") == 3
 
 
-async def test_errors_arrive_whole(pool: WorkerPool):
+async def test_errors_keep_their_attributes(pool: WorkerPool):
     with pytest.raises(InvalidRequest) as refused:
         await pool.run(_refuse)
     assert (refused.value.message, refused.value.path, refused.value.details) == ("tools.0: no", "tools.0", {"error_code": "x"})

@@ -1,4 +1,4 @@
-"""The contract and the tests that prove it, held against each other."""
+"""Every clause of the contract has a test, and every cited clause exists."""
 
 import re
 from collections.abc import Mapping
@@ -19,14 +19,14 @@ _CITED = re.compile(r"\b(?:TRN|AUTH|ERR|REQ|IN|RES|USE|STOP|SSE|THK|TOOL|STR|SEQ
 
 
 class Clause(NamedTuple):
-    """One clause; `deferred` is why it is not built, or empty."""
+    """One clause; `deferred` is why it is not implemented, or empty."""
 
     text: str
     deferred: str
 
 
 def read_contract() -> dict[str, Clause]:
-    """The clauses by id, in the order of the page. Every list item of the page is one."""
+    """Return the clauses by id, in the order of the page; every list item of the page is one."""
     lines = [line for line in CONTRACT.read_text(encoding="utf-8").splitlines() if line.startswith("- ")]
     found = [_LINE.fullmatch(line) for line in lines]
     assert None not in found, [line for line, match in zip(lines, found, strict=True) if match is None]
@@ -38,7 +38,7 @@ CLAUSES = read_contract()
 
 @pytest.fixture
 def named(pytestconfig: pytest.Config) -> Mapping[str, list[str]]:
-    """The tests that name each clause, the slow ones too; known only where the whole suite was collected."""
+    """The tests that name each clause, slow ones included; skips unless the whole suite was collected."""
     if pytestconfig.args_source is not pytest.Config.ArgsSource.TESTPATHS:
         pytest.skip("part of the suite says nothing about the whole")
     return pytestconfig.stash[NAMED_CLAUSES]
@@ -67,5 +67,5 @@ def test_every_clause_in_scope_has_a_test(named: Mapping[str, list[str]]) -> Non
     assert {name: clause.text for name, clause in CLAUSES.items() if not clause.deferred and name not in named} == {}
 
 
-def test_no_clause_with_a_test_is_listed_as_not_built(named: Mapping[str, list[str]]) -> None:
+def test_no_clause_with_a_test_is_listed_as_deferred(named: Mapping[str, list[str]]) -> None:
     assert {name: named[name] for name, clause in CLAUSES.items() if clause.deferred and name in named} == {}

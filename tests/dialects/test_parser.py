@@ -12,7 +12,7 @@ from dragoman import dialects
 from dragoman.conversation import ToolCall
 from dragoman.dialects.markers import Found, Markers
 from dragoman.parts import CallDelta, CallEnd, CallStart, Text, Thinking
-from splits import random_pieces, same_at_every_split
+from splits import random_chunks, same_at_every_split
 
 from .reading import read
 
@@ -85,7 +85,7 @@ def test_any_output_is_read_the_same_at_any_split(
     dialect, output = made
     whole = read(dialect, [output], TOOLS, thinking_open=thinking_open, cut=cut)
 
-    for pieces in (list(output), random_pieces(output, choose), random_pieces(output, choose)):
+    for pieces in (list(output), random_chunks(output, choose), random_chunks(output, choose)):
         assert read(dialect, pieces, TOOLS, thinking_open=thinking_open, cut=cut) == whole
 
 
@@ -102,7 +102,7 @@ def test_arguments_are_a_json_object_unless_the_limit_cut_them(made: tuple[diale
 
 @given(DIALECTS, st.text(st.characters(exclude_categories=["Cs"], exclude_characters="<")), st.randoms(use_true_random=False))
 def test_text_without_markup_passes_byte_for_byte(dialect: dialects.Dialect, text: str, choose: random.Random):
-    reading = read(dialect, random_pieces(text, choose), TOOLS)
+    reading = read(dialect, random_chunks(text, choose), TOOLS)
 
     assert reading.parts == ([{"text": text}] if text else [])
     assert reading.repairs == []

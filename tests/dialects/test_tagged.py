@@ -14,7 +14,7 @@ from dragoman.conversation import ToolCall
 from dragoman.dialects import Dialect
 from dragoman.dialects.spec import ElementArguments, JsonArguments, LiteralArguments, NameTag, TaggedArguments
 from dragoman.parts import CallDelta, CallStart
-from splits import random_pieces, same_at_every_split
+from splits import random_chunks, same_at_every_split
 
 from .reading import merge
 from .test_parser import JSON
@@ -140,7 +140,7 @@ def test_a_string_arrives_byte_for_byte(dialect: Dialect, data: st.DataObject, s
     schemas = {"write": schema_of(arguments), "now": {}}
     output = dialect.encode_calls([ToolCall("1", "write", arguments), ToolCall("2", "now", {})])
 
-    for pieces in ([output], list(output), random_pieces(output, random.Random(seed))):
+    for pieces in ([output], list(output), random_chunks(output, random.Random(seed))):
         calls, repairs = read_calls(dialect, pieces, schemas)
         assert calls == [("write", arguments), ("now", {})]
         assert repairs == []

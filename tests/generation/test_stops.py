@@ -1,4 +1,4 @@
-"""Stop sequences: what is found is what an oracle finds that sees the whole text at once."""
+"""Stop sequences: the scanner finds the same as an oracle that sees the whole text."""
 
 from collections.abc import Sequence
 from time import process_time
@@ -15,7 +15,7 @@ _SEQUENCES = st.lists(st.text(_LETTERS, min_size=1, max_size=4), min_size=1, max
 
 
 def oracle(text: str, sequences: Sequence[str]) -> Scanned:
-    """The sequence that is complete first, the longest of several; everything in front of it is visible."""
+    """Return the sequence that is complete first, the longest of several; all text before it is visible."""
     for end in range(len(text) + 1):
         ending_here = [sequence for sequence in sequences if text[:end].endswith(sequence)]
         if ending_here:
@@ -24,12 +24,12 @@ def oracle(text: str, sequences: Sequence[str]) -> Scanned:
     return Scanned(text)
 
 
-def scan(pieces: Sequence[str], sequences: Sequence[str]) -> Scanned:
-    """Feed the pieces until something matches; what was held comes at the end."""
+def scan(chunks: Sequence[str], sequences: Sequence[str]) -> Scanned:
+    """Feed the chunks until a sequence matches; text that was held back comes at the end."""
     scanner = StopScanner(sequences)
     visible = ""
-    for piece in pieces:
-        scanned = scanner.feed(piece)
+    for chunk in chunks:
+        scanned = scanner.feed(chunk)
         visible += scanned.visible
         if scanned.matched is not None:
             return Scanned(visible, scanned.matched)
@@ -40,13 +40,13 @@ def scan(pieces: Sequence[str], sequences: Sequence[str]) -> Scanned:
 @given(st.text(_LETTERS, max_size=24), _SEQUENCES)
 @example("aab", ["aab", "ab", "b"])
 @example("abab a", ["aba", "bab "])
-def test_the_first_complete_sequence_is_found_wherever_the_text_is_cut(text: str, sequences: list[str]):
-    assert same_at_every_split(lambda pieces: scan(pieces, sequences), text) == oracle(text, sequences)
+def test_the_first_complete_sequence_is_found_at_every_split(text: str, sequences: list[str]):
+    assert same_at_every_split(lambda chunks: scan(chunks, sequences), text) == oracle(text, sequences)
 
 
 @pytest.mark.clause("SEQ-2")
 @given(st.text(_LETTERS, max_size=24), _SEQUENCES)
-def test_exactly_what_could_still_become_a_sequence_is_held_back(text: str, sequences: list[str]):
+def test_only_a_possible_start_of_a_sequence_is_held_back(text: str, sequences: list[str]):
     scanner = StopScanner(sequences)
     for end, letter in enumerate(text, 1):
         if scanner.feed(letter).matched is not None:
@@ -75,16 +75,16 @@ def test_exactly_what_could_still_become_a_sequence_is_held_back(text: str, sequ
         ("end", ["END"], Scanned("end")),
     ],
 )
-def test_a_sequence_is_cut_off_with_all_that_follows(text: str, sequences: list[str], found: Scanned):
-    assert same_at_every_split(lambda pieces: scan(pieces, sequences), text) == found
+def test_a_sequence_is_removed_with_all_that_follows(text: str, sequences: list[str], found: Scanned):
+    assert same_at_every_split(lambda chunks: scan(chunks, sequences), text) == found
 
 
-def test_without_sequences_nothing_is_held():
+def test_without_sequences_nothing_is_held_back():
     scanner = StopScanner(())
     assert [scanner.feed("a"), scanner.flush()] == [Scanned("a"), ""]
 
 
-def test_a_flush_leaves_nothing_to_be_completed():
+def test_a_flush_resets_the_scanner():
     scanner = StopScanner(["END"])
     assert scanner.feed("EN") == Scanned("")
     assert scanner.flush() == "EN"
@@ -93,9 +93,11 @@ def test_a_flush_leaves_nothing_to_be_completed():
 
 @pytest.mark.clause("SEQ-1", "SEQ-2")
 @given(st.text("ab", max_size=40), st.lists(st.text("ab", min_size=1, max_size=12), min_size=1, max_size=40))
-@example("abaababaabaab", ["abaababaabaabb", "baababaabab", "aabaabb"])  # ends that begin other sequences, in a chain
-def test_many_sequences_with_common_beginnings_are_told_apart(text: str, sequences: list[str]):
-    assert same_at_every_split(lambda pieces: scan(pieces, sequences), text) == oracle(text, sequences)
+@example(
+    "abaababaabaab", ["abaababaabaabb", "baababaabab", "aabaabb"]
+)  # suffixes that are prefixes of other sequences, in a chain
+def test_many_sequences_with_common_prefixes_are_distinguished(text: str, sequences: list[str]):
+    assert same_at_every_split(lambda chunks: scan(chunks, sequences), text) == oracle(text, sequences)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +112,7 @@ def test_many_sequences_with_common_beginnings_are_told_apart(text: str, sequenc
 def test_the_work_per_character_does_not_depend_on_the_sequences(sequences: list[str]):
     start = process_time()
     scanner = StopScanner(sequences)
-    pieces = ["stop 12 ", "xxxxxxxx", " words and more words "] * 2_000
-    visible = "".join(scanner.feed(piece).visible for piece in pieces) + scanner.flush()
-    assert visible == "".join(pieces)
-    assert process_time() - start < 5  # comparing each sequence with each piece takes minutes
+    chunks = ["stop 12 ", "xxxxxxxx", " words and more words "] * 2_000
+    visible = "".join(scanner.feed(chunk).visible for chunk in chunks) + scanner.flush()
+    assert visible == "".join(chunks)
+    assert process_time() - start < 5  # comparing each sequence with each chunk takes minutes

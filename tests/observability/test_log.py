@@ -1,4 +1,4 @@
-"""The log line: for people, for machines."""
+"""The log line as text and as JSON."""
 
 import json
 import logging
@@ -44,8 +44,8 @@ REFUSED = RequestLogEntry(
 )
 
 
-class Kept(logging.Handler):
-    """Keeps what it formats."""
+class KeepingHandler(logging.Handler):
+    """Keeps the lines that it formats."""
 
     def __init__(self, name: str) -> None:
         super().__init__()
@@ -57,8 +57,8 @@ class Kept(logging.Handler):
 
 
 def logged(name: str, entry: RequestLogEntry) -> str:
-    """The line of an entry in that format."""
-    handler, logger = Kept(name), logging.getLogger("dragoman.request")
+    """Return the line of an entry in a log format."""
+    handler, logger = KeepingHandler(name), logging.getLogger("dragoman.request")
     level = logger.level
     logger.setLevel(logging.INFO)
     logger.addHandler(handler)
@@ -71,7 +71,7 @@ def logged(name: str, entry: RequestLogEntry) -> str:
     return found
 
 
-def test_people_read_columns_then_what_is_special_then_who_and_what() -> None:
+def test_a_text_line_has_columns_then_exceptions_then_client_and_model() -> None:
     assert line(TURN) == (
         "200 messages        5.6s   18,204 in  98% cached    231 out    44.4 tok/s  tool_use    2 calls  80 thinking"
         '  [diverged at token 412 of 18,204: system block 2, "gitStatus:"]  [repaired: quotes]'
@@ -80,22 +80,22 @@ def test_people_read_columns_then_what_is_special_then_who_and_what() -> None:
     )
 
 
-def test_a_refusal_says_what_the_client_was_told() -> None:
+def test_a_refusal_has_the_clients_error_message() -> None:
     assert line(REFUSED) == "400 messages        0.0s  invalid_request_error: max_tokens: Field required  req_2"
 
 
-def test_a_path_that_is_none_is_shown_and_cannot_write_a_line_of_its_own() -> None:
+def test_an_unknown_path_is_escaped() -> None:
     strange = RequestLogEntry("req_3", "GET", "/a\n200 \x1b[31mb", "", 404, Seconds(0))
     assert line(strange) == "404 GET /a\\n200 \\x1b[31mb    0.0s  req_3"
 
 
-def test_the_terminal_gets_the_time_and_the_line() -> None:
+def test_the_text_format_has_the_time_and_the_line() -> None:
     time, shown = logged("text", REFUSED)[:19], logged("text", REFUSED)[19:]
     assert len(time.split("-")) == 3
     assert shown == f" I {line(REFUSED)}"
 
 
-def test_json_has_every_field_by_its_name_and_leaves_out_what_is_not_so() -> None:
+def test_json_has_all_fields_by_name_and_omits_defaults() -> None:
     found: dict[str, Any] = json.loads(logged("json", TURN))
     assert found.pop("time").endswith("+00:00")
     assert found == {
@@ -132,8 +132,8 @@ def test_json_has_every_field_by_its_name_and_leaves_out_what_is_not_so() -> Non
     }
 
 
-def test_whatever_else_is_logged_is_json_too() -> None:
-    handler, logger = Kept("json"), logging.getLogger("somebody.else")
+def test_other_records_are_json_too() -> None:
+    handler, logger = KeepingHandler("json"), logging.getLogger("another.library")
     logger.addHandler(handler)
     try:
         logger.warning("%s of %d", "one", 2)
@@ -144,6 +144,6 @@ def test_whatever_else_is_logged_is_json_too() -> None:
     finally:
         logger.removeHandler(handler)
     plain, failed = map(json.loads, handler.lines)
-    assert (plain["level"], plain["logger"], plain["message"]) == ("warning", "somebody.else", "one of 2")
+    assert (plain["level"], plain["logger"], plain["message"]) == ("warning", "another.library", "one of 2")
     assert failed["exception"].endswith("ValueError: broken")
     assert sys.exc_info() == (None, None, None)

@@ -1,4 +1,4 @@
-"""The counters, as a scraper reads them."""
+"""The metrics page, as Prometheus scrapes it."""
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -6,11 +6,11 @@ from dragoman.observability import Record, RequestLogEntry
 from dragoman.observability.log_entry import Seconds, Tokens
 from dragoman.observability.metrics import Metrics
 
-from .test_record import Turn
+from .test_record import FinishedWork
 
 
 def scraped(metrics: Metrics) -> dict[str, float]:
-    """Every sample that is not zero, by its name and labels."""
+    """Return every sample that is not zero, by name and labels."""
     families = text_string_to_metric_families(metrics.page().decode())
     return {
         " ".join([sample.name.removeprefix("dragoman_"), *sample.labels.values()]): sample.value
@@ -25,7 +25,7 @@ def entry(status: int = 200, **fields: object) -> RequestLogEntry:
     return RequestLogEntry("req_1", "POST", "/v1/messages", "/v1/messages", status, **fields)  # type: ignore[arg-type]
 
 
-def test_a_turn_counts_its_tokens_and_times() -> None:
+def test_an_answer_counts_its_tokens_and_times() -> None:
     metrics = Metrics(lambda: 0)
     metrics.count(
         entry(
@@ -55,7 +55,7 @@ def test_a_turn_counts_its_tokens_and_times() -> None:
     assert min(float(name.split()[1]) for name in buckets if "per_output" in name) == 0.06
 
 
-def test_failures_count_by_type_and_departures_by_how_long_they_cost() -> None:
+def test_failures_count_by_type_and_disconnects_by_duration() -> None:
     metrics = Metrics(lambda: 0)
     metrics.count(entry(529, ending="error", error="overloaded_error"))
     metrics.count(entry(499, ending="client_left", seconds=Seconds(1.0, stop=0.02)))
@@ -65,21 +65,21 @@ def test_failures_count_by_type_and_departures_by_how_long_they_cost() -> None:
     assert (found["cancel_seconds_count"], found["cancel_seconds_sum"]) == (1, 0.02)
 
 
-def test_paths_that_are_none_share_one_name() -> None:
+def test_unknown_paths_share_one_name() -> None:
     metrics = Metrics(lambda: 0)
     for path in ("/a", "/b"):
         metrics.count(RequestLogEntry("req_1", "GET", path, "", 404, Seconds(0.0)))
     assert scraped(metrics) == {"requests_total unknown 404": 2}
 
 
-def test_gauges_look_at_the_requests_under_way() -> None:
+def test_gauges_show_open_requests() -> None:
     metrics = Metrics(lambda: 0)
     one, other = (Record(request_id, "POST", "/v1/messages") for request_id in ("req_1", "req_2"))
     with metrics.open(one):
         with metrics.open(other):
             assert scraped(metrics) == {}
-            one.wait(Turn())
-            other.wait(Turn())
+            one.wait(FinishedWork())
+            other.wait(FinishedWork())
             assert scraped(metrics) == {"requests_waiting": 2}
             one.start()
             assert scraped(metrics) == {"requests_waiting": 1, "requests_running": 1}
@@ -87,11 +87,11 @@ def test_gauges_look_at_the_requests_under_way() -> None:
     assert scraped(metrics) == {}
 
 
-def test_restarts_are_the_engines_own_count() -> None:
+def test_restarts_are_read_from_the_engine() -> None:
     assert scraped(Metrics(lambda: 3)) == {"engine_restarts_total": 3}
 
 
-def test_two_in_a_process_do_not_share() -> None:
+def test_two_applications_in_a_process_do_not_share_metrics() -> None:
     one, other = Metrics(lambda: 0), Metrics(lambda: 0)
     one.count(entry())
     assert scraped(other) == {}

@@ -1,4 +1,4 @@
-"""Where the prefix broke, in words that its sender knows."""
+"""Prefix divergence, reported in terms that the sender knows."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,14 +21,14 @@ AND_ON = (assistant("Welcome."), user("Once more."))
 
 
 async def places(*conversations: Conversation, template: str = templates.FULL) -> Sequence[str]:
-    """What is said of each, one after the other."""
+    """Return the reported divergence of each conversation, in order."""
     builder = await PromptBuilder.load(inspect(ChatTemplate(template), dialects.get("qwen3")), WordTokenizer(CONTROL), 10_000)
-    lineage = PrefixTracker()
-    return [lineage.follow(trail_of(conversation), await builder.build(conversation)) for conversation in conversations]
+    tracker = PrefixTracker()
+    return [tracker.follow(trail_of(conversation), await builder.build(conversation)) for conversation in conversations]
 
 
 async def place(after: Conversation, before: Conversation = TALK, template: str = templates.FULL) -> str:
-    """What is said of the second of two, without its token."""
+    """Return the reported divergence of the second conversation, without its token."""
     first, second = await places(before, after, template=template)
     assert first == ""
     return second.partition(": ")[2]
@@ -66,7 +66,7 @@ def with_turns(*turns: object, of: Conversation = TALK) -> Conversation:
         "attribution",
     ],
 )
-async def test_nothing_is_said_of_a_prompt_that_goes_on_as_it_should_or_is_another_conversation(after: Conversation):
+async def test_a_continuation_or_another_conversation_does_not_diverge(after: Conversation):
     assert await place(after) == ""
 
 
@@ -100,35 +100,35 @@ async def test_nothing_is_said_of_a_prompt_that_goes_on_as_it_should_or_is_anoth
         "an answered turn",
     ],
 )
-async def test_what_the_client_changed_is_named(after: Conversation, expected: str):
+async def test_a_change_by_the_client_is_named(after: Conversation, expected: str):
     assert (await place(replace(after, turns=(*after.turns, *AND_ON)))).startswith(expected)
     assert (await place(after)).startswith(expected), "also where it is asked again"
 
 
-async def test_the_token_is_the_first_that_the_engine_has_to_read_again():
+async def test_the_token_is_the_first_that_is_not_reused():
     changed = replace(TALK, system=(Text(TOP[0]), Text(TOP[1].replace("3", "4"))))
-    _, said = await places(TALK, changed)
+    _, reported = await places(TALK, changed)
     tokenizer = WordTokenizer(CONTROL)
     builder = await PromptBuilder.load(inspect(ChatTemplate(templates.FULL), dialects.get("qwen3")), tokenizer, 10_000)
     before, after = [await builder.build(conversation) for conversation in (TALK, changed)]
     kept = next(place for place, pair in enumerate(zip(before.tokens, after.tokens, strict=False)) if pair[0] != pair[1])
-    assert said == f'token {kept:,} of {len(after.tokens):,}: system block 2, "gitStatus: 4 files"'
+    assert reported == f'token {kept:,} of {len(after.tokens):,}: system block 2, "gitStatus: 4 files"'
 
 
-async def test_a_template_that_writes_an_earlier_turn_anew_is_told_from_a_client_that_changed_it():
+async def test_a_change_by_the_template_is_distinguished_from_one_by_the_client():
     thinking = replace(TALK, turns=LOOP, thinking=ThinkingPolicy(enabled=True))
     after = with_turns(assistant("Done."), user("Thanks."), of=thinking)
-    said = await place(after, thinking, templates.DROPS_REASONING)
-    assert said.startswith("rendered differently after turn 1 (user), text 1, ")
+    reported = await place(after, thinking, templates.DROPS_REASONING)
+    assert reported.startswith("rendered differently after turn 1 (user), text 1, ")
 
 
-async def test_other_settings_of_reasoning_are_named_where_the_template_shows_them():
+async def test_changed_thinking_settings_are_named():
     template = "{{ 'Reasoning: ' ~ ('on' if enable_thinking else 'off') ~ '\\n' }}" + templates.FULL
     before = replace(TALK, thinking=ThinkingPolicy(enabled=True))
     assert await place(with_turns(*AND_ON), before, template) == 'the thinking settings, "Reasoning: off"'
 
 
-async def test_conversations_side_by_side_are_each_compared_with_their_own():
+async def test_concurrent_conversations_are_compared_separately():
     other = conversation_of(user("Name it."), top=["Titles."])
     both = [TALK, other, with_turns(*AND_ON), with_turns(*AND_ON, of=other), replace(TALK, system=())]
     *quiet, last = await places(*both)
@@ -136,6 +136,6 @@ async def test_conversations_side_by_side_are_each_compared_with_their_own():
     assert "system block" in last
 
 
-async def test_only_the_newest_are_remembered():
+async def test_only_the_newest_prompts_are_remembered():
     others = [conversation_of(user(f"Question {number}.")) for number in range(40)]
     assert not any(await places(TALK, *others, replace(TALK, system=())))

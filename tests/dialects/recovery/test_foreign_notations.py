@@ -9,7 +9,7 @@ import pytest
 from dialects.reading import Reading, read
 from dragoman import dialects
 from dragoman.conversation import ToolCall
-from splits import random_pieces
+from splits import random_chunks
 
 SCHEMAS: dict[str, Any] = {
     "write_file": {
@@ -84,7 +84,7 @@ def test_recovered_calls_are_the_same_at_any_split(writer: dialects.Dialect):
     for reader in choose.sample(list(dialects.BY_NAME.values()), 6):
         output = written(writer, choose.choice(TURNS), choose.choice(["", "I will look."]))
         whole = read(reader, [output], SCHEMAS)
-        for pieces in (list(output), random_pieces(output, choose), random_pieces(output, choose)):
+        for pieces in (list(output), random_chunks(output, choose), random_chunks(output, choose)):
             assert read(reader, pieces, SCHEMAS) == whole, (reader.name, output)
 
 

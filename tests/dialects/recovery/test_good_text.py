@@ -8,7 +8,7 @@ import pytest
 
 from dialects.reading import read
 from dragoman import dialects
-from splits import random_pieces
+from splits import random_chunks
 
 from .test_foreign_notations import EACH, SCHEMAS, TURNS, written
 
@@ -50,7 +50,7 @@ def test_quoted_calls_of_any_family_are_text_in_any_other(writer: dialects.Diale
     for reader in choose.sample(list(dialects.BY_NAME.values()), READERS):
         if is_own_fence(reader) or (reader.frame and writer.frame):
             continue
-        for pieces in ([text], random_pieces(text, choose)):
+        for pieces in ([text], random_chunks(text, choose)):
             assert not any("call" in part for part in read(reader, pieces, SCHEMAS).parts), (reader.name, text)
 
 
@@ -72,6 +72,6 @@ def test_our_own_pages_and_tests_are_text(page: Path):
     tools = {name: {"type": "object"} for name in NAMED.findall(text)}
     choose = random.Random(page.name)
     for name in ("hermes", "deepseek-v3.2", "llama3-json", "jamba"):
-        for pieces in ([text], random_pieces(text, choose)):
+        for pieces in ([text], random_chunks(text, choose)):
             calls = [part for part in read(dialects.get(name), pieces, tools).parts if "call" in part]
             assert calls == [], (name, calls[:2])

@@ -1,4 +1,4 @@
-"""One turn: what the engine says, as parts, and how it ends."""
+"""Generations: the parts of an engine's output, and the stop reason."""
 
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any
@@ -39,9 +39,9 @@ async def generation(
 
 
 async def generate(script: Line | str, conversation: Conversation | None = None, **prompt: Any) -> list[Any]:
-    """The parts, pieces of a kind put together, ids of calls by their number."""
-    turn = await generation(script, conversation or ask(), **prompt)
-    return merge([part async for part in turn.run()])
+    """Return the parts, with adjacent ones of a kind merged, and call ids replaced by their number."""
+    generated = await generation(script, conversation or ask(), **prompt)
+    return merge([part async for part in generated.run()])
 
 
 def merge(parts: Sequence[Part]) -> list[Part]:
@@ -72,18 +72,18 @@ def ending(reason: StopReason, output: int, thinking: int = 0, matched: str | No
     return Ending(reason, TokenCounts(5, 0, output, thinking), matched)
 
 
-def called(number: int = 1) -> list[Part]:
+def call_parts(number: int = 1) -> list[Part]:
     return [CallStart("add", f"#{number}"), CallDelta('{"a": 1, "b": 2}'), CallEnd()]
 
 
 ENDED: dict[str, tuple[Line | str, dict[str, Any], list[Part]]] = {
     "the model is done": ("Hello there.", {}, [TextPart("Hello there."), ending(StopReason.END_TURN, 2)]),
     "the model says nothing": ("", {}, [ending(StopReason.END_TURN, 0)]),
-    "the model calls": (f"I add.\n{CALL}", {}, [TextPart("I add."), *called(), ending(StopReason.TOOL_USE, 11)]),
+    "the model calls": (f"I add.\n{CALL}", {}, [TextPart("I add."), *call_parts(), ending(StopReason.TOOL_USE, 11)]),
     "the model calls twice": (
         f"{CALL}\n{CALL}",
         {},
-        [*called(), *called(2), ending(StopReason.TOOL_USE, 18)],
+        [*call_parts(), *call_parts(2), ending(StopReason.TOOL_USE, 18)],
     ),
     "the limit": ("one two three", {"max_tokens": 2}, [TextPart("one two"), ending(StopReason.MAX_TOKENS, 2)]),
     "the limit is the length": ("one two", {"max_tokens": 2}, [TextPart("one two"), ending(StopReason.END_TURN, 2)]),
@@ -101,7 +101,7 @@ ENDED: dict[str, tuple[Line | str, dict[str, Any], list[Part]]] = {
     "the limit behind a call": (
         Line(CALL, finish_reason="length"),
         {},
-        [*called(), ending(StopReason.MAX_TOKENS, 9)],
+        [*call_parts(), ending(StopReason.MAX_TOKENS, 9)],
     ),
     "nothing was to be generated": ("Hello there.", {"max_tokens": 0}, [ending(StopReason.MAX_TOKENS, 0)]),
     "nothing was to be generated of nothing": ("", {"max_tokens": 0}, [ending(StopReason.MAX_TOKENS, 0)]),
@@ -153,20 +153,20 @@ ENDED: dict[str, tuple[Line | str, dict[str, Any], list[Part]]] = {
     "STOP-1", "STOP-2", "STOP-3", "STOP-6", "SEQ-1", "SEQ-2", "SEQ-4", "REQ-2", "REQ-3", "REQ-4", "RES-4", "TOOL-8", "USE-4"
 )  # fmt: skip
 @pytest.mark.parametrize(("script", "policies", "parts"), ENDED.values(), ids=ENDED)
-async def test_a_turn_ends_as_the_table_says(script: Line | str, policies: dict[str, Any], parts: list[Part]):
+async def test_each_ending_has_its_stop_reason(script: Line | str, policies: dict[str, Any], parts: list[Part]):
     remaining = policies.get("remaining", 10_000)
     conversation = ask(**{name: value for name, value in policies.items() if name != "remaining"})
     assert await generate(script, conversation, remaining=remaining) == [PREFILL, *parts]
 
 
 @pytest.mark.clause("STOP-1", "STOP-7")
-def test_every_happening_has_its_reason_and_every_reason_a_happening():
+def test_every_end_cause_and_every_stop_reason_is_in_the_table():
     assert set(ENDINGS) == set(EndCause)
     assert set(ENDINGS.values()) == set(StopReason)
 
 
 @pytest.mark.clause("THK-6", "THK-7", "USE-4", "SSE-12")
-async def test_reasoning_is_told_apart_signed_and_counted():
+async def test_reasoning_is_separated_signed_and_counted():
     assert await generate(f"{THOUGHT}It is 3.") == [
         PREFILL,
         ThinkingPart("I add them up."),
@@ -177,7 +177,7 @@ async def test_reasoning_is_told_apart_signed_and_counted():
 
 
 @pytest.mark.clause("THK-6", "USE-4")
-async def test_a_turn_that_the_template_began_inside_reasoning_is_read_from_there():
+async def test_reasoning_opened_by_the_template_is_parsed():
     assert await generate(Line("I add them up.\n</think>\n\nIt is 3.", chunk=1), thinking_open=True) == [
         PREFILL,
         ThinkingPart("I add them up."),
@@ -189,14 +189,14 @@ async def test_a_turn_that_the_template_began_inside_reasoning_is_read_from_ther
 
 @pytest.mark.clause("THK-7", "STOP-3")
 @pytest.mark.parametrize(("remaining", "reason"), [(10_000, StopReason.MAX_TOKENS), (3, StopReason.CONTEXT_WINDOW)])
-async def test_reasoning_that_is_cut_off_is_signed_too(remaining: int, reason: StopReason):
+async def test_reasoning_that_is_cut_is_signed(remaining: int, reason: StopReason):
     conversation = ask(max_tokens=3 if remaining > 3 else 1000)
     parts = await generate(Line(f"{THOUGHT}It is 3.", chunk=1), conversation, remaining=remaining)
     assert parts == [PREFILL, ThinkingPart("I add"), ThinkingEnd(sign("I add", shown=True)), ending(reason, 3, thinking=2)]
 
 
 @pytest.mark.clause("THK-8", "THK-9", "USE-4")
-async def test_reasoning_that_is_not_to_be_shown_travels_in_its_signature():
+async def test_omitted_reasoning_is_kept_in_its_signature():
     hidden = ThinkingPolicy(enabled=True, display=ThinkingDisplay.OMITTED)
     parts = await generate(f"{THOUGHT}It is 3.", ask(thinking=hidden))
     assert parts == [
@@ -210,63 +210,63 @@ async def test_reasoning_that_is_not_to_be_shown_travels_in_its_signature():
 
 @pytest.mark.clause("THK-7", "RES-4")
 @pytest.mark.parametrize("display", ThinkingDisplay)
-async def test_an_empty_span_of_reasoning_is_no_block(display: ThinkingDisplay):
+async def test_an_empty_span_of_reasoning_makes_no_block(display: ThinkingDisplay):
     parts = await generate("<think>\n\n</think>\n\nHi", ask(thinking=ThinkingPolicy(enabled=True, display=display)))
     assert parts[:-1] == [PREFILL, TextPart("Hi")]
 
 
 @pytest.mark.clause("THK-13", "RES-6", "SEQ-2")
-async def test_reasoning_between_calls_comes_in_its_place_and_held_text_in_front_of_it():
+async def test_reasoning_between_calls_keeps_its_place_after_held_text():
     parts = await generate(f"So EN{THOUGHT}{CALL}<think>\nAgain.\n</think>\n{CALL}", ask(stop_sequences=["END"]))
     assert parts[1:-1] == [
         TextPart("So EN"),
         ThinkingPart("I add them up."),
         ThinkingEnd(sign("I add them up.", shown=True)),
-        *called(),
+        *call_parts(),
         ThinkingPart("Again."),
         ThinkingEnd(sign("Again.", shown=True)),
-        *called(2),
+        *call_parts(2),
     ]
     assert parts[-1].reason is StopReason.TOOL_USE
 
 
 @pytest.mark.clause("SEQ-4")
-async def test_a_stop_sequence_is_seen_in_visible_text_only():
+async def test_stop_sequences_match_visible_text_only():
     stops = ask(stop_sequences=["END", '"a"', "add", "</think>", "<tool_call>"])
     parts = await generate(f"<think>\nEND add\n</think>\n\nSo\n{CALL}", stops)
     assert parts[1:] == [
         ThinkingPart("END add"),
         ThinkingEnd(sign("END add", shown=True)),
         TextPart("So"),
-        *called(),
+        *call_parts(),
         ending(StopReason.TOOL_USE, 14, thinking=parts[-1].counts.thinking),
     ]
 
 
 @pytest.mark.clause("SEQ-4")
 @pytest.mark.parametrize("between", [THOUGHT, f"\n{CALL}\n"], ids=["reasoning", "a call"])
-async def test_no_stop_sequence_reaches_across_a_block(between: str):
+async def test_a_stop_sequence_does_not_match_across_blocks(between: str):
     parts = await generate(f"EN{between}D", ask(stop_sequences=["END"]))
     assert [part.text.strip() for part in parts if isinstance(part, TextPart)] == ["EN", "D"]
     assert parts[-1].stop_sequence is None
 
 
 @pytest.mark.clause("TOOL-7")
-async def test_one_call_is_enough_where_parallel_calls_are_off():
+async def test_one_call_ends_the_answer_if_parallel_calls_are_off():
     script = Line(f"I add.\n{CALL}\n{CALL}\nDone.", chunk=1)
     parts = await generate(script, ask(tool_policy=ToolPolicy(parallel=False)))
-    assert parts == [PREFILL, TextPart("I add."), *called(), ending(StopReason.TOOL_USE, 10)]
+    assert parts == [PREFILL, TextPart("I add."), *call_parts(), ending(StopReason.TOOL_USE, 10)]
 
 
 @pytest.mark.clause("TOOL-7")
-async def test_parallel_calls_in_one_piece_are_cut_to_one_too():
+async def test_parallel_calls_in_one_chunk_are_cut_to_one():
     parts = await generate(Line(f"{CALL}\n{CALL}", chunk=0), ask(tool_policy=ToolPolicy(parallel=False)))
-    assert parts[:-1] == [PREFILL, *called()]
+    assert parts[:-1] == [PREFILL, *call_parts()]
     assert parts[-1].reason is StopReason.TOOL_USE
 
 
 @pytest.mark.clause("TOOL-9", "STOP-3")
-async def test_where_no_call_is_allowed_its_markup_is_text():
+async def test_call_markup_is_text_if_no_call_is_allowed():
     parts = await generate(CALL, ask(tool_policy=ToolPolicy(ToolChoice.NONE)))
     assert parts == [PREFILL, TextPart(CALL), ending(StopReason.END_TURN, 9)]
 
@@ -281,7 +281,7 @@ async def test_a_call_of_a_tool_that_was_not_offered_is_text(tools: list[Tool]):
 
 @pytest.mark.clause("SSE-20", "STOP-2")
 @pytest.mark.parametrize("chunk", [0, 1, 2, 3, 5, 7, 11, 50])
-async def test_the_parts_are_the_same_for_pieces_of_any_size(chunk: int):
+async def test_the_parts_are_the_same_for_chunks_of_any_size(chunk: int):
     output = f"{THOUGHT}I ENadd 🦊.\n{CALL}\n{CALL}\n"
     parts = await generate(Line(output, chunk=chunk), ask(stop_sequences=["END"]))
     counts = parts[-1].counts
@@ -290,63 +290,63 @@ async def test_the_parts_are_the_same_for_pieces_of_any_size(chunk: int):
         ThinkingPart("I add them up."),
         ThinkingEnd(sign("I add them up.", shown=True)),
         TextPart("I ENadd 🦊."),
-        *called(),
-        *called(2),
+        *call_parts(),
+        *call_parts(2),
         ending(StopReason.TOOL_USE, 28, thinking=counts.thinking),
     ]
 
 
-async def listen(turn: Generation, heard: list[tuple[Part, TokenCounts]]) -> None:
-    """Put down each part with the counts of its moment, as far as it goes."""
-    async for part in turn.run():
-        heard.append((part, turn.counts))  # noqa: PERF401 -- a comprehension would lose them to a failure
+async def record(generated: Generation, recorded: list[tuple[Part, TokenCounts]]) -> None:
+    """Record each part with the token counts at that time, up to a failure."""
+    async for part in generated.run():
+        recorded.append((part, generated.counts))  # noqa: PERF401 -- a comprehension would lose them to a failure
 
 
 class Replay(ScriptedEngine):
-    """Says pieces exactly as given; remembers the job and whether its generator was closed before its end."""
+    """Yields exactly the given chunks, and records the request and whether its generator was closed."""
 
-    def __init__(self, *pieces: OutputChunk) -> None:
+    def __init__(self, *chunks: OutputChunk) -> None:
         super().__init__([])
-        self._pieces = pieces
-        self.job: EngineRequest | None = None
-        self.said = 0
+        self._pieces = chunks
+        self.request: EngineRequest | None = None
+        self.chunks_sent = 0
         self.closed = False
 
-    async def generate(self, job: EngineRequest) -> AsyncGenerator[OutputChunk, None]:
-        self.job = job
+    async def generate(self, request: EngineRequest) -> AsyncGenerator[OutputChunk, None]:
+        self.request = request
         try:
-            for piece in self._pieces:
-                self.said += 1
-                yield piece
+            for chunk in self._pieces:
+                self.chunks_sent += 1
+                yield chunk
         finally:
             self.closed = True
 
 
 @pytest.mark.clause("STOP-7", "SSE-17", "SSE-18")
-async def test_a_failure_of_the_engine_is_raised_behind_what_came_before_it():
-    turn = await generation(Line("Hello there.", finish_reason="error"), ask())
-    heard: list[tuple[Part, TokenCounts]] = []
+async def test_a_failure_of_the_engine_is_raised_after_the_parts_before_it():
+    generated = await generation(Line("Hello there.", finish_reason="error"), ask())
+    recorded: list[tuple[Part, TokenCounts]] = []
     with pytest.raises(EngineFailed):
-        await listen(turn, heard)
-    assert merge([part for part, _ in heard]) == [PREFILL, TextPart("Hello there.")]
-    assert turn.counts == TokenCounts(5, 0, 2, 0)
+        await record(generated, recorded)
+    assert merge([part for part, _ in recorded]) == [PREFILL, TextPart("Hello there.")]
+    assert generated.counts == TokenCounts(5, 0, 2, 0)
 
 
 @pytest.mark.clause("STOP-7", "SSE-18")
-async def test_an_engine_that_just_stops_is_a_failure():
-    turn = await generation(Replay(OutputChunk("Hi", 1)), ask())
+async def test_a_stream_without_a_finish_is_a_failure():
+    generated = await generation(Replay(OutputChunk("Hi", 1)), ask())
     with pytest.raises(EngineFailed):
-        _ = [part async for part in turn.run()]
+        _ = [part async for part in generated.run()]
 
 
 @pytest.mark.clause("TRN-18")
-async def test_closing_the_turn_closes_the_engines_generator():
+async def test_closing_a_generation_closes_the_engines_generator():
     engine = Replay(OutputChunk("Hello", 1), OutputChunk(" there", 1), OutputChunk("!", 1))
     parts = (await generation(engine, ask())).run()
     assert await anext(parts) == TextPart("Hello")
     assert not engine.closed
     await parts.aclose()
-    assert (engine.closed, engine.said) == (True, 1)
+    assert (engine.closed, engine.chunks_sent) == (True, 1)
 
 
 @pytest.mark.clause("SEQ-1", "TOOL-7", "TRN-18")
@@ -355,30 +355,30 @@ async def test_closing_the_turn_closes_the_engines_generator():
     [("one END two", {"stop_sequences": ["END"]}), (CALL, {"tool_policy": ToolPolicy(parallel=False)})],
     ids=["a stop sequence", "one call"],
 )
-async def test_a_turn_that_ends_by_itself_closes_the_engines_generator(text: str, policies: dict[str, Any]):
+async def test_a_complete_generation_closes_the_engines_generator(text: str, policies: dict[str, Any]):
     engine = Replay(OutputChunk(text, 3), OutputChunk(" more", 1), OutputChunk(" and more", 1))
     _ = [part async for part in (await generation(engine, ask(**policies))).run()]
-    assert (engine.closed, engine.said) == (True, 1)
+    assert (engine.closed, engine.chunks_sent) == (True, 1)
 
 
 @pytest.mark.clause("REQ-2", "REQ-4", "USE-1")
 @pytest.mark.parametrize(("max_tokens", "remaining", "limit"), [(10, 100, 10), (100, 10, 10), (10, 10, 10), (0, 10, 0)])
-async def test_the_job_asks_for_what_is_wanted_and_fits(max_tokens: int, remaining: int, limit: int):
+async def test_the_engine_request_has_the_limit_that_fits(max_tokens: int, remaining: int, limit: int):
     engine = Replay()
     conversation = ask(max_tokens=max_tokens)
-    turn = await generation(engine, conversation, remaining=remaining)
+    generated = await generation(engine, conversation, remaining=remaining)
     with pytest.raises(EngineFailed):
-        _ = [part async for part in turn.run()]
+        _ = [part async for part in generated.run()]
     constraint = dialects.Constrainer(QWEN3).constraint(conversation, thinking_open=False)
-    assert engine.job.tokens == await engine.tokenize("a prompt of five words")
-    assert (engine.job.limit, engine.job.sampling) == (limit, conversation.sampling)
+    assert engine.request.tokens == await engine.tokenize("a prompt of five words")
+    assert (engine.request.limit, engine.request.sampling) == (limit, conversation.sampling)
     assert constraint is not None
-    assert engine.job.constraint is not None
-    assert engine.job.constraint.key == constraint.key
+    assert engine.request.constraint is not None
+    assert engine.request.constraint.key == constraint.key
 
 
 @pytest.mark.clause("USE-1", "USE-4", "USE-5", "SSE-5", "SSE-15")
-async def test_the_tally_follows_what_the_engine_reports():
+async def test_counts_follow_the_reports_of_the_engine():
     engine = Replay(
         OutputChunk(prefill=PrefillProgress(total=5, cached=3, done=3)),
         OutputChunk(prefill=PrefillProgress(total=5, cached=3, done=5)),
@@ -388,12 +388,12 @@ async def test_the_tally_follows_what_the_engine_reports():
         OutputChunk("</think>", 3),
         OutputChunk("Hi", 1),
     )
-    turn = await generation(engine, ask())
-    heard: list[tuple[Part, TokenCounts]] = []
-    assert turn.counts == TokenCounts(5, 0, 0, 0)
+    generated = await generation(engine, ask())
+    recorded: list[tuple[Part, TokenCounts]] = []
+    assert generated.counts == TokenCounts(5, 0, 0, 0)
     with pytest.raises(EngineFailed):
-        await listen(turn, heard)
-    assert [counts for part, counts in heard if not isinstance(part, ThinkingEnd)] == [
+        await record(generated, recorded)
+    assert [counts for part, counts in recorded if not isinstance(part, ThinkingEnd)] == [
         TokenCounts(5, 3, 0, 0),
         TokenCounts(5, 3, 0, 0),
         TokenCounts(5, 3, 3, 1),
@@ -402,18 +402,18 @@ async def test_the_tally_follows_what_the_engine_reports():
 
 
 @pytest.mark.clause("TOOL-8")
-async def test_calls_have_ids_of_their_own_in_every_turn():
+async def test_call_ids_are_unique_across_generations():
     identifiers: list[str] = []
     for _ in range(20):
-        turn = await generation(f"{CALL}\n{CALL}", ask())
-        identifiers += [part.id async for part in turn.run() if isinstance(part, CallStart)]
+        generated = await generation(f"{CALL}\n{CALL}", ask())
+        identifiers += [part.id async for part in generated.run() if isinstance(part, CallStart)]
     assert len(set(identifiers)) == 40
 
 
-async def test_repairs_are_told_by_name():
-    turn = await generation("<tool_call>{'name': 'add', 'arguments': {}}</tool_call>", ask())
-    assert merge([part async for part in turn.run()])[1:-1] == [CallStart("add", "#1"), CallDelta("{}"), CallEnd()]
-    assert set(turn.repairs) == {"quotes"}
+async def test_repairs_are_reported_by_name():
+    generated = await generation("<tool_call>{'name': 'add', 'arguments': {}}</tool_call>", ask())
+    assert merge([part async for part in generated.run()])[1:-1] == [CallStart("add", "#1"), CallDelta("{}"), CallEnd()]
+    assert set(generated.repairs) == {"quotes"}
 
 
 @pytest.mark.clause("STOP-3", "TOOL-17")
@@ -424,22 +424,22 @@ async def test_repairs_are_told_by_name():
         '<tool_call>\n{"name": "add", "arguments": {"a": truth}}\n</tool_call>',
     ],
 )
-async def test_a_call_that_the_model_broke_off_ends_as_one_that_was_cut_and_never_as_one_to_run(written: str):
+async def test_a_call_that_the_model_broke_off_ends_like_a_cut_one(written: str):
     parts = await generate(written)
     assert parts[-1].reason is StopReason.MAX_TOKENS
     assert [part.complete for part in parts if isinstance(part, CallEnd)] == [False]
 
 
-class _Late(ScriptedEngine):
-    """Tells at the end how much of the prompt it had."""
+class _LateCacheReport(ScriptedEngine):
+    """An engine that reports its cached tokens at the end."""
 
-    async def generate(self, job: EngineRequest) -> AsyncGenerator[OutputChunk, None]:
-        yield OutputChunk(prefill=PrefillProgress(len(job.tokens), None, 0))
+    async def generate(self, request: EngineRequest) -> AsyncGenerator[OutputChunk, None]:
+        yield OutputChunk(prefill=PrefillProgress(len(request.tokens), None, 0))
         yield OutputChunk("Yes.", 1)
         yield OutputChunk(finish=Finish(FinishReason.STOP, 3))
 
 
-async def test_an_engine_that_tells_late_what_it_had_cached_is_believed_at_the_end():
-    turn = await generation(_Late([]), ask())
-    counts = [(type(part), turn.counts.cached) async for part in turn.run()]
+async def test_a_late_report_of_cached_tokens_is_used_at_the_end():
+    generated = await generation(_LateCacheReport([]), ask())
+    counts = [(type(part), generated.counts.cached) async for part in generated.run()]
     assert counts == [(Prefill, 0), (TextPart, 0), (Ending, 3)]

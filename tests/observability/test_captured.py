@@ -1,4 +1,4 @@
-"""Captured files: what is in them, and what is not."""
+"""Captured files: what they contain, and what is removed."""
 
 import json
 from pathlib import Path
@@ -14,13 +14,13 @@ MODERN = json.dumps({"device_id": DEVICE, "account_uuid": ACCOUNT, "session_id":
 OLD = f"user_{DEVICE}_account_{ACCOUNT}_session_{SESSION}"
 
 
-def asking(user: object, text: str = "Hi") -> str:
+def request_body(user: object, text: str = "Hi") -> str:
     return json.dumps({"messages": [{"role": "user", "content": text}], "metadata": {"user_id": user}, "max_tokens": 1})
 
 
 @pytest.mark.parametrize("user", [MODERN, OLD])
-def test_device_and_account_go_and_the_session_stays(user: str) -> None:
-    body, removed = kept_body(asking(user))
+def test_device_and_account_are_masked_and_the_session_is_kept(user: str) -> None:
+    body, removed = kept_body(request_body(user))
     assert removed == ["metadata.user_id"]
     assert DEVICE not in body
     assert ACCOUNT not in body
@@ -28,12 +28,12 @@ def test_device_and_account_go_and_the_session_stays(user: str) -> None:
     assert json.loads(body)["messages"] == [{"role": "user", "content": "Hi"}]
 
 
-def test_a_user_of_an_unknown_form_goes_altogether() -> None:
-    body, _ = kept_body(asking("Ann.Müller@example.org"))
+def test_a_user_id_of_an_unknown_form_is_masked() -> None:
+    body, _ = kept_body(request_body("Ann.Müller@example.org"))
     assert json.loads(body)["metadata"] == {"user_id": "000.000000@0000000.000"}
 
 
-def test_what_the_api_knows_is_kept_as_it_came() -> None:
+def test_fields_of_the_api_are_kept_unchanged() -> None:
     strange = (
         '{ "max_tokens":1,\n\t"messages" : [{"role":"user","content":"\\u00e9 \\"user_id\\": \\"x\\""}],  "stream":true }  '
     )
@@ -48,7 +48,7 @@ def test_a_tool_may_be_called_with_a_user_id() -> None:
     assert removed == ["metadata.user_id"]
 
 
-def test_of_what_is_not_json_every_string_goes() -> None:
+def test_all_strings_of_a_body_that_is_not_json_are_masked() -> None:
     assert kept_body('{"metadata": {"user_id": "ann"}, "x": {"token": "b-1')[0] == (
         '{"00000000": {"0000_00": "000"}, "0": {"00000": "0-0'
     )
@@ -91,7 +91,7 @@ def test_of_what_is_not_json_every_string_goes() -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_every_field_that_is_not_listed_goes(secret: dict[str, object], path: str) -> None:
+def test_every_field_that_is_not_listed_is_removed(secret: dict[str, object], path: str) -> None:
     kept, removed = kept_body(json.dumps({"model": "m", **secret}))
     assert "s3cret" not in kept
     assert removed == [path]
@@ -105,7 +105,7 @@ def test_a_body_that_is_not_an_object_is_not_kept(body: str) -> None:
     assert len(removed) == 1
 
 
-def test_numbers_in_the_place_of_objects_are_not_kept() -> None:
+def test_numbers_in_place_of_objects_are_removed() -> None:
     assert kept_body("4071") == ('"(not kept: number, 4 bytes)"', ["(body)"])
     assert kept_body('{"metadata":4071,"messages":[{"content":4071}]}')[1] == ["messages.content", "metadata"]
 
@@ -121,23 +121,23 @@ def test_numbers_in_the_place_of_objects_are_not_kept() -> None:
         {"thread": {"type": "auto"}},
     ],
 )
-def test_text_stays_where_text_may_stand(fields: dict[str, object]) -> None:
+def test_text_is_kept_where_it_is_allowed(fields: dict[str, object]) -> None:
     assert kept_body(json.dumps(fields)) == (json.dumps(fields), [])
 
 
-def test_every_part_of_a_user_but_the_session_goes() -> None:
+def test_every_part_of_a_user_id_but_the_session_is_masked() -> None:
     user = json.dumps({"device": {"ids": ["9f9f", "s3cret"]}, "s3cret": "x", "session_id": SESSION, "n": 987})
-    kept, _ = kept_body(asking(user))
+    kept, _ = kept_body(request_body(user))
     assert SESSION in kept
     assert not any(part in kept for part in ("9f9f", "s3cret", "987"))
 
 
 @pytest.mark.parametrize("body", ["", "[]", "null", '{"metadata": null, "mcp_servers": [{}]}', '{"max_tokens": 7}', "{\xff"])
-def test_bodies_without_secrets_stay_as_they_are(body: str) -> None:
+def test_bodies_without_secrets_are_unchanged(body: str) -> None:
     assert kept_body(body) == (body, [])
 
 
-def test_a_file_that_cannot_be_finished_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_incomplete_file_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
@@ -147,7 +147,7 @@ def test_a_file_that_cannot_be_finished_is_removed(tmp_path: Path, monkeypatch: 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_only_headers_that_say_what_is_asked_are_kept() -> None:
+def test_only_listed_headers_are_kept() -> None:
     kept, removed = kept_headers(
         [
             ("host", "example.org"),
@@ -176,7 +176,7 @@ def test_only_headers_that_say_what_is_asked_are_kept() -> None:
     assert removed == ["host", "authorization", "x-api-key", "proxy-authorization", "cookie", "x-forwarded-for"]
 
 
-def test_of_the_query_stays_what_the_api_knows() -> None:
+def test_only_query_parameters_of_the_api_are_kept() -> None:
     assert kept_target("/v1/messages", "beta=true&api_key=s3cret") == "/v1/messages?beta=true"
     assert kept_target("/v1/models/a b", "") == "/v1/models/a%20b"
 
@@ -190,7 +190,7 @@ EXCHANGE = CapturedExchange(
 )
 
 
-def test_a_file_is_read_as_it_was_written(tmp_path: Path) -> None:
+def test_a_file_is_read_back(tmp_path: Path) -> None:
     folder = tmp_path / "a" / "b"
     EXCHANGE.write(folder)
     (path,) = folder.iterdir()
@@ -201,7 +201,7 @@ def test_a_file_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert (path.stat().st_mode & 0o777, folder.stat().st_mode & 0o777) == (0o600, 0o700)
 
 
-def test_a_file_that_is_no_exchange_is_named(tmp_path: Path) -> None:
+def test_the_error_names_a_file_that_is_not_an_exchange(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     path.write_text("{}", encoding="utf-8")
     with pytest.raises(BadCapture, match=r"x\.json"):

@@ -1,4 +1,4 @@
-"""docs/observability.md says every name, and says none that is not there."""
+"""docs/observability.md lists every name of the log, the metrics and captured files, and no other."""
 
 import re
 from pathlib import Path
@@ -12,7 +12,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "observability.md").read_text(encod
 
 
 def first_column(heading: str) -> set[str]:
-    """The names in the first column of that section's table; `.new` goes with the last name that has a dot inside."""
+    """Return the names in the first column of a section's table; `.new` continues the last name that contains a dot."""
     section = PAGE.split(f"## {heading}\n")[1].split("\n## ")[0]
     found: set[str] = set()
     group = ""
@@ -23,20 +23,20 @@ def first_column(heading: str) -> set[str]:
     return found
 
 
-def test_the_fields_of_the_log_are_those_of_an_entry() -> None:
+def test_the_page_lists_the_fields_of_a_log_entry() -> None:
     nested = {"tokens": Tokens, "seconds": Seconds}
     fields = {name for name in RequestLogEntry.__struct_fields__ if name not in nested}
     fields |= {f"{group}.{name}" for group, kind in nested.items() for name in kind.__struct_fields__}
     assert first_column("As JSON") == fields | {"time", "level", "logger"}
 
 
-def test_the_counters_are_those_of_the_page() -> None:
+def test_the_page_lists_the_metrics() -> None:
     page = Metrics(lambda: 0).page().decode()
     kinds = {name: kind for name, kind in re.findall(r"^# TYPE (\S+) (\w+)$", page, re.MULTILINE) if "_created" not in name}
     assert first_column("Metrics") == set(kinds)
 
 
-def test_the_parts_of_a_captured_file_are_named() -> None:
+def test_the_page_lists_the_parts_of_a_captured_file() -> None:
     section = PAGE.split("## Captured requests\n")[1]
     names = {name for kind in (CapturedExchange, CapturedRequest, CapturedResponse) for name in kind.__struct_fields__} - {
         "request_id",

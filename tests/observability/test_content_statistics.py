@@ -1,4 +1,4 @@
-"""Blocks and characters of a request, by kind."""
+"""Statistics of the content of a request by kind."""
 
 import json
 from typing import Any
@@ -11,16 +11,16 @@ from dragoman.observability.content_statistics import content_statistics
 from dragoman.observability.log_entry import Volume
 
 
-def counted(*messages: dict[str, Any], **fields: Any) -> dict[str, tuple[int, int]]:
+def statistics(*messages: dict[str, Any], **fields: Any) -> dict[str, tuple[int, int]]:
     wanted = parse(MessagesRequest, json.dumps(body(*messages, **fields)).encode())
     return {kind: (volume.count, volume.characters) for kind, volume in content_statistics(lower(wanted)).items()}
 
 
-def test_every_kind_is_counted_by_its_own_measure() -> None:
+def test_every_kind_is_counted() -> None:
     tool = {"name": "now", "input_schema": {"type": "object"}}
     call = {"type": "tool_use", "id": "toolu_1", "name": "now", "input": {"zone": "Zürich"}}
     result = {"type": "tool_result", "tool_use_id": "toolu_1", "content": [{"type": "text", "text": "noon"}]}
-    found = counted(
+    found = statistics(
         user("Hi"),
         {"role": "system", "content": "Be brief."},
         {"role": "assistant", "content": [{"type": "thinking", "thinking": "Hm.", "signature": "s"}, call]},
@@ -40,14 +40,14 @@ def test_every_kind_is_counted_by_its_own_measure() -> None:
     }
 
 
-def test_a_string_and_one_block_count_alike() -> None:
-    assert counted(user("Hi"), system="You are.") == counted(
+def test_a_string_counts_like_one_block() -> None:
+    assert statistics(user("Hi"), system="You are.") == statistics(
         {"role": "user", "content": [{"type": "text", "text": "Hi"}]}, system=[{"type": "text", "text": "You are."}]
     )
 
 
 def test_numbers_of_any_size_are_counted() -> None:
-    assert counted(user("Hi"), tools=[{"name": "now", "input_schema": {"maximum": 2**80}}])["tools"][0] == 1
+    assert statistics(user("Hi"), tools=[{"name": "now", "input_schema": {"maximum": 2**80}}])["tools"][0] == 1
 
 
 def test_volumes_add() -> None:

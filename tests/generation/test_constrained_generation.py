@@ -1,4 +1,4 @@
-"""What a turn holds a model to, with the engine's help or without it: forced calls, formats, the budget for reasoning."""
+"""Constrained generations, with and without an engine that enforces constraints: forced calls, formats, thinking budgets."""
 
 import json
 import socket
@@ -26,32 +26,32 @@ CALL = '<tool_call>\n{"name": "add", "arguments": {"a": 1}}\n</tool_call>'
 PROMPT = "a prompt of five words"
 
 
-class Listening(ScriptedEngine):
-    """Replays the lines, one job each, and keeps the jobs."""
+class RecordingEngine(ScriptedEngine):
+    """Replays the lines, one for each request, and keeps the requests."""
 
     def __init__(self, *lines: str, constrains: bool = True) -> None:
         super().__init__([Line(line) for line in lines], constrains=constrains)
-        self.jobs: list[EngineRequest] = []
+        self.requests: list[EngineRequest] = []
 
-    async def generate(self, job: EngineRequest) -> AsyncGenerator[OutputChunk, None]:
-        self.jobs.append(job)
-        async for piece in super().generate(job):
-            yield piece
+    async def generate(self, request: EngineRequest) -> AsyncGenerator[OutputChunk, None]:
+        self.requests.append(request)
+        async for chunk in super().generate(request):
+            yield chunk
 
-    async def read(self, job: EngineRequest) -> str:
-        return "".join(self._words[token] for token in job.tokens)
+    async def read(self, request: EngineRequest) -> str:
+        return "".join(self._words[token] for token in request.tokens)
 
 
 def ask(**policies: Any) -> Conversation:
     return Conversation(**{"turns": [Turn(Role.USER, (Text("Hi"),))], "tools": [ADD, NOW], "max_tokens": 1000} | policies)
 
 
-async def answer(engine: Listening, conversation: Conversation, **prompt: Any) -> tuple[Generation, list[Part]]:
+async def answer(engine: RecordingEngine, conversation: Conversation, **prompt: Any) -> tuple[Generation, list[Part]]:
     constrains = (await engine.start()).constrains
     tokens = await engine.tokenize(PROMPT)
     made = Prompt(tokens, "", prompt.get("remaining", 10_000), prompt.get("thinking_open", False))
-    turn = Generation(engine, dialects.Constrainer(QWEN3), conversation, made, constrains=constrains)
-    return turn, [part async for part in turn.run()]
+    generation = Generation(engine, dialects.Constrainer(QWEN3), conversation, made, constrains=constrains)
+    return generation, [part async for part in generation.run()]
 
 
 def texts(parts: Sequence[Part], kind: type[TextPart] | type[ThinkingPart]) -> str:
@@ -63,10 +63,10 @@ def forced(choice: str = "any", name: str | None = None) -> Conversation:
 
 
 @pytest.mark.clause("THK-2", "USE-5")
-async def test_reasoning_is_closed_where_its_budget_is_spent_and_the_engine_goes_on_from_there():
-    engine = Listening("<think>\none two three four five six", "It is six.")
+async def test_reasoning_is_closed_when_its_budget_is_spent_and_the_answer_continues():
+    engine = RecordingEngine("<think>\none two three four five six", "It is six.")
     _, parts = await answer(engine, ask(thinking=ThinkingPolicy(enabled=True, budget=4)))
-    first, second = engine.jobs
+    first, second = engine.requests
     assert len(first.tokens) == 5
     assert (await engine.read(second)).startswith(PROMPT + "<think>\none two three")
     assert (await engine.read(second)).endswith(QWEN3.close_thinking)
@@ -82,35 +82,35 @@ async def test_reasoning_is_closed_where_its_budget_is_spent_and_the_engine_goes
     assert 4 <= ending.counts.thinking <= 6
     assert second.limit == first.limit - (ending.counts.output - 3)
     assert second.constraint is not None
-    assert second.constraint is not first.constraint  # there is no reasoning any more
+    assert second.constraint is not first.constraint  # the second request has no reasoning
 
 
 @pytest.mark.clause("THK-2")
-async def test_a_budget_that_is_kept_changes_nothing():
-    engine = Listening("<think>\none two\n</think>\n\nThree.")
+async def test_a_budget_that_is_not_reached_changes_nothing():
+    engine = RecordingEngine("<think>\none two\n</think>\n\nThree.")
     _, parts = await answer(engine, ask(thinking=ThinkingPolicy(enabled=True, budget=1024)))
-    assert len(engine.jobs) == 1
+    assert len(engine.requests) == 1
     assert texts(parts, TextPart) == "Three."
 
 
 @pytest.mark.clause("THK-2", "STOP-1")
-async def test_reasoning_that_is_closed_at_the_limit_ends_the_turn_there():
-    engine = Listening("one two three four five six")
+async def test_reasoning_that_is_closed_at_the_limit_ends_the_answer():
+    engine = RecordingEngine("one two three four five six")
     conversation = ask(thinking=ThinkingPolicy(enabled=True, budget=4), max_tokens=4)
     _, parts = await answer(engine, conversation, thinking_open=True)
-    assert len(engine.jobs) == 1
+    assert len(engine.requests) == 1
     assert isinstance(parts[-1], Ending)
     assert parts[-1].reason is StopReason.MAX_TOKENS
 
 
 @pytest.mark.clause("TOOL-5")
 @pytest.mark.parametrize("name", ["add", None])
-async def test_for_an_engine_without_constraints_the_opening_of_the_call_is_written_into_the_prompt(name: str | None):
+async def test_an_engine_without_constraints_gets_the_opening_of_a_forced_call_in_the_prompt(name: str | None):
     opening = dialects.call_opening(QWEN3, [ADD] if name else [ADD, NOW])
-    engine = Listening(CALL.removeprefix(opening), constrains=False)
+    engine = RecordingEngine(CALL.removeprefix(opening), constrains=False)
     _, parts = await answer(engine, forced("tool" if name else "any", name))
-    assert (await engine.read(engine.jobs[0])) == PROMPT + opening
-    assert engine.jobs[0].constraint is None
+    assert (await engine.read(engine.requests[0])) == PROMPT + opening
+    assert engine.requests[0].constraint is None
     merged = "".join(part.json for part in parts if isinstance(part, CallDelta))
     assert [part.name for part in parts if isinstance(part, CallStart)] == ["add"]
     assert merged == '{"a": 1}'
@@ -120,100 +120,100 @@ async def test_for_an_engine_without_constraints_the_opening_of_the_call_is_writ
 
 
 @pytest.mark.clause("TOOL-5", "STOP-2")
-async def test_a_forced_call_that_does_not_come_is_a_failure_and_no_answer():
+async def test_a_missing_forced_call_is_a_failure():
     with pytest.raises(EngineFailed, match="without one"):
-        await answer(Listening("I rather not."), forced())
+        await answer(RecordingEngine("I rather not."), forced())
 
 
 @pytest.mark.clause("TOOL-5", "STOP-3")
 async def test_a_forced_call_that_is_cut_ends_with_max_tokens():
-    _, parts = await answer(Listening(CALL), replace(forced(), max_tokens=3))
+    _, parts = await answer(RecordingEngine(CALL), replace(forced(), max_tokens=3))
     assert isinstance(parts[-1], Ending)
     assert parts[-1].reason is StopReason.MAX_TOKENS
 
 
 @pytest.mark.clause("TOOL-11")
-async def test_a_call_that_is_not_what_was_promised_is_reported():
+async def test_a_strict_call_that_violates_its_schema_is_reported():
     strict = ask(tools=[replace(ADD, strict=True)])
-    turn, _ = await answer(Listening(CALL.replace("1", '"one"')), strict)
-    assert turn.violations == ['call of add: the value is not of type "integer"']
-    turn, _ = await answer(Listening(CALL), strict)
-    assert turn.violations == []
+    generation, _ = await answer(RecordingEngine(CALL.replace("1", '"one"')), strict)
+    assert generation.violations == ['call of add: the value is not of type "integer"']
+    generation, _ = await answer(RecordingEngine(CALL), strict)
+    assert generation.violations == []
 
 
 @pytest.mark.clause("TOOL-11")
-async def test_no_schema_sends_the_server_anywhere_or_keeps_it_busy():
+async def test_no_schema_causes_requests_or_long_validation():
     steps = {f"a{number}": {"anyOf": [{"$ref": f"#/$defs/a{number + 1}"}] * 4} for number in range(20)}
     with socket.create_server(("127.0.0.1", 0)) as visited:
         visited.settimeout(0)
         elsewhere = {"$ref": f"http://127.0.0.1:{visited.getsockname()[1]}/schema"}
         for schema in (elsewhere, {"properties": {"a": {"$ref": "#/$defs/a0"}}, "$defs": {**steps, "a20": {}}}):
-            turn, _ = await answer(Listening(CALL), ask(tools=[replace(ADD, strict=True, schema=schema)]))
-            assert turn.violations == ["call of add: its schema is not one that can be checked"]
+            generation, _ = await answer(RecordingEngine(CALL), ask(tools=[replace(ADD, strict=True, schema=schema)]))
+            assert generation.violations == ["call of add: its schema is not one that can be checked"]
         with pytest.raises(BlockingIOError):
             visited.accept()
 
 
 @pytest.mark.clause("STR-1", "STR-3")
-async def test_an_answer_that_is_not_of_its_format_is_reported():
+async def test_an_answer_that_violates_its_format_is_reported():
     wanted = ask(tools=[], output={"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]})
-    turn, _ = await answer(Listening('{"n": 1}'), wanted)
-    assert turn.violations == []
-    turn, _ = await answer(Listening("{}"), wanted)
-    assert turn.violations == ['output format: "n" is a required property']
-    turn, _ = await answer(Listening("Well."), wanted)
-    assert len(turn.violations) == 1
+    generation, _ = await answer(RecordingEngine('{"n": 1}'), wanted)
+    assert generation.violations == []
+    generation, _ = await answer(RecordingEngine("{}"), wanted)
+    assert generation.violations == ['output format: "n" is a required property']
+    generation, _ = await answer(RecordingEngine("Well."), wanted)
+    assert len(generation.violations) == 1
 
 
 ROUND = "round and round and "
 
 
 @pytest.mark.clause("STOP-1")
-async def test_a_model_that_goes_round_in_circles_is_stopped_and_the_log_says_so():
-    engine = Listening("It begins well. " + ROUND * 1000)
-    turn, parts = await answer(engine, ask(max_tokens=10_000))
+async def test_a_model_that_repeats_itself_is_stopped_and_reported():
+    engine = RecordingEngine("It begins well. " + ROUND * 1000)
+    generation, parts = await answer(engine, ask(max_tokens=10_000))
     ending = parts[-1]
     assert isinstance(ending, Ending)
     assert ending.reason is StopReason.END_TURN
     assert 4000 <= len(texts(parts, TextPart)) < 5000
-    assert turn.repairs == ["repetition stopped"]
+    assert generation.repairs == ["repetition stopped"]
 
 
 @pytest.mark.clause("STOP-3")
-async def test_a_circle_in_a_call_that_nobody_asked_for_leaves_it_broken():
-    engine = Listening('<tool_call>\n{"name": "add", "arguments": {"a": "' + ROUND * 1000)
-    turn, parts = await answer(engine, ask(max_tokens=10_000))
+async def test_repetition_in_an_unforced_call_leaves_it_cut():
+    engine = RecordingEngine('<tool_call>\n{"name": "add", "arguments": {"a": "' + ROUND * 1000)
+    generation, parts = await answer(engine, ask(max_tokens=10_000))
     assert isinstance(parts[-1], Ending)
     assert parts[-1].reason is StopReason.MAX_TOKENS
-    assert turn.broke_call
+    assert generation.broke_call
 
 
 @pytest.mark.clause("TOOL-5", "STOP-2")
 @pytest.mark.parametrize("max_tokens", [60, 100, 400])
-async def test_a_circle_in_a_forced_call_is_led_out_of_before_the_limit(max_tokens: int):
+async def test_repetition_in_a_forced_call_is_completed_before_the_limit(max_tokens: int):
     tool = Tool("note", "", {"type": "object", "properties": {"text": {"type": "string"}, "n": {"type": "integer"}}})
     tool.schema["required"] = ["text", "n"]  # type: ignore[index]
-    engine = Listening('<tool_call>\n{"name": "note", "arguments": {"text": "' + ROUND * 1000)
+    engine = RecordingEngine('<tool_call>\n{"name": "note", "arguments": {"text": "' + ROUND * 1000)
     conversation = replace(forced(), tools=[tool], max_tokens=max_tokens)
-    turn, parts = await answer(engine, conversation)
+    generation, parts = await answer(engine, conversation)
     arguments = json.loads("".join(part.json for part in parts if isinstance(part, CallDelta)))
     assert arguments["text"].startswith(ROUND * 10)
     assert isinstance(arguments["n"], int)
     assert isinstance(parts[-1], Ending)
     assert parts[-1].reason is StopReason.TOOL_USE
-    assert turn.repairs == ["repetition stopped"]
-    assert turn.violations == []
+    assert generation.repairs == ["repetition stopped"]
+    assert generation.violations == []
 
 
-async def test_a_circle_in_reasoning_ends_the_reasoning():
-    engine = Listening("<think>\n" + ROUND * 1000, "Done.")
-    turn, parts = await answer(engine, ask(max_tokens=10_000, thinking=ThinkingPolicy(enabled=True)))
+async def test_repetition_in_reasoning_ends_the_reasoning():
+    engine = RecordingEngine("<think>\n" + ROUND * 1000, "Done.")
+    generation, parts = await answer(engine, ask(max_tokens=10_000, thinking=ThinkingPolicy(enabled=True)))
     assert texts(parts, TextPart) == "Done."
-    assert turn.repairs == ["reasoning closed"]
+    assert generation.repairs == ["reasoning closed"]
 
 
 @pytest.mark.parametrize("text", ["word " * 700, "-" * 300 + "\n" + "=" * 300, "0, " * 500], ids=["short", "rules", "numbers"])
-async def test_what_is_only_monotonous_is_left_alone(text: str):
-    engine = Listening(text)
+async def test_monotonous_text_is_not_stopped(text: str):
+    engine = RecordingEngine(text)
     _, parts = await answer(engine, ask(max_tokens=10_000))
     assert texts(parts, TextPart) == text.rstrip() or texts(parts, TextPart) == text
