@@ -163,8 +163,8 @@ def refusal(check: Any, *messages: dict[str, Any], **options: Any) -> str:
     ],
 )
 def test_strict_input_refuses_images_with_the_token_that_clients_know(messages: list[dict[str, Any]], path: str, kind: str):
-    told = f"{path}: this model cannot see {kind} blocks (capability_rejected: {kind}_block)"
-    assert refusal(rules.check_strict_input, *messages) == told
+    expected = f"{path}: this model cannot see {kind} blocks (capability_rejected: {kind}_block)"
+    assert refusal(rules.check_strict_input, *messages) == expected
     assert refusal(rules.check, *messages) == ""
 
 

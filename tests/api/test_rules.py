@@ -198,9 +198,9 @@ def test_every_call_has_one_result_in_the_next_message(messages: list[dict[str, 
 def test_the_results_of_very_many_calls_are_checked_in_linear_time(calls_per_message: int):
     start = process_time()
     calls = [call(f"c{number}") for number in range(20_000)]
-    said = [assistant(*calls[begin : begin + calls_per_message]) for begin in range(0, len(calls), calls_per_message)]
+    messages = [assistant(*calls[begin : begin + calls_per_message]) for begin in range(0, len(calls), calls_per_message)]
     results = [result(f"c{number}") for number in reversed(range(20_000))]
-    lowered = read(body(user("Hi"), *said, user(*results)))
+    lowered = read(body(user("Hi"), *messages, user(*results)))
     assert [part.call_id for part in lowered.turns[-1].content if isinstance(part, ToolResult)] == [
         part["id"] for part in calls
     ]

@@ -154,8 +154,14 @@ def test_a_tool_that_a_search_found_stays_callable_after_another_one_was_added()
 
 @pytest.mark.clause("IN-14", "CACHE-4")
 def test_a_change_is_described_in_its_message_and_does_not_change_earlier_turns():
-    said = [user("Hi"), system(text("News."), add("find")), assistant("Yes."), user("So?"), system(remove("find"), define())]
-    turns = [read(body(*said[:end], tools=[READ, FIND]), MessagesRequest, BETA) for end in (1, 2, 4, 5)]
+    messages = [
+        user("Hi"),
+        system(text("News."), add("find")),
+        assistant("Yes."),
+        user("So?"),
+        system(remove("find"), define()),
+    ]
+    turns = [read(body(*messages[:end], tools=[READ, FIND]), MessagesRequest, BETA) for end in (1, 2, 4, 5)]
     for before, after in itertools.pairwise(turns):
         assert after.tools == before.tools
         assert list(after.turns)[: len(before.turns)] == list(before.turns)

@@ -97,9 +97,9 @@ def test_a_disconnect_frees_the_slot(model: Anthropic, registry: ModelRegistry):
     stream = model.messages.create(model="claude-local", max_tokens=1500, messages=STORY, stream=True)
     assert next(event for event in stream if event.type == "content_block_delta")
     assert registry.ready is not None
-    assert registry.ready.admission.inside == 1
+    assert registry.ready.admission.active == 1
     stream.close()
-    until(lambda: registry.ready.admission.inside == 0)
+    until(lambda: registry.ready.admission.active == 0)
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Wherever a forced call breaks off, there is a way to its end."""
+"""A forced call that is cut anywhere can be completed."""
 
 import json
 import os
@@ -33,7 +33,7 @@ STEP = 1 if os.environ.get("DRAGOMAN_TESTS") == "thorough" else 13
 @pytest.mark.slow
 @pytest.mark.clause("TOOL-5", "TOOL-17")
 @pytest.mark.parametrize("name", sorted(dialects.BY_NAME))
-def test_a_call_that_breaks_off_anywhere_can_be_ended(name: str):
+def test_a_call_cut_anywhere_can_be_completed(name: str):
     dialect = dialects.get(name)
     conversation = Conversation(turns=(), tools=(TOOL,), tool_policy=ToolPolicy(ToolChoice.ANY))
     held = Constrainer(dialect).constraint(conversation, thinking_open=False)
@@ -49,7 +49,7 @@ def test_a_call_that_breaks_off_anywhere_can_be_ended(name: str):
         assert jsonschema_rs.is_valid(TOOL.schema, arguments)
 
 
-def test_what_the_constraint_did_not_allow_has_no_way_out():
+def test_a_text_that_the_constraint_forbids_has_no_completion():
     conversation = Conversation(turns=(), tools=(TOOL,), tool_policy=ToolPolicy(ToolChoice.ANY))
     held = Constrainer(dialects.get("qwen3")).constraint(conversation, thinking_open=False)
     assert held is not None

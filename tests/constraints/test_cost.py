@@ -1,4 +1,4 @@
-"""Work on constraints that costs too much or cannot be done is the request's fault, and ends no process but a worker."""
+"""A constraint that costs too much or does not compile is refused, and ends at most a worker process."""
 
 import threading
 from collections.abc import AsyncIterator
@@ -33,12 +33,12 @@ def _chain(links: int) -> Node:
 
 
 @pytest.mark.parametrize("path", ["tools", "output_config.format"])
-async def test_a_constraint_that_does_not_compile_is_refused_where_it_is_asked_for(path: str) -> None:
+async def test_a_constraint_that_does_not_compile_is_refused_at_its_field(path: str) -> None:
     with pytest.raises(InvalidRequest, match=rf"{path}: these schemas cannot be enforced"):
         await Grammars(_tokenize).of(Constraint(Ref("nowhere"), "key", path=path))
 
 
-async def test_a_constraint_that_makes_too_large_a_tag_is_refused() -> None:
+async def test_a_constraint_with_a_tag_that_is_too_large_is_refused() -> None:
     endless = Constraint(Ref("tree"), "key", {"tree": Series((Literal("("), Ref("tree")))})
 
     with pytest.raises(InvalidRequest, match="tools: these schemas cannot be enforced: it is too large"):
@@ -64,12 +64,12 @@ async def test_a_chain_that_overflows_the_stack_ends_a_worker_and_only_its_reque
     assert await Grammars(_tokenize).of(shallow)
 
 
-def test_only_what_is_far_from_an_overflow_is_compiled_in_this_process() -> None:
+def test_only_shallow_constraints_are_compiled_in_this_process() -> None:
     assert is_small(Constraint(_chain(10), "key"))
     assert not is_small(Constraint(_chain(50), "key"))
 
 
-def test_the_size_of_a_stack_is_for_one_job() -> None:
+def test_the_stack_size_is_restored() -> None:
     before = threading.stack_size()
 
     assert on_small_stack(threading.stack_size) == 2 << 20

@@ -1,4 +1,4 @@
-"""Grammars for llguidance: what does not compile is relaxed, for itself alone, and said."""
+"""Grammars for llguidance: each schema that does not compile is relaxed on its own, and reported."""
 
 import json
 from typing import Any
@@ -24,14 +24,14 @@ def holds(made: Grammar, text: str) -> bool:
     return bool(reader.try_consume_tokens(list(written)) == len(written) and reader.is_accepting())
 
 
-def test_json_is_written_as_the_encoder_writes_it():
+def test_json_has_the_spaces_of_the_encoder():
     made = grammar(Json({"type": "object", "properties": {"a": {"type": "array"}, "b": {}}, "required": ["a"]}))
     assert holds(made, '{"a": [1, "ü 🦊"], "b": null}')
     assert not holds(made, '{"a":[1]}')
     assert not holds(made, '{ "a": [1] }')
 
 
-def test_text_ends_where_it_is_told_to():
+def test_text_ends_at_its_ends():
     made = grammar(Series((Until(("</a>", "END")), Literal("!"), Text(without=("x>", "y>")))))
     assert holds(made, "any < text\n</a>!more x y")
     assert holds(made, "END!")
@@ -73,11 +73,11 @@ RELAXED: list[tuple[dict[str, Any], str, str]] = [
 
 
 @pytest.mark.parametrize(("schema", "text", "what"), RELAXED, ids=[json.dumps(case[0]) for case in RELAXED])
-def test_a_schema_that_does_not_compile_is_relaxed_as_little_as_will_do(schema: dict[str, Any], text: str, what: str):
+def test_a_schema_that_does_not_compile_is_relaxed_as_little_as_possible(schema: dict[str, Any], text: str, what: str):
     made = grammar(Series((Json(schema), Json({"type": "integer", "minimum": 5}))))
     assert [words.partition(":")[0] for words in made.relaxed] == [what]
     assert holds(made, text + "7")
-    assert not holds(made, text + "4")  # its neighbour is not
+    assert not holds(made, text + "4")  # the other schema is not relaxed
 
 
 @pytest.mark.slow
@@ -108,6 +108,6 @@ def test_many_large_tools_compile():
     assert not holds(made, 'tool_17: {"name": "abc-1", "tree": {"next": null}}')
 
 
-def test_what_no_step_can_mend_is_said():
+def test_a_constraint_that_never_compiles_is_refused():
     with pytest.raises(Uncompilable):
         grammar(Ref("nowhere"))

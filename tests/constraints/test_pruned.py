@@ -1,4 +1,4 @@
-"""Schemas without what no value can be."""
+"""Schemas without the parts that no value satisfies."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ def _needs(name: str) -> dict[str, Any]:
     return {"type": "object", "properties": {"a": {"$ref": f"#/$defs/{name}"}}, "required": ["a"]}
 
 
-def test_definitions_that_need_what_cannot_be_go_with_it() -> None:
+def test_definitions_that_require_false_are_removed() -> None:
     schema = {"anyOf": [{"$ref": "#/$defs/a"}, {"type": "null"}], "$defs": {"a": _needs("b"), "b": _needs("c"), "c": False}}
 
     assert pruned(schema) == {"anyOf": [{"type": "null"}], "$defs": {}}
@@ -20,7 +20,7 @@ def test_definitions_that_need_what_cannot_be_go_with_it() -> None:
 
 
 @pytest.mark.parametrize("names", ["abc", "cab", "bca"])
-def test_definitions_in_a_circle_go_with_one_of_them(names: str) -> None:
+def test_definitions_in_a_cycle_are_removed_with_one_of_them(names: str) -> None:
     pair = {"a": {"$ref": "#/$defs/b"}, "x": {"$ref": "#/$defs/c"}}
     known: dict[str, Any] = {"a": _needs("b"), "b": {"properties": pair, "required": ["x"]}, "c": {"anyOf": [False]}}
 
@@ -30,13 +30,13 @@ def test_definitions_in_a_circle_go_with_one_of_them(names: str) -> None:
     }
 
 
-def test_a_circle_that_holds_values_stays() -> None:
+def test_a_cycle_that_allows_values_is_kept() -> None:
     schema = {"$ref": "#/$defs/a", "$defs": {"a": {"properties": {"a": {"$ref": "#/$defs/b"}}}, "b": {"$ref": "#/$defs/a"}}}
 
     assert pruned(schema) == schema
 
 
-def test_each_definition_of_a_chain_is_worked_on_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_definition_of_a_chain_is_pruned_once(monkeypatch: pytest.MonkeyPatch) -> None:
     looked_at = []
     rewritten = module.rewritten
     monkeypatch.setattr(module, "rewritten", lambda schema, change: looked_at.append(schema) or rewritten(schema, change))

@@ -1,4 +1,4 @@
-"""A constraint as a structural tag. What xgrammar makes of it is tried on xgrammar, in tests/engines_vllm."""
+"""Constraints as structural tags. tests/engines/vllm_real tests them with xgrammar."""
 
 from typing import Any
 
@@ -43,7 +43,7 @@ def test_every_node_has_its_format(node: Node, tag: dict[str, Any]):
     assert made == {"type": "structural_tag", "format": tag}
 
 
-def test_a_rule_that_refers_to_itself_goes_as_deep_as_is_decent_and_ends_there():
+def test_a_recursive_rule_ends_at_the_depth_limit():
     tree = Series((Literal("("), Choice((Literal("x"), Ref("tree"))), Literal(")")))
     made: Any = structural_tag(Constraint(Ref("tree"), "key", {"tree": tree}), {})["format"]
     for _ in range(5):
@@ -52,7 +52,7 @@ def test_a_rule_that_refers_to_itself_goes_as_deep_as_is_decent_and_ends_there()
     assert made["elements"] == [const("("), const("x"), const(")")]
 
 
-def test_a_rule_without_an_end_has_no_tag():
+def test_a_rule_without_an_end_is_refused():
     with pytest.raises(TooLarge):
         structural_tag(Constraint(Ref("tree"), "key", {"tree": Series((Literal("("), Ref("tree")))}), {})
 

@@ -334,8 +334,8 @@ def test_deferred_tools_that_nothing_can_find_are_listed_after_the_others():
 def test_results_are_sorted_by_the_order_of_their_calls():
     calls = [{"type": "tool_use", "id": name, "name": name, "input": {}} for name in ("a", "b", "c")]
     results = [{"type": "tool_result", "tool_use_id": name, "content": name} for name in ("c", "a", "b")]
-    said = {"role": "user", "content": [*results, {"type": "text", "text": "Go on."}]}
-    turns = _lower(messages=[{"role": "user", "content": "Hi"}, {"role": "assistant", "content": calls}, said]).turns
+    last = {"role": "user", "content": [*results, {"type": "text", "text": "Go on."}]}
+    turns = _lower(messages=[{"role": "user", "content": "Hi"}, {"role": "assistant", "content": calls}, last]).turns
     assert turns[-1].content == (*(ToolResult(name, name, name, is_error=False) for name in ("a", "b", "c")), Text("Go on."))
 
 

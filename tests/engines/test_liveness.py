@@ -1,4 +1,4 @@
-"""An engine process that is stopped, killed under load, or only slow."""
+"""An engine process that is suspended, killed under load, or only slow."""
 
 import asyncio
 import os
@@ -20,7 +20,7 @@ from dragoman.server import Settings
 from engines.conftest import GREEDY, collect, long_prompt, make_request, text, until
 from server.http import get, post, wire
 
-pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="processes cannot be stopped here")
+pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="processes cannot be suspended on this platform")
 
 PROMPT = [504, 3575, 282, 4649, 314]
 """The capital of France is"""
@@ -41,7 +41,7 @@ async def rest(chunks: AsyncGenerator[OutputChunk]) -> None:
 
 
 @pytest.mark.parametrize("phase", ["writing", *(pytest.param(phase, marks=pytest.mark.slow) for phase in ("idle", "reading"))])
-async def test_a_stopped_engine_is_killed_and_replaced(model: Path, phase: str):
+async def test_a_suspended_engine_is_killed_and_replaced(model: Path, phase: str):
     engine = EmbeddedLlama(model, parallel=1, threads=1, context=4096, probes=QUICK, restart=AT_ONCE)
     await engine.start()
     running = engine.generate(make_request(long_prompt(3000, seed=1) if phase == "reading" else PROMPT, 3000))
@@ -66,7 +66,7 @@ async def test_a_stopped_engine_is_killed_and_replaced(model: Path, phase: str):
 
 @pytest.mark.slow
 async def test_a_slow_engine_is_not_killed(model: Path):
-    """Its one thread reads a long prompt; the probes are many and impatient beside what is the default."""
+    """Its only thread prefills a long prompt; the probes are more frequent and shorter than the default."""
     engine = EmbeddedLlama(model, parallel=1, threads=1, context=4096, probes=QUICK, restart=AT_ONCE)
     await engine.start()
     pid = engine.pid
@@ -75,7 +75,7 @@ async def test_a_slow_engine_is_not_killed(model: Path):
     await engine.close()
 
 
-async def test_output_is_a_sign_of_life_where_probes_are_not_answered():
+async def test_output_counts_as_an_answered_probe():
     async def silent() -> None:
         liveness.record_output()
         await asyncio.Event().wait()
@@ -85,7 +85,7 @@ async def test_output_is_a_sign_of_life_where_probes_are_not_answered():
     assert not liveness.lost
 
 
-async def test_one_answer_makes_good_for_the_misses_before_it():
+async def test_one_answered_probe_resets_the_misses():
     answers = iter([False, False, True, False, False, False])
 
     async def probe() -> None:
@@ -98,7 +98,7 @@ async def test_one_answer_makes_good_for_the_misses_before_it():
 
 
 class Word(Engine):
-    """Says one word to every request."""
+    """Generates one word for every request."""
 
     async def start(self) -> Capabilities:
         return Capabilities(model="word", window=100, slots=1)
@@ -115,12 +115,12 @@ class Word(Engine):
 
 
 class Sleeper(Child):
-    """A process that does nothing; `comes_up` decides whether it gets that far."""
+    """A process that does nothing; it starts only if `starts`."""
 
-    comes_up = True
+    starts = True
 
     async def start_engine(self) -> Capabilities:
-        if not self.comes_up:
+        if not self.starts:
             raise EngineFailed("no")
         self.engine = Word()
         return await self.engine.start()
@@ -134,17 +134,17 @@ class Sleepers(Supervised):
 
     def __init__(self) -> None:
         super().__init__(max_wait=10, restart=RestartTimes(first_pause=1, longest_pause=8, steady=3600))
-        self.comes_up: list[bool] = []
+        self.starts: list[bool] = []
 
     async def spawn(self) -> Child:
         child = Sleeper(await spawn(sys.executable, "-c", "import sys; sys.stdin.read()", merge_stderr=True))
-        child.comes_up = self.comes_up.pop(0) if self.comes_up else True
+        child.starts = self.starts.pop(0) if self.starts else True
         return child
 
 
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The pauses that the supervisor made; none of them takes any time."""
+    """The pauses that the supervisor requested; none of them takes any time."""
     made: list[float] = []
     sleep = asyncio.sleep
 
@@ -170,7 +170,7 @@ async def die(engine: Sleepers) -> None:
     await until(back)
 
 
-async def test_the_pause_starts_over_after_a_child_that_answered(pauses: list[float]):
+async def test_the_pause_is_reset_by_a_child_that_answered(pauses: list[float]):
     engine = Sleepers()
     await engine.start()
     for _ in range(6):
@@ -180,10 +180,10 @@ async def test_the_pause_starts_over_after_a_child_that_answered(pauses: list[fl
     await engine.close()
 
 
-async def test_the_pause_grows_while_children_do_not_come_up(pauses: list[float]):
+async def test_the_pause_grows_while_children_do_not_start(pauses: list[float]):
     engine = Sleepers()
     await engine.start()
-    engine.comes_up = [False] * 5
+    engine.starts = [False] * 5
     await die(engine)
     assert pauses == [1, 2, 4, 8, 8, 8]
     await collect(engine, EngineRequest([1], 1, GREEDY))
@@ -192,7 +192,7 @@ async def test_the_pause_grows_while_children_do_not_come_up(pauses: list[float]
     await engine.close()
 
 
-async def test_the_pause_grows_where_children_die_before_they_answer(pauses: list[float]):
+async def test_the_pause_grows_while_children_die_before_they_answer(pauses: list[float]):
     engine = Sleepers()
     await engine.start()
     for _ in range(3):
@@ -201,7 +201,7 @@ async def test_the_pause_grows_where_children_die_before_they_answer(pauses: lis
     await engine.close()
 
 
-def test_a_stopped_engine_shows_at_health_and_ends_the_stream_with_an_error(model: Path):
+def test_a_suspended_engine_shows_in_health_and_ends_the_stream_with_an_error(model: Path):
     engine = EmbeddedLlama(
         model, parallel=1, threads=1, context=2048, probes=QUICK, restart=RestartTimes(first_pause=2, steady=3600)
     )

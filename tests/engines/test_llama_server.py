@@ -1,4 +1,4 @@
-"""The adapter against servers that do what a healthy llama-server does not."""
+"""The adapter against fake servers, healthy and faulty ones."""
 
 import asyncio
 import socket
@@ -39,16 +39,16 @@ def read(*parts: bytes, silent: bool = False) -> list[OutputChunk]:
     return chunks
 
 
-def test_pieces_are_the_same_at_every_split_point():
+def test_chunks_are_the_same_at_every_split_point():
     for at in range(len(HEALTHY) + 1):
         assert read(HEALTHY[:at], HEALTHY[at:]) == CHUNKS
 
 
-def test_pieces_are_the_same_byte_by_byte():
+def test_chunks_are_the_same_byte_by_byte():
     assert read(*(HEALTHY[at:end] for at, end in pairwise(range(len(HEALTHY) + 1)))) == CHUNKS
 
 
-def test_a_job_of_no_tokens_says_nothing_and_ends_for_length():
+def test_a_limit_of_zero_gives_no_text_and_ends_with_length():
     assert read(HEALTHY, silent=True) == [CHUNKS[0], OutputChunk(finish=Finish(FinishReason.LENGTH))]
 
 
@@ -70,7 +70,7 @@ def test_a_job_of_no_tokens_says_nothing_and_ends_for_length():
         (b'data: {"content":"","stop":true,"stop_type":"whim","tokens_predicted":1}', "unknown reason: whim"),
     ],
 )
-def test_a_fault_in_the_stream_comes_after_what_stood_before_it(event: bytes, message: str):
+def test_a_failure_in_the_stream_comes_after_earlier_chunks(event: bytes, message: str):
     chunks = CompletionReader().feed(WORD + event + b"\n\n" + LAST)
     assert next(chunks) == OutputChunk(" word", 1)
     with pytest.raises(EngineFailed, match=message):
@@ -114,13 +114,13 @@ def streaming(*parts: bytes, abort: bool = False) -> Handler:
     return handler
 
 
-async def test_a_healthy_stream_arrives_whole():
+async def test_a_complete_stream_is_passed_on():
     async with stand_in("/completion", streaming(HEALTHY)) as engine:
         assert await collect(engine, make_request([1], 5)) == CHUNKS
 
 
 @pytest.mark.parametrize("abort", [False, True])
-async def test_a_stream_that_breaks_off_fails_after_its_last_piece(abort: bool):
+async def test_a_truncated_stream_fails_after_its_last_chunk(abort: bool):
     async with stand_in("/completion", streaming(PROGRESS, WORD, abort=abort)) as engine:
         chunks = engine.generate(make_request([1], 5))
         assert [await anext(chunks), await anext(chunks)] == CHUNKS[:2]
@@ -128,7 +128,7 @@ async def test_a_stream_that_breaks_off_fails_after_its_last_piece(abort: bool):
             await anext(chunks)
 
 
-async def test_a_server_that_hangs_up_without_an_answer_is_unavailable():
+async def test_a_server_that_closes_the_connection_is_unavailable():
     async def hang_up(request: web.Request) -> web.StreamResponse:
         assert request.transport is not None
         request.transport.abort()
@@ -140,7 +140,7 @@ async def test_a_server_that_hangs_up_without_an_answer_is_unavailable():
 
 
 @pytest.mark.parametrize("method", ["start", "tokenize", "generate"])
-async def test_a_server_that_is_not_there_is_unavailable_and_named(method: str):
+async def test_an_unreachable_server_is_unavailable_and_named(method: str):
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = f"http://127.0.0.1:{free.getsockname()[1]}"
     async with aclose(LlamaServer(address)) as engine:
@@ -153,20 +153,20 @@ async def test_a_server_that_is_not_there_is_unavailable_and_named(method: str):
             await calls[method]()
 
 
-async def test_a_socket_that_is_not_there_is_unavailable(tmp_path: Path):
+async def test_a_missing_socket_is_unavailable(tmp_path: Path):
     async with aclose(LlamaServer(f"unix://{tmp_path}/no.sock")) as engine:
         with pytest.raises(EngineUnavailable, match="cannot be reached"):
             await engine.start()
 
 
-async def test_a_refused_key_is_said_to_be_one():
+async def test_a_refused_key_is_reported():
     body = b'{"error":{"message":"Invalid API Key","type":"authentication_error","code":401}}'
     async with stand_in("/props", answering(401, body), key="wrong") as engine:
         with pytest.raises(EngineFailed, match="refused the key"):
             await engine.start()
 
 
-async def test_the_key_is_sent_as_bearer_and_only_when_there_is_one():
+async def test_the_key_if_any_is_sent_as_bearer():
     seen = []
 
     async def handler(request: web.Request) -> web.Response:
@@ -179,7 +179,7 @@ async def test_the_key_is_sent_as_bearer_and_only_when_there_is_one():
     assert seen == ["Bearer secret", None]
 
 
-async def test_a_server_that_loads_is_unavailable():
+async def test_a_loading_server_is_unavailable():
     body = b'{"error":{"message":"Loading model","type":"unavailable_error","code":503}}'
     async with stand_in("/props", answering(503, body)) as engine:
         with pytest.raises(EngineUnavailable, match="is not ready: Loading model"):
@@ -189,7 +189,7 @@ async def test_a_server_that_loads_is_unavailable():
 @pytest.mark.parametrize(
     "body", [b"<html>", b"{}", b'{"default_generation_settings":{"n_ctx":"many"},"total_slots":1}', b"\xff"]
 )
-async def test_another_kind_of_server_is_told_from_a_llama_server(body: bytes):
+async def test_another_kind_of_server_is_refused(body: bytes):
     async with stand_in("/props", answering(200, body)) as engine:
         with pytest.raises(EngineFailed, match="is not a llama-server"):
             await engine.start()
@@ -209,7 +209,7 @@ async def test_a_refusal_carries_the_reason(body: bytes, message: str):
             await collect(engine, make_request([1], 1))
 
 
-async def test_only_what_the_client_chose_is_sent():
+async def test_only_fields_that_the_client_set_are_sent():
     bodies = []
 
     async def handler(request: web.Request) -> web.Response:
@@ -233,7 +233,7 @@ async def test_only_what_the_client_chose_is_sent():
     ]
 
 
-async def test_a_path_for_a_name_is_shortened_to_the_models():
+async def test_a_path_as_the_models_name_is_shortened():
     bodies = {
         "/props": b'{"default_generation_settings":{"n_ctx":512},"total_slots":3,"bos_token":"<s>","eos_token":"</s>"}',
         "/v1/models": b'{"data":[{"id":"/models/Tiny-Q4.gguf"}]}',
@@ -249,7 +249,7 @@ async def test_a_path_for_a_name_is_shortened_to_the_models():
 
 
 @pytest.mark.parametrize("phase", ["before the answer", "in the stream"])
-async def test_leaving_closes_the_connection_at_once(phase: str):
+async def test_cancelling_closes_the_connection_at_once(phase: str):
     arrived, left = asyncio.Event(), asyncio.Event()
 
     async def handler(request: web.Request) -> web.StreamResponse:
@@ -279,7 +279,7 @@ async def test_leaving_closes_the_connection_at_once(phase: str):
         await left.wait()
 
 
-async def test_a_very_long_prompt_is_sent_without_complaint():
+async def test_a_very_long_prompt_is_sent():
     async def handler(request: web.Request) -> web.Response:
         sizes.append(len(await request.content.read()))
         return web.Response(body=HEALTHY)

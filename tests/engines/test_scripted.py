@@ -1,4 +1,4 @@
-"""The scripted engine: which line answers, in which chunks, and how it ends."""
+"""The scripted engine: which line is replayed, in which chunks, and how it ends."""
 
 import asyncio
 import json
@@ -23,7 +23,7 @@ async def said(engine: ScriptedEngine, prompt: str = "Hi", limit: int = 1000) ->
 
 
 async def output_chunks(line: Line, limit: int = 1000) -> list[OutputChunk]:
-    """All chunks but the report that the prompt was read."""
+    """All chunks except the one for the prefill."""
     engine = ScriptedEngine([line])
     tokens = await engine.tokenize("two words")
     first, *rest = [part async for part in engine.generate(EngineRequest(tokens, limit, Sampling()))]
@@ -31,12 +31,12 @@ async def output_chunks(line: Line, limit: int = 1000) -> list[OutputChunk]:
     return rest
 
 
-async def test_lines_without_a_condition_answer_in_order_and_start_over():
+async def test_lines_without_a_condition_are_replayed_in_order_and_again():
     engine = ScriptedEngine([Line("one"), Line("two"), Line("never", when="xyzzy")])
     assert [await said(engine) for _ in range(5)] == ["one", "two", "one", "two", "one"]
 
 
-async def test_the_first_line_whose_condition_stands_in_the_prompt_answers_as_often_as_it_does():
+async def test_the_first_line_whose_condition_matches_is_replayed_every_time():
     engine = ScriptedEngine(
         [Line("plain"), Line("weather", when="rain"), Line("later", when="rain in"), Line("spain", when="Spain")]
     )
@@ -45,19 +45,19 @@ async def test_the_first_line_whose_condition_stands_in_the_prompt_answers_as_of
 
 
 @pytest.mark.parametrize(("behind", "found"), [(1996, True), (1997, False)])
-async def test_a_condition_is_looked_for_in_the_last_two_thousand_characters(behind: int, found: bool):
+async def test_a_condition_is_matched_in_the_last_two_thousand_characters(behind: int, found: bool):
     engine = ScriptedEngine([Line("plain"), Line("found", when="HERE")])
     words = " ".join(["x"] * behind)[-behind:]
     assert len(words) == behind
     assert await said(engine, f"first HERE{words}") == ("found" if found else "plain")
 
 
-async def test_a_condition_may_reach_across_words_and_lines():
+async def test_a_condition_may_span_words_and_lines():
     engine = ScriptedEngine([Line("plain"), Line("found", when="a  b\n\tc")])
     assert await said(engine, "x a  b\n\tc y") == "found"
 
 
-async def test_a_prompt_that_no_line_is_for_is_a_failure():
+async def test_a_prompt_without_a_matching_line_is_a_failure():
     with pytest.raises(EngineFailed, match="no line for this prompt"):
         await said(ScriptedEngine([Line("x", when="xyzzy")]))
 
@@ -66,14 +66,14 @@ async def test_a_prompt_that_no_line_is_for_is_a_failure():
     ("chunk", "texts"),
     [(0, ["one two three"]), (1, list("one two three")), (4, ["one ", "two ", "thre", "e"]), (5, ["one t", "wo th", "ree"])],
 )
-async def test_a_piece_has_as_many_characters_as_the_line_says(chunk: int, texts: list[str]):
+async def test_a_chunk_has_the_lines_number_of_characters(chunk: int, texts: list[str]):
     *spoken, last = await output_chunks(Line("one two three", chunk=chunk))
     assert [part.text for part in spoken] == texts
     assert sum(part.output for part in spoken) == 3
     assert last == STOPPED
 
 
-async def test_a_token_is_a_word_and_counts_where_it_begins():
+async def test_a_token_is_a_word_and_is_counted_at_its_beginning():
     assert await output_chunks(Line("one two", chunk=2)) == [
         OutputChunk("on", 1),
         OutputChunk("e ", 1),
@@ -89,7 +89,7 @@ async def test_a_token_is_a_word_and_counts_where_it_begins():
     [(0, "", CUT), (1, "one", CUT), (2, "one  two", CUT), (3, "one  two\nthree", STOPPED), (4, "one  two\nthree", STOPPED)],
 )
 @pytest.mark.parametrize("chunk", [0, 1, 3, 100])
-async def test_the_limit_cuts_in_front_of_a_word(limit: int, text: str, last: OutputChunk, chunk: int):
+async def test_the_limit_cuts_before_a_word(limit: int, text: str, last: OutputChunk, chunk: int):
     *spoken, end = await output_chunks(Line("one  two\nthree", chunk=chunk), limit)
     assert "".join(part.text for part in spoken) == text
     assert sum(part.output for part in spoken) == min(limit, 3)
@@ -97,13 +97,13 @@ async def test_the_limit_cuts_in_front_of_a_word(limit: int, text: str, last: Ou
 
 
 @pytest.mark.clause("REQ-3")
-async def test_with_a_limit_of_nothing_the_limit_is_what_ends_it():
+async def test_a_limit_of_zero_ends_with_length():
     assert await output_chunks(Line(""), 0) == [CUT]
 
 
 @settings(deadline=None)
 @given(st.text(), st.integers(0, 9), st.integers(0, 9))
-async def test_any_output_comes_whole_or_cut_with_one_finish_behind_it(output: str, chunk: int, limit: int):
+async def test_any_output_comes_complete_or_cut_with_one_finish_at_the_end(output: str, chunk: int, limit: int):
     *spoken, last = await output_chunks(Line(output, chunk=chunk), limit)
     text = "".join(part.text for part in spoken)
     assert output.startswith(text)
@@ -112,11 +112,11 @@ async def test_any_output_comes_whole_or_cut_with_one_finish_behind_it(output: s
     assert all(part.text and part.finish is None for part in spoken)
 
 
-async def test_a_line_can_say_that_the_limit_was_reached():
+async def test_a_line_can_end_with_length():
     assert (await output_chunks(Line("one", finish_reason="length")))[-1] == CUT
 
 
-async def test_a_line_can_fail_behind_its_output():
+async def test_a_line_can_fail_after_its_output():
     heard: list[str] = []
 
     async def listen() -> None:
@@ -128,13 +128,13 @@ async def test_a_line_can_fail_behind_its_output():
     assert "".join(heard) == "one two"
 
 
-async def test_a_delay_passes_before_each_piece():
+async def test_a_delay_comes_before_each_chunk():
     begin = time.monotonic()
     assert len(await output_chunks(Line("abc", chunk=1, delay_ms=5))) == 4
     assert time.monotonic() - begin >= 0.015
 
 
-async def test_other_turns_come_to_speak_between_pieces():
+async def test_other_requests_run_between_chunks():
     engine = ScriptedEngine([Line("a b " * 200, chunk=1)])
     order: list[int] = []
 
@@ -149,13 +149,13 @@ async def test_other_turns_come_to_speak_between_pieces():
 @pytest.mark.clause("CNT-2")
 @settings(deadline=None)
 @given(st.text(), st.text())
-async def test_tokens_are_words_and_mean_the_same_for_as_long_as_the_engine_lives(one: str, other: str):
+async def test_tokens_are_words_with_constant_ids(one: str, other: str):
     engine = ScriptedEngine([])
     assert await engine.tokenize(one) == await engine.tokenize(one)
     assert (await engine.tokenize(one) == await engine.tokenize(other)) == (one == other)
 
 
-async def test_the_engine_is_what_it_was_told_to_be():
+async def test_the_engine_has_the_given_capabilities():
     engine = ScriptedEngine([Line("x")], model="m", window=10, slots=2)
     found = Capabilities(model="m", window=10, slots=2, constrains=True, kind=EngineKind.SCRIPTED)
     assert await engine.start() == found
@@ -164,7 +164,7 @@ async def test_the_engine_is_what_it_was_told_to_be():
     await engine.close()
 
 
-def test_a_script_is_a_line_of_json_for_each_answer(tmp_path: Path):
+def test_a_script_has_a_line_of_json_per_answer(tmp_path: Path):
     script = tmp_path / "script.jsonl"
     full = {"output": "b\u2028", "when": "x", "finish_reason": "length", "chunk": 0, "delay_ms": 1.5}
     script.write_text(f'{{"output": "a"}}\n\n{json.dumps(full, ensure_ascii=False)}\r\n', encoding="utf-8")
@@ -186,7 +186,7 @@ def test_a_script_is_a_line_of_json_for_each_answer(tmp_path: Path):
     ],
     ids=range(9),
 )
-def test_a_bad_script_is_told_with_its_file_and_its_line(tmp_path: Path, content: str, complaint: str):
+def test_an_error_in_a_script_names_the_file_and_the_line(tmp_path: Path, content: str, complaint: str):
     script = tmp_path / "script.jsonl"
     script.write_text(content, encoding="utf-8")
     with pytest.raises(BadScript) as refusal:
@@ -195,8 +195,8 @@ def test_a_bad_script_is_told_with_its_file_and_its_line(tmp_path: Path, content
     assert str(refusal.value).endswith(complaint)
 
 
-@pytest.mark.parametrize("content", [None, b"\xff\xfe"], ids=["absent", "not UTF-8"])
-def test_a_script_that_cannot_be_read_is_told_with_its_file(tmp_path: Path, content: bytes | None):
+@pytest.mark.parametrize("content", [None, b"\xff\xfe"], ids=["missing", "not UTF-8"])
+def test_an_unreadable_script_is_named(tmp_path: Path, content: bytes | None):
     script = tmp_path / "script.jsonl"
     if content is not None:
         script.write_bytes(content)

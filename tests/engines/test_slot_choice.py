@@ -1,4 +1,4 @@
-"""Where requests sit, and what that saves. No engine: a list of prompts in, a list of places out."""
+"""The choice of slots, without an engine: a list of prompts in, a list of slots out."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from engines.conftest import long_prompt
 
 MAIN = long_prompt(4000, seed=1)
 AGENT = [*MAIN[:1500], *long_prompt(400, seed=2)]
-"""It shares the system prompt and the tools of the main conversation."""
+"""A sub-agent's prompt, with the system prompt and the tools of the main conversation."""
 OTHER = long_prompt(2000, seed=3)
 TITLE = long_prompt(60, seed=4)
 THE_SERVER = None
@@ -19,7 +19,7 @@ def grown(prompt: list[int], turns: int = 1) -> list[int]:
 
 
 def leased(choice: SlotChoice, *prompts: list[int]) -> list[int | None]:
-    """The slots of requests that come one after the other; None where the server chooses."""
+    """The slots of requests that run one after the other; None where the server chooses."""
     return [finish(choice, choice.lease(prompt)) for prompt in prompts]
 
 
@@ -28,23 +28,23 @@ def finish(choice: SlotChoice, lease: SlotLease) -> int | None:
     return lease.slot if lease.named else THE_SERVER
 
 
-def test_who_comes_first_is_read_first_and_stays():
+def test_conversations_keep_their_slots_in_order_of_arrival():
     assert leased(SlotChoice(4), MAIN, OTHER, grown(MAIN), grown(OTHER), grown(MAIN, 2)) == [1, 2, 1, 2, 1]
 
 
-def test_the_same_again_has_the_same_slot():
+def test_a_repeated_prompt_gets_the_same_slot():
     assert leased(SlotChoice(4), MAIN, OTHER, MAIN) == [1, 2, 1]
 
 
-def test_short_jobs_have_a_slot_of_their_own_that_comes_before_all_others():
+def test_short_prompts_have_a_reserved_slot_that_comes_first():
     assert leased(SlotChoice(4), TITLE, MAIN, [7], OTHER, long_prompt(SHORT_PROMPT, seed=5), grown(MAIN)) == [0, 1, 0, 2, 0, 1]
 
 
-def test_what_grows_moves_out_of_the_slot_for_short_jobs():
+def test_a_growing_conversation_moves_out_of_the_reserved_slot():
     assert leased(SlotChoice(4), TITLE, grown(TITLE), grown(TITLE, 5), grown(TITLE, 6)) == [0, 0, 1, 1]
 
 
-def test_a_short_job_goes_wherever_nothing_of_worth_is_lost():
+def test_a_short_prompt_gets_any_slot_without_a_long_prompt():
     choice = SlotChoice(4)
     assert leased(choice, MAIN) == [1]
     assert [choice.lease(TITLE).slot for _ in range(3)] == [0, 2, 3]
@@ -52,38 +52,38 @@ def test_a_short_job_goes_wherever_nothing_of_worth_is_lost():
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
-def test_few_slots_are_for_everybody(count: int):
+def test_with_few_slots_none_is_reserved(count: int):
     assert leased(SlotChoice(count), MAIN, grown(MAIN)) == [0, 0]
 
 
-def test_where_a_slot_would_be_overwritten_the_server_chooses_since_it_keeps_a_copy():
+def test_where_a_slot_would_be_overwritten_the_server_chooses():
     assert leased(SlotChoice(1), MAIN, TITLE, grown(MAIN), OTHER, grown(MAIN, 2)) == [0, *[THE_SERVER] * 4]
 
 
-def test_what_shares_a_beginning_with_another_does_not_overwrite_it_and_is_given_a_copy():
+def test_a_prompt_that_shares_a_prefix_gets_a_copy_in_another_slot():
     choice = SlotChoice(4)
     assert leased(choice, MAIN, TITLE, AGENT, grown(MAIN), grown(AGENT)) == [1, 0, THE_SERVER, 1, 3]
 
 
-def test_what_little_of_a_prompt_would_be_kept_is_not_copied():
+def test_a_short_shared_prefix_is_not_copied():
     assert leased(SlotChoice(4), MAIN, [*MAIN[:900], *OTHER], grown(MAIN)) == [1, 2, 1]
 
 
-def test_a_conversation_that_was_pushed_out_is_left_to_the_server_which_has_a_copy():
+def test_an_evicted_conversation_is_left_to_the_server_which_has_a_copy():
     others = [long_prompt(1000, seed=seed) for seed in range(10, 13)]
     assert leased(SlotChoice(4), MAIN, *others, grown(MAIN)) == [1, 2, 3, 1, THE_SERVER]
 
 
-def test_a_long_prompt_is_not_read_in_the_slot_that_comes_first():
+def test_a_long_prompt_is_not_prefilled_in_the_reserved_slot():
     others = [long_prompt(1000, seed=seed) for seed in range(10, 14)]
     choice = SlotChoice(4)
     assert leased(choice, TITLE, *others) == [0, 1, 2, 3, 1]
     assert choice.lease(grown(others[0])) == SlotLease(
         0, named=False
-    )  # but what is mostly copied may be: little is left to read
+    )  # but a mostly copied one may be: only little is left to prefill
 
 
-def test_what_ended_last_is_copied_first_where_a_copy_is_wanted():
+def test_the_slot_that_ended_last_is_flushed_where_a_copy_is_wanted():
     edited = [*MAIN[:2500], *OTHER]
     choice = SlotChoice(4)
     assert leased(choice, MAIN) == [1]
@@ -91,10 +91,10 @@ def test_what_ended_last_is_copied_first_where_a_copy_is_wanted():
     assert lease == SlotLease(3, named=False, flush=0)
     choice.release(lease)
     assert leased(choice, TITLE) == [0]
-    assert choice.lease([*MAIN[:2400], *OTHER]) == SlotLease(2, named=False)  # it was copied when the others began
+    assert choice.lease([*MAIN[:2400], *OTHER]) == SlotLease(2, named=False)  # it was copied when the others started
 
 
-def test_a_slot_at_work_is_nobody_elses():
+def test_a_busy_slot_is_not_leased_again():
     choice = SlotChoice(4)
     first = choice.lease(MAIN)
     second = choice.lease(MAIN)

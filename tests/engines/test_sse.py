@@ -19,7 +19,7 @@ def test_events_are_the_same_byte_by_byte():
     assert [event for byte in STREAM for event in splitter.feed(bytes([byte]))] == EVENTS
 
 
-def test_an_event_without_an_end_is_refused(monkeypatch: pytest.MonkeyPatch):
+def test_an_event_that_is_too_large_is_refused(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(sse, "MAX_REPLY", 100)
     splitter = EventSplitter()
     for _ in range(10):

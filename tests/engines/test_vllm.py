@@ -1,4 +1,4 @@
-"""The adapter for vLLM against a server that says, byte for byte, what vLLM says, healthy or not."""
+"""The adapter for vLLM against a fake server that sends the same bytes as vLLM, healthy or faulty."""
 
 import asyncio
 import json
@@ -58,12 +58,12 @@ def read(*parts: bytes, silent: bool = False) -> list[OutputChunk]:
     return chunks
 
 
-def test_pieces_are_the_same_at_every_split_point():
+def test_chunks_are_the_same_at_every_split_point():
     for at in range(len(HEALTHY) + 1):
         assert read(HEALTHY[:at], HEALTHY[at:]) == CHUNKS
 
 
-def test_pieces_are_the_same_byte_by_byte():
+def test_chunks_are_the_same_byte_by_byte():
     assert read(*(HEALTHY[at:end] for at, end in pairwise(range(len(HEALTHY) + 1)))) == CHUNKS
 
 
@@ -75,9 +75,9 @@ def test_pieces_are_the_same_byte_by_byte():
         (chunk("x", 1, "stop", "</s>") + DONE, Finish(FinishReason.STOP)),
         (chunk("x", 1) + chunk("", 1, "stop") + usage(1, **CACHED), Finish(FinishReason.STOP, 3)),
     ],
-    ids=["no details", "a stop token", "no usage at the end", "the finish alone"],
+    ids=["no details", "a stop token", "no usage at the end", "only the finish"],
 )
-def test_the_end_is_told_once_with_what_is_known(stream: bytes, last: Finish):
+def test_the_end_is_reported_once_with_the_known_counts(stream: bytes, last: Finish):
     assert read(stream) == [TAKEN, OutputChunk("x", 1), OutputChunk(finish=last)]
 
 
@@ -88,7 +88,7 @@ def test_chunks_without_counts_count_as_one_token_each():
     assert read(bare + DONE)[1:] == [OutputChunk("a", 1), OutputChunk("b", 1), OutputChunk(finish=Finish(FinishReason.STOP))]
 
 
-def test_a_job_of_no_tokens_says_nothing_and_ends_for_length():
+def test_a_limit_of_zero_gives_no_text_and_ends_with_length():
     assert read(chunk("x", 1, "length") + usage(1, **CACHED), silent=True) == [
         TAKEN,
         OutputChunk(finish=Finish(FinishReason.LENGTH, 3)),
@@ -110,7 +110,7 @@ def test_a_job_of_no_tokens_says_nothing_and_ends_for_length():
         (b"<html>\n\n", "broke its protocol"),
     ],
 )
-def test_a_fault_in_the_stream_comes_after_what_stood_before_it(fault: bytes, message: str):
+def test_a_failure_in_the_stream_comes_after_earlier_chunks(fault: bytes, message: str):
     chunks = CompletionReader(4).feed(chunk(" word", 1) + fault)
     assert [next(chunks), next(chunks)] == [TAKEN, OutputChunk(" word", 1)]
     with pytest.raises(EngineFailed, match=message):
@@ -118,7 +118,7 @@ def test_a_fault_in_the_stream_comes_after_what_stood_before_it(fault: bytes, me
 
 
 class StandIn:
-    """What vLLM answers. `held` says which constraints it holds; `refuses` which it does not compile."""
+    """A fake vLLM. `enforces` decides which constraints it enforces; `refuses` which it does not compile."""
 
     def __init__(self, root: str) -> None:
         self.models = [{"id": "tiny", "root": root, "parent": None, "max_model_len": 64}]
@@ -135,12 +135,12 @@ class StandIn:
     @property
     def app(self) -> web.Application:
         @web.middleware
-        async def at_the_door(request: web.Request, handler: Any) -> web.StreamResponse:
+        async def check(request: web.Request, handler: Any) -> web.StreamResponse:
             self.keys.add(request.headers.get("Authorization"))
             response: web.StreamResponse = await (self._json(ERROR, 503) if self.down else handler(request))
             return response
 
-        app = web.Application(middlewares=[at_the_door])
+        app = web.Application(middlewares=[check])
         app.router.add_get("/version", self._version)
         app.router.add_get("/v1/models", self._models)
         app.router.add_post("/v1/completions", self._completions)
@@ -192,7 +192,7 @@ def server(root: Path) -> StandIn:
 
 @asynccontextmanager
 async def running(server: StandIn, **options: Any) -> AsyncGenerator[Vllm]:
-    """The adapter for a server, not started yet."""
+    """The adapter for a server, not started."""
     async with TestServer(server.app) as http:
         engine = Vllm(str(http.make_url("/")), Path, **options)
         try:
@@ -205,7 +205,7 @@ def make_request(limit: int = 5, **fields: Any) -> EngineRequest:
     return EngineRequest([1, 2, 3, 4], limit, Sampling(), **fields)
 
 
-async def test_what_was_found_is_said(server: StandIn, root: Path):
+async def test_probe_results_are_reported(server: StandIn, root: Path):
     server.models.append({"id": "tiny-sql", "root": "/loras/sql", "parent": "tiny", "max_model_len": 64})
     async with running(server, key="secret") as engine:
         found = await engine.start()
@@ -228,7 +228,7 @@ async def test_what_was_found_is_said(server: StandIn, root: Path):
 @pytest.mark.parametrize(
     ("held", "found"), [("structural_tag", "structural tags"), ("grammar", "Lark"), ("json", "none: a forced call is begun")]
 )
-async def test_the_constraints_that_work_are_found_by_trying(server: StandIn, held: str, found: str):
+async def test_supported_constraints_are_probed(server: StandIn, held: str, found: str):
     server.held = lambda asked: held in asked
     async with running(server) as engine:
         capabilities = await engine.start()
@@ -236,25 +236,25 @@ async def test_the_constraints_that_work_are_found_by_trying(server: StandIn, he
     assert capabilities.constrains == (held != "json")
 
 
-async def test_a_server_that_does_not_tell_what_it_cached_is_said_to_be_one(server: StandIn):
+async def test_a_server_that_does_not_report_cached_tokens_is_noted(server: StandIn):
     server.details = False
     async with running(server) as engine:
         assert (await engine.start()).found["cached tokens"].startswith("not reported")
 
 
-async def test_the_tokenizer_that_was_named_goes_before_the_models(server: StandIn, tmp_path: Path):
+async def test_a_named_tokenizer_overrides_the_models(server: StandIn, tmp_path: Path):
     server.models[0]["root"] = "/not/on/this/machine"
     async with running(server, tokenizer=str(model_folder(tmp_path / "other"))) as engine:
         assert (await engine.start()).found["tokenizer"] == str(tmp_path / "other")
 
 
-async def test_a_healthy_stream_arrives_whole(server: StandIn):
+async def test_a_complete_stream_is_passed_on(server: StandIn):
     async with running(server) as engine:
         await engine.start()
         assert await collect(engine, make_request()) == CHUNKS
 
 
-async def test_only_what_the_client_chose_is_sent_and_the_limit_fits_the_window(server: StandIn):
+async def test_only_fields_that_the_client_set_are_sent_and_the_limit_fits_the_context(server: StandIn):
     async with running(server) as engine:
         await engine.start()
         await collect(engine, make_request(500))
@@ -303,7 +303,7 @@ async def test_a_constraint_that_is_refused_is_relaxed_and_remembered(server: St
     ]
 
 
-async def test_a_refusal_of_every_form_is_a_failure_with_its_reason(server: StandIn):
+async def test_a_refusal_of_every_form_raises_its_reason(server: StandIn):
     server.refuses = lambda tag: True
     async with running(server) as engine:
         await engine.start()
@@ -312,7 +312,7 @@ async def test_a_refusal_of_every_form_is_a_failure_with_its_reason(server: Stan
     assert len(server.bodies) == 4
 
 
-async def test_a_server_that_reads_lark_gets_the_grammar_that_llama_cpp_gets(server: StandIn):
+async def test_a_server_with_lark_gets_the_same_grammar_as_llama_cpp(server: StandIn):
     server.held = lambda asked: "grammar" in asked
     async with running(server) as engine:
         await engine.start()
@@ -322,7 +322,7 @@ async def test_a_server_that_reads_lark_gets_the_grammar_that_llama_cpp_gets(ser
 
 
 @pytest.mark.parametrize("abort", [False, True])
-async def test_a_stream_that_breaks_off_fails_after_its_last_piece(server: StandIn, abort: bool):
+async def test_a_truncated_stream_fails_after_its_last_chunk(server: StandIn, abort: bool):
     server.stream, server.abort = [chunk(" word", 1)], abort
     async with running(server) as engine:
         await engine.start()
@@ -332,7 +332,7 @@ async def test_a_stream_that_breaks_off_fails_after_its_last_piece(server: Stand
             await anext(chunks)
 
 
-async def test_an_error_in_the_stream_is_told_once_and_not_as_the_end(server: StandIn):
+async def test_an_error_in_the_stream_is_raised_once_and_not_as_the_end(server: StandIn):
     server.stream = [chunk(" word", 1), event(ERROR), DONE]
     async with running(server) as engine:
         await engine.start()
@@ -345,7 +345,7 @@ async def test_an_error_in_the_stream_is_told_once_and_not_as_the_end(server: St
 
 
 @pytest.mark.parametrize("phase", ["before the answer", "in the stream"])
-async def test_leaving_closes_the_connection_at_once(server: StandIn, phase: str):
+async def test_cancelling_closes_the_connection_at_once(server: StandIn, phase: str):
     async def hang(request: web.Request) -> web.StreamResponse:
         body = await request.json()
         if not body["stream"]:
@@ -376,7 +376,7 @@ async def test_leaving_closes_the_connection_at_once(server: StandIn, phase: str
 
 
 @pytest.mark.parametrize(("phase", "error"), [("before the answer", EngineUnavailable), ("in the stream", EngineFailed)])
-async def test_closing_the_engine_tells_whoever_waits_for_it(server: StandIn, phase: str, error: type[Exception]):
+async def test_closing_the_engine_fails_pending_requests(server: StandIn, phase: str, error: type[Exception]):
     async def hang(request: web.Request) -> web.StreamResponse:
         body = await request.json()
         if not body["stream"]:
@@ -400,7 +400,7 @@ async def test_closing_the_engine_tells_whoever_waits_for_it(server: StandIn, ph
         server.left.set()
 
 
-async def test_a_server_that_comes_back_as_another_gets_no_work_until_it_is_the_first_again(
+async def test_a_server_with_another_model_gets_no_requests_until_the_first_is_back(
     server: StandIn, caplog: pytest.LogCaptureFixture
 ):
     async with running(server) as engine:

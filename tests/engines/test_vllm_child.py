@@ -1,4 +1,4 @@
-"""A vLLM that we start, with a program in its place that answers as one does: its birth, its deaths, its end."""
+"""vLLM as a child process, with a fake program in its place: start, crashes, termination."""
 
 import os
 import signal
@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reas
 
 @pytest.fixture
 def program(tmp_path: Path) -> str:
-    """`vllm`, so to speak."""
+    """The path of a fake `vllm`."""
     path = tmp_path / "vllm"
     path.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{Path(__file__).with_name("fake_vllm.py")}" "$@"\n')
     path.chmod(0o755)
@@ -38,13 +38,13 @@ async def rest(chunks: AsyncGenerator[OutputChunk]) -> None:
         pass
 
 
-async def test_it_is_started_with_the_grammars_of_llama_cpp(engine: StartedVllm):
+async def test_it_is_started_with_lark_grammars(engine: StartedVllm):
     found = await engine.start()
     assert (found.model, found.window, found.slots, found.found["constraints"]) == ("tiny", 5000, 2, "Lark")
     assert text(await collect(engine, make_request([1], 3))) == " word word word"
 
 
-async def test_work_in_flight_fails_and_the_next_waits_for_the_next_child(engine: StartedVllm):
+async def test_requests_in_flight_fail_and_the_next_waits_for_the_next_child(engine: StartedVllm):
     await engine.start()
     running = [engine.generate(make_request([1], 4000)) for _ in range(2)]
     for chunks in running:
@@ -59,13 +59,13 @@ async def test_work_in_flight_fails_and_the_next_waits_for_the_next_child(engine
     assert engine.restarts == 1
 
 
-async def test_one_that_does_not_come_up_says_why(program: str, tmp_path: Path):
+async def test_a_failed_start_raises_the_reason(program: str, tmp_path: Path):
     engine = StartedVllm(str(tmp_path / "DIES"), Path, program=program)
-    with pytest.raises(EngineFailed, match=r"^the engine did not start: RuntimeError: no room for the weights$"):
+    with pytest.raises(EngineFailed, match=r"^the engine did not start: RuntimeError: no memory for the weights$"):
         await engine.start()
 
 
-async def test_its_end_is_the_end_of_all_it_started(engine: StartedVllm):
+async def test_closing_ends_all_its_processes(engine: StartedVllm):
     await engine.start()
     leader = engine.pid
     assert leader is not None
@@ -81,6 +81,6 @@ async def test_its_end_is_the_end_of_all_it_started(engine: StartedVllm):
     await until(gone)
 
 
-def test_where_there_is_none_it_is_said():
+def test_a_missing_program_is_reported():
     with pytest.raises(NotInstalled):
         StartedVllm("model", Path, program="no-such-vllm")

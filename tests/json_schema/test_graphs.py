@@ -1,4 +1,4 @@
-"""Strongly connected components, against what reachability says."""
+"""Strongly connected components, compared with reachability."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,7 +19,7 @@ def _reached(node: int, edges: dict[int, list[int]]) -> set[int]:
 
 
 @given(st.dictionaries(_NODES, st.lists(_NODES, max_size=4)))
-def test_nodes_are_together_where_each_reaches_the_other_and_stand_after_what_they_reach(edges: dict[int, list[int]]) -> None:
+def test_components_are_strongly_connected_and_come_after_those_they_reach(edges: dict[int, list[int]]) -> None:
     found = components(edges)
 
     reached = {node: _reached(node, edges) for node in edges}
@@ -31,7 +31,7 @@ def test_nodes_are_together_where_each_reaches_the_other_and_stand_after_what_th
             assert other not in reached[one] or place[other] <= place[one]
 
 
-def test_a_circle_of_many_nodes_needs_no_recursion() -> None:
+def test_a_cycle_of_many_nodes_needs_no_recursion() -> None:
     count = 20_000
 
     assert len(components({node: [(node + 1) % count] for node in range(count)})) == 1

@@ -1,4 +1,4 @@
-"""What references within a schema point at."""
+"""The targets of references within a schema."""
 
 from typing import Any
 
@@ -63,7 +63,7 @@ def test_a_reference_is_a_json_pointer_or_an_anchor(reference: str, found: objec
         "tool.json",
     ],
 )
-def test_a_reference_that_leads_nowhere_allows_anything(reference: str):
+def test_an_unresolvable_reference_allows_anything(reference: str):
     assert resolve(reference, ROOT) == ({} if reference else ROOT)
 
 
@@ -76,7 +76,7 @@ def test_a_chain_of_references_is_followed_to_its_end():
     assert found == {"type": "integer", "title": "Beside", "properties": {"a": {}, "b": {}}}
 
 
-def test_references_in_a_circle_end():
+def test_cyclic_references_end():
     root = {"$defs": {"a": {"$ref": "#/$defs/b", "title": "A"}, "b": {"$ref": "#/$defs/a"}, "self": {"$ref": "#/$defs/self"}}}
 
     assert dereferenced({"$ref": "#/$defs/a"}, root) == {"title": "A"}

@@ -1,4 +1,4 @@
-"""How large a schema is, whatever it refers to and however that is spelled."""
+"""The size of a schema, with recursive references and references of several spellings."""
 
 from itertools import islice, permutations, product
 from typing import Any
@@ -18,13 +18,13 @@ LINKS: dict[str, Any] = {
 }
 
 
-def test_what_references_point_at_adds_to_the_depth_and_the_places() -> None:
+def test_targets_of_references_add_to_the_depth_and_the_places() -> None:
     size = measured({"items": {"$ref": "#/$defs/d"}, "$defs": LINKS})
 
     assert (size.unfolded, size.ways) == (5, 5)
 
 
-def test_definitions_that_refer_to_one_another_are_as_deep_in_any_order() -> None:
+def test_mutually_recursive_definitions_are_as_deep_in_any_order() -> None:
     depths = {
         measured({"$ref": f"#/$defs/{first}", "$defs": dict(order)}).unfolded
         for order in permutations(LINKS.items())
@@ -35,7 +35,7 @@ def test_definitions_that_refer_to_one_another_are_as_deep_in_any_order() -> Non
     assert depths.pop() >= 12  # a, b, c and d once
 
 
-def test_a_schema_inside_itself_counts_where_it_is_referred_to() -> None:
+def test_a_recursive_schema_counts_at_its_references() -> None:
     schema = {"properties": {"a": {"items": {"$ref": "#/properties/a/items"}}, "b": {"$ref": "#/properties/a"}}}
 
     assert measured(schema).nodes == 5
@@ -43,7 +43,7 @@ def test_a_schema_inside_itself_counts_where_it_is_referred_to() -> None:
     assert measured({"$ref": "#"}).unfolded == 1
 
 
-def test_a_place_is_walked_once_for_all_spellings_of_its_reference(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_target_is_walked_once_for_all_spellings_of_its_reference(monkeypatch: pytest.MonkeyPatch) -> None:
     walked = []
     containers = schema_size._containers
     monkeypatch.setattr(schema_size, "_containers", lambda value: walked.append(value) or containers(value))
@@ -57,7 +57,7 @@ def test_a_place_is_walked_once_for_all_spellings_of_its_reference(monkeypatch: 
     assert len(walked) <= 5 * size.nodes
 
 
-def test_counting_ends_where_there_is_too_much() -> None:
+def test_counting_stops_at_the_limit() -> None:
     assert counted({"enum": [[]] * 1_000}, most=10).nodes == 11
 
 
@@ -70,7 +70,9 @@ def test_counting_ends_where_there_is_too_much() -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_references_past_a_limit_are_not_looked_up(schema: dict[str, Any], limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_references_beyond_a_limit_are_not_resolved(
+    schema: dict[str, Any], limit: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(references, "resolve", lambda *_: pytest.fail("looked up"))
 
     excess = DEFAULT.schema_excess(schema)

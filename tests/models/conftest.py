@@ -1,4 +1,4 @@
-"""The fixtures of the engines' tests: headers are read from the default model."""
+"""The fixtures of the engines' tests, for the default model."""
 
 from engines.conftest import engine, model
 

@@ -33,7 +33,7 @@ async def builder(
 
 
 @pytest.mark.clause("USE-1", "CNT-2")
-async def test_a_prompt_is_its_text_its_ids_and_the_room_that_is_left():
+async def test_a_prompt_has_its_text_its_ids_and_the_remaining_tokens():
     tokenizer = WordTokenizer(SPECIAL)
     prompt = await (await builder(tokenizer=tokenizer)).build(conversation_of(user("Hi")))
     text = "<|im_start|>system\nYou are a small model.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"

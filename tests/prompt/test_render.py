@@ -257,7 +257,7 @@ BORDERS = ["<|im_start|>", "<|im_end|>"]
 )
 @pytest.mark.parametrize("source", [templates.CHATML, QWEN3.reference_template, dialects.get("hermes").reference_template])
 def test_a_special_token_that_a_client_spells_is_escaped_everywhere(source: str, conversation: Conversation):
-    harmless = renderer(source).render(_spelled_otherwise(conversation)).text
+    harmless = renderer(source).render(_without_special_tokens(conversation)).text
     rendered = renderer(source).render(conversation, BORDERS)
 
     assert rendered.sentinel or "<|im_end|>" not in renderer(source).render(conversation).text.replace(harmless, "")
@@ -265,21 +265,21 @@ def test_a_special_token_that_a_client_spells_is_escaped_everywhere(source: str,
     assert rendered.text.replace(rendered.sentinel, "") == renderer(source).render(conversation).text
 
 
-def _spelled_otherwise(value: Any) -> Any:
+def _without_special_tokens(value: Any) -> Any:
     """The same conversation without a special token."""
     if isinstance(value, str) and not isinstance(value, Role):
         return value.replace("|>", "|)")
     if isinstance(value, dict):
-        return {_spelled_otherwise(key): _spelled_otherwise(inner) for key, inner in value.items()}
+        return {_without_special_tokens(key): _without_special_tokens(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return type(value)(map(_spelled_otherwise, value))
+        return type(value)(map(_without_special_tokens, value))
     if isinstance(value, Conversation):
-        parts = {name: _spelled_otherwise(getattr(value, name)) for name in ("turns", "system", "tools")}
+        parts = {name: _without_special_tokens(getattr(value, name)) for name in ("turns", "system", "tools")}
         return replace(value, **parts)
     if isinstance(value, Turn):
-        return replace(value, content=_spelled_otherwise(value.content))
+        return replace(value, content=_without_special_tokens(value.content))
     if isinstance(value, Text | Thinking | ToolCall | ToolResult | type(READ)):
-        return type(value)(*(_spelled_otherwise(getattr(value, name)) for name in value.__slots__))
+        return type(value)(*(_without_special_tokens(getattr(value, name)) for name in value.__slots__))
     return value
 
 

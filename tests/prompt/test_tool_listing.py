@@ -101,9 +101,9 @@ def test_nothing_of_a_property_is_lost_or_garbled(name: str, shape: str):
 @pytest.mark.parametrize("name", LISTINGS)
 @pytest.mark.parametrize("keyword", ["type", "description", "items", "properties", "ünï-code", "a b"])
 def test_a_property_may_have_any_name(name: str, keyword: str):
-    told = _prompt(LISTINGS[name], _tool({"type": "string"}, keyword))
+    text = _prompt(LISTINGS[name], _tool({"type": "string"}, keyword))
     other = _prompt(LISTINGS[name], _tool({"type": "string"}, f"{keyword}q"))
-    assert keyword in told
+    assert keyword in text
     assert f"{keyword}q" in other
 
 

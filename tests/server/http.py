@@ -1,4 +1,4 @@
-"""Plain HTTP, so that the tests see what is on the wire and no client's idea of it."""
+"""A plain HTTP client, so that tests see the bytes on the wire and not a client library's view of them."""
 
 import http.client
 import json
@@ -30,12 +30,12 @@ class Answer:
 
     @property
     def events(self) -> list[dict[str, Any]]:
-        """The data of each event, pings left out."""
+        """The data of each event, without pings."""
         return [data for data in parse_events(self.content) if data["type"] != "ping"]
 
     @property
     def error(self) -> tuple[str, str]:
-        """Type and message, once the envelope around them is checked (ERR-1)."""
+        """The type and message of an error, after a check of its envelope (ERR-1)."""
         body = self.json
         assert self.headers["content-type"] == JSON
         assert set(body) == {"type", "error", "request_id"}
@@ -47,7 +47,7 @@ class Answer:
 
 
 def parse_events(content: bytes) -> list[dict[str, Any]]:
-    """Every event of a stream, by the grammar: two lines and an empty one, the name being the type (SSE-1, SSE-2)."""
+    """Parse a stream strictly: each event has two lines and an empty one, and its name is its type (SSE-1, SSE-2)."""
     assert content.endswith(b"\n\n")
     events = []
     for block in content.decode().removesuffix("\n\n").split("\n\n"):
@@ -61,7 +61,7 @@ def parse_events(content: bytes) -> list[dict[str, Any]]:
 
 
 def ask(url: str, method: str, path: str, body: Any = None, **headers: str | None) -> Answer:
-    """One request on a connection of its own; `None` leaves a header out, `x_api_key` is `x-api-key`."""
+    """Send one request on its own connection; a header that is `None` is omitted, `x_api_key` becomes `x-api-key`."""
     connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)
     try:
         connection.request(method, path, encoded(body), fields(method, headers))
@@ -98,7 +98,7 @@ def fields(method: str, given: dict[str, str | None]) -> dict[str, str]:
 
 
 class Wire:
-    """A connection in the test's own hands."""
+    """A raw connection that the test reads and writes."""
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
@@ -111,7 +111,7 @@ class Wire:
         self.sock.sendall("\r\n".join([*lines, "", ""]).encode() + content)
 
     def read_until(self, mark: bytes) -> bytes:
-        """All that came, up to and with the mark."""
+        """Read up to and including the mark."""
         looked = 0
         while (start := self._seen.find(mark, looked)) < 0:
             looked = max(0, len(self._seen) - len(mark))
@@ -123,7 +123,7 @@ class Wire:
         return bytes(seen)
 
     def read_all(self) -> bytes:
-        """All that comes before the server closes."""
+        """Read until the server closes the connection."""
         while received := self.sock.recv(65536):
             self._seen += received
         return bytes(self._seen)
@@ -131,7 +131,7 @@ class Wire:
 
 @contextmanager
 def wire(url: str, buffer: int | None = None) -> Iterator[Wire]:
-    """Connect. With `buffer`, the receive buffer is that small, so that a client that does not read is soon felt."""
+    """Open a raw connection. With a small receive `buffer`, a client that does not read soon blocks the server."""
     target = urlsplit(url)
     with socket.socket() as sock:
         if buffer is not None:

@@ -1,4 +1,4 @@
-"""Which requests are of one conversation, by what clients say of themselves."""
+"""Requests of one conversation get the same affinity key."""
 
 import json
 from typing import Any
@@ -18,31 +18,31 @@ def named(headers: dict[str, str] | None = None, **fields: object) -> str | None
     return affinity(Headers(headers), **fields)
 
 
-def test_nobody_is_nobody() -> None:
+def test_a_request_without_identifiers_has_no_key() -> None:
     assert named(user_id=None) is None
     assert named({"x-session-id": ""}, prompt_cache_key="", user={"name": "an object"}) is None
 
 
-def test_what_goes_further_is_a_digest() -> None:
+def test_the_key_is_a_digest() -> None:
     name = named({"x-session-id": "jürgen@example.org\t1"})
     assert name is not None
     assert len(name) == 16
     assert set(name) <= set("0123456789abcdef")
 
 
-def test_a_sub_agent_is_a_conversation_of_its_own() -> None:
+def test_a_sub_agent_has_its_own_key() -> None:
     session = {"x-claude-code-session-id": SESSION}
     agents = [named({**session, **more}) for more in ({}, {"x-claude-code-agent-id": "a"}, {"x-claude-code-agent-id": "b"})]
     assert len(set(agents)) == 3
     assert named(session) == agents[0]
 
 
-def test_the_most_exact_name_counts() -> None:
+def test_the_most_specific_identifier_counts() -> None:
     session = {"x-claude-code-session-id": SESSION}
     assert named({**session, "x-session-id": "of a proxy"}) == named(session)
-    assert named(session, user_id="somebody") == named(session)
-    assert named(prompt_cache_key="thread", user="somebody") == named(prompt_cache_key="thread")
-    assert named(prompt_cache_key="somebody") != named(user="somebody")
+    assert named(session, user_id="a-user") == named(session)
+    assert named(prompt_cache_key="thread", user="a-user") == named(prompt_cache_key="thread")
+    assert named(prompt_cache_key="a-user") != named(user="a-user")
 
 
 def user_id(session: str) -> dict[str, Any]:
@@ -60,14 +60,14 @@ def user_id(session: str) -> dict[str, Any]:
         ("/v1/completions", {"x_session_id": "1", "prompt": "Hi"}, {"x_session_id": "2", "prompt": "Hi"}),
     ],
 )
-def test_the_engine_is_told_at_every_door(
+def test_every_api_passes_the_key_to_the_engine(
     engine: ControllableEngine, path: str, one: dict[str, Any], another: dict[str, Any]
 ) -> None:
     url = engine.says("Hello there.")
-    for said in (one, one, another):
-        headers = {name: value for name, value in said.items() if name.startswith("x_")}
-        wanted = body(user("Hi"), **{name: value for name, value in said.items() if name not in headers})
+    for sent in (one, one, another):
+        headers = {name: value for name, value in sent.items() if name.startswith("x_")}
+        wanted = body(user("Hi"), **{name: value for name, value in sent.items() if name not in headers})
         assert post(url, wanted, path, **headers).status == 200
-    first, again, other = [job.routing.affinity for job in engine.requests[-3:]]
+    first, again, other = [request.routing.affinity for request in engine.requests[-3:]]
     assert first is not None
     assert first == again != other

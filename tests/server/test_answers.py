@@ -1,4 +1,4 @@
-"""Answers that are not streamed: the message, its usage, its ending."""
+"""Answers that are not streamed: the message, its usage, its stop reason."""
 
 import re
 from http import HTTPStatus
@@ -23,7 +23,7 @@ def answer(url: str, **fields: Any) -> dict[str, Any]:
 
 
 @pytest.mark.clause("RES-1", "RES-2", "USE-1", "USE-2", "USE-3")
-def test_a_message_says_everything_explicitly(engine: ControllableEngine) -> None:
+def test_a_message_has_all_fields(engine: ControllableEngine) -> None:
     message = answer(engine.says("Hello there."))
     assert re.fullmatch(r"msg_[0-9a-zA-Z]{20,}", message.pop("id"))
     assert message["usage"].pop("input_tokens") > 0
@@ -74,14 +74,14 @@ def test_the_model_is_the_name_the_client_asked_for(engine: ControllableEngine, 
         "<think>\n\n</think>\n\n",
     ],
 )
-def test_an_answer_without_words_has_no_content(engine: ControllableEngine, output: str) -> None:
+def test_a_blank_answer_has_no_content(engine: ControllableEngine, output: str) -> None:
     message = answer(engine.says(output))
     assert message["content"] == []
     assert message["stop_reason"] == "end_turn"
 
 
 @pytest.mark.clause("RES-5", "RES-6", "STOP-2", "USE-4", "TOOL-17")
-def test_blocks_come_in_order_thinking_text_calls(engine: ControllableEngine) -> None:
+def test_blocks_are_thinking_text_calls_in_this_order(engine: ControllableEngine) -> None:
     message = answer(engine.says(f"{THOUGHT}Let me see.\n{WEATHER}"), tools=[TOOL])
     thinking, text, call = message["content"]
     assert thinking.pop("signature")
@@ -95,7 +95,7 @@ def test_blocks_come_in_order_thinking_text_calls(engine: ControllableEngine) ->
 
 
 @pytest.mark.clause("RES-8")
-def test_what_is_answered_can_be_sent_back(engine: ControllableEngine) -> None:
+def test_an_answer_can_be_sent_back(engine: ControllableEngine) -> None:
     first = answer(engine.says(f"{THOUGHT}Let me see.\n{WEATHER}"), tools=[TOOL])
     result = RESULT | {"tool_use_id": first["content"][-1]["id"]}
     turns = [user("Weather?"), {"role": "assistant", "content": first["content"]}, {"role": "user", "content": [result]}]
@@ -109,7 +109,7 @@ def test_what_is_answered_can_be_sent_back(engine: ControllableEngine) -> None:
 @pytest.mark.parametrize(
     "output", [THOUGHT, THOUGHT + "a", WEATHER, "<tool_response>x</tool_response>", "<|tool|>{}", "[TOOL_CALLS]"]
 )
-def test_no_block_type_is_invented(engine: ControllableEngine, output: str) -> None:
+def test_only_known_block_types_are_sent(engine: ControllableEngine, output: str) -> None:
     kinds = {block["type"] for block in answer(engine.says(output), tools=[TOOL])["content"]}
     assert kinds <= {"text", "thinking", "tool_use"}
 
@@ -124,7 +124,7 @@ def test_no_block_type_is_invented(engine: ControllableEngine, output: str) -> N
         (WEATHER, {"tools": [TOOL]}, "tool_use", None),
     ],
 )
-def test_each_ending_has_its_reason(
+def test_each_ending_has_its_stop_reason(
     engine: ControllableEngine, output: str, fields: dict[str, Any], reason: str, sequence: str | None
 ) -> None:
     message = answer(engine.says(output), **fields)
@@ -140,14 +140,14 @@ def test_the_text_ends_before_the_stop_sequence(engine: ControllableEngine, chun
 
 
 @pytest.mark.clause("STOP-2", "STOP-3")
-def test_a_turn_with_a_call_ends_in_tool_use_and_no_other_does(engine: ControllableEngine) -> None:
+def test_only_an_answer_with_a_call_ends_in_tool_use(engine: ControllableEngine) -> None:
     assert answer(engine.says(f"Well. {WEATHER}"), tools=[TOOL])["stop_reason"] == "tool_use"
     assert answer(engine.says(WEATHER))["stop_reason"] == "end_turn"
     assert answer(engine.says(WEATHER.replace("get_weather", "launch")), tools=[TOOL])["stop_reason"] == "end_turn"
 
 
 @pytest.mark.clause("STOP-3")
-def test_a_cut_call_stands_with_what_was_read_of_it(engine: ControllableEngine) -> None:
+def test_a_cut_call_keeps_the_arguments_read_so_far(engine: ControllableEngine) -> None:
     long = '<tool_call>\n{"name": "get_weather", "arguments": {"place": "Ulm", "days": 3, "note": "a b c d e f"}}\n</tool_call>'
     message = answer(engine.says(long), tools=[TOOL], max_tokens=10)
     assert message["stop_reason"] == "max_tokens"
@@ -155,7 +155,7 @@ def test_a_cut_call_stands_with_what_was_read_of_it(engine: ControllableEngine) 
 
 
 @pytest.mark.clause("STOP-6", "REQ-4")
-def test_output_that_runs_into_the_window_says_so(serve: Serve) -> None:
+def test_an_answer_that_fills_the_window_reports_it(serve: Serve) -> None:
     url = serve("word " * 500, window=300)
     message = answer(url, max_tokens=100_000)
     assert message["stop_reason"] == "model_context_window_exceeded"
@@ -171,8 +171,8 @@ def test_max_tokens_caps_thinking_and_text_together(engine: ControllableEngine) 
 
 
 @pytest.mark.clause("REQ-3")
-def test_a_prewarm_reads_the_prompt_and_writes_nothing(engine: ControllableEngine) -> None:
-    message = answer(engine.says("never said"), max_tokens=0)
+def test_a_prewarm_processes_the_prompt_and_generates_nothing(engine: ControllableEngine) -> None:
+    message = answer(engine.says("never sent"), max_tokens=0)
     assert (message["content"], message["stop_reason"], message["usage"]["output_tokens"]) == ([], "max_tokens", 0)
     assert message["usage"]["input_tokens"] > 0
 
@@ -185,7 +185,7 @@ def test_a_prefill_is_continued_and_not_repeated(engine: ControllableEngine) -> 
 
 
 @pytest.mark.clause("USE-5")
-def test_what_the_engine_reused_is_subtracted_from_the_input(engine: ControllableEngine) -> None:
+def test_cached_tokens_are_subtracted_from_the_input(engine: ControllableEngine) -> None:
     engine.cached = 7
     usage = answer(engine.url)["usage"]
     engine.cached = 0
@@ -195,7 +195,7 @@ def test_what_the_engine_reused_is_subtracted_from_the_input(engine: Controllabl
 
 
 @pytest.mark.clause("CC-7")
-def test_a_client_that_gives_up_on_the_stream_gets_the_whole_message(engine: ControllableEngine) -> None:
+def test_a_client_that_repeats_without_a_stream_gets_the_same_message(engine: ControllableEngine) -> None:
     url = engine.says(f"{THOUGHT}Let me see.\n{WEATHER}")
     streamed = post(url, body(tools=[TOOL], stream=True), "/v1/messages?beta=true").events
     whole = answer(url, tools=[TOOL])
@@ -212,7 +212,7 @@ def test_an_agents_history_is_accepted(engine: ControllableEngine) -> None:
         {
             "role": "assistant",
             "content": [
-                {"type": "thinking", "thinking": "hm", "signature": "somebody else's"},
+                {"type": "thinking", "thinking": "hm", "signature": "another server"},
                 {"type": "redacted_thinking", "data": "xyz"},
                 CALL,
                 CALL | {"id": "toolu_2"},
@@ -227,19 +227,19 @@ def test_an_agents_history_is_accepted(engine: ControllableEngine) -> None:
 @pytest.mark.parametrize(
     "thinking", [{"type": "adaptive"}, {"type": "adaptive", "display": "summarized"}, {"type": "disabled"}]
 )
-def test_a_model_that_does_not_reason_ignores_what_asks_it_to(engine: ControllableEngine, thinking: dict[str, Any]) -> None:
+def test_a_model_without_reasoning_ignores_thinking_settings(engine: ControllableEngine, thinking: dict[str, Any]) -> None:
     assert answer(engine.url, thinking=thinking)["content"][0]["text"] == "Hello there."
 
 
 @pytest.mark.clause("CACHE-4")
 @pytest.mark.parametrize("stream", [False, True])
-def test_an_answer_says_where_its_prompt_broke_with_the_one_before(
+def test_an_answer_reports_where_its_prompt_diverged(
     engine: ControllableEngine, caplog: pytest.LogCaptureFixture, stream: bool
 ) -> None:
     caplog.set_level("INFO", "dragoman.request")
     url = engine.says("Hello there.")
-    asked = body(messages=[user(f"Where does it break, {stream}?")], stream=stream)
-    first, again, changed = (post(url, asked | {"system": system}) for system in ("One äh.", "One äh.", "Two ö\x00h."))
+    request = body(messages=[user(f"Where does it break, {stream}?")], stream=stream)
+    first, again, changed = (post(url, request | {"system": system}) for system in ("One äh.", "One äh.", "Two ö\x00h."))
     assert not {"dragoman-diverged"} & (first.headers.keys() | again.headers.keys())
     place = changed.headers["dragoman-diverged"]
     assert re.fullmatch(r'token \d+ of \d+: system block 1, ".*Two \\xf6\\x00h\..*"', place)

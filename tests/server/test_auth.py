@@ -1,4 +1,4 @@
-"""Keys."""
+"""API keys."""
 
 from collections.abc import Iterator
 from http import HTTPStatus
@@ -26,7 +26,7 @@ def allowed(answer: Answer) -> bool:
 
 
 @pytest.mark.clause("AUTH-1")
-def test_the_key_is_taken_from_either_header(guarded: str) -> None:
+def test_either_header_may_hold_the_key(guarded: str) -> None:
     assert allowed(post(guarded, body(), x_api_key=KEY))
     assert allowed(post(guarded, body(), authorization=f"Bearer {KEY}"))
     assert allowed(post(guarded, body(), authorization=f"bearer {KEY}"))
@@ -35,7 +35,7 @@ def test_the_key_is_taken_from_either_header(guarded: str) -> None:
 
 
 @pytest.mark.clause("AUTH-2")
-def test_where_both_headers_come_either_may_hold_the_key(guarded: str) -> None:
+def test_with_both_headers_either_may_hold_the_key(guarded: str) -> None:
     assert allowed(post(guarded, body(), x_api_key=KEY, authorization="Bearer wrong"))
     assert allowed(post(guarded, body(), x_api_key="wrong", authorization=f"Bearer {KEY}"))
     assert not allowed(post(guarded, body(), x_api_key="wrong", authorization="Bearer wrong"))
@@ -43,7 +43,7 @@ def test_where_both_headers_come_either_may_hold_the_key(guarded: str) -> None:
 
 @pytest.mark.clause("AUTH-3")
 @pytest.mark.parametrize("path", ["/v1/messages", "/v1/messages/count_tokens", "/anthropic/v1/messages"])
-def test_without_the_key_nothing_is_answered(guarded: str, path: str) -> None:
+def test_a_request_without_the_key_is_refused(guarded: str, path: str) -> None:
     missing = post(guarded, body(), path)
     assert missing.status == HTTPStatus.UNAUTHORIZED
     assert missing.error == ("authentication_error", "x-api-key header is required")
@@ -61,14 +61,14 @@ def test_without_the_key_nothing_is_answered(guarded: str, path: str) -> None:
 
 
 @pytest.mark.clause("AUTH-3")
-def test_another_scheme_is_no_key(guarded: str) -> None:
+def test_another_scheme_is_not_a_key(guarded: str) -> None:
     refused = post(guarded, body(), authorization=f"Basic {KEY}")
     assert refused.error == ("authentication_error", "x-api-key header is required")
 
 
 @pytest.mark.clause("AUTH-3")
-def test_the_key_is_asked_for_before_anything_is_said_of_the_request(guarded: str) -> None:
-    for path in ("/v1/models", "/v1/models/nobody", "/nowhere"):
+def test_the_key_is_checked_before_the_request(guarded: str) -> None:
+    for path in ("/v1/models", "/v1/models/unknown", "/nowhere"):
         assert get(guarded, path).status == HTTPStatus.UNAUTHORIZED
     assert post(guarded, b"{", anthropic_version=None).status == HTTPStatus.UNAUTHORIZED
 
@@ -81,7 +81,7 @@ def test_keys_are_compared_in_constant_time(guarded: str) -> None:
 
 
 @pytest.mark.clause("AUTH-4")
-def test_without_auth_any_key_or_none_will_do(engine: ControllableEngine) -> None:
+def test_without_auth_any_key_or_none_is_accepted(engine: ControllableEngine) -> None:
     assert allowed(post(engine.url, body()))
     assert allowed(post(engine.url, body(), x_api_key="whatever"))
     assert allowed(post(engine.url, body(), authorization="Bearer whatever"))
@@ -89,7 +89,7 @@ def test_without_auth_any_key_or_none_will_do(engine: ControllableEngine) -> Non
 
 
 @pytest.mark.clause("AUTH-5")
-def test_tenancy_is_of_no_interest(engine: ControllableEngine) -> None:
+def test_tenancy_headers_are_ignored(engine: ControllableEngine) -> None:
     answer = post(
         engine.url,
         body(user_profile_id="uprof_1", workspace_id="wrkspc_1"),
@@ -99,6 +99,6 @@ def test_tenancy_is_of_no_interest(engine: ControllableEngine) -> None:
     assert allowed(answer)
 
 
-def test_a_key_of_any_script_is_compared_byte_by_byte(serve: Serve) -> None:
+def test_a_non_ascii_key_is_compared_byte_by_byte(serve: Serve) -> None:
     url = serve(api_key="schlüssel")
     assert allowed(post(url, body(), x_api_key="schlüssel".encode().decode("latin-1")))

@@ -1,6 +1,6 @@
-"""Work whose client has left, on the real engine: it ends within a step, and what it had read is not read again.
+"""Cancelled requests on the real engine: the work ends within a step, and processed prompt tokens are reused.
 
-The proof is the engine's own view of its slots, asked for beside the server that is tested.
+The tests check the engine's own view of its slots, apart from the tested server.
 """
 
 import asyncio
@@ -32,9 +32,9 @@ from server.http import Wire, post, wire
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 PATIENCE = 60
-"""Seconds for what takes one or two, where others keep the machine busy."""
+"""Time limit in seconds for work that takes one or two, on a busy machine."""
 SMALL, MEDIUM, LONG, ENDLESS = 100, 700, 1250, 2000
-"""Tokens: more than a short prompt has, about those of the longer ones, five steps of reading, more than anybody waits for."""
+"""Numbers of tokens: more than a short prompt, about a long prompt, five prefill steps, more than a test waits for."""
 LISTS = {
     "type": "object",
     "properties": {"n": {"type": "array", "items": {"type": "integer"}, "minItems": 900}},
@@ -43,8 +43,8 @@ LISTS = {
 _numbers = count()
 
 
-class House(EmbeddedLlama):
-    """The default model with two slots, whose template opens the reasoning; seen from another thread."""
+class InspectedEngine(EmbeddedLlama):
+    """The default model with two slots, whose template opens the reasoning; the test inspects it from another thread."""
 
     url: str
     registry: ModelRegistry
@@ -60,41 +60,41 @@ class House(EmbeddedLlama):
         return [slot for slot in self.view() if slot.is_processing]
 
     def settle(self) -> None:
-        """Nobody is inside, and every slot is free."""
-        until(lambda: self.inside == 0 and not self.busy(), PATIENCE)
+        """Wait until no request runs or waits, and every slot is free."""
+        until(lambda: self.active == 0 and not self.busy(), PATIENCE)
 
     @property
-    def inside(self) -> int:
+    def active(self) -> int:
         assert self.registry.ready is not None
-        return self.registry.ready.admission.inside
+        return self.registry.ready.admission.active
 
 
 @pytest.fixture(scope="module")
-def house() -> Iterator[House]:
-    engine = House(resolve(None).path, context=4096, parallel=2, threads=1)
+def engine() -> Iterator[InspectedEngine]:
+    engine = InspectedEngine(resolve(None).path, context=4096, parallel=2, threads=1)
     engine.registry = ModelRegistry(engine, Settings(model_id=MODEL, dialect=dialects.get("qwen3")))
     with live_registry(engine.registry) as engine.url:
         yield engine
 
 
 @pytest.fixture(autouse=True)
-def _leave_it_settled(house: House) -> Iterator[None]:
+def _settled(engine: InspectedEngine) -> Iterator[None]:
     yield
-    house.settle()
+    engine.settle()
 
 
-def asked(words: int = 5, **fields: Any) -> dict[str, Any]:
-    """A request that nobody made before."""
-    text = f"Story {next(_numbers)}: " + "the old stone house by the river " * (words // 7) + "Go on."
+def new_request(words: int = 5, **fields: Any) -> dict[str, Any]:
+    """A request with a new prompt."""
+    text = f"Story {next(_numbers)}: " + "the old stone bridge by the river " * (words // 7) + "Go on."
     return body(user(text), **{"max_tokens": ENDLESS, "temperature": 0, **fields})
 
 
-def reading(house: House, client: Wire, request: dict[str, Any]) -> int:
-    """Send, and wait until the engine is in the middle of the prompt; gives the tokens it has read."""
+def in_prefill(engine: InspectedEngine, client: Wire, request: dict[str, Any]) -> int:
+    """Send a request, wait until the engine is in the middle of the prompt, and yield the number of processed tokens."""
     seen: list[int] = []
 
     def begun() -> bool:
-        seen[:] = [slot.n_prompt_tokens_processed for slot in house.busy()]
+        seen[:] = [slot.n_prompt_tokens_processed for slot in engine.busy()]
         return bool(seen) and seen[0] > 0
 
     client.send(request)
@@ -104,16 +104,14 @@ def reading(house: House, client: Wire, request: dict[str, Any]) -> int:
 
 @pytest.mark.clause("TRN-18")
 @pytest.mark.parametrize("streamed", [True, False])
-def test_leaving_while_the_prompt_is_read_stops_it_and_the_retry_finds_what_was_read(house: House, streamed: bool) -> None:
-    request = asked(words=LONG, stream=streamed)
-    with wire(house.url) as client:
-        read = reading(house, client, request)
-    house.settle()
-    again = post(house.url, {**request, "stream": False, "max_tokens": 1}).json["usage"]
+def test_a_disconnect_in_prefill_stops_it_and_a_retry_reuses_the_tokens(engine: InspectedEngine, streamed: bool) -> None:
+    request = new_request(words=LONG, stream=streamed)
+    with wire(engine.url) as client:
+        read = in_prefill(engine, client, request)
+    engine.settle()
+    again = post(engine.url, {**request, "stream": False, "max_tokens": 1}).json["usage"]
     whole = again["input_tokens"] + again["cache_read_input_tokens"] + again["cache_creation_input_tokens"]
-    assert (
-        read <= again["cache_read_input_tokens"] <= read + 2 * CPU_BATCH
-    )  # no more than the step that it was in, and the next
+    assert read <= again["cache_read_input_tokens"] <= read + 2 * CPU_BATCH  # at most the current step and the next one
     assert again["cache_read_input_tokens"] < whole - CPU_BATCH
 
 
@@ -122,66 +120,66 @@ def test_leaving_while_the_prompt_is_read_stops_it_and_the_retry_finds_what_was_
 @pytest.mark.parametrize(
     "fields", [{}, {"output_config": {"format": {"type": "json_schema", "schema": LISTS}}}], ids=["text", "grammar"]
 )
-def test_leaving_while_it_writes_frees_the_slot(house: House, fields: dict[str, Any], streamed: bool) -> None:
-    with wire(house.url) as client:
-        client.send(asked(**fields, stream=streamed))
+def test_a_disconnect_in_decode_frees_the_slot(engine: InspectedEngine, fields: dict[str, Any], streamed: bool) -> None:
+    with wire(engine.url) as client:
+        client.send(new_request(**fields, stream=streamed))
         if streamed:
             client.read_until(b"text_delta")
         else:
-            until(lambda: any(slot.n_prompt_tokens > SMALL for slot in house.busy()), PATIENCE)
-        (slot,) = house.busy()
-    house.settle()
-    assert held(house)[slot.id] < slot.n_prompt_tokens + SMALL
+            until(lambda: any(slot.n_prompt_tokens > SMALL for slot in engine.busy()), PATIENCE)
+        (slot,) = engine.busy()
+    engine.settle()
+    assert slot_tokens(engine)[slot.id] < slot.n_prompt_tokens + SMALL
 
 
 @pytest.mark.clause("TRN-18", "THK-2")
-def test_leaving_behind_reasoning_that_was_closed_frees_the_slot(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    def hasty(request: PromptRequest, betas: frozenset[str]) -> Conversation:
-        """The smallest budget that the API knows takes the smallest model a minute."""
+def test_a_disconnect_after_closed_reasoning_frees_the_slot(engine: InspectedEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lower_with_small_budget(request: PromptRequest, betas: frozenset[str]) -> Conversation:
+        """Lower with a thinking budget below the smallest of the API, which takes the smallest model a minute."""
         conversation = lower(request, betas)
         return replace(conversation, thinking=replace(conversation.thinking, budget=6))
 
-    monkeypatch.setattr(messages, "lower", hasty)
-    with wire(house.url) as client:
-        client.send(asked(thinking={"type": "enabled", "budget_tokens": 1024}, temperature=1, stream=True))
+    monkeypatch.setattr(messages, "lower", lower_with_small_budget)
+    with wire(engine.url) as client:
+        client.send(new_request(thinking={"type": "enabled", "budget_tokens": 1024}, temperature=1, stream=True))
         client.read_until(b"thinking_delta")
         client.read_until(b"text_delta")
-        (slot,) = house.busy()
-    house.settle()
-    assert held(house)[slot.id] < slot.n_prompt_tokens + SMALL
+        (slot,) = engine.busy()
+    engine.settle()
+    assert slot_tokens(engine)[slot.id] < slot.n_prompt_tokens + SMALL
 
 
 @pytest.mark.clause("TRN-18")
 @pytest.mark.parametrize("streamed", [True, False])
-def test_what_leaves_the_queue_behind_the_slots_is_never_begun(house: House, streamed: bool) -> None:
-    with wire(house.url) as one, wire(house.url) as two:
+def test_a_queued_request_that_is_cancelled_never_starts(engine: InspectedEngine, streamed: bool) -> None:
+    with wire(engine.url) as one, wire(engine.url) as two:
         for client in (one, two):
-            client.send(asked(stream=True))
+            client.send(new_request(stream=True))
             client.read_until(b"text_delta")
-        with wire(house.url) as queued:
-            queued.send(asked(words=MEDIUM, stream=streamed))
-            until(lambda: house.inside == 3)
-        until(lambda: house.inside == 2)
-        assert len(house.busy()) == 2
-    house.settle()
-    assert max(held(house)) < MEDIUM
+        with wire(engine.url) as queued:
+            queued.send(new_request(words=MEDIUM, stream=streamed))
+            until(lambda: engine.active == 3)
+        until(lambda: engine.active == 2)
+        assert len(engine.busy()) == 2
+    engine.settle()
+    assert max(slot_tokens(engine)) < MEDIUM
 
 
 @pytest.mark.clause("TRN-18")
 @pytest.mark.parametrize("streamed", [True, False])
-def test_what_leaves_while_the_engine_comes_back_is_never_begun(house: House, streamed: bool) -> None:
-    restarts = house.restarts
-    assert house.pid is not None
-    os.kill(house.pid, signal.SIGKILL)
-    until(lambda: house.status is EngineStatus.RESTARTING)
-    with wire(house.url) as waiting:
-        waiting.send(asked(words=MEDIUM, stream=streamed))
-        until(lambda: house.inside == 1)
-    until(lambda: house.inside == 0)
-    until(lambda: house.restarts == restarts + 1, PATIENCE)
-    assert max(held(house)) < SMALL
+def test_a_request_cancelled_while_the_engine_restarts_never_starts(engine: InspectedEngine, streamed: bool) -> None:
+    restarts = engine.restarts
+    assert engine.pid is not None
+    os.kill(engine.pid, signal.SIGKILL)
+    until(lambda: engine.status is EngineStatus.RESTARTING)
+    with wire(engine.url) as waiting:
+        waiting.send(new_request(words=MEDIUM, stream=streamed))
+        until(lambda: engine.active == 1)
+    until(lambda: engine.active == 0)
+    until(lambda: engine.restarts == restarts + 1, PATIENCE)
+    assert max(slot_tokens(engine)) < SMALL
 
 
-def held(house: House) -> Sequence[int]:
-    """Tokens in each slot, read or written."""
-    return [slot.n_prompt_tokens for slot in house.view()]
+def slot_tokens(engine: InspectedEngine) -> Sequence[int]:
+    """The tokens in each slot, of prompt and output."""
+    return [slot.n_prompt_tokens for slot in engine.view()]

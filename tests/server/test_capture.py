@@ -1,4 +1,4 @@
-"""`--capture`: every request and its answer becomes a file."""
+"""`--capture` writes every request and its response to a file."""
 
 import gzip
 import json
@@ -24,29 +24,29 @@ DEVICE = "9f" * 32
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("house") / "captured"
+    return tmp_path_factory.mktemp("capturing") / "captured"
 
 
 @pytest.fixture(scope="module")
-def house(folder: Path) -> Iterator[ControllableEngine]:
-    """A server that captures, and asks for a key."""
+def capturing(folder: Path) -> Iterator[ControllableEngine]:
+    """A server that captures, and needs an API key."""
     engine = ControllableEngine()
     with live_server(engine, Settings(model_id=MODEL, api_key=KEY, capture=folder)) as engine.url:
         yield engine
 
 
-def test_both_bodies_are_kept_to_the_byte(house: ControllableEngine, folder: Path) -> None:
-    asked = b' {"model": "scripted",\n "max_tokens":5, "messages":[{"role":"user","content":"\\u00e9\xc3\xa9"}]} '
-    answer = post(house.url, asked, "/v1/messages?beta=true", x_api_key=KEY)
+def test_both_bodies_are_kept_to_the_byte(capturing: ControllableEngine, folder: Path) -> None:
+    request = b' {"model": "scripted",\n "max_tokens":5, "messages":[{"role":"user","content":"\\u00e9\xc3\xa9"}]} '
+    answer = post(capturing.url, request, "/v1/messages?beta=true", x_api_key=KEY)
     found = exchange_of(folder, answer)
     assert (found.request.method, found.request.target) == ("POST", "/v1/messages?beta=true")
-    assert (found.request.content, found.request.whole) == (asked, True)
+    assert (found.request.content, found.request.whole) == (request, True)
     assert (found.response.status, found.response.content, found.response.whole) == (HTTPStatus.OK, answer.content, True)
     assert found.request_id == found.response.headers["request-id"]
 
 
-def test_the_events_of_a_stream_are_kept_with_their_times(house: ControllableEngine, folder: Path) -> None:
-    answer = post(house.url, body(stream=True), x_api_key=KEY)
+def test_the_events_of_a_stream_are_kept_with_their_times(capturing: ControllableEngine, folder: Path) -> None:
+    answer = post(capturing.url, body(stream=True), x_api_key=KEY)
     found = exchange_of(folder, answer)
     assert found.response.content == answer.content
     times = [age for age, _ in found.response.body]
@@ -55,64 +55,64 @@ def test_the_events_of_a_stream_are_kept_with_their_times(house: ControllableEng
 
 
 @pytest.mark.parametrize("header", ["x-api-key", "authorization"])
-def test_no_secret_reaches_the_file(house: ControllableEngine, folder: Path, header: str) -> None:
+def test_no_secret_reaches_the_file(capturing: ControllableEngine, folder: Path, header: str) -> None:
     who = json.dumps({"device_id": DEVICE, "account_uuid": "", "session_id": "s-1"})
-    asked = body(metadata={"user_id": who})
+    request = body(metadata={"user_id": who})
     given = {"x-api-key": KEY, "authorization": f"Bearer {KEY}"}[header]
-    answer = post(house.url, asked, cookie=f"k={KEY}", **{header: given})
+    answer = post(capturing.url, request, cookie=f"k={KEY}", **{header: given})
     path = file_of(folder, answer)
     assert KEY not in path.read_text(encoding="utf-8")
     assert DEVICE not in path.read_text(encoding="utf-8")
     found = CapturedExchange.read(path)
-    assert json.loads(found.request.content) == {**asked, "metadata": {"user_id": who.replace(DEVICE, "0" * 64)}}
+    assert json.loads(found.request.content) == {**request, "metadata": {"user_id": who.replace(DEVICE, "0" * 64)}}
     assert {header, "cookie", "metadata.user_id"} <= set(found.removed)
 
 
-def test_a_packed_body_is_kept_unpacked_or_not_at_all(house: ControllableEngine, folder: Path) -> None:
-    asked = body(user("Hello"), metadata={"user_id": "ann"})
-    packed = gzip.compress(json.dumps(asked).encode())
-    found = exchange_of(folder, post(house.url, packed, x_api_key=KEY, content_encoding="gzip"))
-    assert json.loads(found.request.content) == {**asked, "metadata": {"user_id": "000"}}
-    broken = exchange_of(folder, post(house.url, packed[:-9], x_api_key=KEY, content_encoding="gzip"))
+def test_a_compressed_body_is_kept_decompressed_or_not_at_all(capturing: ControllableEngine, folder: Path) -> None:
+    request = body(user("Hello"), metadata={"user_id": "ann"})
+    compressed = gzip.compress(json.dumps(request).encode())
+    found = exchange_of(folder, post(capturing.url, compressed, x_api_key=KEY, content_encoding="gzip"))
+    assert json.loads(found.request.content) == {**request, "metadata": {"user_id": "000"}}
+    broken = exchange_of(folder, post(capturing.url, compressed[:-9], x_api_key=KEY, content_encoding="gzip"))
     assert broken.response.status == HTTPStatus.BAD_REQUEST
     assert (broken.request.content, broken.request.whole) == (b"", False)
 
 
-def test_refusals_are_kept_too(house: ControllableEngine, folder: Path) -> None:
-    broken = exchange_of(folder, post(house.url, b"{\xff", x_api_key=KEY))
+def test_refusals_are_captured(capturing: ControllableEngine, folder: Path) -> None:
+    broken = exchange_of(folder, post(capturing.url, b"{\xff", x_api_key=KEY))
     assert (broken.response.status, broken.request.content) == (HTTPStatus.BAD_REQUEST, b"{\xff")
-    keyless = exchange_of(folder, post(house.url, body(user("nobody reads this"))))
+    keyless = exchange_of(folder, post(capturing.url, body(user("a refused request"))))
     assert (keyless.response.status, keyless.request.whole) == (HTTPStatus.UNAUTHORIZED, False)
-    lost = exchange_of(folder, get(house.url, "/nowhere", x_api_key=KEY))
+    lost = exchange_of(folder, get(capturing.url, "/nowhere", x_api_key=KEY))
     assert (lost.response.status, lost.request.target, lost.request.whole) == (HTTPStatus.NOT_FOUND, "/nowhere", True)
 
 
-def test_probes_are_not_kept(house: ControllableEngine, folder: Path) -> None:
-    probes = [get(house.url, path, x_api_key=KEY) for path in ("/", "/health", "/metrics")]
-    file_of(folder, post(house.url, body(), x_api_key=KEY))
+def test_probes_are_not_captured(capturing: ControllableEngine, folder: Path) -> None:
+    probes = [get(capturing.url, path, x_api_key=KEY) for path in ("/", "/health", "/metrics")]
+    file_of(folder, post(capturing.url, body(), x_api_key=KEY))
     assert not any(probe.headers["request-id"] in path.name for probe in probes for path in folder.iterdir())
 
 
-def test_what_a_client_got_before_it_left_is_kept(house: ControllableEngine, folder: Path) -> None:
-    house.says("one two three four", chunk=4)
-    house.hold(before=FIRST_TOKEN + 1)
-    with wire(house.url) as client:
+def test_a_partial_response_is_kept(capturing: ControllableEngine, folder: Path) -> None:
+    capturing.says("one two three four", chunk=4)
+    capturing.hold(before=FIRST_TOKEN + 1)
+    with wire(capturing.url) as client:
         client.send(body(stream=True), x_api_key=KEY)
         request_id = re.search(rb"req_\w+", client.read_until(b'"text":"one'))
     assert request_id is not None
     found = exchange_of(folder, request_id[0].decode())
-    house.release()
+    capturing.release()
     assert not found.response.whole
     assert b"message_start" in found.response.content
     assert b"message_stop" not in found.response.content
 
 
-def test_a_folder_that_cannot_be_written_costs_a_warning_and_no_answer(
-    house: ControllableEngine, folder: Path, caplog: pytest.LogCaptureFixture
+def test_an_unwritable_folder_causes_a_warning_and_a_normal_response(
+    capturing: ControllableEngine, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.touch()
     with caplog.at_level(logging.WARNING):
-        assert post(house.url, body(), x_api_key=KEY).status == HTTPStatus.OK
+        assert post(capturing.url, body(), x_api_key=KEY).status == HTTPStatus.OK
         until(lambda: "was not captured" in caplog.text)
     folder.unlink()

@@ -1,4 +1,4 @@
-"""Connections: upgrades, limits before a request is whole, a client that sends no more."""
+"""Connections: upgrades, limits on incomplete requests, clients that shut down their sending side."""
 
 import asyncio
 import gzip
@@ -41,7 +41,7 @@ def _released(server: ControllableEngine) -> Iterator[None]:
 
 
 def refused(client: Wire) -> tuple[int, str]:
-    """The status and the error type of a refusal after which the server closes."""
+    """Return the status and the error type of a refusal, after which the server closes the connection."""
     head, _, content = client.read_all().partition(b"\r\n\r\n")
     fields = head.decode().lower().split("\r\n")
     envelope = json.loads(content)
@@ -53,16 +53,14 @@ def refused(client: Wire) -> tuple[int, str]:
 @pytest.mark.parametrize("protocol", ["h2c", "websocket", "TLS/1.0, HTTP/9"])
 @pytest.mark.parametrize("chunked", [False, True])
 @pytest.mark.parametrize("cut", [0, 40, 150, 300])
-def test_an_upgrade_that_is_offered_leaves_the_body_alone(
-    server: ControllableEngine, protocol: str, chunked: bool, cut: int
-) -> None:
+def test_an_upgrade_offer_is_ignored(server: ControllableEngine, protocol: str, chunked: bool, cut: int) -> None:
     content = json.dumps(body()).encode()
     offer = f"Connection: keep-alive, Upgrade, HTTP2-Settings\r\nUpgrade: {protocol}\r\nHTTP2-Settings: AAMAAABk\r\n".encode()
     framed = b"transfer-encoding: chunked\r\n\r\n" if chunked else b"content-length: %d\r\n\r\n" % len(content)
-    pieces = b"%x\r\n%b\r\n%x\r\n%b\r\n0\r\n\r\n" % (9, content[:9], len(content) - 9, content[9:]) if chunked else content
-    request = HEAD + offer + framed + pieces
+    encoded = b"%x\r\n%b\r\n%x\r\n%b\r\n0\r\n\r\n" % (9, content[:9], len(content) - 9, content[9:]) if chunked else content
+    request = HEAD + offer + framed + encoded
     with wire(server.url) as client:
-        for _ in range(2):  # the connection stays
+        for _ in range(2):  # the connection stays open
             client.sock.sendall(request[:cut])
             client.sock.sendall(request[cut:])
             assert b" 200 " in client.read_until(b"\r\n")
@@ -83,7 +81,7 @@ def test_an_upgrade_that_is_offered_leaves_the_body_alone(
     ],
     ids=["path", "field", "fields", "chunk extension", "whole path", "whole field", "whole fields", "upgrade"],
 )
-def test_a_head_that_is_too_large_is_refused(server: ControllableEngine, head: bytes) -> None:
+def test_a_head_above_the_limit_is_refused(server: ControllableEngine, head: bytes) -> None:
     with wire(server.url) as client:
         client.sock.sendall(head)
         assert refused(client) == (431, "invalid_request_error")
@@ -96,7 +94,7 @@ def test_a_head_below_the_limit_is_read(server: ControllableEngine) -> None:
 
 
 @pytest.mark.parametrize("offer", [b"", b"connection: upgrade\r\nupgrade: h2c\r\n"], ids=["plain", "upgrade"])
-def test_thousands_of_requests_in_one_piece_are_all_answered(server: ControllableEngine, offer: bytes) -> None:
+def test_thousands_of_pipelined_requests_are_answered(server: ControllableEngine, offer: bytes) -> None:
     request = b"GET /api/hello HTTP/1.1\r\nhost: localhost\r\n" + offer + b"\r\n"
     with wire(server.url) as client:
         client.sock.sendall(request * 2000)
@@ -128,7 +126,7 @@ def test_a_refusal_has_the_format_of_its_path(server: ControllableEngine, path: 
 
 
 @pytest.mark.parametrize("sent", [b"POST /v1/mess", HEAD, HEAD + b"content-length: 99\r\n\r\n{"], ids=["line", "head", "body"])
-def test_a_request_that_does_not_arrive_is_refused(
+def test_an_incomplete_request_is_refused_after_the_time_limit(
     server: ControllableEngine, sent: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connection, "HEAD_SECONDS", 0.2)
@@ -148,7 +146,7 @@ def test_a_body_that_keeps_arriving_is_waited_for(server: ControllableEngine, mo
         for byte in content[:-1]:
             client.sock.sendall(bytes([byte]))
             if byte == ord(","):
-                with pytest.raises(TimeoutError):  # nothing comes meanwhile
+                with pytest.raises(TimeoutError):  # nothing is answered before the end
                     client.sock.recv(1)
         client.sock.settimeout(20)
         client.sock.sendall(content[-1:])
@@ -166,9 +164,7 @@ def test_a_body_that_keeps_arriving_is_waited_for(server: ControllableEngine, mo
     ],
     ids=["noise", "head", "body", "large"],
 )
-def test_a_request_that_is_refused_leaves_the_answers_before_it_whole(
-    server: ControllableEngine, more: bytes, streamed: bool
-) -> None:
+def test_a_refused_request_does_not_cut_earlier_answers(server: ControllableEngine, more: bytes, streamed: bool) -> None:
     content = json.dumps(body(stream=streamed)).encode()
     request = HEAD + b"content-length: %d\r\n\r\n" % len(content) + content
     server.hold(before=PREFILL)
@@ -182,8 +178,8 @@ def test_a_request_that_is_refused_leaves_the_answers_before_it_whole(
     assert answer.endswith(b"0\r\n\r\n" if streamed else b'"container":null}')
 
 
-def spans_until_refused(rate: int) -> int | None:
-    """How many spans a body of 32 MB lasts that comes with so many bytes a second; None where it comes to its end."""
+def intervals_until_refused(rate: int) -> int | None:
+    """Return the number of intervals until a 32 MB body at `rate` bytes per second is refused; None if it is accepted."""
     arriving, left, span = pace.Pace(), MAX_BODY, int(rate * pace.BODY_SECONDS)
     for number in range(1, MAX_BODY):
         if left <= span:
@@ -195,29 +191,29 @@ def spans_until_refused(rate: int) -> int | None:
     raise AssertionError("the body never ends")
 
 
-def test_a_slow_line_may_send_a_large_body_and_a_dripping_one_may_not() -> None:
-    assert spans_until_refused(64 * 1024) is None
-    assert spans_until_refused(8 * 1024) is None
-    assert spans_until_refused(7 * 1024) == 2
-    assert spans_until_refused(1024) == 2
-    assert spans_until_refused(100) == 1
+def test_a_slow_client_may_send_a_large_body_and_a_dripping_one_may_not() -> None:
+    assert intervals_until_refused(64 * 1024) is None
+    assert intervals_until_refused(8 * 1024) is None
+    assert intervals_until_refused(7 * 1024) == 2
+    assert intervals_until_refused(1024) == 2
+    assert intervals_until_refused(100) == 1
 
 
-def test_a_body_that_stops_is_refused_however_fast_it_began() -> None:
+def test_a_stalled_body_is_refused_even_after_a_fast_start() -> None:
     arriving = pace.Pace()
     arriving.add(MAX_BODY - 1)
     assert arriving.end_interval(paused=False)
     assert not arriving.end_interval(paused=False)
 
 
-def test_time_in_which_the_server_does_not_read_is_not_counted() -> None:
+def test_time_without_reads_by_the_server_is_not_counted() -> None:
     arriving = pace.Pace()
     assert all(arriving.end_interval(paused=True) for _ in range(100))
     arriving.add(pace.BODY_BYTES)
     assert arriving.end_interval(paused=False)
 
 
-def test_a_body_that_drips_is_refused_after_the_grace(server: ControllableEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dripping_body_is_refused_after_the_grace_period(server: ControllableEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"BODY_SECONDS": 0.1, "BODY_BYTES": 1, "GRACE_SECONDS": 0.4}.items():
         monkeypatch.setattr(pace, name, value)
     with wire(server.url) as client:
@@ -233,7 +229,7 @@ def test_a_body_that_drips_is_refused_after_the_grace(server: ControllableEngine
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-def test_a_client_that_sends_no_more_gets_its_answer(server: ControllableEngine, streamed: bool) -> None:
+def test_a_client_that_shuts_down_its_sending_side_gets_its_answer(server: ControllableEngine, streamed: bool) -> None:
     server.hold(before=PREFILL)
     with wire(server.url) as client:
         client.send(body(stream=streamed))
@@ -246,7 +242,7 @@ def test_a_client_that_sends_no_more_gets_its_answer(server: ControllableEngine,
     assert b'"stop_reason":"end_turn"' in answer
 
 
-def test_bodies_for_which_there_is_no_memory_are_refused_before_they_are_read(server: ControllableEngine) -> None:
+def test_bodies_beyond_the_memory_limit_are_refused_unread(server: ControllableEngine) -> None:
     head = HEAD + b"content-length: %d\r\n\r\n{" % (MAX_BODY - 1)
     clients = [
         socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2]))) for _ in range(2 * ALL_BODIES // MAX_BODY)
@@ -257,52 +253,52 @@ def test_bodies_for_which_there_is_no_memory_are_refused_before_they_are_read(se
             client.sendall(head)
         answers = [client.recv(65536) for client in clients[ALL_BODIES // MAX_BODY + 1 :]]
         assert all(b" 529 " in answer and b"x-should-retry: true" in answer for answer in answers)
-        assert post(server.url, body()).status == HTTP_OK  # a small one still comes through
+        assert post(server.url, body()).status == HTTP_OK  # a small one is still accepted
     finally:
         for client in clients:
             client.close()
 
 
-def test_small_compressed_bodies_take_none_of_the_memory(server: ControllableEngine) -> None:
-    packed = gzip.compress(json.dumps(body()).encode())
+def test_small_compressed_bodies_are_not_counted(server: ControllableEngine) -> None:
+    compressed = gzip.compress(json.dumps(body()).encode())
     server.hold(before=PREFILL)
     with ExitStack() as stack:
         clients = [stack.enter_context(wire(server.url)) for _ in range(8)]
         for client in clients:
-            client.send(packed, content_encoding="gzip")
+            client.send(compressed, content_encoding="gzip")
         until(lambda: server.waiting == len(clients))
         server.release()
         for client in clients:
             assert b" 200 " in client.read_until(b"\r\n")
 
 
-async def read_packed(plain: bytes, memory: BodyMemory) -> tuple[bytes, int]:
-    """The body as it is read from a compressed one, and what it took of the memory."""
-    packed = gzip.compress(plain, 1)
+async def read_compressed(plain: bytes, memory: BodyMemory) -> tuple[bytes, int]:
+    """Read a compressed body, and return it with the memory it took."""
+    compressed = gzip.compress(plain, 1)
 
     async def receive() -> Message:
-        return {"type": "http.request", "body": packed}
+        return {"type": "http.request", "body": compressed}
 
     headers = [(b"content-type", b"application/json"), (b"content-encoding", b"gzip")]
     with memory.share() as share:
         read = await read_json_body(Request({"type": "http", "headers": headers}, receive), share)
-        return read, share.bytes - max(0, len(packed) - SMALL_BODY)
+        return read, share.bytes - max(0, len(compressed) - SMALL_BODY)
 
 
 @pytest.mark.parametrize("size", [0, 1, 128 * 1024 - 1, 128 * 1024, 128 * 1024 + 1, 3 * 1024 * 1024])
-def test_a_compressed_body_takes_the_memory_that_its_content_needs(size: int) -> None:
+def test_a_compressed_body_is_counted_by_its_content(size: int) -> None:
     noise = random.Random(1).randbytes(size)
     for plain in (b" " * size, noise, noise[: size // 2] + b" " * (size - size // 2)):
-        read, taken = asyncio.run(read_packed(plain, BodyMemory()))
+        read, taken = asyncio.run(read_compressed(plain, BodyMemory()))
         assert read == plain
         assert max(0, size - SMALL_BODY) <= taken <= size
 
 
-def test_a_compressed_body_for_which_there_is_no_memory_is_refused_while_it_is_read() -> None:
+def test_a_compressed_body_beyond_the_memory_limit_is_refused_while_it_is_read() -> None:
     with pytest.raises(Overloaded):
-        asyncio.run(read_packed(b" " * MAX_BODY, BodyMemory(limit=1024 * 1024)))
+        asyncio.run(read_compressed(b" " * MAX_BODY, BodyMemory(limit=1024 * 1024)))
     with pytest.raises(RequestTooLarge):
-        asyncio.run(read_packed(b" " * (MAX_BODY + 1), BodyMemory()))
+        asyncio.run(read_compressed(b" " * (MAX_BODY + 1), BodyMemory()))
 
 
 def test_sigterm_ends_a_request_that_is_still_arriving(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Counting is what generating would read."""
+"""Token counts equal the input of the same request."""
 
 from http import HTTPStatus
 from typing import Any
@@ -92,7 +92,7 @@ def test_breakpoints_do_not_count(engine: ControllableEngine) -> None:
 @pytest.mark.clause("CNT-3")
 @pytest.mark.parametrize(
     "fields",
-    [{"messages": []}, {"tools": [{"name": "a b", "input_schema": {}}]}, {"thread": {"type": "create"}}, {"model": "nobody"}],
+    [{"messages": []}, {"tools": [{"name": "a b", "input_schema": {}}]}, {"thread": {"type": "create"}}, {"model": "unknown"}],
 )
 def test_counting_refuses_what_generating_refuses(engine: ControllableEngine, fields: dict[str, Any]) -> None:
     counted, generated = post(engine.url, body(**fields), "/v1/messages/count_tokens"), post(engine.url, body(**fields))
@@ -101,7 +101,7 @@ def test_counting_refuses_what_generating_refuses(engine: ControllableEngine, fi
 
 
 @pytest.mark.clause("CNT-4")
-def test_fields_that_only_generating_needs_are_welcome(engine: ControllableEngine) -> None:
+def test_fields_that_only_generating_needs_are_accepted(engine: ControllableEngine) -> None:
     whole = body(stream=True, stop_sequences=["x"], temperature=0.5, metadata={"user_id": "u"})
     assert count(engine.url, whole) == count(engine.url, body())
     answer = post(engine.url, whole, "/v1/messages/count_tokens", anthropic_beta="token-counting-2024-11-01")
@@ -109,7 +109,7 @@ def test_fields_that_only_generating_needs_are_welcome(engine: ControllableEngin
 
 
 @pytest.mark.clause("CC-4")
-def test_the_billing_line_of_claude_code_changes_no_count(engine: ControllableEngine) -> None:
+def test_the_billing_line_of_claude_code_does_not_change_the_count(engine: ControllableEngine) -> None:
     line = {"type": "text", "text": "x-anthropic-billing-header: cc_version=2.1.0; cch=5f3a2;"}
     prompt = {"type": "text", "text": "You are Claude Code."}
     without = count(engine.url, body(system=[prompt]))
@@ -121,5 +121,5 @@ def test_the_billing_line_of_claude_code_changes_no_count(engine: ControllableEn
 
 
 @pytest.mark.clause("CNT-2")
-def test_a_prompt_past_the_window_can_still_be_counted(serve: Serve) -> None:
+def test_a_prompt_longer_than_the_window_can_be_counted(serve: Serve) -> None:
     assert count(serve(window=100), body(user("word " * 500))) > 500

@@ -1,4 +1,4 @@
-"""The dialect at load: what was chosen, or what the engine's template shows."""
+"""The dialect of a served model: the chosen one, or the one detected from the engine's template."""
 
 from typing import Any
 
@@ -14,8 +14,8 @@ from prompt.templates import CHATML
 HERMES = dialects.get("hermes").reference_template
 
 
-class Templated(ScriptedEngine):
-    """An engine whose model came with a chat template; `control` are its special tokens."""
+class EngineWithTemplate(ScriptedEngine):
+    """An engine whose model has a chat template; `control` are its special tokens."""
 
     def __init__(self, chat_template: str | None, control: frozenset[str] = frozenset()) -> None:
         super().__init__([])
@@ -34,17 +34,17 @@ class Templated(ScriptedEngine):
 @pytest.mark.parametrize(
     ("engine", "settings", "dialect", "found"),
     [
-        (Templated(HERMES), {}, "hermes", "decoded back"),
-        (Templated(HERMES), {"dialect": dialects.get("gpt-oss")}, "gpt-oss", "chosen"),
-        (Templated(CHATML), {}, "qwen3", "generic: the template prints no calls"),
-        (Templated(CHATML, frozenset({"<|tools_prefix|>"})), {}, "apertus", "hint: <|tools_prefix|>"),
-        (Templated(None), {}, "qwen3", "generic: there is no chat template"),
-        (Templated(None), {"dialect": dialects.get("hermes")}, "hermes", "chosen"),
+        (EngineWithTemplate(HERMES), {}, "hermes", "decoded back"),
+        (EngineWithTemplate(HERMES), {"dialect": dialects.get("gpt-oss")}, "gpt-oss", "chosen"),
+        (EngineWithTemplate(CHATML), {}, "qwen3", "generic: the template prints no calls"),
+        (EngineWithTemplate(CHATML, frozenset({"<|tools_prefix|>"})), {}, "apertus", "hint: <|tools_prefix|>"),
+        (EngineWithTemplate(None), {}, "qwen3", "generic: there is no chat template"),
+        (EngineWithTemplate(None), {"dialect": dialects.get("hermes")}, "hermes", "chosen"),
     ],
     ids=["by its calls", "chosen", "nothing to go by", "by a special token", "no template", "chosen, no template"],
 )
-async def test_the_dialect_is_the_chosen_one_or_the_one_that_is_found(
-    engine: Templated, settings: dict[str, Any], dialect: str, found: str
+async def test_the_dialect_is_the_chosen_or_the_detected_one(
+    engine: EngineWithTemplate, settings: dict[str, Any], dialect: str, found: str
 ):
     service = await ServedModel.load(engine, Settings(**settings))
     assert (service.detection.dialect.name, service.detection.found) == (dialect, found)

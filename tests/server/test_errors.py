@@ -1,4 +1,4 @@
-"""Every failure of every route, in one shape."""
+"""Errors of every route have one format."""
 
 import re
 from http import HTTPStatus
@@ -19,7 +19,7 @@ COUNT = "/v1/messages/count_tokens"
 
 
 def refusal(answer: Answer, status: int = HTTPStatus.BAD_REQUEST, kind: str = INVALID) -> str:
-    """The message of a request that will fail again."""
+    """Return the message of an error that the client should not retry."""
     assert answer.status == status
     assert answer.error[0] == kind
     assert answer.headers["x-should-retry"] == "false"
@@ -52,13 +52,13 @@ def test_a_method_that_a_path_does_not_have_is_405(engine: ControllableEngine, m
 @pytest.mark.clause("ERR-1", "ERR-3")
 @pytest.mark.parametrize("path", [MESSAGES, COUNT, "/anthropic/v1/messages"])
 @pytest.mark.parametrize("content", [b"", b"{", b"{'model': 1}", b'{"model": "\xff"}', b'{"model": "\\ud800"}', b"[" * 5000])
-def test_a_body_that_is_no_json_is_400(engine: ControllableEngine, path: str, content: bytes) -> None:
+def test_a_body_that_is_not_json_is_400(engine: ControllableEngine, path: str, content: bytes) -> None:
     assert "JSON" in refusal(post(engine.url, content, path))
 
 
 @pytest.mark.clause("ERR-1")
 @pytest.mark.parametrize("content", [b"null", b"[]", b'"words"', b"7", b"true"])
-def test_a_body_that_is_no_object_is_400(engine: ControllableEngine, content: bytes) -> None:
+def test_a_body_that_is_not_an_object_is_400(engine: ControllableEngine, content: bytes) -> None:
     assert "object" in refusal(post(engine.url, content))
 
 
@@ -110,13 +110,13 @@ def test_the_served_id_its_aliases_and_claude_names_resolve(engine: Controllable
     assert post(engine.url, body(model=name)).status == HTTPStatus.OK
 
 
-def test_any_model_resolves_where_the_operator_said_so(serve: Serve) -> None:
+def test_any_model_resolves_if_the_operator_allows_it(serve: Serve) -> None:
     assert post(serve(any_model=True), body(model="gpt-9")).json["model"] == "gpt-9"
 
 
 @pytest.mark.clause("ERR-11", "ERR-8")
 @pytest.mark.parametrize("stream", [True, False])
-def test_a_prompt_past_the_window_is_refused_with_both_numbers(serve: Serve, stream: bool) -> None:
+def test_a_prompt_longer_than_the_window_is_refused_with_both_numbers(serve: Serve, stream: bool) -> None:
     url = serve(window=200)
     long = user("word " * 300)
     tokens = post(url, body(long), COUNT).json["input_tokens"]
@@ -125,8 +125,8 @@ def test_a_prompt_past_the_window_is_refused_with_both_numbers(serve: Serve, str
 
 
 @pytest.mark.clause("ERR-8")
-def test_what_is_refused_is_refused_alike_with_and_without_a_stream(engine: ControllableEngine) -> None:
-    for fields in ({"model": "nobody"}, {"max_tokens": -1}, {"messages": []}, {"tools": [{"type": "web_search_20250305"}]}):
+def test_refusals_are_equal_with_and_without_a_stream(engine: ControllableEngine) -> None:
+    for fields in ({"model": "unknown"}, {"max_tokens": -1}, {"messages": []}, {"tools": [{"type": "web_search_20250305"}]}):
         whole, streamed = post(engine.url, body(**fields)), post(engine.url, body(**fields, stream=True))
         assert (whole.status, whole.error) == (streamed.status, streamed.error)
         assert whole.status >= HTTPStatus.BAD_REQUEST
@@ -134,16 +134,16 @@ def test_what_is_refused_is_refused_alike_with_and_without_a_stream(engine: Cont
 
 @pytest.mark.clause("ERR-1", "ERR-2", "ERR-5")
 @pytest.mark.parametrize("stream", [True, False])
-def test_a_defect_of_ours_tells_the_client_nothing_and_the_log_everything(
+def test_a_bug_is_logged_in_full_and_hidden_from_the_client(
     engine: ControllableEngine, caplog: pytest.LogCaptureFixture, stream: bool
 ) -> None:
-    engine.tokenizer_failure = RuntimeError("a secret of the house")
+    engine.tokenizer_failure = RuntimeError("a secret of the server")
     answer = post(engine.url, body(user("never tokenized before"), stream=stream))
     assert answer.status == HTTPStatus.INTERNAL_SERVER_ERROR
     assert answer.error == ("api_error", "Internal server error")
     assert answer.headers["x-should-retry"] == "true"
     assert b"secret" not in answer.content
-    assert "a secret of the house" in caplog.text
+    assert "a secret of the server" in caplog.text
     assert answer.headers["request-id"] in caplog.text
 
 
@@ -163,7 +163,7 @@ def test_an_engine_that_fails_before_the_first_byte_is_an_http_error(
 
 
 @pytest.mark.clause("ERR-7", "ERR-8")
-def test_an_engine_that_is_away_asks_for_another_try(engine: ControllableEngine) -> None:
+def test_an_unavailable_engine_asks_for_a_retry(engine: ControllableEngine) -> None:
     engine.tokenizer_failure = EngineUnavailable("it restarts")
     answer = post(engine.url, body(user("and this neither")))
     assert answer.headers["x-should-retry"] == "true"
@@ -181,18 +181,18 @@ def test_no_error_asks_for_a_long_wait() -> None:
 
 
 @pytest.mark.clause("ERR-4")
-def test_details_are_there_only_where_there_is_something_to_tell(engine: ControllableEngine) -> None:
+def test_details_are_omitted_if_empty(engine: ControllableEngine) -> None:
     assert "details" not in post(engine.url, body(max_tokens=-1)).json["error"]
     assert post(engine.url, body(thread={"type": "create"})).json["error"]["details"]["error_code"]
 
 
-class _Broken(ControllableEngine):
+class _FailingEngine(ControllableEngine):
     async def start(self) -> Capabilities:
         raise EngineFailed("no weights in there")
 
 
 def test_a_model_that_cannot_be_loaded_fails_every_request_and_the_health_check() -> None:
-    registry = ModelRegistry(_Broken(), Settings())
+    registry = ModelRegistry(_FailingEngine(), Settings())
     with live_registry(registry) as url:
         answer = post(url, body())
         assert (answer.status, answer.error) == (500, ("api_error", "no weights in there"))
@@ -204,7 +204,7 @@ def test_a_model_that_cannot_be_loaded_fails_every_request_and_the_health_check(
 @pytest.mark.clause("THR-3", "THR-1", "THR-2", "BETA-4")
 @pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize("thread", [{"type": "create"}, {"type": "continue", "previous_message_id": "msg_1"}])
-def test_threads_are_refused_so_that_the_sdk_goes_on_without(
+def test_threads_are_refused_so_that_the_sdk_continues_without(
     engine: ControllableEngine, thread: dict[str, str], stream: bool
 ) -> None:
     answer = post(engine.url, body(thread=thread, stream=stream), anthropic_beta="message-threads-2026-08-12")
@@ -215,14 +215,14 @@ def test_threads_are_refused_so_that_the_sdk_goes_on_without(
 @pytest.mark.clause("BETA-1", "BETA-3")
 def test_any_beta_is_accepted(engine: ControllableEngine) -> None:
     known = "prompt-caching-2024-07-31, token-counting-2024-11-01,context-1m-2025-08-07"
-    for value in (known, "never-heard-of-2031-01-01", "", " , ,", "interleaved-thinking-2025-05-14," * 50):
+    for value in (known, "unknown-2031-01-01", "", " , ,", "interleaved-thinking-2025-05-14," * 50):
         assert post(engine.url, body(), anthropic_beta=value).status == HTTPStatus.OK
         assert post(engine.url, body(stream=True), anthropic_beta=value).status == HTTPStatus.OK
         assert post(engine.url, body(), COUNT, anthropic_beta=value).status == HTTPStatus.OK
 
 
 @pytest.mark.clause("BETA-2")
-def test_unknown_fields_are_ignored_and_named_once_in_the_log(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+def test_unknown_fields_are_ignored_and_logged_once(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "dragoman.request")
     url = serve()
     for _ in range(2):
@@ -243,7 +243,7 @@ def test_unknown_fields_are_refused_in_strict_mode(serve: Serve) -> None:
 
 
 @pytest.mark.clause("BETA-4", "REQ-14", "REQ-15", "REQ-17", "REQ-18")
-def test_what_may_be_ignored_is(engine: ControllableEngine) -> None:
+def test_fields_without_effect_on_the_answer_are_ignored(engine: ControllableEngine) -> None:
     ignorable = {
         "metadata": {"user_id": "u"},
         "service_tier": "auto",
@@ -274,7 +274,7 @@ def test_what_may_be_ignored_is(engine: ControllableEngine) -> None:
         {"tools": [{"type": "web_search_20250305", "name": "web_search"}]},
     ],
 )
-def test_what_would_change_the_answer_is_refused_while_it_is_not_built(
+def test_unsupported_fields_that_would_change_the_answer_are_refused(
     engine: ControllableEngine, fields: dict[str, object]
 ) -> None:
     named = next(iter(reversed(fields)))
@@ -289,7 +289,7 @@ def test_what_would_change_the_answer_is_refused_while_it_is_not_built(
         ({"output_config": {"format": {"type": "json_schema", "schema": {"type": "object"}}}}, "output_config.format"),
     ],
 )
-def test_what_an_engine_cannot_hold_is_refused_and_not_hoped_for(fields: dict[str, object], path: str) -> None:
+def test_constraints_that_the_engine_cannot_enforce_are_refused(fields: dict[str, object], path: str) -> None:
     engine = ScriptedEngine([Line("Well.")], model=MODEL, constrains=False)
     with live_registry(ModelRegistry(engine, Settings(model_id=MODEL))) as url:
         assert refusal(post(url, body(**fields))).startswith(f"{path}: this server's engine cannot hold")

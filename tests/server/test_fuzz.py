@@ -1,4 +1,4 @@
-"""Random bodies at every endpoint: each is answered, and each refusal has the API's own shape."""
+"""Random bodies at every endpoint: each is answered, and each refusal has the API's format."""
 
 import asyncio
 import copy
@@ -66,7 +66,7 @@ Ask = Callable[[str, bytes, dict[str, str]], Awaitable[tuple[int, dict[str, str]
 
 @asynccontextmanager
 async def application() -> AsyncIterator[Ask]:
-    """The application without a socket: `ask(path, body, headers)` gives status, headers and body."""
+    """The application without a socket: `ask(path, body, headers)` returns status, headers and body."""
     engine = ScriptedEngine([Line("Hello.")], model=MODEL, window=100_000, slots=64)
     registry = ModelRegistry(engine, Settings(model_id=MODEL))
     app = create_app(registry)
@@ -95,45 +95,45 @@ async def application() -> AsyncIterator[Ask]:
         await registry.close()
 
 
-def fuzzed(chance: random.Random) -> tuple[str, bytes, dict[str, str]]:
-    """A valid body of some endpoint, spoiled in a few places: as a value, now and then as bytes too."""
-    path = chance.choice(list(VALID))
-    body = copy.deepcopy(chance.choice(VALID[path]))
-    for _ in range(chance.choice((0, 1, 1, 2, 3, 6))):
-        _spoil(body, chance)
-    if chance.random() < 0.5:
+def fuzzed(rng: random.Random) -> tuple[str, bytes, dict[str, str]]:
+    """Return a valid body of some endpoint, changed in a few places: as a value, sometimes as bytes, too."""
+    path = rng.choice(list(VALID))
+    body = copy.deepcopy(rng.choice(VALID[path]))
+    for _ in range(rng.choice((0, 1, 1, 2, 3, 6))):
+        _mutate(body, rng)
+    if rng.random() < 0.5:
         body["stream"] = True
-    data = json.dumps(body, ensure_ascii=chance.random() < 0.5).encode("utf-8", "surrogatepass")
+    data = json.dumps(body, ensure_ascii=rng.random() < 0.5).encode("utf-8", "surrogatepass")
     headers: dict[str, str] = {}
-    if chance.random() < 0.2:
-        at = chance.randrange(len(data))
-        data = data[:at] + chance.choice(BROKEN) + data[at + chance.randrange(4) :]
-    if chance.random() < 0.05:
-        data, headers["content-encoding"] = gzip.compress(data)[: chance.choice((None, -5))], "gzip"
-    if chance.random() < 0.05:
-        headers[chance.choice(("content-type", "anthropic-version", "anthropic-beta", "x-api-key"))] = chance.choice(
+    if rng.random() < 0.2:
+        at = rng.randrange(len(data))
+        data = data[:at] + rng.choice(BROKEN) + data[at + rng.randrange(4) :]
+    if rng.random() < 0.05:
+        data, headers["content-encoding"] = gzip.compress(data)[: rng.choice((None, -5))], "gzip"
+    if rng.random() < 0.05:
+        headers[rng.choice(("content-type", "anthropic-version", "anthropic-beta", "x-api-key"))] = rng.choice(
             ("", "x", "application/json; charset=utf-16", "text/plain", "\xff", ",,", "a" * 999)
         )
     return path, data, headers
 
 
-def _spoil(body: Any, chance: random.Random) -> None:
-    """Change one thing in a JSON value: put in something strange, take away, repeat, move, or add an unknown field."""
+def _mutate(body: Any, rng: random.Random) -> None:
+    """Change one thing in a JSON value: insert a strange value, remove, repeat, move, or add an unknown field."""
     place = body
     while True:
         inner = list(place.values() if isinstance(place, dict) else place)
         deeper = [value for value in inner if isinstance(value, dict | list) and value]
-        if not deeper or chance.random() < 0.25:
+        if not deeper or rng.random() < 0.25:
             break
-        place = chance.choice(deeper)
+        place = rng.choice(deeper)
     strange = copy.deepcopy(
-        chance.choice(
+        rng.choice(
             (*STRANGE, "\ud83c", '{"a": "\\ud83c', '{"a":' * 3000, 2**63, -(2**63) - 1, 1e-320, [0] * 300, {"a": {"b": [None]}})
         )
     )
     if isinstance(place, dict):
-        key = chance.choice(list(place))
-        match chance.randrange(4):
+        key = rng.choice(list(place))
+        match rng.randrange(4):
             case 0:
                 del place[key]
             case 1:
@@ -141,21 +141,21 @@ def _spoil(body: Any, chance: random.Random) -> None:
             case _:
                 place[key] = strange
         return
-    match chance.randrange(4):
+    match rng.randrange(4):
         case 0:
-            place.append(copy.deepcopy(chance.choice(place)))
+            place.append(copy.deepcopy(rng.choice(place)))
         case 1:
-            chance.shuffle(place)
+            rng.shuffle(place)
         case _:
-            place[chance.randrange(len(place))] = strange
+            place[rng.randrange(len(place))] = strange
 
 
 async def _try(count: int, seed: int) -> None:
-    chance = random.Random(seed)
+    rng = random.Random(seed)
     statuses = set()
     async with application() as ask:
         for number in range(count):
-            path, data, headers = fuzzed(chance)
+            path, data, headers = fuzzed(rng)
             where = f"seed {seed}, body {number}: {path} {headers} {data[:2000]!r}"
             status, answered, content = await ask(path, data, headers)
             assert status < FAILED, where
@@ -165,7 +165,7 @@ async def _try(count: int, seed: int) -> None:
                 assert isinstance(error["message"], str), where
                 assert error["message"], where
             failed = (b'"api_error"', b'"server_error"')
-            assert not any(kind in content for kind in failed), where  # a stream fails with its status sent
+            assert not any(kind in content for kind in failed), where  # a stream fails after its status was sent
             statuses.add(status)
     assert {200, 400} <= statuses
 

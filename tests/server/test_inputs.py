@@ -1,4 +1,4 @@
-"""Documents, search results, pictures and tools without a schema, on a live server."""
+"""Documents, search results, images and tools without a schema, on a live server."""
 
 import json
 from http import HTTPStatus
@@ -26,9 +26,9 @@ TALK = [
 
 
 def usage(url: str, whole: dict[str, Any]) -> int:
-    """The tokens of the input, all kinds of them."""
-    told = post(url, whole).json["usage"]
-    return int(told["input_tokens"] + told["cache_creation_input_tokens"] + told["cache_read_input_tokens"])
+    """Return the input tokens, cached ones included."""
+    tokens = post(url, whole).json["usage"]
+    return int(tokens["input_tokens"] + tokens["cache_creation_input_tokens"] + tokens["cache_read_input_tokens"])
 
 
 SHAPES: dict[str, dict[str, Any]] = {
@@ -42,14 +42,12 @@ SHAPES: dict[str, dict[str, Any]] = {
 
 @pytest.mark.clause("CNT-2", "IN-2", "IN-5", "IN-6", "TOOL-12", "TOOL-14")
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES.keys())
-def test_the_count_is_the_input_of_the_same_request_whatever_is_in_it(
-    engine: ControllableEngine, shape: dict[str, Any]
-) -> None:
+def test_the_count_is_the_input_of_the_same_request(engine: ControllableEngine, shape: dict[str, Any]) -> None:
     assert count(engine.url, shape) == usage(engine.url, shape) > 0
 
 
 @pytest.mark.clause("IN-4")
-def test_a_picture_costs_the_note_in_its_place_and_no_more(engine: ControllableEngine) -> None:
+def test_an_image_costs_only_its_note(engine: ControllableEngine) -> None:
     large = PICTURE | {"source": {"type": "base64", "media_type": "image/png", "data": "iVBORw0K" * 100_000}}
     plain, noted = (count(engine.url, body({"role": "user", "content": [block]})) for block in (FOUND, large))
     assert noted < plain + 40
@@ -58,26 +56,24 @@ def test_a_picture_costs_the_note_in_its_place_and_no_more(engine: ControllableE
 @pytest.mark.clause("IN-4", "CACHE-4")
 def test_the_note_is_the_same_in_every_later_turn(engine: ControllableEngine) -> None:
     url = engine.says("A dot.")
-    said = {"role": "assistant", "content": post(url, body(*TALK, tools=[BASH])).json["content"]}
-    post(url, body(*TALK, said, user("Are you sure?"), tools=[BASH]))
+    sent = {"role": "assistant", "content": post(url, body(*TALK, tools=[BASH])).json["content"]}
+    post(url, body(*TALK, sent, user("Are you sure?"), tools=[BASH]))
     before, after = engine.prompts[-2:]
-    assert list(after[: len(before) - 1]) == list(before[:-1])  # the script's last "token" goes on with the answer
+    assert list(after[: len(before) - 1]) == list(before[:-1])  # the script's last "token" continues with the answer
 
 
 @pytest.mark.clause("IN-4")
 @pytest.mark.parametrize("stream", [False, True])
-def test_the_log_line_says_what_the_model_does_not_get(
-    engine: ControllableEngine, caplog: pytest.LogCaptureFixture, stream: bool
-) -> None:
+def test_the_log_line_names_removed_content(engine: ControllableEngine, caplog: pytest.LogCaptureFixture, stream: bool) -> None:
     caplog.set_level("INFO", "dragoman.request")
     answer = post(engine.url, body(*TALK, {"role": "user", "content": [SCAN]}, stream=stream))
-    until(lambda: any(answer.headers["request-id"] in line for line in caplog.messages))  # it is written behind the answer
+    until(lambda: any(answer.headers["request-id"] in line for line in caplog.messages))  # it is written after the answer
     line = next(line for line in caplog.messages if answer.headers["request-id"] in line)
     assert "omitted: 2 images and 1 document that the model cannot see" in line
 
 
 @pytest.mark.clause("IN-4", "CC-8")
-def test_with_strict_input_a_picture_is_refused_so_that_clients_recover(serve: Serve) -> None:
+def test_with_strict_input_an_image_is_refused(serve: Serve) -> None:
     url = serve(strict_input=True)
     for path in ("/v1/messages", "/v1/messages/count_tokens"):
         for block, kind in ((PICTURE, "image"), (SCAN, "document")):
@@ -91,7 +87,7 @@ def test_with_strict_input_a_picture_is_refused_so_that_clients_recover(serve: S
 
 
 @pytest.mark.clause("FIL-4")
-def test_a_file_that_nobody_could_have_uploaded_is_not_found(engine: ControllableEngine) -> None:
+def test_a_file_reference_is_not_found(engine: ControllableEngine) -> None:
     uploaded = {"type": "document", "source": {"type": "file", "file_id": "file_1"}}
     refused = post(engine.url, body({"role": "user", "content": [uploaded]}))
     assert refused.status == HTTPStatus.BAD_REQUEST
@@ -99,7 +95,7 @@ def test_a_file_that_nobody_could_have_uploaded_is_not_found(engine: Controllabl
 
 
 @pytest.mark.clause("TOOL-14", "TOOL-8")
-def test_a_call_of_a_defined_tool_is_an_ordinary_call(engine: ControllableEngine) -> None:
+def test_a_call_of_a_predefined_tool_is_an_ordinary_call(engine: ControllableEngine) -> None:
     call = {"name": "bash", "arguments": {"command": "ls"}}
     message = post(engine.says(f"<tool_call>\n{json.dumps(call)}\n</tool_call>"), body(tools=[BASH])).json
     assert message["stop_reason"] == "tool_use"
@@ -109,7 +105,7 @@ def test_a_call_of_a_defined_tool_is_an_ordinary_call(engine: ControllableEngine
 
 
 @pytest.mark.clause("TOOL-14", "TOOL-12")
-def test_the_model_reads_what_a_defined_tool_takes_and_its_examples(engine: ControllableEngine) -> None:
+def test_the_prompt_has_the_parameters_and_examples_of_a_predefined_tool(engine: ControllableEngine) -> None:
     plain, shown = (
         count(engine.url, body(tools=[BASH])),
         count(engine.url, body(tools=[BASH | {"input_examples": [{"command": "ls"}]}])),

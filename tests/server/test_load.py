@@ -1,4 +1,4 @@
-"""More than fits: everybody is answered, some of them with "later" (ERR-8)."""
+"""Overload: every request is answered, some with a retryable error (ERR-8)."""
 
 import asyncio
 import json
@@ -17,7 +17,7 @@ from dragoman.server.admission import Admission
 from server.http import Answer, get, post, wire
 
 
-def check_later(answer: Answer) -> None:
+def check_overloaded(answer: Answer) -> None:
     assert answer.status == 529
     assert answer.error[0] == "overloaded_error"
     assert answer.headers["x-should-retry"] == "true"
@@ -49,35 +49,35 @@ async def test_200_connections_at_once_are_all_answered(serve: Serve) -> None:
         if answer.status == 200:
             assert answer.content.endswith((b"}", b'data: {"type":"message_stop"}\n\n\r\n0\r\n\r\n'))
         else:
-            check_later(answer)
+            check_overloaded(answer)
     assert (await asyncio.to_thread(post, url, body())).status == 200
 
 
 @pytest.mark.clause("ERR-7", "ERR-8", "ERR-2")
 @pytest.mark.parametrize(("slots", "queue"), [(1, 0), (1, 2), (2, 1)])
-def test_past_slots_and_queue_the_answer_is_later(slots: int, queue: int) -> None:
+def test_beyond_slots_and_queue_the_answer_is_overloaded(slots: int, queue: int) -> None:
     engine = ControllableEngine(slots=slots)
     registry = ModelRegistry(engine, Settings(model_id="scripted", queue=queue))
     with live_registry(registry) as url, ExitStack() as stack:
         assert registry.ready is not None
         admission = registry.ready.admission
         engine.hold(before=FIRST_TOKEN)
-        inside = []
+        admitted = []
         for number in range(slots + queue):
             client = stack.enter_context(wire(url))
             client.send(body(stream=number % 2 == 0))
-            until(lambda expected=number + 1: admission.inside == expected)
-            inside.append(client)
+            until(lambda expected=number + 1: admission.active == expected)
+            admitted.append(client)
         until(lambda: engine.waiting == slots)
         for streamed in (True, False):
-            check_later(post(url, body(stream=streamed)))
+            check_overloaded(post(url, body(stream=streamed)))
         assert post(url, body(), "/v1/messages/count_tokens").status == 200  # counting needs no slot
         assert get(url, "/v1/models").status == 200
         engine.release()
-        for client in inside:
+        for client in admitted:
             assert b" 200 " in client.read_until(b"\r\n")
             client.read_until(b"end_turn")
-        until(lambda: admission.inside == 0)
+        until(lambda: admission.active == 0)
         assert post(url, body()).status == 200
 
 
@@ -93,7 +93,7 @@ def test_the_queue_is_first_come_first_served() -> None:
         for number in range(4):
             client = stack.enter_context(wire(url))
             client.send(body({"role": "user", "content": "word " * (number + 1)}))
-            until(lambda expected=number + 1: admission.inside == expected)
+            until(lambda expected=number + 1: admission.active == expected)
             clients.append(client)
         engine.release()
         for client in clients:
@@ -101,7 +101,7 @@ def test_the_queue_is_first_come_first_served() -> None:
         assert [len(tokens) for tokens in engine.prompts] == sorted(len(tokens) for tokens in engine.prompts)
 
 
-def test_a_short_turn_does_not_wait_for_as_many_long_ones_as_there_are_slots() -> None:
+def test_a_short_request_does_not_wait_for_long_ones_in_all_slots() -> None:
     engine = ControllableEngine(slots=4)
     registry = ModelRegistry(engine, Settings(model_id="scripted"))
     with live_registry(registry) as url, ExitStack() as stack:
@@ -111,7 +111,7 @@ def test_a_short_turn_does_not_wait_for_as_many_long_ones_as_there_are_slots() -
         clients = [stack.enter_context(wire(url)) for _ in range(5)]
         for number, client in enumerate(clients, 1):
             client.send(body(user("word " * (1000 if number < 5 else 10))))
-            until(lambda expected=number: admission.inside == expected)
+            until(lambda expected=number: admission.active == expected)
         until(lambda: engine.waiting == 4)
         assert sorted(len(tokens) > SHORT_PROMPT for tokens in engine.prompts) == [False, True, True, True]
         engine.release()
@@ -121,7 +121,7 @@ def test_a_short_turn_does_not_wait_for_as_many_long_ones_as_there_are_slots() -
 
 
 @pytest.mark.clause("ERR-8")
-def test_a_server_that_leaves_lets_nobody_in_and_ends_what_is_inside_when_told() -> None:
+def test_a_server_that_shuts_down_admits_nothing_and_cancels_after_the_grace_period() -> None:
     engine = ControllableEngine(slots=1)
     registry = ModelRegistry(engine, Settings(model_id="scripted"))
     with live_registry(registry) as url, wire(url) as streaming, wire(url) as whole:
@@ -131,19 +131,19 @@ def test_a_server_that_leaves_lets_nobody_in_and_ends_what_is_inside_when_told()
         streaming.send(body(stream=True))
         streaming.read_until(b"text_delta")
         whole.send(body())
-        until(lambda: admission.inside == 2)
+        until(lambda: admission.active == 2)
         engine.loop.call_soon_threadsafe(admission.drain)
         answers = []
         until(lambda: answers.append(post(url, body())) or answers[-1].status == 529)
-        check_later(answers[-1])
+        check_overloaded(answers[-1])
         engine.loop.call_soon_threadsafe(admission.expire)
         assert b'"overloaded_error"' in streaming.read_until(b"0\r\n\r\n")
         assert b" 529 " in whole.read_until(b"\r\n")
-        until(lambda: admission.inside == 0)
+        until(lambda: admission.active == 0)
 
 
 @pytest.mark.clause("SSE-18")
-def test_a_slow_reader_too_is_told_that_the_server_left() -> None:
+def test_a_slow_reader_gets_the_shutdown_error() -> None:
     engine = ControllableEngine()
     registry = ModelRegistry(engine, Settings(model_id="scripted"))
     with live_registry(registry) as url, wire(url, buffer=65536) as slow:
@@ -157,10 +157,10 @@ def test_a_slow_reader_too_is_told_that_the_server_left() -> None:
         slow.read_until(b"0\r\n\r\n")
 
 
-async def test_a_turn_that_comes_for_its_slot_after_the_end_gets_none() -> None:
+async def test_a_request_gets_no_slot_after_the_end() -> None:
     admission = Admission(slots=1, queue=1)
     with admission.admitted():
         admission.expire()
         with pytest.raises(ShuttingDown):
             async with admission.slot():
-                pytest.fail("there is nobody left to work for")
+                pytest.fail("the slot was granted after the end")

@@ -1,4 +1,4 @@
-"""What a live server tells of its requests: the log line, the counters."""
+"""The log lines and metrics of a live server."""
 
 import json
 import logging
@@ -18,8 +18,8 @@ TOOL = {"name": "now", "input_schema": {"type": "object"}}
 SAID = '<think>Let me see.</think>Sure. <tool_call>{"name": "now", "arguments": {}}</tool_call>'
 
 
-class Told(logging.Handler):
-    """The lines of the log, as JSON. They are written when the client has its answer already: wait for them."""
+class RequestLog(logging.Handler):
+    """The request log as JSON. Lines are written after the client has its answer, so `one` waits for them."""
 
     def __init__(self) -> None:
         super().__init__(logging.INFO)
@@ -35,8 +35,8 @@ class Told(logging.Handler):
 
 
 @pytest.fixture
-def told() -> Iterator[Told]:
-    logger, handler = logging.getLogger("dragoman.request"), Told()
+def log() -> Iterator[RequestLog]:
+    logger, handler = logging.getLogger("dragoman.request"), RequestLog()
     level = logger.level
     logger.setLevel(logging.INFO)
     logger.addHandler(handler)
@@ -46,12 +46,14 @@ def told() -> Iterator[Told]:
 
 
 @pytest.mark.parametrize("stream", [True, False])
-def test_a_turn_is_told_in_full(engine: ControllableEngine, told: Told, stream: bool) -> None:
+def test_an_answer_is_logged_in_full(engine: ControllableEngine, log: RequestLog, stream: bool) -> None:
     url = engine.says(SAID)
     engine.cached = 7
-    asked = body(user("What time is it?"), system="Be brief.", tools=[TOOL], thinking={"type": "adaptive"}, stream=stream)
-    answer = post(url, asked, user_agent="claude-cli/2.1", x_claude_code_session_id="b1946ac9-24", x_claude_code_agent_id="a77")
-    line = told.one()
+    request = body(user("What time is it?"), system="Be brief.", tools=[TOOL], thinking={"type": "adaptive"}, stream=stream)
+    answer = post(
+        url, request, user_agent="claude-cli/2.1", x_claude_code_session_id="b1946ac9-24", x_claude_code_agent_id="a77"
+    )
+    line = log.one()
     seconds = line.pop("seconds")
     assert set(seconds) == {"total", "prepare", "queue", "prefill", "decode", "first_token"}
     assert all(0 <= value <= seconds["total"] for value in seconds.values())
@@ -72,7 +74,7 @@ def test_a_turn_is_told_in_full(engine: ControllableEngine, told: Told, stream: 
         "agent": "a77",
         "model": MODEL,
         **({"stream": True} if stream else {}),
-        "body_bytes": len(json.dumps(asked)),
+        "body_bytes": len(json.dumps(request)),
         "content": {
             "system": {"count": 1, "characters": 9},
             "tools": {"count": 1, "characters": 62},
@@ -85,9 +87,9 @@ def test_a_turn_is_told_in_full(engine: ControllableEngine, told: Told, stream: 
     }
 
 
-def test_a_count_is_told_without_a_turn(engine: ControllableEngine, told: Told) -> None:
+def test_a_count_is_logged_without_tokens(engine: ControllableEngine, log: RequestLog) -> None:
     post(engine.url, body(user("Hi")), "/v1/messages/count_tokens")
-    line = told.one()
+    line = log.one()
     assert (line["endpoint"], line["model"], line["content"]) == (
         "/v1/messages/count_tokens",
         MODEL,
@@ -96,9 +98,9 @@ def test_a_count_is_told_without_a_turn(engine: ControllableEngine, told: Told) 
     assert {"tokens", "ending", "calls"}.isdisjoint(line)
 
 
-def test_a_refusal_is_told_with_its_reason(engine: ControllableEngine, told: Told) -> None:
+def test_a_refusal_is_logged_with_its_reason(engine: ControllableEngine, log: RequestLog) -> None:
     post(engine.url, {"model": MODEL, "messages": []})
-    line = told.one()
+    line = log.one()
     assert (line["status"], line["ending"], line["error"], line["message"]) == (
         HTTPStatus.BAD_REQUEST,
         "error",
@@ -107,36 +109,34 @@ def test_a_refusal_is_told_with_its_reason(engine: ControllableEngine, told: Tol
     )
 
 
-def test_a_stream_that_fails_late_is_an_error_under_a_good_status(engine: ControllableEngine, told: Told) -> None:
+def test_a_stream_that_fails_late_is_logged_as_an_error_with_status_200(engine: ControllableEngine, log: RequestLog) -> None:
     post(engine.says("one two three", finish_reason="error"), body(stream=True))
-    line = told.one()
+    line = log.one()
     assert (line["status"], line["error"], line["tokens"]["output"]) == (HTTPStatus.OK, "api_error", 3)
 
 
-@pytest.mark.parametrize(("path", "endpoint"), [("/v1/models/nobody", "/v1/models/{model}"), ("/nowhere", "")])
-def test_the_endpoint_is_the_route_and_empty_where_there_is_none(
-    engine: ControllableEngine, told: Told, path: str, endpoint: str
-) -> None:
+@pytest.mark.parametrize(("path", "endpoint"), [("/v1/models/unknown", "/v1/models/{model}"), ("/nowhere", "")])
+def test_the_endpoint_is_the_route_or_empty(engine: ControllableEngine, log: RequestLog, path: str, endpoint: str) -> None:
     assert get(engine.url, path).status == HTTPStatus.NOT_FOUND
-    assert told.one()["endpoint"] == endpoint
+    assert log.one()["endpoint"] == endpoint
 
 
-def test_probes_are_not_told_of(engine: ControllableEngine, told: Told) -> None:
+def test_probes_are_not_logged(engine: ControllableEngine, log: RequestLog) -> None:
     for path in ("/", "/health", "/api/hello", "/metrics"):
         assert get(engine.url, path).status == HTTPStatus.OK
     get(engine.url, "/v1/models")
-    assert told.one()["path"] == "/v1/models"
+    assert log.one()["path"] == "/v1/models"
 
 
 def scraped(url: str, *names: str) -> list[str]:
-    """The samples whose names begin so."""
+    """Return the samples of our metrics."""
     answer = get(url, "/metrics")
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
     begin = tuple(f"dragoman_{name}" for name in names)
     return [line for line in answer.content.decode().splitlines() if line.startswith(begin) and "_created" not in line]
 
 
-def test_metrics_count_what_was_asked_and_no_probe(serve: Serve) -> None:
+def test_metrics_count_requests_but_not_probes(serve: Serve) -> None:
     url = serve(SAID)
     post(url, body(tools=[TOOL], stream=True))
     post(url, body(max_tokens=-1))
@@ -151,14 +151,14 @@ def test_metrics_count_what_was_asked_and_no_probe(serve: Serve) -> None:
     ]
 
 
-def test_metrics_ask_for_the_key(serve: Serve) -> None:
+def test_metrics_need_the_key(serve: Serve) -> None:
     url = serve(api_key="sesame")
     assert get(url, "/metrics").status == HTTPStatus.UNAUTHORIZED
     assert get(url, "/metrics", authorization="Bearer sesame").status == HTTPStatus.OK
 
 
 @pytest.mark.clause("TRN-18")
-def test_gauges_show_the_queue_and_departures_are_timed(told: Told) -> None:
+def test_gauges_show_the_queue_and_disconnects_are_timed(log: RequestLog) -> None:
     engine = ControllableEngine(slots=1)
     with live_server(engine, Settings(model_id=MODEL)) as url:
         engine.hold(before=FIRST_TOKEN)
@@ -172,7 +172,7 @@ def test_gauges_show_the_queue_and_departures_are_timed(told: Told) -> None:
             until(lambda: scraped(url, "requests_waiting") == ["dragoman_requests_waiting 0.0"])
         until(lambda: scraped(url, "cancel_seconds_count") == ["dragoman_cancel_seconds_count 2.0"])
         assert scraped(url, "requests_running", "requests_waiting") == [line.replace("1.0", "0.0") for line in busy]
-    lines = {"tokens" in line: line for line in told.lines}
+    lines = {"tokens" in line: line for line in log.lines}
     assert [lines[begun]["ending"] for begun in (True, False)] == ["client_left", "client_left"]
     assert [lines[begun]["status"] for begun in (True, False)] == [499, 499]
     assert 0 <= lines[True]["seconds"]["stop"] < 5

@@ -1,4 +1,4 @@
-"""Bodies that nobody should send: refused, every one of them, and the server none the worse for it."""
+"""Malformed bodies are all refused, without harm to the server."""
 
 import copy
 import json
@@ -61,7 +61,7 @@ STRANGE: list[Any] = [
 
 
 def paths(value: Any, here: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """The places in a body."""
+    """Yield the paths of all values in a body."""
     if here:
         yield here
     entries = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
@@ -70,7 +70,7 @@ def paths(value: Any, here: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 
 
 def changed(path: tuple[Any, ...], *new: Any) -> Any:
-    """The body with something else at that place, or with nothing there."""
+    """Return the body with another value at that path, or without it."""
     body = copy.deepcopy(BODY)
     *above, last = path
     place: Any = body
@@ -83,29 +83,29 @@ def changed(path: tuple[Any, ...], *new: Any) -> Any:
     return body
 
 
-def malformed(number: int, chance: random.Random) -> bytes:
-    """A body of which it is certain that it is wrong."""
+def malformed(number: int, rng: random.Random) -> bytes:
+    """Return a body that is certainly invalid."""
     whole = json.dumps(BODY).encode()
     places = [path for path in paths(BODY) if "input" not in path and "properties" not in path and "required" not in path]
     match number % 4:
-        case 0:  # cut short
-            return whole[: chance.randrange(len(whole))]
-        case 1:  # a byte that JSON cannot hold anywhere
-            cut = chance.randrange(len(whole))
-            return whole[:cut] + bytes([chance.choice([0x00, 0x01, 0x1F, 0xFF, 0xC0])]) + whole[cut:]
+        case 0:  # truncated
+            return whole[: rng.randrange(len(whole))]
+        case 1:  # a byte that is invalid anywhere in JSON
+            cut = rng.randrange(len(whole))
+            return whole[:cut] + bytes([rng.choice([0x00, 0x01, 0x1F, 0xFF, 0xC0])]) + whole[cut:]
         case 2:  # a value of a type that no field has
-            return json.dumps(changed(chance.choice(places), [[chance.random()]])).encode()
-        case _:  # something required is missing
+            return json.dumps(changed(rng.choice(places), [[rng.random()]])).encode()
+        case _:  # a required field is missing
             needed = [path for path in places if path[-1] in REQUIRED and path not in OPTIONAL]
-            return json.dumps(changed(chance.choice(needed))).encode()
+            return json.dumps(changed(rng.choice(needed))).encode()
 
 
 @pytest.mark.clause("ERR-1", "ERR-9", "REQ-7")
 def test_500_malformed_bodies_are_refused_one_by_one(engine: ControllableEngine) -> None:
-    chance = random.Random(500)
+    rng = random.Random(500)
     assert post(engine.url, BODY).status == HTTPStatus.OK
     for number in range(500):
-        content = malformed(number, chance)
+        content = malformed(number, rng)
         answer = post(engine.url, content)
         assert answer.status == HTTPStatus.BAD_REQUEST, (content, answer.content)
         assert answer.error[0] == "invalid_request_error"
@@ -115,11 +115,11 @@ def test_500_malformed_bodies_are_refused_one_by_one(engine: ControllableEngine)
 
 
 @pytest.mark.clause("ERR-1")
-def test_strange_values_anywhere_are_an_answer_or_a_refusal_never_a_crash(engine: ControllableEngine) -> None:
-    chance = random.Random(7)
+def test_strange_values_are_answered_or_refused_and_never_crash(engine: ControllableEngine) -> None:
+    rng = random.Random(7)
     places = list(paths(BODY))
     for number in range(400):
-        content = json.dumps(changed(chance.choice(places), STRANGE[number % len(STRANGE)])).encode()
+        content = json.dumps(changed(rng.choice(places), STRANGE[number % len(STRANGE)])).encode()
         for path in ("/v1/messages", "/v1/messages/count_tokens"):
             answer = post(engine.url, content, path)
             assert answer.status in (HTTPStatus.OK, HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND), (

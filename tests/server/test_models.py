@@ -15,8 +15,8 @@ NAMES = [MODEL, "b", "c", "d", "e"]
 
 
 @pytest.fixture(scope="module")
-def crowd() -> Iterator[str]:
-    """A model with five names."""
+def many_names() -> Iterator[str]:
+    """The URL of a server whose model has five names."""
     with live_server(ControllableEngine(), Settings(model_id=MODEL, aliases=NAMES[1:])) as url:
         yield url
 
@@ -32,33 +32,33 @@ def page(url: str, query: str = "") -> tuple[list[str], bool]:
 
 
 @pytest.mark.clause("MOD-1", "MOD-2", "CC-1")
-def test_the_list_is_the_served_id_and_its_aliases(crowd: str) -> None:
-    assert page(crowd) == (NAMES, False)
-    assert page(crowd, "?limit=1000") == (NAMES, False)
+def test_the_list_is_the_served_id_and_its_aliases(many_names: str) -> None:
+    assert page(many_names) == (NAMES, False)
+    assert page(many_names, "?limit=1000") == (NAMES, False)
 
 
 @pytest.mark.clause("MOD-1", "MOD-2")
-def test_the_list_is_paged_forward_and_backward(crowd: str) -> None:
-    assert page(crowd, "?limit=2") == (NAMES[:2], True)
-    assert page(crowd, "?limit=2&after_id=b") == (["c", "d"], True)
-    assert page(crowd, "?limit=2&after_id=d") == (["e"], False)
-    assert page(crowd, "?after_id=e") == ([], False)
-    assert page(crowd, "?limit=2&before_id=d") == (["b", "c"], True)
-    assert page(crowd, f"?before_id={MODEL}") == ([], False)
-    assert page(crowd, "?after_id=nobody") == ([], False)
+def test_the_list_is_paged_forward_and_backward(many_names: str) -> None:
+    assert page(many_names, "?limit=2") == (NAMES[:2], True)
+    assert page(many_names, "?limit=2&after_id=b") == (["c", "d"], True)
+    assert page(many_names, "?limit=2&after_id=d") == (["e"], False)
+    assert page(many_names, "?after_id=e") == ([], False)
+    assert page(many_names, "?limit=2&before_id=d") == (["b", "c"], True)
+    assert page(many_names, f"?before_id={MODEL}") == ([], False)
+    assert page(many_names, "?after_id=unknown") == ([], False)
 
 
 @pytest.mark.clause("MOD-1")
 @pytest.mark.parametrize("limit", ["0", "-1", "1001", "x", "", "1.5", "%C2%B2"])
-def test_a_limit_must_be_a_number_from_1_to_1000(crowd: str, limit: str) -> None:
-    answer = get(crowd, f"/v1/models?limit={limit}")
+def test_a_limit_must_be_a_number_from_1_to_1000(many_names: str, limit: str) -> None:
+    answer = get(many_names, f"/v1/models?limit={limit}")
     assert answer.status == HTTPStatus.BAD_REQUEST
     assert answer.error[0] == "invalid_request_error"
     assert answer.error[1].startswith("limit: ")
 
 
 @pytest.mark.clause("MOD-3", "MOD-4", "MOD-7")
-def test_a_model_says_what_it_is(serve: Serve) -> None:
+def test_a_model_describes_itself(serve: Serve) -> None:
     url = serve(
         window=5000,
         model_id="tiny",
@@ -86,8 +86,8 @@ def test_a_model_says_what_it_is(serve: Serve) -> None:
 
 
 @pytest.mark.clause("MOD-5")
-def test_capabilities_are_complete(crowd: str) -> None:
-    capabilities = get(crowd, f"/v1/models/{MODEL}").json["capabilities"]
+def test_capabilities_are_complete(many_names: str) -> None:
+    capabilities = get(many_names, f"/v1/models/{MODEL}").json["capabilities"]
     shapes = {
         "batch": set(),
         "citations": set(),
@@ -115,21 +115,21 @@ def test_capabilities_are_complete(crowd: str) -> None:
 
 @pytest.mark.clause("MOD-6")
 @pytest.mark.parametrize("name", [MODEL, "b", "claude-haiku-4-5", "claude-sonnet-4-5%5B1m%5D"])
-def test_a_name_resolves_to_the_canonical_id(crowd: str, name: str) -> None:
-    assert get(crowd, f"/v1/models/{name}").json["id"] == MODEL
+def test_a_name_resolves_to_the_canonical_id(many_names: str, name: str) -> None:
+    assert get(many_names, f"/v1/models/{name}").json["id"] == MODEL
 
 
 @pytest.mark.clause("MOD-6")
-@pytest.mark.parametrize("name", ["nobody", "org%2Fnobody", "b%00", "%FF"])
-def test_an_unknown_name_is_404(crowd: str, name: str) -> None:
-    answer = get(crowd, f"/v1/models/{name}")
+@pytest.mark.parametrize("name", ["unknown", "org%2Funknown", "b%00", "%FF"])
+def test_an_unknown_name_is_404(many_names: str, name: str) -> None:
+    answer = get(many_names, f"/v1/models/{name}")
     assert answer.status == HTTPStatus.NOT_FOUND
     assert answer.error[0] == "not_found_error"
     assert answer.error[1].startswith("model: ")
 
 
 @pytest.mark.clause("CC-3", "CC-6")
-def test_claude_code_finds_the_models_that_bear_its_name_and_calls_its_small_one(serve: Serve) -> None:
+def test_claude_code_finds_claude_models_and_uses_its_small_one(serve: Serve) -> None:
     url = serve(aliases=["claude-local"], display_name="Local")
     listed = get(url, "/v1/models?limit=1000", anthropic_version="2023-06-01")
     assert listed.status == HTTPStatus.OK

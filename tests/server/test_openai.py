@@ -1,4 +1,4 @@
-"""The second door, as OpenAI's own SDK finds it."""
+"""The OpenAI-compatible API, used through OpenAI's SDK."""
 
 import json
 from collections.abc import Iterator
@@ -39,11 +39,11 @@ def ask_chat(url: str, *messages: Any, **fields: Any) -> Any:
 
 def chunks_of(url: str, **fields: Any) -> list[ChatCompletionChunk]:
     with client(url) as sdk:
-        asked = {"model": MODEL, "messages": [user("Hi")], "stream": True, **fields}
-        return list(sdk.chat.completions.create(**asked))
+        arguments = {"model": MODEL, "messages": [user("Hi")], "stream": True, **fields}
+        return list(sdk.chat.completions.create(**arguments))
 
 
-def test_an_answer_says_how_it_ended_and_what_it_cost(engine: ControllableEngine) -> None:
+def test_an_answer_has_its_finish_reason_and_usage(engine: ControllableEngine) -> None:
     answer = ask_chat(engine.says("Hello there."))
     assert answer.id.startswith("chatcmpl-")
     assert (answer.object, answer.model) == ("chat.completion", MODEL)
@@ -54,62 +54,64 @@ def test_an_answer_says_how_it_ended_and_what_it_cost(engine: ControllableEngine
     assert answer.usage.prompt_tokens_details.cached_tokens == 0
 
 
-def test_a_stream_is_the_answer_in_pieces_and_ends_with_its_counts_where_they_are_asked_for(engine: ControllableEngine) -> None:
+def test_a_stream_has_the_answer_in_chunks_and_the_usage_if_requested(engine: ControllableEngine) -> None:
     url = engine.says("Hello there, dear world.")
     whole = ask_chat(url)
-    pieces = chunks_of(url, stream_options={"include_usage": True})
-    assert "".join(choice.delta.content or "" for piece in pieces for choice in piece.choices) == "Hello there, dear world."
-    assert [choice.finish_reason for piece in pieces for choice in piece.choices if choice.finish_reason] == ["stop"]
-    assert pieces[0].choices[0].delta.role == "assistant"
-    assert pieces[-1].usage == whole.usage
-    assert not any(piece.usage for piece in chunks_of(url))
+    chunks = chunks_of(url, stream_options={"include_usage": True})
+    assert "".join(choice.delta.content or "" for chunk in chunks for choice in chunk.choices) == "Hello there, dear world."
+    assert [choice.finish_reason for chunk in chunks for choice in chunk.choices if choice.finish_reason] == ["stop"]
+    assert chunks[0].choices[0].delta.role == "assistant"
+    assert chunks[-1].usage == whole.usage
+    assert not any(chunk.usage for chunk in chunks_of(url))
     raw = post(url, {"model": MODEL, "messages": [user("Hi")], "stream": True}, "/v1/chat/completions").content
     assert raw.endswith(b"data: [DONE]\n\n")
 
 
-def test_the_first_doors_counts_are_the_same(engine: ControllableEngine) -> None:
+def test_the_messages_api_has_the_same_counts(engine: ControllableEngine) -> None:
     url = engine.says("Hello there.")
     counted = post(url, {"model": MODEL, "messages": [user("Hi")]}, "/v1/messages/count_tokens").json["input_tokens"]
     assert ask_chat(url, reasoning_effort="none").usage.prompt_tokens == counted
 
 
-def test_reasoning_comes_as_reasoning_and_may_come_back(serve: Serve) -> None:
+def test_reasoning_is_sent_separately_and_may_be_sent_back(serve: Serve) -> None:
     url = serve(THOUGHT, Line("So it does.", when="It rains."))
     message = ask_chat(url).choices[0].message
     assert (message.reasoning_content, message.content) == ("It rains.", "Take a coat.")
-    deltas = [piece.choices[0].delta for piece in chunks_of(url)]
+    deltas = [chunk.choices[0].delta for chunk in chunks_of(url)]
     assert "".join(getattr(delta, "reasoning_content", None) or "" for delta in deltas) == "It rains."
     looped = [user("Rain?"), message.model_dump(exclude_none=True), user("Sure?")]
     assert ask_chat(url, *looped).choices[0].message.content
 
 
-def test_a_tool_loop_runs(serve: Serve) -> None:
+def test_a_tool_loop_works(serve: Serve) -> None:
     url = serve("I look. " + CALL, Line("It rains in Ulm.", when="rain, 12 degrees"))
     answer = ask_chat(url, user("Weather in Ulm?"), tools=[TOOL])
     call = answer.choices[0].message.tool_calls[0]
     assert (answer.choices[0].finish_reason, answer.choices[0].message.content) == ("tool_calls", "I look.")
     assert (call.type, call.function.name, json.loads(call.function.arguments)) == ("function", "get_weather", {"place": "Ulm"})
     result = {"role": "tool", "tool_call_id": call.id, "content": "rain, 12 degrees"}
-    told = answer.choices[0].message.model_dump(exclude_none=True)
-    assert ask_chat(url, user("Weather in Ulm?"), told, result, tools=[TOOL]).choices[0].message.content == "It rains in Ulm."
+    message = answer.choices[0].message.model_dump(exclude_none=True)
+    assert (
+        ask_chat(url, user("Weather in Ulm?"), message, result, tools=[TOOL]).choices[0].message.content == "It rains in Ulm."
+    )
 
 
 def test_a_streamed_call_is_the_same_call(serve: Serve) -> None:
     with client(serve(Line(CALL + "\n" + CALL, chunk=3))) as sdk:
-        asked: Any = {"model": MODEL, "messages": [user("Weather?")], "tools": [TOOL]}
-        with sdk.chat.completions.stream(**asked) as stream:
+        arguments: Any = {"model": MODEL, "messages": [user("Weather?")], "tools": [TOOL]}
+        with sdk.chat.completions.stream(**arguments) as stream:
             stream.until_done()
             message = stream.get_final_completion().choices[0].message
     assert [json.loads(call.function.arguments) for call in message.tool_calls or ()] == [{"place": "Ulm"}] * 2
     assert len({call.id for call in message.tool_calls or ()}) == 2
 
 
-def test_one_call_is_enough_where_parallel_ones_are_off(engine: ControllableEngine) -> None:
+def test_one_call_ends_the_answer_if_parallel_calls_are_off(engine: ControllableEngine) -> None:
     answer = ask_chat(engine.says(CALL + "\n" + CALL), tools=[TOOL], parallel_tool_calls=False)
     assert len(answer.choices[0].message.tool_calls) == 1
 
 
-def test_stop_sequences_limits_and_completion_limits_end_an_answer(engine: ControllableEngine) -> None:
+def test_stop_sequences_and_limits_end_an_answer(engine: ControllableEngine) -> None:
     url = engine.says("One two three four.")
     assert ask_chat(url, stop=["three"]).choices[0].message.content == "One two "
     for limit in ("max_tokens", "max_completion_tokens"):
@@ -118,12 +120,12 @@ def test_stop_sequences_limits_and_completion_limits_end_an_answer(engine: Contr
 
 
 class City(BaseModel):
-    """An answer of a form."""
+    """A response format."""
 
     name: str
 
 
-def test_an_answer_of_a_form_is_read_as_that_form(engine: ControllableEngine) -> None:
+def test_an_answer_with_a_response_format_is_parsed_by_the_sdk(engine: ControllableEngine) -> None:
     with client(engine.says('{"name": "Ulm"}')) as sdk:
         answer = sdk.chat.completions.parse(
             model=MODEL, messages=[{"role": "user", "content": "A city."}], response_format=City
@@ -131,17 +133,17 @@ def test_an_answer_of_a_form_is_read_as_that_form(engine: ControllableEngine) ->
     assert answer.choices[0].message.parsed == City(name="Ulm")
 
 
-def test_a_text_is_gone_on_from(serve: Serve) -> None:
+def test_a_text_is_continued(serve: Serve) -> None:
     with client(serve(Line(" upon a time.", when="Once"))) as sdk:
         answer = sdk.completions.create(model=MODEL, prompt="Once", max_tokens=50)
         assert (answer.choices[0].text, answer.choices[0].finish_reason) == (" upon a time.", "stop")
         assert answer.usage
         assert answer.usage.prompt_tokens > 0
         streamed = sdk.completions.create(model=MODEL, prompt=["Once"], max_tokens=50, stream=True)
-        assert "".join(choice.text for piece in streamed for choice in piece.choices) == " upon a time."
+        assert "".join(choice.text for chunk in streamed for choice in chunk.choices) == " upon a time."
 
 
-def test_the_models_are_listed_for_both(engine: ControllableEngine) -> None:
+def test_models_are_listed(engine: ControllableEngine) -> None:
     with client(engine.url) as sdk:
         listed = list(sdk.models.list())
         assert [model.id for model in listed] == [MODEL, "small", "org/model"]
@@ -157,13 +159,13 @@ def failures(serve: Serve) -> Iterator[str]:
 @pytest.mark.parametrize(
     ("fields", "kind", "code", "param"),
     [
-        ({"model": "nobody"}, openai.NotFoundError, "model_not_found", None),
+        ({"model": "unknown"}, openai.NotFoundError, "model_not_found", None),
         ({"messages": [user("word " * 500)]}, openai.BadRequestError, "context_length_exceeded", None),
         ({"n": 2}, openai.BadRequestError, None, "n"),
         ({"messages": []}, openai.BadRequestError, None, "messages"),
     ],
 )
-def test_a_failure_is_told_in_this_doors_words(
+def test_errors_have_the_openai_format(
     failures: str, fields: dict[str, Any], kind: type[openai.APIStatusError], code: str | None, param: str | None
 ) -> None:
     with client(failures, "secret") as sdk, pytest.raises(kind) as raised:
@@ -172,7 +174,7 @@ def test_a_failure_is_told_in_this_doors_words(
     assert raised.value.request_id
 
 
-def test_a_wrong_key_is_refused_and_so_is_a_body_that_is_none(failures: str) -> None:
+def test_a_wrong_key_and_an_invalid_body_are_refused(failures: str) -> None:
     with client(failures, "wrong") as sdk, pytest.raises(openai.AuthenticationError) as raised:
         sdk.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": "Hi"}])
     assert raised.value.code == "invalid_api_key"
@@ -182,12 +184,12 @@ def test_a_wrong_key_is_refused_and_so_is_a_body_that_is_none(failures: str) -> 
         assert set(answer.json["error"]) == {"message", "type", "param", "code"}
 
 
-def test_a_late_failure_is_an_event_and_not_a_stream_that_just_closes(serve: Serve) -> None:
+def test_a_late_failure_is_an_error_event(serve: Serve) -> None:
     with pytest.raises(openai.APIError, match="the engine fails here"):
         chunks_of(serve(Line("Hello there.", finish_reason="error")))
 
 
-def test_who_leaves_takes_the_work_along(engine: ControllableEngine) -> None:
+def test_a_disconnect_cancels_the_request(engine: ControllableEngine) -> None:
     engine.says("Hello there, dear world.")
     engine.hold(FIRST_TOKEN)
     closed = engine.closed

@@ -1,4 +1,4 @@
-"""Which web pages may use the server, and under which names it answers."""
+"""The checks of web page origins and host names."""
 
 from http import HTTPStatus
 
@@ -29,12 +29,12 @@ STRANGE = [
 @pytest.mark.parametrize("origin", LOCAL)
 def test_pages_of_this_machine_may_use_it(serve: Serve, origin: str) -> None:
     url = serve(api_key="sesame")
-    asked = ask(url, "OPTIONS", "/v1/messages", origin=origin, **PREFLIGHT)
-    assert asked.status == HTTPStatus.OK
-    assert asked.headers["access-control-allow-origin"] == origin
-    assert "x-api-key" in asked.headers["access-control-allow-headers"]
-    assert asked.headers["access-control-allow-private-network"] == "true"
-    assert asked.headers["request-id"]
+    preflight = ask(url, "OPTIONS", "/v1/messages", origin=origin, **PREFLIGHT)
+    assert preflight.status == HTTPStatus.OK
+    assert preflight.headers["access-control-allow-origin"] == origin
+    assert "x-api-key" in preflight.headers["access-control-allow-headers"]
+    assert preflight.headers["access-control-allow-private-network"] == "true"
+    assert preflight.headers["request-id"]
     for answer in (
         post(url, body(), origin=origin, x_api_key="sesame"),
         post(url, body(), origin=origin),
@@ -47,7 +47,7 @@ def test_pages_of_this_machine_may_use_it(serve: Serve, origin: str) -> None:
 
 
 @pytest.mark.parametrize("origin", STRANGE)
-def test_other_pages_may_not_unless_they_are_named(serve: Serve, origin: str) -> None:
+def test_other_pages_may_only_if_they_are_allowed(serve: Serve, origin: str) -> None:
     url = serve()
     assert "access-control-allow-origin" not in ask(url, "OPTIONS", "/v1/messages", origin=origin, **PREFLIGHT).headers
     assert "access-control-allow-origin" not in post(url, body(), origin=origin).headers
@@ -56,7 +56,7 @@ def test_other_pages_may_not_unless_they_are_named(serve: Serve, origin: str) ->
     assert post(named, body(), origin=LOCAL[0]).headers["access-control-allow-origin"] == LOCAL[0]
 
 
-def test_every_page_may_where_the_operator_says_so(serve: Serve) -> None:
+def test_every_page_may_if_the_operator_allows_it(serve: Serve) -> None:
     url = serve(cors_origins=("*",))
     assert ask(url, "OPTIONS", "/v1/messages", origin=STRANGE[0], **PREFLIGHT).headers["access-control-allow-origin"] == "*"
     assert post(url, body(), origin=STRANGE[0]).headers["access-control-allow-origin"] == "*"
@@ -64,7 +64,7 @@ def test_every_page_may_where_the_operator_says_so(serve: Serve) -> None:
 
 @pytest.mark.parametrize("path", ["/v1/messages", "/v1/models", "/health", "/no"])
 @pytest.mark.parametrize("origin", [None, LOCAL[0], *STRANGE])
-def test_every_answer_says_that_it_varies_with_the_origin(engine: ControllableEngine, path: str, origin: str | None) -> None:
+def test_every_response_varies_with_the_origin(engine: ControllableEngine, path: str, origin: str | None) -> None:
     for method in ("GET", "POST", "OPTIONS"):
         assert ask(engine.url, method, path, origin=origin).headers["vary"].lower() == "origin"
 
@@ -81,7 +81,7 @@ def test_every_answer_says_that_it_varies_with_the_origin(engine: ControllableEn
     ],
     ids=["endless head", "large head", "slow head", "slow body", "length", "chunk"],
 )
-def test_pages_may_read_why_a_request_that_is_not_whole_is_refused(
+def test_pages_may_read_the_refusal_of_an_incomplete_request(
     engine: ControllableEngine, monkeypatch: pytest.MonkeyPatch, sent: bytes, status: bytes
 ) -> None:
     if status == b"408":
@@ -99,13 +99,13 @@ def test_pages_may_read_why_a_request_that_is_not_whole_is_refused(
         assert (b"\r\nAccess-Control-Expose-Headers: request-id" in answer) == (origin == LOCAL[0])
 
 
-def test_where_every_page_may_a_refusal_says_so(serve: Serve) -> None:
+def test_a_refusal_allows_every_page_if_all_are_allowed(serve: Serve) -> None:
     with wire(serve(cors_origins=("*",))) as client:
         client.sock.sendall(f"GET / HTTP/1.1\r\norigin: {STRANGE[0]}\r\ncontent-length: x\r\n\r\n".encode())
         assert b"\r\naccess-control-allow-origin: *\r\n" in client.read_all().lower()
 
 
-def test_a_name_that_only_points_here_is_refused(serve: Serve) -> None:
+def test_a_foreign_host_name_is_refused(serve: Serve) -> None:
     url = serve(hosts=())
     for path in ("/v1/messages", "/v1/chat/completions"):
         refused = post(url, body(), path, host="attacker.example:8000")
@@ -118,7 +118,7 @@ def test_a_name_that_only_points_here_is_refused(serve: Serve) -> None:
 @pytest.mark.parametrize(
     "host", ["localhost", "LOCALHOST:80", "a.localhost", "127.0.0.1:8000", "127.9.9.9", "[::1]:8000", "[::1]", "", "my.box"]
 )
-def test_names_of_this_machine(host: str) -> None:
+def test_host_names_of_this_machine(host: str) -> None:
     assert is_allowed_host(host, ("my.box",))
 
 
@@ -126,5 +126,5 @@ def test_names_of_this_machine(host: str) -> None:
     "host",
     ["example.org", "localhost.example.org", "127.0.0.1.example.org", "10.0.0.1", "[::2]", "a:b:c", "0.0.0.0", "@localhost"],
 )
-def test_other_names(host: str) -> None:
+def test_other_host_names(host: str) -> None:
     assert not is_allowed_host(host, ())

@@ -1,4 +1,4 @@
-"""Large requests are prepared in worker processes, with the same result as small ones; limits are named."""
+"""Large requests are prepared in worker processes, with the same result as small ones; errors name the exceeded limit."""
 
 from collections.abc import Iterator
 from http import HTTPStatus
@@ -30,19 +30,21 @@ def url() -> Iterator[str]:
 
 @pytest.mark.clause("CNT-2")
 @pytest.mark.parametrize("system", [None, "You help."])
-def test_a_large_request_reads_as_a_small_one_does(url: str, system: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = body(*TALK, tools=[TOOL], system=system)
-    assert preparation.is_large(str(asked).encode())
-    in_worker, answer = count(url, asked), post(url, asked)
+def test_a_large_request_gives_the_same_result_as_a_small_one(
+    url: str, system: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = body(*TALK, tools=[TOOL], system=system)
+    assert preparation.is_large(str(request).encode())
+    in_worker, answer = count(url, request), post(url, request)
     monkeypatch.setattr(endpoint, "is_large", lambda _: False)
-    assert count(url, asked) == in_worker
+    assert count(url, request) == in_worker
     usage = answer.json["usage"]
     assert usage["input_tokens"] + usage["cache_read_input_tokens"] + usage["cache_creation_input_tokens"] == in_worker
-    assert post(url, asked).json["usage"] == usage
+    assert post(url, request).json["usage"] == usage
 
 
 def test_large_chats_and_completions_are_answered(url: str) -> None:
-    chat = post(url, {"model": MODEL, "messages": [user(LONG)], "unheard_of": 1}, "/v1/chat/completions")
+    chat = post(url, {"model": MODEL, "messages": [user(LONG)], "unknown_field": 1}, "/v1/chat/completions")
     assert chat.json["choices"][0]["message"]["content"] == "Hello."
     plain = post(url, {"model": MODEL, "prompt": LONG, "max_tokens": 5}, "/v1/completions")
     assert plain.json["usage"]["prompt_tokens"] > 10_000
@@ -51,14 +53,14 @@ def test_large_chats_and_completions_are_answered(url: str) -> None:
 
 
 @pytest.mark.clause("ERR-11")
-def test_a_prompt_of_many_windows_is_refused_with_an_estimate() -> None:
+def test_a_prompt_many_windows_long_is_refused_with_an_estimate() -> None:
     with live_server(ScriptedEngine([Line("Hello.")], model=MODEL, window=1_000), Settings(model_id=MODEL)) as url:
-        asked = body(user("word " * 1_200_000))
-        refused = post(url, asked)
+        request = body(user("word " * 1_200_000))
+        refused = post(url, request)
         assert refused.status == HTTPStatus.BAD_REQUEST
         tokens = int(refused.error[1].removeprefix("prompt is too long: ").partition(" ")[0])
         assert 1_100_000 < tokens < 1_300_000
-        assert count(url, asked) == tokens
+        assert count(url, request) == tokens
 
 
 @pytest.mark.parametrize(
@@ -72,7 +74,7 @@ def test_a_prompt_of_many_windows_is_refused_with_an_estimate() -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_a_limit_that_is_passed_is_named(url: str, fields: dict[str, Any], limit: str) -> None:
+def test_an_exceeded_limit_is_named(url: str, fields: dict[str, Any], limit: str) -> None:
     refused = post(url, {**body(), **fields})
     assert refused.status == HTTPStatus.BAD_REQUEST
     assert f"({limit})" in refused.error[1]
@@ -106,7 +108,7 @@ def _chained(links: int) -> dict[str, Any]:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_a_schema_that_passes_a_limit_is_refused_at_its_path(url: str, schema: dict[str, Any], limit: str) -> None:
+def test_a_schema_that_exceeds_a_limit_is_refused_at_its_path(url: str, schema: dict[str, Any], limit: str) -> None:
     refused = post(url, body(tools=[{"name": "t", "input_schema": schema}], tool_choice={"type": "any"}))
     assert refused.status == HTTPStatus.BAD_REQUEST
     assert refused.error[1].startswith("tools.0.custom.input_schema: ")

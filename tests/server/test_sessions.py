@@ -1,4 +1,4 @@
-"""An agent's session on the real engine: what was read once is not read again, whatever happens beside it."""
+"""An agent's session on the real engine reuses its cached prompt, whatever other requests do."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -25,7 +25,7 @@ def url() -> Iterator[str]:
 
 
 class Agent:
-    """It asks, turn by turn, and notes what was reused."""
+    """An agent that sends turn after turn, and records the reused tokens."""
 
     def __init__(self, url: str, mark: str, task: str) -> None:
         self._url = url
@@ -33,7 +33,7 @@ class Agent:
         self._before = 0
         self.reused: list[float] = []
 
-    def go_on(self, turns: int = 1) -> None:
+    def continue_session(self, turns: int = 1) -> None:
         for _, request in zip(range(turns), self._requests, strict=False):
             usage = post(self._url, {**request, "model": MODEL}).json["usage"]
             if self._before:
@@ -44,19 +44,19 @@ class Agent:
 @pytest.mark.clause("CACHE-4", "CC-4", "REQ-11")
 def test_each_turn_of_an_agent_reuses_the_turn_before(url: str) -> None:
     agent = Agent(url, "one", "Mend the parser.")
-    agent.go_on(10)
+    agent.continue_session(10)
     assert len(agent.reused) == 9
     assert min(agent.reused) >= STANDS
 
 
 @pytest.mark.clause("CACHE-4")
-def test_titles_probes_and_sub_agents_do_not_push_a_session_out(url: str) -> None:
+def test_titles_probes_and_sub_agents_do_not_evict_a_session(url: str) -> None:
     main = Agent(url, "one", "Mend the parser.")
     others = [Agent(url, "one", "Look for callers."), Agent(url, "two", "Review."), Agent(url, "two", "Write a test.")]
     for turn in range(3):
-        main.go_on()
-        post(url, body(user(f"Give this a title: story {turn} of a house by the river."), max_tokens=8))
+        main.continue_session()
+        post(url, body(user(f"Give this a title: story {turn} of a bridge by the river."), max_tokens=8))
         for other in others:
-            other.go_on()
+            other.continue_session()
         post(url, body(user("quota"), max_tokens=1))
     assert {agent: min(agent.reused) for agent in (main, *others) if min(agent.reused) < STANDS} == {}

@@ -1,4 +1,4 @@
-"""Streams, event by event."""
+"""Event streams of the Messages API."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -27,7 +27,7 @@ def events(url: str, *messages: dict[str, Any], **fields: Any) -> list[dict[str,
 
 
 def check_grammar(stream_events: list[dict[str, Any]]) -> None:
-    """message_start, blocks one by one from index 0, message_delta, message_stop (SSE-4, SSE-7, SSE-16)."""
+    """Check the order: message_start, blocks one by one from index 0, message_delta, message_stop (SSE-4, SSE-7, SSE-16)."""
     first, *blocks, delta, stop = stream_events
     assert (first["type"], delta["type"], stop) == ("message_start", "message_delta", {"type": "message_stop"})
     suited = {"text": {"text_delta"}, "thinking": {"thinking_delta", "signature_delta"}, "tool_use": {"input_json_delta"}}
@@ -47,7 +47,7 @@ def check_grammar(stream_events: list[dict[str, Any]]) -> None:
 
 
 @pytest.mark.clause("SSE-1", "SSE-2", "SSE-3")
-def test_a_stream_is_these_bytes(engine: ControllableEngine) -> None:
+def test_a_stream_has_exactly_these_bytes(engine: ControllableEngine) -> None:
     answer = post(engine.says("Hi there.", chunk=0), body(stream=True))
     message_id = answer.events[0]["message"]["id"]
     tokens = count(engine.url, body())
@@ -78,69 +78,69 @@ def test_a_stream_is_these_bytes(engine: ControllableEngine) -> None:
 @pytest.mark.parametrize(
     "output", ["", "Hello.", THOUGHT, f"{THOUGHT}Yes.", WEATHER, f"{THOUGHT}So: {WEATHER}\n{WEATHER}", f"a{THOUGHT}b{WEATHER}c"]
 )
-def test_the_grammar_holds_however_the_output_is_cut(engine: ControllableEngine, output: str, chunk: int) -> None:
+def test_the_event_order_is_valid_for_every_split_of_the_output(engine: ControllableEngine, output: str, chunk: int) -> None:
     check_grammar(events(engine.says(output, chunk=chunk), tools=[TOOL]))
 
 
 @pytest.mark.clause("SSE-8", "SSE-10", "SSE-11")
 def test_blocks_start_empty_and_a_call_is_one_json_object(engine: ControllableEngine) -> None:
-    told = events(engine.says(f"{THOUGHT}So: {WEATHER}"), tools=[TOOL])
-    thinking, text, call = (event["content_block"] for event in told if event["type"] == "content_block_start")
+    sent = events(engine.says(f"{THOUGHT}So: {WEATHER}"), tools=[TOOL])
+    thinking, text, call = (event["content_block"] for event in sent if event["type"] == "content_block_start")
     assert thinking == {"type": "thinking", "thinking": "", "signature": ""}
     assert text == {"type": "text", "text": "", "citations": None}
     assert call.pop("id").startswith("toolu_")
     assert call == {"type": "tool_use", "name": "get_weather", "input": {}, "caller": {"type": "direct"}}
-    pieces = [event["delta"]["partial_json"] for event in told if event.get("delta", {}).get("type") == "input_json_delta"]
-    assert pieces[0] == ""
-    assert "".join(pieces) == '{"place": "Ulm"}'
+    chunks = [event["delta"]["partial_json"] for event in sent if event.get("delta", {}).get("type") == "input_json_delta"]
+    assert chunks[0] == ""
+    assert "".join(chunks) == '{"place": "Ulm"}'
 
 
 @pytest.mark.clause("SSE-12", "THK-7")
 def test_reasoning_is_signed_once_at_its_end(engine: ControllableEngine) -> None:
-    told = events(engine.says(f"{THOUGHT}Yes.", chunk=1))
-    kinds = [event["delta"]["type"] for event in told if event["type"] == "content_block_delta" and event["index"] == 0]
+    sent = events(engine.says(f"{THOUGHT}Yes.", chunk=1))
+    kinds = [event["delta"]["type"] for event in sent if event["type"] == "content_block_delta" and event["index"] == 0]
     assert set(kinds[:-1]) == {"thinking_delta"}
     assert kinds[-1] == "signature_delta"
 
 
 @pytest.mark.clause("SSE-14", "SSE-15", "SEQ-1", "SEQ-2")
-def test_the_ending_carries_the_reason_and_the_totals(engine: ControllableEngine) -> None:
-    told = events(engine.says("one two three", chunk=1), stop_sequences=["three"])
-    *_, delta, _ = told
-    text = "".join(event["delta"]["text"] for event in told if event["type"] == "content_block_delta")
+def test_the_ending_has_the_stop_reason_and_the_totals(engine: ControllableEngine) -> None:
+    sent = events(engine.says("one two three", chunk=1), stop_sequences=["three"])
+    *_, delta, _ = sent
+    text = "".join(event["delta"]["text"] for event in sent if event["type"] == "content_block_delta")
     assert text == "one two "
     assert delta["delta"] == {"stop_reason": "stop_sequence", "stop_sequence": "three", "stop_details": None, "container": None}
     assert delta["usage"]["output_tokens"] == 3
-    assert delta["usage"]["input_tokens"] == told[0]["message"]["usage"]["input_tokens"]
+    assert delta["usage"]["input_tokens"] == sent[0]["message"]["usage"]["input_tokens"]
 
 
 @pytest.mark.clause("SSE-20")
 @pytest.mark.parametrize("chunk", [0, 1, 2, 3])
 def test_text_is_split_on_whole_code_points(engine: ControllableEngine, chunk: int) -> None:
     output = "Grüße 🦆👩‍👩‍👧 é 中文"
-    told = events(engine.says(output, chunk=chunk))
-    pieces = [event["delta"]["text"] for event in told if event["type"] == "content_block_delta"]
-    assert "".join(pieces) == output
-    assert all(piece.encode().decode() == piece for piece in pieces)
+    sent = events(engine.says(output, chunk=chunk))
+    chunks = [event["delta"]["text"] for event in sent if event["type"] == "content_block_delta"]
+    assert "".join(chunks) == output
+    assert all(chunk.encode().decode() == chunk for chunk in chunks)
 
 
 @pytest.mark.clause("SSE-5", "SSE-6", "CC-5")
-def test_the_message_starts_with_its_true_count_before_the_first_token(engine: ControllableEngine) -> None:
+def test_the_message_starts_with_its_input_count_before_the_first_token(engine: ControllableEngine) -> None:
     expected = count(engine.url, body())
     for held in (PREFILL, FIRST_TOKEN):
         engine.hold(before=held)
         with wire(engine.url) as connection:
             connection.send(body(stream=True))
             connection.read_until(b"\r\n\r\n")
-            told = connection.read_until(b'event: ping\ndata: {"type":"ping"}\n\n')
-            assert f'"input_tokens":{expected},'.encode() in told
-            assert b"content_block" not in told
+            sent = connection.read_until(b'event: ping\ndata: {"type":"ping"}\n\n')
+            assert f'"input_tokens":{expected},'.encode() in sent
+            assert b"content_block" not in sent
             engine.release()
             connection.read_until(b"event: message_stop")
 
 
 @pytest.mark.clause("SSE-5", "USE-5")
-def test_cache_counts_stand_in_the_start_when_the_engine_says_them_soon(engine: ControllableEngine) -> None:
+def test_message_start_has_cache_counts_if_the_engine_reports_them_soon(engine: ControllableEngine) -> None:
     engine.cached = 7
     start = events(engine.url)[0]["message"]["usage"]
     assert start["cache_read_input_tokens"] == 7
@@ -150,7 +150,7 @@ def test_cache_counts_stand_in_the_start_when_the_engine_says_them_soon(engine: 
 
 @pytest.mark.clause("CC-5", "SSE-19")
 @pytest.mark.parametrize("held", [PREFILL, FIRST_TOKEN, 3])
-def test_silence_is_filled_with_pings(engine: ControllableEngine, monkeypatch: pytest.MonkeyPatch, held: int) -> None:
+def test_pings_are_sent_during_silence(engine: ControllableEngine, monkeypatch: pytest.MonkeyPatch, held: int) -> None:
     monkeypatch.setattr(stream, "PING_INTERVAL", 0.02)
     engine.hold(before=held)
     with wire(engine.url) as connection:
@@ -162,7 +162,7 @@ def test_silence_is_filled_with_pings(engine: ControllableEngine, monkeypatch: p
 
 
 @pytest.mark.clause("CC-5")
-def test_silence_is_filled_with_pings_while_a_request_waits_for_a_slot(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pings_are_sent_while_a_request_waits_for_a_slot(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream, "PING_INTERVAL", 0.02)
     url = serve(Line("word " * 2000, chunk=5, delay_ms=5), slots=1)
     with wire(url) as working, wire(url) as waiting:
@@ -174,19 +174,19 @@ def test_silence_is_filled_with_pings_while_a_request_waits_for_a_slot(serve: Se
             assert b"content_block" not in waiting.read_until(b"event: ping\n")
 
 
-class LongReader(ScriptedEngine):
-    """Reads its prompt for ever, and keeps telling how far it is."""
+class EndlessPrefill(ScriptedEngine):
+    """An engine that never finishes its prefill, and keeps reporting its progress."""
 
-    async def generate(self, job: EngineRequest) -> AsyncGenerator[OutputChunk, None]:
+    async def generate(self, request: EngineRequest) -> AsyncGenerator[OutputChunk, None]:
         for done in count_up():
             yield OutputChunk(prefill=PrefillProgress(total=1_000_000, cached=0, done=done))
             await asyncio.sleep(stream.PING_INTERVAL / 4)
 
 
 @pytest.mark.clause("CC-5", "SSE-19")
-def test_an_engine_that_tells_how_far_it_has_read_breaks_no_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_prefill_progress_does_not_replace_pings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream, "PING_INTERVAL", 0.04)
-    with live_server(LongReader([], model=MODEL), Settings()) as url, wire(url) as connection:
+    with live_server(EndlessPrefill([], model=MODEL), Settings()) as url, wire(url) as connection:
         connection.send(body(stream=True))
         for _ in range(3):
             connection.read_until(b'event: ping\ndata: {"type":"ping"}\n\n')
@@ -202,18 +202,16 @@ def test_the_interval_between_pings_suits_the_clients() -> None:
     [
         (EngineFailed("it broke"), "api_error", "it broke"),
         (EngineUnavailable("it restarts"), "overloaded_error", "it restarts"),
-        (RuntimeError("a secret of the house"), "api_error", "Internal server error"),
+        (RuntimeError("a secret of the server"), "api_error", "Internal server error"),
     ],
 )
-def test_a_late_failure_is_an_error_event_and_the_last(
-    engine: ControllableEngine, failure: Exception, kind: str, message: str
-) -> None:
+def test_a_late_failure_is_the_last_event(engine: ControllableEngine, failure: Exception, kind: str, message: str) -> None:
     engine.says("Half an ans")
     engine.failure = failure
     answer = post(engine.url, body(stream=True))
     assert answer.status == HTTPStatus.OK
-    *told, last = answer.events
-    assert told[-1]["type"] == "content_block_delta"
+    *sent, last = answer.events
+    assert sent[-1]["type"] == "content_block_delta"
     assert last == {
         "type": "error",
         "error": {"type": kind, "message": message},
@@ -222,7 +220,7 @@ def test_a_late_failure_is_an_error_event_and_the_last(
 
 
 @pytest.mark.clause("SSE-17", "ERR-8")
-def test_a_failure_before_the_first_byte_has_a_real_status(engine: ControllableEngine) -> None:
+def test_a_failure_before_the_first_byte_has_an_error_status(engine: ControllableEngine) -> None:
     engine.failure = EngineFailed("it broke")
     engine.fails_at_once = True
     answer = post(engine.url, body(stream=True))
@@ -231,7 +229,7 @@ def test_a_failure_before_the_first_byte_has_a_real_status(engine: ControllableE
 
 
 @pytest.mark.clause("SSE-17")
-def test_the_connection_is_whole_behind_an_error_event(engine: ControllableEngine) -> None:
+def test_the_connection_is_usable_after_an_error_event(engine: ControllableEngine) -> None:
     engine.says("Half an ans", finish_reason="error")
     with wire(engine.url) as connection:
         connection.send(body(stream=True))
@@ -246,13 +244,13 @@ def test_the_connection_is_whole_behind_an_error_event(engine: ControllableEngin
 def test_a_long_stream_is_complete(engine: ControllableEngine) -> None:
     words = " ".join(f"w{number}" for number in range(5_000))
     answer = post(engine.says(words, chunk=3), body(stream=True, max_tokens=50_000))
-    told = parse_events(answer.content)
-    assert "".join(event["delta"]["text"] for event in told if event["type"] == "content_block_delta") == words
+    sent = parse_events(answer.content)
+    assert "".join(event["delta"]["text"] for event in sent if event["type"] == "content_block_delta") == words
     until(lambda: engine.opened == engine.closed)
 
 
 @pytest.mark.clause("SSE-18")
-def test_a_stream_of_a_model_with_a_conversation_of_its_own_is_not_disturbed_by_others(serve: Serve) -> None:
+def test_concurrent_streams_do_not_mix(serve: Serve) -> None:
     url = serve(Line("cats " * 200, when="cats", delay_ms=0.2), Line("dogs " * 200, when="dogs", delay_ms=0.2))
     with wire(url) as cats, wire(url) as dogs:
         cats.send(body(user("cats"), stream=True))

@@ -1,4 +1,4 @@
-"""Tools that come and go in the middle of a conversation, on a live server."""
+"""Tools that are added and removed within a conversation, on a live server."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -20,12 +20,12 @@ CALL = '<tool_call>\n{"name": "mcp__notes__find", "arguments": {"text": "ferry"}
 TALK = [user("Hi"), ADDED, {"role": "assistant", "content": "Yes?"}, user("Find the note."), REMOVED]
 
 
-def asked(*messages: dict[str, Any], **fields: Any) -> dict[str, Any]:
+def tools_request(*messages: dict[str, Any], **fields: Any) -> dict[str, Any]:
     return body(*messages, tools=[READ, FIND], **fields)
 
 
 def blocks(url: str, request: dict[str, Any], *, stream: bool) -> Sequence[str]:
-    """The kinds of blocks of the answer, and its stop reason."""
+    """Return the block types of the answer, and its stop reason."""
     answer = post(url, request | {"stream": stream}, "/v1/messages?beta=true", anthropic_beta=BETA)
     if not stream:
         return [*(block["type"] for block in answer.json["content"]), answer.json["stop_reason"]]
@@ -35,33 +35,35 @@ def blocks(url: str, request: dict[str, Any], *, stream: bool) -> Sequence[str]:
 
 @pytest.mark.clause("IN-14")
 @pytest.mark.parametrize("stream", [True, False])
-def test_a_tool_can_be_called_once_it_was_added_and_until_it_is_removed(engine: ControllableEngine, stream: bool) -> None:
+def test_a_tool_can_be_called_after_it_is_added_until_it_is_removed(engine: ControllableEngine, stream: bool) -> None:
     url = engine.says(CALL)
-    assert blocks(url, asked(*TALK[:2]), stream=stream) == ["tool_use", "tool_use"]
-    assert blocks(url, asked(*TALK[:4]), stream=stream) == ["tool_use", "tool_use"]
-    assert blocks(url, asked(*TALK), stream=stream) == ["text", "end_turn"]
+    assert blocks(url, tools_request(*TALK[:2]), stream=stream) == ["tool_use", "tool_use"]
+    assert blocks(url, tools_request(*TALK[:4]), stream=stream) == ["tool_use", "tool_use"]
+    assert blocks(url, tools_request(*TALK), stream=stream) == ["text", "end_turn"]
 
 
 @pytest.mark.clause("IN-14", "TOOL-5")
-def test_a_forced_call_has_the_tools_of_the_end_to_choose_from(engine: ControllableEngine) -> None:
+def test_a_forced_call_chooses_from_the_final_tools(engine: ControllableEngine) -> None:
     url = engine.says(CALL)
     for messages, names in ((TALK[:4], {"Read", "mcp__notes__find"}), (TALK, {"Read"})):
         engine.requests.clear()
-        post(url, asked(*messages, tool_choice={"type": "any"}), anthropic_beta=BETA)
+        post(url, tools_request(*messages, tool_choice={"type": "any"}), anthropic_beta=BETA)
         assert {name for name in ("Read", "mcp__notes__find") if name in repr(engine.requests[0].constraint)} == names
 
 
 @pytest.mark.clause("IN-14", "CACHE-4", "CNT-2")
-def test_changes_are_counted_and_leave_the_prompt_before_them_as_it_was(engine: ControllableEngine) -> None:
+def test_changes_are_counted_and_keep_the_prompt_before_them(engine: ControllableEngine) -> None:
     url = engine.says("Yes?")
     engine.requests.clear()
     sizes = []
     for end in (1, 2, 4, 5):
-        post(url, asked(*TALK[:end]), anthropic_beta=BETA)
-        sizes.append(post(url, asked(*TALK[:end]), "/v1/messages/count_tokens", anthropic_beta=BETA).json["input_tokens"])
+        post(url, tools_request(*TALK[:end]), anthropic_beta=BETA)
+        sizes.append(
+            post(url, tools_request(*TALK[:end]), "/v1/messages/count_tokens", anthropic_beta=BETA).json["input_tokens"]
+        )
     assert sizes == [len(prompt) for prompt in engine.prompts]
     assert sizes[0] < sizes[1] < sizes[2] < sizes[3]
     first, second, *_, last = (list(prompt) for prompt in engine.prompts)
     common = next(place for place, (one, other) in enumerate(zip(first, second, strict=False)) if one != other)
-    assert common > len(first) - 8  # all but what opens the answer
+    assert common > len(first) - 8  # all but the opening of the answer
     assert last[:common] == first[:common]

@@ -1,4 +1,4 @@
-"""Paths, prefixes, content types, encodings, ids: what every request and every response has."""
+"""Paths, prefixes, content types, encodings and ids, which all requests and responses share."""
 
 import gzip
 import json
@@ -28,7 +28,7 @@ def test_the_whole_api_is_under_both_prefixes(engine: ControllableEngine, prefix
 
 @pytest.mark.clause("TRN-10")
 @pytest.mark.parametrize("prefix", PREFIXES)
-def test_a_trailing_slash_is_no_redirect(engine: ControllableEngine, prefix: str) -> None:
+def test_a_trailing_slash_does_not_redirect(engine: ControllableEngine, prefix: str) -> None:
     assert post(engine.url, body(), f"{prefix}/v1/messages/").status == HTTPStatus.OK
     assert post(engine.url, body(), f"{prefix}/v1/messages/count_tokens/").status == HTTPStatus.OK
     assert get(engine.url, f"{prefix}/v1/models/").status == HTTPStatus.OK
@@ -52,28 +52,28 @@ def test_the_body_alone_decides_whether_it_is_a_stream(engine: ControllableEngin
 
 
 @pytest.mark.clause("TRN-5")
-def test_each_event_leaves_as_soon_as_it_is_there(engine: ControllableEngine) -> None:
+def test_each_event_is_sent_immediately(engine: ControllableEngine) -> None:
     url = engine.says("one two three four", chunk=4)
     engine.hold(before=3)
     with wire(url) as connection:
         connection.send(body(stream=True))
-        seen = connection.read_until(b'"text":" two"')  # the second piece, while the third is held back
+        seen = connection.read_until(b'"text":" two"')  # the second chunk, while the third is held back
         assert seen.startswith(b"HTTP/1.1 200 OK\r\n")
         engine.release()
         connection.read_until(b"event: message_stop")
 
 
 @pytest.mark.clause("TRN-6")
-def test_every_response_has_an_id_of_its_own(engine: ControllableEngine) -> None:
+def test_every_response_has_its_own_id(engine: ControllableEngine) -> None:
     answers = [
         post(engine.url, body()),
         post(engine.url, body(stream=True)),
         post(engine.url, body(), "/v1/messages/count_tokens"),
         post(engine.url, b"{"),
         post(engine.url, body(), anthropic_version=None),
-        post(engine.url, body(model="nobody")),
+        post(engine.url, body(model="unknown")),
         get(engine.url, "/v1/models"),
-        get(engine.url, "/v1/models/nobody"),
+        get(engine.url, "/v1/models/unknown"),
         get(engine.url, "/v1/messages"),
         get(engine.url, "/nowhere"),
         get(engine.url, "/health"),
@@ -105,7 +105,7 @@ def test_a_version_is_required_and_must_be_known(engine: ControllableEngine) -> 
 
 
 @pytest.mark.clause("TRN-9")
-def test_what_the_newest_version_took_out_is_refused_in_strict_mode_only(engine: ControllableEngine, serve: Serve) -> None:
+def test_fields_removed_in_the_newest_version_are_refused_in_strict_mode_only(engine: ControllableEngine, serve: Serve) -> None:
     sampled = body(temperature=1)
     cited = body({"role": "user", "content": [{"type": "text", "text": "Hi", "citations": [{}]}]})
     strict = serve("Hello there.", strict=True)
@@ -117,7 +117,7 @@ def test_what_the_newest_version_took_out_is_refused_in_strict_mode_only(engine:
 
 
 @pytest.mark.clause("TRN-11", "CC-1")
-def test_what_clients_say_of_themselves_changes_nothing(engine: ControllableEngine) -> None:
+def test_client_headers_do_not_change_the_answer(engine: ControllableEngine) -> None:
     answer = post(
         engine.url,
         body(),
@@ -133,7 +133,7 @@ def test_what_clients_say_of_themselves_changes_nothing(engine: ControllableEngi
 
 @pytest.mark.clause("TRN-12")
 @pytest.mark.parametrize("path", ["/v1/messages", "/v1/messages/count_tokens"])
-def test_a_body_past_the_limit_is_413(engine: ControllableEngine, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+def test_a_body_above_the_limit_is_413(engine: ControllableEngine, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
     monkeypatch.setattr(reading, "MAX_BODY", 1000)
     declared = post(engine.url, body(user("word " * 400)), path)
     assert (declared.status, declared.error[0]) == (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "request_too_large")
@@ -142,9 +142,7 @@ def test_a_body_past_the_limit_is_413(engine: ControllableEngine, monkeypatch: p
 
 
 @pytest.mark.clause("TRN-12")
-def test_a_body_that_does_not_say_its_length_is_measured_all_the_same(
-    engine: ControllableEngine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_body_without_a_declared_length_is_limited(engine: ControllableEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "MAX_BODY", 1000)
     with wire(engine.url) as connection:
         head = (
@@ -178,7 +176,7 @@ def test_a_gzip_body_is_read(engine: ControllableEngine) -> None:
         (gzip.compress(b" " * 2000, mtime=0), "gzip", (413, "request_body_too_large_after_decoding")),
     ],
 )
-def test_a_body_that_cannot_be_decoded_says_why(
+def test_a_body_that_cannot_be_decoded_is_refused_with_the_reason(
     engine: ControllableEngine, monkeypatch: pytest.MonkeyPatch, content: bytes, encoding: str, problem: tuple[int, str]
 ) -> None:
     monkeypatch.setattr(reading, "MAX_BODY", 1000)
@@ -187,7 +185,7 @@ def test_a_body_that_cannot_be_decoded_says_why(
 
 
 @pytest.mark.clause("TRN-13")
-def test_known_charsets_are_read_and_others_are_named(engine: ControllableEngine) -> None:
+def test_known_charsets_are_read_and_others_refused(engine: ControllableEngine) -> None:
     latin = json.dumps(body(user("été")), ensure_ascii=False).encode("latin-1")
     assert post(engine.url, latin, content_type="application/json; charset=ISO-8859-1").status == HTTPStatus.OK
     for name in ("utf-8", "UTF-8", '"utf-8"', "us-ascii"):
@@ -199,12 +197,12 @@ def test_known_charsets_are_read_and_others_are_named(engine: ControllableEngine
 
 @pytest.mark.clause("TRN-14", "MOD-6")
 @pytest.mark.parametrize("path", ["/v1/models/org%2Fmodel", "/v1/models/org/model", "/anthropic/v1/models/org%2fmodel"])
-def test_a_model_id_may_hold_a_slash(engine: ControllableEngine, path: str) -> None:
+def test_a_model_id_may_contain_a_slash(engine: ControllableEngine, path: str) -> None:
     assert get(engine.url, path).json["id"] == MODEL
 
 
 @pytest.mark.clause("TRN-15")
-def test_array_parameters_come_in_brackets(engine: ControllableEngine) -> None:
+def test_array_parameters_may_have_brackets(engine: ControllableEngine) -> None:
     everything = get(engine.url, "/v1/models").json
     assert get(engine.url, "/v1/models?lifecycle%5B%5D=active&lifecycle%5B%5D=retired").json == everything
     assert get(engine.url, "/v1/models?lifecycle[]=active").json == everything
@@ -235,7 +233,7 @@ def test_head_answers_like_get_without_a_body(engine: ControllableEngine) -> Non
         assert answer.headers["content-length"] == str(len(get(engine.url, path).content))
 
 
-def test_a_connection_carries_one_request_after_another(engine: ControllableEngine) -> None:
+def test_a_connection_is_reused(engine: ControllableEngine) -> None:
     with wire(engine.url) as connection:
         for _ in range(3):
             connection.send(body())
@@ -246,7 +244,7 @@ def test_a_connection_carries_one_request_after_another(engine: ControllableEngi
         assert b" 400 " in connection.read_until(b"\r\n")
 
 
-def test_a_client_may_ask_before_it_sends_a_body(engine: ControllableEngine) -> None:
+def test_a_client_may_expect_100_continue(engine: ControllableEngine) -> None:
     with wire(engine.url) as connection:
         content = json.dumps(body()).encode()
         lines = ["POST /v1/messages HTTP/1.1", "host: test", "expect: 100-continue", f"content-length: {len(content)}"]
@@ -258,7 +256,7 @@ def test_a_client_may_ask_before_it_sends_a_body(engine: ControllableEngine) -> 
 
 
 @pytest.mark.clause("TRN-16")
-def test_an_answer_that_takes_long_keeps_its_connection_to_itself(engine: ControllableEngine) -> None:
+def test_a_long_answer_keeps_its_connection_open(engine: ControllableEngine) -> None:
     engine.hold(before=1)
     with wire(engine.url) as connection:
         connection.send(body())

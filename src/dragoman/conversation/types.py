@@ -111,7 +111,7 @@ class ToolPolicy:
 
 
 class ThinkingDisplay(StrEnum):
-    """How reasoning is displayed to the client (THK-8)."""
+    """The ways of displaying reasoning to the client (THK-8)."""
 
     FULL = "full"
     OMITTED = "omitted"

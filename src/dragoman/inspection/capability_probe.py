@@ -185,7 +185,7 @@ def _without(renderer: _ProbeRenderer, marker: str) -> str:
 
 
 def _text_before_call(renderer: _ProbeRenderer) -> TextBeforeCall:
-    """What the template does with text before a call, in a running tool loop and in an earlier one."""
+    """The treatment of text before a call, in a running tool loop and in an earlier one."""
     again = [*renderer.loop("Tq12"), _ANSWER, _AGAIN, renderer.with_calls("Tq13"), renderer.result()]
     if renderer.shows(again, "Tq12", "Vq50", "Uq8", "Tq13", "Vq50"):
         return TextBeforeCall.KEPT

@@ -28,7 +28,7 @@ def hints() -> frozenset[str]:
     return frozenset(hint for dialect in BY_NAME.values() for hint in dialect.hints)
 
 
-"""All spellings that say something: whoever can ask a tokenizer finds out which of them are special tokens."""
+"""All hints of all dialects; a tokenizer decides which of them are special tokens of a model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def detect(template: Template | None, vocabulary: Collection[str] = ()) -> Detec
 
 @dataclass(frozen=True, slots=True)
 class _Evidence:
-    """What is known in addition to calls.
+    """The evidence in addition to calls.
 
     `thoughts` are turns with reasoning, if the template renders any; `tails` are the ends of prompts, by default, with thinking
     on, and with thinking off; `shown` is all text that the template adds itself.
@@ -93,7 +93,7 @@ class _Evidence:
 
 
 class _Fit(NamedTuple):
-    """How badly a reader fits: less is better, and the first difference decides."""
+    """The misfit of a reader: less is better, and the first difference decides."""
 
     borrowed: bool  # it reads these calls only in a syntax of `also`
     unlike: int  # characters that its own writer writes in other places than the template, or that only one of them writes
@@ -101,7 +101,7 @@ class _Fit(NamedTuple):
     misread: bool  # the template renders reasoning that it does not read
     unshown: int  # markers of the dialect that the template does not render
     closed: int  # minus the length of its reasoning end if the template writes the same
-    unprompted: bool  # whether prompts open reasoning differs between the dialect and the template
+    unprompted: bool  # prompts of the dialect open reasoning and the template's do not, or the reverse
     unhinted: bool  # its hints are not present
 
 
@@ -163,7 +163,7 @@ def _reasoning_markers(dialect: Dialect) -> Sequence[str]:
 
 @dataclass(slots=True)
 class _Reading:
-    """What a parser read in a slice. A call is a name and the arguments as `_plain` writes them, "" if they are incomplete."""
+    """The parts read in a slice. A call is a name and the arguments as `_plain` writes them, "" if they are incomplete."""
 
     calls: list[tuple[str, str]]
     words: str

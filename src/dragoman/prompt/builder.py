@@ -19,7 +19,7 @@ _FEWEST_CHARACTERS = 4_000_000
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What the engine reads.
+    """The prompt for the engine.
 
     `remaining` is the number of tokens that fit after it in the window; without any, a prompt can only be counted. For one that
     is several windows long the number may be `estimated`, and `tokens` are only the first.

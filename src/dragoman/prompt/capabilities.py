@@ -8,7 +8,7 @@ from dragoman.prompt.template_variables import EffortVariable, ThinkingVariable
 
 
 class LateSystem(StrEnum):
-    """What a template does with a late system turn. Moving it to the top would change the prefix and the order of turns."""
+    """The ways in which templates treat a late system turn. At the top it would change the prefix and the order of turns."""
 
     IN_PLACE = "in place"
     HOISTED = "hoisted"
@@ -17,7 +17,7 @@ class LateSystem(StrEnum):
 
 
 class TextBeforeCall(StrEnum):
-    """What a template does with the text before a call."""
+    """The ways in which templates treat the text before a call."""
 
     KEPT = "kept"
     AFTER = "after the call"
@@ -25,7 +25,7 @@ class TextBeforeCall(StrEnum):
 
 
 class CallIds(StrEnum):
-    """Which ids a template takes, and whether it prints them."""
+    """The forms of call ids that templates require, and whether they print them."""
 
     UNSEEN = "not printed"
     PRINTED = "printed"
@@ -36,7 +36,7 @@ class CallIds(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TemplateCapabilities:
-    """What a template renders itself.
+    """The capabilities of a template.
 
     `typed_content`: it needs content as a list of typed parts. `system`: it renders a system turn at the top; `late_system`:
     what it does with one after a user turn. `user_first`: it refuses or loses something if the first turn is not the user's.

@@ -21,28 +21,28 @@ class Admission:
         self._capacity = slots + queue
         self._slots = asyncio.Semaphore(slots)
         self._long = asyncio.Semaphore(slots - (slots >= FEWEST_WITH_RESERVED_SLOT))
-        self._inside = 0
+        self._active = 0
         self._working: set[asyncio.Task[object]] = set()
         self._draining = False
         self._expired = False
 
     @property
-    def inside(self) -> int:
+    def active(self) -> int:
         """The number of requests that run or wait."""
-        return self._inside
+        return self._active
 
     @contextmanager
     def admitted(self) -> Iterator[None]:
         """Admit a request for the duration of the context. Raises `Overloaded` or `ShuttingDown` immediately."""
         if self._draining:
             raise ShuttingDown("the server is shutting down")
-        if self._inside >= self._capacity:
-            raise Overloaded(f"the server is busy: {self._inside} requests are running or waiting")
-        self._inside += 1
+        if self._active >= self._capacity:
+            raise Overloaded(f"the server is busy: {self._active} requests are running or waiting")
+        self._active += 1
         try:
             yield
         finally:
-            self._inside -= 1
+            self._active -= 1
 
     @asynccontextmanager
     async def slot(self, *, short: bool = False) -> AsyncIterator[None]:

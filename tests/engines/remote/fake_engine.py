@@ -1,7 +1,7 @@
-"""Stand-ins for engines elsewhere: on the wire they are the engine; they say what they are told, and note what they hear.
+"""Fake remote engines: they speak the engine's protocol, send the replies that a test sets, and record the requests.
 
-A stand-in runs in a thread, on a socket of its own, and can be stopped and started again at the same port. It cuts every event
-in two on the wire, says comments in between, and stops at any event for as long as its client stays.
+A fake engine runs in a thread, on a socket of its own, and can be stopped and started again at the same port. It splits every
+event in two on the wire, sends comments in between, and can stop at any event until its client disconnects.
 """
 
 import asyncio
@@ -25,19 +25,19 @@ from dragoman.models.tokenizer_folder import ModelFolder
 EngineFault = Literal["refuses", "loads", "hangs up", "fails midway", "breaks off"]
 
 STATUS, FIRST_EVENT, MIDDLE = -1, 0, 4
-"""Where a stand-in can be held: before its status, before its first event, in the middle of its answer."""
+"""Where a fake engine can be stopped: before its status, before its first event, in the middle of its reply."""
 
 MESSAGES: dict[EngineFault, str] = {
     "refuses": "this is too long",
     "loads": "the model is loading",
     "fails midway": "out of luck",
 }
-"""What it says of its faults, those of which something is said."""
+"""The error messages of faults that have one."""
 
 
 @dataclass(frozen=True)
-class Take:
-    """What the model says: tokens, of which several may make one character, and where the model or the engine ends it."""
+class Reply:
+    """What the model generates: tokens, of which several may form one character, and a fault, if any."""
 
     tokens: Sequence[bytes]
     cached: int = 0
@@ -45,36 +45,36 @@ class Take:
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What was asked for. `held` is the constraint, as it came, "" where there is none."""
+class ReceivedRequest:
+    """A request that was received. `constraint` is the constraint as sent, "" where there is none."""
 
     prompt: Sequence[int]
     limit: int
-    held: str
+    constraint: str
     body: dict[str, Any]
     rid: str = ""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One token: the text that it completes, which may be none, and how many there were with it."""
+    """One token: the text that it completes, perhaps "", and the number of tokens so far."""
 
     text: str
     count: int
 
 
 DONE = b"data: [DONE]\n\n"
-QUIET = Take([b"Hel", b"lo", b" the", b"re", b"."])
+GREETING = Reply([b"Hel", b"lo", b" the", b"re", b"."])
 
 
 class Upstream(ABC):
-    """One engine. `left` counts the clients that went before their answer was over, `holding` those that wait for it now.
+    """A fake engine. `disconnects` counts the clients that left before their reply ended, `holding` those that wait in `hold`.
 
-    `headers` are those of the requests in `asked`. Constraints that hold what is `unreadable` are refused.
+    `headers` are those of the requests in `received`. Constraints that contain `unreadable` are refused.
     """
 
     kind: ClassVar[str]
-    door: ClassVar[str]
+    endpoint: ClassVar[str]
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -83,21 +83,21 @@ class Upstream(ABC):
         self.reset()
 
     def reset(self) -> None:
-        """Back to a greeting."""
-        self.take = QUIET
-        self.asked: list[Asked] = []
+        """Restore the initial state, with a greeting as the reply."""
+        self.reply = GREETING
+        self.received: list[ReceivedRequest] = []
         self.keys: list[str | None] = []
         self.headers: list[Mapping[str, str]] = []
-        self.left = self.holding = 0
+        self.disconnects = self.holding = 0
         self.held_at: int | None = None
         self.unreadable = ""
 
     def says(self, *tokens: bytes | str, cached: int = 0, fault: EngineFault | None = None) -> None:
-        """Set what is said from now on."""
-        self.take = Take([token.encode() if isinstance(token, str) else token for token in tokens], cached, fault)
+        """Set the reply to the next requests."""
+        self.reply = Reply([token.encode() if isinstance(token, str) else token for token in tokens], cached, fault)
 
     def hold(self, at: int) -> None:
-        """Stop every answer there, until its client goes."""
+        """Stop every reply there, until its client disconnects."""
         self.held_at = at
 
     @property
@@ -105,7 +105,7 @@ class Upstream(ABC):
         return f"http://127.0.0.1:{self._port}"
 
     def start_upstream(self) -> None:
-        """Listen: at the first time anywhere, afterwards where it was."""
+        """Listen: at any free port the first time, afterwards at the same port."""
         listener = socket.socket()
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", self._port))
@@ -116,27 +116,27 @@ class Upstream(ABC):
         assert ready.wait(20)
 
     def freeze(self) -> None:
-        """Do nothing more, as a process that was stopped, until `thaw`."""
+        """Block the event loop, as in a suspended process, until `thaw`."""
         self._frozen = threading.Event()
         self._loop.call_soon_threadsafe(self._frozen.wait, 20)
 
     def thaw(self) -> None:
-        """Go on."""
+        """Continue after `freeze`."""
         self._frozen.set()
 
     def stop_upstream(self) -> None:
-        """As if it had been killed."""
+        """Stop as if the process had been killed."""
         self._loop.call_soon_threadsafe(self._stopping.set)
         self._thread.join(20)
         assert not self._thread.is_alive()
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ResourceWarning)  # who is killed closes nothing
+            warnings.simplefilter("ignore", ResourceWarning)  # a killed process closes nothing
             gc.collect()
 
     async def _serve(self, listener: socket.socket, ready: threading.Event) -> None:
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
         app = web.Application(client_max_size=0)
-        app.router.add_post(self.door, self._answer)
+        app.router.add_post(self.endpoint, self._answer)
         app.router.add_route("*", "/{path:.*}", self._other)
         runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.01)
         await runner.setup()
@@ -145,7 +145,7 @@ class Upstream(ABC):
         ready.set()
         await self._stopping.wait()
         await runner.cleanup()
-        for _ in range(10):  # who was let in at the last moment needs a few turns of the loop to be there
+        for _ in range(10):  # a connection accepted at the last moment needs a few iterations of the loop to appear
             for transport in list(self._loop._transports.values()):  # type: ignore[attr-defined]
                 transport.abort()
             await asyncio.sleep(0)
@@ -161,25 +161,25 @@ class Upstream(ABC):
         return web.json_response(found)
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
-        asked = self.read(await request.json())
-        take = self._take(asked)
-        if self.unreadable and self.unreadable in asked.held:
-            take = replace(take, fault="refuses")
-        self.asked.append(asked)
+        received = self.read(await request.json())
+        reply = self._reply_to(received)
+        if self.unreadable and self.unreadable in received.constraint:
+            reply = replace(reply, fault="refuses")
+        self.received.append(received)
         self.headers.append(request.headers)
         await self._pause(STATUS)
-        if take.fault == "hangs up":
+        if reply.fault == "hangs up":
             assert request.transport is not None
             request.transport.abort()
-        if take.fault == "loads":
-            return web.json_response(self.fault_body(take.fault, 503), status=503)
-        if take.fault == "refuses" and not self.refuses_in_the_stream:
-            return web.json_response(self.fault_body(take.fault, 400), status=400)
-        if not asked.body.get("stream"):
-            return web.json_response(self.whole(asked, take))
+        if reply.fault == "loads":
+            return web.json_response(self.fault_body(reply.fault, 503), status=503)
+        if reply.fault == "refuses" and not self.refuses_in_the_stream:
+            return web.json_response(self.fault_body(reply.fault, 400), status=400)
+        if not received.body.get("stream"):
+            return web.json_response(self.whole(received, reply))
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
-        for number, said in enumerate(self._events(asked, take)):
+        for number, said in enumerate(self._events(received, reply)):
             if said is None:
                 assert request.transport is not None
                 request.transport.abort()
@@ -189,22 +189,22 @@ class Upstream(ABC):
                 await response.write(part)
         return response
 
-    def _take(self, asked: Asked) -> Take:
-        """What is said to that: to the trial of a constraint what it asks for, to a trial of anything else the greeting."""
-        if '\\"Q\\"' in asked.held or '"Q"' in asked.held:
-            return Take([b"Q", b"null"])
-        return self.take
+    def _reply_to(self, received: ReceivedRequest) -> Reply:
+        """The reply to a request: to the probe of a constraint its only answer, to anything else the one that was set."""
+        if '\\"Q\\"' in received.constraint or '"Q"' in received.constraint:
+            return Reply([b"Q", b"null"])
+        return self.reply
 
-    def _events(self, asked: Asked, take: Take) -> Iterator[bytes | None]:
-        """The events, ready for the wire; None where the connection breaks."""
-        if take.fault == "refuses":
-            yield from (event(self.fault_body(take.fault, 400)), DONE)
+    def _events(self, received: ReceivedRequest, reply: Reply) -> Iterator[bytes | None]:
+        """The encoded events; None where the connection breaks."""
+        if reply.fault == "refuses":
+            yield from (event(self.fault_body(reply.fault, 400)), DONE)
             return
-        for number, payload in enumerate(self.chunks(asked, take)):
-            if number == MIDDLE and take.fault == "breaks off":
+        for number, payload in enumerate(self.chunks(received, reply)):
+            if number == MIDDLE and reply.fault == "breaks off":
                 yield None
-            if number == MIDDLE and take.fault == "fails midway":
-                yield event(self.fault_body(take.fault, 500))
+            if number == MIDDLE and reply.fault == "fails midway":
+                yield event(self.fault_body(reply.fault, 500))
                 break
             yield event(payload)
         if self.says_done:
@@ -217,7 +217,7 @@ class Upstream(ABC):
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
-            self.left += 1
+            self.disconnects += 1
             raise
         finally:
             self.holding -= 1
@@ -226,42 +226,42 @@ class Upstream(ABC):
     says_done: ClassVar[bool] = True
 
     @abstractmethod
-    def read(self, body: dict[str, Any]) -> Asked:
-        """A request, understood."""
+    def read(self, body: dict[str, Any]) -> ReceivedRequest:
+        """The request of a body."""
 
     @abstractmethod
-    def chunks(self, asked: Asked, take: Take) -> Iterator[dict[str, Any]]:
-        """The events of an answer."""
+    def chunks(self, received: ReceivedRequest, reply: Reply) -> Iterator[dict[str, Any]]:
+        """The events of a reply."""
 
     @abstractmethod
     async def other(self, path: str, body: dict[str, Any]) -> Any:
-        """The answer at any other path, bytes for a stream of events; None where there is nothing."""
+        """The reply at any other path, bytes for a stream of events; None for a 404."""
 
-    def whole(self, asked: Asked, take: Take) -> dict[str, Any]:
-        """The answer to who does not want a stream."""
+    def whole(self, received: ReceivedRequest, reply: Reply) -> dict[str, Any]:
+        """The reply to a request without `stream`."""
         raise NotImplementedError
 
     def fault_body(self, fault: EngineFault, status: int) -> dict[str, Any]:
-        """How a failure is told."""
+        """The body of an error."""
         return {"error": {"message": MESSAGES[fault], "code": status}}
 
 
 def event(payload: dict[str, Any]) -> bytes:
-    """An event, ready for the wire."""
+    """An encoded event."""
     return b"data: " + json.dumps(payload, ensure_ascii=False).encode() + b"\n\n"
 
 
-def steps(asked: Asked, take: Take) -> list[Step]:
-    """What is said within the limit. Text comes with the token that completes its last character."""
+def steps(received: ReceivedRequest, reply: Reply) -> list[Step]:
+    """The reply within the limit. Text comes with the token that completes its last character."""
     decoder = codecs.getincrementaldecoder("utf-8")()
-    return [Step(decoder.decode(token), number) for number, token in enumerate(take.tokens[: asked.limit], 1)]
+    return [Step(decoder.decode(token), number) for number, token in enumerate(reply.tokens[: received.limit], 1)]
 
 
-def is_cut(asked: Asked, take: Take) -> bool:
-    """Does the limit end it? The token that ends a turn needs room, too."""
-    return len(take.tokens) >= asked.limit
+def is_cut(received: ReceivedRequest, reply: Reply) -> bool:
+    """Whether the limit ends the reply; the token that ends a generation counts, too."""
+    return len(reply.tokens) >= received.limit
 
 
-def output(asked: Asked, take: Take) -> int:
-    """Tokens of the whole answer, the one that ends the turn among them."""
-    return min(len(take.tokens) + 1, asked.limit)
+def output(received: ReceivedRequest, reply: Reply) -> int:
+    """The number of tokens of the whole reply, including the one that ends the generation."""
+    return min(len(reply.tokens) + 1, received.limit)

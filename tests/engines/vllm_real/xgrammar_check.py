@@ -1,4 +1,4 @@
-"""Run by vLLM's own Python: which texts does xgrammar take under a structural tag? JSON lines in, JSON lines out."""
+"""Run by vLLM's own Python: checks which texts xgrammar accepts under structural tags. JSON lines in, JSON lines out."""
 
 import json
 import sys
@@ -18,12 +18,12 @@ def main() -> None:
         except Exception as error:
             answer: object = str(error)
         else:
-            answer = [takes(xgrammar.GrammarMatcher(compiled), text) for text in texts]
+            answer = [accepts(xgrammar.GrammarMatcher(compiled), text) for text in texts]
         sys.stdout.write(json.dumps(answer) + "\n")
 
 
-def takes(matcher: xgrammar.GrammarMatcher, text: str) -> bool:
-    """Is this a whole text: may the model end its turn behind it?"""
+def accepts(matcher: xgrammar.GrammarMatcher, text: str) -> bool:
+    """Whether the text is allowed and may end there."""
     return all(matcher.accept_token(byte) for byte in text.encode()) and matcher.accept_token(256)
 
 

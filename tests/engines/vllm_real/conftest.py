@@ -1,4 +1,4 @@
-"""The real vLLM, on a CPU, with the default model: as somebody else runs it, and as we start it."""
+"""The real vLLM, on a CPU, with the default model: as a server at an address, and as a child process."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,22 +14,22 @@ from dragoman.engines.vllm.engine import Vllm
 from dragoman.models.resolve import resolve
 from dragoman.server import ModelRegistry, Settings
 
-from .external import SLOTS, STARTS_WITHIN, External
+from .external_server import SLOTS, STARTS_WITHIN, External
 from .installed import model_folder
 
 _EXTERNAL = pytest.StashKey[External]()
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """It comes up while the first tests run, most of which wait for each other's processes."""
+    """Start vLLM while the first tests run, most of which wait for processes."""
     if not session.config.option.collectonly and any("external" in getattr(item, "fixturenames", ()) for item in session.items):
         session.stash[_EXTERNAL] = External()
-        session.stash[_EXTERNAL].begin()
+        session.stash[_EXTERNAL].start()
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     if _EXTERNAL in session.stash:
-        session.stash[_EXTERNAL].end()
+        session.stash[_EXTERNAL].stop()
 
 
 @pytest.fixture(scope="session")
@@ -39,19 +39,19 @@ def folder() -> Path:
 
 @pytest.fixture(scope="session")
 def external(request: pytest.FixtureRequest) -> External:
-    """The vLLM that somebody else runs."""
+    """A vLLM server at an address."""
     return request.session.stash[_EXTERNAL]
 
 
 @pytest.fixture(scope="package")
 def running(external: External) -> str:
-    """Its URL."""
+    """The URL of the vLLM server."""
     return external.url
 
 
 @pytest.fixture(scope="package")
 def registry(running: str) -> ModelRegistry:
-    """Dragoman over that vLLM, as if its model wrote Qwen 3's dialect."""
+    """Dragoman with that vLLM, as if its model used Qwen 3's dialect."""
     return ModelRegistry(Vllm(running, Path, slots=SLOTS), Settings(dialect=dialects.get("qwen3")))
 
 
@@ -63,6 +63,6 @@ def model(registry: ModelRegistry) -> Iterator[Anthropic]:
 
 @contextmanager
 def connected(registry: ModelRegistry) -> Iterator[Anthropic]:
-    """The SDK over a gateway."""
+    """The SDK connected to a server."""
     with live_registry(registry, loads_within=STARTS_WITHIN) as url, sdk(url) as client:
         yield client

@@ -1,4 +1,4 @@
-"""One surface, all engines: the same scripts and the same assertions through `POST /v1/messages`."""
+"""`POST /v1/messages` with all engines: the same scripts and the same assertions."""
 
 import json
 from collections.abc import Iterator
@@ -12,8 +12,8 @@ from conftest import body, live_server, user
 from controllable_engine import until
 from dragoman import dialects
 from dragoman.server import Settings
-from engines_remote.rows import Row, differs
-from engines_remote.upstream import FIRST_EVENT, MIDDLE, STATUS
+from engines.remote.engine_cases import EngineCase, differs
+from engines.remote.fake_engine import FIRST_EVENT, MIDDLE, STATUS
 from server.http import Answer, count, post, wire
 
 FOX = "🦊".encode()
@@ -22,15 +22,15 @@ SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "require
 TOOL = {"name": "look", "input_schema": SCHEMA}
 
 
-class House(NamedTuple):
-    """A server, and what stands behind its engine."""
+class Server(NamedTuple):
+    """A server and its engine's upstream."""
 
-    row: Row
+    case: EngineCase
     url: str
     upstream: Any
 
     def ask(self, **fields: Any) -> Any:
-        """The message, collected; streamed and not it is the same but for its ids."""
+        """The collected message, after a check that the streamed one is the same except for its ids."""
         whole = post(self.url, body(**fields))
         assert whole.status == 200, whole.content
         streamed = post(self.url, body(stream=True, **fields))
@@ -60,85 +60,85 @@ def folded(answer: Answer) -> list[dict[str, Any]]:
 
 
 def shape(block: dict[str, Any]) -> dict[str, Any]:
-    """A block without what is made anew each time."""
+    """A block without its id, which differs each time."""
     return {key: value for key, value in block.items() if key != "id"}
 
 
 @pytest.fixture(scope="module")
-def built(row: Row, running: Any) -> Iterator[House]:
+def built(case: EngineCase, running: Any) -> Iterator[Server]:
     settings = Settings(model_id="scripted", dialect=dialects.get("qwen3"))
-    with live_server(row.connect(running), settings) as url:
-        yield House(row, url, running)
+    with live_server(case.connect(running), settings) as url:
+        yield Server(case, url, running)
 
 
 @pytest.fixture
-def house(built: House) -> Iterator[House]:
+def server(built: Server) -> Iterator[Server]:
     built.upstream.reset()
     yield built
     built.upstream.reset()
 
 
 def tokens(text: str) -> list[bytes]:
-    """As tokens of three bytes each, so that marks and characters are split over several."""
+    """The text as tokens of three bytes each, so that markers and characters are split over several."""
     raw = text.encode()
     return [raw[at : at + 3] for at in range(0, len(raw), 3)]
 
 
-def test_text_is_text(house: House):
-    house.upstream.says(*tokens("The fox 🦊 is wet."))
-    message = house.ask()
+def test_text_becomes_a_text_block(server: Server):
+    server.upstream.says(*tokens("The fox 🦊 is wet."))
+    message = server.ask()
     assert [(block["type"], block["text"]) for block in message["content"]] == [("text", "The fox 🦊 is wet.")]
     assert message["stop_reason"] == "end_turn"
 
 
-def test_reasoning_is_thinking(house: House):
-    house.upstream.says(*tokens("<think>\nIs it wet? 🦊\n</think>\n\nIt is."))
-    thinking, text = house.ask()["content"]
+def test_reasoning_becomes_a_thinking_block(server: Server):
+    server.upstream.says(*tokens("<think>\nIs it wet? 🦊\n</think>\n\nIt is."))
+    thinking, text = server.ask()["content"]
     assert (thinking["type"], thinking["thinking"].strip()) == ("thinking", "Is it wet? 🦊")
     assert (text["type"], text["text"]) == ("text", "It is.")
 
 
-def test_calls_are_calls(house: House):
-    house.upstream.says(*tokens(f"I look.\n{CALL}\n{CALL}"))
-    message = house.ask(tools=[TOOL])
+def test_calls_become_tool_use_blocks(server: Server):
+    server.upstream.says(*tokens(f"I look.\n{CALL}\n{CALL}"))
+    message = server.ask(tools=[TOOL])
     assert [block["type"] for block in message["content"]] == ["text", "tool_use", "tool_use"]
     assert [block["input"] for block in message["content"][1:]] == [{"city": "Ulm"}] * 2
     assert message["stop_reason"] == "tool_use"
 
 
-def test_a_forced_call_is_one_whether_the_engine_holds_it_or_not(house: House, folder: Path):
-    """Where it does not, the opening stands in the prompt, and the model goes on behind it."""
+def test_a_forced_call_comes_with_or_without_constraints(server: Server, folder: Path):
+    """Without constraints the opening is in the prompt, and the model continues after it."""
     opening = '<tool_call>\n{"name": "look", "arguments": '
-    held = not differs(house.row, "holds calls")
-    house.upstream.says(*tokens(CALL if held else CALL.removeprefix(opening)))
-    message = house.ask(tools=[TOOL], tool_choice={"type": "tool", "name": "look"})
+    held = not differs(server.case, "enforces calls")
+    server.upstream.says(*tokens(CALL if held else CALL.removeprefix(opening)))
+    message = server.ask(tools=[TOOL], tool_choice={"type": "tool", "name": "look"})
     assert [(block["name"], block["input"]) for block in message["content"]] == [("look", {"city": "Ulm"})]
     assert message["stop_reason"] == "tool_use"
-    if house.row.name != "scripted":
-        prompt = list(house.upstream.asked[-1].prompt)
+    if server.case.name != "scripted":
+        prompt = list(server.upstream.received[-1].prompt)
         written = Tokenizer.from_file(str(folder / "tokenizer.json")).decode(prompt, skip_special_tokens=False)
         assert written.endswith(opening) is not held
-        assert ("Ulm" in house.upstream.asked[-1].held or "look" in house.upstream.asked[-1].held) is held
+        assert ("Ulm" in server.upstream.received[-1].constraint or "look" in server.upstream.received[-1].constraint) is held
 
 
-def test_an_answer_by_a_schema_is_held_or_refused(house: House):
-    house.upstream.says(*tokens('{"city": "Ulm"}'))
+def test_an_output_format_is_enforced_or_refused(server: Server):
+    server.upstream.says(*tokens('{"city": "Ulm"}'))
     wanted = {"format": {"type": "json_schema", "schema": SCHEMA}}
-    if differs(house.row, "holds formats"):
-        answer = post(house.url, body(output_config=wanted))
+    if differs(server.case, "enforces formats"):
+        answer = post(server.url, body(output_config=wanted))
         assert answer.status == 400
         assert "cannot hold this answer to a schema" in answer.error[1]
         return
-    message = house.ask(output_config=wanted)
+    message = server.ask(output_config=wanted)
     assert json.loads(message["content"][0]["text"]) == {"city": "Ulm"}
-    if house.row.name != "scripted":
-        assert "city" in house.upstream.asked[-1].held
+    if server.case.name != "scripted":
+        assert "city" in server.upstream.received[-1].constraint
 
 
-def test_a_strict_tool_is_held_or_refused(house: House):
-    house.upstream.says(*tokens(CALL))
-    answer = post(house.url, body(tools=[{**TOOL, "strict": True}]))
-    if differs(house.row, "holds calls"):
+def test_a_strict_tool_is_enforced_or_refused(server: Server):
+    server.upstream.says(*tokens(CALL))
+    answer = post(server.url, body(tools=[{**TOOL, "strict": True}]))
+    if differs(server.case, "enforces calls"):
         assert answer.status == 400
         assert "cannot hold calls of look to its schema" in answer.error[1]
     else:
@@ -153,74 +153,74 @@ def test_a_strict_tool_is_held_or_refused(house: House):
         ({"stop_sequences": ["thr"]}, "one two ", ("stop_sequence", "thr")),
         ({"max_tokens": 0}, "", ("max_tokens", None)),
     ],
-    ids=["the model's", "the limit", "a stop sequence", "no room at all"],
+    ids=["the model's", "the limit", "a stop sequence", "a limit of zero"],
 )
-def test_each_ending_is_told_as_what_it_was(house: House, fields: dict[str, Any], text: str | None, ending: tuple[str, Any]):
-    house.upstream.says(b"one", b" two", b" three")
-    message = post(house.url, body(**fields)).json
+def test_each_stop_reason_is_reported(server: Server, fields: dict[str, Any], text: str | None, ending: tuple[str, Any]):
+    server.upstream.says(b"one", b" two", b" three")
+    message = post(server.url, body(**fields)).json
     assert (message["stop_reason"], message["stop_sequence"]) == ending
     said = "".join(block["text"] for block in message["content"])
     assert said == text if text is not None else "one two three".startswith(said)
 
 
 @pytest.mark.parametrize("streamed", [True, False])
-def test_what_is_counted_before_is_what_is_counted_after(house: House, streamed: bool):
-    house.upstream.says(b"one", b" two", b" three", cached=4)
+def test_counted_tokens_equal_the_usage(server: Server, streamed: bool):
+    server.upstream.says(b"one", b" two", b" three", cached=4)
     asked = body(user("How wet is the fox?"))
-    answer = post(house.url, {**asked, "stream": streamed})
+    answer = post(server.url, {**asked, "stream": streamed})
     usage = answer.events[-2]["usage"] if streamed else answer.json["usage"]
     del asked["max_tokens"]
-    assert usage["input_tokens"] + usage["cache_read_input_tokens"] == count(house.url, asked)
-    assert usage["cache_read_input_tokens"] == (0 if differs(house.row, "tells what was cached") else 4)
-    assert usage["output_tokens"] == (3 if differs(house.row, "counts tokens") else 4)
+    assert usage["input_tokens"] + usage["cache_read_input_tokens"] == count(server.url, asked)
+    assert usage["cache_read_input_tokens"] == (0 if differs(server.case, "reports cached tokens") else 4)
+    assert usage["output_tokens"] == (3 if differs(server.case, "counts tokens") else 4)
 
 
-def test_the_first_event_knows_what_was_cached_where_the_engine_does(house: House):
-    house.upstream.says(b"one", b" two", b" three", cached=4)
-    first = post(house.url, body(stream=True)).events[0]
-    late = differs(house.row, "tells early what was cached")
+def test_the_first_event_has_the_cached_tokens_where_the_engine_reports_them(server: Server):
+    server.upstream.says(b"one", b" two", b" three", cached=4)
+    first = post(server.url, body(stream=True)).events[0]
+    late = differs(server.case, "reports cached tokens early")
     assert first["message"]["usage"]["cache_read_input_tokens"] == (0 if late else 4)
 
 
 @pytest.mark.parametrize("phase", [STATUS, FIRST_EVENT, MIDDLE], ids=["before the status", "before the first", "in the middle"])
-def test_a_client_that_goes_ends_the_engines_work(house: House, phase: int):
-    house.upstream.says(*tokens("one two three four five six"))
-    left = house.upstream.left
-    house.upstream.hold(phase)
-    with wire(house.url) as client:
+def test_a_disconnected_client_cancels_the_engine_request(server: Server, phase: int):
+    server.upstream.says(*tokens("one two three four five six"))
+    left = server.upstream.disconnects
+    server.upstream.hold(phase)
+    with wire(server.url) as client:
         client.send(body(stream=True))
-        until(lambda: house.upstream.holding == 1)
-    until(lambda: house.upstream.left == left + 1)
+        until(lambda: server.upstream.holding == 1)
+    until(lambda: server.upstream.disconnects == left + 1)
 
 
-def test_a_conversation_is_named_to_whatever_router_stands_there(house: House):
-    """By a digest of what the client calls it: the same for all of its turns, and nothing where nobody names it."""
-    if house.row.name == "scripted":
+def test_a_conversations_affinity_is_sent_to_routers(server: Server):
+    """A digest of the client's session id: the same for all requests of a conversation, absent where the client sends none."""
+    if server.case.name == "scripted":
         return
     session = "b1946ac9-2490-4d23-87d2-fba6fd88d16c"
     for named in ({}, {}, {"x_claude_code_agent_id": "a1"}):
-        post(house.url, body(), x_claude_code_session_id=session, **named)
-    post(house.url, body())
-    main, again, agent, nobody = [
-        (headers.get("x-session-id"), headers.get("x-smg-routing-key")) for headers in house.upstream.headers
+        post(server.url, body(), x_claude_code_session_id=session, **named)
+    post(server.url, body())
+    main, again, agent, unnamed = [
+        (headers.get("x-session-id"), headers.get("x-smg-routing-key")) for headers in server.upstream.headers
     ]
-    assert nobody == (None, None)
+    assert unnamed == (None, None)
     assert main == again != agent
     assert main[0] == main[1]
-    assert session not in str(house.upstream.headers)
+    assert session not in str(server.upstream.headers)
 
 
-def test_an_engine_that_loads_asks_for_patience(house: House):
-    house.upstream.says(fault="loads")
-    answer = post(house.url, body(stream=True))
+def test_a_loading_engine_gives_an_overloaded_error(server: Server):
+    server.upstream.says(fault="loads")
+    answer = post(server.url, body(stream=True))
     assert (answer.status, answer.error[0]) == (529, "overloaded_error")
     assert answer.headers["retry-after"]
 
 
-def test_a_refusal_of_the_engine_is_an_error_before_the_stream(house: House):
-    house.upstream.says(b"one", fault="refuses")
-    answer = post(house.url, body(stream=True))
-    if differs(house.row, "refuses"):
+def test_a_refusal_by_the_engine_is_an_error_before_the_stream(server: Server):
+    server.upstream.says(b"one", fault="refuses")
+    answer = post(server.url, body(stream=True))
+    if differs(server.case, "refuses"):
         assert answer.status == 200
         return
     assert answer.status == 500
@@ -229,14 +229,14 @@ def test_a_refusal_of_the_engine_is_an_error_before_the_stream(house: House):
     assert "this is too long" in message
 
 
-@pytest.mark.parametrize(("fault", "told"), [("fails midway", "fail"), ("breaks off", "closed the connection")])
-def test_a_failure_in_the_stream_is_an_error_event_and_the_last(house: House, fault: Any, told: str):
-    house.upstream.says(*tokens("one two three four five six"), fault=fault)
-    events = post(house.url, body(stream=True)).events
-    if fault == "breaks off" and differs(house.row, "breaks off"):
+@pytest.mark.parametrize(("fault", "reason"), [("fails midway", "fail"), ("breaks off", "closed the connection")])
+def test_a_failure_in_the_stream_is_the_last_event(server: Server, fault: Any, reason: str):
+    server.upstream.says(*tokens("one two three four five six"), fault=fault)
+    events = post(server.url, body(stream=True)).events
+    if fault == "breaks off" and differs(server.case, "breaks off"):
         assert events[-1]["type"] == "message_stop"
         return
     assert [event["type"] for event in events[:2]] == ["message_start", "content_block_start"]
     assert events[-1]["type"] == "error"
     assert events[-1]["error"]["type"] == "api_error"
-    assert told in events[-1]["error"]["message"]
+    assert reason in events[-1]["error"]["message"]

@@ -1,4 +1,4 @@
-"""One contract, all engines: the same scripts and assertions through `Engine`; differences are listed, and tested as well."""
+"""The contract of `Engine`: the same scripts and assertions for all engines; listed differences are tested as well."""
 
 import asyncio
 from contextlib import aclosing
@@ -12,10 +12,10 @@ from dragoman.engines import EngineRequest, Finish, FinishReason, OutputChunk
 from dragoman.engines.liveness import ProbeTimes
 from dragoman.errors import EngineFailed, EngineUnavailable
 from engines.conftest import collect, output, reason, text, until
-from engines_remote.conftest import Connected
-from engines_remote.rows import DIFFERENCES, Row, differs
-from engines_remote.upstream import FIRST_EVENT, MIDDLE, STATUS
-from engines_remote.wires import WINDOW
+from engines.remote.conftest import Connected
+from engines.remote.engine_cases import DIFFERENCES, EngineCase, differs
+from engines.remote.fake_engine import FIRST_EVENT, MIDDLE, STATUS
+from engines.remote.fake_engines import WINDOW
 
 FOX = "🦊".encode()
 SPEECH = [b"The", b" fox ", FOX[:1], FOX[1:3], FOX[3:], b" is", b" quick", b" and", b" wet", b".\n\n"]
@@ -28,14 +28,14 @@ async def make_request(connected: Connected, limit: int = 100, constraint: Const
     return EngineRequest(await connected.engine.tokenize(PROMPT), limit, GREEDY, constraint)
 
 
-async def test_it_says_what_the_model_says_and_why_it_ended(connected: Connected):
+async def test_text_and_finish_reason(connected: Connected):
     connected.upstream.says(*SPEECH)
     chunks = await collect(connected.engine, await make_request(connected))
     assert (text(chunks), reason(chunks)) == (SAID, FinishReason.STOP)
-    assert output(chunks) == (8 if differs(connected.row, "counts tokens") else len(SPEECH) + 1)
+    assert output(chunks) == (8 if differs(connected.case, "counts tokens") else len(SPEECH) + 1)
 
 
-async def test_no_piece_has_half_a_character(connected: Connected):
+async def test_no_chunk_has_half_a_character(connected: Connected):
     connected.upstream.says(*SPEECH)
     chunks = await collect(connected.engine, await make_request(connected))
     assert "\ufffd" not in text(chunks)
@@ -43,12 +43,12 @@ async def test_no_piece_has_half_a_character(connected: Connected):
 
 
 @pytest.mark.parametrize("words", [[b"ha"] * 6, [b"\n"] * 6, [b"a", b"ab", b"abc", b"abcd"]], ids=["ha ha", "lines", "growing"])
-async def test_what_is_said_again_is_not_taken_for_what_was_said_before(connected: Connected, words: list[bytes]):
+async def test_repeated_text_is_not_mistaken_for_earlier_text(connected: Connected, words: list[bytes]):
     connected.upstream.says(*words)
     assert text(await collect(connected.engine, await make_request(connected))) == b"".join(words).decode()
 
 
-async def test_the_limit_ends_it(connected: Connected):
+async def test_the_limit_ends_the_generation(connected: Connected):
     connected.upstream.says(*SPEECH)
     chunks = await collect(connected.engine, await make_request(connected, limit=2))
     assert (reason(chunks), output(chunks)) == (FinishReason.LENGTH, 2)
@@ -56,55 +56,55 @@ async def test_the_limit_ends_it(connected: Connected):
     assert text(chunks).strip()
 
 
-async def test_a_limit_of_nothing_reads_the_prompt_and_says_nothing(connected: Connected):
+async def test_a_limit_of_zero_prefills_the_prompt_and_gives_no_text(connected: Connected):
     connected.upstream.says(*SPEECH, cached=3)
     chunks = await collect(connected.engine, await make_request(connected, limit=0))
     assert (text(chunks), output(chunks), reason(chunks)) == ("", 0, FinishReason.LENGTH)
-    assert len(connected.upstream.asked) == 1
+    assert len(connected.upstream.received) == 1
 
 
-async def test_it_tells_how_much_of_the_prompt_was_cached(connected: Connected):
+async def test_cached_tokens_are_reported(connected: Connected):
     connected.upstream.says(*SPEECH, cached=3)
     request = await make_request(connected)
     chunks = await collect(connected.engine, request)
     early = [chunk.prefill for chunk in chunks if chunk.prefill is not None and chunk.prefill.cached is not None]
     finish = chunks[-1].finish
     assert finish is not None
-    if differs(connected.row, "tells what was cached"):
+    if differs(connected.case, "reports cached tokens"):
         assert (early, finish.cached) == ([], None)
-    elif differs(connected.row, "tells early what was cached"):
+    elif differs(connected.case, "reports cached tokens early"):
         assert (early, finish.cached) == ([], 3)
     else:
         assert [(progress.total, progress.cached) for progress in early] == [(len(request.tokens), 3)]
         assert finish.cached is None
 
 
-async def test_the_prompt_arrives_token_by_token_as_it_was_given(connected: Connected):
+async def test_the_prompts_token_ids_arrive_unchanged(connected: Connected):
     request = await make_request(connected)
     await collect(connected.engine, request)
-    assert list(connected.upstream.asked[-1].prompt) == list(request.tokens)
+    assert list(connected.upstream.received[-1].prompt) == list(request.tokens)
 
 
-async def test_special_tokens_are_told_from_their_spelling(connected: Connected):
+async def test_special_tokens_are_distinguished_from_their_spelling(connected: Connected):
     whole, spelled = [await connected.engine.tokenize("<|im_end|>", special=special) for special in (True, False)]
     assert len(whole) == 1
-    assert (spelled == whole) is differs(connected.row, "counts tokens")
+    assert (spelled == whole) is differs(connected.case, "counts tokens")
 
 
-async def test_its_window_is_the_servers(connected: Connected):
-    assert connected.found.window == WINDOW - differs(connected.row, "uses the whole window")
+async def test_the_context_length_is_the_servers(connected: Connected):
+    assert connected.found.window == WINDOW - differs(connected.case, "uses the whole context")
 
 
-async def test_its_window_can_be_lowered_and_not_raised(row: Row, running: Any, caplog: pytest.LogCaptureFixture):
+async def test_the_context_length_can_only_be_lowered(case: EngineCase, running: Any, caplog: pytest.LogCaptureFixture):
     windows = []
     for asked in (1000, 9000):
-        engine = row.connect(running, window=asked)
+        engine = case.connect(running, window=asked)
         windows.append((await engine.start()).window)
         await engine.close()
-    its = WINDOW - differs(row, "uses the whole window")
-    if differs(row, "is lowered"):
+    its = WINDOW - differs(case, "uses the whole context")
+    if differs(case, "can be lowered"):
         assert windows == [its, its]
-    elif differs(row, "says its window"):
+    elif differs(case, "reports its context length"):
         assert windows == [1000, 9000]
     else:
         assert windows == [1000, its]
@@ -112,7 +112,7 @@ async def test_its_window_can_be_lowered_and_not_raised(row: Row, running: Any, 
 
 
 @pytest.mark.parametrize("phase", [STATUS, FIRST_EVENT, MIDDLE], ids=["before the status", "before the first", "in the middle"])
-async def test_who_is_cancelled_ends_the_work_at_once(connected: Connected, phase: int):
+async def test_cancelling_a_task_cancels_the_request_at_once(connected: Connected, phase: int):
     connected.upstream.says(*SPEECH)
     connected.upstream.hold(phase)
     working = asyncio.create_task(collect(connected.engine, await make_request(connected)))
@@ -125,14 +125,14 @@ async def test_who_is_cancelled_ends_the_work_at_once(connected: Connected, phas
     assert text(await collect(connected.engine, await make_request(connected))) == "Again."
 
 
-async def test_who_stops_reading_ends_the_work_at_once(connected: Connected):
+async def test_closing_the_iterator_cancels_the_request_at_once(connected: Connected):
     connected.upstream.says(*SPEECH)
     connected.upstream.hold(MIDDLE)
     async with aclosing(connected.engine.generate(await make_request(connected))) as chunks:
         async for chunk in chunks:
             if chunk.text:
                 break
-        if connected.row.name != "scripted":  # which says nothing while nobody listens
+        if connected.case.name != "scripted":  # it generates nothing while it is not read
             await until(lambda: held(connected))
     await until(lambda: left(connected))
 
@@ -142,10 +142,10 @@ async def held(connected: Connected) -> bool:
 
 
 async def left(connected: Connected) -> bool:
-    return connected.upstream.left == 1 and connected.upstream.holding == 0
+    return connected.upstream.disconnects == 1 and connected.upstream.holding == 0
 
 
-async def test_an_engine_that_loads_is_unavailable(connected: Connected):
+async def test_a_loading_engine_is_unavailable(connected: Connected):
     connected.upstream.says(fault="loads")
     with pytest.raises(EngineUnavailable, match="the model is loading"):
         await collect(connected.engine, await make_request(connected))
@@ -153,7 +153,7 @@ async def test_an_engine_that_loads_is_unavailable(connected: Connected):
 
 async def test_a_refusal_carries_its_reason(connected: Connected):
     connected.upstream.says(*SPEECH, fault="refuses")
-    if differs(connected.row, "refuses"):
+    if differs(connected.case, "refuses"):
         assert text(await collect(connected.engine, await make_request(connected))) == SAID
         return
     with pytest.raises(EngineFailed, match="this is too long"):
@@ -161,7 +161,7 @@ async def test_a_refusal_carries_its_reason(connected: Connected):
 
 
 async def heard(connected: Connected, failure: str) -> list[OutputChunk]:
-    """The chunks up to a failure in the stream."""
+    """The chunks before a failure in the stream."""
     chunks: list[OutputChunk] = []
 
     async def listen() -> None:
@@ -174,7 +174,7 @@ async def heard(connected: Connected, failure: str) -> list[OutputChunk]:
     return chunks
 
 
-async def test_a_failure_in_the_stream_comes_behind_what_was_said(connected: Connected):
+async def test_a_failure_in_the_stream_comes_after_the_text(connected: Connected):
     connected.upstream.says(*SPEECH, fault="fails midway")
     chunks = await heard(connected, "out of luck|the engine fails here")
     assert SAID.startswith(text(chunks))
@@ -182,9 +182,9 @@ async def test_a_failure_in_the_stream_comes_behind_what_was_said(connected: Con
     assert all(chunk.finish is None for chunk in chunks)
 
 
-async def test_a_stream_that_breaks_off_is_no_ending(connected: Connected):
+async def test_a_truncated_stream_is_a_failure(connected: Connected):
     connected.upstream.says(*SPEECH, fault="breaks off")
-    if differs(connected.row, "breaks off"):
+    if differs(connected.case, "breaks off"):
         assert text(await collect(connected.engine, await make_request(connected))) == SAID
         return
     chunks = await heard(connected, "closed the connection during the request")
@@ -192,17 +192,17 @@ async def test_a_stream_that_breaks_off_is_no_ending(connected: Connected):
     assert text(chunks)
 
 
-async def test_who_hangs_up_without_a_word_is_unavailable(connected: Connected):
+async def test_an_engine_that_closes_the_connection_is_unavailable(connected: Connected):
     connected.upstream.says(*SPEECH, fault="hangs up")
-    if differs(connected.row, "hangs up"):
+    if differs(connected.case, "hangs up"):
         assert text(await collect(connected.engine, await make_request(connected))) == SAID
         return
     with pytest.raises(EngineUnavailable, match="closed the connection before it answered"):
         await collect(connected.engine, await make_request(connected))
 
 
-async def test_an_engine_that_was_away_is_used_again_when_it_is_back(connected: Connected):
-    if differs(connected.row, "restarts"):
+async def test_a_restarted_engine_is_used_again(connected: Connected):
+    if differs(connected.case, "restarts"):
         assert connected.engine.status == "ready"
         return
     connected.upstream.stop_upstream()
@@ -216,27 +216,27 @@ async def test_an_engine_that_was_away_is_used_again_when_it_is_back(connected: 
 
 
 async def untokenized_request() -> EngineRequest:
-    """llama-server's tokenizer is away with it."""
+    """A request without a call of the tokenizer, which for llama-server needs the server."""
     return EngineRequest([1, 2, 3], 10, GREEDY)
 
 
-async def test_a_constraint_reaches_the_engine_where_it_holds_any(connected: Connected):
+async def test_a_constraint_is_sent_where_the_engine_enforces_any(connected: Connected):
     held = Constraint(Series((Literal('{"name": "f", "arguments": '), Json({"type": "object"}), Literal("}"))), "a call")
-    assert connected.found.constrains is not differs(connected.row, "holds calls")
+    assert connected.found.constrains is not differs(connected.case, "enforces calls")
     if connected.found.constrains:
         await collect(connected.engine, await make_request(connected, constraint=held))
-    sent = connected.upstream.asked[-1].held if connected.upstream.asked else ""
-    assert ("arguments" in sent) is not differs(connected.row, "is told of constraints")
+    sent = connected.upstream.received[-1].constraint if connected.upstream.received else ""
+    assert ("arguments" in sent) is not differs(connected.case, "is sent constraints")
 
 
-async def test_many_at_once_get_what_is_theirs(connected: Connected):
+async def test_parallel_requests_get_their_own_answers(connected: Connected):
     connected.upstream.says(*SPEECH)
     requests = [await make_request(connected) for _ in range(12)]
     answers = await asyncio.gather(*(collect(connected.engine, request) for request in requests))
     assert {text(chunks) for chunks in answers} == {SAID}
 
 
-async def test_the_last_piece_and_only_it_says_that_it_is_over(connected: Connected):
+async def test_only_the_last_chunk_has_the_finish(connected: Connected):
     connected.upstream.says(*SPEECH)
     *before, last = await collect(connected.engine, await make_request(connected))
     assert isinstance(last.finish, Finish)
@@ -250,13 +250,13 @@ def test_every_difference_has_a_reason():
 WATCH_TIMES = ProbeTimes(interval=0.05, timeout=0.3, misses=2)
 
 
-async def test_an_engine_that_stops_answering_is_noticed_and_used_again_when_it_goes_on(row: Row, running: Any):
-    """It keeps its connections and says nothing, as a stopped process does."""
-    if row.name == "scripted":
+async def test_an_unresponsive_engine_is_noticed_and_used_again_when_it_responds(case: EngineCase, running: Any):
+    """It keeps its connections and sends nothing, as a suspended process does."""
+    if case.name == "scripted":
         return
     running.reset()
     running.says(*SPEECH)
-    engine = row.connect(running, watch_times=WATCH_TIMES)
+    engine = case.connect(running, watch_times=WATCH_TIMES)
     await engine.start()
     running.hold(MIDDLE)
     begun = asyncio.create_task(collect(engine, EngineRequest([1, 2, 3], 100, GREEDY)))

@@ -1,6 +1,6 @@
-"""A structural tag says what the grammar for llama.cpp says: xgrammar and llguidance are asked about the same texts.
+"""Structural tags allow the same texts as the grammars for llama.cpp, as xgrammar and llguidance read them.
 
-Every dialect, every kind of request, what the encoder writes and what it does not. Where the two differ is listed.
+Every dialect, every kind of request, texts that the encoder writes and others. The differences between the two are listed.
 """
 
 import json
@@ -23,11 +23,11 @@ from .installed import vllm
 pytestmark = [pytest.mark.thorough, pytest.mark.timeout(600)]
 
 MORE = "\nThere."
-"""Text behind a call that begins like another call. llguidance, whose lexer decides there, refuses it; xgrammar does not."""
+"""Text after a call that begins like another call. llguidance, whose lexer decides there, refuses it; xgrammar does not."""
 
 
 class Case(NamedTuple):
-    """A constraint and texts that it should take or refuse."""
+    """A constraint and texts that it should accept or refuse."""
 
     dialect: str
     kind: str
@@ -54,7 +54,7 @@ def cases() -> Iterator[Case]:
 
 
 def texts(dialect: Dialect) -> Iterator[str]:
-    """What the encoder writes, with and without something around it, and broken."""
+    """Calls as the encoder writes them, with and without text around them, and broken ones."""
     closer = dialect.reasoning.closes[0] if dialect.reasoning and dialect.reasoning.closes else "</think>"
     opener = dialect.reasoning.opens[0] if dialect.reasoning and dialect.reasoning.opens else "<think>"
     gap = dialect.close_thinking.partition(closer)[2]
@@ -72,31 +72,31 @@ def texts(dialect: Dialect) -> Iterator[str]:
         yield from (f"Hm, {{what}}?{closer}{gap}{written}", f"{opener}Hm.{closer}{gap}{written}")
 
 
-def takes(reader: llguidance.LLMatcher, text: str) -> bool:
-    """llguidance's verdict."""
+def accepts(reader: llguidance.LLMatcher, text: str) -> bool:
+    """Whether llguidance accepts the text."""
     written = list(text.encode())
     return bool(reader.try_consume_tokens(written) == len(written) and reader.is_accepting())
 
 
-def verdicts(asked: Sequence[tuple[Any, Sequence[str]]]) -> list[Any]:
-    """xgrammar's: for each tag a list, or why it does not compile."""
-    lines = "\n".join(json.dumps(one) for one in asked)
-    command = [str(vllm() / "python"), str(Path(__file__).with_name("verdicts.py"))]
+def xgrammar_accepts(tags: Sequence[tuple[Any, Sequence[str]]]) -> list[Any]:
+    """Whether xgrammar accepts the texts: for each tag a list, or the reason why it does not compile."""
+    lines = "\n".join(json.dumps(tag) for tag in tags)
+    command = [str(vllm() / "python"), str(Path(__file__).with_name("xgrammar_check.py"))]
     done = subprocess.run(command, input=lines, stdout=subprocess.PIPE, text=True, check=True)
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 @pytest.mark.clause("TOOL-5", "TOOL-11", "STR-3")
-def test_xgrammar_takes_what_llguidance_takes():
+def test_xgrammar_accepts_what_llguidance_accepts():
     every = list(cases())
-    found = verdicts([(structural_tag(case.held, {}), case.texts) for case in every])
+    found = xgrammar_accepts([(structural_tag(case.held, {}), case.texts) for case in every])
     differ: list[tuple[str, str, Any]] = []
-    for case, verdict in zip(every, found, strict=True):
-        if isinstance(verdict, str):
-            differ.append((case.dialect, case.kind, verdict))
+    for case, accepted in zip(every, found, strict=True):
+        if isinstance(accepted, str):
+            differ.append((case.dialect, case.kind, accepted))
             continue
         reference = matcher(case.held)
-        for text, taken in zip(case.texts, verdict, strict=True):
-            if taken != takes(reference.deep_copy(), text) and not (taken and text.endswith(MORE)):
-                differ.append((case.dialect, case.kind, (text, taken)))
+        for text, allowed in zip(case.texts, accepted, strict=True):
+            if allowed != accepts(reference.deep_copy(), text) and not (allowed and text.endswith(MORE)):
+                differ.append((case.dialect, case.kind, (text, allowed)))
     assert differ == []

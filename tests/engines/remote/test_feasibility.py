@@ -1,4 +1,4 @@
-"""Every field of a request at every engine arrives there, or is refused by name, or the log line says that it is ignored."""
+"""Every field of a request is sent to every engine, or refused by name, or logged as ignored."""
 
 import logging
 from collections.abc import Iterator
@@ -13,8 +13,8 @@ from dragoman import dialects
 from dragoman.engines import EngineKind
 from dragoman.server import Settings
 from dragoman.server.feasibility import SUPPORT, Support
-from engines_remote.rows import ROWS, Row
-from engines_remote.wires import ADAPTER
+from engines.remote.engine_cases import ENGINE_CASES, EngineCase
+from engines.remote.fake_engines import ADAPTER
 from server.http import Answer, post
 
 KINDS = {
@@ -23,7 +23,7 @@ KINDS = {
     "vllm": EngineKind.VLLM,
     "vllm, guidance": EngineKind.VLLM,
     "sglang": EngineKind.SGLANG,
-    "sglang, news": EngineKind.SGLANG,
+    "sglang, deltas": EngineKind.SGLANG,
     "lmdeploy": EngineKind.LMDEPLOY,
     "lmdeploy, generate": EngineKind.LMDEPLOY_GENERATE,
 }
@@ -45,14 +45,14 @@ NAMES = {
     EngineKind.LMDEPLOY: {"max_tokens": "max_completion_tokens"},
     EngineKind.LMDEPLOY_GENERATE: {},
 }
-"""What an engine calls a field that it has another name for."""
+"""The engines' own names of fields, where they differ."""
 
 
 class Server:
-    """Dragoman over one engine, and what stands in for that engine."""
+    """Dragoman with one engine and its fake upstream."""
 
-    def __init__(self, row: Row, url: str, upstream: Any, log: pytest.LogCaptureFixture) -> None:
-        self.kind, self.url, self.upstream, self.log = KINDS[row.name], url, upstream, log
+    def __init__(self, case: EngineCase, url: str, upstream: Any, log: pytest.LogCaptureFixture) -> None:
+        self.kind, self.url, self.upstream, self.log = KINDS[case.name], url, upstream, log
 
     def chat(self, **fields: Any) -> Answer:
         asked = {"model": MODEL, "messages": [user("Hi")], **fields}
@@ -66,27 +66,27 @@ class Server:
 
 
 @pytest.fixture(scope="module")
-def url(row: Row, running: Any) -> Iterator[str]:
-    with live_server(row.connect(running), Settings(model_id=MODEL, dialect=dialects.get("qwen3"))) as url:
+def url(case: EngineCase, running: Any) -> Iterator[str]:
+    with live_server(case.connect(running), Settings(model_id=MODEL, dialect=dialects.get("qwen3"))) as url:
         yield url
 
 
 @pytest.fixture
-def server(row: Row, url: str, running: Any, caplog: pytest.LogCaptureFixture) -> Iterator[Server]:
+def server(case: EngineCase, url: str, running: Any, caplog: pytest.LogCaptureFixture) -> Iterator[Server]:
     running.reset()
     caplog.set_level(logging.INFO, "dragoman.request")
-    yield Server(row, url, running, caplog)
+    yield Server(case, url, running, caplog)
     running.reset()
 
 
 @pytest.mark.parametrize("endpoint", ["chat", "complete"])
 @pytest.mark.parametrize("field", VALUES)
-def test_a_sampling_field_is_honoured_or_refused_or_noted(server: Server, field: str, endpoint: str):
+def test_a_sampling_field_is_honoured_or_refused_or_logged(server: Server, field: str, endpoint: str):
     answer = getattr(server, endpoint)(**{field: VALUES[field]})
     match SUPPORT[field][server.kind]:
         case Support.REFUSED:
             assert (answer.status, answer.json["error"]["param"]) == (400, field)
-            assert server.upstream.asked == []
+            assert server.upstream.received == []
         case Support.NOTED:
             assert answer.status == 200
             until(server.notes)
@@ -95,13 +95,13 @@ def test_a_sampling_field_is_honoured_or_refused_or_noted(server: Server, field:
             assert answer.json["usage"]["completion_tokens"] <= VALUES["max_tokens"]
         case _:
             assert answer.status == 200
-            sent = server.upstream.asked[-1].body
+            sent = server.upstream.received[-1].body
             name = NAMES[server.kind].get(field, field)
             assert sent.get("sampling_params", sent)[name] == VALUES[field]
             assert "ignored" not in server.log.text
 
 
-def test_what_asks_for_nothing_passes_everywhere(server: Server):
+def test_neutral_values_are_accepted_everywhere(server: Server):
     assert server.chat(presence_penalty=0, frequency_penalty=0.0, min_p=0, repetition_penalty=1).status == 200
     assert "ignored" not in server.log.text
 
@@ -111,7 +111,7 @@ def test_stop_sequences_are_honoured_everywhere(server: Server):
     assert server.chat(stop=["the"]).json["choices"][0]["message"]["content"] == "Hello "
 
 
-def test_affinity_arrives_or_is_noted(server: Server):
+def test_affinity_is_sent_or_logged(server: Server):
     assert server.chat(user="somebody").status == 200
     if SUPPORT["affinity"][server.kind] is Support.NOTED:
         until(server.notes)
@@ -119,16 +119,16 @@ def test_affinity_arrives_or_is_noted(server: Server):
         assert server.upstream.headers[-1]["x-session-id"]
 
 
-def test_an_adapter_arrives_or_is_an_unknown_model(server: Server):
+def test_an_adapter_is_sent_or_is_an_unknown_model(server: Server):
     answer = server.chat(model=ADAPTER)
     if SUPPORT["adapter"][server.kind] is Support.REFUSED:
         assert (answer.status, answer.json["error"]["code"]) == (404, "model_not_found")
     else:
-        sent = server.upstream.asked[-1].body
+        sent = server.upstream.received[-1].body
         assert ADAPTER in (sent.get("model"), sent.get("lora_path"))
 
 
-def test_an_output_format_arrives_or_is_refused(server: Server):
+def test_an_output_format_is_sent_or_refused(server: Server):
     server.upstream.says('{"a": 1}')
     schema = {"type": "object", "properties": {"a": {"type": "integer"}}, "additionalProperties": False}
     answer = server.chat(
@@ -138,26 +138,26 @@ def test_an_output_format_arrives_or_is_refused(server: Server):
         assert answer.status == 400
     else:
         assert answer.status == 200
-        assert server.kind is EngineKind.SCRIPTED or server.upstream.asked[-1].held
+        assert server.kind is EngineKind.SCRIPTED or server.upstream.received[-1].constraint
 
 
-def test_a_token_id_that_the_model_does_not_have_is_refused(server: Server):
-    """Where an engine does not say how many there are, one that fits no engine's 32 bits is refused."""
+def test_a_token_id_outside_the_vocabulary_is_refused(server: Server):
+    """Where an engine does not report its vocabulary size, ids of more than 32 bits are refused."""
     for place, ids in enumerate([[2**31], [1, -1], [1, 1, 2**63], [1, 1, 1, 10**30]]):
         answer = server.complete(prompt=ids)
         assert (answer.status, answer.json["error"]["param"]) == (400, f"prompt.{place}")
     assert server.complete(prompt=[1, 2]).status == 200
-    known = server.kind is not EngineKind.LLAMA_SERVER  # whose stand-in does not say
+    known = server.kind is not EngineKind.LLAMA_SERVER  # its fake does not report the size
     assert server.complete(prompt=[10**6]).status == (400 if known else 200)
 
 
-def test_every_field_has_a_verdict_for_every_engine():
-    assert {row.name for row in ROWS} == set(KINDS)
+def test_every_field_has_an_entry_for_every_engine():
+    assert {case.name for case in ENGINE_CASES} == set(KINDS)
     assert all(set(row) == set(EngineKind) for row in SUPPORT.values())
 
 
-def test_the_table_stands_in_the_documentation():
-    page = (Path(__file__).parents[2] / "docs" / "engines.md").read_text(encoding="utf-8")
+def test_the_documentation_has_the_table():
+    page = (Path(__file__).parents[3] / "docs" / "engines.md").read_text(encoding="utf-8")
     kinds = [kind for kind in EngineKind if kind is not EngineKind.OTHER]
     assert f"| | {' | '.join(kinds)} |" in page
     for field, row in SUPPORT.items():

@@ -1,4 +1,4 @@
-"""The real vLLM behind the Messages API, driven by the SDK: what holds over llama.cpp holds here."""
+"""The real vLLM through the Messages API, with the SDK: the same behaviour as with llama.cpp."""
 
 import json
 import re
@@ -24,24 +24,24 @@ from dragoman.server import ModelRegistry, Settings, messages
 from prompt import templates
 
 from .conftest import connected
-from .external import SLOTS, STARTS_WITHIN, External
-from .questions import GREEDY, STORY, SUM, WEATHER, broken, create, said, telling
+from .external_server import SLOTS, STARTS_WITHIN, External
+from .messages import GREEDY, STORY, SUM, WEATHER, assert_failed, create, said, start_streams
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(STARTS_WITHIN * 2)]
 
 INTERLEAVED = {"anthropic-beta": "interleaved-thinking-2025-05-14"}
-"""With it, a limit may be smaller than the budget of the reasoning."""
+"""With this header, `max_tokens` may be smaller than the thinking budget."""
 BUDGET = 24
 ONE_NUMBER = {"type": "object", "properties": {"n": {"type": "integer", "maximum": 99}}, "required": ["n"]}
 
 
 def working(url: str) -> int:
-    """How many requests vLLM works on, by its own count."""
+    """The number of requests that vLLM runs, from its metrics."""
     metrics = urlopen(f"{url}/metrics", timeout=10).read().decode()
     return sum(int(float(found)) for found in re.findall(r"^vllm:num_requests_running\{.*\} (\S+)$", metrics, re.MULTILINE))
 
 
-def test_what_was_found_is_shown(model: Anthropic, running: str, folder: Path):
+def test_probe_results_are_shown(model: Anthropic, running: str, folder: Path):
     health = model.get("/health", cast_to=object)
     assert isinstance(health, dict)
     assert health.pop("engine") == {
@@ -57,7 +57,7 @@ def test_what_was_found_is_shown(model: Anthropic, running: str, folder: Path):
 
 
 @pytest.mark.clause("SSE-20", "CNT-2")
-def test_a_streamed_answer_is_the_collected_one_and_its_input_is_what_was_counted(model: Anthropic):
+def test_a_streamed_answer_equals_the_collected_one_and_the_counted_tokens(model: Anthropic):
     whole = create(model, SUM)
     with model.messages.stream(model="claude-local", max_tokens=16, messages=SUM, extra_body=GREEDY) as stream:
         streamed = stream.get_final_message()
@@ -78,18 +78,18 @@ def test_a_stop_sequence_ends_the_turn_and_is_named(model: Anthropic):
     assert said(stopped) == free[: free.index(word)]
 
 
-def test_a_limit_ends_the_turn_exactly_there(model: Anthropic):
+def test_a_limit_ends_the_answer_exactly(model: Anthropic):
     message = create(model, STORY, 7)
     assert (message.stop_reason, message.usage.output_tokens) == ("max_tokens", 7)
 
 
 @pytest.mark.clause("REQ-3")
-def test_no_tokens_at_all_still_reads_the_prompt(model: Anthropic):
+def test_a_limit_of_zero_still_prefills_the_prompt(model: Anthropic):
     message = create(model, STORY, 0)
     assert (message.content, message.usage.output_tokens) == ([], 0)
 
 
-def test_a_prompt_that_came_before_is_not_read_again(model: Anthropic):
+def test_a_repeated_prompt_is_cached(model: Anthropic):
     long: list[MessageParam] = [{"role": "user", "content": "A quick brown fox and a lazy dog. " * 60}]
     first, again = create(model, long, 2).usage, create(model, long, 2).usage
     assert first.cache_read_input_tokens == 0
@@ -119,61 +119,61 @@ def test_a_forced_call_is_valid_by_its_schema(model: Anthropic, streamed: bool):
 
 
 @pytest.mark.clause("STR-3")
-def test_an_answer_has_the_form_that_was_asked_for(model: Anthropic):
+def test_an_output_format_is_enforced(model: Anthropic):
     schema = {"type": "object", "properties": {"sum": {"type": "integer", "maximum": 99}}, "required": ["sum"]}
     message = create(model, SUM, 60, output_config={"format": {"type": "json_schema", "schema": schema}})
     assert jsonschema_rs.is_valid(schema, json.loads(said(message)))
 
 
-def test_free_text_with_tools_and_without_a_call_is_free(model: Anthropic):
+def test_tool_choice_none_gives_free_text(model: Anthropic):
     message = create(model, SUM, 16, tools=[WEATHER], tool_choice={"type": "none"})
     assert message.stop_reason in ("end_turn", "max_tokens")
     assert all(block.type == "text" for block in message.content)
 
 
 @pytest.mark.clause("TRN-18")
-def test_leaving_in_the_middle_frees_the_engine(model: Anthropic, registry: ModelRegistry, running: str):
-    streams = telling(model)
+def test_a_disconnect_frees_the_engine(model: Anthropic, registry: ModelRegistry, running: str):
+    streams = start_streams(model)
     assert working(running) == 3
     for stream in streams:
         stream.close()
     until(lambda: working(running) == 0)
     assert registry.ready is not None
-    until(lambda: registry.ready.admission.inside == 0)
+    until(lambda: registry.ready.admission.active == 0)
 
 
 @pytest.mark.clause("ERR-11")
-def test_a_prompt_beyond_the_window_is_refused_before_the_engine_sees_it(model: Anthropic):
+def test_a_prompt_longer_than_the_context_is_refused_before_it_is_sent(model: Anthropic):
     with pytest.raises(anthropic.BadRequestError, match=r"prompt is too long: \d+ tokens > 2047 maximum"):
         create(model, [{"role": "user", "content": "word " * 3000}])
 
 
 @pytest.mark.clause("STOP-6")
-def test_max_tokens_beyond_the_window_end_with_the_window(model: Anthropic):
+def test_max_tokens_beyond_the_context_end_with_the_context(model: Anthropic):
     message = create(model, [{"role": "user", "content": "word " * 1990}], 20_000)
     assert message.stop_reason in ("model_context_window_exceeded", "end_turn")
     assert message.usage.output_tokens < 100
 
 
-class Thinker(Vllm):
-    """The model, as if its template opened the reasoning."""
+class ThinkingVllm(Vllm):
+    """The engine, as if the model's template opened the reasoning."""
 
     async def start(self) -> Capabilities:
         return with_fields(await super().start(), chat_template=templates.THINKING)
 
 
 @pytest.mark.clause("THK-1", "THK-2", "CNT-2")
-@pytest.mark.parametrize("held", [False, True], ids=["free", "held to a form"])
+@pytest.mark.parametrize("held", [False, True], ids=["free", "with a format"])
 def test_reasoning_ends_at_its_budget_and_an_answer_follows(running: str, monkeypatch: pytest.MonkeyPatch, held: bool):
-    def hasty(request: PromptRequest, betas: frozenset[str]) -> Conversation:
-        """The smallest budget that the API knows takes the smallest model a minute."""
+    def with_small_budget(request: PromptRequest, betas: frozenset[str]) -> Conversation:
+        """The API's smallest budget takes the smallest model a minute."""
         conversation = lower(request, betas)
         return replace(conversation, thinking=replace(conversation.thinking, budget=BUDGET))
 
-    monkeypatch.setattr(messages, "lower", hasty)
+    monkeypatch.setattr(messages, "lower", with_small_budget)
     asked = {"model": "claude-local", "messages": STORY, "thinking": {"type": "enabled", "budget_tokens": 1024}}
     form = {"output_config": {"format": {"type": "json_schema", "schema": ONE_NUMBER}}} if held else {}
-    with connected(ModelRegistry(Thinker(running, Path, slots=SLOTS), Settings(dialect=dialects.get("qwen3")))) as model:
+    with connected(ModelRegistry(ThinkingVllm(running, Path, slots=SLOTS), Settings(dialect=dialects.get("qwen3")))) as model:
         with model.messages.stream(**asked, **form, max_tokens=BUDGET + 60, extra_headers=INTERLEAVED) as stream:
             message = stream.get_final_message()
         counted = model.messages.count_tokens(**asked).input_tokens
@@ -192,15 +192,15 @@ def test_reasoning_ends_at_its_budget_and_an_answer_follows(running: str, monkey
 
 
 @pytest.mark.clause("SSE-17", "STOP-7", "ERR-6")
-def test_one_that_dies_under_load_is_used_again_when_it_is_back(model: Anthropic, external: External):
+def test_a_server_that_dies_under_load_is_used_again_after_its_restart(model: Anthropic, external: External):
     before = create(model, SUM)
-    streams = telling(model)
-    external.die()
-    broken(streams)
+    streams = start_streams(model)
+    external.kill()
+    assert_failed(streams)
     for _ in range(2):
         with pytest.raises(anthropic.APIStatusError) as raised:
             create(model, SUM)
         assert (raised.value.status_code, raised.value.type) == (529, "overloaded_error")
-    external.begin()
+    external.start()
     assert external.url
     assert said(create(model, SUM)) == said(before)

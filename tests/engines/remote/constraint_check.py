@@ -1,7 +1,7 @@
-"""Would an engine let a text pass, held to what it was sent? For the three forms in which constraints arrive.
+"""Checks whether an engine would allow a text under the constraint that it was sent, for the three forms of constraints.
 
-Lark is asked of llguidance. Structural tags are read here: the texts are short, so every place where a part of a tag could
-end is looked at. That xgrammar reads them so, too, is tested where it is installed.
+Lark is checked by llguidance. Structural tags are read here: the texts are short, so every place where a part of a tag could
+end is tried. Another test compares the results with xgrammar, where that is installed.
 """
 
 import json
@@ -19,7 +19,7 @@ Passes = Callable[[str], bool]
 
 
 def passes(held: str, folder: Path) -> Passes:
-    """The verdict on texts. `held` is the constraint as a stand-in heard it, "" for none: then any text passes."""
+    """A check of texts. `held` is the constraint as a fake engine received it, "" for none, which allows any text."""
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     try:
         found: Any = json.loads(held)
@@ -40,7 +40,7 @@ def passes(held: str, folder: Path) -> Passes:
 
 
 def _by_lark(grammar: str, tokenizer: Tokenizer, text: str) -> bool:
-    """Spellings of special tokens are those tokens."""
+    """Check by llguidance; spellings of special tokens are read as those tokens."""
     reader = llguidance.LLMatcher(llguidance.LLTokenizer(tokenizer.to_str()), grammar)
     assert not reader.get_error()
     tokens = tokenizer.encode(text).ids
@@ -55,12 +55,12 @@ def _by_schema(schema: Any, text: str) -> bool:
 
 
 def by_tag(tag: Any, tokenizer: Tokenizer, text: str) -> bool:
-    """`tag` is the format of a structural tag."""
+    """Whether the format of a structural tag allows the text."""
     return len(text) in _ends(tag, text, 0, tokenizer)
 
 
 def _ends(tag: Any, text: str, at: int, tokenizer: Tokenizer) -> set[int]:
-    """Where this part of a tag can end, if it begins there."""
+    """The places where this part of a tag can end, if it begins at `at`."""
     inside = partial(_ends, text=text, tokenizer=tokenizer)
     match tag:
         case {"type": "const_string", "value": value}:

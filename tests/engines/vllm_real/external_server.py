@@ -1,7 +1,7 @@
-"""A vLLM that somebody else runs: it is there, goes away and comes back, and nobody tells us.
+"""A vLLM server that is started, killed and restarted without the knowledge of the tested server.
 
-It needs minutes before it answers, to be installed and to load, and hardly more than one core for it. So it is brought up
-beside whatever else there is to do (see `conftest`); who needs it waits, and sees what went wrong where something did.
+It takes minutes to install and to load, and hardly more than one core. So it is started in the background (see `conftest`); a
+test that needs it waits, and gets its error where the start failed.
 """
 
 import os
@@ -22,55 +22,55 @@ from .installed import ENVIRONMENT, model_folder, vllm
 SIZE = ["--enforce-eager", "--max-model-len", "2048"]
 SLOTS = 4
 STARTS_WITHIN = 400
-"""Seconds: one, where it has two cores for itself, with what it reads in the system's cache."""
+"""Upper limit of the start, in seconds."""
 _GUARD = [sys.executable, "-P", "-m", "dragoman.engines.vllm.child"]
-"""Ends it with us, however we end."""
+"""Ends vLLM with this process, however that ends."""
 
 
 class External:
-    """Always at the same address, as it comes but for its size."""
+    """A vLLM server with default settings except for its size, always at the same address."""
 
     def __init__(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
             self._port = free.getsockname()[1]
         self.address = f"http://127.0.0.1:{self._port}"
-        self._log = TemporaryFile()  # noqa: SIM115 -- it lasts as long as this does
+        self._log = TemporaryFile()  # noqa: SIM115 -- `stop` closes it
         self._threads = ThreadPoolExecutor(1)
         self._process: subprocess.Popen[bytes] | None = None
-        self._up: Future[None] | None = None
-        self._over = False
+        self._ready: Future[None] | None = None
+        self._stopped = False
 
-    def begin(self) -> None:
-        """Bring it up, meanwhile."""
-        self._up = self._threads.submit(self._come_up)
+    def start(self) -> None:
+        """Start it in the background."""
+        self._ready = self._threads.submit(self._start)
 
     @property
     def url(self) -> str:
-        """Where it answers, once it does."""
-        assert self._up is not None
-        self._up.result()
+        """The URL, once the server is ready."""
+        assert self._ready is not None
+        self._ready.result()
         return self.address
 
-    def die(self) -> None:
-        """All its processes at once."""
+    def kill(self) -> None:
+        """Kill all its processes at once."""
         assert self._process is not None
         os.killpg(self._process.pid, signal.SIGKILL)
         self._process.communicate()  # waits, and closes the pipe
 
-    def end(self) -> None:
-        """As who runs it would; one that is still being installed is not started."""
-        self._over = True
+    def stop(self) -> None:
+        """Terminate it in order; if it is still being installed, it is not started."""
+        self._stopped = True
         if self._process is not None and self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGTERM)
             self._process.communicate(timeout=30)
         self._threads.shutdown()
         self._log.close()
 
-    def _come_up(self) -> None:
+    def _start(self) -> None:
         folder = model_folder(resolve(None).path)
         command = [str(vllm() / "vllm"), "serve", str(folder), "--host", "127.0.0.1", "--port", str(self._port), *SIZE]
         command += ["--served-model-name", "smol", "--enable-prompt-tokens-details", "--max-num-seqs", str(SLOTS)]
-        if self._over:
+        if self._stopped:
             return
         self._process = subprocess.Popen(
             [*_GUARD, *command],
@@ -84,12 +84,12 @@ class External:
 
     def _answers(self) -> bool:
         assert self._process is not None
-        assert self._process.poll() is None, self._said()
+        assert self._process.poll() is None, self._log_tail()
         try:
             return bool(urlopen(f"{self.address}/health", timeout=5).status == 200)
         except (URLError, TimeoutError, OSError):
             return False
 
-    def _said(self) -> str:
+    def _log_tail(self) -> str:
         self._log.seek(0)
         return self._log.read().decode(errors="replace")[-3000:]

@@ -1,4 +1,4 @@
-"""What the model is asked, and how."""
+"""Messages for the model, and helpers that send them."""
 
 from collections.abc import Sequence
 
@@ -33,16 +33,16 @@ def create(client: Anthropic, messages: list[MessageParam], max_tokens: int = 16
     return message
 
 
-def telling(model: Anthropic) -> list[anthropic.Stream[RawMessageStreamEvent]]:
-    """Three streams that go on for long, each of which has begun."""
+def start_streams(model: Anthropic) -> list[anthropic.Stream[RawMessageStreamEvent]]:
+    """Three long streams, each of which has started."""
     streams = [model.messages.create(model="claude-local", max_tokens=1500, messages=STORY, stream=True) for _ in range(3)]
     for stream in streams:
         assert next(event for event in stream if event.type == "content_block_delta")
     return streams
 
 
-def broken(streams: Sequence[anthropic.Stream[RawMessageStreamEvent]]) -> None:
-    """Each ends with an error event."""
+def assert_failed(streams: Sequence[anthropic.Stream[RawMessageStreamEvent]]) -> None:
+    """Check that each stream ends with an error event."""
     for stream in streams:
         with pytest.raises(anthropic.APIStatusError) as raised:
             list(stream)

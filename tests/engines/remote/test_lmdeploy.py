@@ -1,4 +1,4 @@
-"""What only LMDeploy's adapter does."""
+"""The behaviour that only LMDeploy's adapter has."""
 
 import json
 from collections.abc import Iterator
@@ -16,8 +16,8 @@ from dragoman.engines.lmdeploy.engine import LMDeploy
 from dragoman.errors import EngineFailed
 from engines.conftest import collect, text
 from engines.folders import model_folder
-from engines_remote.upstream import Asked, Take
-from engines_remote.wires import ADAPTER, LMDeployHarmonyUpstream, LMDeployUpstream
+from engines.remote.fake_engine import ReceivedRequest, Reply
+from engines.remote.fake_engines import ADAPTER, LMDeployParsingUpstream, LMDeployUpstream
 
 
 def event(content: str | None = "", ids: tuple[int, ...] = (), finish: str | None = None, **delta: Any) -> bytes:
@@ -43,13 +43,13 @@ def read(*parts: bytes) -> list[OutputChunk]:
     return chunks
 
 
-def test_pieces_are_the_same_at_every_split_point():
+def test_chunks_are_the_same_at_every_split_point():
     for at in range(len(STREAM) + 1):
         assert read(STREAM[:at], STREAM[at:]) == CHUNKS
     assert read(*(STREAM[at:end] for at, end in pairwise(range(len(STREAM) + 1)))) == CHUNKS
 
 
-def test_without_counts_it_is_not_known_what_was_cached():
+def test_without_usage_cached_tokens_are_unknown():
     assert read(WORDS + event("", (), "length") + DONE) == [*SPOKEN, OutputChunk(finish=Finish(FinishReason.LENGTH))]
 
 
@@ -68,7 +68,7 @@ def test_without_counts_it_is_not_known_what_was_cached():
         (b'data: {"x":' + b"[" * 100_000 + b"\n\n", "broke its protocol"),
     ],
 )
-def test_a_fault_in_the_stream_comes_after_what_stood_before_it(last: bytes, message: str):
+def test_a_failure_in_the_stream_comes_after_earlier_chunks(last: bytes, message: str):
     chunks = ChatReader().feed(event(" word", (7,)) + last + DONE)
     assert next(chunks) == OutputChunk(" word", 1)
     with pytest.raises(EngineFailed, match=message):
@@ -83,7 +83,7 @@ def upstream(folder: Path) -> Iterator[LMDeployUpstream]:
     upstream.stop_upstream()
 
 
-async def test_everything_is_said(upstream: LMDeployUpstream):
+async def test_every_field_is_sent(upstream: LMDeployUpstream):
     engine = LMDeploy(upstream.url, Path)
     found = await engine.start()
     assert (found.adapters, found.window) == ([ADAPTER], 2048)
@@ -99,11 +99,11 @@ async def test_everything_is_said(upstream: LMDeployUpstream):
     usual |= {"min_p": 0.0, "repetition_penalty": 1.0}
     plain = {"model": found.found["model"], "max_completion_tokens": 9, "temperature": 1.0, "top_p": 1.0, "top_k": 0}
     chosen = {"model": ADAPTER, "max_completion_tokens": 1, "temperature": 0.5, "top_p": 0.9, "top_k": 3, "seed": 4}
-    assert [asked.body for asked in upstream.asked] == [{**usual, **plain}, {**usual, **chosen}]
+    assert [received.body for received in upstream.received] == [{**usual, **plain}, {**usual, **chosen}]
 
 
-async def test_where_a_parser_is_behind_the_chat_door_the_other_one_is_taken(folder: Path):
-    upstream = LMDeployHarmonyUpstream(folder)
+async def test_where_the_chat_endpoint_parses_the_other_one_is_used(folder: Path):
+    upstream = LMDeployParsingUpstream(folder)
     upstream.start_upstream()
     engine = LMDeploy(upstream.url, Path)
     try:
@@ -119,7 +119,7 @@ async def test_where_a_parser_is_behind_the_chat_door_the_other_one_is_taken(fol
     usual = {"stream": True, "skip_special_tokens": False, "spaces_between_special_tokens": False}
     usual |= {"min_p": 0.0, "repetition_penalty": 1.0}
     chosen = {"input_ids": [1, 2], "max_tokens": 9, "temperature": 0.5, "top_p": 0.9, "top_k": 3}
-    assert [asked.body for asked in upstream.asked] == [{**usual, **chosen}]
+    assert [received.body for received in upstream.received] == [{**usual, **chosen}]
 
 
 async def test_a_format_that_is_refused_is_relaxed_and_remembered(upstream: LMDeployUpstream):
@@ -131,24 +131,24 @@ async def test_a_format_that_is_refused_is_relaxed_and_remembered(upstream: LMDe
     for _ in range(2):
         assert text(await collect(engine, EngineRequest([1, 2], 9, Sampling(), held))) == "Hello there."
     await engine.close()
-    assert [json.loads(asked.held)["json_schema"]["schema"] for asked in upstream.asked] == [
+    assert [json.loads(received.constraint)["json_schema"]["schema"] for received in upstream.received] == [
         {"type": "string", "pattern": "a+", "maxLength": 9},
         {"type": "string", "maxLength": 9},
         {"type": "string", "maxLength": 9},
     ]
 
 
-async def test_what_is_no_json_is_not_sent(upstream: LMDeployUpstream):
+async def test_a_constraint_that_is_not_json_is_not_sent(upstream: LMDeployUpstream):
     engine = LMDeploy(upstream.url, Path)
     await engine.start()
     upstream.reset()
     with pytest.raises(EngineFailed, match="no text around it"):
         await collect(engine, EngineRequest([1, 2], 9, Sampling(), Constraint(Literal("<call>"), "a call")))
     await engine.close()
-    assert upstream.asked == []
+    assert upstream.received == []
 
 
-async def test_a_window_that_nobody_says_is_asked_for(tmp_path: Path):
+async def test_an_unknown_context_length_must_be_given(tmp_path: Path):
     folder = model_folder(tmp_path / "model")
     (folder / "config.json").unlink()
     upstream = LMDeployUpstream(folder)
@@ -165,9 +165,9 @@ async def test_a_window_that_nobody_says_is_asked_for(tmp_path: Path):
         upstream.stop_upstream()
 
 
-async def test_a_server_that_takes_no_ids_is_refused_at_the_start(folder: Path):
+async def test_a_server_that_accepts_no_token_ids_is_refused_at_the_start(folder: Path):
     class Old(LMDeployUpstream):
-        def chunks(self, asked: Asked, take: Take) -> Iterator[dict[str, Any]]:
+        def chunks(self, received: ReceivedRequest, reply: Reply) -> Iterator[dict[str, Any]]:
             yield {"error": {"message": "messages must not be empty"}}
 
     upstream = Old(folder)

@@ -1,4 +1,4 @@
-"""How each guarantee is kept on each engine: the data of a table in docs/engines.md. test_guarantees.py tests every cell."""
+"""How each engine keeps each guarantee: the data of a table in docs/engines.md. test_guarantees.py tests every cell."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,7 +10,7 @@ from typing import Any
 from dragoman import dialects
 from dragoman.conversation import ToolCall
 
-PAGE = Path(__file__).parents[2] / "docs" / "engines.md"
+PAGE = Path(__file__).parents[3] / "docs" / "engines.md"
 _PART = re.compile(r"(<!-- guarantees: made by scripts/engine-table -->\n).*?(\n<!-- /guarantees -->)", re.DOTALL)
 
 COLUMNS = {
@@ -21,7 +21,7 @@ COLUMNS = {
     "LMDeploy": "lmdeploy",
     "an engine without constraints": "lmdeploy, generate",
 }
-"""The engines, each with the row of rows.py that stands for it."""
+"""The columns of the table, each with the name of its engine in engine_cases.py."""
 
 
 class How(StrEnum):
@@ -55,7 +55,7 @@ class Guarantee:
 
     title: str
     how: Mapping[str, How]
-    asked: Mapping[str, Any] = field(default_factory=dict)
+    fields: Mapping[str, Any] = field(default_factory=dict)
     kept: Sequence[str] = ()
     broken: Sequence[str] = ()
     dialect: str = "qwen3"
@@ -67,7 +67,7 @@ def _how(llama: How, tags: How, lmdeploy: How, without: How | None = None) -> Ma
 
 
 def call(city: Any = "Ulm", name: str = "look", dialect: str = "qwen3", **more: Any) -> str:
-    """A call as the model would write it."""
+    """A call in the model's notation."""
     return dialects.get(dialect).encode_calls([ToolCall("toolu_01", name, {"city": city, **more})])
 
 
@@ -77,7 +77,7 @@ def _tool(city: Mapping[str, Any], name: str = "look", **fields: Any) -> dict[st
 
 
 def _deep(levels: int) -> Any:
-    """A recursive value."""
+    """A recursive value of that depth."""
     value: Any = {"value": 0}
     for _ in range(levels - 1):
         value = {"value": 0, "next": value}
@@ -224,7 +224,7 @@ def table() -> Iterator[str]:
 
 
 def renewed() -> str:
-    """The page, with the table as the data says."""
+    """The text of the page with a newly written table."""
     found, count = _PART.subn(lambda match: "\n".join([match[1], *table(), match[2]]), PAGE.read_text(encoding="utf-8"))
     assert count == 1
     return found

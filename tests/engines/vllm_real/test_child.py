@@ -1,4 +1,4 @@
-"""A vLLM that we start ourselves: it is ours to bring up again, and to take along."""
+"""vLLM as a child process: it is restarted when it dies, and ends with its parent."""
 
 import os
 import signal
@@ -15,9 +15,9 @@ from dragoman.engines.vllm.child import StartedVllm
 from dragoman.server import ModelRegistry, Settings
 
 from .conftest import connected
-from .external import SIZE, SLOTS, STARTS_WITHIN
+from .external_server import SIZE, SLOTS, STARTS_WITHIN
 from .installed import ENVIRONMENT, vllm
-from .questions import STORY, SUM, WEATHER, broken, create, said, telling
+from .messages import STORY, SUM, WEATHER, assert_failed, create, said, start_streams
 
 pytestmark = [pytest.mark.thorough, pytest.mark.timeout(STARTS_WITHIN * 2)]
 
@@ -29,20 +29,20 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def below(pid: int) -> list[int]:
-    """The processes that a process started, and those that they did."""
+    """The descendants of a process."""
     children = Path(f"/proc/{pid}/task/{pid}/children")
     found = [int(child) for child in children.read_text().split()] if children.exists() else []
     return [*found, *(one for child in found for one in below(child))]
 
 
 def computes(pid: int) -> bool:
-    """Is it the process of vLLM's that computes? It is the one that names itself so."""
+    """Whether this is vLLM's worker process, by its name."""
     name = Path(f"/proc/{pid}/cmdline")
     return name.exists() and name.read_bytes().startswith(b"VLLM::Worker")
 
 
 @pytest.mark.clause("SSE-17", "STOP-7")
-def test_one_that_we_started_holds_calls_and_is_started_again_when_it_dies(folder: Path):
+def test_a_child_enforces_calls_and_is_restarted_when_it_dies(folder: Path):
     engine = StartedVllm(str(folder), Path, slots=SLOTS, args=SIZE, program=str(vllm() / "vllm"))
     with connected(ModelRegistry(engine, Settings(dialect=dialects.get("qwen3")))) as model:
         until(lambda: engine.pid is not None, STARTS_WITHIN)
@@ -53,21 +53,21 @@ def test_one_that_we_started_holds_calls_and_is_started_again_when_it_dies(folde
         assert call.type == "tool_use"
         assert jsonschema_rs.is_valid(WEATHER["input_schema"], call.input)
 
-        streams = telling(model)
+        streams = start_streams(model)
         assert engine.pid is not None
         os.killpg(engine.pid, signal.SIGKILL)
-        broken(streams)
+        assert_failed(streams)
         assert said(create(model.with_options(timeout=STARTS_WITHIN), SUM)) != ""  # it waited
         assert engine.restarts == 1
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-def test_one_that_we_started_ends_with_us_however_we_end(folder: Path):
+def test_a_child_ends_with_its_parent(folder: Path):
     command = [sys.executable, "-m", "dragoman", "serve", "--engine", "vllm", str(folder), "--port", "0", "--parallel", "1"]
     path = f"{vllm()}{os.pathsep}{os.environ['PATH']}"
     with subprocess.Popen([*command, "--", *SIZE], env={**os.environ, "PATH": path}, stderr=subprocess.DEVNULL) as server:
         until(lambda: any(map(computes, below(server.pid))), STARTS_WITHIN, pause=0.1)
         family = below(server.pid)
         server.kill()
-    assert len(family) > 2  # one watches, one listens
+    assert len(family) > 2  # a launcher, a server, a worker
     until(lambda: not any(Path("/proc", str(pid)).exists() for pid in family))

@@ -1,4 +1,4 @@
-"""What only SGLang's adapter does."""
+"""The behaviour that only SGLang's adapter has."""
 
 import asyncio
 import json
@@ -18,8 +18,8 @@ from dragoman.engines.sglang.engine import SGLang
 from dragoman.engines.sglang.wire import GenerateReader
 from dragoman.errors import EngineFailed, EngineRefused, EngineUnavailable
 from engines.conftest import collect, text, until
-from engines_remote.upstream import MIDDLE, STATUS, Asked, Take
-from engines_remote.wires import ADAPTER, WINDOW, SGLangUpstream
+from engines.remote.fake_engine import MIDDLE, STATUS, ReceivedRequest, Reply
+from engines.remote.fake_engines import ADAPTER, WINDOW, SGLangUpstream
 
 
 def event(text: str, count: int, finish: Any = None) -> bytes:
@@ -30,7 +30,7 @@ def event(text: str, count: int, finish: Any = None) -> bytes:
 STOP = {"type": "stop", "matched": 2}
 COMMENT, DONE = b": still here\n\n", b"data: [DONE]\n\n"
 TOTALS = event(" word", 1) + COMMENT + event(" word😀", 4) + event(" word😀", 5, STOP) + DONE
-NEWS = event(" word", 1) + COMMENT + event("😀", 4) + event("", 5, STOP) + DONE
+DELTAS = event(" word", 1) + COMMENT + event("😀", 4) + event("", 5, STOP) + DONE
 BEGUN = OutputChunk(prefill=PrefillProgress(total=4, cached=1, done=4))
 CHUNKS = [BEGUN, OutputChunk(" word", 1), OutputChunk("😀", 3), OutputChunk("", 1, finish=Finish(FinishReason.STOP))]
 
@@ -42,14 +42,14 @@ def read(*parts: bytes, totals: bool) -> list[OutputChunk]:
     return chunks
 
 
-@pytest.mark.parametrize(("stream", "totals"), [(TOTALS, True), (NEWS, False)], ids=["totals", "news"])
-def test_pieces_are_the_same_at_every_split_point(stream: bytes, totals: bool):
+@pytest.mark.parametrize(("stream", "totals"), [(TOTALS, True), (DELTAS, False)], ids=["totals", "deltas"])
+def test_chunks_are_the_same_at_every_split_point(stream: bytes, totals: bool):
     for at in range(len(stream) + 1):
         assert read(stream[:at], stream[at:], totals=totals) == CHUNKS
     assert read(*(stream[at:end] for at, end in pairwise(range(len(stream) + 1))), totals=totals) == CHUNKS
 
 
-def test_an_answer_in_one_chunk_is_an_answer():
+def test_an_answer_in_one_chunk():
     assert read(event("yes", 2, STOP), totals=True) == [BEGUN, OutputChunk("yes", 2, finish=Finish(FinishReason.STOP))]
 
 
@@ -72,7 +72,7 @@ ABORT = {"type": "abort", "message": "out of memory", "err_type": "X"}
         (b"<html>\n\n", EngineFailed, "broke its protocol"),
     ],
 )
-def test_a_fault_in_the_stream_comes_after_what_stood_before_it(last: bytes, kind: type[Exception], message: str):
+def test_a_failure_in_the_stream_comes_after_earlier_chunks(last: bytes, kind: type[Exception], message: str):
     chunks = GenerateReader(totals=True).feed(event(" word", 1) + last + DONE)
     assert [next(chunks), next(chunks)] == CHUNKS[:2]
     with pytest.raises(kind, match=message) as failure:
@@ -83,7 +83,7 @@ def test_a_fault_in_the_stream_comes_after_what_stood_before_it(last: bytes, kin
 @pytest.mark.parametrize(
     "first", [b'data: {"error":{"message":"too long"}}\n\n', event("", 0, {**ABORT, "message": "too long", "status_code": 400})]
 )
-def test_a_fault_in_the_place_of_the_first_piece_is_a_refusal(first: bytes):
+def test_a_failure_instead_of_the_first_chunk_is_a_refusal(first: bytes):
     with pytest.raises(EngineRefused, match="too long"):
         list(GenerateReader(totals=True).feed(first + DONE))
 
@@ -107,7 +107,7 @@ async def started(upstream: SGLangUpstream, **options: Any) -> AsyncGenerator[SG
         await engine.close()
 
 
-async def test_what_it_found_is_told_in_words(upstream: SGLangUpstream):
+async def test_probe_results_are_reported(upstream: SGLangUpstream):
     engine = SGLang(upstream.url, Path, key="secret", window=1000)
     found = await engine.start()
     await engine.close()
@@ -118,7 +118,7 @@ async def test_what_it_found_is_told_in_words(upstream: SGLangUpstream):
     assert set(upstream.keys) == {"Bearer secret"}
 
 
-async def test_everything_is_said_and_the_model_is_asked_what_the_client_left_open(upstream: SGLangUpstream, folder: Path):
+async def test_every_field_is_sent_and_unset_ones_come_from_the_model(upstream: SGLangUpstream, folder: Path):
     recommended = folder / "generation_config.json"
     recommended.write_text('{"temperature": 0.6, "top_k": 20, "top_p": null, "repetition_penalty": 1.05}', encoding="utf-8")
     try:
@@ -132,18 +132,18 @@ async def test_everything_is_said_and_the_model_is_asked_what_the_client_left_op
         recommended.unlink()
     usual = {"max_new_tokens": 9, "min_p": 0.0, "repetition_penalty": 1.05, "presence_penalty": 0.0, "frequency_penalty": 0.0}
     usual |= {"ignore_eos": False, "skip_special_tokens": False, "spaces_between_special_tokens": False}
-    assert [asked.body["sampling_params"] for asked in upstream.asked] == [
+    assert [received.body["sampling_params"] for received in upstream.received] == [
         {**usual, "temperature": 0.6, "top_p": 1.0, "top_k": 20},
         {**usual, "temperature": 0.5, "top_p": 0.9, "top_k": 3, "sampling_seed": 4}
         | {"presence_penalty": 0.25, "frequency_penalty": -0.5},
         {**usual, "temperature": 0.0, "top_p": 1.0, "top_k": 20},
     ]
-    assert [asked.body.get("lora_path") for asked in upstream.asked] == [None, ADAPTER, None]
-    assert len({asked.rid for asked in upstream.asked}) == 3
+    assert [received.body.get("lora_path") for received in upstream.received] == [None, ADAPTER, None]
+    assert len({received.rid for received in upstream.received}) == 3
 
 
 @pytest.mark.parametrize("phase", [STATUS, MIDDLE])
-async def test_work_that_is_left_is_called_off_by_its_name(upstream: SGLangUpstream, phase: int):
+async def test_a_cancelled_request_is_aborted_by_its_id(upstream: SGLangUpstream, phase: int):
     async with started(upstream) as engine:
         upstream.hold(phase)
         working = asyncio.create_task(collect(engine, EngineRequest([1, 2], 9, Sampling())))
@@ -152,40 +152,40 @@ async def test_work_that_is_left_is_called_off_by_its_name(upstream: SGLangUpstr
             return upstream.holding == 1
 
         async def is_called_off() -> bool:
-            return upstream.called_off == [upstream.asked[0].rid]
+            return upstream.aborted == [upstream.received[0].rid]
 
         await until(is_held)
         working.cancel()
         await until(is_called_off)
 
 
-async def test_jobs_of_a_conversation_have_its_name_in_front_of_their_own(upstream: SGLangUpstream):
-    """The gateway takes what stands before a number behind `_t` for what to keep together, whatever the headers say."""
+async def test_request_ids_begin_with_the_affinity(upstream: SGLangUpstream):
+    """The gateway keeps requests with the same text before `_t` and digits together, whatever the headers are."""
     async with started(upstream) as engine:
         for _ in range(2):
             await collect(engine, EngineRequest([1, 2], 9, Sampling(), routing=Routing(affinity="b1946ac924904d23")))
-    first, second = [re.fullmatch(r"(\w+)_t(\d+)", asked.rid) for asked in upstream.asked]
+    first, second = [re.fullmatch(r"(\w+)_t(\d+)", received.rid) for received in upstream.received]
     assert first is not None
     assert second is not None
     assert first[1] == second[1] == "b1946ac924904d23"
     assert first[2] != second[2]
 
 
-async def test_work_that_ended_is_not_called_off(upstream: SGLangUpstream):
+async def test_a_finished_request_is_not_aborted(upstream: SGLangUpstream):
     async with started(upstream) as engine:
         await collect(engine, EngineRequest([1, 2], 9, Sampling()))
-    assert upstream.called_off == []
+    assert upstream.aborted == []
 
 
 class Picky(SGLangUpstream):
-    """Compiles no schema with a pattern, and tells of it where SGLang does."""
+    """Compiles no schema with a pattern, and reports that as SGLang does."""
 
-    def chunks(self, asked: Asked, take: Take) -> Iterator[dict[str, Any]]:
-        if '"pattern"' in asked.held:
+    def chunks(self, received: ReceivedRequest, reply: Reply) -> Iterator[dict[str, Any]]:
+        if '"pattern"' in received.constraint:
             message = {"type": "abort", "message": "Failed to compile json grammar", "status_code": 400}
-            yield self._chunk(asked, take, "", 0, message)
+            yield self._chunk(received, reply, "", 0, message)
             return
-        yield from super().chunks(asked, take)
+        yield from super().chunks(received, reply)
 
 
 async def test_a_constraint_that_does_not_compile_is_relaxed_and_remembered(folder: Path):
@@ -196,19 +196,19 @@ async def test_a_constraint_that_does_not_compile_is_relaxed_and_remembered(fold
         async with started(upstream) as engine:
             for _ in range(2):
                 assert text(await collect(engine, EngineRequest([1, 2], 9, Sampling(), held))) == "Hello there."
-            assert ['"pattern"' in asked.held for asked in upstream.asked] == [True, False, False]
+            assert ['"pattern"' in received.constraint for received in upstream.received] == [True, False, False]
     finally:
         upstream.stop_upstream()
 
 
 async def test_a_server_without_text_is_refused_at_the_start(folder: Path):
-    class Mute(SGLangUpstream):
-        def _chunk(self, asked: Asked, take: Take, text: str, count: int, reason: Any) -> dict[str, Any]:
-            chunk = super()._chunk(asked, take, text, count, reason)
+    class Textless(SGLangUpstream):
+        def _chunk(self, received: ReceivedRequest, reply: Reply, text: str, count: int, reason: Any) -> dict[str, Any]:
+            chunk = super()._chunk(received, reply, text, count, reason)
             del chunk["text"]
             return chunk
 
-    upstream = Mute(folder)
+    upstream = Textless(folder)
     upstream.start_upstream()
     engine = SGLang(upstream.url, Path)
     try:
@@ -219,7 +219,7 @@ async def test_a_server_without_text_is_refused_at_the_start(folder: Path):
         upstream.stop_upstream()
 
 
-async def test_its_window_keeps_prompt_and_answer_below_the_servers(upstream: SGLangUpstream):
+async def test_the_context_length_is_one_token_less_than_the_servers(upstream: SGLangUpstream):
     engine = SGLang(upstream.url, Path)
     assert (await engine.start()).window == WINDOW - 1
     await engine.close()

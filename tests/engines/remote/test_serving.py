@@ -1,4 +1,4 @@
-"""`dragoman serve` in front of an engine elsewhere."""
+"""`dragoman serve` with a remote engine."""
 
 from pathlib import Path
 
@@ -8,21 +8,21 @@ from click.testing import CliRunner
 from cli.process import serving
 from conftest import body
 from dragoman.cli import main
-from engines_remote.rows import ROWS, Row
-from engines_remote.upstream import Upstream
+from engines.remote.engine_cases import ENGINE_CASES, EngineCase
+from engines.remote.fake_engine import Upstream
 from server.http import get, post
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.mark.parametrize(
-    "row", [row for row in ROWS if row.name in ("sglang", "lmdeploy")], ids=lambda row: row.name, indirect=True
+    "case", [case for case in ENGINE_CASES if case.name in ("sglang", "lmdeploy")], ids=lambda case: case.name, indirect=True
 )
-def test_an_engine_elsewhere_is_served(row: Row, running: Upstream, folder: Path):
-    """The one finds the tokenizer where the engine says, the other where the user does."""
+def test_a_remote_engine_is_served(case: EngineCase, running: Upstream, folder: Path):
+    """SGLang reports the tokenizer's path; for LMDeploy the user names it."""
     running.says(b"Hel", b"lo.")
-    named = ["--tokenizer", str(folder)] if row.name == "lmdeploy" else []
-    with serving("--engine", row.name, "--engine-url", running.url, "--engine-key", "secret", *named) as server:
+    named = ["--tokenizer", str(folder)] if case.name == "lmdeploy" else []
+    with serving("--engine", case.name, "--engine-url", running.url, "--engine-key", "secret", *named) as server:
         assert post(server.url, body(model=server.model)).json["content"][0]["text"] == "Hello."
         assert get(server.url, "/health").json["engine"]["tokenizer"] == str(folder)
         assert set(running.keys) == {"Bearer secret"}
@@ -30,6 +30,6 @@ def test_an_engine_elsewhere_is_served(row: Row, running: Upstream, folder: Path
 
 
 @pytest.mark.parametrize("kind", ["vllm", "sglang", "lmdeploy", "llama-server"])
-def test_an_engine_elsewhere_has_an_address(kind: str):
+def test_a_remote_engine_needs_an_address(kind: str):
     done = CliRunner().invoke(main, ["serve", "--engine", kind])
     assert (done.exit_code, "--engine-url" in done.stderr) == (2, True)

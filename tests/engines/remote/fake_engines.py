@@ -1,10 +1,21 @@
-"""What each engine says, to the field."""
+"""The protocol of each engine, field by field, as fake engines."""
 
 import json
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
-from engines_remote.upstream import DONE, MESSAGES, Asked, EngineFault, Take, Upstream, event, is_cut, output, steps
+from engines.remote.fake_engine import (
+    DONE,
+    MESSAGES,
+    EngineFault,
+    ReceivedRequest,
+    Reply,
+    Upstream,
+    event,
+    is_cut,
+    output,
+    steps,
+)
 
 WINDOW = 2048
 ADAPTER = "variant"
@@ -12,31 +23,31 @@ DELTAS, TOTALS = False, True
 
 
 class LlamaUpstream(Upstream):
-    """llama-server: progress first, counts so far, a last chunk that says why; no token without a whole character."""
+    """llama-server: progress first, counts so far, a last chunk with the reason; no chunk without a whole character."""
 
     kind = "llama-server"
-    door = "/completion"
+    endpoint = "/completion"
     says_done = False
 
-    def read(self, body: dict[str, Any]) -> Asked:
+    def read(self, body: dict[str, Any]) -> ReceivedRequest:
         prompt = body["prompt"] if isinstance(body["prompt"], list) else [1]
-        return Asked(prompt, max(1, body["n_predict"]), body.get("grammar", ""), body)
+        return ReceivedRequest(prompt, max(1, body["n_predict"]), body.get("grammar", ""), body)
 
-    def chunks(self, asked: Asked, take: Take) -> Iterator[dict[str, Any]]:
-        total = len(asked.prompt)
-        progress = {"total": total, "cache": take.cached, "processed": total, "time_ms": 1}
+    def chunks(self, received: ReceivedRequest, reply: Reply) -> Iterator[dict[str, Any]]:
+        total = len(received.prompt)
+        progress = {"total": total, "cache": reply.cached, "processed": total, "time_ms": 1}
         yield {"index": 0, "content": "", "tokens": [0], "stop": False, "tokens_predicted": 0, "prompt_progress": progress}
-        for step in steps(asked, take):
+        for step in steps(received, reply):
             if step.text:
                 yield {"content": step.text, "tokens": [7], "stop": False, "tokens_predicted": step.count}
-        yield self._last(asked, take, "")
+        yield self._last(received, reply, "")
 
-    def whole(self, asked: Asked, take: Take) -> dict[str, Any]:
-        return self._last(asked, take, "".join(step.text for step in steps(asked, take)))
+    def whole(self, received: ReceivedRequest, reply: Reply) -> dict[str, Any]:
+        return self._last(received, reply, "".join(step.text for step in steps(received, reply)))
 
-    def _last(self, asked: Asked, take: Take, text: str) -> dict[str, Any]:
-        why = "limit" if is_cut(asked, take) else "eos"
-        return {"content": text, "stop": True, "stop_type": why, "tokens_predicted": output(asked, take)}
+    def _last(self, received: ReceivedRequest, reply: Reply, text: str) -> dict[str, Any]:
+        why = "limit" if is_cut(received, reply) else "eos"
+        return {"content": text, "stop": True, "stop_type": why, "tokens_predicted": output(received, reply)}
 
     async def other(self, path: str, body: dict[str, Any]) -> Any:
         match path:
@@ -52,31 +63,31 @@ class LlamaUpstream(Upstream):
 
 
 class VllmUpstream(Upstream):
-    """vLLM: what is new, a reason on a chunk that may be empty, the counts behind it, and `[DONE]`."""
+    """vLLM: new text, a reason on a chunk that may be empty, the counts after it, and `[DONE]`."""
 
     kind = "vllm"
-    door = "/v1/completions"
+    endpoint = "/v1/completions"
 
-    def read(self, body: dict[str, Any]) -> Asked:
-        return Asked(body["prompt"], body.get("max_tokens", 16), json.dumps(body.get("structured_outputs", "")), body)
+    def read(self, body: dict[str, Any]) -> ReceivedRequest:
+        return ReceivedRequest(body["prompt"], body.get("max_tokens", 16), json.dumps(body.get("structured_outputs", "")), body)
 
-    def chunks(self, asked: Asked, take: Take) -> Iterator[dict[str, Any]]:
-        cut, said = is_cut(asked, take), steps(asked, take)
+    def chunks(self, received: ReceivedRequest, reply: Reply) -> Iterator[dict[str, Any]]:
+        cut, said = is_cut(received, reply), steps(received, reply)
         for step in said:
             reason = "length" if cut and step is said[-1] else None
-            yield self._chunk(asked, step.count, [self._choice(step.text, reason)])
+            yield self._chunk(received, step.count, [self._choice(step.text, reason)])
         if not cut:
-            yield self._chunk(asked, output(asked, take), [self._choice("", "stop")])
-        yield self._chunk(asked, output(asked, take), [], prompt_tokens_details={"cached_tokens": take.cached})
+            yield self._chunk(received, output(received, reply), [self._choice("", "stop")])
+        yield self._chunk(received, output(received, reply), [], prompt_tokens_details={"cached_tokens": reply.cached})
 
-    def whole(self, asked: Asked, take: Take) -> dict[str, Any]:
-        text = "".join(step.text for step in steps(asked, take))
+    def whole(self, received: ReceivedRequest, reply: Reply) -> dict[str, Any]:
+        text = "".join(step.text for step in steps(received, reply))
         return self._chunk(
-            asked, output(asked, take), [self._choice(text, "length")], prompt_tokens_details={"cached_tokens": 0}
+            received, output(received, reply), [self._choice(text, "length")], prompt_tokens_details={"cached_tokens": 0}
         )
 
-    def _chunk(self, asked: Asked, count: int, choices: list[Any], **details: Any) -> dict[str, Any]:
-        prompt = len(asked.prompt)
+    def _chunk(self, received: ReceivedRequest, count: int, choices: list[Any], **details: Any) -> dict[str, Any]:
+        prompt = len(received.prompt)
         usage = {"prompt_tokens": prompt, "total_tokens": prompt + count, "completion_tokens": count, **details}
         return {"id": "cmpl-1", "object": "text_completion", "created": 1, "model": "m", "choices": choices, "usage": usage}
 
@@ -100,45 +111,45 @@ class VllmUpstream(Upstream):
 
 
 class VllmGuidanceUpstream(VllmUpstream):
-    """The same, with llguidance, which reads Lark and no structural tags."""
+    """vLLM with llguidance, which reads Lark and no structural tags."""
 
     kind = "vllm, guidance"
 
-    def _take(self, asked: Asked) -> Take:
-        return self.take if "structural_tag" in asked.held else super()._take(asked)
+    def _reply_to(self, received: ReceivedRequest) -> Reply:
+        return self.reply if "structural_tag" in received.constraint else super()._reply_to(received)
 
 
 class SGLangUpstream(Upstream):
-    """SGLang: counts on every chunk, all of the text on each or only what is new, 200 before anything was checked."""
+    """SGLang: counts on every chunk, with all of the text or only new text, status 200 before anything was checked."""
 
     kind = "sglang"
-    door = "/generate"
+    endpoint = "/generate"
     refuses_in_the_stream = True
     totals: ClassVar[bool] = TOTALS
     info: ClassVar[str] = "/model_info"
 
     def reset(self) -> None:
         super().reset()
-        self.called_off: list[str] = []
+        self.aborted: list[str] = []
 
-    def read(self, body: dict[str, Any]) -> Asked:
+    def read(self, body: dict[str, Any]) -> ReceivedRequest:
         sampling = body["sampling_params"]
         held = sampling.get("structural_tag", "")
-        return Asked(body["input_ids"], sampling.get("max_new_tokens", 128), held, body, body.get("rid", ""))
+        return ReceivedRequest(body["input_ids"], sampling.get("max_new_tokens", 128), held, body, body.get("rid", ""))
 
-    def chunks(self, asked: Asked, take: Take) -> Iterator[dict[str, Any]]:
-        cut, said, written = is_cut(asked, take), steps(asked, take), ""
+    def chunks(self, received: ReceivedRequest, reply: Reply) -> Iterator[dict[str, Any]]:
+        cut, said, written = is_cut(received, reply), steps(received, reply), ""
         for step in said:
             written += step.text
-            reason = {"type": "length", "length": asked.limit} if cut and step is said[-1] else None
-            yield self._chunk(asked, take, written if self.totals else step.text, step.count, reason)
+            reason = {"type": "length", "length": received.limit} if cut and step is said[-1] else None
+            yield self._chunk(received, reply, written if self.totals else step.text, step.count, reason)
         if not cut:
             reason = {"type": "stop", "matched": 2}
-            yield self._chunk(asked, take, written if self.totals else "", output(asked, take), reason)
+            yield self._chunk(received, reply, written if self.totals else "", output(received, reply), reason)
 
-    def _chunk(self, asked: Asked, take: Take, text: str, count: int, reason: Any) -> dict[str, Any]:
-        counts = {"prompt_tokens": len(asked.prompt), "completion_tokens": count, "cached_tokens": take.cached}
-        meta = {"id": asked.rid, "finish_reason": reason, "weight_version": "default", "num_retractions": 0, **counts}
+    def _chunk(self, received: ReceivedRequest, reply: Reply, text: str, count: int, reason: Any) -> dict[str, Any]:
+        counts = {"prompt_tokens": len(received.prompt), "completion_tokens": count, "cached_tokens": reply.cached}
+        meta = {"id": received.rid, "finish_reason": reason, "weight_version": "default", "num_retractions": 0, **counts}
         return {"text": text, "output_ids": [7] * (count if self.totals else 1), "meta_info": meta}
 
     def fault_body(self, fault: EngineFault, status: int) -> dict[str, Any]:
@@ -158,41 +169,41 @@ class SGLangUpstream(Upstream):
                     ],
                 }
             case "/abort_request":
-                self.called_off.append(body["rid"])
+                self.aborted.append(body["rid"])
                 return {}
         return None
 
 
-class SGLangNewsUpstream(SGLangUpstream):
-    """The same, started with `--incremental-streaming-output`, and with the older name for what it runs."""
+class SGLangDeltasUpstream(SGLangUpstream):
+    """SGLang started with `--incremental-streaming-output`, and with the older path of the model's information."""
 
-    kind = "sglang, news"
+    kind = "sglang, deltas"
     totals = DELTAS
     info = "/get_model_info"
 
 
 class LMDeployUpstream(Upstream):
-    """LMDeploy's chat door: what is new and its ids, a reason, counts in a chunk without choices, `[DONE]`; flat errors."""
+    """LMDeploy's chat endpoint: new text and its ids, a reason, counts in a chunk without choices, `[DONE]`; flat errors."""
 
     kind = "lmdeploy"
-    door = "/v1/chat/completions"
+    endpoint = "/v1/chat/completions"
 
-    def read(self, body: dict[str, Any]) -> Asked:
+    def read(self, body: dict[str, Any]) -> ReceivedRequest:
         assert body["messages"] == []
         limit = body.get("max_completion_tokens") or 10_000
-        return Asked(body["input_ids"], limit, json.dumps(body.get("response_format", "")), body)
+        return ReceivedRequest(body["input_ids"], limit, json.dumps(body.get("response_format", "")), body)
 
-    def chunks(self, asked: Asked, take: Take) -> Iterator[dict[str, Any]]:
-        cut, said = is_cut(asked, take), steps(asked, take)
+    def chunks(self, received: ReceivedRequest, reply: Reply) -> Iterator[dict[str, Any]]:
+        cut, said = is_cut(received, reply), steps(received, reply)
         for step in said:
             reason = {"finish_reason": "length"} if cut and step is said[-1] else {}
             yield self._chunk([self._choice(step.text, [7], **reason)], None)
         if not cut:
             yield self._chunk([self._choice("", [], finish_reason="stop")], None)
-        if asked.body["stream_options"]["include_usage"]:
-            prompt, count = len(asked.prompt), output(asked, take)
+        if received.body["stream_options"]["include_usage"]:
+            prompt, count = len(received.prompt), output(received, reply)
             usage = {"prompt_tokens": prompt, "total_tokens": prompt + count, "completion_tokens": count}
-            yield self._chunk([], {**usage, "prompt_tokens_details": {"cached_tokens": take.cached}})
+            yield self._chunk([], {**usage, "prompt_tokens_details": {"cached_tokens": reply.cached}})
 
     def _choice(self, text: str, ids: list[int], **reason: str) -> dict[str, Any]:
         return {"index": 0, "delta": {"role": "assistant", "content": text}, "output_ids": ids, **reason}
@@ -207,8 +218,8 @@ class LMDeployUpstream(Upstream):
             "usage": usage,
         }
 
-    def _take(self, asked: Asked) -> Take:
-        return Take([b'"', b'Q"']) if '"Q"' in asked.held else self.take
+    def _reply_to(self, received: ReceivedRequest) -> Reply:
+        return Reply([b'"', b'Q"']) if '"Q"' in received.constraint else self.reply
 
     def fault_body(self, fault: EngineFault, status: int) -> dict[str, Any]:
         flat = {"message": MESSAGES[fault], "type": "server_error", "code": status, "param": None, "object": "error"}
@@ -218,31 +229,31 @@ class LMDeployUpstream(Upstream):
         return {"object": "list", "data": [{"id": str(self.folder)}, {"id": ADAPTER}]} if path == "/v1/models" else None
 
 
-class LMDeployHarmonyUpstream(LMDeployUpstream):
-    """LMDeploy with a GPT-OSS model: its chat door parses, so that of other text nothing is left; `/generate` does not."""
+class LMDeployParsingUpstream(LMDeployUpstream):
+    """LMDeploy with a GPT-OSS model: its chat endpoint parses, so that other text is lost; `/generate` does not."""
 
     kind = "lmdeploy, generate"
-    door = "/generate"
+    endpoint = "/generate"
 
-    def read(self, body: dict[str, Any]) -> Asked:
-        return Asked(body["input_ids"], body.get("max_tokens", 128), "", body)
+    def read(self, body: dict[str, Any]) -> ReceivedRequest:
+        return ReceivedRequest(body["input_ids"], body.get("max_tokens", 128), "", body)
 
-    def chunks(self, asked: Asked, take: Take) -> Iterator[dict[str, Any]]:
-        cut, said = is_cut(asked, take), steps(asked, take)
+    def chunks(self, received: ReceivedRequest, reply: Reply) -> Iterator[dict[str, Any]]:
+        cut, said = is_cut(received, reply), steps(received, reply)
         for step in said:
             reason = "length" if cut and step is said[-1] else None
-            yield self._event(asked, step.text, [7], step.count, reason)
+            yield self._event(received, step.text, [7], step.count, reason)
         if not cut:
-            yield self._event(asked, "", [], output(asked, take), "stop")
+            yield self._event(received, "", [], output(received, reply), "stop")
 
-    def _event(self, asked: Asked, text: str, ids: list[int], count: int, reason: str | None) -> dict[str, Any]:
-        counts = {"prompt_tokens": len(asked.prompt), "completion_tokens": count}
+    def _event(self, received: ReceivedRequest, text: str, ids: list[int], count: int, reason: str | None) -> dict[str, Any]:
+        counts = {"prompt_tokens": len(received.prompt), "completion_tokens": count}
         meta = {**counts, "finish_reason": reason and {"type": reason}, "output_token_logprobs": None, "routed_experts": None}
         return {"text": text, "output_ids": ids, "meta_info": meta}
 
     async def other(self, path: str, body: dict[str, Any]) -> Any:
-        """At the chat door the parser finds no channel in what the model says, and leaves the counts alone."""
-        if path != LMDeployUpstream.door:
+        """At the chat endpoint the parser finds no channel in the output, and leaves only the counts."""
+        if path != LMDeployUpstream.endpoint:
             return await super().other(path, body)
         nothing = self._chunk([{"index": 0, "delta": {"role": "assistant"}, "finish_reason": "length"}], None)
         counts = self._chunk([], {"prompt_tokens": 4, "total_tokens": 12, "completion_tokens": 8})

@@ -1,4 +1,4 @@
-"""Every cell of the table in docs/engines.md: what it says, the engine is seen to do."""
+"""Every cell of the table in docs/engines.md, tested with its engine."""
 
 import json
 import logging
@@ -22,49 +22,49 @@ from dragoman.conversation import Tool
 from dragoman.dialects import Constrainer, call_opening
 from dragoman.observability.log_entry import RequestLogEntry
 from dragoman.server import Settings
-from engines_remote.guarantees import COLUMNS, GUARANTEES, PAGE, UNREADABLE, Guarantee, How, call, renewed
-from engines_remote.rows import ROWS, Row, differs
-from engines_remote.verdicts import by_tag, passes
-from engines_vllm.test_structural_tags import verdicts
+from engines.remote.constraint_check import by_tag, passes
+from engines.remote.engine_cases import ENGINE_CASES, EngineCase, differs
+from engines.remote.guarantees import COLUMNS, GUARANTEES, PAGE, UNREADABLE, Guarantee, How, call, renewed
+from engines.vllm_real.test_structural_tags import xgrammar_accepts
 from server.http import Answer, post
 
-Serve = Callable[[Row, str], tuple[str, Any]]
+Serve = Callable[[EngineCase, str], tuple[str, Any]]
 
 
 class Cell(NamedTuple):
-    """A guarantee on one engine: a server, what stands behind its engine, and what its log says."""
+    """A guarantee with one engine: a server, its engine's upstream and its log."""
 
     guarantee: Guarantee
-    row: Row
+    case: EngineCase
     url: str
     upstream: Any
     folder: Path
     log: list[RequestLogEntry]
 
     def ask(self, said: str) -> Answer:
-        """The answer where the model says that, if it is let."""
+        """The server's answer when the model generates this text."""
         spoken = said.removeprefix(self.begun).encode()
         self.upstream.says(*(spoken[at : at + 3] for at in range(0, len(spoken), 3)))
-        return post(self.url, body(**self.guarantee.asked))
+        return post(self.url, body(**self.guarantee.fields))
 
-    def lets_pass(self, said: str) -> bool:
-        """Asked that way, may the model say that?"""
+    def allows(self, said: str) -> bool:
+        """Whether the constraint of the guarantee's request allows this text."""
         self.ask(said)
-        return passes(self.upstream.asked[-1].held, self.folder)(said)
+        return passes(self.upstream.received[-1].constraint, self.folder)(said)
 
     @property
     def begun(self) -> str:
-        """What is written for the model."""
-        choice = self.guarantee.asked.get("tool_choice", {})
-        if choice.get("type") not in ("any", "tool") or not differs(self.row, "holds calls"):
+        """The opening of the call that is written into the prompt."""
+        choice = self.guarantee.fields.get("tool_choice", {})
+        if choice.get("type") not in ("any", "tool") or not differs(self.case, "enforces calls"):
             return ""
-        offered = [Tool(tool["name"], "", tool["input_schema"]) for tool in self.guarantee.asked["tools"]]
+        offered = [Tool(tool["name"], "", tool["input_schema"]) for tool in self.guarantee.fields["tools"]]
         tools = [tool for tool in offered if tool.name == choice.get("name", tool.name)]
         return call_opening(dialects.get(self.guarantee.dialect), tools)
 
 
 class Log(logging.Handler):
-    """Keeps what is told of requests."""
+    """Keeps the request log's entries."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -77,22 +77,22 @@ class Log(logging.Handler):
 
 @pytest.fixture(scope="module")
 def served(folder: Path) -> Iterator[Serve]:
-    """Serves an engine in a dialect, once for all cells that want it: the URL, and what stands behind."""
+    """Serves an engine in a dialect, once for all cells that need it: the URL and the upstream."""
     with ExitStack() as running:
         upstreams: dict[str, Any] = {}
         urls: dict[tuple[str, str], str] = {}
 
-        def serve(row: Row, dialect: str) -> tuple[str, Any]:
-            if row.name not in upstreams:
-                upstream = upstreams[row.name] = row.upstream(folder)
+        def serve(case: EngineCase, dialect: str) -> tuple[str, Any]:
+            if case.name not in upstreams:
+                upstream = upstreams[case.name] = case.upstream(folder)
                 upstream.start_upstream()
                 running.callback(upstream.stop_upstream)
-            upstream = upstreams[row.name]
+            upstream = upstreams[case.name]
             upstream.reset()
-            if (row.name, dialect) not in urls:
+            if (case.name, dialect) not in urls:
                 settings = Settings(model_id="scripted", dialect=dialects.get(dialect))
-                urls[row.name, dialect] = running.enter_context(live_server(row.connect(upstream), settings))
-            return urls[row.name, dialect], upstream
+                urls[case.name, dialect] = running.enter_context(live_server(case.connect(upstream), settings))
+            return urls[case.name, dialect], upstream
 
         yield serve
 
@@ -109,19 +109,19 @@ def log() -> Iterator[list[RequestLogEntry]]:
 
 
 def sends(form: str) -> Callable[[Cell], None]:
-    """For a forced call, what is sent holds that word; with "" nothing is sent."""
+    """A proof that the constraint sent for a forced call contains that word; with "" that none is sent."""
 
     def proof(cell: Cell) -> None:
         cell.ask(cell.guarantee.kept[0])
-        sent = cell.upstream.asked[-1].held
+        sent = cell.upstream.received[-1].constraint
         assert form in sent if form else sent.strip('"') == ""
 
     return proof
 
 
 def is_held(cell: Cell) -> None:
-    assert [said for said in cell.guarantee.kept if not cell.lets_pass(said)] == []
-    assert [said for said in cell.guarantee.broken if cell.lets_pass(said)] == []
+    assert [said for said in cell.guarantee.kept if not cell.allows(said)] == []
+    assert [said for said in cell.guarantee.broken if cell.allows(said)] == []
 
 
 def is_cut(cell: Cell) -> None:
@@ -136,27 +136,27 @@ def is_held_and_cut(cell: Cell) -> None:
 
 def is_held_to_a_depth(cell: Cell) -> None:
     shallow, deep = cell.guarantee.kept
-    assert cell.lets_pass(shallow)
-    assert not any(cell.lets_pass(said) for said in (deep, *cell.guarantee.broken))
+    assert cell.allows(shallow)
+    assert not any(cell.allows(said) for said in (deep, *cell.guarantee.broken))
 
 
 def is_begun(cell: Cell) -> None:
-    """The model goes on behind the opening of a call; if it does not, its answer counts as cut."""
+    """The model continues after the opening of a call; if it does not, its answer counts as cut."""
     (said,) = cell.guarantee.kept
     assert [block["type"] for block in cell.ask(said).json["content"]] == ["tool_use"]
     tokenizer = Tokenizer.from_file(str(cell.folder / "tokenizer.json"))
-    prompt = tokenizer.decode(list(cell.upstream.asked[-1].prompt), skip_special_tokens=False)
+    prompt = tokenizer.decode(list(cell.upstream.received[-1].prompt), skip_special_tokens=False)
     assert cell.begun
     assert prompt.endswith(cell.begun)
     assert cell.ask(cell.guarantee.broken[0]).json["stop_reason"] == "max_tokens"
 
 
 def is_reported(cell: Cell) -> None:
-    """In the log line, as a promise that was broken."""
+    """The log line reports it as a violation."""
     for said in cell.guarantee.broken:
-        assert cell.lets_pass(said)
-        asked = cell.ask(said).headers["request-id"]
-        until(lambda asked=asked: any(entry.request_id == asked and entry.broken for entry in cell.log))
+        assert cell.allows(said)
+        request_id = cell.ask(said).headers["request-id"]
+        until(lambda request_id=request_id: any(entry.request_id == request_id and entry.broken for entry in cell.log))
 
 
 def is_refused(cell: Cell) -> None:
@@ -166,17 +166,17 @@ def is_refused(cell: Cell) -> None:
 
 
 def is_read(cell: Cell) -> None:
-    """A client gets an answer, whatever the model says."""
+    """A client gets an answer, whatever the model generates."""
     for said in (*cell.guarantee.kept, *cell.guarantee.broken):
-        assert cell.lets_pass(said)
+        assert cell.allows(said)
         assert cell.ask(said).status == HTTPStatus.OK
 
 
 def is_relaxed_together(cell: Cell) -> None:
-    """All patterns are gone. That there is a call, and of which tools, is held as before."""
+    """All patterns are removed; a call of one of the tools is still enforced."""
     cell.upstream.unreadable = UNREADABLE
     is_read(cell)
-    assert not any(cell.lets_pass(said) for said in ("There.", call(name="rm"), call(5)))
+    assert not any(cell.allows(said) for said in ("There.", call(name="rm"), call(5)))
 
 
 def is_relaxed(cell: Cell) -> None:
@@ -209,36 +209,36 @@ PROOFS: Mapping[How, Callable[[Cell], None]] = {
 @pytest.mark.clause("TOOL-5", "TOOL-7", "TOOL-9", "TOOL-11", "STR-3")
 @pytest.mark.parametrize("column", COLUMNS)
 @pytest.mark.parametrize("guarantee", GUARANTEES, ids=lambda guarantee: guarantee.title)
-def test_a_guarantee_is_kept_as_the_page_says(
+def test_a_guarantee_is_kept_as_documented(
     guarantee: Guarantee, column: str, served: Serve, folder: Path, log: list[RequestLogEntry]
 ):
-    row = next(row for row in ROWS if row.name == COLUMNS[column])
-    url, upstream = served(row, guarantee.dialect)
-    PROOFS[guarantee.how[column]](Cell(guarantee, row, url, upstream, folder, log))
+    case = next(case for case in ENGINE_CASES if case.name == COLUMNS[column])
+    url, upstream = served(case, guarantee.dialect)
+    PROOFS[guarantee.how[column]](Cell(guarantee, case, url, upstream, folder, log))
 
 
 @pytest.mark.thorough
 @pytest.mark.timeout(600)
-def test_xgrammar_reads_structural_tags_as_they_are_read_here(folder: Path):
-    """And what is refused as unreadable, it does not compile."""
+def test_xgrammar_agrees_with_our_reader_of_structural_tags(folder: Path):
+    """And it does not compile patterns that are refused as unreadable."""
     tags = [(guarantee, step, tag(guarantee, step)) for guarantee in GUARANTEES for step in (0, 1)]
     texts = [[*guarantee.kept, *guarantee.broken] for guarantee, _, _ in tags]
-    found = verdicts([(made, said) for (_, _, made), said in zip(tags, texts, strict=True)])
+    found = xgrammar_accepts([(made, said) for (_, _, made), said in zip(tags, texts, strict=True)])
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    for (guarantee, step, made), said, verdict in zip(tags, texts, found, strict=True):
-        if UNREADABLE in str(guarantee.asked) and step == 0:
-            assert isinstance(verdict, str)
+    for (guarantee, step, made), said, accepted in zip(tags, texts, found, strict=True):
+        if UNREADABLE in str(guarantee.fields) and step == 0:
+            assert isinstance(accepted, str)
         else:
-            assert verdict == [by_tag(made["format"], tokenizer, text) for text in said], guarantee.title
+            assert accepted == [by_tag(made["format"], tokenizer, text) for text in said], guarantee.title
 
 
 def tag(guarantee: Guarantee, step: int) -> dict[str, Any]:
-    """What xgrammar would be sent."""
-    wanted = parse(MessagesRequest, json.dumps(body(**guarantee.asked)).encode())
+    """The structural tag for a guarantee's request."""
+    wanted = parse(MessagesRequest, json.dumps(body(**guarantee.fields)).encode())
     held = Constrainer(dialects.get(guarantee.dialect)).constraint(lower(wanted), thinking_open=False)
     assert held is not None
     return structural_tag(held, {}, step)
 
 
-def test_the_page_says_what_is_tested():
+def test_the_documentation_has_the_tested_table():
     assert PAGE.read_text(encoding="utf-8") == renewed(), "run scripts/engine-table"

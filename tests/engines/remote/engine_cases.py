@@ -1,0 +1,121 @@
+"""The engines that must all behave alike, and the listed differences with their reasons."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from controllable_engine import ControllableEngine
+from dragoman.engines import Engine
+from dragoman.engines.llama.server import LlamaServer
+from dragoman.engines.lmdeploy.engine import LMDeploy
+from dragoman.engines.scripted import Line
+from dragoman.engines.sglang.engine import SGLang
+from dragoman.engines.vllm.engine import Vllm
+from dragoman.errors import EngineUnavailable
+from engines.remote.fake_engine import GREETING, EngineFault, ReceivedRequest
+from engines.remote.fake_engines import (
+    LlamaUpstream,
+    LMDeployParsingUpstream,
+    LMDeployUpstream,
+    SGLangDeltasUpstream,
+    SGLangUpstream,
+    VllmGuidanceUpstream,
+    VllmUpstream,
+)
+
+
+class ScriptedUpstream(ControllableEngine):
+    """The scripted engine, which is its own upstream: the test controls it as it controls a fake engine."""
+
+    def __init__(self, _folder: Path) -> None:
+        super().__init__(window=2048)
+        self.says(*GREETING.tokens)
+
+    def start_upstream(self) -> None:
+        """Do nothing: there is no server to start."""
+
+    stop_upstream = start_upstream
+
+    def says(self, *tokens: Any, cached: int = 0, fault: EngineFault | None = None) -> str:
+        text = b"".join(token.encode() if isinstance(token, str) else token for token in tokens).decode()
+        self.cached = cached
+        self.fails_at_once = fault == "loads"
+        self.failure = EngineUnavailable("the model is loading") if fault == "loads" else None
+        self.line = Line(text, chunk=3, finish_reason="error" if fault == "fails midway" else "stop")
+        return self.url
+
+    def reset(self) -> None:
+        super().reset()
+        self.says(*GREETING.tokens)
+
+    def hold(self, at: int) -> None:  # type: ignore[override]
+        """A fake engine counts its events from 0, and its status is -1; here the prefill chunk is the first one."""
+        self._gate, self._held_chunk = asyncio.Event(), max(at, 0)
+
+    @property
+    def holding(self) -> int:
+        return self.waiting
+
+    @property
+    def disconnects(self) -> int:
+        return self.closed
+
+    @property
+    def received(self) -> Sequence[ReceivedRequest]:
+        return [ReceivedRequest(prompt, 0, "", {}) for prompt in self.prompts]
+
+
+@dataclass(frozen=True)
+class EngineCase:
+    """An engine under test: its fake upstream, and a function that makes the adapter, with options."""
+
+    name: str
+    upstream: Callable[[Path], Any]
+    connect: Callable[..., Engine]
+
+
+ENGINE_CASES = [
+    EngineCase("scripted", ScriptedUpstream, lambda upstream, **_: upstream),
+    EngineCase("llama-server", LlamaUpstream, lambda upstream, **options: LlamaServer(upstream.url, **options)),
+    EngineCase("vllm", VllmUpstream, lambda upstream, **options: Vllm(upstream.url, Path, **options)),
+    EngineCase("vllm, guidance", VllmGuidanceUpstream, lambda upstream, **options: Vllm(upstream.url, Path, **options)),
+    EngineCase("sglang", SGLangUpstream, lambda upstream, **options: SGLang(upstream.url, Path, **options)),
+    EngineCase("sglang, deltas", SGLangDeltasUpstream, lambda upstream, **options: SGLang(upstream.url, Path, **options)),
+    EngineCase("lmdeploy", LMDeployUpstream, lambda upstream, **options: LMDeploy(upstream.url, Path, **options)),
+    EngineCase(
+        "lmdeploy, generate", LMDeployParsingUpstream, lambda upstream, **options: LMDeploy(upstream.url, Path, **options)
+    ),
+]
+
+DIFFERENCES = {
+    ("scripted", "counts tokens"): "its tokens are words, and no token ends a generation",
+    ("scripted", "refuses"): "it accepts every request",
+    ("scripted", "hangs up"): "there is no connection",
+    ("scripted", "breaks off"): "there is no connection",
+    ("scripted", "restarts"): "it runs in this process",
+    ("scripted", "is sent constraints"): "it does not enforce constraints",
+    ("scripted", "can be lowered"): "the test sets its context length",
+    ("lmdeploy", "reports its context length"): "the user's value is used for it",
+    ("lmdeploy, generate", "reports its context length"): "the user's value is used for it",
+    ("vllm, guidance", "reports cached tokens early"): "its counts come after the text",
+    ("vllm", "reports cached tokens early"): "its counts come after the text",
+    ("lmdeploy", "reports cached tokens early"): "its counts come after the text",
+    ("sglang", "uses the whole context"): "prompt and answer have to stay below it",
+    ("sglang, deltas", "uses the whole context"): "prompt and answer have to stay below it",
+    ("lmdeploy", "enforces calls"): "it enforces JSON schemas, and no text around them",
+    ("lmdeploy", "is sent constraints"): "it enforces JSON schemas, and no text around them",
+    ("lmdeploy, generate", "reports cached tokens early"): "it does not report cached tokens",
+    ("lmdeploy, generate", "reports cached tokens"): "it does not report cached tokens",
+    ("lmdeploy, generate", "enforces calls"): "this endpoint has no field for constraints",
+    ("lmdeploy, generate", "enforces formats"): "this endpoint has no field for constraints",
+    ("lmdeploy, generate", "is sent constraints"): "this endpoint has no field for constraints",
+}
+"""The behaviours in which an engine differs from the others, and the reasons. The tests assert the difference as well."""
+
+
+def differs(case: EngineCase, behaviour: str) -> bool:
+    """Whether the engine is listed as different in this behaviour."""
+    assert behaviour in {listed for _, listed in DIFFERENCES}
+    return (case.name, behaviour) in DIFFERENCES
