@@ -78,15 +78,15 @@ def test_a_failure_in_the_stream_comes_after_earlier_chunks(event: bytes, messag
 
 
 @asynccontextmanager
-async def stand_in(path: str, handler: Handler, key: str | None = None) -> AsyncGenerator[LlamaServer]:
+async def fake_server(path: str, handler: Handler, key: str | None = None) -> AsyncGenerator[LlamaServer]:
     app = web.Application()
     app.router.add_route("*", path, handler)
-    async with TestServer(app) as server, aclose(LlamaServer(str(server.make_url("/")), key=key)) as engine:
+    async with TestServer(app) as server, closing_engine(LlamaServer(str(server.make_url("/")), key=key)) as engine:
         yield engine
 
 
 @asynccontextmanager
-async def aclose(engine: LlamaServer) -> AsyncGenerator[LlamaServer]:
+async def closing_engine(engine: LlamaServer) -> AsyncGenerator[LlamaServer]:
     try:
         yield engine
     finally:
@@ -115,13 +115,13 @@ def streaming(*parts: bytes, abort: bool = False) -> Handler:
 
 
 async def test_a_complete_stream_is_passed_on():
-    async with stand_in("/completion", streaming(HEALTHY)) as engine:
+    async with fake_server("/completion", streaming(HEALTHY)) as engine:
         assert await collect(engine, make_request([1], 5)) == CHUNKS
 
 
 @pytest.mark.parametrize("abort", [False, True])
 async def test_a_truncated_stream_fails_after_its_last_chunk(abort: bool):
-    async with stand_in("/completion", streaming(PROGRESS, WORD, abort=abort)) as engine:
+    async with fake_server("/completion", streaming(PROGRESS, WORD, abort=abort)) as engine:
         chunks = engine.generate(make_request([1], 5))
         assert [await anext(chunks), await anext(chunks)] == CHUNKS[:2]
         with pytest.raises(EngineFailed, match="closed the connection during the request"):
@@ -134,7 +134,7 @@ async def test_a_server_that_closes_the_connection_is_unavailable():
         request.transport.abort()
         return web.Response()
 
-    async with stand_in("/completion", hang_up) as engine:
+    async with fake_server("/completion", hang_up) as engine:
         with pytest.raises(EngineUnavailable, match="closed the connection before it answered"):
             await collect(engine, make_request([1], 5))
 
@@ -143,7 +143,7 @@ async def test_a_server_that_closes_the_connection_is_unavailable():
 async def test_an_unreachable_server_is_unavailable_and_named(method: str):
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = f"http://127.0.0.1:{free.getsockname()[1]}"
-    async with aclose(LlamaServer(address)) as engine:
+    async with closing_engine(LlamaServer(address)) as engine:
         calls = {
             "start": engine.start,
             "tokenize": lambda: engine.tokenize("x"),
@@ -154,14 +154,14 @@ async def test_an_unreachable_server_is_unavailable_and_named(method: str):
 
 
 async def test_a_missing_socket_is_unavailable(tmp_path: Path):
-    async with aclose(LlamaServer(f"unix://{tmp_path}/no.sock")) as engine:
+    async with closing_engine(LlamaServer(f"unix://{tmp_path}/no.sock")) as engine:
         with pytest.raises(EngineUnavailable, match="cannot be reached"):
             await engine.start()
 
 
 async def test_a_refused_key_is_reported():
     body = b'{"error":{"message":"Invalid API Key","type":"authentication_error","code":401}}'
-    async with stand_in("/props", answering(401, body), key="wrong") as engine:
+    async with fake_server("/props", answering(401, body), key="wrong") as engine:
         with pytest.raises(EngineFailed, match="refused the key"):
             await engine.start()
 
@@ -174,14 +174,14 @@ async def test_the_key_if_any_is_sent_as_bearer():
         return web.Response(body=b'{"tokens":[1]}')
 
     for key in ("secret", None):
-        async with stand_in("/tokenize", handler, key=key) as engine:
+        async with fake_server("/tokenize", handler, key=key) as engine:
             assert await engine.tokenize("x") == [1]
     assert seen == ["Bearer secret", None]
 
 
 async def test_a_loading_server_is_unavailable():
     body = b'{"error":{"message":"Loading model","type":"unavailable_error","code":503}}'
-    async with stand_in("/props", answering(503, body)) as engine:
+    async with fake_server("/props", answering(503, body)) as engine:
         with pytest.raises(EngineUnavailable, match="is not ready: Loading model"):
             await engine.start()
 
@@ -190,7 +190,7 @@ async def test_a_loading_server_is_unavailable():
     "body", [b"<html>", b"{}", b'{"default_generation_settings":{"n_ctx":"many"},"total_slots":1}', b"\xff"]
 )
 async def test_another_kind_of_server_is_refused(body: bytes):
-    async with stand_in("/props", answering(200, body)) as engine:
+    async with fake_server("/props", answering(200, body)) as engine:
         with pytest.raises(EngineFailed, match="is not a llama-server"):
             await engine.start()
 
@@ -204,7 +204,7 @@ async def test_another_kind_of_server_is_refused(body: bytes):
     ],
 )
 async def test_a_refusal_carries_the_reason(body: bytes, message: str):
-    async with stand_in("/completion", answering(400, body)) as engine:
+    async with fake_server("/completion", answering(400, body)) as engine:
         with pytest.raises(EngineFailed, match=message):
             await collect(engine, make_request([1], 1))
 
@@ -216,7 +216,7 @@ async def test_only_fields_that_the_client_set_are_sent():
         bodies.append(await request.json())
         return web.Response(body=LAST)
 
-    async with stand_in("/completion", handler) as engine:
+    async with fake_server("/completion", handler) as engine:
         await collect(engine, EngineRequest([1, 2], 9, Sampling()))
         await collect(engine, EngineRequest([1, 2], 0, Sampling(0.5, 0.9, 3, 4, 0.25, -0.5)))
     fixed = {
@@ -242,7 +242,7 @@ async def test_a_path_as_the_models_name_is_shortened():
     async def handler(request: web.Request) -> web.Response:
         return web.Response(body=bodies[request.path])
 
-    async with stand_in("/{path:.*}", handler) as engine:
+    async with fake_server("/{path:.*}", handler) as engine:
         capabilities = await engine.start()
     assert (capabilities.model, capabilities.window, capabilities.slots) == ("Tiny-Q4", 512, 3)
     assert (capabilities.chat_template, capabilities.bos_token, capabilities.eos_token) == (None, "<s>", "</s>")
@@ -265,7 +265,7 @@ async def test_cancelling_closes_the_connection_at_once(phase: str):
         return response
 
     async with (
-        stand_in("/completion", handler) as engine,
+        fake_server("/completion", handler) as engine,
         asyncio.timeout(10),
         aclosing(engine.generate(make_request([1], 5))) as chunks,
     ):
@@ -285,6 +285,6 @@ async def test_a_very_long_prompt_is_sent():
         return web.Response(body=HEALTHY)
 
     sizes: list[int] = []
-    async with stand_in("/completion", handler) as engine:
+    async with fake_server("/completion", handler) as engine:
         assert await collect(engine, make_request([100_000] * 300_000, 5)) == CHUNKS
     assert sizes[0] > 2_000_000

@@ -17,7 +17,7 @@ from dragoman.errors import EngineFailed
 STOPPED, CUT = OutputChunk(finish=Finish(FinishReason.STOP)), OutputChunk(finish=Finish(FinishReason.LENGTH))
 
 
-async def said(engine: ScriptedEngine, prompt: str = "Hi", limit: int = 1000) -> str:
+async def generated(engine: ScriptedEngine, prompt: str = "Hi", limit: int = 1000) -> str:
     tokens = await engine.tokenize(prompt)
     return "".join([part.text async for part in engine.generate(EngineRequest(tokens, limit, Sampling()))])
 
@@ -33,7 +33,7 @@ async def output_chunks(line: Line, limit: int = 1000) -> list[OutputChunk]:
 
 async def test_lines_without_a_condition_are_replayed_in_order_and_again():
     engine = ScriptedEngine([Line("one"), Line("two"), Line("never", when="xyzzy")])
-    assert [await said(engine) for _ in range(5)] == ["one", "two", "one", "two", "one"]
+    assert [await generated(engine) for _ in range(5)] == ["one", "two", "one", "two", "one"]
 
 
 async def test_the_first_line_whose_condition_matches_is_replayed_every_time():
@@ -41,25 +41,25 @@ async def test_the_first_line_whose_condition_matches_is_replayed_every_time():
         [Line("plain"), Line("weather", when="rain"), Line("later", when="rain in"), Line("spain", when="Spain")]
     )
     prompts = ["the rain in Spain", "Spain", "the rain", "nothing", "Spain"]
-    assert [await said(engine, prompt) for prompt in prompts] == ["weather", "spain", "weather", "plain", "spain"]
+    assert [await generated(engine, prompt) for prompt in prompts] == ["weather", "spain", "weather", "plain", "spain"]
 
 
-@pytest.mark.parametrize(("behind", "found"), [(1996, True), (1997, False)])
-async def test_a_condition_is_matched_in_the_last_two_thousand_characters(behind: int, found: bool):
+@pytest.mark.parametrize(("distance", "found"), [(1996, True), (1997, False)])
+async def test_a_condition_is_matched_in_the_last_two_thousand_characters(distance: int, found: bool):
     engine = ScriptedEngine([Line("plain"), Line("found", when="HERE")])
-    words = " ".join(["x"] * behind)[-behind:]
-    assert len(words) == behind
-    assert await said(engine, f"first HERE{words}") == ("found" if found else "plain")
+    words = " ".join(["x"] * distance)[-distance:]
+    assert len(words) == distance
+    assert await generated(engine, f"first HERE{words}") == ("found" if found else "plain")
 
 
 async def test_a_condition_may_span_words_and_lines():
     engine = ScriptedEngine([Line("plain"), Line("found", when="a  b\n\tc")])
-    assert await said(engine, "x a  b\n\tc y") == "found"
+    assert await generated(engine, "x a  b\n\tc y") == "found"
 
 
 async def test_a_prompt_without_a_matching_line_is_a_failure():
     with pytest.raises(EngineFailed, match="no line for this prompt"):
-        await said(ScriptedEngine([Line("x", when="xyzzy")]))
+        await generated(ScriptedEngine([Line("x", when="xyzzy")]))
 
 
 @pytest.mark.parametrize(
@@ -67,9 +67,9 @@ async def test_a_prompt_without_a_matching_line_is_a_failure():
     [(0, ["one two three"]), (1, list("one two three")), (4, ["one ", "two ", "thre", "e"]), (5, ["one t", "wo th", "ree"])],
 )
 async def test_a_chunk_has_the_lines_number_of_characters(chunk: int, texts: list[str]):
-    *spoken, last = await output_chunks(Line("one two three", chunk=chunk))
-    assert [part.text for part in spoken] == texts
-    assert sum(part.output for part in spoken) == 3
+    *parts, last = await output_chunks(Line("one two three", chunk=chunk))
+    assert [part.text for part in parts] == texts
+    assert sum(part.output for part in parts) == 3
     assert last == STOPPED
 
 
@@ -90,9 +90,9 @@ async def test_a_token_is_a_word_and_is_counted_at_its_beginning():
 )
 @pytest.mark.parametrize("chunk", [0, 1, 3, 100])
 async def test_the_limit_cuts_before_a_word(limit: int, text: str, last: OutputChunk, chunk: int):
-    *spoken, end = await output_chunks(Line("one  two\nthree", chunk=chunk), limit)
-    assert "".join(part.text for part in spoken) == text
-    assert sum(part.output for part in spoken) == min(limit, 3)
+    *parts, end = await output_chunks(Line("one  two\nthree", chunk=chunk), limit)
+    assert "".join(part.text for part in parts) == text
+    assert sum(part.output for part in parts) == min(limit, 3)
     assert end == last
 
 
@@ -104,12 +104,12 @@ async def test_a_limit_of_zero_ends_with_length():
 @settings(deadline=None)
 @given(st.text(), st.integers(0, 9), st.integers(0, 9))
 async def test_any_output_comes_complete_or_cut_with_one_finish_at_the_end(output: str, chunk: int, limit: int):
-    *spoken, last = await output_chunks(Line(output, chunk=chunk), limit)
-    text = "".join(part.text for part in spoken)
+    *parts, last = await output_chunks(Line(output, chunk=chunk), limit)
+    text = "".join(part.text for part in parts)
     assert output.startswith(text)
     assert (last == STOPPED) <= (text == output)
-    assert sum(part.output for part in spoken) <= limit
-    assert all(part.text and part.finish is None for part in spoken)
+    assert sum(part.output for part in parts) <= limit
+    assert all(part.text and part.finish is None for part in parts)
 
 
 async def test_a_line_can_end_with_length():
@@ -117,15 +117,15 @@ async def test_a_line_can_end_with_length():
 
 
 async def test_a_line_can_fail_after_its_output():
-    heard: list[str] = []
+    received: list[str] = []
 
-    async def listen() -> None:
+    async def read() -> None:
         async for part in ScriptedEngine([Line("one two", finish_reason="error")]).generate(EngineRequest([], 10, Sampling())):
-            heard.append(part.text)  # noqa: PERF401 -- a comprehension would lose them to the failure
+            received.append(part.text)  # noqa: PERF401 -- a comprehension would lose them to the failure
 
     with pytest.raises(EngineFailed):
-        await listen()
-    assert "".join(heard) == "one two"
+        await read()
+    assert "".join(received) == "one two"
 
 
 async def test_a_delay_comes_before_each_chunk():
@@ -138,11 +138,11 @@ async def test_other_requests_run_between_chunks():
     engine = ScriptedEngine([Line("a b " * 200, chunk=1)])
     order: list[int] = []
 
-    async def listen(number: int) -> None:
+    async def read(number: int) -> None:
         async for _ in engine.generate(EngineRequest([], 1000, Sampling())):
             order.append(number)  # noqa: PERF401 -- the order in time is what counts
 
-    await asyncio.gather(listen(1), listen(2))
+    await asyncio.gather(read(1), read(2))
     assert order.index(2) < len(order) / 4
 
 
@@ -172,7 +172,7 @@ def test_a_script_has_a_line_of_json_per_answer(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("content", "complaint"),
+    ("content", "message"),
     [
         ("", "the script has no lines"),
         (" \n\n", "the script has no lines"),
@@ -186,13 +186,13 @@ def test_a_script_has_a_line_of_json_per_answer(tmp_path: Path):
     ],
     ids=range(9),
 )
-def test_an_error_in_a_script_names_the_file_and_the_line(tmp_path: Path, content: str, complaint: str):
+def test_an_error_in_a_script_names_the_file_and_the_line(tmp_path: Path, content: str, message: str):
     script = tmp_path / "script.jsonl"
     script.write_text(content, encoding="utf-8")
     with pytest.raises(BadScript) as refusal:
         read_script(script)
     assert str(refusal.value).startswith(str(script))
-    assert str(refusal.value).endswith(complaint)
+    assert str(refusal.value).endswith(message)
 
 
 @pytest.mark.parametrize("content", [None, b"\xff\xfe"], ids=["missing", "not UTF-8"])

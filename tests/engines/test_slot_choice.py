@@ -11,7 +11,7 @@ AGENT = [*MAIN[:1500], *long_prompt(400, seed=2)]
 """A sub-agent's prompt, with the system prompt and the tools of the main conversation."""
 OTHER = long_prompt(2000, seed=3)
 TITLE = long_prompt(60, seed=4)
-THE_SERVER = None
+SERVERS_CHOICE = None
 
 
 def grown(prompt: list[int], turns: int = 1) -> list[int]:
@@ -25,7 +25,7 @@ def leased(choice: SlotChoice, *prompts: list[int]) -> list[int | None]:
 
 def finish(choice: SlotChoice, lease: SlotLease) -> int | None:
     choice.release(lease)
-    return lease.slot if lease.named else THE_SERVER
+    return lease.slot if lease.named else SERVERS_CHOICE
 
 
 def test_conversations_keep_their_slots_in_order_of_arrival():
@@ -57,12 +57,12 @@ def test_with_few_slots_none_is_reserved(count: int):
 
 
 def test_where_a_slot_would_be_overwritten_the_server_chooses():
-    assert leased(SlotChoice(1), MAIN, TITLE, grown(MAIN), OTHER, grown(MAIN, 2)) == [0, *[THE_SERVER] * 4]
+    assert leased(SlotChoice(1), MAIN, TITLE, grown(MAIN), OTHER, grown(MAIN, 2)) == [0, *[SERVERS_CHOICE] * 4]
 
 
 def test_a_prompt_that_shares_a_prefix_gets_a_copy_in_another_slot():
     choice = SlotChoice(4)
-    assert leased(choice, MAIN, TITLE, AGENT, grown(MAIN), grown(AGENT)) == [1, 0, THE_SERVER, 1, 3]
+    assert leased(choice, MAIN, TITLE, AGENT, grown(MAIN), grown(AGENT)) == [1, 0, SERVERS_CHOICE, 1, 3]
 
 
 def test_a_short_shared_prefix_is_not_copied():
@@ -71,7 +71,7 @@ def test_a_short_shared_prefix_is_not_copied():
 
 def test_an_evicted_conversation_is_left_to_the_server_which_has_a_copy():
     others = [long_prompt(1000, seed=seed) for seed in range(10, 13)]
-    assert leased(SlotChoice(4), MAIN, *others, grown(MAIN)) == [1, 2, 3, 1, THE_SERVER]
+    assert leased(SlotChoice(4), MAIN, *others, grown(MAIN)) == [1, 2, 3, 1, SERVERS_CHOICE]
 
 
 def test_a_long_prompt_is_not_prefilled_in_the_reserved_slot():

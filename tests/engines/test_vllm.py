@@ -117,14 +117,14 @@ def test_a_failure_in_the_stream_comes_after_earlier_chunks(fault: bytes, messag
         next(chunks)
 
 
-class StandIn:
+class FakeVllm:
     """A fake vLLM. `enforces` decides which constraints it enforces; `refuses` which it does not compile."""
 
     def __init__(self, root: str) -> None:
         self.models = [{"id": "tiny", "root": root, "parent": None, "max_model_len": 64}]
         self.stream = [HEALTHY]
         self.details = True
-        self.held: Callable[[Mapping[str, Any]], bool] = lambda held: "structural_tag" in held
+        self.enforces: Callable[[Mapping[str, Any]], bool] = lambda held: "structural_tag" in held
         self.refuses: Callable[[str], bool] = lambda tag: False
         self.abort = False
         self.bodies: list[dict[str, Any]] = []
@@ -174,7 +174,7 @@ class StandIn:
     async def _trial(self, body: dict[str, Any]) -> web.Response:
         held = body.get("structured_outputs")
         details = {"prompt_tokens_details": {"cached_tokens": 0} if self.details else None}
-        text = "Q" if held is not None and self.held(held) else "4"
+        text = "Q" if held is not None and self.enforces(held) else "4"
         return await self._json(
             {"choices": [{"text": text, "finish_reason": "length"}], "usage": {"completion_tokens": 1, **details}}
         )
@@ -186,12 +186,12 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def server(root: Path) -> StandIn:
-    return StandIn(str(root))
+def server(root: Path) -> FakeVllm:
+    return FakeVllm(str(root))
 
 
 @asynccontextmanager
-async def running(server: StandIn, **options: Any) -> AsyncGenerator[Vllm]:
+async def running(server: FakeVllm, **options: Any) -> AsyncGenerator[Vllm]:
     """The adapter for a server, not started."""
     async with TestServer(server.app) as http:
         engine = Vllm(str(http.make_url("/")), Path, **options)
@@ -205,16 +205,16 @@ def make_request(limit: int = 5, **fields: Any) -> EngineRequest:
     return EngineRequest([1, 2, 3, 4], limit, Sampling(), **fields)
 
 
-async def test_probe_results_are_reported(server: StandIn, root: Path):
+async def test_probe_results_are_reported(server: FakeVllm, root: Path):
     server.models.append({"id": "tiny-sql", "root": "/loras/sql", "parent": "tiny", "max_model_len": 64})
     async with running(server, key="secret") as engine:
         found = await engine.start()
     assert (found.model, found.window, found.slots, found.constrains, found.adapters) == ("tiny", 64, 256, True, ["tiny-sql"])
     assert (found.bos_token, found.eos_token) == ("<|im_start|>", "<|im_end|>")
     assert found.chat_template is not None
-    said = dict(found.found)
-    assert said.pop("engine").startswith("vLLM 0.32.0 at http://")
-    assert said == {
+    described = dict(found.found)
+    assert described.pop("engine").startswith("vLLM 0.32.0 at http://")
+    assert described == {
         "model": str(root),
         "window": "64 tokens",
         "tokenizer": str(root),
@@ -228,33 +228,33 @@ async def test_probe_results_are_reported(server: StandIn, root: Path):
 @pytest.mark.parametrize(
     ("held", "found"), [("structural_tag", "structural tags"), ("grammar", "Lark"), ("json", "none: a forced call is begun")]
 )
-async def test_supported_constraints_are_probed(server: StandIn, held: str, found: str):
-    server.held = lambda asked: held in asked
+async def test_supported_constraints_are_probed(server: FakeVllm, held: str, found: str):
+    server.enforces = lambda asked: held in asked
     async with running(server) as engine:
         capabilities = await engine.start()
     assert capabilities.found["constraints"].startswith(found)
     assert capabilities.constrains == (held != "json")
 
 
-async def test_a_server_that_does_not_report_cached_tokens_is_noted(server: StandIn):
+async def test_a_server_that_does_not_report_cached_tokens_is_noted(server: FakeVllm):
     server.details = False
     async with running(server) as engine:
         assert (await engine.start()).found["cached tokens"].startswith("not reported")
 
 
-async def test_a_named_tokenizer_overrides_the_models(server: StandIn, tmp_path: Path):
+async def test_a_named_tokenizer_overrides_the_models(server: FakeVllm, tmp_path: Path):
     server.models[0]["root"] = "/not/on/this/machine"
     async with running(server, tokenizer=str(model_folder(tmp_path / "other"))) as engine:
         assert (await engine.start()).found["tokenizer"] == str(tmp_path / "other")
 
 
-async def test_a_complete_stream_is_passed_on(server: StandIn):
+async def test_a_complete_stream_is_passed_on(server: FakeVllm):
     async with running(server) as engine:
         await engine.start()
         assert await collect(engine, make_request()) == CHUNKS
 
 
-async def test_only_fields_that_the_client_set_are_sent_and_the_limit_fits_the_context(server: StandIn):
+async def test_only_fields_that_the_client_set_are_sent_and_the_limit_fits_the_context(server: FakeVllm):
     async with running(server) as engine:
         await engine.start()
         await collect(engine, make_request(500))
@@ -276,7 +276,7 @@ async def test_only_fields_that_the_client_set_are_sent_and_the_limit_fits_the_c
 HELD = Constraint(Series((Literal("<tool_call>"), Json({"type": "string", "pattern": "(?=x)", "maxLength": 9}))), "held")
 
 
-async def test_a_constraint_is_sent_as_a_structural_tag_with_special_tokens_by_their_ids(server: StandIn):
+async def test_a_constraint_is_sent_as_a_structural_tag_with_special_tokens_by_their_ids(server: FakeVllm):
     async with running(server) as engine:
         await engine.start()
         (control,) = await engine.tokenize("<tool_call>")
@@ -289,7 +289,7 @@ async def test_a_constraint_is_sent_as_a_structural_tag_with_special_tokens_by_t
     }
 
 
-async def test_a_constraint_that_is_refused_is_relaxed_and_remembered(server: StandIn):
+async def test_a_constraint_that_is_refused_is_relaxed_and_remembered(server: FakeVllm):
     server.refuses = lambda tag: "pattern" in tag
     async with running(server) as engine:
         await engine.start()
@@ -303,7 +303,7 @@ async def test_a_constraint_that_is_refused_is_relaxed_and_remembered(server: St
     ]
 
 
-async def test_a_refusal_of_every_form_raises_its_reason(server: StandIn):
+async def test_a_refusal_of_every_form_raises_its_reason(server: FakeVllm):
     server.refuses = lambda tag: True
     async with running(server) as engine:
         await engine.start()
@@ -312,8 +312,8 @@ async def test_a_refusal_of_every_form_raises_its_reason(server: StandIn):
     assert len(server.bodies) == 4
 
 
-async def test_a_server_with_lark_gets_the_same_grammar_as_llama_cpp(server: StandIn):
-    server.held = lambda asked: "grammar" in asked
+async def test_a_server_with_lark_gets_the_same_grammar_as_llama_cpp(server: FakeVllm):
+    server.enforces = lambda asked: "grammar" in asked
     async with running(server) as engine:
         await engine.start()
         (control,) = await engine.tokenize("<tool_call>")
@@ -322,7 +322,7 @@ async def test_a_server_with_lark_gets_the_same_grammar_as_llama_cpp(server: Sta
 
 
 @pytest.mark.parametrize("abort", [False, True])
-async def test_a_truncated_stream_fails_after_its_last_chunk(server: StandIn, abort: bool):
+async def test_a_truncated_stream_fails_after_its_last_chunk(server: FakeVllm, abort: bool):
     server.stream, server.abort = [chunk(" word", 1)], abort
     async with running(server) as engine:
         await engine.start()
@@ -332,7 +332,7 @@ async def test_a_truncated_stream_fails_after_its_last_chunk(server: StandIn, ab
             await anext(chunks)
 
 
-async def test_an_error_in_the_stream_is_raised_once_and_not_as_the_end(server: StandIn):
+async def test_an_error_in_the_stream_is_raised_once_and_not_as_the_end(server: FakeVllm):
     server.stream = [chunk(" word", 1), event(ERROR), DONE]
     async with running(server) as engine:
         await engine.start()
@@ -345,11 +345,11 @@ async def test_an_error_in_the_stream_is_raised_once_and_not_as_the_end(server: 
 
 
 @pytest.mark.parametrize("phase", ["before the answer", "in the stream"])
-async def test_cancelling_closes_the_connection_at_once(server: StandIn, phase: str):
+async def test_cancelling_closes_the_connection_at_once(server: FakeVllm, phase: str):
     async def hang(request: web.Request) -> web.StreamResponse:
         body = await request.json()
         if not body["stream"]:
-            return await StandIn._trial(server, body)
+            return await FakeVllm._trial(server, body)
         server.arrived.set()
         response = web.StreamResponse()
         try:
@@ -376,7 +376,7 @@ async def test_cancelling_closes_the_connection_at_once(server: StandIn, phase: 
 
 
 @pytest.mark.parametrize(("phase", "error"), [("before the answer", EngineUnavailable), ("in the stream", EngineFailed)])
-async def test_closing_the_engine_fails_pending_requests(server: StandIn, phase: str, error: type[Exception]):
+async def test_closing_the_engine_fails_pending_requests(server: FakeVllm, phase: str, error: type[Exception]):
     async def hang(request: web.Request) -> web.StreamResponse:
         body = await request.json()
         if not body["stream"]:
@@ -401,29 +401,29 @@ async def test_closing_the_engine_fails_pending_requests(server: StandIn, phase:
 
 
 async def test_a_server_with_another_model_gets_no_requests_until_the_first_is_back(
-    server: StandIn, caplog: pytest.LogCaptureFixture
+    server: FakeVllm, caplog: pytest.LogCaptureFixture
 ):
     async with running(server) as engine:
         await engine.start()
 
-        def looks(status: str) -> Callable[[], Awaitable[bool]]:
-            async def look() -> bool:
+        def has_status(status: str) -> Callable[[], Awaitable[bool]]:
+            async def probe() -> bool:
                 assert engine.watch is not None
                 engine.watch.probe_soon()
                 return engine.status == status
 
-            return look
+            return probe
 
         server.down = True
         with pytest.raises(EngineUnavailable, match="is not ready: EngineCore died"):
             await collect(engine, make_request())
-        await until(looks("unreachable"))
+        await until(has_status("unreachable"))
         first, server.models = server.models, [{"id": "tiny", "root": "/models/large", "parent": None, "max_model_len": 128}]
         server.down = False
-        await until(looks("changed"))
+        await until(has_status("changed"))
         with pytest.raises(EngineFailed, match="now serves /models/large as tiny, window 128, and this server was started for"):
             await collect(engine, make_request())
         assert len([line for line in caplog.messages if "now serves /models/large" in line]) == 1
         server.models = first
-        await until(looks("ready"))
+        await until(has_status("ready"))
         assert await collect(engine, make_request()) == CHUNKS

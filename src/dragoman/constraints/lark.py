@@ -154,13 +154,14 @@ class _Writer:
         return self._terminals[body]
 
     def _literal(self, text: str) -> str:
-        return " ".join(_token(piece) if isinstance(piece, int) else _string(piece) for piece in self._split(text)) or '""'
+        written = [_token(segment) if isinstance(segment, int) else _string(segment) for segment in self._split(text)]
+        return " ".join(written) or '""'
 
     def _split(self, text: str) -> Segments:
         return self._segments.get(text, (text,) if text else ())
 
     def _text(self, without: Iterable[str], beginning: str = "") -> str:
-        barred = [_string(text) for text in without if all(isinstance(piece, str) for piece in self._split(text))]
+        barred = [_string(text) for text in without if all(isinstance(segment, str) for segment in self._split(text))]
         body = f"{_ANY} & ~({_ANY} ({' | '.join(barred)}) {_ANY})" if barred else _ANY
         if beginning:
             body += f" & ~(/\\s*/ {_string(beginning.strip())} {_ANY})"
@@ -169,16 +170,16 @@ class _Writer:
     def _grouped(self, ends: Sequence[str]) -> list[list[Segments]]:
         """The ends that are plain text in one group, those with a special token in a group each."""
         split = [self._split(end) for end in ends]
-        plain = [pieces for pieces in split if all(isinstance(piece, str) for piece in pieces)]
-        return [*([plain] if plain else []), *([pieces] for pieces in split if pieces not in plain)]
+        plain = [parts for parts in split if all(isinstance(segment, str) for segment in parts)]
+        return [*([plain] if plain else []), *([parts] for parts in split if parts not in plain)]
 
     def _until(self, ends: list[Segments], patterns: Sequence[str]) -> str:
         matching = _ANY if self._least_step or not patterns else " & ".join(_regex(pattern) for pattern in patterns)
-        token = next((index for index, piece in enumerate(ends[0]) if isinstance(piece, int)), None)
+        token = next((index for index, segment in enumerate(ends[0]) if isinstance(segment, int)), None)
         if token is None:
-            texts = " | ".join(_string("".join(map(str, pieces))) for pieces in ends)
+            texts = " | ".join(_string("".join(map(str, parts))) for parts in ends)
             return self._terminal(f"({matching}) ({texts})", "[lazy]")
-        rest = [_token(piece) if isinstance(piece, int) else _string(piece) for piece in ends[0][token:]]
+        rest = [_token(segment) if isinstance(segment, int) else _string(segment) for segment in ends[0][token:]]
         return " ".join([self._terminal(matching), *rest])
 
     def _schema(self, schema: Mapping[str, Any]) -> str:

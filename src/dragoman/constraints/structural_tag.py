@@ -67,7 +67,7 @@ class _Writer:
             raise TooLarge
         match node:
             case Literal(text):
-                return _sequence([_piece(piece) for piece in self._segments.get(text, (text,) if text else ())])
+                return _sequence([_segment(segment) for segment in self._segments.get(text, (text,) if text else ())])
             case Text(without, beginning):
                 return _text(without, beginning)
             case Until(ends, patterns):
@@ -116,8 +116,8 @@ class _Writer:
         return {"type": "sequence", "elements": [{"type": "regex", "pattern": held}, _one_of(closing)]}
 
 
-def _piece(piece: str | int) -> Format:
-    return {"type": "token", "token": piece} if isinstance(piece, int) else {"type": "const_string", "value": piece}
+def _segment(segment: str | int) -> Format:
+    return {"type": "token", "token": segment} if isinstance(segment, int) else {"type": "const_string", "value": segment}
 
 
 def _sequence(elements: list[Format]) -> Format:

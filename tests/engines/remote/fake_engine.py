@@ -179,13 +179,13 @@ class Upstream(ABC):
             return web.json_response(self.whole(received, reply))
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
-        for number, said in enumerate(self._events(received, reply)):
-            if said is None:
+        for number, sent in enumerate(self._events(received, reply)):
+            if sent is None:
                 assert request.transport is not None
                 request.transport.abort()
                 break
             await self._pause(number)
-            for part in (b": still here\n\n", said[: len(said) // 2], said[len(said) // 2 :]):
+            for part in (b": still here\n\n", sent[: len(sent) // 2], sent[len(sent) // 2 :]):
                 await response.write(part)
         return response
 

@@ -72,9 +72,9 @@ class VllmUpstream(Upstream):
         return ReceivedRequest(body["prompt"], body.get("max_tokens", 16), json.dumps(body.get("structured_outputs", "")), body)
 
     def chunks(self, received: ReceivedRequest, reply: Reply) -> Iterator[dict[str, Any]]:
-        cut, said = is_cut(received, reply), steps(received, reply)
-        for step in said:
-            reason = "length" if cut and step is said[-1] else None
+        cut, sent = is_cut(received, reply), steps(received, reply)
+        for step in sent:
+            reason = "length" if cut and step is sent[-1] else None
             yield self._chunk(received, step.count, [self._choice(step.text, reason)])
         if not cut:
             yield self._chunk(received, output(received, reply), [self._choice("", "stop")])
@@ -138,10 +138,10 @@ class SGLangUpstream(Upstream):
         return ReceivedRequest(body["input_ids"], sampling.get("max_new_tokens", 128), held, body, body.get("rid", ""))
 
     def chunks(self, received: ReceivedRequest, reply: Reply) -> Iterator[dict[str, Any]]:
-        cut, said, written = is_cut(received, reply), steps(received, reply), ""
-        for step in said:
+        cut, sent, written = is_cut(received, reply), steps(received, reply), ""
+        for step in sent:
             written += step.text
-            reason = {"type": "length", "length": received.limit} if cut and step is said[-1] else None
+            reason = {"type": "length", "length": received.limit} if cut and step is sent[-1] else None
             yield self._chunk(received, reply, written if self.totals else step.text, step.count, reason)
         if not cut:
             reason = {"type": "stop", "matched": 2}
@@ -194,9 +194,9 @@ class LMDeployUpstream(Upstream):
         return ReceivedRequest(body["input_ids"], limit, json.dumps(body.get("response_format", "")), body)
 
     def chunks(self, received: ReceivedRequest, reply: Reply) -> Iterator[dict[str, Any]]:
-        cut, said = is_cut(received, reply), steps(received, reply)
-        for step in said:
-            reason = {"finish_reason": "length"} if cut and step is said[-1] else {}
+        cut, sent = is_cut(received, reply), steps(received, reply)
+        for step in sent:
+            reason = {"finish_reason": "length"} if cut and step is sent[-1] else {}
             yield self._chunk([self._choice(step.text, [7], **reason)], None)
         if not cut:
             yield self._chunk([self._choice("", [], finish_reason="stop")], None)
@@ -239,9 +239,9 @@ class LMDeployParsingUpstream(LMDeployUpstream):
         return ReceivedRequest(body["input_ids"], body.get("max_tokens", 128), "", body)
 
     def chunks(self, received: ReceivedRequest, reply: Reply) -> Iterator[dict[str, Any]]:
-        cut, said = is_cut(received, reply), steps(received, reply)
-        for step in said:
-            reason = "length" if cut and step is said[-1] else None
+        cut, sent = is_cut(received, reply), steps(received, reply)
+        for step in sent:
+            reason = "length" if cut and step is sent[-1] else None
             yield self._event(received, step.text, [7], step.count, reason)
         if not cut:
             yield self._event(received, "", [], output(received, reply), "stop")

@@ -18,8 +18,8 @@ from engines.remote.fake_engine import FIRST_EVENT, MIDDLE, STATUS
 from engines.remote.fake_engines import WINDOW
 
 FOX = "🦊".encode()
-SPEECH = [b"The", b" fox ", FOX[:1], FOX[1:3], FOX[3:], b" is", b" quick", b" and", b" wet", b".\n\n"]
-SAID = "The fox 🦊 is quick and wet.\n\n"
+TOKENS = [b"The", b" fox ", FOX[:1], FOX[1:3], FOX[3:], b" is", b" quick", b" and", b" wet", b".\n\n"]
+TEXT = "The fox 🦊 is quick and wet.\n\n"
 GREEDY = Sampling(temperature=0, seed=7)
 PROMPT = "What is the fox?"
 
@@ -29,14 +29,14 @@ async def make_request(connected: Connected, limit: int = 100, constraint: Const
 
 
 async def test_text_and_finish_reason(connected: Connected):
-    connected.upstream.says(*SPEECH)
+    connected.upstream.says(*TOKENS)
     chunks = await collect(connected.engine, await make_request(connected))
-    assert (text(chunks), reason(chunks)) == (SAID, FinishReason.STOP)
-    assert output(chunks) == (8 if differs(connected.case, "counts tokens") else len(SPEECH) + 1)
+    assert (text(chunks), reason(chunks)) == (TEXT, FinishReason.STOP)
+    assert output(chunks) == (8 if differs(connected.case, "counts tokens") else len(TOKENS) + 1)
 
 
 async def test_no_chunk_has_half_a_character(connected: Connected):
-    connected.upstream.says(*SPEECH)
+    connected.upstream.says(*TOKENS)
     chunks = await collect(connected.engine, await make_request(connected))
     assert "\ufffd" not in text(chunks)
     assert any("🦊" in chunk.text for chunk in chunks)
@@ -49,22 +49,22 @@ async def test_repeated_text_is_not_mistaken_for_earlier_text(connected: Connect
 
 
 async def test_the_limit_ends_the_generation(connected: Connected):
-    connected.upstream.says(*SPEECH)
+    connected.upstream.says(*TOKENS)
     chunks = await collect(connected.engine, await make_request(connected, limit=2))
     assert (reason(chunks), output(chunks)) == (FinishReason.LENGTH, 2)
-    assert SAID.startswith(text(chunks))
+    assert TEXT.startswith(text(chunks))
     assert text(chunks).strip()
 
 
 async def test_a_limit_of_zero_prefills_the_prompt_and_gives_no_text(connected: Connected):
-    connected.upstream.says(*SPEECH, cached=3)
+    connected.upstream.says(*TOKENS, cached=3)
     chunks = await collect(connected.engine, await make_request(connected, limit=0))
     assert (text(chunks), output(chunks), reason(chunks)) == ("", 0, FinishReason.LENGTH)
     assert len(connected.upstream.received) == 1
 
 
 async def test_cached_tokens_are_reported(connected: Connected):
-    connected.upstream.says(*SPEECH, cached=3)
+    connected.upstream.says(*TOKENS, cached=3)
     request = await make_request(connected)
     chunks = await collect(connected.engine, request)
     early = [chunk.prefill for chunk in chunks if chunk.prefill is not None and chunk.prefill.cached is not None]
@@ -113,35 +113,35 @@ async def test_the_context_length_can_only_be_lowered(case: EngineCase, running:
 
 @pytest.mark.parametrize("phase", [STATUS, FIRST_EVENT, MIDDLE], ids=["before the status", "before the first", "in the middle"])
 async def test_cancelling_a_task_cancels_the_request_at_once(connected: Connected, phase: int):
-    connected.upstream.says(*SPEECH)
+    connected.upstream.says(*TOKENS)
     connected.upstream.hold(phase)
     working = asyncio.create_task(collect(connected.engine, await make_request(connected)))
-    await until(lambda: held(connected))
+    await until(lambda: is_holding(connected))
     working.cancel()
     await asyncio.wait({working})
-    await until(lambda: left(connected))
+    await until(lambda: has_disconnected(connected))
     connected.upstream.reset()
     connected.upstream.says(b"Again.")
     assert text(await collect(connected.engine, await make_request(connected))) == "Again."
 
 
 async def test_closing_the_iterator_cancels_the_request_at_once(connected: Connected):
-    connected.upstream.says(*SPEECH)
+    connected.upstream.says(*TOKENS)
     connected.upstream.hold(MIDDLE)
     async with aclosing(connected.engine.generate(await make_request(connected))) as chunks:
         async for chunk in chunks:
             if chunk.text:
                 break
         if connected.case.name != "scripted":  # it generates nothing while it is not read
-            await until(lambda: held(connected))
-    await until(lambda: left(connected))
+            await until(lambda: is_holding(connected))
+    await until(lambda: has_disconnected(connected))
 
 
-async def held(connected: Connected) -> bool:
+async def is_holding(connected: Connected) -> bool:
     return connected.upstream.holding == 1
 
 
-async def left(connected: Connected) -> bool:
+async def has_disconnected(connected: Connected) -> bool:
     return connected.upstream.disconnects == 1 and connected.upstream.holding == 0
 
 
@@ -152,50 +152,50 @@ async def test_a_loading_engine_is_unavailable(connected: Connected):
 
 
 async def test_a_refusal_carries_its_reason(connected: Connected):
-    connected.upstream.says(*SPEECH, fault="refuses")
+    connected.upstream.says(*TOKENS, fault="refuses")
     if differs(connected.case, "refuses"):
-        assert text(await collect(connected.engine, await make_request(connected))) == SAID
+        assert text(await collect(connected.engine, await make_request(connected))) == TEXT
         return
     with pytest.raises(EngineFailed, match="this is too long"):
         await collect(connected.engine, await make_request(connected))
 
 
-async def heard(connected: Connected, failure: str) -> list[OutputChunk]:
+async def chunks_before_failure(connected: Connected, failure: str) -> list[OutputChunk]:
     """The chunks before a failure in the stream."""
     chunks: list[OutputChunk] = []
 
-    async def listen() -> None:
+    async def read() -> None:
         async for chunk in connected.engine.generate(request):
             chunks.append(chunk)  # noqa: PERF401 -- a comprehension would lose them to the failure
 
     request = await make_request(connected)
     with pytest.raises(EngineFailed, match=failure):
-        await listen()
+        await read()
     return chunks
 
 
 async def test_a_failure_in_the_stream_comes_after_the_text(connected: Connected):
-    connected.upstream.says(*SPEECH, fault="fails midway")
-    chunks = await heard(connected, "out of luck|the engine fails here")
-    assert SAID.startswith(text(chunks))
+    connected.upstream.says(*TOKENS, fault="fails midway")
+    chunks = await chunks_before_failure(connected, "out of luck|the engine fails here")
+    assert TEXT.startswith(text(chunks))
     assert text(chunks)
     assert all(chunk.finish is None for chunk in chunks)
 
 
 async def test_a_truncated_stream_is_a_failure(connected: Connected):
-    connected.upstream.says(*SPEECH, fault="breaks off")
+    connected.upstream.says(*TOKENS, fault="breaks off")
     if differs(connected.case, "breaks off"):
-        assert text(await collect(connected.engine, await make_request(connected))) == SAID
+        assert text(await collect(connected.engine, await make_request(connected))) == TEXT
         return
-    chunks = await heard(connected, "closed the connection during the request")
-    assert SAID.startswith(text(chunks))
+    chunks = await chunks_before_failure(connected, "closed the connection during the request")
+    assert TEXT.startswith(text(chunks))
     assert text(chunks)
 
 
 async def test_an_engine_that_closes_the_connection_is_unavailable(connected: Connected):
-    connected.upstream.says(*SPEECH, fault="hangs up")
+    connected.upstream.says(*TOKENS, fault="hangs up")
     if differs(connected.case, "hangs up"):
-        assert text(await collect(connected.engine, await make_request(connected))) == SAID
+        assert text(await collect(connected.engine, await make_request(connected))) == TEXT
         return
     with pytest.raises(EngineUnavailable, match="closed the connection before it answered"):
         await collect(connected.engine, await make_request(connected))
@@ -211,8 +211,8 @@ async def test_a_restarted_engine_is_used_again(connected: Connected):
             await collect(connected.engine, await untokenized_request())
     finally:
         connected.upstream.start_upstream()
-    connected.upstream.says(*SPEECH)
-    assert text(await collect(connected.engine, await make_request(connected))) == SAID
+    connected.upstream.says(*TOKENS)
+    assert text(await collect(connected.engine, await make_request(connected))) == TEXT
 
 
 async def untokenized_request() -> EngineRequest:
@@ -230,14 +230,14 @@ async def test_a_constraint_is_sent_where_the_engine_enforces_any(connected: Con
 
 
 async def test_parallel_requests_get_their_own_answers(connected: Connected):
-    connected.upstream.says(*SPEECH)
+    connected.upstream.says(*TOKENS)
     requests = [await make_request(connected) for _ in range(12)]
     answers = await asyncio.gather(*(collect(connected.engine, request) for request in requests))
-    assert {text(chunks) for chunks in answers} == {SAID}
+    assert {text(chunks) for chunks in answers} == {TEXT}
 
 
 async def test_only_the_last_chunk_has_the_finish(connected: Connected):
-    connected.upstream.says(*SPEECH)
+    connected.upstream.says(*TOKENS)
     *before, last = await collect(connected.engine, await make_request(connected))
     assert isinstance(last.finish, Finish)
     assert [chunk for chunk in before if chunk.finish is not None] == []
@@ -255,7 +255,7 @@ async def test_an_unresponsive_engine_is_noticed_and_used_again_when_it_responds
     if case.name == "scripted":
         return
     running.reset()
-    running.says(*SPEECH)
+    running.says(*TOKENS)
     engine = case.connect(running, watch_times=WATCH_TIMES)
     await engine.start()
     running.hold(MIDDLE)
@@ -275,7 +275,7 @@ async def test_an_unresponsive_engine_is_noticed_and_used_again_when_it_responds
     finally:
         running.thaw()
     running.reset()
-    running.says(*SPEECH)
-    assert text(await collect(engine, EngineRequest([1, 2, 3], 100, GREEDY))) == SAID
+    running.says(*TOKENS)
+    assert text(await collect(engine, EngineRequest([1, 2, 3], 100, GREEDY))) == TEXT
     assert engine.status == "ready"
     await engine.close()

@@ -41,19 +41,19 @@ class Cell(NamedTuple):
     folder: Path
     log: list[RequestLogEntry]
 
-    def ask(self, said: str) -> Answer:
+    def ask(self, text: str) -> Answer:
         """The server's answer when the model generates this text."""
-        spoken = said.removeprefix(self.begun).encode()
-        self.upstream.says(*(spoken[at : at + 3] for at in range(0, len(spoken), 3)))
+        output = text.removeprefix(self.opening).encode()
+        self.upstream.says(*(output[at : at + 3] for at in range(0, len(output), 3)))
         return post(self.url, body(**self.guarantee.fields))
 
-    def allows(self, said: str) -> bool:
+    def allows(self, text: str) -> bool:
         """Whether the constraint of the guarantee's request allows this text."""
-        self.ask(said)
-        return passes(self.upstream.received[-1].constraint, self.folder)(said)
+        self.ask(text)
+        return passes(self.upstream.received[-1].constraint, self.folder)(text)
 
     @property
-    def begun(self) -> str:
+    def opening(self) -> str:
         """The opening of the call that is written into the prompt."""
         choice = self.guarantee.fields.get("tool_choice", {})
         if choice.get("type") not in ("any", "tool") or not differs(self.case, "enforces calls"):
@@ -120,13 +120,13 @@ def sends(form: str) -> Callable[[Cell], None]:
 
 
 def is_held(cell: Cell) -> None:
-    assert [said for said in cell.guarantee.kept if not cell.allows(said)] == []
-    assert [said for said in cell.guarantee.broken if cell.allows(said)] == []
+    assert [text for text in cell.guarantee.kept if not cell.allows(text)] == []
+    assert [text for text in cell.guarantee.broken if cell.allows(text)] == []
 
 
 def is_cut(cell: Cell) -> None:
-    (said,) = cell.guarantee.broken
-    assert [block["type"] for block in cell.ask(said).json["content"]] == ["tool_use"]
+    (text,) = cell.guarantee.broken
+    assert [block["type"] for block in cell.ask(text).json["content"]] == ["tool_use"]
 
 
 def is_held_and_cut(cell: Cell) -> None:
@@ -137,25 +137,25 @@ def is_held_and_cut(cell: Cell) -> None:
 def is_held_to_a_depth(cell: Cell) -> None:
     shallow, deep = cell.guarantee.kept
     assert cell.allows(shallow)
-    assert not any(cell.allows(said) for said in (deep, *cell.guarantee.broken))
+    assert not any(cell.allows(text) for text in (deep, *cell.guarantee.broken))
 
 
 def is_begun(cell: Cell) -> None:
     """The model continues after the opening of a call; if it does not, its answer counts as cut."""
-    (said,) = cell.guarantee.kept
-    assert [block["type"] for block in cell.ask(said).json["content"]] == ["tool_use"]
+    (text,) = cell.guarantee.kept
+    assert [block["type"] for block in cell.ask(text).json["content"]] == ["tool_use"]
     tokenizer = Tokenizer.from_file(str(cell.folder / "tokenizer.json"))
     prompt = tokenizer.decode(list(cell.upstream.received[-1].prompt), skip_special_tokens=False)
-    assert cell.begun
-    assert prompt.endswith(cell.begun)
+    assert cell.opening
+    assert prompt.endswith(cell.opening)
     assert cell.ask(cell.guarantee.broken[0]).json["stop_reason"] == "max_tokens"
 
 
 def is_reported(cell: Cell) -> None:
     """The log line reports it as a violation."""
-    for said in cell.guarantee.broken:
-        assert cell.allows(said)
-        request_id = cell.ask(said).headers["request-id"]
+    for text in cell.guarantee.broken:
+        assert cell.allows(text)
+        request_id = cell.ask(text).headers["request-id"]
         until(lambda request_id=request_id: any(entry.request_id == request_id and entry.broken for entry in cell.log))
 
 
@@ -167,16 +167,16 @@ def is_refused(cell: Cell) -> None:
 
 def is_read(cell: Cell) -> None:
     """A client gets an answer, whatever the model generates."""
-    for said in (*cell.guarantee.kept, *cell.guarantee.broken):
-        assert cell.allows(said)
-        assert cell.ask(said).status == HTTPStatus.OK
+    for text in (*cell.guarantee.kept, *cell.guarantee.broken):
+        assert cell.allows(text)
+        assert cell.ask(text).status == HTTPStatus.OK
 
 
 def is_relaxed_together(cell: Cell) -> None:
     """All patterns are removed; a call of one of the tools is still enforced."""
     cell.upstream.unreadable = UNREADABLE
     is_read(cell)
-    assert not any(cell.allows(said) for said in ("There.", call(name="rm"), call(5)))
+    assert not any(cell.allows(text) for text in ("There.", call(name="rm"), call(5)))
 
 
 def is_relaxed(cell: Cell) -> None:
@@ -223,13 +223,13 @@ def test_xgrammar_agrees_with_our_reader_of_structural_tags(folder: Path):
     """And it does not compile patterns that are refused as unreadable."""
     tags = [(guarantee, step, tag(guarantee, step)) for guarantee in GUARANTEES for step in (0, 1)]
     texts = [[*guarantee.kept, *guarantee.broken] for guarantee, _, _ in tags]
-    found = xgrammar_accepts([(made, said) for (_, _, made), said in zip(tags, texts, strict=True)])
+    found = xgrammar_accepts([(made, row) for (_, _, made), row in zip(tags, texts, strict=True)])
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    for (guarantee, step, made), said, accepted in zip(tags, texts, found, strict=True):
+    for (guarantee, step, made), row, accepted in zip(tags, texts, found, strict=True):
         if UNREADABLE in str(guarantee.fields) and step == 0:
             assert isinstance(accepted, str)
         else:
-            assert accepted == [by_tag(made["format"], tokenizer, text) for text in said], guarantee.title
+            assert accepted == [by_tag(made["format"], tokenizer, text) for text in row], guarantee.title
 
 
 def tag(guarantee: Guarantee, step: int) -> dict[str, Any]:

@@ -34,12 +34,12 @@ class Server(NamedTuple):
         whole = post(self.url, body(**fields))
         assert whole.status == 200, whole.content
         streamed = post(self.url, body(stream=True, **fields))
-        assert [shape(block) for block in folded(streamed)] == [shape(block) for block in whole.json["content"]]
+        assert [without_id(block) for block in blocks_of(streamed)] == [without_id(block) for block in whole.json["content"]]
         assert streamed.events[-2]["delta"]["stop_reason"] == whole.json["stop_reason"]
         return whole.json
 
 
-def folded(answer: Answer) -> list[dict[str, Any]]:
+def blocks_of(answer: Answer) -> list[dict[str, Any]]:
     """The blocks of a stream."""
     blocks: list[dict[str, Any]] = []
     arguments: list[str] = []
@@ -59,23 +59,23 @@ def folded(answer: Answer) -> list[dict[str, Any]]:
     return blocks
 
 
-def shape(block: dict[str, Any]) -> dict[str, Any]:
+def without_id(block: dict[str, Any]) -> dict[str, Any]:
     """A block without its id, which differs each time."""
     return {key: value for key, value in block.items() if key != "id"}
 
 
 @pytest.fixture(scope="module")
-def built(case: EngineCase, running: Any) -> Iterator[Server]:
+def module_server(case: EngineCase, running: Any) -> Iterator[Server]:
     settings = Settings(model_id="scripted", dialect=dialects.get("qwen3"))
     with live_server(case.connect(running), settings) as url:
         yield Server(case, url, running)
 
 
 @pytest.fixture
-def server(built: Server) -> Iterator[Server]:
-    built.upstream.reset()
-    yield built
-    built.upstream.reset()
+def server(module_server: Server) -> Iterator[Server]:
+    module_server.upstream.reset()
+    yield module_server
+    module_server.upstream.reset()
 
 
 def tokens(text: str) -> list[bytes]:
@@ -159,8 +159,8 @@ def test_each_stop_reason_is_reported(server: Server, fields: dict[str, Any], te
     server.upstream.says(b"one", b" two", b" three")
     message = post(server.url, body(**fields)).json
     assert (message["stop_reason"], message["stop_sequence"]) == ending
-    said = "".join(block["text"] for block in message["content"])
-    assert said == text if text is not None else "one two three".startswith(said)
+    text_so_far = "".join(block["text"] for block in message["content"])
+    assert text_so_far == text if text is not None else "one two three".startswith(text_so_far)
 
 
 @pytest.mark.parametrize("streamed", [True, False])

@@ -49,5 +49,5 @@ def assert_failed(streams: Sequence[anthropic.Stream[RawMessageStreamEvent]]) ->
         assert raised.value.type == "api_error"
 
 
-def said(message: Message) -> str:
+def text_of(message: Message) -> str:
     return "".join(block.text for block in message.content if block.type == "text")

@@ -17,7 +17,7 @@ from dragoman.server import ModelRegistry, Settings
 from .conftest import connected
 from .external_server import SIZE, SLOTS, STARTS_WITHIN
 from .installed import ENVIRONMENT, vllm
-from .messages import STORY, SUM, WEATHER, assert_failed, create, said, start_streams
+from .messages import STORY, SUM, WEATHER, assert_failed, create, start_streams, text_of
 
 pytestmark = [pytest.mark.thorough, pytest.mark.timeout(STARTS_WITHIN * 2)]
 
@@ -57,7 +57,7 @@ def test_a_child_enforces_calls_and_is_restarted_when_it_dies(folder: Path):
         assert engine.pid is not None
         os.killpg(engine.pid, signal.SIGKILL)
         assert_failed(streams)
-        assert said(create(model.with_options(timeout=STARTS_WITHIN), SUM)) != ""  # it waited
+        assert text_of(create(model.with_options(timeout=STARTS_WITHIN), SUM)) != ""  # it waited
         assert engine.restarts == 1
 
 

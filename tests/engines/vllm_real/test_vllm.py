@@ -25,7 +25,7 @@ from prompt import templates
 
 from .conftest import connected
 from .external_server import SLOTS, STARTS_WITHIN, External
-from .messages import GREEDY, STORY, SUM, WEATHER, assert_failed, create, said, start_streams
+from .messages import GREEDY, STORY, SUM, WEATHER, assert_failed, create, start_streams, text_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(STARTS_WITHIN * 2)]
 
@@ -61,7 +61,7 @@ def test_a_streamed_answer_equals_the_collected_one_and_the_counted_tokens(model
     whole = create(model, SUM)
     with model.messages.stream(model="claude-local", max_tokens=16, messages=SUM, extra_body=GREEDY) as stream:
         streamed = stream.get_final_message()
-    assert said(streamed) == said(whole) != ""
+    assert text_of(streamed) == text_of(whole) != ""
     assert streamed.stop_reason == whole.stop_reason
     counted = model.messages.count_tokens(model="claude-local", messages=SUM).input_tokens
     for usage in (streamed.usage, whole.usage):
@@ -71,11 +71,11 @@ def test_a_streamed_answer_equals_the_collected_one_and_the_counted_tokens(model
 
 @pytest.mark.clause("SEQ-1", "SEQ-2")
 def test_a_stop_sequence_ends_the_turn_and_is_named(model: Anthropic):
-    free = said(create(model, STORY, 40))
+    free = text_of(create(model, STORY, 40))
     word = free.split()[4]
     stopped = create(model, STORY, 40, stop_sequences=[word])
     assert (stopped.stop_reason, stopped.stop_sequence) == ("stop_sequence", word)
-    assert said(stopped) == free[: free.index(word)]
+    assert text_of(stopped) == free[: free.index(word)]
 
 
 def test_a_limit_ends_the_answer_exactly(model: Anthropic):
@@ -122,7 +122,7 @@ def test_a_forced_call_is_valid_by_its_schema(model: Anthropic, streamed: bool):
 def test_an_output_format_is_enforced(model: Anthropic):
     schema = {"type": "object", "properties": {"sum": {"type": "integer", "maximum": 99}}, "required": ["sum"]}
     message = create(model, SUM, 60, output_config={"format": {"type": "json_schema", "schema": schema}})
-    assert jsonschema_rs.is_valid(schema, json.loads(said(message)))
+    assert jsonschema_rs.is_valid(schema, json.loads(text_of(message)))
 
 
 def test_tool_choice_none_gives_free_text(model: Anthropic):
@@ -203,4 +203,4 @@ def test_a_server_that_dies_under_load_is_used_again_after_its_restart(model: An
         assert (raised.value.status_code, raised.value.type) == (529, "overloaded_error")
     external.start()
     assert external.url
-    assert said(create(model, SUM)) == said(before)
+    assert text_of(create(model, SUM)) == text_of(before)
