@@ -191,7 +191,7 @@ class _Writer:
 
 _ANY: Final = "/(?s:.*)/"
 _STEPS: Final = ("", "patterns", "bounds", "everything but the type")
-"""What each step removes."""
+"""The parts of a schema that each step removes."""
 
 
 @lru_cache(maxsize=_REMEMBERED)

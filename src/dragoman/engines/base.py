@@ -49,7 +49,7 @@ class EngineRequest(Struct, frozen=True):
 class FinishReason(StrEnum):
     """Why the engine stopped generating. A failure is an exception, not a reason."""
 
-    STOP = "stop"  # the model ended its turn
+    STOP = "stop"  # the model ended its answer
     LENGTH = "length"  # `limit` tokens were generated, or the window is full
 
 
@@ -101,7 +101,7 @@ class EngineKind(StrEnum):
 
 
 class Capabilities(Struct, frozen=True):
-    """What an engine reported about itself and its model at start-up.
+    """The capabilities of an engine and its model, as reported and probed at start-up.
 
     `kind` decides which fields of a request can be honoured.
     `window` is the context length of one request (prompt and output together), in tokens. `slots` is how many requests run at

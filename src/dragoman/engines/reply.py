@@ -12,7 +12,7 @@ MAX_REPLY: Final = 64 * 1024 * 1024
 """Maximum bytes of a reply, and of one event of a stream: large enough for the token ids of a full context."""
 
 UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-"""What msgspec raises at bytes that are not the expected JSON: other values, invalid UTF-8, values nested too deeply."""
+"""The errors of msgspec for bytes that are not the expected JSON: other values, invalid UTF-8, values nested too deeply."""
 
 
 class ReplyDecoder(Generic[T]):
