@@ -1,6 +1,6 @@
 """Upper limits on the contents of a request; real clients stay far below, and an operator can change them (`--limit NAME=N`).
 
-Each limit is checked before any work on what it counts, and the error message names it.
+Each limit is checked before any work on the counted items, and the error message names it.
 """
 
 from collections.abc import Iterable

@@ -1,7 +1,7 @@
 """Parts: the units of an answer while it is generated.
 
 The dialect's parser makes them from the model's text, the output policies pass, hold or drop them, and an encoder turns
-them into the events of one API. The union is closed, and the module imports nothing of ours.
+them into the events of one API. The union is closed, and the module imports no other module of the package.
 
 They are `msgspec` structs because about one is made per token: they cost a tenth of a frozen dataclass.
 """

@@ -23,7 +23,7 @@ class BadPlugin(Exception):
 
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
-    """What the operator chose for an engine: its address and key, the model, the window in tokens, requests at a time."""
+    """The operator's options for an engine: its address and key, the model, the window in tokens, concurrent requests."""
 
     url: str | None = None
     key: str | None = None
@@ -38,7 +38,7 @@ def engine_names() -> list[str]:
 
 
 def build_engine(name: str, options: EngineOptions) -> Engine:
-    """The engine of another package, not yet started. Raises `BadPlugin`, and what its function raises."""
+    """Return the engine of another package, not started. Raises `BadPlugin`, and what its function raises."""
     (found,) = entry_points(group=ENGINES, name=name)
     build: Callable[[EngineOptions], Any] = _loaded(found)
     engine = build(options)

@@ -1,4 +1,4 @@
-"""The public API: the server as an ASGI application, for programs that embed it, and what other packages extend it with."""
+"""The public API: the server as an ASGI application for embedding, and the classes with which other packages extend it."""
 
 from starlette.types import ASGIApp
 

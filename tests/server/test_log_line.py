@@ -49,7 +49,7 @@ def log() -> Iterator[RequestLog]:
 def test_an_answer_is_logged_in_full(engine: ControllableEngine, log: RequestLog, stream: bool) -> None:
     url = engine.says(SAID)
     engine.cached = 7
-    request = body(user("What time is it?"), system="Be brief.", tools=[TOOL], thinking={"type": "adaptive"}, stream=stream)
+    request = body(user("What hour is it?"), system="Be brief.", tools=[TOOL], thinking={"type": "adaptive"}, stream=stream)
     answer = post(
         url, request, user_agent="claude-cli/2.1", x_claude_code_session_id="b1946ac9-24", x_claude_code_agent_id="a77"
     )

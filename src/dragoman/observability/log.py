@@ -68,7 +68,7 @@ LOG_FORMATS: dict[str, type[logging.Formatter]] = {"text": HumanFormatter, "json
 
 def line(entry: RequestLogEntry) -> str:
     """Return the text log line: fixed columns, exceptional facts, client and model, prompt changes, request id."""
-    shown = "  ".join([*_columns(entry), *_particulars(entry), *_asked(entry), *_treated(entry), entry.request_id])
+    shown = "  ".join([*_columns(entry), *_exceptional(entry), *_context(entry), *_notes(entry), entry.request_id])
     return (
         shown
         if shown.isprintable()
@@ -90,7 +90,7 @@ def _counts(tokens: Tokens, rate: float | None) -> str:
     return f"{tokens.prompt:>7,} in {reused} {tokens.output:>6,} out {rate or 0:>7.1f} tok/s"
 
 
-def _particulars(entry: RequestLogEntry) -> Iterator[str]:
+def _exceptional(entry: RequestLogEntry) -> Iterator[str]:
     """Yield the exceptional facts of a request."""
     if entry.calls:
         yield f"{entry.calls} call{'s' if entry.calls > 1 else ''}"
@@ -102,7 +102,7 @@ def _particulars(entry: RequestLogEntry) -> Iterator[str]:
     yield from _listed("not as promised: ", entry.broken)
 
 
-def _asked(entry: RequestLogEntry) -> Iterator[str]:
+def _context(entry: RequestLogEntry) -> Iterator[str]:
     """Yield durations, client, session, model and content."""
     if durations := _durations(entry.seconds):
         yield " ".join(durations)
@@ -116,7 +116,7 @@ def _asked(entry: RequestLogEntry) -> Iterator[str]:
         yield ", ".join(f"{volume.count:,} {kind} {_short(volume.characters)}" for kind, volume in entry.content.items())
 
 
-def _treated(entry: RequestLogEntry) -> Iterator[str]:
+def _notes(entry: RequestLogEntry) -> Iterator[str]:
     """Yield the notes on the prompt and the unknown fields, which are long and repeat for a client."""
     yield from _listed("", entry.notes)
     yield from _listed("unknown: ", entry.unknown)

@@ -55,7 +55,7 @@ class Completions(GeneratingEndpoint[Completion]):
             read, packed = await in_worker(read_completion, body, limits)
         else:
             read, packed = read_completion(body, limits)
-        self.note_request(request.state.record, read)
+        self.record_request(request.state.record, read)
         return Prepared(read, plain=packed if isinstance(packed, str) else packed.tolist())
 
     def encoder(self, read: Read) -> CompletionEncoder:
@@ -71,7 +71,7 @@ class Completions(GeneratingEndpoint[Completion]):
         """Answer the request; every refusal is raised before the first byte."""
         try:
             await super().answer(request, body, send)
-        except EngineRefused as refused:  # token ids are the only thing that it gets from the client as it is
+        except EngineRefused as refused:  # only token ids reach the engine unchanged
             raise InvalidRequest.at("prompt", f"the engine does not accept this prompt: {refused.message}") from refused
 
 

@@ -79,11 +79,11 @@ class Endpoint(ABC):
             read = reader(body, *options)
             facts, prompt = facts_of(read.conversation), None
         record.content = facts.content
-        self.note_request(record, read)
+        self.record_request(record, read)
         return Prepared(read, facts, prompt)
 
-    def note_request(self, record: Record, read: Read) -> None:
-        """Record what the log has of a request once it is read."""
+    def record_request(self, record: Record, read: Read) -> None:
+        """Record the model, the stream flag and the unknown fields of a request for its log entry."""
         record.model, record.stream = read.model, read.stream
         record.unknown = self.registry.new_names(read.unknown)
 

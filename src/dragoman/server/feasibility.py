@@ -48,7 +48,7 @@ SUPPORT: Final[Mapping[str, Mapping[EngineKind, Support]]] = {
         "affinity": (_YES, _YES, _YES, _YES, _YES, _YES, _NOTE, _YES),
     }.items()
 }
-"""Field → engine → what happens. A constraint that is not enforced is refused for a format and for `strict`."""
+"""Field → engine → treatment. A constraint that is not enforced is refused for a format and for `strict`."""
 
 _MOST_TOKENS: Final = 1 << 31
 """Number of token ids if an engine does not report its vocabulary: ids have 32 bits, signed in some engines."""
@@ -94,7 +94,7 @@ class Feasibility:
 
     def check_sampling(self, conversation: Conversation) -> None:
         """Raise `InvalidRequest` for a sampling field that the engine does not honour."""
-        for name in self._asked(conversation):
+        for name in self._requested(conversation):
             if SUPPORT[name][self._found.kind] is Support.REFUSED:
                 raise InvalidRequest.at(name, f"this server's engine ({self._found.kind}) has no {name}")
 
@@ -108,10 +108,10 @@ class Feasibility:
 
     def notes(self, conversation: Conversation, affinity: str | None) -> list[str]:
         """Return a note on the fields that the engine ignores, for the log."""
-        asked = [*self._asked(conversation), *(["affinity"] if affinity is not None else [])]
-        ignored = [name for name in asked if SUPPORT[name][self._found.kind] is Support.NOTED]
+        requested = [*self._requested(conversation), *(["affinity"] if affinity is not None else [])]
+        ignored = [name for name in requested if SUPPORT[name][self._found.kind] is Support.NOTED]
         return [f"ignored by the engine: {', '.join(ignored)}"] if ignored else []
 
-    def _asked(self, conversation: Conversation) -> list[str]:
+    def _requested(self, conversation: Conversation) -> list[str]:
         chosen = conversation.sampling.chosen
         return [name for name, value in chosen.items() if value != _WITHOUT_EFFECT.get(name)]

@@ -47,7 +47,7 @@ class Middleware:
         record = _record(scope)
         scope["state"] = {**scope.get("state", {}), "record": record}
         if scope["path"] in QUIET_PATHS:
-            await self._pages(scope, receive, _tagged(send, record))
+            await self._pages(scope, receive, _with_headers(send, record))
         elif self._capture is None:
             await self._logged(scope, receive, send, record)
         else:
@@ -62,7 +62,7 @@ class Middleware:
         record.endpoint = _route(self._app, scope)
         try:
             with self._metrics.open(record):
-                await self._pages(scope, receive, _tagged(send, record))
+                await self._pages(scope, receive, _with_headers(send, record))
         finally:
             entry = record.entry()
             self._metrics.count(entry)
@@ -89,7 +89,7 @@ class Middleware:
             record.leave(gone.stop)
             return
         except HTTPException as raised:
-            error = _routing(raised, scope)
+            error = _routing_error(raised, scope)
             headers = dict(raised.headers or {})
             record.fail(error)
         except DragomanError as raised:
@@ -121,8 +121,8 @@ def _route(router: Router, scope: Scope) -> str:
     return next(found, "").replace(":path", "")
 
 
-def _tagged(send: Send, record: Record) -> Send:
-    def tagged(message: Message) -> Awaitable[None]:
+def _with_headers(send: Send, record: Record) -> Send:
+    def send_with_headers(message: Message) -> Awaitable[None]:
         if message["type"] == "http.response.start":
             record.status = message["status"]
             headers = MutableHeaders(scope=message)
@@ -131,10 +131,10 @@ def _tagged(send: Send, record: Record) -> Send:
                 headers["dragoman-diverged"] = record.diverged.encode("unicode_escape").decode()
         return send(message)
 
-    return tagged
+    return send_with_headers
 
 
-def _routing(raised: HTTPException, scope: Scope) -> DragomanError:
+def _routing_error(raised: HTTPException, scope: Scope) -> DragomanError:
     """Return our error for an error of the router."""
     if raised.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         return MethodNotAllowed(f"{scope['method']} is not allowed on {scope['path']}")

@@ -51,7 +51,7 @@ class ModelDetail:
 
 
 class Health(Struct, frozen=True, omit_defaults=True):
-    """The response to a health probe; `engine` is what was found about it at startup."""
+    """The response to a health probe; `engine` are the properties that were found at startup."""
 
     status: str
     model: str | None = None

@@ -43,7 +43,7 @@ _HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class ResponseContext(Generic[E]):
-    """What is needed to send a generation: the generation, API format, encoder and request record."""
+    """A generation to send, with its API format, encoder and request record."""
 
     generation: Generation
     api_format: ApiFormat[E]

@@ -63,7 +63,7 @@ class WorkerPool:
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a module-level function and return its result. Cancelling kills the worker that runs it.
 
-        Raises `TooExpensive`, `Overloaded` where no worker becomes free in time, and what the function raises.
+        Raises `TooExpensive`, `Overloaded` if no worker becomes free in time, and what the function raises.
         """
         job = message(Job(function, args, kwargs))
         workers = self._of_this_loop()
