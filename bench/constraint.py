@@ -11,7 +11,7 @@ from bench.report import Row
 from dragoman import dialects
 from dragoman.constraints.lark import compiled, literals
 from dragoman.constraints.tree import Constraint
-from dragoman.conversation import Conversation, Sampling, Tool, ToolChoice, ToolPolicy
+from dragoman.conversation import AnswerPolicy, Sampling, Tool, ToolChoice, ToolPolicy
 from dragoman.dialects import Constrainer
 from dragoman.engines import Engine, EngineRequest
 from dragoman.engines.llama.embedded import EmbeddedLlama
@@ -47,12 +47,12 @@ def _tool(number: int) -> Tool:
     return Tool(f"tool_{number}", "Works on a file.", schema)
 
 
-def _conversation(tools: int, choice: ToolChoice) -> Conversation:
-    return Conversation(turns=(), tools=tuple(map(_tool, range(tools))), tool_policy=ToolPolicy(choice))
+def _policy(tools: int, choice: ToolChoice) -> AnswerPolicy:
+    return AnswerPolicy(tools=tuple(map(_tool, range(tools))), tool_policy=ToolPolicy(choice))
 
 
-def _constraint(name: str, conversation: Conversation) -> Constraint:
-    constraint = Constrainer(dialects.get(name)).constraint(conversation, thinking_open=False)
+def _constraint(name: str, policy: AnswerPolicy) -> Constraint:
+    constraint = Constrainer(dialects.get(name)).constraint(policy, thinking_open=False)
     assert constraint is not None
     return constraint
 
@@ -60,14 +60,14 @@ def _constraint(name: str, conversation: Conversation) -> Constraint:
 def _compiling(name: str) -> tuple[float, float]:
     """Seconds to build and compile the constraint of 300 new tools, and of the same tools again."""
     fresh = f"{time.perf_counter_ns():x}"
-    conversation = _conversation(MANY_TOOLS, ToolChoice.ANY)
-    tools = [replace(tool, schema={**tool.schema, "$comment": fresh, "minProperties": 1}) for tool in conversation.tools]
-    conversation = replace(conversation, tools=tuple(tools))
+    policy = _policy(MANY_TOOLS, ToolChoice.ANY)
+    tools = [replace(tool, schema={**tool.schema, "$comment": fresh, "minProperties": 1}) for tool in policy.tools]
+    policy = replace(policy, tools=tuple(tools))
     constrainer = Constrainer(dialects.get(name))
     spent = []
     for _ in range(2):
         began = time.perf_counter()
-        constraint = constrainer.constraint(conversation, thinking_open=False)
+        constraint = constrainer.constraint(policy, thinking_open=False)
         assert constraint is not None
         if not spent:
             literals(constraint)
@@ -91,14 +91,14 @@ async def _decoding(engine: Engine, constraint: Constraint | None) -> tuple[floa
 
 async def measure(runs: int) -> list[Row]:
     """Compile constraints, and decode with and without one in pairs, on the default model."""
-    size = len(json.dumps([tool.function for tool in _conversation(MANY_TOOLS, ToolChoice.ANY).tools]))
+    size = len(json.dumps([tool.function for tool in _policy(MANY_TOOLS, ToolChoice.ANY).tools]))
     rows = []
     for name in ("qwen3", "qwen3-coder"):
         firsts, agains = zip(*(_compiling(name) for _ in range(runs)), strict=True)
         what = f"constraint, {MANY_TOOLS} tools of {size // 1000} KB, {name}"
         rows.append(Row(f"{what}, first", f"{median(firsts) * 1000:.0f}", "", "ms", "<= 1000"))
         rows.append(Row(f"{what}, again", f"{median(agains) * 1000:.1f}", "", "ms", ""))
-    constraint = _constraint("qwen3", _conversation(AGENT_TOOLS, ToolChoice.AUTO))
+    constraint = _constraint("qwen3", _policy(AGENT_TOOLS, ToolChoice.AUTO))
     engine = EmbeddedLlama(resolve(None).path, context=2048, parallel=1)
     await engine.start()
     try:

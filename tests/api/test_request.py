@@ -255,7 +255,7 @@ def test_a_request_has_at_most_a_hundred_thousand_messages():
 @pytest.mark.parametrize("fields", [{"max_tokens": ...}, {}, {"max_tokens": None}, {"stream": True}])
 def test_counting_accepts_the_body_of_a_messages_request_with_or_without_its_own_fields(fields: dict[str, Any]):
     conversation = read(body(**fields), CountTokensRequest)
-    assert conversation == Conversation(turns=read(body()).turns, max_tokens=0)
+    assert conversation == Conversation(read(body()).dialogue)
 
 
 @pytest.mark.clause("CNT-3")

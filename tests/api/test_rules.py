@@ -201,7 +201,7 @@ def test_the_results_of_very_many_calls_are_checked_in_linear_time(calls_per_mes
     messages = [assistant(*calls[begin : begin + calls_per_message]) for begin in range(0, len(calls), calls_per_message)]
     results = [result(f"c{number}") for number in reversed(range(20_000))]
     lowered = read(body(user("Hi"), *messages, user(*results)))
-    assert [part.call_id for part in lowered.turns[-1].content if isinstance(part, ToolResult)] == [
+    assert [part.call_id for part in lowered.dialogue.turns[-1].content if isinstance(part, ToolResult)] == [
         part["id"] for part in calls
     ]
     assert process_time() - start < 6  # a search through the open calls per result takes longer

@@ -130,9 +130,9 @@ def test_the_callable_tools_at_the_end_follow_from_the_changes(
     changes: list[dict[str, Any]], top: list[str], callable_: list[str]
 ):
     conversation = read(asked(text("News."), *changes), MessagesRequest, BETA)
-    assert [tool.name for tool in conversation.tools] == top
-    assert [tool.name for tool in conversation.callable] == callable_
-    assert list(conversation.schemas) == callable_
+    assert [tool.name for tool in conversation.dialogue.tools] == top
+    assert [tool.name for tool in conversation.policy.tools] == callable_
+    assert list(conversation.policy.schemas) == callable_
 
 
 @pytest.mark.clause("IN-14")
@@ -140,8 +140,8 @@ def test_a_tool_that_is_defined_again_has_its_new_schema_from_then_on():
     newer = {"type": "object", "properties": {"x": {"type": "integer"}}}
     again = {"type": "tool_addition", "tool": {"type": "tool_definition", "definition": tool("read", newer)}}
     conversation = read(asked(again), MessagesRequest, BETA)
-    assert conversation.schemas["read"] == newer
-    assert conversation.tools[0].schema == READ["input_schema"]
+    assert conversation.policy.schemas["read"] == newer
+    assert conversation.dialogue.tools[0].schema == READ["input_schema"]
 
 
 @pytest.mark.clause("IN-14", "TOOL-12")
@@ -149,7 +149,7 @@ def test_a_tool_that_a_search_found_stays_callable_after_another_one_was_added()
     found = {"type": "tool_reference", "tool_name": "last"}
     messages = [user("Hi"), assistant(called("a", "read")), user(result("a", content=[found])), system(add("find"))]
     conversation = read(body(*messages, tools=[READ, FIND, LAST]))
-    assert list(conversation.schemas) == ["read", "last", "find"]
+    assert list(conversation.policy.schemas) == ["read", "last", "find"]
 
 
 @pytest.mark.clause("IN-14", "CACHE-4")
@@ -163,12 +163,12 @@ def test_a_change_is_described_in_its_message_and_does_not_change_earlier_turns(
     ]
     turns = [read(body(*messages[:end], tools=[READ, FIND]), MessagesRequest, BETA) for end in (1, 2, 4, 5)]
     for before, after in itertools.pairwise(turns):
-        assert after.tools == before.tools
-        assert list(after.turns)[: len(before.turns)] == list(before.turns)
+        assert after.dialogue.tools == before.dialogue.tools
+        assert list(after.dialogue.turns)[: len(before.dialogue.turns)] == list(before.dialogue.turns)
     described = "<function>{}</function>"
-    first, second = turns[1].turns[-1].content, turns[3].turns[-1].content
+    first, second = turns[1].dialogue.turns[-1].content, turns[3].dialogue.turns[-1].content
     find = described.format('{"name": "find", "description": "", "parameters": {"type": "object", "properties": {}}}')
     assert first == (Text("News."), Text(f"The tool find is now available:\n{find}"))
     new = described.format('{"name": "new", "description": "", "parameters": {"type": "object", "properties": {}}}')
     assert second == (Text("The tool find is no longer available."), Text(f"The tool new is now available:\n{new}"))
-    assert turns[3].notes == ("tools changed in messages: 2 added, 1 removed",)
+    assert turns[3].dialogue.notes == ("tools changed in messages: 2 added, 1 removed",)

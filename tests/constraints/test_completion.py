@@ -8,7 +8,7 @@ import pytest
 
 from dragoman import dialects
 from dragoman.constraints.completion import shortest_completion
-from dragoman.conversation import Conversation, Tool, ToolCall, ToolChoice, ToolPolicy
+from dragoman.conversation import AnswerPolicy, Tool, ToolCall, ToolChoice, ToolPolicy
 from dragoman.dialects import Constrainer
 from dragoman.parts import CallDelta, CallEnd
 
@@ -35,14 +35,14 @@ STEP = 1 if os.environ.get("DRAGOMAN_TESTS") == "thorough" else 13
 @pytest.mark.parametrize("name", sorted(dialects.BY_NAME))
 def test_a_call_cut_anywhere_can_be_completed(name: str):
     dialect = dialects.get(name)
-    conversation = Conversation(turns=(), tools=(TOOL,), tool_policy=ToolPolicy(ToolChoice.ANY))
-    held = Constrainer(dialect).constraint(conversation, thinking_open=False)
+    policy = AnswerPolicy(tools=(TOOL,), tool_policy=ToolPolicy(ToolChoice.ANY))
+    held = Constrainer(dialect).constraint(policy, thinking_open=False)
     assert held is not None
     written = dialect.encode_calls([CALL])
     for cut in range(0, len(written), STEP):
         way = shortest_completion(held, written[:cut])
         assert way is not None
-        parser = dialect.parser(conversation.schemas, thinking_open=False)
+        parser = dialect.parser(policy.schemas, thinking_open=False)
         parts = [*parser.feed(written[:cut] + way), *parser.finish(cut=False)]
         assert [part.complete for part in parts if isinstance(part, CallEnd)] == [True]
         arguments = json.loads("".join(part.json for part in parts if isinstance(part, CallDelta)))
@@ -50,7 +50,7 @@ def test_a_call_cut_anywhere_can_be_completed(name: str):
 
 
 def test_a_text_that_the_constraint_forbids_has_no_completion():
-    conversation = Conversation(turns=(), tools=(TOOL,), tool_policy=ToolPolicy(ToolChoice.ANY))
-    held = Constrainer(dialects.get("qwen3")).constraint(conversation, thinking_open=False)
+    policy = AnswerPolicy(tools=(TOOL,), tool_policy=ToolPolicy(ToolChoice.ANY))
+    held = Constrainer(dialects.get("qwen3")).constraint(policy, thinking_open=False)
     assert held is not None
     assert shortest_completion(held, "I rather not") is None

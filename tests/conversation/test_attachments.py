@@ -42,7 +42,7 @@ def found(**fields: Any) -> JsonObject:
 
 def seen(*blocks: JsonObject) -> list[str]:
     """The text that the model gets for these blocks."""
-    return [part.text for part in read(body(user(*blocks))).turns[0].content if isinstance(part, Text)]
+    return [part.text for part in read(body(user(*blocks))).dialogue.turns[0].content if isinstance(part, Text)]
 
 
 FORMS: dict[str, tuple[JsonObject, list[str]]] = {
@@ -100,7 +100,9 @@ FORMS: dict[str, tuple[JsonObject, list[str]]] = {
 def test_an_attachment_reads_the_same_at_the_top_and_inside_a_result(block: JsonObject, lines: list[str]):
     words = "\n".join(lines)
     assert seen(text("Look:"), block, text("Well?")) == ["Look:", words, "Well?"]
-    turns = read(body(user("Hi"), assistant(call("a", "look")), user(result("a", content=[text("Here:"), block])))).turns
+    turns = read(
+        body(user("Hi"), assistant(call("a", "look")), user(result("a", content=[text("Here:"), block])))
+    ).dialogue.turns
     assert turns[-1] == Turn(Role.USER, (ToolResult("a", "look", f"Here:\n{words}", is_error=False),))
 
 
@@ -127,12 +129,12 @@ def test_an_invalid_url_is_not_shown(url: str):
 
 @pytest.mark.clause("IN-4")
 def test_notes_say_what_the_model_does_not_get():
-    assert read(body(user("Hi"))).notes == ()
-    assert read(body(user(document("text"), found()))).notes == ()
-    assert read(body(user(picture()))).notes == ("omitted: 1 image that the model cannot see",)
+    assert read(body(user("Hi"))).dialogue.notes == ()
+    assert read(body(user(document("text"), found()))).dialogue.notes == ()
+    assert read(body(user(picture()))).dialogue.notes == ("omitted: 1 image that the model cannot see",)
     inner = result("a", content=[picture(), document("content", source={"content": [picture()]})])
     request = body(user(picture(), document("base64")), assistant(call("a")), user(inner, found(citations={"enabled": True})))
-    assert read(request).notes == (
+    assert read(request).dialogue.notes == (
         "omitted: 3 images and 1 document that the model cannot see",
         "ignored: citations, which the model does not write",
     )

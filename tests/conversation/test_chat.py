@@ -56,8 +56,8 @@ def test_an_agents_conversation_keeps_its_turns_its_reasoning_and_the_order_of_i
         user("Thanks."),
         tools=[TOOL],
     )
-    assert conversation.system == (Text("Be brief."), Text("And kind."))
-    assert conversation.turns == (
+    assert conversation.dialogue.system == (Text("Be brief."), Text("And kind."))
+    assert conversation.dialogue.turns == (
         Turn(Role.USER, (Text("What time?"),)),
         Turn(Role.ASSISTANT, (Thinking("Two at once."), ToolCall("a", "now", {"z": 1, "a": 2}), ToolCall("b", "now", {}))),
         Turn(
@@ -68,12 +68,12 @@ def test_an_agents_conversation_keeps_its_turns_its_reasoning_and_the_order_of_i
         Turn(Role.ASSISTANT, (Text("One and two."),)),
         Turn(Role.USER, (Text("Thanks."),)),
     )
-    assert list(conversation.turns[1].content[1].input) == ["z", "a"]  # type: ignore[union-attr]
-    assert [(tool.name, tool.description, tool.strict) for tool in conversation.tools] == [("now", "The time.", False)]
+    assert list(conversation.dialogue.turns[1].content[1].input) == ["z", "a"]  # type: ignore[union-attr]
+    assert [(tool.name, tool.description, tool.strict) for tool in conversation.dialogue.tools] == [("now", "The time.", False)]
 
 
 def test_a_request_of_only_a_system_message_is_accepted():
-    assert lowered({"role": "system", "content": "Say hi."}).turns == (Turn(Role.SYSTEM, (Text("Say hi."),)),)
+    assert lowered({"role": "system", "content": "Say hi."}).dialogue.turns == (Turn(Role.SYSTEM, (Text("Say hi."),)),)
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_a_request_of_only_a_system_message_is_accepted():
     ],
 )
 def test_reasoning_is_on_unless_the_request_turns_it_off(fields: dict[str, Any], expected: ThinkingPolicy):
-    assert lowered(**fields).thinking == expected
+    assert lowered(**fields).policy.thinking == expected
 
 
 @pytest.mark.parametrize(
@@ -101,8 +101,8 @@ def test_reasoning_is_on_unless_the_request_turns_it_off(fields: dict[str, Any],
     ],
 )
 def test_a_tool_choice_becomes_a_policy(choice: Any, expected: ToolPolicy):
-    assert lowered(tools=[TOOL], tool_choice=choice).tool_policy == expected
-    alone = lowered(tools=[TOOL], tool_choice=choice, parallel_tool_calls=False).tool_policy
+    assert lowered(tools=[TOOL], tool_choice=choice).policy.tool_policy == expected
+    alone = lowered(tools=[TOOL], tool_choice=choice, parallel_tool_calls=False).policy.tool_policy
     assert (alone.choice, alone.name, alone.parallel) == (expected.choice, expected.name, False)
 
 
@@ -113,14 +113,14 @@ def test_limits_sampling_stops_and_formats_are_kept():
         presence_penalty=0.5, frequency_penalty=-0.5,
         response_format={"type": "json_schema", "json_schema": {"name": "x", "schema": schema, "strict": True}},
     )  # fmt: skip
-    assert (conversation.max_tokens, conversation.stop_sequences) == (7, ("END",))
-    assert conversation.sampling == Sampling(1.5, 0.5, None, 3, 0.5, -0.5)
-    assert conversation.output == schema
-    assert lowered(max_tokens=5).max_tokens == 5
-    assert lowered().max_tokens == UNLIMITED
-    assert lowered(stop="END").stop_sequences == ("END",)
-    assert lowered(response_format={"type": "json_object"}).output == {"type": "object"}
-    assert lowered(response_format={"type": "text"}).output is None
+    assert (conversation.policy.max_tokens, conversation.policy.stop_sequences) == (7, ("END",))
+    assert conversation.policy.sampling == Sampling(1.5, 0.5, None, 3, 0.5, -0.5)
+    assert conversation.policy.output == schema
+    assert lowered(max_tokens=5).policy.max_tokens == 5
+    assert lowered().policy.max_tokens == UNLIMITED
+    assert lowered(stop="END").policy.stop_sequences == ("END",)
+    assert lowered(response_format={"type": "json_object"}).policy.output == {"type": "object"}
+    assert lowered(response_format={"type": "text"}).policy.output is None
 
 
 @pytest.mark.parametrize(
@@ -167,13 +167,13 @@ PAPER = {"type": "file", "file": {"filename": "a.pdf", "file_data": "data:applic
 def test_what_the_model_cannot_see_is_replaced_by_a_note():
     away = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
     conversation = lowered(user([PICTURE, away, PAPER, {"type": "text", "text": "What is it?"}]))
-    picture, elsewhere, paper, words = (part.text for part in conversation.turns[0].content if isinstance(part, Text))
+    picture, elsewhere, paper, words = (part.text for part in conversation.dialogue.turns[0].content if isinstance(part, Text))
     assert "(image/png, 5 bytes)" in picture
     assert "https://example.com/a.png" in elsewhere
     assert "a.pdf" in paper
     assert "(application/pdf, 5 bytes)" in paper
     assert words == "What is it?"
-    assert conversation.notes == ("omitted: 2 images and 1 document that the model cannot see",)
+    assert conversation.dialogue.notes == ("omitted: 2 images and 1 document that the model cannot see",)
 
 
 @pytest.mark.parametrize("part", [PICTURE, PAPER])
@@ -197,9 +197,9 @@ def called(arguments: object) -> tuple[dict[str, Any], Sequence[str]]:
     """The lowered arguments of a call, and the notes."""
     call = {"id": "a", "type": "function", "function": {"name": "now", "arguments": arguments}}
     conversation = lowered(user("Hi"), {"role": "assistant", "tool_calls": [call]}, {"role": "tool", "tool_call_id": "a"})
-    part = conversation.turns[1].content[0]
+    part = conversation.dialogue.turns[1].content[0]
     assert isinstance(part, ToolCall)
-    return part.input, conversation.notes
+    return part.input, conversation.dialogue.notes
 
 
 @pytest.mark.parametrize(
@@ -244,12 +244,12 @@ def test_arguments_that_are_not_an_object_are_kept_as_text(arguments: str):
 )
 def test_reasoning_is_read_from_all_of_its_fields(fields: dict[str, Any]):
     conversation = lowered(user("Hi"), {"role": "assistant", "content": "Yes."} | fields, user("So?"))
-    assert conversation.turns[1].content == (Thinking("Hm."), Text("Yes."))
+    assert conversation.dialogue.turns[1].content == (Thinking("Hm."), Text("Yes."))
 
 
 def test_a_refusal_part_is_text():
     answer = {"role": "assistant", "content": [{"type": "refusal", "refusal": "No."}]}
-    assert lowered(user("Hi"), answer, user("So?")).turns[1].content == (Text("No."),)
+    assert lowered(user("Hi"), answer, user("So?")).dialogue.turns[1].content == (Text("No."),)
 
 
 @pytest.mark.parametrize(
@@ -268,18 +268,18 @@ def test_a_refusal_part_is_text():
 )
 def test_a_result_may_contain_parts_of_every_type(content: object, outcome: str):
     conversation = lowered(user("Hi"), CALLS, *RESULTS[:1], {**RESULTS[1], "content": content})
-    results = {part.call_id: part.text for part in conversation.turns[-1].content if isinstance(part, ToolResult)}
+    results = {part.call_id: part.text for part in conversation.dialogue.turns[-1].content if isinstance(part, ToolResult)}
     assert results[RESULTS[1]["tool_call_id"]].startswith(outcome)
 
 
 def test_an_older_function_call_is_a_call_and_the_next_message_its_result():
     call = {"role": "assistant", "content": None, "function_call": {"name": "now", "arguments": '{"zone": "UTC"}'}}
     conversation = lowered(user("Hi"), call, {"role": "function", "name": "now", "content": "noon"})
-    assert conversation.turns[1].content == (ToolCall("function_call", "now", {"zone": "UTC"}),)
-    assert conversation.turns[2].content == (ToolResult("function_call", "now", "noon", is_error=False),)
+    assert conversation.dialogue.turns[1].content == (ToolCall("function_call", "now", {"zone": "UTC"}),)
+    assert conversation.dialogue.turns[2].content == (ToolResult("function_call", "now", "noon", is_error=False),)
 
 
 def test_notes_say_what_the_model_does_not_get():
     sound = {"type": "input_audio", "input_audio": {"data": "", "format": "wav"}}
     conversation = lowered({"role": "user", "name": "ann", "content": [{"type": "text", "text": "Hi"}, sound]})
-    assert conversation.notes == ("omitted: 1 audio part that the model cannot take", "ignored: names of speakers")
+    assert conversation.dialogue.notes == ("omitted: 1 audio part that the model cannot take", "ignored: names of speakers")

@@ -9,7 +9,9 @@ from dragoman.api.anthropic.defined_tools import DEFINED
 from dragoman.api.anthropic.lowering import lower
 from dragoman.api.anthropic.request import CountTokensRequest, MessagesRequest
 from dragoman.conversation import (
+    AnswerPolicy,
     Conversation,
+    Dialogue,
     Role,
     Sampling,
     Text,
@@ -32,13 +34,14 @@ def _lower(**fields: Any) -> Conversation:
 
 
 def _content(*blocks: dict[str, Any], role: str = "assistant") -> tuple[object, ...]:
-    turns = _lower(messages=[{"role": "user", "content": "Hi"}, {"role": role, "content": list(blocks)}]).turns
+    turns = _lower(messages=[{"role": "user", "content": "Hi"}, {"role": role, "content": list(blocks)}]).dialogue.turns
     return tuple(turns[-1].content)
 
 
 @pytest.mark.clause("REQ-6", "REQ-10", "IN-1", "IN-7", "IN-8", "IN-11", "TOOL-1", "CACHE-1", "CC-2")
 def test_a_request_with_every_type_of_block_becomes_this_conversation():
     schema = {"type": "object", "properties": {"z": {"type": "string"}, "a": {"type": "integer"}}, "required": ["z"]}
+    tools = (Tool("read", "Reads.", schema), Tool("now", "", {"type": "object"}))
     cached = {"cache_control": {"type": "ephemeral"}}
     assert _lower(
         system=[{"type": "text", "text": "You help.", **cached}, {"type": "text", "text": "Be brief."}],
@@ -82,28 +85,33 @@ def test_a_request_with_every_type_of_block_becomes_this_conversation():
         stop_sequences=["END", "\n\n"],
         max_tokens=2048,
     ) == Conversation(
-        system=(Text("You help."), Text("Be brief.")),
-        turns=(
-            Turn(Role.USER, (Text("Hi"), Text("there"), Text("!"))),
-            Turn(
-                Role.ASSISTANT,
-                (Thinking("Hm."), Text("I look."), ToolCall("a", "read", {"z": "1", "a": 2}), ToolCall("b", "now", {})),
+        Dialogue(
+            system=(Text("You help."), Text("Be brief.")),
+            turns=(
+                Turn(Role.USER, (Text("Hi"), Text("there"), Text("!"))),
+                Turn(
+                    Role.ASSISTANT,
+                    (Thinking("Hm."), Text("I look."), ToolCall("a", "read", {"z": "1", "a": 2}), ToolCall("b", "now", {})),
+                ),
+                Turn(Role.USER, (ToolResult("a", "read", "x\ny", False), ToolResult("b", "now", "no clock", True))),
+                Turn(Role.SYSTEM, (Text("Speak French."), Text("Or not."))),
             ),
-            Turn(Role.USER, (ToolResult("a", "read", "x\ny", False), ToolResult("b", "now", "no clock", True))),
-            Turn(Role.SYSTEM, (Text("Speak French."), Text("Or not."))),
+            tools=tools,
         ),
-        tools=(Tool("read", "Reads.", schema), Tool("now", "", {"type": "object"})),
-        tool_policy=ToolPolicy(ToolChoice.AUTO, None, parallel=False),
-        thinking=ThinkingPolicy(enabled=True, budget=1024, display=ThinkingDisplay.FULL, effort="low"),
-        sampling=Sampling(1.0, 0.5, 40),
-        stop_sequences=("END", "\n\n"),
-        max_tokens=2048,
+        AnswerPolicy(
+            tools=tools,
+            tool_policy=ToolPolicy(ToolChoice.AUTO, None, parallel=False),
+            thinking=ThinkingPolicy(enabled=True, budget=1024, display=ThinkingDisplay.FULL, effort="low"),
+            sampling=Sampling(1.0, 0.5, 40),
+            stop_sequences=("END", "\n\n"),
+            max_tokens=2048,
+        ),
     )
 
 
 @pytest.mark.clause("REQ-1", "TOOL-4", "THK-1")
 def test_a_minimal_request_has_the_defaults():
-    assert _lower() == Conversation(turns=(Turn(Role.USER, (Text("Hi"),)),), max_tokens=16)
+    assert _lower() == Conversation(Dialogue((Turn(Role.USER, (Text("Hi"),)),)), AnswerPolicy(max_tokens=16))
 
 
 @pytest.mark.clause("REQ-7")
@@ -121,7 +129,7 @@ def test_an_empty_system_prompt_is_left_out(system: object):
 @pytest.mark.clause("REQ-7", "PRE-1")
 @pytest.mark.parametrize("content", ["", []], ids=repr)
 def test_an_empty_final_assistant_message_is_an_empty_turn(content: object):
-    turns = _lower(messages=[{"role": "user", "content": "Hi"}, {"role": "assistant", "content": content}]).turns
+    turns = _lower(messages=[{"role": "user", "content": "Hi"}, {"role": "assistant", "content": content}]).dialogue.turns
     assert turns == (Turn(Role.USER, (Text("Hi"),)), Turn(Role.ASSISTANT, ()))
 
 
@@ -138,9 +146,9 @@ def test_the_keys_of_schemas_and_inputs_keep_the_order_they_came_in():
         ],
         tools=[{"name": "f", "input_schema": {"type": "object", "required": [], "properties": {"z": {}, "a": {}}}}],
     )
-    (call,) = conversation.turns[1].content
+    (call,) = conversation.dialogue.turns[1].content
     assert isinstance(call, ToolCall)
-    assert json.dumps([call.input, conversation.tools[0].schema]) == (
+    assert json.dumps([call.input, conversation.dialogue.tools[0].schema]) == (
         '[{"z": 1, "a": {"y": 1, "b": 2}}, {"type": "object", "required": [], "properties": {"z": {}, "a": {}}}]'
     )
 
@@ -256,7 +264,7 @@ def test_the_state_of_a_browser_is_shown_as_json():
     ],
 )
 def test_a_tool_choice_becomes_this_policy(choice: dict[str, Any] | None, policy: ToolPolicy):
-    assert _lower(tool_choice=choice).tool_policy == policy
+    assert _lower(tool_choice=choice).policy.tool_policy == policy
 
 
 @pytest.mark.clause("THK-1", "THK-3", "THK-8", "THK-14")
@@ -272,18 +280,18 @@ def test_a_tool_choice_becomes_this_policy(choice: dict[str, Any] | None, policy
     ],
 )
 def test_a_thinking_field_becomes_this_policy(thinking: dict[str, Any] | None, policy: ThinkingPolicy):
-    assert _lower(thinking=thinking).thinking == policy
+    assert _lower(thinking=thinking).policy.thinking == policy
 
 
 @pytest.mark.clause("THK-14")
 def test_effort_is_kept_without_thinking_too():
-    assert _lower(output_config={"effort": "max"}).thinking == ThinkingPolicy(effort="max")
+    assert _lower(output_config={"effort": "max"}).policy.thinking == ThinkingPolicy(effort="max")
 
 
 @pytest.mark.clause("CNT-1", "CNT-2")
 def test_a_count_request_is_the_same_conversation_without_generation():
     body = {"model": "m", "max_tokens": 16, "messages": [{"role": "user", "content": "Hi"}]}
-    assert lower(CountTokensRequest.model_validate_json(json.dumps(body))) == Conversation(_lower().turns)
+    assert lower(CountTokensRequest.model_validate_json(json.dumps(body))) == Conversation(_lower().dialogue)
 
 
 SEARCH, FETCH = ({"name": name, "description": name, "input_schema": {"type": "object"}} for name in ("ToolSearch", "fetch"))
@@ -309,9 +317,9 @@ def test_a_deferred_tool_is_described_in_the_result_that_found_it_and_not_at_the
         _lower(tools=tools, messages=messages)
         for tools, messages in (([SEARCH], FOUND[:1]), ([FETCH | {"defer_loading": True}, SEARCH], FOUND))
     )
-    assert before.tools == after.tools
-    assert list(after.schemas) == ["ToolSearch", "fetch"]
-    assert after.turns[-1].content == (
+    assert before.dialogue.tools == after.dialogue.tools
+    assert list(after.policy.schemas) == ["ToolSearch", "fetch"]
+    assert after.dialogue.turns[-1].content == (
         ToolResult(
             "a",
             "ToolSearch",
@@ -325,9 +333,11 @@ def test_a_deferred_tool_is_described_in_the_result_that_found_it_and_not_at_the
 @pytest.mark.clause("TOOL-12")
 def test_deferred_tools_that_nothing_can_find_are_listed_after_the_others():
     other = FETCH | {"name": "other"}
-    assert [tool.name for tool in _lower(tools=[FETCH | {"defer_loading": True}, other]).tools] == ["other", "fetch"]
-    assert [tool.name for tool in _lower(tools=[FETCH | {"defer_loading": True}, SEARCH]).tools] == ["ToolSearch"]
-    assert [tool.name for tool in _lower(tools=[FETCH | {"defer_loading": True}, other], messages=FOUND).tools] == ["other"]
+    assert [tool.name for tool in _lower(tools=[FETCH | {"defer_loading": True}, other]).dialogue.tools] == ["other", "fetch"]
+    assert [tool.name for tool in _lower(tools=[FETCH | {"defer_loading": True}, SEARCH]).dialogue.tools] == ["ToolSearch"]
+    assert [tool.name for tool in _lower(tools=[FETCH | {"defer_loading": True}, other], messages=FOUND).dialogue.tools] == [
+        "other"
+    ]
 
 
 @pytest.mark.clause("IN-10")
@@ -335,7 +345,7 @@ def test_results_are_sorted_by_the_order_of_their_calls():
     calls = [{"type": "tool_use", "id": name, "name": name, "input": {}} for name in ("a", "b", "c")]
     results = [{"type": "tool_result", "tool_use_id": name, "content": name} for name in ("c", "a", "b")]
     last = {"role": "user", "content": [*results, {"type": "text", "text": "Go on."}]}
-    turns = _lower(messages=[{"role": "user", "content": "Hi"}, {"role": "assistant", "content": calls}, last]).turns
+    turns = _lower(messages=[{"role": "user", "content": "Hi"}, {"role": "assistant", "content": calls}, last]).dialogue.turns
     assert turns[-1].content == (*(ToolResult(name, name, name, is_error=False) for name in ("a", "b", "c")), Text("Go on."))
 
 
@@ -345,22 +355,27 @@ def test_examples_follow_the_description_unchanged(words: str | None, head: str)
     examples = [{"z": "Grüße", "a": 1}, {}]
     (tool,) = _lower(
         tools=[{"name": "f", "description": words, "input_schema": {"type": "object"}, "input_examples": examples}]
-    ).tools
+    ).dialogue.tools
     assert tool.description == head + 'Examples of its input:\n{"z": "Grüße", "a": 1}\n{}'
-    assert _lower(tools=[{"name": "f", "input_schema": {"type": "object"}, "input_examples": []}]).tools[0].description == ""
+    assert (
+        _lower(tools=[{"name": "f", "input_schema": {"type": "object"}, "input_examples": []}]).dialogue.tools[0].description
+        == ""
+    )
 
 
 @pytest.mark.clause("TOOL-14")
 @pytest.mark.parametrize("kind", DEFINED)
 def test_a_tool_that_anthropic_defines_is_lowered_like_any_other(kind: str):
     name, words, schema = DEFINED[kind]
-    (tool,) = _lower(tools=[{"type": kind, "name": name, "strict": True, "cache_control": {"type": "ephemeral"}}]).tools
+    (tool,) = _lower(
+        tools=[{"type": kind, "name": name, "strict": True, "cache_control": {"type": "ephemeral"}}]
+    ).dialogue.tools
     assert tool == Tool(name, words, schema, strict=True)
 
 
 @pytest.mark.clause("TOOL-14")
 def test_the_description_says_how_much_of_a_file_is_shown():
     editor = {"type": "text_editor_20250728", "name": "str_replace_based_edit_tool"}
-    assert _lower(tools=[editor | {"max_characters": 10_000}]).tools[0].description == (
+    assert _lower(tools=[editor | {"max_characters": 10_000}]).dialogue.tools[0].description == (
         DEFINED["text_editor_20250728"].description + " A `view` shows at most 10000 characters."
     )

@@ -17,7 +17,7 @@ import pytest
 from dragoman import dialects
 from dragoman.constraints.lark import compiled
 from dragoman.constraints.tree import Constraint
-from dragoman.conversation import Conversation, ThinkingPolicy, Tool, ToolCall, ToolChoice, ToolPolicy
+from dragoman.conversation import AnswerPolicy, ThinkingPolicy, Tool, ToolCall, ToolChoice, ToolPolicy
 from dragoman.dialects import Constrainer, Dialect
 from dragoman.parts import CallDelta, CallEnd, CallStart, Part, Text
 
@@ -72,17 +72,16 @@ MAX_BYTES = 3000
 
 def asked(
     choice: str, *tools: Tool, name: str | None = None, parallel: bool = True, thinking: bool = False, strict: bool = False
-) -> Conversation:
-    return Conversation(
-        turns=(),
+) -> AnswerPolicy:
+    return AnswerPolicy(
         tools=tuple(replace(tool, strict=strict) for tool in tools or (WEATHER, NOW)),
         tool_policy=ToolPolicy(ToolChoice(choice), name, parallel),
         thinking=ThinkingPolicy(enabled=thinking),
     )
 
 
-def constraint(dialect: Dialect, conversation: Conversation, *, thinking_open: bool = False) -> Constraint:
-    found = Constrainer(dialect).constraint(conversation, thinking_open=thinking_open)
+def constraint(dialect: Dialect, policy: AnswerPolicy, *, thinking_open: bool = False) -> Constraint:
+    found = Constrainer(dialect).constraint(policy, thinking_open=thinking_open)
     assert found is not None
     return found
 
@@ -120,8 +119,8 @@ def random_output(enforced: Constraint, choose: random.Random) -> str:
     return written.decode(errors="replace")
 
 
-def read(dialect: Dialect, conversation: Conversation, text: str, *, thinking_open: bool = False) -> list[Part]:
-    parser = dialect.parser({tool.name: tool.schema for tool in conversation.tools}, thinking_open=thinking_open)
+def read(dialect: Dialect, policy: AnswerPolicy, text: str, *, thinking_open: bool = False) -> list[Part]:
+    parser = dialect.parser({tool.name: tool.schema for tool in policy.tools}, thinking_open=thinking_open)
     return [*parser.feed(text), *parser.finish(cut=False)]
 
 

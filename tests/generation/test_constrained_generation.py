@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from dragoman import dialects
-from dragoman.conversation import Conversation, Role, Text, ThinkingPolicy, Tool, ToolChoice, ToolPolicy, Turn
+from dragoman.conversation import AnswerPolicy, ThinkingPolicy, Tool, ToolChoice, ToolPolicy
 from dragoman.engines import EngineRequest, OutputChunk
 from dragoman.engines.scripted import Line, ScriptedEngine
 from dragoman.errors import EngineFailed
@@ -42,15 +42,15 @@ class RecordingEngine(ScriptedEngine):
         return "".join(self._words[token] for token in request.tokens)
 
 
-def ask(**policies: Any) -> Conversation:
-    return Conversation(**{"turns": [Turn(Role.USER, (Text("Hi"),))], "tools": [ADD, NOW], "max_tokens": 1000} | policies)
+def ask(**policies: Any) -> AnswerPolicy:
+    return AnswerPolicy(**{"tools": [ADD, NOW], "max_tokens": 1000} | policies)
 
 
-async def answer(engine: RecordingEngine, conversation: Conversation, **prompt: Any) -> tuple[Generation, list[Part]]:
+async def answer(engine: RecordingEngine, policy: AnswerPolicy, **prompt: Any) -> tuple[Generation, list[Part]]:
     constrains = (await engine.start()).constrains
     tokens = await engine.tokenize(PROMPT)
     made = Prompt(tokens, "", prompt.get("remaining", 10_000), prompt.get("thinking_open", False))
-    generation = Generation(engine, dialects.Constrainer(QWEN3), conversation, made, constrains=constrains)
+    generation = Generation(engine, dialects.Constrainer(QWEN3), policy, made, constrains=constrains)
     return generation, [part async for part in generation.run()]
 
 
@@ -58,7 +58,7 @@ def texts(parts: Sequence[Part], kind: type[TextPart] | type[ThinkingPart]) -> s
     return "".join(part.text for part in parts if isinstance(part, kind))
 
 
-def forced(choice: str = "any", name: str | None = None) -> Conversation:
+def forced(choice: str = "any", name: str | None = None) -> AnswerPolicy:
     return ask(tool_policy=ToolPolicy(ToolChoice(choice), name))
 
 

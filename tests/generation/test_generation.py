@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from dragoman import dialects
-from dragoman.conversation import Conversation, Role, Text, ThinkingDisplay, ThinkingPolicy, Tool, ToolChoice, ToolPolicy, Turn
+from dragoman.conversation import AnswerPolicy, ThinkingDisplay, ThinkingPolicy, Tool, ToolChoice, ToolPolicy
 from dragoman.conversation.signature import recover, sign
 from dragoman.engines import EngineRequest, Finish, FinishReason, OutputChunk, PrefillProgress
 from dragoman.engines.scripted import Line, ScriptedEngine
@@ -24,23 +24,23 @@ CALL = '<tool_call>\n{"name": "add", "arguments": {"a": 1, "b": 2}}\n</tool_call
 THOUGHT = "<think>\nI add them up.\n</think>\n\n"
 
 
-def ask(**policies: Any) -> Conversation:
-    return Conversation(**{"turns": [Turn(Role.USER, (Text("Hi"),))], "tools": [ADD], "max_tokens": 1000} | policies)
+def ask(**policies: Any) -> AnswerPolicy:
+    return AnswerPolicy(**{"tools": [ADD], "max_tokens": 1000} | policies)
 
 
 async def generation(
-    script: Line | str | ScriptedEngine, conversation: Conversation, *, remaining: int = 10_000, thinking_open: bool = False
+    script: Line | str | ScriptedEngine, policy: AnswerPolicy, *, remaining: int = 10_000, thinking_open: bool = False
 ) -> Generation:
     engine = (
         script if isinstance(script, ScriptedEngine) else ScriptedEngine([script if isinstance(script, Line) else Line(script)])
     )
     tokens = await engine.tokenize("a prompt of five words")
-    return Generation(engine, dialects.Constrainer(QWEN3), conversation, Prompt(tokens, "", remaining, thinking_open))
+    return Generation(engine, dialects.Constrainer(QWEN3), policy, Prompt(tokens, "", remaining, thinking_open))
 
 
-async def generate(script: Line | str, conversation: Conversation | None = None, **prompt: Any) -> list[Any]:
+async def generate(script: Line | str, policy: AnswerPolicy | None = None, **prompt: Any) -> list[Any]:
     """Return the parts, with adjacent ones of a kind merged, and call ids replaced by their number."""
-    generated = await generation(script, conversation or ask(), **prompt)
+    generated = await generation(script, policy or ask(), **prompt)
     return merge([part async for part in generated.run()])
 
 

@@ -11,7 +11,7 @@ from dragoman.inspection.profile import inspect
 from dragoman.observability.prefix_tracker import PrefixTracker, trail_of
 from dragoman.prompt import ChatTemplate, PromptBuilder
 from prompt import templates
-from prompt.conversations import LOOP, NOW, READ, assistant, conversation_of, system, user
+from prompt.conversations import LOOP, NOW, READ, assistant, changed, conversation_of, system, user
 from prompt.word_tokenizer import WordTokenizer
 
 CONTROL = ["<|im_start|>", "<|im_end|>"]
@@ -35,7 +35,7 @@ async def place(after: Conversation, before: Conversation = TALK, template: str 
 
 
 def with_turns(*turns: object, of: Conversation = TALK) -> Conversation:
-    return replace(of, turns=(*of.turns, *turns))
+    return changed(of, turns=(*of.dialogue.turns, *turns))
 
 
 @pytest.mark.clause("CACHE-4")
@@ -45,13 +45,13 @@ def with_turns(*turns: object, of: Conversation = TALK) -> Conversation:
         TALK,
         with_turns(*AND_ON),
         with_turns(system("It is noon."), *AND_ON),
-        replace(TALK, turns=(*TALK.turns[:-1], user("Thanks.", "And now?"))),
-        replace(TALK, turns=(*TALK.turns[:-1], user("Thank you."))),
-        replace(TALK, turns=TALK.turns[:3]),
-        replace(TALK, turns=(*TALK.turns[:3], assistant("Done."), user("Go on."))),
+        changed(TALK, turns=(*TALK.dialogue.turns[:-1], user("Thanks.", "And now?"))),
+        changed(TALK, turns=(*TALK.dialogue.turns[:-1], user("Thank you."))),
+        changed(TALK, turns=TALK.dialogue.turns[:3]),
+        changed(TALK, turns=(*TALK.dialogue.turns[:3], assistant("Done."), user("Go on."))),
         conversation_of(user("Another matter."), top=["Name this session."]),
         conversation_of(user("Another matter."), top=TOP, tools=[NOW, READ]),
-        replace(TALK, system=(Text("x-anthropic-billing-header: cc_version=2;"), *TALK.system)),
+        changed(TALK, system=(Text("x-anthropic-billing-header: cc_version=2;"), *TALK.dialogue.system)),
     ],
     ids=[
         "asked again",
@@ -73,19 +73,19 @@ async def test_a_continuation_or_another_conversation_does_not_diverge(after: Co
 @pytest.mark.parametrize(
     ("after", "expected"),
     [
-        (replace(TALK, system=(Text(TOP[0]), Text(TOP[1].replace("3", "4")))), 'system block 2, "gitStatus: 4 files"'),
-        (replace(TALK, system=(Text("Today."), *TALK.system)), 'system block 1, "Today."'),
-        (replace(TALK, system=TALK.system[:1]), 'system block 2, gone, "'),
-        (replace(TALK, tools=[NOW, replace(NOW, name="plan"), READ]), 'tool plan, "'),
-        (replace(TALK, tools=[READ]), 'tool now, gone, "'),
-        (replace(TALK, tools=[NOW, replace(READ, description="Reads.")]), 'tool read, "'),
-        (replace(TALK, tools=[READ, NOW]), 'the order of the tools, "'),
+        (changed(TALK, system=(Text(TOP[0]), Text(TOP[1].replace("3", "4")))), 'system block 2, "gitStatus: 4 files"'),
+        (changed(TALK, system=(Text("Today."), *TALK.dialogue.system)), 'system block 1, "Today."'),
+        (changed(TALK, system=TALK.dialogue.system[:1]), 'system block 2, gone, "'),
+        (changed(TALK, tools=[NOW, replace(NOW, name="plan"), READ]), 'tool plan, "'),
+        (changed(TALK, tools=[READ]), 'tool now, gone, "'),
+        (changed(TALK, tools=[NOW, replace(READ, description="Reads.")]), 'tool read, "'),
+        (changed(TALK, tools=[READ, NOW]), 'the order of the tools, "'),
         (
-            replace(TALK, turns=(*LOOP[:2], user(ToolResult("a", "read", "bye", is_error=False)), *TALK.turns[3:])),
+            changed(TALK, turns=(*LOOP[:2], user(ToolResult("a", "read", "bye", is_error=False)), *TALK.dialogue.turns[3:])),
             'turn 3 (user), tool result 1, "bye',
         ),
-        (replace(TALK, turns=(*LOOP, assistant("Ready."), user("Thanks."))), 'turn 4 (assistant), text 1, "Ready.'),
-        (replace(TALK, turns=(*TALK.turns[:4], user("Thank you."), *AND_ON)), 'turn 5 (user), text 1, "'),
+        (changed(TALK, turns=(*LOOP, assistant("Ready."), user("Thanks."))), 'turn 4 (assistant), text 1, "Ready.'),
+        (changed(TALK, turns=(*TALK.dialogue.turns[:4], user("Thank you."), *AND_ON)), 'turn 5 (user), text 1, "'),
     ],
     ids=[
         "a line",
@@ -101,22 +101,22 @@ async def test_a_continuation_or_another_conversation_does_not_diverge(after: Co
     ],
 )
 async def test_a_change_by_the_client_is_named(after: Conversation, expected: str):
-    assert (await place(replace(after, turns=(*after.turns, *AND_ON)))).startswith(expected)
+    assert (await place(changed(after, turns=(*after.dialogue.turns, *AND_ON)))).startswith(expected)
     assert (await place(after)).startswith(expected), "also where it is asked again"
 
 
 async def test_the_token_is_the_first_that_is_not_reused():
-    changed = replace(TALK, system=(Text(TOP[0]), Text(TOP[1].replace("3", "4"))))
-    _, reported = await places(TALK, changed)
+    other = changed(TALK, system=(Text(TOP[0]), Text(TOP[1].replace("3", "4"))))
+    _, reported = await places(TALK, other)
     tokenizer = WordTokenizer(CONTROL)
     builder = await PromptBuilder.load(inspect(ChatTemplate(templates.FULL), dialects.get("qwen3")), tokenizer, 10_000)
-    before, after = [await builder.build(conversation) for conversation in (TALK, changed)]
+    before, after = [await builder.build(conversation) for conversation in (TALK, other)]
     kept = next(place for place, pair in enumerate(zip(before.tokens, after.tokens, strict=False)) if pair[0] != pair[1])
     assert reported == f'token {kept:,} of {len(after.tokens):,}: system block 2, "gitStatus: 4 files"'
 
 
 async def test_a_change_by_the_template_is_distinguished_from_one_by_the_client():
-    thinking = replace(TALK, turns=LOOP, thinking=ThinkingPolicy(enabled=True))
+    thinking = changed(TALK, turns=LOOP, thinking=ThinkingPolicy(enabled=True))
     after = with_turns(assistant("Done."), user("Thanks."), of=thinking)
     reported = await place(after, thinking, templates.DROPS_REASONING)
     assert reported.startswith("rendered differently after turn 1 (user), text 1, ")
@@ -124,13 +124,13 @@ async def test_a_change_by_the_template_is_distinguished_from_one_by_the_client(
 
 async def test_changed_thinking_settings_are_named():
     template = "{{ 'Reasoning: ' ~ ('on' if enable_thinking else 'off') ~ '\\n' }}" + templates.FULL
-    before = replace(TALK, thinking=ThinkingPolicy(enabled=True))
+    before = changed(TALK, thinking=ThinkingPolicy(enabled=True))
     assert await place(with_turns(*AND_ON), before, template) == 'the thinking settings, "Reasoning: off"'
 
 
 async def test_concurrent_conversations_are_compared_separately():
     other = conversation_of(user("Name it."), top=["Titles."])
-    both = [TALK, other, with_turns(*AND_ON), with_turns(*AND_ON, of=other), replace(TALK, system=())]
+    both = [TALK, other, with_turns(*AND_ON), with_turns(*AND_ON, of=other), changed(TALK, system=())]
     *quiet, last = await places(*both)
     assert not any(quiet)
     assert "system block" in last
@@ -138,4 +138,4 @@ async def test_concurrent_conversations_are_compared_separately():
 
 async def test_only_the_newest_prompts_are_remembered():
     others = [conversation_of(user(f"Question {number}.")) for number in range(40)]
-    assert not any(await places(TALK, *others, replace(TALK, system=())))
+    assert not any(await places(TALK, *others, changed(TALK, system=())))

@@ -5,7 +5,6 @@ two questions, with or without reasoning before every turn.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from enum import StrEnum
 from itertools import count
 
@@ -15,7 +14,7 @@ from dragoman.inspection.profile import inspect
 from dragoman.prompt import ChatTemplate
 from dragoman.prompt.render import Renderer
 
-from .conversations import conversation_of, system, user
+from .conversations import changed, conversation_of, system, user
 from .recording import Recording, common_prefix
 
 THOUGHT = "Hm."
@@ -104,7 +103,7 @@ class Agent:
 def record(source: str, dialect: Dialect, *, thinks: bool) -> Recording:
     """Record the conversation with this template. Raises `TemplateRefusal`."""
     template = ChatTemplate(source, bos_token="<s>", eos_token="</s>")
-    start = replace(
+    start = changed(
         conversation_of(user("What does a.txt say?"), top=["You help."], tools=[READ, NOW]),
         thinking=ThinkingPolicy(enabled=thinks),
     )

@@ -1,8 +1,11 @@
 """Short builders for conversations."""
 
 from collections.abc import Sequence
+from dataclasses import fields as dataclass_fields
+from dataclasses import replace
+from typing import Any
 
-from dragoman.conversation import Conversation, Role, Text, Thinking, Tool, ToolCall, ToolResult, Turn
+from dragoman.conversation import AnswerPolicy, Conversation, Dialogue, Role, Text, Thinking, Tool, ToolCall, ToolResult, Turn
 from dragoman.conversation.types import Content
 
 READ = Tool("read", "Reads a file.", {"type": "object", "properties": {"path": {"type": "string"}, "at": {"type": "integer"}}})
@@ -30,7 +33,16 @@ def _turn(role: Role, content: Sequence[Content | str]) -> Turn:
 
 def conversation_of(*turns: Turn, top: Sequence[str] = (), tools: Sequence[Tool] = ()) -> Conversation:
     """A conversation with these turns, `top` as its system blocks."""
-    return Conversation(turns=turns, system=tuple(map(Text, top)), tools=tools, max_tokens=16)
+    dialogue = Dialogue(turns=turns, system=tuple(map(Text, top)), tools=tools)
+    return Conversation(dialogue, AnswerPolicy(tools=tools, max_tokens=16))
+
+
+def changed(conversation: Conversation, **fields: Any) -> Conversation:
+    """The conversation with other fields of its dialogue and its policy; `tools` are those of both."""
+    names = {field.name for field in dataclass_fields(Dialogue)}
+    dialogue = {name: value for name, value in fields.items() if name in names}
+    policy = {name: value for name, value in fields.items() if name not in names or name == "tools"}
+    return Conversation(replace(conversation.dialogue, **dialogue), replace(conversation.policy, **policy))
 
 
 LOOP = (

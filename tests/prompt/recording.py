@@ -7,7 +7,7 @@ the previous prompt and the exact bytes that the model wrote, or the engine proc
 import json
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from dragoman.conversation import Conversation, Text, Thinking, ToolCall, ToolResult, Turn
 from dragoman.conversation.types import Content
@@ -17,7 +17,7 @@ from dragoman.parts import Text as TextPart
 from dragoman.parts import Thinking as ThinkingPart
 from dragoman.prompt.render import Renderer
 
-from .conversations import assistant, user
+from .conversations import assistant, changed, user
 
 
 @dataclass
@@ -58,11 +58,11 @@ class Recording:
         ]
         turns = [user(*results)] if results else []
         turns += [turn for turn in answer if isinstance(turn, Turn)]
-        self.conversation = replace(self.conversation, turns=[*self.conversation.turns, reply, *turns])
+        self.conversation = changed(self.conversation, turns=[*self.conversation.dialogue.turns, reply, *turns])
 
     def _read(self, output: str) -> list[Content]:
         parser = self.dialect.parser(
-            {tool.name: tool.schema for tool in self.conversation.tools},
+            {tool.name: tool.schema for tool in self.conversation.dialogue.tools},
             thinking_open=self.dialect.thinking_open(self.prompts[-1]),
         )
         content: list[Content] = []

@@ -3,8 +3,6 @@
 `recording` describes how a conversation is recorded.
 """
 
-from dataclasses import replace
-
 import pytest
 
 from dragoman import dialects
@@ -15,7 +13,7 @@ from dragoman.prompt import ChatTemplate
 from dragoman.prompt.render import Renderer
 
 from . import templates
-from .conversations import NOW, READ, conversation_of, system, user
+from .conversations import NOW, READ, changed, conversation_of, system, user
 from .recording import Recording
 
 QWEN3, HERMES = dialects.get("qwen3"), dialects.get("hermes")
@@ -30,7 +28,7 @@ def record(source: str, dialect: Dialect, *, thought: str = "", thinking: bool =
     template = ChatTemplate(source)
     start = conversation_of(user("What does a.txt say?"), top=["You help."], tools=[READ, NOW])
     recording = Recording(
-        Renderer(inspect(template, dialect)), dialect, replace(start, thinking=ThinkingPolicy(enabled=thinking))
+        Renderer(inspect(template, dialect)), dialect, changed(start, thinking=ThinkingPolicy(enabled=thinking))
     )
     arguments = '{"path": "a \\"b\\" ü 🦊\\n", "at": 1, "more": [1.5, true, null, {"z": {}, "a": []}]}'
     recording.add_turn(f"{thought}I look.\n" + call("read", arguments) + "\n" + call("now", "{}"), "hello", "noon")

@@ -1,7 +1,6 @@
 """Prompts: their text, their token ids, and the tokens left in the window."""
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,7 +18,7 @@ from dragoman.inspection.profile import inspect
 from dragoman.prompt import ChatTemplate, Prompt, PromptBuilder, TemplateRefusal
 
 from . import templates
-from .conversations import LOOP, READ, assistant, conversation_of, user
+from .conversations import LOOP, READ, assistant, changed, conversation_of, user
 from .word_tokenizer import WordTokenizer
 
 SPECIAL = ["<|im_start|>", "<|im_end|>", "<|endoftext|>"]
@@ -83,9 +82,9 @@ async def test_a_prompt_that_ends_inside_reasoning_says_so(tail: str, open_: boo
     source = templates.CHATML.replace("<|im_start|>assistant\\n", "<|im_start|>assistant\\n" + tail)
     prompts = await builder(source)
     on = ThinkingPolicy(enabled=True)
-    assert (await prompts.build(replace(conversation_of(user("Hi")), thinking=on))).thinking_open is open_
+    assert (await prompts.build(changed(conversation_of(user("Hi")), thinking=on))).thinking_open is open_
     assert (
-        await prompts.build(replace(conversation_of(user("Why <think>"), assistant("So")), thinking=on))
+        await prompts.build(changed(conversation_of(user("Why <think>"), assistant("So")), thinking=on))
     ).thinking_open is False
     assert (await prompts.build(conversation_of(user("Hi")))).thinking_open is False
 

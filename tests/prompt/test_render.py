@@ -16,7 +16,7 @@ from dragoman.prompt.render import Rendered, Renderer, render_conversation
 from dragoman.worker_pool import POOL
 
 from . import templates
-from .conversations import LOOP, NOW, READ, assistant, conversation_of, system, user
+from .conversations import LOOP, NOW, READ, assistant, changed, conversation_of, system, user
 
 QWEN3 = dialects.get("qwen3")
 MARKED = "<system>\nBe brief.\n</system>"
@@ -190,7 +190,7 @@ def test_a_prefill_begins_after_the_reasoning_that_the_template_opened():
 def test_thinking_is_set_by_the_variable_of_the_template(name: str, closed: str):
     conversation = conversation_of(user("Hi"))
     assert text(getattr(templates, name), conversation).endswith(f"<assistant>{closed}")
-    on = replace(conversation, thinking=ThinkingPolicy(enabled=True))
+    on = changed(conversation, thinking=ThinkingPolicy(enabled=True))
     assert text(getattr(templates, name), on).endswith("<assistant>")
 
 
@@ -198,7 +198,7 @@ def test_thinking_is_set_by_the_variable_of_the_template(name: str, closed: str)
 def test_effort_is_passed_to_the_template():
     source = templates.CHATML + "{{ reasoning_effort }}"
     assert text(source, conversation_of(user("Hi"))).endswith("assistant\n")
-    assert text(source, replace(conversation_of(user("Hi")), thinking=ThinkingPolicy(effort="low"))).endswith("assistant\nlow")
+    assert text(source, changed(conversation_of(user("Hi")), thinking=ThinkingPolicy(effort="low"))).endswith("assistant\nlow")
 
 
 @pytest.mark.clause("CC-4")
@@ -274,8 +274,8 @@ def _without_special_tokens(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return type(value)(map(_without_special_tokens, value))
     if isinstance(value, Conversation):
-        parts = {name: _without_special_tokens(getattr(value, name)) for name in ("turns", "system", "tools")}
-        return replace(value, **parts)
+        parts = {name: _without_special_tokens(getattr(value.dialogue, name)) for name in ("turns", "system", "tools")}
+        return changed(value, **parts)
     if isinstance(value, Turn):
         return replace(value, content=_without_special_tokens(value.content))
     if isinstance(value, Text | Thinking | ToolCall | ToolResult | type(READ)):
@@ -470,7 +470,7 @@ def test_the_end_of_a_prompt_is_in_the_history_too(name: str):
 def test_reasoning_that_the_template_opens_is_closed_if_thinking_is_off():
     source = templates.CHATML.replace("<|im_start|>assistant\\n", "<|im_start|>assistant\\n<think>\\n")
     assert text(source, conversation_of(user("Hi"))).endswith("<|im_start|>assistant\n<think>\n\n</think>\n\n")
-    on = replace(conversation_of(user("Hi")), thinking=ThinkingPolicy(enabled=True))
+    on = changed(conversation_of(user("Hi")), thinking=ThinkingPolicy(enabled=True))
     assert text(source, on).endswith("<|im_start|>assistant\n<think>\n")
 
 
@@ -481,7 +481,7 @@ def test_one_variable_for_both_thinking_and_effort_has_the_effort_or_the_off_val
         "{% if reasoning_effort is defined %}{{ ends[reasoning_effort] or raise_exception('no such effort') }}{% endif %}"
     )
     ends = {
-        policy: text(source, replace(conversation_of(user("Hi")), thinking=policy)).partition("assistant\n")[2]
+        policy: text(source, changed(conversation_of(user("Hi")), thinking=policy)).partition("assistant\n")[2]
         for policy in (
             ThinkingPolicy(effort="low"),
             ThinkingPolicy(enabled=True),

@@ -88,8 +88,8 @@ def _variants() -> Iterator[Conversation]:
 
 def _expected_texts(conversation: Conversation) -> Iterator[str]:
     """The texts that a prompt of this conversation must contain, in order."""
-    yield from (block.text for block in conversation.system)
-    for part in (part for turn in conversation.turns for part in turn.content):
+    yield from (block.text for block in conversation.dialogue.system)
+    for part in (part for turn in conversation.dialogue.turns for part in turn.content):
         match part:
             case ToolCall():
                 yield part.input["path"]

@@ -137,7 +137,8 @@ def test_a_disconnect_after_closed_reasoning_frees_the_slot(engine: InspectedEng
     def lower_with_small_budget(request: PromptRequest, betas: frozenset[str]) -> Conversation:
         """Lower with a thinking budget below the smallest of the API, which takes the smallest model a minute."""
         conversation = lower(request, betas)
-        return replace(conversation, thinking=replace(conversation.thinking, budget=6))
+        policy = conversation.policy
+        return replace(conversation, policy=replace(policy, thinking=replace(policy.thinking, budget=6)))
 
     monkeypatch.setattr(messages, "lower", lower_with_small_budget)
     with wire(engine.url) as client:

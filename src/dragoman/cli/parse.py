@@ -16,7 +16,7 @@ from dragoman.api.anthropic.events import Event
 from dragoman.api.anthropic.fold import fold
 from dragoman.api.anthropic.message import BlockOut
 from dragoman.cli.usage_error import UsageError
-from dragoman.conversation import Conversation, Role, Text, ThinkingPolicy, Tool, ToolChoice, ToolPolicy, Turn
+from dragoman.conversation import AnswerPolicy, ThinkingPolicy, Tool, ToolChoice, ToolPolicy
 from dragoman.conversation.types import JsonObject
 from dragoman.dialects import Dialect
 from dragoman.engines.scripted import Line, ScriptedEngine
@@ -94,7 +94,7 @@ async def read(given: Input) -> Output:
         given = replace(given, tools=_called_tools(dialect, given))
     engine = ScriptedEngine([Line(given.raw, chunk=given.chunk, finish_reason=given.finish)])
     prompt = Prompt(tokens=(), text="", remaining=_NO_LIMIT, thinking_open=bool(given.think_pre_opened))
-    generation = Generation(engine, dialects.Constrainer(dialect), _conversation(given), prompt)
+    generation = Generation(engine, dialects.Constrainer(dialect), _policy(given), prompt)
     encoder = MessageEncoder("msg_parse", given.dialect)
     events: list[Event] = [*encoder.start(generation.counts)]
     parts: list[Part] = []
@@ -130,10 +130,9 @@ class _AnyTool(dict[str, JsonObject]):
         return 1
 
 
-def _conversation(given: Input) -> Conversation:
+def _policy(given: Input) -> AnswerPolicy:
     choice = InputChoice(given.tool_choice) if isinstance(given.tool_choice, str) else given.tool_choice or InputChoice("auto")
-    return Conversation(
-        turns=[Turn(Role.USER, (Text("?"),))],
+    return AnswerPolicy(
         tools=tuple(Tool(tool.name, tool.description, tool.input_schema) for tool in given.tools),
         tool_policy=ToolPolicy(  # the output exists already, so that no call can be forced
             ToolChoice.NONE if choice.type == "none" else ToolChoice.AUTO,

@@ -1,7 +1,9 @@
 """The neutral form of a request, independent of the API format it came in."""
 
 from dragoman.conversation.types import (
+    AnswerPolicy,
     Conversation,
+    Dialogue,
     Role,
     Sampling,
     Text,
@@ -17,7 +19,9 @@ from dragoman.conversation.types import (
 )
 
 __all__ = [
+    "AnswerPolicy",
     "Conversation",
+    "Dialogue",
     "Role",
     "Sampling",
     "Text",

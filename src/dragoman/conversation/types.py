@@ -147,35 +147,44 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True)
-class Conversation:
-    """A whole request in neutral form.
+class Dialogue:
+    """What was said: system text, turns, and the tools that are listed at the top of the prompt.
 
-    `max_tokens` of 0 means: process the prompt and generate nothing (REQ-3). `tools` are listed at the top of the prompt.
-    `waiting` are tools that can be called and are not in that list: a result or a system turn describes them (TOOL-12, IN-14);
-    one with the name of a listed tool replaces that tool. `withdrawn` are names of listed tools that can no longer be called
-    (IN-14). `output` is the JSON Schema of the answer (STR-1). `notes` say, for the log, what the model does not get.
+    `notes` say, for the log, what the model does not get.
     """
 
-    turns: Sequence[Turn]
+    turns: Sequence[Turn] = ()
     system: Sequence[Text] = ()
     tools: Sequence[Tool] = ()
-    waiting: Sequence[Tool] = ()
-    withdrawn: frozenset[str] = frozenset()
+    notes: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerPolicy:
+    """How to answer.
+
+    `tools` are all tools that can be called, whether the top of the prompt lists them, or a result or a system turn describes
+    them (TOOL-12, IN-14). `max_tokens` of 0 means: process the prompt and generate nothing (REQ-3). `output` is the JSON Schema
+    of the answer (STR-1).
+    """
+
+    tools: Sequence[Tool] = ()
     tool_policy: ToolPolicy = field(default_factory=ToolPolicy)
     thinking: ThinkingPolicy = field(default_factory=ThinkingPolicy)
     sampling: Sampling = field(default_factory=Sampling)
     stop_sequences: Sequence[str] = ()
     max_tokens: int = 0
     output: JsonObject | None = None
-    notes: Sequence[str] = ()
-
-    @property
-    def callable(self) -> Sequence[Tool]:
-        """All tools that can be called, whether the prompt describes them or not."""
-        by_name = {tool.name: tool for tool in (*self.tools, *self.waiting)}
-        return [tool for name, tool in by_name.items() if name not in self.withdrawn]
 
     @property
     def schemas(self) -> Mapping[str, JsonObject]:
-        """The schemas of the tools that can be called, by name; text that names no such tool is not a call."""
-        return {tool.name: tool.schema for tool in self.callable}
+        """The schemas of the tools, by name; text that names no such tool is not a call."""
+        return {tool.name: tool.schema for tool in self.tools}
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A whole request in neutral form."""
+
+    dialogue: Dialogue
+    policy: AnswerPolicy = field(default_factory=AnswerPolicy)

@@ -17,7 +17,7 @@ from hashlib import blake2b
 import msgspec
 
 from dragoman.constraints.tree import Choice, Constraint, Json, Literal, Node, Pattern, Repeat, Series, Text, Until, one_of
-from dragoman.conversation.types import Conversation, Tool, ToolChoice
+from dragoman.conversation.types import AnswerPolicy, Tool, ToolChoice
 from dragoman.dialects.constrained_arguments import ArgumentConstraints
 from dragoman.dialects.dialect import Dialect
 from dragoman.dialects.spec import Frame, Reasoning
@@ -43,21 +43,21 @@ class Constrainer:
         self.dialect = dialect
         self._cache: OrderedDict[str, Constraint | None] = OrderedDict()
 
-    def constraint(self, conversation: Conversation, *, thinking_open: bool) -> Constraint | None:
+    def constraint(self, policy: AnswerPolicy, *, thinking_open: bool) -> Constraint | None:
         """The constraint on the answer, or None for none. `thinking_open`: the prompt ends inside reasoning."""
-        key = self.key(conversation, thinking_open=thinking_open)
+        key = self.key(policy, thinking_open=thinking_open)
         if not self.has(key):
-            self.store(key, _Builder(self.dialect, conversation, thinking_open=thinking_open).constraint(key))
+            self.store(key, _Builder(self.dialect, policy, thinking_open=thinking_open).constraint(key))
         return self.cached(key)
 
-    def key(self, conversation: Conversation, *, thinking_open: bool) -> str:
+    def key(self, policy: AnswerPolicy, *, thinking_open: bool) -> str:
         """The cache key: equal for requests with the same constraint."""
         asked = (
             self.dialect.name,
-            conversation.callable,
-            conversation.tool_policy,
-            conversation.output,
-            conversation.thinking.enabled,
+            policy.tools,
+            policy.tool_policy,
+            policy.output,
+            policy.thinking.enabled,
             thinking_open,
         )
         return blake2b(msgspec.json.encode(asked), digest_size=16).hexdigest()
@@ -94,21 +94,21 @@ def _skeleton(dialect: Dialect, calls: Sequence[WrittenCall]) -> list[str]:
 class _Builder:
     """Builds the constraint of one request."""
 
-    def __init__(self, dialect: Dialect, conversation: Conversation, *, thinking_open: bool) -> None:
-        policy = conversation.tool_policy
+    def __init__(self, dialect: Dialect, policy: AnswerPolicy, *, thinking_open: bool) -> None:
+        choice = policy.tool_policy
         self._dialect = dialect
-        self._output = conversation.output
+        self._output = policy.output
         self._thinking_open = thinking_open
-        self._may_think = thinking_open or conversation.thinking.enabled
-        self._forced = policy.forced
-        tools = conversation.callable if policy.choice is not ToolChoice.NONE and dialect.calls is not None else ()
-        self._tools = [tool for tool in tools if policy.name in (None, tool.name)]
-        self._parallel = policy.parallel and not self._forced  # small models that must call do not stop calling
+        self._may_think = thinking_open or policy.thinking.enabled
+        self._forced = choice.forced
+        tools = policy.tools if choice.choice is not ToolChoice.NONE and dialect.calls is not None else ()
+        self._tools = [tool for tool in tools if choice.name in (None, tool.name)]
+        self._parallel = choice.parallel and not self._forced  # small models that must call do not stop calling
         self._strict = self._forced or any(tool.strict for tool in self._tools)
         self._call_openers = tuple(
             opener for calls in (dialect.calls,) if calls for opener in (*calls.section_opens, *calls.opens)
         )
-        self._calls_forbidden = policy.choice is ToolChoice.NONE and bool(conversation.callable) and bool(self._call_openers)
+        self._calls_forbidden = choice.choice is ToolChoice.NONE and bool(policy.tools) and bool(self._call_openers)
         self._arguments = ArgumentConstraints(dialect.calls.codec) if dialect.calls else None
 
     def constraint(self, key: str) -> Constraint | None:

@@ -1,10 +1,9 @@
 """Makes the constraint of an answer: here if that is little work, otherwise in a worker process."""
 
-from dataclasses import replace
 from typing import Final
 
 from dragoman.constraints.tree import Constraint
-from dragoman.conversation import Conversation
+from dragoman.conversation import AnswerPolicy
 from dragoman.dialects import Constrainer, Dialect
 from dragoman.errors import InvalidRequest
 from dragoman.json_schema.size import measured
@@ -17,15 +16,14 @@ _FEW_BRANCHES: Final = 100
 _SHALLOW: Final = 40
 
 
-async def constrained(constrainer: Constrainer, conversation: Conversation, *, thinking_open: bool) -> Constraint | None:
+async def constrained(constrainer: Constrainer, policy: AnswerPolicy, *, thinking_open: bool) -> Constraint | None:
     """Return the constraint of an answer, None if it has none. Raises `InvalidRequest` if it is too expensive to make."""
-    key = constrainer.key(conversation, thinking_open=thinking_open)
+    key = constrainer.key(policy, thinking_open=thinking_open)
     if not constrainer.has(key):
-        path = "tools" if conversation.callable else "output_config.format"
+        path = "tools" if policy.tools else "output_config.format"
         try:
-            if is_small(conversation):
-                return constrainer.constraint(conversation, thinking_open=thinking_open)
-            policy = replace(conversation, turns=(), system=())
+            if is_small(policy):
+                return constrainer.constraint(policy, thinking_open=thinking_open)
             made = await POOL.run(make, constrainer.dialect, policy, thinking_open=thinking_open)
         except TooExpensive as error:
             raise InvalidRequest.at(path, f"enforcing these schemas {error}; make them smaller") from None
@@ -35,15 +33,15 @@ async def constrained(constrainer: Constrainer, conversation: Conversation, *, t
     return constrainer.cached(key)
 
 
-def make(dialect: Dialect, conversation: Conversation, *, thinking_open: bool) -> Constraint | None:
+def make(dialect: Dialect, policy: AnswerPolicy, *, thinking_open: bool) -> Constraint | None:
     """Make a constraint in a worker process, which can only run module-level functions."""
-    return Constrainer(dialect).constraint(conversation, thinking_open=thinking_open)
+    return Constrainer(dialect).constraint(policy, thinking_open=thinking_open)
 
 
-def is_small(conversation: Conversation) -> bool:
+def is_small(policy: AnswerPolicy) -> bool:
     """Whether the schemas of the answer are little work to make a constraint of."""
     nodes = ways = 0.0
-    schemas = [*(tool.schema for tool in conversation.callable), *([conversation.output] if conversation.output else [])]
+    schemas = [*(tool.schema for tool in policy.tools), *([policy.output] if policy.output else [])]
     for schema in schemas:
         size = measured(schema)
         nodes, ways = nodes + size.nodes, ways + size.ways

@@ -12,7 +12,7 @@ from dataclasses import replace
 from dragoman.constraints.completion import shortest_completion
 from dragoman.constraints.cost import off_the_loop
 from dragoman.constraints.tree import Constraint
-from dragoman.conversation import Conversation, ThinkingPolicy, ToolChoice
+from dragoman.conversation import AnswerPolicy, ThinkingPolicy, ToolChoice
 from dragoman.dialects import Constrainer, call_opening
 from dragoman.engines import NO_ROUTING, Engine, EngineRequest, Finish, FinishReason, OutputChunk, Routing
 from dragoman.engines.sampling import bounded
@@ -26,7 +26,7 @@ from dragoman.prompt import Prompt
 
 
 class Generation:
-    """One answer to one conversation. `run` may be called once; `counts` can be read at any time.
+    """One answer, by its policy. `run` may be called once; `counts` can be read at any time.
 
     `constrains`: the engine enforces constraints. For one that does not, the opening of a forced call is added to the prompt.
     `routing` is passed to its engine requests.
@@ -36,7 +36,7 @@ class Generation:
         self,
         engine: Engine,
         constrainer: Constrainer,
-        conversation: Conversation,
+        policy: AnswerPolicy,
         prompt: Prompt,
         *,
         constrains: bool = True,
@@ -46,17 +46,17 @@ class Generation:
         self._routing = routing
         self._constrainer = constrainer
         self._constrains = constrains
-        self._conversation = conversation
+        self._policy = policy
         self._prompt = prompt
-        self._limit = min(conversation.max_tokens, prompt.remaining)
+        self._limit = min(policy.max_tokens, prompt.remaining)
         self._parser = constrainer.dialect.parser(
-            conversation.schemas,
+            policy.schemas,
             thinking_open=prompt.thinking_open,
-            calls_allowed=conversation.tool_policy.choice is not ToolChoice.NONE,
+            calls_allowed=policy.tool_policy.choice is not ToolChoice.NONE,
         )
-        self._policies = OutputPolicies(conversation)
-        self._structured = conversation.output is not None or conversation.tool_policy.forced
-        self._loop_guard = LoopGuard(conversation.thinking.budget, self._limit, structured=self._structured)
+        self._policies = OutputPolicies(policy)
+        self._structured = policy.output is not None or policy.tool_policy.forced
+        self._loop_guard = LoopGuard(policy.thinking.budget, self._limit, structured=self._structured)
         self._stopped = False
         self._repairs: list[str] = []
         self._written: list[str] = []  # the model's output in this request
@@ -94,7 +94,7 @@ class Generation:
 
         Raises `InvalidRequest`, and what the engine raises.
         """
-        constraint = await self._constraint(self._conversation, thinking_open=self._prompt.thinking_open)
+        constraint = await self._constraint(self._policy, thinking_open=self._prompt.thinking_open)
         if constraint is not None:
             await self._engine.prepare(constraint)
 
@@ -103,9 +103,7 @@ class Generation:
         prefix = self.forced_opening()
         for part in self._parts_of(prefix):
             yield part
-        request: EngineRequest | None = await self._request(
-            prefix, self._conversation, thinking_open=self._prompt.thinking_open
-        )
+        request: EngineRequest | None = await self._request(prefix, self._policy, thinking_open=self._prompt.thinking_open)
         while request is not None:
             self._written.clear()
             async with aclosing(self._engine.generate(request)) as chunks:
@@ -130,33 +128,33 @@ class Generation:
 
     def forced_opening(self) -> str:
         """Return the opening of a forced call, to be added to the prompt of an engine that cannot enforce it."""
-        policy = self._conversation.tool_policy
-        if self._constrains or not policy.forced:
+        choice = self._policy.tool_policy
+        if self._constrains or not choice.forced:
             return ""
-        tools = [tool for tool in self._conversation.callable if policy.name in (None, tool.name)]
+        tools = [tool for tool in self._policy.tools if choice.name in (None, tool.name)]
         closer = self._constrainer.dialect.close_thinking if self._prompt.thinking_open else ""
         return closer + call_opening(self._constrainer.dialect, tools)
 
-    async def _request(self, prefix: str, conversation: Conversation, *, thinking_open: bool) -> EngineRequest:
+    async def _request(self, prefix: str, policy: AnswerPolicy, *, thinking_open: bool) -> EngineRequest:
         """Return the engine request that continues after the prompt and `prefix`."""
         tokens = self._prompt.tokens
         limit = self._limit - self._output
         if prefix:
             tokens = [*tokens, *await self._engine.tokenize(prefix)]
             limit = min(limit, self._prompt.remaining - (len(tokens) - len(self._prompt.tokens)))
-        constraint = await self._constraint(conversation, thinking_open=thinking_open)
-        return EngineRequest(tokens, limit, bounded(conversation.sampling), constraint, self._routing)
+        constraint = await self._constraint(policy, thinking_open=thinking_open)
+        return EngineRequest(tokens, limit, bounded(policy.sampling), constraint, self._routing)
 
-    async def _constraint(self, conversation: Conversation, *, thinking_open: bool) -> Constraint | None:
+    async def _constraint(self, policy: AnswerPolicy, *, thinking_open: bool) -> Constraint | None:
         """Return the constraint, None if there is none. Raises `InvalidRequest` if it is too expensive to make."""
-        return await constrained(self._constrainer, conversation, thinking_open=thinking_open) if self._constrains else None
+        return await constrained(self._constrainer, policy, thinking_open=thinking_open) if self._constrains else None
 
     async def _after_thinking(self, prefix: str) -> EngineRequest | None:
         """Return the request that continues after the closed reasoning; None if the limit is reached."""
         self._repairs.append("reasoning closed")
         self._loop_guard = LoopGuard(None, self._limit, structured=self._structured)
         self._stopped = False
-        request = await self._request(prefix, replace(self._conversation, thinking=ThinkingPolicy()), thinking_open=False)
+        request = await self._request(prefix, replace(self._policy, thinking=ThinkingPolicy()), thinking_open=False)
         if request.limit < 1:
             self._policies.end_cause = self._exhausted
             return None
@@ -216,7 +214,7 @@ class Generation:
     @property
     def _exhausted(self) -> EndCause:
         """The end cause of an answer that reached its limit."""
-        return EndCause.WINDOW_FULL if self._limit < self._conversation.max_tokens else EndCause.OUTPUT_LIMIT
+        return EndCause.WINDOW_FULL if self._limit < self._policy.max_tokens else EndCause.OUTPUT_LIMIT
 
     def _ending(self) -> Ending:
         if self._policies.end_cause is None:

@@ -8,7 +8,7 @@ no block (RES-4), and constrained output is validated.
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
 
-from dragoman.conversation import Conversation, ThinkingDisplay
+from dragoman.conversation import AnswerPolicy, ThinkingDisplay
 from dragoman.conversation.signature import sign
 from dragoman.generation.endings import EndCause
 from dragoman.generation.output_validator import OutputValidator
@@ -24,15 +24,15 @@ class OutputPolicies:
     clients should not run it.
     """
 
-    def __init__(self, conversation: Conversation) -> None:
+    def __init__(self, policy: AnswerPolicy) -> None:
         self.end_cause: EndCause | None = None
         self.matched: str | None = None
         self.calls = 0
         self.broke_call = False
-        self._validator = OutputValidator(conversation)
-        self._stops = StopScanner(conversation.stop_sequences)
-        self._parallel = conversation.tool_policy.parallel
-        self._show_thinking = conversation.thinking.display is not ThinkingDisplay.OMITTED
+        self._validator = OutputValidator(policy)
+        self._stops = StopScanner(policy.stop_sequences)
+        self._parallel = policy.tool_policy.parallel
+        self._show_thinking = policy.thinking.display is not ThinkingDisplay.OMITTED
         self._blank: str | None = ""  # blank text at the start of a block; None once the block has other text
         self._thought: list[str] = []
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from dragoman.conversation import Conversation
+from dragoman.conversation import AnswerPolicy
 from dragoman.errors import EngineFailed
 from dragoman.json_schema.validation import validator
 from dragoman.parts import CallDelta, CallEnd, CallStart, Part, Text
@@ -18,10 +18,10 @@ from dragoman.parts import CallDelta, CallEnd, CallStart, Part, Text
 class OutputValidator:
     """Validates the parts of one answer. `violations`: the violated constraints; `active`: there is something to validate."""
 
-    def __init__(self, conversation: Conversation) -> None:
-        self._forced = conversation.tool_policy.forced
-        self._schemas = {tool.name: tool.schema for tool in conversation.callable if tool.strict or self._forced}
-        self._output = conversation.output
+    def __init__(self, policy: AnswerPolicy) -> None:
+        self._forced = policy.tool_policy.forced
+        self._schemas = {tool.name: tool.schema for tool in policy.tools if tool.strict or self._forced}
+        self._output = policy.output
         self.active = self._forced or bool(self._schemas) or self._output is not None
         self._texts: list[str] = []
         self._arguments: list[str] = []

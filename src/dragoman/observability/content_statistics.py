@@ -22,9 +22,11 @@ def content_statistics(conversation: Conversation) -> Mapping[str, Volume]:
 
 
 def _content(conversation: Conversation) -> Iterator[tuple[str, int]]:
-    yield from (("system", len(block.text)) for block in conversation.system)
-    yield from (("tools", _size(tool.function["function"])) for tool in (*conversation.tools, *conversation.waiting))
-    for turn in conversation.turns:
+    dialogue = conversation.dialogue
+    yield from (("system", len(block.text)) for block in dialogue.system)
+    described_later = [tool for tool in conversation.policy.tools if tool not in dialogue.tools]
+    yield from (("tools", _size(tool.function["function"])) for tool in (*dialogue.tools, *described_later))
+    for turn in dialogue.turns:
         for part in turn.content:
             kind, characters = _measured(part)
             yield ("system" if turn.role is Role.SYSTEM else kind), characters

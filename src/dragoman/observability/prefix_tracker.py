@@ -70,7 +70,7 @@ class Trail:
 def trail_of(conversation: Conversation) -> Trail:
     """Return the trail of a conversation. Of very many parts, only the first are named."""
     parts = dict(islice(_named(conversation), _MOST_PARTS))
-    return Trail(_opening(conversation), parts, [turn.role for turn in conversation.turns])
+    return Trail(_opening(conversation), parts, [turn.role for turn in conversation.dialogue.turns])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,14 +113,14 @@ def _place(new: _Known, old: _Known) -> str:
 
 
 def _named(conversation: Conversation) -> Iterator[tuple[str, _Part]]:
-    system, _ = strip(conversation.system)
-    for number, block in enumerate(system, len(conversation.system) - len(system) + 1):
+    system, _ = strip(conversation.dialogue.system)
+    for number, block in enumerate(system, len(conversation.dialogue.system) - len(system) + 1):
         yield f"system block {number}", _Part(_digest(block), _beginning(block.text))
-    for tool in conversation.tools:
+    for tool in conversation.dialogue.tools:
         yield f"tool {tool.name}", _Part(_digest(tool), tool.name)
-    yield "the order of the tools", _Part(_digest([tool.name for tool in conversation.tools]))
-    yield "the thinking settings", _Part(_digest((conversation.thinking.enabled, conversation.thinking.effort)))
-    for place, turn in enumerate(conversation.turns):
+    yield "the order of the tools", _Part(_digest([tool.name for tool in conversation.dialogue.tools]))
+    yield "the thinking settings", _Part(_digest((conversation.policy.thinking.enabled, conversation.policy.thinking.effort)))
+    for place, turn in enumerate(conversation.dialogue.turns):
         for number, content in enumerate(turn.content, 1):
             name = f"turn {place + 1} ({turn.role}), {_KINDS[type(content)]} {number}"
             yield name, _Part(_digest(content), _beginning(_words(content)), place)
@@ -146,7 +146,7 @@ def _beginning(text: str) -> str:
 
 def _opening(conversation: Conversation) -> str:
     """Return the user's first text: the last block, since clients put their reminders before it."""
-    first = next((turn.content for turn in conversation.turns if turn.role is Role.USER), ())
+    first = next((turn.content for turn in conversation.dialogue.turns if turn.role is Role.USER), ())
     return next((content.text for content in reversed(first) if isinstance(content, Text)), "")
 
 

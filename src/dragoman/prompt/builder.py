@@ -69,7 +69,7 @@ class PromptBuilder:
 
     async def build(self, conversation: Conversation) -> Prompt:
         """Raises `InvalidRequest` where the template refuses, and what the engine's tokenizer raises."""
-        spelled = await self.special_tokens_in(msgspec.json.encode(conversation).decode())
+        spelled = await self.special_tokens_in(msgspec.json.encode(conversation.dialogue).decode())
         return await self.encoded(self.renderer.checked(conversation, spelled))
 
     async def special_tokens_in(self, text: str) -> list[str]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from dragoman.conversation import Conversation
+from dragoman.conversation import Dialogue
 from dragoman.special_tokens import SHAPES
 
 _NONCHARACTERS = tuple(map(chr, range(0xFDD0, 0xFDF0)))
@@ -21,12 +21,12 @@ _NONCHARACTERS = tuple(map(chr, range(0xFDD0, 0xFDF0)))
 _FIRST_CHOICES = _NONCHARACTERS[:4]
 
 
-def escape_special_tokens(conversation: Conversation, spelled: Sequence[str]) -> tuple[Conversation, str]:
-    """The conversation with a sentinel in every spelling of a special token, and the sentinel; "" if there are no spellings."""
+def escape_special_tokens(dialogue: Dialogue, spelled: Sequence[str]) -> tuple[Dialogue, str]:
+    """The dialogue with a sentinel in every spelling of a special token, and the sentinel; "" if there are no spellings."""
     if not spelled:
-        return conversation, ""
-    sentinel = _sentinel_for(msgspec.json.encode(conversation))
-    covered: Conversation = _Breaker(spelled, sentinel).cover(conversation)
+        return dialogue, ""
+    sentinel = _sentinel_for(msgspec.json.encode(dialogue))
+    covered: Dialogue = _Breaker(spelled, sentinel).cover(dialogue)
     return covered, sentinel
 
 

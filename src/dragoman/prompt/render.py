@@ -18,9 +18,10 @@ A prompt is append-only: the rendering of turn n does not depend on turn n+1.
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from dragoman.conversation import Conversation, Role, Thinking, ThinkingPolicy, Turn
+from dragoman.conversation import Conversation, Dialogue, Role, Thinking, ThinkingPolicy, Turn
 from dragoman.errors import InvalidRequest
 from dragoman.prompt import volatile_metadata as volatile
 from dragoman.prompt.escaping import escape_special_tokens
@@ -55,23 +56,24 @@ class Renderer:
 
     def render(self, conversation: Conversation, spelled: Sequence[str] = ()) -> Rendered:
         """Render a prompt. `spelled` are the special tokens spelled in the client's text. Raises `TemplateRefusal`."""
-        conversation, sentinel = escape_special_tokens(conversation, spelled)
-        lost_tools = self._lost(conversation)
+        dialogue, sentinel = escape_special_tokens(conversation.dialogue, spelled)
+        render = partial(self._render, dialogue, conversation.policy.thinking, sentinel)
+        lost_tools = self._lost(dialogue)
         try:
-            return self._render(conversation, sentinel, lost_tools)
+            return render(lost_tools)
         except TemplateRefusal:
-            for why, opened in self._other_ways(conversation, lost_tools):
+            for why, opened in self._other_ways(dialogue, lost_tools):
                 with suppress(TemplateRefusal):
-                    return self._render(conversation, sentinel, why, opened=opened)
+                    return render(why, opened=opened)
             raise
 
-    def _lost(self, conversation: Conversation) -> str:
+    def _lost(self, dialogue: Dialogue) -> str:
         """Why the template cannot list the tools; "" if it can."""
-        if not conversation.tools:
+        if not dialogue.tools:
             return ""
         if not self._capabilities.tools:
             return "the template renders none"
-        return "" if self._listing.fitted(conversation.tools) is not None else "the template does not render these completely"
+        return "" if self._listing.fitted(dialogue.tools) is not None else "the template does not render these completely"
 
     @property
     def names(self) -> Sequence[str]:
@@ -85,30 +87,32 @@ class Renderer:
         except TemplateRefusal as refusal:
             raise InvalidRequest.at("messages", f"the model's chat template refuses this conversation: {refusal}") from refusal
 
-    def _other_ways(self, conversation: Conversation, lost_tools: str) -> Iterator[tuple[str, bool]]:
+    def _other_ways(self, dialogue: Dialogue, lost_tools: str) -> Iterator[tuple[str, bool]]:
         """Ways to avoid a refusal that the probe did not find: tools written by the dialect, a first user turn."""
-        refused = "the template refuses these" if conversation.tools and not lost_tools else lost_tools
+        refused = "the template refuses these" if dialogue.tools and not lost_tools else lost_tools
         if refused != lost_tools:  # it lists tools, but not every valid schema
             yield refused, False
         yield lost_tools, True
         if refused != lost_tools:
             yield refused, True
 
-    def _render(self, conversation: Conversation, sentinel: str, lost_tools: str = "", *, opened: bool = False) -> Rendered:
+    def _render(
+        self, dialogue: Dialogue, thinking: ThinkingPolicy, sentinel: str, lost_tools: str, *, opened: bool = False
+    ) -> Rendered:
         """Render once. `lost_tools`: why the dialect writes the tools; `opened`: a user turn is put first."""
-        notes = list(conversation.notes)
-        turns = list(conversation.turns)
+        notes = list(dialogue.notes)
+        turns = list(dialogue.turns)
         prefill = self._prefill(turns.pop(), notes) if turns[-1].role is Role.ASSISTANT else ""
         builder = MessageBuilder(self._capabilities, self.dialect, self.profile.boundary)
-        top = self._system(conversation, lost_tools, notes)
+        top = self._system(dialogue, lost_tools, notes)
         if top:
             builder.add_system(top)
         if opened or not turns:
             builder.add_first_user_turn()
         for turn in turns:
             builder.add(turn)
-        listed = {} if lost_tools else {"tools": self._listing.fitted(conversation.tools)}
-        text = self.text(builder.messages, conversation.thinking, **listed)
+        listed = {} if lost_tools else {"tools": self._listing.fitted(dialogue.tools)}
+        text = self.text(builder.messages, thinking, **listed)
         if prefill and self.dialect.thinking_open(text):
             text += self.dialect.close_thinking
         return Rendered(text + prefill, [*notes, *builder.notes], sentinel)
@@ -131,14 +135,14 @@ class Renderer:
             notes.append("removed: thinking in a prefilled turn")
         return words_of(turn)
 
-    def _system(self, conversation: Conversation, lost_tools: str, notes: list[str]) -> str:
-        blocks, rule = volatile.strip(conversation.system)
+    def _system(self, dialogue: Dialogue, lost_tools: str, notes: list[str]) -> str:
+        blocks, rule = volatile.strip(dialogue.system)
         if rule:
             notes.append(f"removed: system block 1 ({rule})")
         paragraphs = [block.text for block in blocks]
-        if conversation.tools and lost_tools:
-            paragraphs.append(self.dialect.encode_tools(conversation.tools))
-            notes.append(f"encoded: {len(conversation.tools)} tools, as {lost_tools}")
+        if dialogue.tools and lost_tools:
+            paragraphs.append(self.dialect.encode_tools(dialogue.tools))
+            notes.append(f"encoded: {len(dialogue.tools)} tools, as {lost_tools}")
         return PARAGRAPH.join(paragraphs)
 
 

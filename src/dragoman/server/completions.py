@@ -14,7 +14,7 @@ from dragoman.api.openai.formats import CHAT, COMPLETIONS
 from dragoman.api.openai.lowering import lower_chat, sampling
 from dragoman.api.openai.request import ChatRequest, CompletionRequest
 from dragoman.api.openai.rules import check_chat, check_completion, check_strict_input
-from dragoman.conversation import Conversation
+from dragoman.conversation import AnswerPolicy, Conversation, Dialogue
 from dragoman.engines import Routing
 from dragoman.errors import EngineRefused, InvalidRequest
 from dragoman.generation import Generation
@@ -64,8 +64,8 @@ class Completions(GeneratingEndpoint[Completion]):
 
     async def generation(self, made: Prepared, model: ServedModel, routing: Routing, record: Record) -> Generation:
         """Return the generation that continues the text or the token ids. Raises what `generate_plain` raises."""
-        record.notes = model.feasibility.notes(made.read.conversation, routing.affinity)
-        return await model.generate_plain(made.plain, made.read.conversation, routing)
+        record.notes = model.feasibility.notes(made.read.conversation.policy, routing.affinity)
+        return await model.generate_plain(made.plain, made.read.conversation.policy, routing)
 
     async def answer(self, request: Request, body: bytes, send: Send) -> None:
         """Answer the request; every refusal is raised before the first byte."""
@@ -90,14 +90,13 @@ def read_completion(body: bytes, limits: Limits) -> "tuple[Read, str | array[int
     """Parse and check a request; the prompt is text or token ids. Raises `InvalidRequest`."""
     wanted = parse(CompletionRequest, body)
     check_completion(wanted, limits)
-    policy = Conversation(
-        turns=(),
+    policy = AnswerPolicy(
         sampling=sampling(wanted),
         stop_sequences=wanted.stops,
         max_tokens=wanted.max_tokens or _DEFAULT_COMPLETION,
     )
     prompt = wanted.only_prompt
-    return _read(wanted, policy), prompt if isinstance(prompt, str) else array("I", prompt)
+    return _read(wanted, Conversation(Dialogue(), policy)), prompt if isinstance(prompt, str) else array("I", prompt)
 
 
 def _read(wanted: ChatRequest | CompletionRequest, conversation: Conversation) -> Read:

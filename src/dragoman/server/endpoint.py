@@ -40,7 +40,7 @@ class Prepared:
         """Return the prompt, for counting and generating (CNT-2). Raises `InvalidRequest`, and what building raises."""
         if self.prompt is None:
             return await model.prompt(self.read.conversation)
-        model.check(self.read.conversation, self.prompt)
+        model.check(self.read.conversation.policy, self.prompt)
         return self.prompt
 
 
@@ -118,8 +118,8 @@ class GeneratingEndpoint(Endpoint, Generic[E]):
     async def generation(self, made: Prepared, model: ServedModel, routing: Routing, record: Record) -> Generation:
         """Return the generation of a request. Raises what the prompt raises, and `PromptTooLong`."""
         prompt = await made.prompt_of(model)
-        record.notes = [*prompt.notes, *model.feasibility.notes(made.read.conversation, routing.affinity)]
-        generation = model.generate(made.read.conversation, prompt, routing)
+        record.notes = [*prompt.notes, *model.feasibility.notes(made.read.conversation.policy, routing.affinity)]
+        generation = model.generate(made.read.conversation.policy, prompt, routing)
         await generation.prepare()
         if made.facts is not None:
             record.diverged = model.prefix_tracker.follow(made.facts.trail, prompt)

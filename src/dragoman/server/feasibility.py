@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Final
 
 from dragoman.constraints.tree import Json
-from dragoman.conversation import Conversation
+from dragoman.conversation import AnswerPolicy
 from dragoman.dialects import Constrainer
 from dragoman.engines import Capabilities, EngineKind
 from dragoman.errors import InvalidRequest
@@ -69,32 +69,32 @@ class Feasibility:
         self._found = found
         self._constrainer = constrainer
 
-    def check_call(self, conversation: Conversation) -> None:
+    def check_call(self, policy: AnswerPolicy) -> None:
         """Raise `InvalidRequest` if a call is forced and the dialect has no tool calls."""
         dialect = self._constrainer.dialect
-        if conversation.tool_policy.forced and dialect.calls is None:
+        if policy.tool_policy.forced and dialect.calls is None:
             raise InvalidRequest.at("tool_choice", f"the dialect {dialect.name} has no tool calls")
 
-    def check_constraint(self, conversation: Conversation, prompt: Prompt) -> None:
+    def check_constraint(self, policy: AnswerPolicy, prompt: Prompt) -> None:
         """Raise `InvalidRequest` for a constraint that would not be enforced (BETA-4)."""
-        if self.holds(conversation, prompt):
+        if self.holds(policy, prompt):
             return
-        if conversation.output is not None:
+        if policy.output is not None:
             raise InvalidRequest.at("output_config.format", "this server's engine cannot hold this answer to a schema")
-        strict = next((tool.name for tool in conversation.callable if tool.strict), None)
+        strict = next((tool.name for tool in policy.tools if tool.strict), None)
         if strict is not None:
             raise InvalidRequest.at("tools", f"this server's engine cannot hold calls of {strict} to its schema (strict)")
 
-    def holds(self, conversation: Conversation, prompt: Prompt) -> bool:
+    def holds(self, policy: AnswerPolicy, prompt: Prompt) -> bool:
         """Whether the engine enforces the constraint; one that only supports JSON does if the whole answer is JSON."""
         if self._found.constrains or not self._found.formats:
             return self._found.constrains
-        constraint = self._constrainer.constraint(conversation, thinking_open=prompt.thinking_open)
+        constraint = self._constrainer.constraint(policy, thinking_open=prompt.thinking_open)
         return constraint is not None and isinstance(constraint.root, Json)
 
-    def check_sampling(self, conversation: Conversation) -> None:
+    def check_sampling(self, policy: AnswerPolicy) -> None:
         """Raise `InvalidRequest` for a sampling field that the engine does not honour."""
-        for name in self._requested(conversation):
+        for name in self._requested(policy):
             if SUPPORT[name][self._found.kind] is Support.REFUSED:
                 raise InvalidRequest.at(name, f"this server's engine ({self._found.kind}) has no {name}")
 
@@ -106,12 +106,12 @@ class Feasibility:
         place = next(index for index, token in enumerate(tokens) if not 0 <= token < count)
         raise InvalidRequest.at(f"prompt.{place}", f"token ids of this model are 0 to {count - 1}")
 
-    def notes(self, conversation: Conversation, affinity: str | None) -> list[str]:
+    def notes(self, policy: AnswerPolicy, affinity: str | None) -> list[str]:
         """Return a note on the fields that the engine ignores, for the log."""
-        requested = [*self._requested(conversation), *(["affinity"] if affinity is not None else [])]
+        requested = [*self._requested(policy), *(["affinity"] if affinity is not None else [])]
         ignored = [name for name in requested if SUPPORT[name][self._found.kind] is Support.NOTED]
         return [f"ignored by the engine: {', '.join(ignored)}"] if ignored else []
 
-    def _requested(self, conversation: Conversation) -> list[str]:
-        chosen = conversation.sampling.chosen
+    def _requested(self, policy: AnswerPolicy) -> list[str]:
+        chosen = policy.sampling.chosen
         return [name for name, value in chosen.items() if value != _WITHOUT_EFFECT.get(name)]

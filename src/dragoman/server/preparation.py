@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from dragoman.conversation import Conversation
+from dragoman.conversation import Conversation, Dialogue
 from dragoman.errors import InvalidRequest
 from dragoman.observability.content_statistics import content_statistics
 from dragoman.observability.log_entry import Volume
@@ -36,11 +36,6 @@ class Read:
     unknown: Sequence[str] = ()
     named: Mapping[str, object] = field(default_factory=dict)
     usage: bool = True
-
-    @property
-    def policy(self) -> Conversation:
-        """The conversation without its turns and system prompt: only the policy for the answer."""
-        return replace(self.conversation, turns=(), system=())
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +97,12 @@ def _prepare(  # noqa: PLR0913, PLR0917 -- everything that a worker needs
 ) -> _Rendered:
     """Read and render a request. Of a text longer than any window, only the first `most` characters are returned."""
     read = reader(body, *options)
-    text = msgspec.json.encode(read.conversation).decode()
+    text = msgspec.json.encode(read.conversation.dialogue).decode()
     spelled = [spelling for spelling in special_tokens if spelling in text]
     unknown = candidates(text, renderer.names) - set(special_tokens)
     rendered = renderer.checked(read.conversation, spelled)
     return _Rendered(
-        replace(read, conversation=read.policy),
+        replace(read, conversation=Conversation(Dialogue(), read.conversation.policy)),
         facts_of(read.conversation),
         replace(rendered, text=rendered.text[:most]),
         len(rendered.text),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dragoman import dialects
 from dragoman.api.anthropic.models import EffortFlags, Flag, ModelCapabilities, ModelInfo, ThinkingFlags
-from dragoman.conversation import Conversation
+from dragoman.conversation import AnswerPolicy, Conversation
 from dragoman.dialects import Constrainer, Dialect
 from dragoman.engines import NO_ROUTING, Capabilities, Engine, Routing
 from dragoman.errors import EngineFailed, PromptTooLong
@@ -124,37 +124,37 @@ class ServedModel:
         Raises `InvalidRequest` for fields that the engine or the dialect cannot honour, and what building raises.
         """
         prompt = await self.prompts.build(conversation)
-        self.check(conversation, prompt)
+        self.check(conversation.policy, prompt)
         return prompt
 
-    def check(self, conversation: Conversation, prompt: Prompt) -> None:
+    def check(self, policy: AnswerPolicy, prompt: Prompt) -> None:
         """Raise `InvalidRequest` for a field that the engine or the dialect cannot honour."""
-        self.feasibility.check_sampling(conversation)
-        self.feasibility.check_call(conversation)
-        self.feasibility.check_constraint(conversation, prompt)
+        self.feasibility.check_sampling(policy)
+        self.feasibility.check_call(policy)
+        self.feasibility.check_constraint(policy, prompt)
 
-    def generate(self, conversation: Conversation, prompt: Prompt, routing: Routing = NO_ROUTING) -> Generation:
-        """Return the generation that answers a conversation. Raises `PromptTooLong`."""
+    def generate(self, policy: AnswerPolicy, prompt: Prompt, routing: Routing = NO_ROUTING) -> Generation:
+        """Return the generation that answers by a policy. Raises `PromptTooLong`."""
         if prompt.remaining < 1:  # never truncated: a client compacts on this error (ERR-11)
             raise PromptTooLong(prompt.length, self.prompts.window - 1)
         return Generation(
             self.engine,
             self._constrainer,
-            conversation,
+            policy,
             prompt,
-            constrains=self.feasibility.holds(conversation, prompt),
+            constrains=self.feasibility.holds(policy, prompt),
             routing=routing,
         )
 
     async def generate_plain(
-        self, text: str | Sequence[int], limits: Conversation, routing: Routing = NO_ROUTING
+        self, text: str | Sequence[int], policy: AnswerPolicy, routing: Routing = NO_ROUTING
     ) -> Generation:
-        """Return the generation that continues a text or token ids, without a chat template. `limits` has no turns.
+        """Return the generation that continues a text or token ids, without a chat template.
 
         Raises `InvalidRequest` for fields that the engine cannot honour and for ids that the model does not have,
         `PromptTooLong`, and what the engine's tokenizer raises.
         """
-        self.feasibility.check_sampling(limits)
+        self.feasibility.check_sampling(policy)
         if not isinstance(text, str):
             self.feasibility.check_tokens(text, self.engine.vocabulary)
         if isinstance(text, str):
@@ -164,7 +164,7 @@ class ServedModel:
         if prompt.remaining < 1:
             raise PromptTooLong(prompt.length, self.prompts.window - 1)
         plain = Dialect(name="plain", stop_strings=self.dialect.stop_strings)
-        return Generation(self.engine, Constrainer(plain), limits, prompt, routing=routing)
+        return Generation(self.engine, Constrainer(plain), policy, prompt, routing=routing)
 
 
 def _effort(capabilities: TemplateCapabilities) -> EffortFlags:

@@ -235,7 +235,7 @@ def test_xgrammar_agrees_with_our_reader_of_structural_tags(folder: Path):
 def tag(guarantee: Guarantee, step: int) -> dict[str, Any]:
     """The structural tag for a guarantee's request."""
     wanted = parse(MessagesRequest, json.dumps(body(**guarantee.fields)).encode())
-    held = Constrainer(dialects.get(guarantee.dialect)).constraint(lower(wanted), thinking_open=False)
+    held = Constrainer(dialects.get(guarantee.dialect)).constraint(lower(wanted).policy, thinking_open=False)
     assert held is not None
     return structural_tag(held, {}, step)
 

@@ -37,7 +37,7 @@ class Case(NamedTuple):
 
 def cases() -> Iterator[Case]:
     for name, dialect in sorted(dialects.BY_NAME.items()):
-        for kind, conversation in {
+        for kind, policy in {
             "any": asked("any"),
             "tool": asked("tool", name="now"),
             "auto": asked("auto"),
@@ -48,7 +48,7 @@ def cases() -> Iterator[Case]:
             "thinking": asked("any", thinking=True),
         }.items():
             for inside in (False, True):
-                held = Constrainer(dialect).constraint(conversation, thinking_open=inside)
+                held = Constrainer(dialect).constraint(policy, thinking_open=inside)
                 if held is not None:
                     yield Case(name, kind + " inside" * inside, held, [*texts(dialect)])
 

@@ -168,7 +168,8 @@ def test_reasoning_ends_at_its_budget_and_an_answer_follows(running: str, monkey
     def with_small_budget(request: PromptRequest, betas: frozenset[str]) -> Conversation:
         """The API's smallest budget takes the smallest model a minute."""
         conversation = lower(request, betas)
-        return replace(conversation, thinking=replace(conversation.thinking, budget=BUDGET))
+        policy = conversation.policy
+        return replace(conversation, policy=replace(policy, thinking=replace(policy.thinking, budget=BUDGET)))
 
     monkeypatch.setattr(messages, "lower", with_small_budget)
     asked = {"model": "claude-local", "messages": STORY, "thinking": {"type": "enabled", "budget_tokens": 1024}}

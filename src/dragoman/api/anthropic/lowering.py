@@ -47,8 +47,10 @@ from dragoman.api.anthropic.tool_search import added, described, removed
 from dragoman.api.anthropic.tools import CustomTool, DefinedTool
 from dragoman.conversation.signature import recover
 from dragoman.conversation.types import (
+    AnswerPolicy,
     Content,
     Conversation,
+    Dialogue,
     Role,
     Sampling,
     Text,
@@ -67,22 +69,20 @@ from dragoman.conversation.types import (
 def lower(request: PromptRequest, betas: frozenset[str] = frozenset()) -> Conversation:
     """The conversation of a request. `betas` are the names in `anthropic-beta`."""
     offer = offer_of(request, betas)
-    tools = tuple(_tool(tool) for tool in offer.top)
-    at_top = {id(tool) for tool in offer.top}
-    return Conversation(
-        turns=tuple(_turns(request)),
-        system=_system(request),
-        tools=tools,
-        waiting=tuple(_tool(tool) for tool in offer.callable.values() if id(tool) not in at_top),
-        withdrawn=frozenset(tool.name for tool in tools) - offer.callable.keys(),
+    at_top = {id(tool): _tool(tool) for tool in offer.top}
+    dialogue = Dialogue(
+        turns=tuple(_turns(request)), system=_system(request), tools=tuple(at_top.values()), notes=_notes(request)
+    )
+    policy = AnswerPolicy(
+        tools=tuple(at_top.get(id(tool)) or _tool(tool) for tool in offer.callable.values()),
         tool_policy=_tool_policy(request),
         thinking=_thinking_policy(request),
         sampling=Sampling(request.temperature, request.top_p, request.top_k),
         stop_sequences=tuple(request.stop_sequences or ()),
         max_tokens=request.max_tokens if isinstance(request, MessagesRequest) else 0,
         output=request.format.schema_ if request.format else None,
-        notes=_notes(request),
     )
+    return Conversation(dialogue, policy)
 
 
 def _notes(request: PromptRequest) -> Sequence[str]:

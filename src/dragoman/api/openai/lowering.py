@@ -35,8 +35,10 @@ from dragoman.api.openai.request import (
 )
 from dragoman.conversation.call_arguments import UNREAD, called_with
 from dragoman.conversation.types import (
+    AnswerPolicy,
     Content,
     Conversation,
+    Dialogue,
     JsonObject,
     Role,
     Sampling,
@@ -62,18 +64,23 @@ def lower_chat(request: ChatRequest) -> Conversation:
     messages = list(enumerate(request.messages))
     rest = list(dropwhile(_is_system, messages)) or messages
     top = [message for _, message in messages[: len(messages) - len(rest)] if isinstance(message, SystemMessage)]
-    return Conversation(
+    tools = tuple(_tools(request))
+    dialogue = Dialogue(
         turns=tuple(_turns(rest)),
         system=tuple(part for message in top for part in _texts(message.content)),
-        tools=tuple(_tools(request)),
+        tools=tools,
+        notes=tuple(_notes(request.messages)),
+    )
+    policy = AnswerPolicy(
+        tools=tools,
         tool_policy=_tool_policy(request),
         thinking=_thinking_policy(request),
         sampling=sampling(request),
         stop_sequences=request.stops,
         max_tokens=request.max_completion_tokens or request.max_tokens or UNLIMITED,
         output=_output(request),
-        notes=tuple(_notes(request.messages)),
     )
+    return Conversation(dialogue, policy)
 
 
 def sampling(request: ChatRequest | CompletionRequest) -> Sampling:
