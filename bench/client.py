@@ -28,8 +28,8 @@ def connect(url: str) -> aiohttp.ClientSession:
     """An HTTP session for `http://…` or `unix:///path`."""
     timeout = aiohttp.ClientTimeout(total=600)
     if url.startswith("unix://"):
-        connector = aiohttp.UnixConnector(url.removeprefix("unix://"), limit=0, force_close=True)
-        return aiohttp.ClientSession("http://bench", connector=connector, headers=HEADERS, timeout=timeout)
+        unix = aiohttp.UnixConnector(url.removeprefix("unix://"), limit=0, force_close=True)
+        return aiohttp.ClientSession("http://bench", connector=unix, headers=HEADERS, timeout=timeout)
     connector = aiohttp.TCPConnector(limit=0)
     return aiohttp.ClientSession(url, connector=connector, headers=HEADERS, timeout=timeout)
 

@@ -64,7 +64,7 @@ def _compiling(name: str) -> tuple[float, float]:
     tools = [replace(tool, schema={**tool.schema, "$comment": fresh, "minProperties": 1}) for tool in policy.tools]
     policy = replace(policy, tools=tuple(tools))
     constrainer = Constrainer(dialects.get(name))
-    spent = []
+    spent: list[float] = []
     for _ in range(2):
         began = time.perf_counter()
         constraint = constrainer.constraint(policy, thinking_open=False)
@@ -80,7 +80,7 @@ async def _decoding(engine: Engine, constraint: Constraint | None) -> tuple[floa
     """Seconds to the first token, and tokens per second after it."""
     request = EngineRequest(await engine.tokenize(PROMPT), TOKENS, Sampling(temperature=0), constraint)
     began = time.perf_counter()
-    first = tokens = 0
+    first, tokens = 0.0, 0
     async with aclosing(engine.generate(request)) as chunks:
         async for chunk in chunks:
             if chunk.text and not first:

@@ -41,8 +41,8 @@ class Figure:
         """The row with the medians of both sides and of the comparison of each pair."""
         ours, theirs = ([figures[self.name] for figures in side] for side in taken)
         pairs = [a - b if self.difference else a / b for a, b in zip(ours, theirs, strict=True)]
-        shown = [f"{median(values) * self.scale:,.1f}" for values in (ours, theirs)]
-        return Row(self.name, *shown, self.unit, self.target, median(pairs), self.difference, rival)
+        shown, theirs_shown = (f"{median(values) * self.scale:,.1f}" for values in (ours, theirs))
+        return Row(self.name, shown, theirs_shown, self.unit, self.target, median(pairs), self.difference, rival)
 
 
 async def contest(

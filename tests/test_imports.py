@@ -125,11 +125,11 @@ def _arrows() -> Iterator[tuple[str, str, Path]]:
 PACKAGES = {_package(path) for path in ROOT.rglob("*.py")}
 
 
-def test_every_package_is_in_the_table():
+def test_every_package_is_in_the_table() -> None:
     assert set(ALLOWED) | LEAVES == PACKAGES
 
 
-def test_imports_point_one_way():
+def test_imports_point_one_way() -> None:
     wrong = {
         f"{path.relative_to(ROOT)} imports {target}"
         for package, target, path in _arrows()
@@ -140,12 +140,12 @@ def test_imports_point_one_way():
     assert wrong == set()
 
 
-def test_the_table_allows_no_import_that_is_not_used():
+def test_the_table_allows_no_import_that_is_not_used() -> None:
     allowed = {(package, target) for package, targets in ALLOWED.items() for target in targets}
     assert allowed - {(package, target) for package, target, _ in _arrows()} == set()
 
 
-def test_imports_between_the_folders_of_a_package_are_in_the_table():
+def test_imports_between_the_folders_of_a_package_are_in_the_table() -> None:
     for package, allowed in SUBFOLDERS.items():
         folders = {path.parent.name for path in (ROOT / package).glob("*/__init__.py")}
         used = {
@@ -158,7 +158,7 @@ def test_imports_between_the_folders_of_a_package_are_in_the_table():
         assert used == {(folder, target) for folder, targets in allowed.items() for target in targets}
 
 
-def test_the_table_has_no_circle():
+def test_the_table_has_no_circle() -> None:
     remaining = dict(ALLOWED)
     while remaining:
         lowest = {package for package, targets in remaining.items() if not targets & set(remaining)}
@@ -166,7 +166,7 @@ def test_the_table_has_no_circle():
         remaining = {package: targets for package, targets in remaining.items() if package not in lowest}
 
 
-def test_a_library_is_imported_by_its_packages_only():
+def test_a_library_is_imported_by_its_packages_only() -> None:
     wrong = {
         f"{path.relative_to(ROOT)} imports {module}"
         for path, module in _imports()
@@ -175,7 +175,7 @@ def test_a_library_is_imported_by_its_packages_only():
     assert wrong == set()
 
 
-def test_packages_without_io_neither_wait_nor_look_at_a_clock():
+def test_packages_without_io_neither_wait_nor_look_at_a_clock() -> None:
     wrong = {
         f"{path.relative_to(ROOT)} imports {module}"
         for path, module in _imports()
@@ -184,7 +184,7 @@ def test_packages_without_io_neither_wait_nor_look_at_a_clock():
     assert wrong == set()
 
 
-def test_families_are_values():
+def test_families_are_values() -> None:
     """A family has no code of its own: it is made of the values of the spec (design: dialects are data)."""
     for path in (ROOT / "dialects" / "families").glob("*.py"):
         kinds = {type(node) for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))}

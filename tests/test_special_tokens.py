@@ -12,7 +12,7 @@ from prompt.word_tokenizer import WordTokenizer
 CONTROL = ["<|im_end|>", "<|endoftext|>", "[INST]", "EOT"]
 
 
-async def test_exactly_the_special_tokens_of_a_text_are_found():
+async def test_exactly_the_special_tokens_of_a_text_are_found() -> None:
     special_tokens = SpecialTokens(WordTokenizer(CONTROL))
     assert await special_tokens.among("a <b> <|endoftext|> [INST] <|nope|> </div> <|im_end|>") == [
         "<|endoftext|>",
@@ -22,13 +22,13 @@ async def test_exactly_the_special_tokens_of_a_text_are_found():
     assert await special_tokens.among("nothing here") == []
 
 
-async def test_a_name_of_any_shape_is_a_candidate():
+async def test_a_name_of_any_shape_is_a_candidate() -> None:
     tokenizer = WordTokenizer(CONTROL)
     assert await SpecialTokens(tokenizer).among("the EOT") == []
     assert await SpecialTokens(tokenizer, ["EOT", ""]).among("the EOT") == ["EOT"]
 
 
-async def test_a_text_without_special_tokens_is_checked_once():
+async def test_a_text_without_special_tokens_is_checked_once() -> None:
     tokenizer = WordTokenizer(CONTROL)
     special_tokens = SpecialTokens(tokenizer)
     text = "<html><body><p>" * 3
@@ -38,7 +38,7 @@ async def test_a_text_without_special_tokens_is_checked_once():
     assert len(tokenizer.calls) == 2
 
 
-async def test_a_special_token_inside_a_candidate_is_found():
+async def test_a_special_token_inside_a_candidate_is_found() -> None:
     assert "[INST]" in await SpecialTokens(WordTokenizer(CONTROL)).among("<[INST]> <x[INST]>")
 
 
@@ -58,7 +58,7 @@ class CountingTokenizer(WordTokenizer):
 
 
 @pytest.mark.parametrize("spelled", [CONTROL[:1], CONTROL[:3]], ids=len)
-async def test_a_few_among_very_many_candidates_are_found_by_halving(spelled: list[str]):
+async def test_a_few_among_very_many_candidates_are_found_by_halving(spelled: list[str]) -> None:
     tokenizer = CountingTokenizer(CONTROL)
     made_up = [f"<made-up-{number}>" for number in range(30_000)]
     made_up[7_000:7_000] = spelled
@@ -70,13 +70,13 @@ async def test_a_few_among_very_many_candidates_are_found_by_halving(spelled: li
     assert tokenizer.most <= 8
 
 
-async def test_all_of_many_special_tokens_are_found():
+async def test_all_of_many_special_tokens_are_found() -> None:
     control = [f"<|extra_{number}|>" for number in range(300)]
     assert await SpecialTokens(WordTokenizer(control)).among("".join(control) + "<|extra_300|>") == sorted(control)
 
 
 @pytest.mark.parametrize("size", range(1, 40))
-async def test_a_candidate_is_found_across_slices(size: int, monkeypatch: pytest.MonkeyPatch):
+async def test_a_candidate_is_found_across_slices(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(special_tokens_module, "_SLICE", size)
     text = "a <b> <|endoftext|> x [INST] EOT <|im_end|>"
     found = await SpecialTokens(WordTokenizer(CONTROL), ["EOT"]).among(text)
@@ -85,7 +85,7 @@ async def test_a_candidate_is_found_across_slices(size: int, monkeypatch: pytest
 
 async def test_special_tokens_are_remembered_beyond_the_limit_of_candidates(
     monkeypatch: pytest.MonkeyPatch,
-):
+) -> None:
     monkeypatch.setattr(special_tokens_module, "_MOST_REMEMBERED", 100)
     tokenizer = WordTokenizer(CONTROL)
     special_tokens = SpecialTokens(tokenizer)

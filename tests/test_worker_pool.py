@@ -48,7 +48,7 @@ def _refuse_length() -> None:
     raise PromptTooLong(9, 4)
 
 
-async def test_a_job_returns_its_result(pool: WorkerPool):
+async def test_a_job_returns_its_result(pool: WorkerPool) -> None:
     assert await pool.run(sorted, [3, 1, 2], reverse=True) == [3, 2, 1]
 
 
@@ -61,13 +61,15 @@ async def test_a_job_returns_its_result(pool: WorkerPool):
         (_recurse, "is nested too deeply"),
     ],
 )
-async def test_a_job_that_exceeds_a_limit_does_not_affect_others(pool: WorkerPool, job: Callable[[], object], reason: str):
+async def test_a_job_that_exceeds_a_limit_does_not_affect_others(
+    pool: WorkerPool, job: Callable[[], object], reason: str
+) -> None:
     with pytest.raises(TooExpensive, match=reason):
         await pool.run(job)
     assert await pool.run(len, "abc") == 3
 
 
-async def test_the_wait_for_a_worker_is_limited():
+async def test_the_wait_for_a_worker_is_limited() -> None:
     pool = WorkerPool(workers=1, patience=0.2, preload=())
     working = asyncio.ensure_future(pool.run(_spin))
     await asyncio.sleep(0)
@@ -80,7 +82,7 @@ async def test_the_wait_for_a_worker_is_limited():
     await pool.close()
 
 
-async def test_a_cancelled_job_frees_its_worker(pool: WorkerPool):
+async def test_a_cancelled_job_frees_its_worker(pool: WorkerPool) -> None:
     job = asyncio.ensure_future(pool.run(time.sleep, 60))
     done, _ = await asyncio.wait({job}, timeout=0.3)
     assert not done
@@ -88,7 +90,7 @@ async def test_a_cancelled_job_frees_its_worker(pool: WorkerPool):
     assert await pool.run(len, "abc") == 3
 
 
-async def test_errors_keep_their_attributes(pool: WorkerPool):
+async def test_errors_keep_their_attributes(pool: WorkerPool) -> None:
     with pytest.raises(InvalidRequest) as refused:
         await pool.run(_refuse)
     assert (refused.value.message, refused.value.path, refused.value.details) == ("tools.0: no", "tools.0", {"error_code": "x"})
@@ -106,7 +108,7 @@ asyncio.run(main())
 """
 
 
-def test_workers_end_with_a_parent_that_was_killed():
+def test_workers_end_with_a_parent_that_was_killed() -> None:
     made = subprocess.run([sys.executable, "-c", _ORPHAN], stdout=subprocess.PIPE, text=True, check=False)
     worker = int(made.stdout)
     deadline = time.monotonic() + 20

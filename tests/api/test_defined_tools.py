@@ -30,7 +30,7 @@ NUMBER = {"type": "object", "properties": {"n": {"type": "integer"}}, "required"
         ("memory", ["memory_20250818"]),
     ],
 )
-def test_every_version_has_its_name_and_needs_no_schema(name: str, kinds: list[str]):
+def test_every_version_has_its_name_and_needs_no_schema(name: str, kinds: list[str]) -> None:
     assert [kind for kind, definition in DEFINED.items() if definition.name == name] == kinds
     for kind in kinds:
         fields = {"strict": True, "defer_loading": False, "allowed_callers": ["direct"], "cache_control": {"type": "ephemeral"}}
@@ -66,7 +66,7 @@ CALLS: dict[str, list[dict[str, Any]]] = {
 
 @pytest.mark.clause("TOOL-14")
 @pytest.mark.parametrize("kind", DEFINED)
-def test_the_schemas_accept_the_calls_that_clients_support_and_no_others(kind: str):
+def test_the_schemas_accept_the_calls_that_clients_support_and_no_others(kind: str) -> None:
     definition = DEFINED[kind]
     check_schema(definition.schema, kind)
     validator = jsonschema_rs.validator_for(definition.schema)
@@ -134,7 +134,7 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("source", "message"), by_clause(CASES))
-def test_the_error_for_a_tool_names_it_and_gives_the_reason(source: dict[str, Any], message: str):
+def test_the_error_for_a_tool_names_it_and_gives_the_reason(source: dict[str, Any], message: str) -> None:
     assert error_of(source) == message
     assert error_of(source, CountTokensRequest) == message
 
@@ -158,7 +158,9 @@ def schema_server() -> Iterator[tuple[str, list[str]]]:
 
 @pytest.mark.clause("TOOL-12")
 @pytest.mark.parametrize("key", ["$ref", "$dynamicRef", "$schema"])
-def test_a_reference_to_another_document_is_not_followed_to_check_an_example(schema_server: tuple[str, list[str]], key: str):
+def test_a_reference_to_another_document_is_not_followed_to_check_an_example(
+    schema_server: tuple[str, list[str]], key: str
+) -> None:
     url, paths = schema_server
     for schema in ({key: url}, {"properties": {"a": {key: url}}}, {"properties": {"a": {"$id": url, key: url}}}):
         assert error_of(body(tools=[tool(schema={"type": "object", **schema}, input_examples=[{"a": 1}])])) == ""
@@ -166,14 +168,14 @@ def test_a_reference_to_another_document_is_not_followed_to_check_an_example(sch
 
 
 @pytest.mark.clause("TOOL-12")
-def test_a_schema_whose_references_multiply_is_not_expanded_to_check_an_example():
+def test_a_schema_whose_references_multiply_is_not_expanded_to_check_an_example() -> None:
     steps = {f"a{number}": {"anyOf": [{"$ref": f"#/$defs/a{number + 1}"}] * 4} for number in range(20)}
     schema = {"type": "object", "$defs": {**steps, "a20": {}}, "properties": {"a": {"$ref": "#/$defs/a0"}}}
     assert error_of(body(tools=[tool(schema=schema, input_examples=[{"a": 1}])])) == ""
 
 
 @pytest.mark.clause("TOOL-12")
-def test_large_schemas_are_checked_and_not_cached():
+def test_large_schemas_are_checked_and_not_cached() -> None:
     schema = NUMBER | {"description": "x" * 40_000}
     assert error_of(body(tools=[tool(schema=schema, input_examples=[{"n": 1}])])) == ""
     assert error_of(body(tools=[tool(schema=schema, input_examples=[{}])])).startswith("tools.0.custom.input_examples.0: ")

@@ -111,13 +111,13 @@ def _encoder_in(state: str) -> MessageEncoder:
 
 @pytest.mark.clause("SSE-7", "SSE-8", "SSE-9", "SSE-11", "SSE-12", "SSE-14", "SSE-16", "THK-8")
 @pytest.mark.parametrize(("state", "part"), LEGAL, ids=" ".join)
-def test_a_legal_part_becomes_exactly_these_events(state: str, part: str):
+def test_a_legal_part_becomes_exactly_these_events(state: str, part: str) -> None:
     assert _encoder_in(state).encode(PARTS[part]) == LEGAL[state, part]
 
 
 @pytest.mark.clause("SSE-7", "SSE-9", "SSE-16")
 @pytest.mark.parametrize(("state", "part"), [(s, p) for s in STATES for p in PARTS if (s, p) not in LEGAL], ids=" ".join)
-def test_an_illegal_part_raises_and_does_not_change_the_state(state: str, part: str):
+def test_an_illegal_part_raises_and_does_not_change_the_state(state: str, part: str) -> None:
     encoder = _encoder_in(state)
     with pytest.raises(IllegalPart, match=type(PARTS[part]).__name__):
         encoder.encode(PARTS[part])
@@ -129,21 +129,21 @@ def test_an_illegal_part_raises_and_does_not_change_the_state(state: str, part: 
 
 @pytest.mark.clause("SSE-4")
 @pytest.mark.parametrize("part", PARTS.values(), ids=PARTS)
-def test_no_part_is_legal_before_the_start(part: Part):
+def test_no_part_is_legal_before_the_start(part: Part) -> None:
     with pytest.raises(IllegalPart):
         MessageEncoder("msg_1", "m").encode(part)
 
 
 @pytest.mark.clause("SSE-4")
 @pytest.mark.parametrize("state", STATES)
-def test_a_message_cannot_start_twice(state: str):
+def test_a_message_cannot_start_twice(state: str) -> None:
     encoder = _encoder_in(state)
     with pytest.raises(IllegalPart):
         encoder.start(TokenCounts(10))
 
 
 @pytest.mark.clause("SSE-4", "SSE-5", "USE-1", "USE-2", "USE-5", "RES-3")
-def test_the_start_is_a_complete_empty_message_with_the_counts_known_so_far():
+def test_the_start_is_a_complete_empty_message_with_the_counts_known_so_far() -> None:
     assert MessageEncoder("msg_1", "claude-x").start(TokenCounts(10, 4)) == [
         MessageStart(
             MessageOut(
@@ -160,10 +160,10 @@ def test_the_start_is_a_complete_empty_message_with_the_counts_known_so_far():
 
 @pytest.mark.clause("STOP-1", "SEQ-1", "SSE-14")
 @pytest.mark.parametrize("reason", StopReason)
-def test_the_ending_has_its_reason_in_the_spelling_of_the_api(reason: StopReason):
+def test_the_ending_has_its_reason_in_the_spelling_of_the_api(reason: StopReason) -> None:
     matched = "STOP" if reason is StopReason.STOP_SEQUENCE else None
     assert encode([Ending(reason, TokenCounts(10, 4, 3, 2), matched)])[1:] == [
-        MessageDelta(FinalDelta(reason.value, matched), END[0].usage),
+        MessageDelta(FinalDelta(reason.value, matched), END[0].usage),  # type: ignore[attr-defined]
         MessageStop(),
     ]
 
@@ -171,7 +171,7 @@ def test_the_ending_has_its_reason_in_the_spelling_of_the_api(reason: StopReason
 @pytest.mark.clause("SSE-4", "SSE-7", "SSE-8", "SSE-9", "SSE-12", "SSE-14", "SSE-16")
 @settings(deadline=None)
 @given(legal_parts())
-def test_any_legal_sequence_of_parts_gives_a_legal_stream(parts: list[Part]):
+def test_any_legal_sequence_of_parts_gives_a_legal_stream(parts: list[Part]) -> None:
     events = encode(parts)
     kinds = [type(event) for event in events]
 
@@ -198,7 +198,7 @@ def test_any_legal_sequence_of_parts_gives_a_legal_stream(parts: list[Part]):
 
 
 @pytest.mark.clause("RES-6", "STOP-2", "SSE-20")
-def test_reasoning_text_and_two_calls_become_the_message_that_the_sdk_reads():
+def test_reasoning_text_and_two_calls_become_the_message_that_the_sdk_reads() -> None:
     message = streamed(
         encode(
             [

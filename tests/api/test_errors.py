@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 import pytest
@@ -38,22 +39,22 @@ def _error(kind: type[DragomanError]) -> DragomanError:
 
 
 @pytest.mark.clause("ERR-2")
-def test_every_class_that_can_be_raised_has_a_response_and_no_other_class_has_one():
+def test_every_class_that_can_be_raised_has_a_response_and_no_other_class_has_one() -> None:
     groups = {errors.ClientError, errors.EngineError, errors.ServerError}  # base classes, never raised themselves
     assert set(RESPONSES) == {kind for kind in _below(DragomanError) if kind.__module__ == errors.__name__} - groups
 
 
 @pytest.mark.clause("ERR-2")
 @pytest.mark.parametrize("answer", sorted(set(RESPONSES.values())), ids=str)
-def test_status_and_type_match_the_api(answer: Response):
+def test_status_and_type_match_the_api(answer: Response) -> None:
     assert TYPES[answer.status] == answer.type
 
 
 @pytest.mark.clause("ERR-1", "ERR-2", "ERR-4")
 @pytest.mark.parametrize("kind", RESPONSES, ids=lambda kind: kind.__name__)
-def test_errors_of_all_classes_have_the_same_body(kind: type[DragomanError]):
+def test_errors_of_all_classes_have_the_same_body(kind: type[DragomanError]) -> None:
     error = _error(kind)
-    expected = {"type": RESPONSES[kind].type, "message": error.message}
+    expected: dict[str, Any] = {"type": RESPONSES[kind].type, "message": error.message}
     if error.details is not None:
         expected["details"] = error.details
     assert json.loads(msgspec.json.encode(ErrorBody.of(error, "req_1"))) == {
@@ -64,7 +65,7 @@ def test_errors_of_all_classes_have_the_same_body(kind: type[DragomanError]):
 
 
 @pytest.mark.clause("THR-3", "ERR-4")
-def test_threads_are_refused_with_details_that_make_the_tool_runner_resend():
+def test_threads_are_refused_with_details_that_make_the_tool_runner_resend() -> None:
     assert msgspec.to_builtins(ErrorBody.of(ThreadsUnsupported(), "req_1")) == {
         "type": "error",
         "error": {
@@ -78,14 +79,14 @@ def test_threads_are_refused_with_details_that_make_the_tool_runner_resend():
 
 
 @pytest.mark.clause("ERR-9")
-def test_an_error_at_a_path_has_the_message_path_and_reason():
+def test_an_error_at_a_path_has_the_message_path_and_reason() -> None:
     assert InvalidRequest.at("tools.0.name", "too long").message == "tools.0.name: too long"
 
 
 @pytest.mark.clause("ERR-11")
-def test_the_error_for_a_long_prompt_has_the_wording_that_clients_match():
+def test_the_error_for_a_long_prompt_has_the_wording_that_clients_match() -> None:
     assert PromptTooLong(300, 200).message == "prompt is too long: 300 tokens > 200 maximum"
 
 
-def test_an_unexpected_error_has_no_details():
+def test_an_unexpected_error_has_no_details() -> None:
     assert Unexpected().message == "Internal server error"

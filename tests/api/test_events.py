@@ -26,7 +26,7 @@ def _read(data: bytes) -> tuple[str, dict[str, object]]:
 @pytest.mark.clause("SSE-1", "SSE-2", "SSE-3")
 @settings(deadline=None)
 @given(legal_parts())
-def test_every_event_is_a_named_line_a_line_of_json_and_a_blank_line(parts: list[Part]):
+def test_every_event_is_a_named_line_a_line_of_json_and_a_blank_line(parts: list[Part]) -> None:
     for event in encode(parts):
         name, data = _read(frame(event))
         assert data == msgspec.to_builtins(event)
@@ -45,12 +45,12 @@ def test_every_event_is_a_named_line_a_line_of_json_and_a_blank_line(parts: list
     ],
     ids=["ping", "error"],
 )
-def test_events_outside_of_a_message_have_the_same_frame(event: Event, expected: bytes):
+def test_events_outside_of_a_message_have_the_same_frame(event: Event, expected: bytes) -> None:
     assert frame(event) == expected
 
 
 @pytest.mark.clause("SSE-1", "SSE-2", "SSE-4", "SSE-5", "SSE-8", "SSE-11", "SSE-12", "SSE-14", "SSE-16", "USE-2", "RES-1")
-def test_a_stream_has_exactly_these_bytes():
+def test_a_stream_has_exactly_these_bytes() -> None:
     parts = [
         ThinkingEnd("sig"),
         Text("a\nb\u2028"),

@@ -29,15 +29,15 @@ def read(escaped: str) -> str:
         (r"\uD83C\uDF89 \uDBFF", "🎉 \ufffd"),
     ],
 )
-def test_a_lone_surrogate_becomes_the_replacement_character(escaped: str, text: str):
+def test_a_lone_surrogate_becomes_the_replacement_character(escaped: str, text: str) -> None:
     assert read(escaped) == text
 
 
-def test_a_body_that_is_not_json_for_another_reason_is_still_refused():
+def test_a_body_that_is_not_json_for_another_reason_is_still_refused() -> None:
     for escaped in (r"\uzzzz", r"\ud83", '"'):
         with pytest.raises(InvalidRequest, match="not valid JSON"):
             read(escaped)
 
 
-def test_many_backslashes_before_a_lone_surrogate_are_read_in_linear_time():
+def test_many_backslashes_before_a_lone_surrogate_are_read_in_linear_time() -> None:
     assert read("\\\\" * 100_000 + r"\ud83c") == "\\" * 100_000 + "\ufffd"

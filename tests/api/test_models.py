@@ -24,7 +24,9 @@ MODELS = [ModelInfo(name, name.upper(), "1970-01-01T00:00:00Z", 10, 10, ModelCap
         (2, None, "unknown", "", False),
     ],
 )
-def test_a_page_has_the_models_next_to_its_cursor(limit: int, after: str | None, before: str | None, names: str, more: bool):
+def test_a_page_has_the_models_next_to_its_cursor(
+    limit: int, after: str | None, before: str | None, names: str, more: bool
+) -> None:
     page = ModelPage.of(MODELS, limit, after, before)
     assert page == ModelPage(
         [model for model in MODELS if model.id in names],
@@ -35,5 +37,5 @@ def test_a_page_has_the_models_next_to_its_cursor(limit: int, after: str | None,
 
 
 @pytest.mark.clause("MOD-1")
-def test_an_empty_list_has_no_ids():
+def test_an_empty_list_has_no_ids() -> None:
     assert ModelPage.of([], 20, None, None) == ModelPage([], has_more=False, first_id=None, last_id=None)

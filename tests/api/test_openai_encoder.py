@@ -59,7 +59,7 @@ def chunks(parts: Sequence[Part], *, usage: bool = True) -> list[dict[str, objec
     return [plain(chunk) for chunk in made]
 
 
-def test_a_stream_has_the_role_then_the_content_then_the_finish_reason():
+def test_a_stream_has_the_role_then_the_content_then_the_finish_reason() -> None:
     made = chunks(TURN, usage=False)
     assert all("usage" not in chunk for chunk in made)
     deltas = [chunk["choices"][0]["delta"] for chunk in made]
@@ -81,13 +81,13 @@ def test_a_stream_has_the_role_then_the_content_then_the_finish_reason():
     }
 
 
-def test_requested_counts_are_in_a_chunk_of_their_own():
+def test_requested_counts_are_in_a_chunk_of_their_own() -> None:
     *before, last = chunks(TURN)
     assert all(chunk["usage"] is None for chunk in before)
     assert (last["choices"], last["usage"]) == ([], USAGE)
 
 
-def test_the_answer_is_the_fold_of_its_chunks():
+def test_the_answer_is_the_fold_of_its_chunks() -> None:
     encoder = ChatEncoder("chatcmpl-1", 5, "m", usage=True)
     answer = plain(fold_chat(chunk for part in TURN for chunk in encoder.encode(part)))
     assert answer["usage"] == USAGE
@@ -112,7 +112,7 @@ def test_the_answer_is_the_fold_of_its_chunks():
 
 
 @pytest.mark.parametrize("reason", StopReason)
-def test_every_ending_has_a_finish_reason(reason: StopReason):
+def test_every_ending_has_a_finish_reason(reason: StopReason) -> None:
     encoder = ChatEncoder("chatcmpl-1", 5, "m", usage=True)
     answer = fold_chat(encoder.encode(Ending(reason, TALLY)))
     assert answer.choices[0].finish_reason == FINISHES[reason]
@@ -120,7 +120,7 @@ def test_every_ending_has_a_finish_reason(reason: StopReason):
 
 
 @given(st.lists(st.text(min_size=1)))
-def test_a_completion_is_its_text_however_it_was_split(texts: list[str]):
+def test_a_completion_is_its_text_however_it_was_split(texts: list[str]) -> None:
     encoder = CompletionEncoder("cmpl-1", 5, "m", usage=True)
     parts: list[Part] = [*map(Text, texts), Ending(StopReason.MAX_TOKENS, TALLY)]
     answer = fold_completion(chunk for part in parts for chunk in encoder.encode(part))
@@ -128,7 +128,7 @@ def test_a_completion_is_its_text_however_it_was_split(texts: list[str]):
     assert plain(answer.usage) == USAGE
 
 
-def test_a_stream_without_its_end_raises():
+def test_a_stream_without_its_end_raises() -> None:
     with pytest.raises(ValueError, match="usage"):
         fold_chat(ChatEncoder("c", 5, "m", usage=True).start(TALLY))
     with pytest.raises(ValueError, match="usage"):

@@ -135,7 +135,7 @@ FAULTS: list[tuple[str, dict[str, Any], str]] = [
 
 @pytest.mark.clause("ERR-9")
 @pytest.mark.parametrize(("source", "message"), by_clause(FAULTS))
-def test_the_error_has_the_path_and_the_reason_of_the_first_problem(source: dict[str, Any], message: str):
+def test_the_error_has_the_path_and_the_reason_of_the_first_problem(source: dict[str, Any], message: str) -> None:
     assert error_of(source) == message
 
 
@@ -152,19 +152,19 @@ def test_the_error_has_the_path_and_the_reason_of_the_first_problem(source: dict
     ],
     ids=["empty", "cut", "not UTF-8", "too deep", "a list", "null"],
 )
-def test_the_error_for_a_body_that_is_not_a_json_object_says_so(source: bytes, message: str):
+def test_the_error_for_a_body_that_is_not_a_json_object_says_so(source: bytes, message: str) -> None:
     assert error_of(source) == message
 
 
 @pytest.mark.clause("REQ-19", "BETA-4")
-def test_a_null_counts_as_an_absent_field():
+def test_a_null_counts_as_an_absent_field() -> None:
     optional = [name for name, field in MessagesRequest.model_fields.items() if not field.is_required()]
     assert {"system", "tools", "thinking", "stream", "thread", "container"} < set(optional)
     assert read(body(**dict.fromkeys(optional))) == read(body())
 
 
 @pytest.mark.clause("REQ-19")
-def test_a_null_inside_a_block_counts_as_absent_too():
+def test_a_null_inside_a_block_counts_as_absent_too() -> None:
     nulls = {"cache_control": None, "citations": None}
     assert read(
         body(
@@ -181,7 +181,7 @@ def test_a_null_inside_a_block_counts_as_absent_too():
 
 
 @pytest.mark.clause("BETA-4", "REQ-14", "REQ-15", "REQ-17", "CACHE-1", "TOOL-1", "CC-2")
-def test_fields_that_may_be_ignored_are_accepted_and_have_no_effect():
+def test_fields_that_may_be_ignored_are_accepted_and_have_no_effect() -> None:
     plain = body(user(text("Hi")), tools=[tool()], system=[text("Be brief.")])
     dressed = body(
         user(text("Hi", cache_control={"type": "ephemeral", "ttl": "5m"}, citations=[])),
@@ -215,7 +215,7 @@ def test_fields_that_may_be_ignored_are_accepted_and_have_no_effect():
 
 
 @pytest.mark.clause("BETA-2", "IN-13")
-def test_unknown_fields_are_accepted_and_listed_by_their_paths():
+def test_unknown_fields_are_accepted_and_listed_by_their_paths() -> None:
     source = body(
         user(text("Hi", colour="red"), text("x", colour="blue")),
         assistant({"type": "text", "text": "y", "reasoning_details": []}),
@@ -235,7 +235,7 @@ def test_unknown_fields_are_accepted_and_listed_by_their_paths():
     ]
 
 
-def test_a_body_of_known_fields_has_no_unknown_ones():
+def test_a_body_of_known_fields_has_no_unknown_ones() -> None:
     used = {"type": "server_tool_use", "id": "s", "name": "web_search", "input": {}, "caller": {"type": "direct"}}
     request = MessagesRequest.model_validate_json(
         json.dumps(body(user("Hi"), assistant(used), system=[text("s")], tools=[tool()], metadata={"user_id": "u"}))
@@ -244,7 +244,7 @@ def test_a_body_of_known_fields_has_no_unknown_ones():
 
 
 @pytest.mark.clause("REQ-5")
-def test_a_request_has_at_most_a_hundred_thousand_messages():
+def test_a_request_has_at_most_a_hundred_thousand_messages() -> None:
     messages = b",".join([json.dumps(user("x")).encode()] * 100_001)
     assert error_of(b'{"model": "m", "max_tokens": 1, "messages": [' + messages + b"]}") == (
         "messages: List should have at most 100000 items after validation, not 100001"
@@ -253,13 +253,13 @@ def test_a_request_has_at_most_a_hundred_thousand_messages():
 
 @pytest.mark.clause("CNT-1", "CNT-3", "CNT-4")
 @pytest.mark.parametrize("fields", [{"max_tokens": ...}, {}, {"max_tokens": None}, {"stream": True}])
-def test_counting_accepts_the_body_of_a_messages_request_with_or_without_its_own_fields(fields: dict[str, Any]):
+def test_counting_accepts_the_body_of_a_messages_request_with_or_without_its_own_fields(fields: dict[str, Any]) -> None:
     conversation = read(body(**fields), CountTokensRequest)
     assert conversation == Conversation(read(body()).dialogue)
 
 
 @pytest.mark.clause("CNT-3")
-def test_counting_has_the_same_errors():
+def test_counting_has_the_same_errors() -> None:
     source = body(user("Hi"), assistant(call("a")), max_tokens=...)
     assert error_of(source, CountTokensRequest) == error_of(source | {"max_tokens": 5})
     assert error_of(source, CountTokensRequest)

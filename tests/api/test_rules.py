@@ -177,25 +177,25 @@ CALLS: list[tuple[str, list[dict[str, Any]], str]] = [
 
 @pytest.mark.clause("REQ-5", "REQ-6", "REQ-7", "REQ-8", "REQ-9", "PRE-1", "PRE-3")
 @pytest.mark.parametrize(("messages", "message"), [case[1:] for case in TURNS], ids=[case[0] for case in TURNS])
-def test_messages_have_to_follow_the_rules_of_the_api(messages: list[dict[str, Any]], message: str):
+def test_messages_have_to_follow_the_rules_of_the_api(messages: list[dict[str, Any]], message: str) -> None:
     assert error_of(body(messages=messages)) == message
 
 
 @pytest.mark.clause("REQ-11")
 @pytest.mark.parametrize(("messages", "message"), [case[1:] for case in SYSTEM], ids=[case[0] for case in SYSTEM])
-def test_a_system_message_is_allowed_in_these_places(messages: list[dict[str, Any]], message: str):
+def test_a_system_message_is_allowed_in_these_places(messages: list[dict[str, Any]], message: str) -> None:
     assert error_of(body(messages=messages)) == message
 
 
 @pytest.mark.clause("IN-7", "IN-9", "IN-10", "TOOL-8")
 @pytest.mark.parametrize(("messages", "message"), [case[1:] for case in CALLS], ids=[case[0] for case in CALLS])
-def test_every_call_has_one_result_in_the_next_message(messages: list[dict[str, Any]], message: str):
+def test_every_call_has_one_result_in_the_next_message(messages: list[dict[str, Any]], message: str) -> None:
     assert error_of(body(messages=messages)) == message
 
 
 @pytest.mark.clause("IN-7", "IN-9")
 @pytest.mark.parametrize("calls_per_message", [20_000, 1], ids=["one message", "a message each"])
-def test_the_results_of_very_many_calls_are_checked_in_linear_time(calls_per_message: int):
+def test_the_results_of_very_many_calls_are_checked_in_linear_time(calls_per_message: int) -> None:
     start = process_time()
     calls = [call(f"c{number}") for number in range(20_000)]
     messages = [assistant(*calls[begin : begin + calls_per_message]) for begin in range(0, len(calls), calls_per_message)]
@@ -209,7 +209,7 @@ def test_the_results_of_very_many_calls_are_checked_in_linear_time(calls_per_mes
 
 @pytest.mark.clause("IN-8")
 @pytest.mark.parametrize("content", [..., None, "", [], "x", [text("x")], [text("x"), text("y")]], ids=repr)
-def test_a_result_with_any_content_or_none_is_valid(content: object):
+def test_a_result_with_any_content_or_none_is_valid(content: object) -> None:
     fields = {} if content is ... else {"content": content}
     assert error_of(body(user("Hi"), assistant(call("a")), user(result("a", **fields)))) == ""
 
@@ -258,7 +258,7 @@ TOOLS: list[tuple[str, dict[str, Any], str]] = [
 
 @pytest.mark.clause("BETA-4")
 @pytest.mark.parametrize(("source", "message"), by_clause(TOOLS))
-def test_tools_and_the_tool_choice_have_to_match(source: dict[str, Any], message: str):
+def test_tools_and_the_tool_choice_have_to_match(source: dict[str, Any], message: str) -> None:
     assert error_of(source) == message
 
 
@@ -295,7 +295,7 @@ BREAKPOINTS = [
 
 @pytest.mark.clause("CACHE-1", "CACHE-2", "CACHE-3")
 @pytest.mark.parametrize(("source", "message"), BREAKPOINTS)
-def test_there_are_at_most_four_breakpoints_and_long_ones_come_first(source: dict[str, Any], message: str):
+def test_there_are_at_most_four_breakpoints_and_long_ones_come_first(source: dict[str, Any], message: str) -> None:
     assert error_of(source) == message
 
 
@@ -327,17 +327,17 @@ THOUGHTS: list[tuple[str, dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("source", "message"), by_clause(THOUGHTS))
-def test_a_thinking_budget_limits_other_fields_and_adaptive_thinking_does_not(source: dict[str, Any], message: str):
+def test_a_thinking_budget_limits_other_fields_and_adaptive_thinking_does_not(source: dict[str, Any], message: str) -> None:
     assert error_of(source) == message
 
 
 @pytest.mark.clause("THK-2", "THK-13")
-def test_an_interleaved_thinking_budget_may_exceed_max_tokens():
+def test_an_interleaved_thinking_budget_may_exceed_max_tokens() -> None:
     assert error_of(body(thinking=THINKING, max_tokens=5), MessagesRequest, "interleaved-thinking-2025-05-14") == ""
 
 
 @pytest.mark.clause("THK-2", "CNT-1")
-def test_counting_has_no_limit_for_a_thinking_budget():
+def test_counting_has_no_limit_for_a_thinking_budget() -> None:
     assert error_of(body(thinking=THINKING, max_tokens=...), CountTokensRequest) == ""
 
 
@@ -351,7 +351,7 @@ def test_counting_has_no_limit_for_a_thinking_budget():
         ([], ""),
     ],
 )
-def test_a_stop_sequence_has_visible_characters(stops: list[str], message: str):
+def test_a_stop_sequence_has_visible_characters(stops: list[str], message: str) -> None:
     assert error_of(body(stop_sequences=stops)) == message
 
 
@@ -364,13 +364,13 @@ def test_a_stop_sequence_has_visible_characters(stops: list[str], message: str):
         ({"tools": [tool()], "tool_choice": {"type": "tool", "name": "f"}}, "`tool_choice` of type tool"),
     ],
 )
-def test_prewarming_excludes_fields_that_shape_an_answer(fields: dict[str, Any], reason: str):
+def test_prewarming_excludes_fields_that_shape_an_answer(fields: dict[str, Any], reason: str) -> None:
     assert error_of(body(max_tokens=0, **fields)) == f"max_tokens: 0 cannot be combined with {reason}"
     assert error_of(body(max_tokens=0, stream=False)) == ""
 
 
 @pytest.mark.clause("REQ-3", "THK-2")
-def test_prewarming_excludes_thinking():
+def test_prewarming_excludes_thinking() -> None:
     assert error_of(body(max_tokens=0, thinking=THINKING)) == "`max_tokens` must be greater than `thinking.budget_tokens`."
     assert error_of(body(max_tokens=0, thinking=THINKING), MessagesRequest, "interleaved-thinking-2025-05-14") == (
         "max_tokens: 0 cannot be combined with enabled `thinking`"
@@ -395,13 +395,13 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.clause("BETA-4", "BETA-5", "REQ-16", "REQ-18", "THK-5")
 @pytest.mark.parametrize(("fields", "message"), REFUSED, ids=[str(next(iter(case[0]))) for case in REFUSED])
-def test_unsupported_fields_that_would_change_the_answer_are_refused_by_name(fields: dict[str, Any], message: str):
+def test_unsupported_fields_that_would_change_the_answer_are_refused_by_name(fields: dict[str, Any], message: str) -> None:
     assert error_of(body(**fields)) == message
 
 
 @pytest.mark.clause("THR-1", "THR-2", "THR-3")
 @pytest.mark.parametrize("thread", [{"type": "create"}, {"type": "continue", "previous_message_id": "msg_1"}, {}], ids=repr)
-def test_a_thread_is_refused_with_details_that_the_tool_runner_recovers_from(thread: dict[str, Any]):
+def test_a_thread_is_refused_with_details_that_the_tool_runner_recovers_from(thread: dict[str, Any]) -> None:
     with pytest.raises(ThreadsUnsupported) as refusal:
         read(body(user(result("a")), thread=thread))  # before the error about the result without a call
     assert refusal.value.details == {"error_code": "thread_unsupported_request", "unsupported": []}
@@ -423,7 +423,7 @@ STRICT: list[tuple[dict[str, Any], bool, str]] = [
 
 @pytest.mark.clause("BETA-2", "TRN-9", "REQ-13")
 @pytest.mark.parametrize(("source", "current", "message"), STRICT)
-def test_strict_mode_refuses_what_the_api_refuses(source: dict[str, Any], current: bool, message: str):
+def test_strict_mode_refuses_what_the_api_refuses(source: dict[str, Any], current: bool, message: str) -> None:
     request = MessagesRequest.model_validate_json(json.dumps(source))
     complaints = []
     try:
@@ -451,13 +451,13 @@ FORMATS: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.clause("STR-1", "STR-2", "STR-7")
 @pytest.mark.parametrize(("source", "message"), FORMATS)
-def test_an_output_format_is_in_one_field_and_excludes_a_prefill(source: dict[str, Any], message: str):
+def test_an_output_format_is_in_one_field_and_excludes_a_prefill(source: dict[str, Any], message: str) -> None:
     assert error_of(source) == message
 
 
 @pytest.mark.clause("STR-5")
 @pytest.mark.parametrize("place", ["output_config", "output_format"])
-def test_an_output_format_with_an_invalid_schema_is_refused_at_its_path(place: str):
+def test_an_output_format_with_an_invalid_schema_is_refused_at_its_path(place: str) -> None:
     fields = {"output_config": {"format": BAD_FORMAT}} if place == "output_config" else {"output_format": BAD_FORMAT}
     path = "output_config.format.schema" if place == "output_config" else "output_format.schema"
     assert error_of(body(**fields)).startswith(f"{path}: JSON schema is invalid.")

@@ -105,7 +105,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("source", "message"), by_clause(REFUSED))
-def test_an_invalid_change_is_refused_at_its_path(source: dict[str, Any], message: str):
+def test_an_invalid_change_is_refused_at_its_path(source: dict[str, Any], message: str) -> None:
     assert error_of(source, MessagesRequest, BETA) == message
 
 
@@ -128,7 +128,7 @@ OFFERS: dict[str, tuple[list[dict[str, Any]], list[str], list[str]]] = {
 @pytest.mark.parametrize(("changes", "top", "callable_"), OFFERS.values(), ids=OFFERS)
 def test_the_callable_tools_at_the_end_follow_from_the_changes(
     changes: list[dict[str, Any]], top: list[str], callable_: list[str]
-):
+) -> None:
     conversation = read(asked(text("News."), *changes), MessagesRequest, BETA)
     assert [tool.name for tool in conversation.dialogue.tools] == top
     assert [tool.name for tool in conversation.policy.tools] == callable_
@@ -136,7 +136,7 @@ def test_the_callable_tools_at_the_end_follow_from_the_changes(
 
 
 @pytest.mark.clause("IN-14")
-def test_a_tool_that_is_defined_again_has_its_new_schema_from_then_on():
+def test_a_tool_that_is_defined_again_has_its_new_schema_from_then_on() -> None:
     newer = {"type": "object", "properties": {"x": {"type": "integer"}}}
     again = {"type": "tool_addition", "tool": {"type": "tool_definition", "definition": tool("read", newer)}}
     conversation = read(asked(again), MessagesRequest, BETA)
@@ -145,7 +145,7 @@ def test_a_tool_that_is_defined_again_has_its_new_schema_from_then_on():
 
 
 @pytest.mark.clause("IN-14", "TOOL-12")
-def test_a_tool_that_a_search_found_stays_callable_after_another_one_was_added():
+def test_a_tool_that_a_search_found_stays_callable_after_another_one_was_added() -> None:
     found = {"type": "tool_reference", "tool_name": "last"}
     messages = [user("Hi"), assistant(called("a", "read")), user(result("a", content=[found])), system(add("find"))]
     conversation = read(body(*messages, tools=[READ, FIND, LAST]))
@@ -153,7 +153,7 @@ def test_a_tool_that_a_search_found_stays_callable_after_another_one_was_added()
 
 
 @pytest.mark.clause("IN-14", "CACHE-4")
-def test_a_change_is_described_in_its_message_and_does_not_change_earlier_turns():
+def test_a_change_is_described_in_its_message_and_does_not_change_earlier_turns() -> None:
     messages = [
         user("Hi"),
         system(text("News."), add("find")),

@@ -37,7 +37,7 @@ CLAUSES = read_contract()
 
 
 @pytest.fixture
-def named(pytestconfig: pytest.Config) -> Mapping[str, list[str]]:
+def named(pytestconfig: pytest.Config) -> dict[str, list[str]]:
     """The tests that name each clause, slow ones included; skips unless the whole suite was collected."""
     if pytestconfig.args_source is not pytest.Config.ArgsSource.TESTPATHS:
         pytest.skip("part of the suite says nothing about the whole")

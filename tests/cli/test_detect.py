@@ -28,7 +28,7 @@ def template(folder: Path, source: str) -> str:
     return str(path)
 
 
-def test_the_dialect_and_capabilities_of_a_template(tmp_path: Path):
+def test_the_dialect_and_capabilities_of_a_template(tmp_path: Path) -> None:
     found = detect(template(tmp_path, QWEN3))
     assert (found["dialect"], found["found"]) == ("qwen3", "decoded back")
     assert "hermes" in found["runners_up"]
@@ -37,13 +37,13 @@ def test_the_dialect_and_capabilities_of_a_template(tmp_path: Path):
     assert {name for name in dir(capabilities) if not name.startswith("_")} <= set(found)
 
 
-def test_the_default_model_has_the_generic_dialect():
+def test_the_default_model_has_the_generic_dialect() -> None:
     found = detect()
     assert (found["dialect"], found["found"]) == ("qwen3", "generic: the template prints no calls")
     assert found["late_system"] == probe(ChatTemplate(CHATML)).late_system
 
 
-def test_the_text_output_has_a_line_for_each_finding(tmp_path: Path):
+def test_the_text_output_has_a_line_for_each_finding(tmp_path: Path) -> None:
     path = template(tmp_path, QWEN3)
     result = CliRunner().invoke(main, ["detect", path])
     lines = dict(line.split("  ", 1) for line in result.stdout.splitlines())
@@ -62,7 +62,7 @@ def test_the_text_output_has_a_line_for_each_finding(tmp_path: Path):
         ("poem.txt", "No user speaks here.", "does not render a user turn"),
     ],
 )
-def test_an_invalid_argument_is_one_line_and_exit_code_2(tmp_path: Path, name: str, content: str | None, reason: str):
+def test_an_invalid_argument_is_one_line_and_exit_code_2(tmp_path: Path, name: str, content: str | None, reason: str) -> None:
     path = tmp_path / name
     if content is not None:
         path.write_text(content, encoding="utf-8")
@@ -74,7 +74,7 @@ def test_an_invalid_argument_is_one_line_and_exit_code_2(tmp_path: Path, name: s
     assert reason in line
 
 
-def test_a_binary_file_is_refused(tmp_path: Path):
+def test_a_binary_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "weights.bin"
     path.write_bytes(b"\xff\xfe\x00")
     result = CliRunner().invoke(main, ["detect", str(path)])

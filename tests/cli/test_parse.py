@@ -21,7 +21,7 @@ def parse(*lines: dict[str, Any]) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("chunk", [0, 1, 3])
 @pytest.mark.clause("RES-5", "STOP-2")
-def test_thinking_text_and_a_call(chunk: int):
+def test_thinking_text_and_a_call(chunk: int) -> None:
     raw = f"<think>\nHm.\n</think>\n\nI add. {CALL}"
     (received,) = parse({"dialect": "qwen3", "raw": raw, "tools": [ADD], "chunk": chunk})
     thinking, text, call = received["content"]
@@ -34,7 +34,7 @@ def test_thinking_text_and_a_call(chunk: int):
 
 
 @pytest.mark.clause("STOP-3")
-def test_a_cut_call_has_its_streamed_arguments():
+def test_a_cut_call_has_its_streamed_arguments() -> None:
     raw = '<tool_call>\n{"name": "add", "arguments": {"a": '
     (received,) = parse({"dialect": "hermes", "raw": raw, "tools": [ADD], "finish": "length"})
     assert received["partial_json"] == '{"a": '
@@ -42,14 +42,14 @@ def test_a_cut_call_has_its_streamed_arguments():
 
 
 @pytest.mark.clause("STOP-3", "TOOL-17")
-def test_a_broken_call_has_only_the_arguments_that_the_model_wrote():
+def test_a_broken_call_has_only_the_arguments_that_the_model_wrote() -> None:
     raw = '<tool_call>\n{"name": "add", "arguments": {"a": 1, "b": [2 oops'
     (received,) = parse({"dialect": "hermes", "raw": raw, "tools": [ADD]})
     assert received["partial_json"] == '{"a": 1, "b": [2'
     assert received["content"][0]["input"] == {"a": 1, "b": [2]}
 
 
-def test_without_tools_every_tagged_call_counts_as_declared():
+def test_without_tools_every_tagged_call_counts_as_declared() -> None:
     tagged, bare, none = parse(
         {"dialect": "qwen3-coder", "raw": "<function=look>\n<parameter=n>\n42\n</parameter>\n</function>"},
         {"dialect": "llama3-json", "raw": '{"name": "look", "parameters": {"n": 42}}'},
@@ -60,7 +60,7 @@ def test_without_tools_every_tagged_call_counts_as_declared():
     assert [block["type"] for block in none["content"]] == ["text"]
 
 
-def test_tool_choice_parallel_and_think_pre_opened():
+def test_tool_choice_parallel_and_think_pre_opened() -> None:
     none, single, inside = parse(
         {"dialect": "hermes", "raw": CALL, "tools": [ADD], "tool_choice": {"type": "none"}},
         {"dialect": "hermes", "raw": f"{CALL}\n{CALL}", "tools": [ADD], "parallel": False},
@@ -72,14 +72,14 @@ def test_tool_choice_parallel_and_think_pre_opened():
 
 
 @pytest.mark.parametrize("name", sorted(dialects.BY_NAME))
-def test_plain_text_is_text_in_every_dialect(name: str):
+def test_plain_text_is_text_in_every_dialect(name: str) -> None:
     (received,) = parse({"dialect": name, "raw": "Just words.", "tools": [ADD], "chunk": 1})
     assert [block["text"] for block in received["content"]] == ["Just words."]
     assert received["stop_reason"] == "end_turn"
 
 
 @pytest.mark.parametrize("line", ["{", '{"raw": 1}', '{"raw": "x", "dialect": "nope"}'])
-def test_a_bad_line_is_reported_with_exit_code_2(line: str):
+def test_a_bad_line_is_reported_with_exit_code_2(line: str) -> None:
     result = CliRunner().invoke(main, ["parse"], input=f'{{"raw": "ok"}}\n{line}')
     assert result.exit_code == 2
     assert "line 2" in result.output

@@ -35,7 +35,7 @@ def template(tmp_path: Path) -> str:
     return str(path)
 
 
-def test_the_prompt_is_on_standard_output_and_the_rest_on_standard_error(template: str):
+def test_the_prompt_is_on_standard_output_and_the_rest_on_standard_error(template: str) -> None:
     result = render("--template", template, "--dialect", "hermes")
     assert result.exit_code == 0
     assert result.stdout.startswith("<|im_start|>system\nYou help.\n\n# Tools")
@@ -49,7 +49,7 @@ def test_the_prompt_is_on_standard_output_and_the_rest_on_standard_error(templat
     ]
 
 
-def test_json_is_one_object(template: str):
+def test_json_is_one_object(template: str) -> None:
     found = json.loads(render("--template", template, "--json").stdout)
     assert set(found) == {"prompt", "tokens", "dialect", "thinking_open", "notes", "losses"}
     assert (found["tokens"], found["dialect"], found["thinking_open"]) == (None, dialects.DEFAULT.name, False)
@@ -57,7 +57,7 @@ def test_json_is_one_object(template: str):
 
 
 @pytest.mark.clause("THK-1")
-def test_a_prompt_that_ends_inside_reasoning_is_reported(tmp_path: Path):
+def test_a_prompt_that_ends_inside_reasoning_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "t.jinja"
     path.write_text(
         templates.CHATML.replace("<|im_start|>assistant\\n", "<|im_start|>assistant\\n<think>\\n"), encoding="utf-8"
@@ -67,7 +67,7 @@ def test_a_prompt_that_ends_inside_reasoning_is_reported(tmp_path: Path):
     assert "inside reasoning" not in render("--template", str(path)).stderr
 
 
-def test_a_request_to_count_tokens_is_accepted(template: str):
+def test_a_request_to_count_tokens_is_accepted(template: str) -> None:
     body = {name: value for name, value in BODY.items() if name != "max_tokens"}
     assert render("--template", template, body=body).stdout == render("--template", template).stdout
 
@@ -82,14 +82,14 @@ def test_a_request_to_count_tokens_is_accepted(template: str):
         ([], {**BODY, "messages": []}, "messages: at least one message is required"),
     ],
 )
-def test_a_refusal_is_one_line(template: str, arguments: list[str], body: Any, message: str):
+def test_a_refusal_is_one_line(template: str, arguments: list[str], body: Any, message: str) -> None:
     result = render("--template", template, *arguments, body=body)
     assert result.exit_code == 2
     assert message in result.stderr
     assert result.stdout == ""
 
 
-def test_an_invalid_template_is_refused(tmp_path: Path):
+def test_an_invalid_template_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "t.jinja"
     path.write_text("{% if %}", encoding="utf-8")
     assert "does not compile" in render("--template", str(path)).stderr
@@ -99,7 +99,7 @@ def test_an_invalid_template_is_refused(tmp_path: Path):
 
 @pytest.mark.slow
 @pytest.mark.clause("CNT-2")
-def test_with_a_model_the_tokens_are_counted():
+def test_with_a_model_the_tokens_are_counted() -> None:
     found = json.loads(render("--json").stdout)
     assert found["prompt"].startswith("<|im_start|>system\nYou help.\n\n# Tools")
     assert 100 < found["tokens"] < len(found["prompt"])

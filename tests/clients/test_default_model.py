@@ -47,7 +47,7 @@ def create(model: Anthropic, *messages: MessageParam, **fields: object) -> Messa
 
 
 @pytest.mark.clause("TRN-3", "RES-1", "SSE-20")
-def test_streamed_and_unstreamed_answers_are_equal(model: Anthropic):
+def test_streamed_and_unstreamed_answers_are_equal(model: Anthropic) -> None:
     whole = create(model)
     with model.messages.stream(model="claude-local", max_tokens=24, messages=STORY, extra_body=GREEDY) as stream:
         streamed = stream.get_final_message()
@@ -57,7 +57,7 @@ def test_streamed_and_unstreamed_answers_are_equal(model: Anthropic):
 
 
 @pytest.mark.clause("CNT-2", "USE-1", "USE-5", "PRE-1")
-def test_the_count_equals_the_prompt_and_the_engine_reports_cached_tokens(model: Anthropic):
+def test_the_count_equals_the_prompt_and_the_engine_reports_cached_tokens(model: Anthropic) -> None:
     history: list[MessageParam] = [*STORY, {"role": "assistant", "content": "Once upon a time,"}]
     count = model.messages.count_tokens(model="claude-local", messages=history).input_tokens
     create(model, *history)
@@ -67,7 +67,7 @@ def test_the_count_equals_the_prompt_and_the_engine_reports_cached_tokens(model:
 
 
 @pytest.mark.clause("SEQ-1")
-def test_a_stop_sequence_of_several_tokens_is_cut_and_reported(model: Anthropic):
+def test_a_stop_sequence_of_several_tokens_is_cut_and_reported(model: Anthropic) -> None:
     text = create(model).content[0].text
     stop = text[len(text) // 2 : len(text) // 2 + 9]
     message = create(model, stop_sequences=[stop])
@@ -76,7 +76,7 @@ def test_a_stop_sequence_of_several_tokens_is_cut_and_reported(model: Anthropic)
 
 
 @pytest.mark.clause("ERR-11")
-def test_an_overlong_prompt_is_refused_with_both_numbers_and_can_be_counted(model: Anthropic):
+def test_an_overlong_prompt_is_refused_with_both_numbers_and_can_be_counted(model: Anthropic) -> None:
     long: MessageParam = {"role": "user", "content": "word " * 3000}
     count = model.messages.count_tokens(model="claude-local", messages=[long]).input_tokens
     with pytest.raises(anthropic.BadRequestError, match=rf"prompt is too long: {count} tokens > 511 maximum"):
@@ -85,7 +85,7 @@ def test_an_overlong_prompt_is_refused_with_both_numbers_and_can_be_counted(mode
 
 @pytest.mark.slow
 @pytest.mark.clause("STOP-6", "REQ-4")
-def test_max_tokens_beyond_the_window_end_with_the_window(model: Anthropic):
+def test_max_tokens_beyond_the_window_end_with_the_window(model: Anthropic) -> None:
     filling: MessageParam = {"role": "user", "content": "word " * 440}
     message = create(model, filling, max_tokens=20_000)
     assert message.stop_reason in ("model_context_window_exceeded", "end_turn")
@@ -93,7 +93,7 @@ def test_max_tokens_beyond_the_window_end_with_the_window(model: Anthropic):
 
 
 @pytest.mark.clause("TRN-18")
-def test_a_disconnect_frees_the_slot(model: Anthropic, registry: ModelRegistry):
+def test_a_disconnect_frees_the_slot(model: Anthropic, registry: ModelRegistry) -> None:
     stream = model.messages.create(model="claude-local", max_tokens=1500, messages=STORY, stream=True)
     assert next(event for event in stream if event.type == "content_block_delta")
     assert registry.ready is not None
@@ -104,7 +104,7 @@ def test_a_disconnect_frees_the_slot(model: Anthropic, registry: ModelRegistry):
 
 @pytest.mark.slow
 @pytest.mark.clause("SSE-17", "SSE-18", "STOP-7")
-def test_an_engine_that_dies_ends_the_stream_with_an_error_and_restarts(model: Anthropic, engine: EmbeddedLlama):
+def test_an_engine_that_dies_ends_the_stream_with_an_error_and_restarts(model: Anthropic, engine: EmbeddedLlama) -> None:
     stream = model.messages.create(model="claude-local", max_tokens=1500, messages=STORY, stream=True)
     assert next(event for event in stream if event.type == "content_block_delta")
     assert engine.pid is not None
@@ -129,7 +129,7 @@ WEATHER: ToolParam = {
 
 @pytest.mark.slow
 @pytest.mark.clause("TOOL-5", "STOP-2", "CACHE-4")
-def test_a_tool_loop_streams_a_forced_call_and_continues_after_its_result(model: Anthropic):
+def test_a_tool_loop_streams_a_forced_call_and_continues_after_its_result(model: Anthropic) -> None:
     question: MessageParam = {"role": "user", "content": "What is the weather in Ulm?"}
     wanted = {"model": "claude-local", "max_tokens": 80, "tools": [WEATHER], "extra_body": GREEDY}
     with model.messages.stream(**wanted, messages=[question], tool_choice={"type": "any"}) as stream:
@@ -150,7 +150,7 @@ def test_a_tool_loop_streams_a_forced_call_and_continues_after_its_result(model:
 
 @pytest.mark.slow
 @pytest.mark.clause("STR-1", "STR-3", "TOOL-11")
-def test_a_format_and_a_strict_tool_constrain_the_model(model: Anthropic):
+def test_a_format_and_a_strict_tool_constrain_the_model(model: Anthropic) -> None:
     schema = {"type": "object", "properties": {"ok": {"type": "boolean"}, "n": {"enum": [1, 2, 3]}}, "required": ["ok", "n"]}
     answer = create(model, output_config={"format": {"type": "json_schema", "schema": schema}}, max_tokens=60)
     assert [block.type for block in answer.content] == ["text"]
@@ -162,7 +162,7 @@ def test_a_format_and_a_strict_tool_constrain_the_model(model: Anthropic):
 
 @pytest.mark.slow
 @pytest.mark.clause("MOD-7")
-def test_the_openai_api_serves_the_same_model(model: Anthropic):
+def test_the_openai_api_serves_the_same_model(model: Anthropic) -> None:
     whole = create(model)
     function = {"name": "add", "parameters": {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}}
     with OpenAI(base_url=str(model.base_url).rstrip("/") + "/v1", api_key="any") as openai:

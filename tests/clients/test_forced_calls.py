@@ -76,7 +76,7 @@ def url() -> Iterator[str]:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.clause("TOOL-5", "TOOL-7", "TOOL-17", "STOP-2")
-async def test_all_forced_calls_are_valid(url: str):
+async def test_all_forced_calls_are_valid(url: str) -> None:
     slots = asyncio.Semaphore(4)
 
     async def ask(number: int, question: int) -> str:

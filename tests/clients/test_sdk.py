@@ -1,11 +1,12 @@
 """Tests the newest release line of the official SDK, as its users use it."""
 
 from http import HTTPStatus
+from typing import Any
 
 import anthropic
 import pytest
 from anthropic import Anthropic, beta_tool
-from anthropic.types import Message, MessageParam, ToolParam
+from anthropic.types import MessageParam, ToolParam
 
 from conftest import MODEL, Serve
 from controllable_engine import FIRST_TOKEN, ControllableEngine, until
@@ -26,7 +27,7 @@ ANSWER = (
 )
 
 
-def create(client: Anthropic, **fields: object) -> Message:
+def create(client: Anthropic, **fields: object) -> Any:
     return client.messages.create(**{"model": MODEL, "max_tokens": 1000, "messages": HELLO, **fields})
 
 

@@ -33,7 +33,7 @@ STEP = 1 if os.environ.get("DRAGOMAN_TESTS") == "thorough" else 13
 @pytest.mark.slow
 @pytest.mark.clause("TOOL-5", "TOOL-17")
 @pytest.mark.parametrize("name", sorted(dialects.BY_NAME))
-def test_a_call_cut_anywhere_can_be_completed(name: str):
+def test_a_call_cut_anywhere_can_be_completed(name: str) -> None:
     dialect = dialects.get(name)
     policy = AnswerPolicy(tools=(TOOL,), tool_policy=ToolPolicy(ToolChoice.ANY))
     held = Constrainer(dialect).constraint(policy, thinking_open=False)
@@ -49,7 +49,7 @@ def test_a_call_cut_anywhere_can_be_completed(name: str):
         assert jsonschema_rs.is_valid(TOOL.schema, arguments)
 
 
-def test_a_text_that_the_constraint_forbids_has_no_completion():
+def test_a_text_that_the_constraint_forbids_has_no_completion() -> None:
     policy = AnswerPolicy(tools=(TOOL,), tool_policy=ToolPolicy(ToolChoice.ANY))
     held = Constrainer(dialects.get("qwen3")).constraint(policy, thinking_open=False)
     assert held is not None

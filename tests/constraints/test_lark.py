@@ -24,14 +24,14 @@ def holds(made: Grammar, text: str) -> bool:
     return bool(reader.try_consume_tokens(list(written)) == len(written) and reader.is_accepting())
 
 
-def test_json_has_the_spaces_of_the_encoder():
+def test_json_has_the_spaces_of_the_encoder() -> None:
     made = grammar(Json({"type": "object", "properties": {"a": {"type": "array"}, "b": {}}, "required": ["a"]}))
     assert holds(made, '{"a": [1, "ü 🦊"], "b": null}')
     assert not holds(made, '{"a":[1]}')
     assert not holds(made, '{ "a": [1] }')
 
 
-def test_text_ends_at_its_ends():
+def test_text_ends_at_its_ends() -> None:
     made = grammar(Series((Until(("</a>", "END")), Literal("!"), Text(without=("x>", "y>")))))
     assert holds(made, "any < text\n</a>!more x y")
     assert holds(made, "END!")
@@ -41,7 +41,7 @@ def test_text_ends_at_its_ends():
     assert holds(grammar(Text(beginning='{"name": ')), 'It is {"name": 1')
 
 
-def test_text_may_have_to_match():
+def test_text_may_have_to_match() -> None:
     made = grammar(Until(("</p>",), ("[a-z/]+", "(?s:.{2,3})")))
     assert holds(made, "a/b</p>")
     assert not holds(made, "a</p>")
@@ -49,13 +49,13 @@ def test_text_may_have_to_match():
     assert not holds(made, "aB</p>")
 
 
-def test_a_rule_may_refer_to_itself():
+def test_a_rule_may_refer_to_itself() -> None:
     made = grammar(Ref("tree"), tree=Series((Literal("("), Repeat(Ref("tree"), 0, 2), Literal(")"))))
     assert holds(made, "(()(()))")
     assert not holds(made, "(()()())")
 
 
-def test_a_special_token_is_written_by_its_id():
+def test_a_special_token_is_written_by_its_id() -> None:
     held = Constraint(Choice((Literal("<|call|>[f"), Until(("<|end|>", "stop")))), "key")
     assert literals(held) == {"<|call|>[f", "<|end|>", "stop"}
     text = compiled(held, {"<|call|>[f": (7, "[f"), "<|end|>": (9,)}).text
@@ -73,7 +73,7 @@ RELAXED: list[tuple[dict[str, Any], str, str]] = [
 
 
 @pytest.mark.parametrize(("schema", "text", "what"), RELAXED, ids=[json.dumps(case[0]) for case in RELAXED])
-def test_a_schema_that_does_not_compile_is_relaxed_as_little_as_possible(schema: dict[str, Any], text: str, what: str):
+def test_a_schema_that_does_not_compile_is_relaxed_as_little_as_possible(schema: dict[str, Any], text: str, what: str) -> None:
     made = grammar(Series((Json(schema), Json({"type": "integer", "minimum": 5}))))
     assert [words.partition(":")[0] for words in made.relaxed] == [what]
     assert holds(made, text + "7")
@@ -81,7 +81,7 @@ def test_a_schema_that_does_not_compile_is_relaxed_as_little_as_possible(schema:
 
 
 @pytest.mark.slow
-def test_many_large_tools_compile():
+def test_many_large_tools_compile() -> None:
     tool = {
         "type": "object",
         "properties": {
@@ -108,6 +108,6 @@ def test_many_large_tools_compile():
     assert not holds(made, 'tool_17: {"name": "abc-1", "tree": {"next": null}}')
 
 
-def test_a_constraint_that_never_compiles_is_refused():
+def test_a_constraint_that_never_compiles_is_refused() -> None:
     with pytest.raises(Uncompilable):
         grammar(Ref("nowhere"))

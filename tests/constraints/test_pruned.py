@@ -6,6 +6,7 @@ import pytest
 
 from dragoman.constraints import pruned as module
 from dragoman.constraints.pruned import pruned
+from dragoman.json_schema.references import rewritten
 
 
 def _needs(name: str) -> dict[str, Any]:
@@ -37,9 +38,13 @@ def test_a_cycle_that_allows_values_is_kept() -> None:
 
 
 def test_each_definition_of_a_chain_is_pruned_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    looked_at = []
-    rewritten = module.rewritten
-    monkeypatch.setattr(module, "rewritten", lambda schema, change: looked_at.append(schema) or rewritten(schema, change))
+    looked_at: list[Any] = []
+
+    def looking(schema: Any, change: Any) -> Any:
+        looked_at.append(schema)
+        return rewritten(schema, change)
+
+    monkeypatch.setattr(module, "rewritten", looking)
     links = 500
 
     made = pruned({"$defs": {**{f"d{link}": _needs(f"d{link + 1}") for link in range(links)}, f"d{links}": False}})

@@ -38,12 +38,12 @@ TAGS: list[tuple[Node, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("node", "tag"), TAGS, ids=[str(type(node).__name__) for node, _ in TAGS])
-def test_every_node_has_its_format(node: Node, tag: dict[str, Any]):
+def test_every_node_has_its_format(node: Node, tag: dict[str, Any]) -> None:
     made = structural_tag(Constraint(node, "key"), {"a<call>b": ("a", 7, "b")})
     assert made == {"type": "structural_tag", "format": tag}
 
 
-def test_a_recursive_rule_ends_at_the_depth_limit():
+def test_a_recursive_rule_ends_at_the_depth_limit() -> None:
     tree = Series((Literal("("), Choice((Literal("x"), Ref("tree"))), Literal(")")))
     made: Any = structural_tag(Constraint(Ref("tree"), "key", {"tree": tree}), {})["format"]
     for _ in range(5):
@@ -52,12 +52,12 @@ def test_a_recursive_rule_ends_at_the_depth_limit():
     assert made["elements"] == [const("("), const("x"), const(")")]
 
 
-def test_a_rule_without_an_end_is_refused():
+def test_a_rule_without_an_end_is_refused() -> None:
     with pytest.raises(TooLarge):
         structural_tag(Constraint(Ref("tree"), "key", {"tree": Series((Literal("("), Ref("tree")))}), {})
 
 
-def test_a_schema_is_relaxed_by_its_step():
+def test_a_schema_is_relaxed_by_its_step() -> None:
     held = Constraint(Json({"type": "string", "pattern": "a", "maxLength": 9}), "key")
     formats = [structural_tag(held, {}, step)["format"]["json_schema"] for step in range(4)]
     assert formats == [

@@ -97,7 +97,7 @@ FORMS: dict[str, tuple[JsonObject, list[str]]] = {
 
 @pytest.mark.clause("IN-2", "IN-4", "IN-5", "IN-6")
 @pytest.mark.parametrize(("block", "lines"), FORMS.values(), ids=FORMS.keys())
-def test_an_attachment_reads_the_same_at_the_top_and_inside_a_result(block: JsonObject, lines: list[str]):
+def test_an_attachment_reads_the_same_at_the_top_and_inside_a_result(block: JsonObject, lines: list[str]) -> None:
     words = "\n".join(lines)
     assert seen(text("Look:"), block, text("Well?")) == ["Look:", words, "Well?"]
     turns = read(
@@ -108,14 +108,14 @@ def test_an_attachment_reads_the_same_at_the_top_and_inside_a_result(block: Json
 
 @pytest.mark.clause("IN-4")
 @given(st.binary(min_size=1, max_size=5000))
-def test_the_note_of_an_image_has_its_size_and_none_of_its_bytes(content: bytes):
+def test_the_note_of_an_image_has_its_size_and_none_of_its_bytes(content: bytes) -> None:
     data = base64.b64encode(content).decode()
     assert seen(picture(data)) == [f"[image omitted: this model cannot see images (image/png, {len(content):,} bytes)]"]
 
 
 @pytest.mark.clause("IN-4")
 @pytest.mark.parametrize("data", ["", "=", "AAA", "AA=A", "no base64 at all", "AAAA\n", "🦊🦊🦊🦊", "-_-_"])
-def test_invalid_base64_is_a_note_too_and_does_not_block_the_conversation(data: str):
+def test_invalid_base64_is_a_note_too_and_does_not_block_the_conversation(data: str) -> None:
     assert seen(picture(data, "image/gif")) == [
         "[image omitted: this model cannot see images (image/gif, not readable as base64)]"
     ]
@@ -123,12 +123,12 @@ def test_invalid_base64_is_a_note_too_and_does_not_block_the_conversation(data: 
 
 @pytest.mark.clause("IN-4")
 @pytest.mark.parametrize("url", ["data:image/png;base64,AAAA", "file:///etc/passwd", "", "https://a b", "HELLO"])
-def test_an_invalid_url_is_not_shown(url: str):
+def test_an_invalid_url_is_not_shown(url: str) -> None:
     assert seen(linked(url)) == ["[image omitted: this model cannot see images (at an invalid URL)]"]
 
 
 @pytest.mark.clause("IN-4")
-def test_notes_say_what_the_model_does_not_get():
+def test_notes_say_what_the_model_does_not_get() -> None:
     assert read(body(user("Hi"))).dialogue.notes == ()
     assert read(body(user(document("text"), found()))).dialogue.notes == ()
     assert read(body(user(picture()))).dialogue.notes == ("omitted: 1 image that the model cannot see",)

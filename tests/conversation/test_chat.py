@@ -43,7 +43,7 @@ def refusal(*messages: dict[str, Any], **fields: Any) -> str:
     return raised.value.message
 
 
-def test_an_agents_conversation_keeps_its_turns_its_reasoning_and_the_order_of_its_calls():
+def test_an_agents_conversation_keeps_its_turns_its_reasoning_and_the_order_of_its_calls() -> None:
     conversation = lowered(
         {"role": "developer", "content": "Be brief."},
         {"role": "system", "content": [{"type": "text", "text": "And kind."}]},
@@ -72,7 +72,7 @@ def test_an_agents_conversation_keeps_its_turns_its_reasoning_and_the_order_of_i
     assert [(tool.name, tool.description, tool.strict) for tool in conversation.dialogue.tools] == [("now", "The time.", False)]
 
 
-def test_a_request_of_only_a_system_message_is_accepted():
+def test_a_request_of_only_a_system_message_is_accepted() -> None:
     assert lowered({"role": "system", "content": "Say hi."}).dialogue.turns == (Turn(Role.SYSTEM, (Text("Say hi."),)),)
 
 
@@ -86,7 +86,7 @@ def test_a_request_of_only_a_system_message_is_accepted():
         ({"chat_template_kwargs": {"enable_thinking": False}}, ThinkingPolicy()),
     ],
 )
-def test_reasoning_is_on_unless_the_request_turns_it_off(fields: dict[str, Any], expected: ThinkingPolicy):
+def test_reasoning_is_on_unless_the_request_turns_it_off(fields: dict[str, Any], expected: ThinkingPolicy) -> None:
     assert lowered(**fields).policy.thinking == expected
 
 
@@ -100,13 +100,13 @@ def test_reasoning_is_on_unless_the_request_turns_it_off(fields: dict[str, Any],
         ({"type": "function", "function": {"name": "now"}}, ToolPolicy(ToolChoice.TOOL, "now")),
     ],
 )
-def test_a_tool_choice_becomes_a_policy(choice: Any, expected: ToolPolicy):
+def test_a_tool_choice_becomes_a_policy(choice: Any, expected: ToolPolicy) -> None:
     assert lowered(tools=[TOOL], tool_choice=choice).policy.tool_policy == expected
     alone = lowered(tools=[TOOL], tool_choice=choice, parallel_tool_calls=False).policy.tool_policy
     assert (alone.choice, alone.name, alone.parallel) == (expected.choice, expected.name, False)
 
 
-def test_limits_sampling_stops_and_formats_are_kept():
+def test_limits_sampling_stops_and_formats_are_kept() -> None:
     schema = {"type": "object", "properties": {"b": {"type": "string"}, "a": {"type": "integer"}}}
     conversation = lowered(
         max_tokens=5, max_completion_tokens=7, temperature=1.5, top_p=0.5, seed=3, stop=["END", ""],
@@ -143,7 +143,7 @@ def test_limits_sampling_stops_and_formats_are_kept():
         ({"messages": []}, "messages"),
     ],
 )
-def test_unsupported_fields_are_refused_by_name(fields: dict[str, Any], path: str):
+def test_unsupported_fields_are_refused_by_name(fields: dict[str, Any], path: str) -> None:
     assert refusal(**fields).startswith(path)
 
 
@@ -156,7 +156,7 @@ def test_unsupported_fields_are_refused_by_name(fields: dict[str, Any], path: st
         ([user([{"type": "hologram"}])], "messages.0.user.content.0"),
     ],
 )  # fmt: skip
-def test_an_invalid_conversation_is_refused_at_its_path(messages: list[dict[str, Any]], path: str):
+def test_an_invalid_conversation_is_refused_at_its_path(messages: list[dict[str, Any]], path: str) -> None:
     assert refusal(*messages).startswith(path)
 
 
@@ -164,7 +164,7 @@ PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGVs
 PAPER = {"type": "file", "file": {"filename": "a.pdf", "file_data": "data:application/pdf;base64,aGVsbG8="}}
 
 
-def test_what_the_model_cannot_see_is_replaced_by_a_note():
+def test_what_the_model_cannot_see_is_replaced_by_a_note() -> None:
     away = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
     conversation = lowered(user([PICTURE, away, PAPER, {"type": "text", "text": "What is it?"}]))
     picture, elsewhere, paper, words = (part.text for part in conversation.dialogue.turns[0].content if isinstance(part, Text))
@@ -177,7 +177,7 @@ def test_what_the_model_cannot_see_is_replaced_by_a_note():
 
 
 @pytest.mark.parametrize("part", [PICTURE, PAPER])
-def test_strict_input_refuses_what_the_model_cannot_see(part: dict[str, Any]):
+def test_strict_input_refuses_what_the_model_cannot_see(part: dict[str, Any]) -> None:
     request = ChatRequest.model_validate({"model": "m", "messages": [user([part])]})
     with pytest.raises(InvalidRequest, match=r"^messages\.0\.content\.0: this model cannot see"):
         check_strict_input(request)
@@ -187,7 +187,7 @@ def test_strict_input_refuses_what_the_model_cannot_see(part: dict[str, Any]):
     ("fields", "path"), [({"prompt": ["a", "b"]}, "prompt"), ({"prompt": ""}, "prompt"), ({"echo": True}, "echo"),
                          ({"suffix": "x"}, "suffix"), ({"best_of": 2}, "best_of"), ({"n": 3}, "n")],
 )  # fmt: skip
-def test_completions_are_checked_too(fields: dict[str, Any], path: str):
+def test_completions_are_checked_too(fields: dict[str, Any], path: str) -> None:
     request = CompletionRequest.model_validate({"model": "m", "prompt": "Once", **fields})
     with pytest.raises(InvalidRequest, match=f"^{path}:"):
         check_completion(request)
@@ -199,7 +199,7 @@ def called(arguments: object) -> tuple[dict[str, Any], Sequence[str]]:
     conversation = lowered(user("Hi"), {"role": "assistant", "tool_calls": [call]}, {"role": "tool", "tool_call_id": "a"})
     part = conversation.dialogue.turns[1].content[0]
     assert isinstance(part, ToolCall)
-    return part.input, conversation.dialogue.notes
+    return dict(part.input), conversation.dialogue.notes
 
 
 @pytest.mark.parametrize(
@@ -215,7 +215,7 @@ def called(arguments: object) -> tuple[dict[str, Any], Sequence[str]]:
         ('{"a": 1e400, "b": NaN, "c": -Infinity}', {"a": "1e400", "b": "NaN", "c": "-Infinity"}),
     ],
 )
-def test_arguments_in_the_history_are_parsed_as_far_as_possible(arguments: object, expected: dict[str, Any]):
+def test_arguments_in_the_history_are_parsed_as_far_as_possible(arguments: object, expected: dict[str, Any]) -> None:
     assert called(arguments) == (expected, ())
 
 
@@ -224,7 +224,7 @@ def test_arguments_in_the_history_are_parsed_as_far_as_possible(arguments: objec
     ['{"value": ', '"x"', "[1]", "7", "null", "not JSON", '{"a":' * 100_000 + "1" + "}" * 100_000, '{"a": ' + "9" * 5000 + "}"],
     ids=lambda text: text[:12],
 )
-def test_arguments_that_are_not_an_object_are_kept_as_text(arguments: str):
+def test_arguments_that_are_not_an_object_are_kept_as_text(arguments: str) -> None:
     assert called(arguments) == (
         {"(arguments)": arguments},
         ("kept as text: the arguments of 1 call, not a JSON object",),
@@ -242,12 +242,12 @@ def test_arguments_that_are_not_an_object_are_kept_as_text(arguments: str):
         {"reasoning_details": [{"type": "reasoning.text", "text": "Hm."}, {"type": "reasoning.encrypted", "data": "x"}]},
     ],
 )
-def test_reasoning_is_read_from_all_of_its_fields(fields: dict[str, Any]):
+def test_reasoning_is_read_from_all_of_its_fields(fields: dict[str, Any]) -> None:
     conversation = lowered(user("Hi"), {"role": "assistant", "content": "Yes."} | fields, user("So?"))
     assert conversation.dialogue.turns[1].content == (Thinking("Hm."), Text("Yes."))
 
 
-def test_a_refusal_part_is_text():
+def test_a_refusal_part_is_text() -> None:
     answer = {"role": "assistant", "content": [{"type": "refusal", "refusal": "No."}]}
     assert lowered(user("Hi"), answer, user("So?")).dialogue.turns[1].content == (Text("No."),)
 
@@ -266,20 +266,20 @@ def test_a_refusal_part_is_text():
         ([{"type": "output_text", "text": "a"}], "a"),
     ],
 )
-def test_a_result_may_contain_parts_of_every_type(content: object, outcome: str):
+def test_a_result_may_contain_parts_of_every_type(content: object, outcome: str) -> None:
     conversation = lowered(user("Hi"), CALLS, *RESULTS[:1], {**RESULTS[1], "content": content})
     results = {part.call_id: part.text for part in conversation.dialogue.turns[-1].content if isinstance(part, ToolResult)}
     assert results[RESULTS[1]["tool_call_id"]].startswith(outcome)
 
 
-def test_an_older_function_call_is_a_call_and_the_next_message_its_result():
+def test_an_older_function_call_is_a_call_and_the_next_message_its_result() -> None:
     call = {"role": "assistant", "content": None, "function_call": {"name": "now", "arguments": '{"zone": "UTC"}'}}
     conversation = lowered(user("Hi"), call, {"role": "function", "name": "now", "content": "noon"})
     assert conversation.dialogue.turns[1].content == (ToolCall("function_call", "now", {"zone": "UTC"}),)
     assert conversation.dialogue.turns[2].content == (ToolResult("function_call", "now", "noon", is_error=False),)
 
 
-def test_notes_say_what_the_model_does_not_get():
+def test_notes_say_what_the_model_does_not_get() -> None:
     sound = {"type": "input_audio", "input_audio": {"data": "", "format": "wav"}}
     conversation = lowered({"role": "user", "name": "ann", "content": [{"type": "text", "text": "Hi"}, sound]})
     assert conversation.dialogue.notes == ("omitted: 1 audio part that the model cannot take", "ignored: names of speakers")

@@ -39,7 +39,7 @@ def _content(*blocks: dict[str, Any], role: str = "assistant") -> tuple[object, 
 
 
 @pytest.mark.clause("REQ-6", "REQ-10", "IN-1", "IN-7", "IN-8", "IN-11", "TOOL-1", "CACHE-1", "CC-2")
-def test_a_request_with_every_type_of_block_becomes_this_conversation():
+def test_a_request_with_every_type_of_block_becomes_this_conversation() -> None:
     schema = {"type": "object", "properties": {"z": {"type": "string"}, "a": {"type": "integer"}}, "required": ["z"]}
     tools = (Tool("read", "Reads.", schema), Tool("now", "", {"type": "object"}))
     cached = {"cache_control": {"type": "ephemeral"}}
@@ -110,31 +110,31 @@ def test_a_request_with_every_type_of_block_becomes_this_conversation():
 
 
 @pytest.mark.clause("REQ-1", "TOOL-4", "THK-1")
-def test_a_minimal_request_has_the_defaults():
+def test_a_minimal_request_has_the_defaults() -> None:
     assert _lower() == Conversation(Dialogue((Turn(Role.USER, (Text("Hi"),)),)), AnswerPolicy(max_tokens=16))
 
 
 @pytest.mark.clause("REQ-7")
-def test_a_string_is_the_same_as_one_block_of_text():
+def test_a_string_is_the_same_as_one_block_of_text() -> None:
     blocks = [{"type": "text", "text": "Hi"}]
     assert _lower(messages=[{"role": "user", "content": blocks}], system=blocks) == _lower(system="Hi")
 
 
 @pytest.mark.clause("REQ-10")
 @pytest.mark.parametrize("system", ["", [], [{"type": "text", "text": ""}], None], ids=repr)
-def test_an_empty_system_prompt_is_left_out(system: object):
+def test_an_empty_system_prompt_is_left_out(system: object) -> None:
     assert _lower(system=system) == _lower()
 
 
 @pytest.mark.clause("REQ-7", "PRE-1")
 @pytest.mark.parametrize("content", ["", []], ids=repr)
-def test_an_empty_final_assistant_message_is_an_empty_turn(content: object):
+def test_an_empty_final_assistant_message_is_an_empty_turn(content: object) -> None:
     turns = _lower(messages=[{"role": "user", "content": "Hi"}, {"role": "assistant", "content": content}]).dialogue.turns
     assert turns == (Turn(Role.USER, (Text("Hi"),)), Turn(Role.ASSISTANT, ()))
 
 
 @pytest.mark.clause("TOOL-1", "CACHE-4")
-def test_the_keys_of_schemas_and_inputs_keep_the_order_they_came_in():
+def test_the_keys_of_schemas_and_inputs_keep_the_order_they_came_in() -> None:
     conversation = _lower(
         messages=[
             {"role": "user", "content": "Hi"},
@@ -166,12 +166,12 @@ def test_the_keys_of_schemas_and_inputs_keep_the_order_they_came_in():
     ],
     ids=["shown", "not shown", "foreign", "unsigned", "foreign and not shown", "emptied by the client"],
 )
-def test_reasoning_is_the_shown_text_or_that_in_its_signature(block: dict[str, Any], content: tuple[object, ...]):
+def test_reasoning_is_the_shown_text_or_that_in_its_signature(block: dict[str, Any], content: tuple[object, ...]) -> None:
     assert _content({"type": "thinking", **block}) == content
 
 
 @pytest.mark.clause("IN-11")
-def test_redacted_reasoning_is_accepted_and_left_out():
+def test_redacted_reasoning_is_accepted_and_left_out() -> None:
     assert _content({"type": "redacted_thinking", "data": "x"}, {"type": "text", "text": "y"}) == (Text("y"),)
 
 
@@ -189,13 +189,13 @@ def test_redacted_reasoning_is_accepted_and_left_out():
     ],
     ids=repr,
 )
-def test_an_empty_result_is_a_result(content: object, text: str):
+def test_an_empty_result_is_a_result(content: object, text: str) -> None:
     block = {"type": "tool_result", "tool_use_id": "a"} | ({} if content is ... else {"content": content})
     assert _content(block, role="user")[-1] == ToolResult("a", "", text, False)
 
 
 @pytest.mark.clause("IN-12")
-def test_blocks_of_another_servers_tools_become_text():
+def test_blocks_of_another_servers_tools_become_text() -> None:
     """Every type of block, as that server sends it."""
     used = {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {"query": "tides", "id": 5}}
     hit = {"type": "web_search_result", "title": "Tides", "url": "https://tides", "encrypted_content": "Zm9v", "page_age": None}
@@ -231,7 +231,7 @@ def test_blocks_of_another_servers_tools_become_text():
 
 
 @pytest.mark.clause("IN-12")
-def test_blocks_without_information_for_a_model_are_left_out():
+def test_blocks_without_information_for_a_model_are_left_out() -> None:
     marks = [
         {"type": "fallback", "from": {"model": "a"}, "to": {"model": "b"}, "trigger": None},
         {"type": "mcp_tool_listing", "mcp_server_name": "s", "tools": []},
@@ -241,7 +241,7 @@ def test_blocks_without_information_for_a_model_are_left_out():
 
 
 @pytest.mark.clause("IN-8")
-def test_the_state_of_a_browser_is_shown_as_json():
+def test_the_state_of_a_browser_is_shown_as_json() -> None:
     state = {"type": "browser_state", "tabs": [{"url": "https://example.com", "active": True}]}
     shown = '<browser_state>\n{"tabs": [{"url": "https://example.com", "active": true}]}\n</browser_state>'
     *_, result = _content({"type": "tool_result", "tool_use_id": "a", "content": [state]}, role="user")
@@ -263,7 +263,7 @@ def test_the_state_of_a_browser_is_shown_as_json():
         ({"type": "none"}, ToolPolicy(ToolChoice.NONE)),
     ],
 )
-def test_a_tool_choice_becomes_this_policy(choice: dict[str, Any] | None, policy: ToolPolicy):
+def test_a_tool_choice_becomes_this_policy(choice: dict[str, Any] | None, policy: ToolPolicy) -> None:
     assert _lower(tool_choice=choice).policy.tool_policy == policy
 
 
@@ -279,17 +279,17 @@ def test_a_tool_choice_becomes_this_policy(choice: dict[str, Any] | None, policy
         ({"type": "enabled", "budget_tokens": 4096}, ThinkingPolicy(enabled=True, budget=4096)),
     ],
 )
-def test_a_thinking_field_becomes_this_policy(thinking: dict[str, Any] | None, policy: ThinkingPolicy):
+def test_a_thinking_field_becomes_this_policy(thinking: dict[str, Any] | None, policy: ThinkingPolicy) -> None:
     assert _lower(thinking=thinking).policy.thinking == policy
 
 
 @pytest.mark.clause("THK-14")
-def test_effort_is_kept_without_thinking_too():
+def test_effort_is_kept_without_thinking_too() -> None:
     assert _lower(output_config={"effort": "max"}).policy.thinking == ThinkingPolicy(effort="max")
 
 
 @pytest.mark.clause("CNT-1", "CNT-2")
-def test_a_count_request_is_the_same_conversation_without_generation():
+def test_a_count_request_is_the_same_conversation_without_generation() -> None:
     body = {"model": "m", "max_tokens": 16, "messages": [{"role": "user", "content": "Hi"}]}
     assert lower(CountTokensRequest.model_validate_json(json.dumps(body))) == Conversation(_lower().dialogue)
 
@@ -312,7 +312,7 @@ FOUND = [
 
 
 @pytest.mark.clause("TOOL-12")
-def test_a_deferred_tool_is_described_in_the_result_that_found_it_and_not_at_the_top():
+def test_a_deferred_tool_is_described_in_the_result_that_found_it_and_not_at_the_top() -> None:
     before, after = (
         _lower(tools=tools, messages=messages)
         for tools, messages in (([SEARCH], FOUND[:1]), ([FETCH | {"defer_loading": True}, SEARCH], FOUND))
@@ -331,7 +331,7 @@ def test_a_deferred_tool_is_described_in_the_result_that_found_it_and_not_at_the
 
 
 @pytest.mark.clause("TOOL-12")
-def test_deferred_tools_that_nothing_can_find_are_listed_after_the_others():
+def test_deferred_tools_that_nothing_can_find_are_listed_after_the_others() -> None:
     other = FETCH | {"name": "other"}
     assert [tool.name for tool in _lower(tools=[FETCH | {"defer_loading": True}, other]).dialogue.tools] == ["other", "fetch"]
     assert [tool.name for tool in _lower(tools=[FETCH | {"defer_loading": True}, SEARCH]).dialogue.tools] == ["ToolSearch"]
@@ -341,8 +341,8 @@ def test_deferred_tools_that_nothing_can_find_are_listed_after_the_others():
 
 
 @pytest.mark.clause("IN-10")
-def test_results_are_sorted_by_the_order_of_their_calls():
-    calls = [{"type": "tool_use", "id": name, "name": name, "input": {}} for name in ("a", "b", "c")]
+def test_results_are_sorted_by_the_order_of_their_calls() -> None:
+    calls: list[dict[str, Any]] = [{"type": "tool_use", "id": name, "name": name, "input": {}} for name in ("a", "b", "c")]
     results = [{"type": "tool_result", "tool_use_id": name, "content": name} for name in ("c", "a", "b")]
     last = {"role": "user", "content": [*results, {"type": "text", "text": "Go on."}]}
     turns = _lower(messages=[{"role": "user", "content": "Hi"}, {"role": "assistant", "content": calls}, last]).dialogue.turns
@@ -351,7 +351,7 @@ def test_results_are_sorted_by_the_order_of_their_calls():
 
 @pytest.mark.clause("TOOL-12", "CACHE-4")
 @pytest.mark.parametrize(("words", "head"), [("Reads.", "Reads.\n\n"), (None, "")])
-def test_examples_follow_the_description_unchanged(words: str | None, head: str):
+def test_examples_follow_the_description_unchanged(words: str | None, head: str) -> None:
     examples = [{"z": "Grüße", "a": 1}, {}]
     (tool,) = _lower(
         tools=[{"name": "f", "description": words, "input_schema": {"type": "object"}, "input_examples": examples}]
@@ -365,7 +365,7 @@ def test_examples_follow_the_description_unchanged(words: str | None, head: str)
 
 @pytest.mark.clause("TOOL-14")
 @pytest.mark.parametrize("kind", DEFINED)
-def test_a_tool_that_anthropic_defines_is_lowered_like_any_other(kind: str):
+def test_a_tool_that_anthropic_defines_is_lowered_like_any_other(kind: str) -> None:
     name, words, schema = DEFINED[kind]
     (tool,) = _lower(
         tools=[{"type": kind, "name": name, "strict": True, "cache_control": {"type": "ephemeral"}}]
@@ -374,7 +374,7 @@ def test_a_tool_that_anthropic_defines_is_lowered_like_any_other(kind: str):
 
 
 @pytest.mark.clause("TOOL-14")
-def test_the_description_says_how_much_of_a_file_is_shown():
+def test_the_description_says_how_much_of_a_file_is_shown() -> None:
     editor = {"type": "text_editor_20250728", "name": "str_replace_based_edit_tool"}
     assert _lower(tools=[editor | {"max_characters": 10_000}]).dialogue.tools[0].description == (
         DEFINED["text_editor_20250728"].description + " A `view` shows at most 10000 characters."

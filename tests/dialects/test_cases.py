@@ -20,7 +20,7 @@ CASES = [
 
 @pytest.mark.clause("TOOL-17", "STOP-3", "RES-6", "SSE-10", "THK-6")
 @pytest.mark.parametrize("case", CASES)
-def test_an_output_is_read_as_the_case_says(case: dict[str, Any]):
+def test_an_output_is_read_as_the_case_says(case: dict[str, Any]) -> None:
     dialect = dialects.get(case.get("dialect", "qwen3"))
     start = {"thinking_open": case.get("thinking_open", False), "calls_allowed": case.get("calls_allowed", True)}
 

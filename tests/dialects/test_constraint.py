@@ -144,7 +144,7 @@ EACH = pytest.mark.parametrize("name", sorted(dialects.BY_NAME))
 
 @pytest.mark.clause("TOOL-5", "TOOL-7")
 @EACH
-def test_a_forced_call_is_the_one_that_the_writer_writes(name: str):
+def test_a_forced_call_is_the_one_that_the_writer_writes(name: str) -> None:
     dialect = dialects.get(name)
     assert not accepts(constraint(dialect, asked("any")), dialect.encode_calls(CALLS))
     for call in CALLS:
@@ -159,7 +159,7 @@ def test_a_forced_call_is_the_one_that_the_writer_writes(name: str):
 @pytest.mark.slow
 @pytest.mark.clause("TOOL-5", "TOOL-11")
 @EACH
-def test_any_output_under_a_forced_choice_is_a_valid_call(name: str):
+def test_any_output_under_a_forced_choice_is_a_valid_call(name: str) -> None:
     dialect = dialects.get(name)
     conversation = asked("any", WEATHER, NOW, TREE, parallel=False)
     enforced = constraint(dialect, conversation)
@@ -179,7 +179,7 @@ def test_any_output_under_a_forced_choice_is_a_valid_call(name: str):
 
 @pytest.mark.clause("TOOL-4", "TOOL-7")
 @EACH
-def test_with_auto_text_is_free_and_a_call_is_constrained_once_it_begins(name: str):
+def test_with_auto_text_is_free_and_a_call_is_constrained_once_it_begins(name: str) -> None:
     dialect = dialects.get(name)
     written = dialect.encode_calls(CALLS)
     free = Constrainer(dialect).constraint(asked("auto"), thinking_open=False)
@@ -196,7 +196,7 @@ def test_with_auto_text_is_free_and_a_call_is_constrained_once_it_begins(name: s
 
 
 @pytest.mark.clause("TOOL-7")
-def test_with_auto_and_no_parallel_calls_one_call_ends_the_answer():
+def test_with_auto_and_no_parallel_calls_one_call_ends_the_answer() -> None:
     hermes = dialects.get("hermes")
     enforced = constraint(hermes, asked("auto", parallel=False))
     assert accepts(enforced, f"I look.\n{hermes.encode_calls(CALLS[:1])}")
@@ -206,7 +206,7 @@ def test_with_auto_and_no_parallel_calls_one_call_ends_the_answer():
 
 @pytest.mark.clause("TOOL-4")
 @pytest.mark.parametrize("name", ["qwen3", "qwen3-coder", "deepseek-v3.1", "lfm2", "gemma4", "kimi-k2"])
-def test_with_none_no_call_can_begin(name: str):
+def test_with_none_no_call_can_begin(name: str) -> None:
     dialect = dialects.get(name)
     enforced = constraint(dialect, asked("none"))
     assert accepts(enforced, "There is a <tool> for that, but no.")
@@ -221,7 +221,7 @@ REASONING = pytest.mark.parametrize(
 
 @pytest.mark.clause("TOOL-5", "THK-3")
 @REASONING
-def test_reasoning_may_come_before_a_forced_call_if_thinking_is_on(name: str):
+def test_reasoning_may_come_before_a_forced_call_if_thinking_is_on(name: str) -> None:
     dialect = dialects.get(name)
     assert dialect.reasoning is not None
     written = dialect.close_thinking[: len(dialect.close_thinking.rstrip())] + "\n\n" * dialect.close_thinking.endswith("\n\n")
@@ -238,7 +238,7 @@ def test_reasoning_may_come_before_a_forced_call_if_thinking_is_on(name: str):
 
 
 @REASONING
-def test_an_answer_may_end_inside_reasoning(name: str):
+def test_an_answer_may_end_inside_reasoning(name: str) -> None:
     dialect = dialects.get(name)
     enforced = Constrainer(dialect).constraint(asked("auto"), thinking_open=True)
     assert enforced is None or accepts(enforced, "Hm, I should stop here.")
@@ -249,7 +249,7 @@ OUTPUT = {"type": "object", "properties": {"note": {"type": "string"}, "n": {"ty
 
 @pytest.mark.clause("STR-1", "STR-3", "STR-6")
 @EACH
-def test_with_an_output_format_the_answer_is_one_json_text(name: str):
+def test_with_an_output_format_the_answer_is_one_json_text(name: str) -> None:
     dialect = dialects.get(name)
     framed = dialect.frame.text + dialect.frame.header_end if dialect.frame else ""
     alone = constraint(dialect, replace(asked("auto"), tools=(), output=OUTPUT))
@@ -270,7 +270,7 @@ def test_with_an_output_format_the_answer_is_one_json_text(name: str):
 
 
 @pytest.mark.clause("STR-4")
-def test_an_output_format_may_be_a_schema_that_the_sdk_made_from_a_class():
+def test_an_output_format_may_be_a_schema_that_the_sdk_made_from_a_class() -> None:
     schema = {
         "$defs": {"Pet": {"type": "object", "title": "Pet", "properties": {"name": {"type": "string"}}, "required": ["name"]}},
         "type": "object",
@@ -290,11 +290,11 @@ def test_an_output_format_may_be_a_schema_that_the_sdk_made_from_a_class():
     assert not accepts(enforced, json.dumps(flat | {"pets": [{"name": "Rex", "age": 3}]}))
 
 
-def test_without_tools_and_format_there_is_no_constraint():
+def test_without_tools_and_format_there_is_no_constraint() -> None:
     assert Constrainer(dialects.get("qwen3")).constraint(replace(asked("auto"), tools=()), thinking_open=False) is None
 
 
-def test_equal_requests_have_the_same_constraint_and_others_have_another():
+def test_equal_requests_have_the_same_constraint_and_others_have_another() -> None:
     constrainer = Constrainer(dialects.get("qwen3"))
     first = constrainer.constraint(asked("any"), thinking_open=False)
     again = constrainer.constraint(asked("any"), thinking_open=False)
@@ -306,7 +306,7 @@ def test_equal_requests_have_the_same_constraint_and_others_have_another():
 
 
 @pytest.mark.parametrize("name", ["qwen3", "qwen3-coder", "kimi-k2", "mistral-v3", "lfm2", "gpt-oss"])
-def test_the_opening_of_a_call_is_as_long_as_it_is_certain(name: str):
+def test_the_opening_of_a_call_is_as_long_as_it_is_certain(name: str) -> None:
     dialect = dialects.get(name)
     one, several = dialects.call_opening(dialect, [WEATHER]), dialects.call_opening(dialect, [WEATHER, NOW])
     written = dialect.encode_calls(CALLS[:1])
@@ -317,7 +317,7 @@ def test_the_opening_of_a_call_is_as_long_as_it_is_certain(name: str):
 
 @pytest.mark.clause("STR-4", "TOOL-11")
 @pytest.mark.parametrize("name", ["qwen3", "qwen3-coder", "gemma4", "minimax-m3"])
-def test_the_depth_of_a_required_recursive_value_is_limited(name: str):
+def test_the_depth_of_a_required_recursive_value_is_limited(name: str) -> None:
     def tree(depth: int) -> dict[str, object]:
         return {"value": depth, "next": tree(depth - 1)} if depth else {"value": 0, "next": None}
 
@@ -331,7 +331,7 @@ def test_the_depth_of_a_required_recursive_value_is_limited(name: str):
 
 
 @pytest.mark.clause("TOOL-11")
-def test_large_bounds_are_enforced_only_if_a_tool_is_strict():
+def test_large_bounds_are_enforced_only_if_a_tool_is_strict() -> None:
     rows = {"type": "array", "items": {"type": "integer"}, "maxItems": 40}
     few = {"type": "array", "items": {"type": "integer"}, "maxItems": 2}
     tool = Tool("fill", "", {"type": "object", "properties": {"rows": rows, "few": few}})

@@ -98,17 +98,17 @@ TEMPLATES = {
 
 
 @pytest.mark.parametrize(("source", "dialect"), TEMPLATES.values(), ids=TEMPLATES)
-def test_the_dialect_is_the_one_that_reads_the_templates_calls(source: str, dialect: str):
+def test_the_dialect_is_the_one_that_reads_the_templates_calls(source: str, dialect: str) -> None:
     detection = detect(ChatTemplate(source))
     assert (detection.dialect.name, detection.found) == (dialect, "decoded back")
 
 
 @pytest.mark.parametrize("dialect", ["qwen3", "hermes"])
-def test_our_own_templates_are_detected_as_their_dialect(dialect: str):
+def test_our_own_templates_are_detected_as_their_dialect(dialect: str) -> None:
     assert detect(ChatTemplate(dialects.get(dialect).reference_template or "")).dialect.name == dialect
 
 
-def test_runners_up_read_the_same_calls_and_those_that_only_read_them_come_last():
+def test_runners_up_read_the_same_calls_and_those_that_only_read_them_come_last() -> None:
     detection = detect(ChatTemplate(chatml(HERMES)))
     assert {"qwen3", "qwq", "granite-4"} < set(detection.runners_up)
     assert set(detection.runners_up[-2:]) == {"xlam", "granite-3"}
@@ -119,14 +119,14 @@ SAME_OUTPUT = {"lfm2.5": "lfm2", "magistral": "ministral3"}
 
 
 @pytest.mark.parametrize("name", dialects.BY_NAME)
-def test_a_template_of_a_dialect_is_detected_as_that_dialect(name: str):
+def test_a_template_of_a_dialect_is_detected_as_that_dialect(name: str) -> None:
     assert detect(WriterTemplate(dialects.get(name))).dialect.name == SAME_OUTPUT.get(name, name)
 
 
 NO_CALLS = chatml("")
 
 
-def test_a_template_without_calls_is_detected_by_a_hint_in_its_source():
+def test_a_template_without_calls_is_detected_by_a_hint_in_its_source() -> None:
     tools = "{% if tools %}<|start_of_role|>tools: call them with <|tool_call|>.{% endif %}"
     detection = detect(ChatTemplate(tools + NO_CALLS))
     assert (detection.dialect.name, detection.found) == ("granite-3", "hint: <|start_of_role|> <|tool_call|>")
@@ -135,7 +135,7 @@ def test_a_template_without_calls_is_detected_by_a_hint_in_its_source():
 @pytest.mark.parametrize(
     ("tools", "dialect"), [("List of tools: <|tool_list_start|>[", "lfm2"), ("List of tools: [", "lfm2.5")]
 )
-def test_hints_distinguish_dialects_that_write_the_same_for_any_vocabulary(tools: str, dialect: str):
+def test_hints_distinguish_dialects_that_write_the_same_for_any_vocabulary(tools: str, dialect: str) -> None:
     template = f"{{% if tools %}}{tools}{{% endif %}}"
     for source in (NO_CALLS, chatml(f"<|tool_call_start|>[{PYTHON}]<|tool_call_end|>")):
         detection = detect(ChatTemplate(template + source), {"<|tool_list_start|>", "<|tool_call_start|>"})
@@ -143,23 +143,23 @@ def test_hints_distinguish_dialects_that_write_the_same_for_any_vocabulary(tools
 
 
 @pytest.mark.parametrize("template", [ChatTemplate(NO_CALLS), None], ids=["no calls", "no template"])
-def test_a_model_without_calls_in_its_template_is_detected_by_its_special_tokens(template: ChatTemplate | None):
+def test_a_model_without_calls_in_its_template_is_detected_by_its_special_tokens(template: ChatTemplate | None) -> None:
     vocabulary = {"<|im_end|>", "<|tools_prefix|>", "<|tools_suffix|>"}
     assert detect(template, vocabulary).dialect.name == "apertus"
 
 
-def test_calls_that_are_read_back_count_more_than_hints():
+def test_calls_that_are_read_back_count_more_than_hints() -> None:
     assert detect(ChatTemplate(chatml(HERMES)), {"<|tools_prefix|>", "<|tool_list_start|>"}).dialect.name == "hermes"
 
 
 @pytest.mark.parametrize("template", [ChatTemplate(NO_CALLS), ChatTemplate("{{ raise_exception('never') }}"), None])
-def test_without_calls_and_hints_the_dialect_is_the_generic_one(template: ChatTemplate | None):
+def test_without_calls_and_hints_the_dialect_is_the_generic_one(template: ChatTemplate | None) -> None:
     detection = detect(template)
     assert detection.dialect is dialects.DEFAULT
     assert detection.found.startswith("generic: ")
 
 
-def test_hints_do_not_count_if_no_dialect_reads_the_calls_of_the_template():
+def test_hints_do_not_count_if_no_dialect_reads_the_calls_of_the_template() -> None:
     unreadable = chatml(each("<|tools_prefix|>{{ name }} with {{ arguments | tojson }}"))
     detection = detect(ChatTemplate(unreadable))
     assert detection.dialect is dialects.DEFAULT
@@ -174,14 +174,14 @@ def test_hints_do_not_count_if_no_dialect_reads_the_calls_of_the_template():
         (chatml("", thought="{% if message.reasoning %}[THINK]{{ message.reasoning }}[/THINK]{% endif %}"), "ministral3"),
     ],
 )
-def test_reasoning_is_detected_without_calls(source: str, reasoning: str):
+def test_reasoning_is_detected_without_calls(source: str, reasoning: str) -> None:
     found = detect(ChatTemplate(source)).dialect
     assert found.calls == dialects.DEFAULT.calls
     assert found.reasoning == dialects.get(reasoning).reasoning
 
 
 @pytest.mark.slow
-def test_every_real_template_has_the_expected_dialect_and_detection_takes_half_a_second_at_most():
+def test_every_real_template_has_the_expected_dialect_and_detection_takes_half_a_second_at_most() -> None:
     begun = time.perf_counter()
     found = {name: detect(ChatTemplate(source)) for name, source in templates().items()}
     seconds = time.perf_counter() - begun
@@ -193,5 +193,5 @@ def test_every_real_template_has_the_expected_dialect_and_detection_takes_half_a
 
 
 @pytest.mark.slow
-def test_the_page_shows_the_detected_dialects():
+def test_the_page_shows_the_detected_dialects() -> None:
     assert table.written() == table.table()

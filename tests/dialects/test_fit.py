@@ -134,7 +134,7 @@ def cuts(text: str) -> list[int]:
 
 @pytest.mark.clause("CC-9")
 @pytest.mark.parametrize(("schema", "value", "wanted"), CHANGED)
-def test_a_value_of_a_wrong_type_is_converted_if_there_is_one_way(schema: Any, value: Any, wanted: Any):
+def test_a_value_of_a_wrong_type_is_converted_if_there_is_one_way(schema: Any, value: Any, wanted: Any) -> None:
     found, repairs = fit(schema, value)
 
     assert found == wanted
@@ -144,7 +144,7 @@ def test_a_value_of_a_wrong_type_is_converted_if_there_is_one_way(schema: Any, v
 
 @pytest.mark.clause("CC-9")
 @pytest.mark.parametrize(("schema", "value"), KEPT)
-def test_any_other_value_is_unchanged(schema: Any, value: Any):
+def test_any_other_value_is_unchanged(schema: Any, value: Any) -> None:
     assert fit(schema, value) == (value, [])
 
 
@@ -184,20 +184,21 @@ SCHEMAS = st.recursive(
 
 @pytest.mark.clause("CC-9")
 @given(st.dictionaries(st.sampled_from("abc"), SCHEMAS, max_size=3), SCHEMAS, st.dictionaries(st.sampled_from("abcd"), VALUES))
-def test_valid_arguments_are_unchanged_byte_for_byte(properties: dict[str, Any], named: Any, arguments: dict[str, Any]):
+def test_valid_arguments_are_unchanged_byte_for_byte(properties: dict[str, Any], named: Any, arguments: dict[str, Any]) -> None:
     schema = {"type": "object", "properties": properties, "$defs": {"d": named}}
     try:
         assume(jsonschema_rs.is_valid(schema, arguments))
     except ValueError:
         assume(False)
-    text, repairs = json.dumps(arguments, indent=1), []
+    text = json.dumps(arguments, indent=1)
+    repairs: list[str] = []
 
     assert fitted(text, SchemaView(schema), repairs) == text
     assert repairs == []
 
 
 @given(st.dictionaries(st.sampled_from("abc"), SCHEMAS, max_size=3), SCHEMAS, st.dictionaries(st.sampled_from("abcd"), VALUES))
-def test_fitted_arguments_are_json(properties: dict[str, Any], named: Any, arguments: dict[str, Any]):
+def test_fitted_arguments_are_json(properties: dict[str, Any], named: Any, arguments: dict[str, Any]) -> None:
     schema = {"type": "object", "properties": properties, "$defs": {"d": named}}
     once = fitted(json.dumps(arguments), SchemaView(schema), [])
 
@@ -215,7 +216,7 @@ TYPED = {
 
 @pytest.mark.clause("CC-9")
 @pytest.mark.parametrize("dialect", WRITING, ids=lambda dialect: dialect.name)
-def test_arguments_fit_the_schema_in_every_dialect(dialect: Dialect):
+def test_arguments_fit_the_schema_in_every_dialect(dialect: Dialect) -> None:
     output = dialect.encode_calls([ToolCall("id", "set", WRONG)])
 
     reading = same_at_every_split(lambda pieces: read(dialect, list(pieces), {"set": TYPED}), output)
@@ -226,7 +227,7 @@ def test_arguments_fit_the_schema_in_every_dialect(dialect: Dialect):
 
 
 @pytest.mark.parametrize("dialect", WRITING, ids=lambda dialect: dialect.name)
-def test_arguments_that_fit_are_not_repaired(dialect: Dialect):
+def test_arguments_that_fit_are_not_repaired(dialect: Dialect) -> None:
     assert dialect.calls is not None
     output = dialect.encode_calls([ToolCall("id", "set", RIGHT)])
 
@@ -236,7 +237,7 @@ def test_arguments_that_fit_are_not_repaired(dialect: Dialect):
     assert reading.repairs == []
 
 
-def test_a_string_streams_where_the_schema_allows_one():
+def test_a_string_streams_where_the_schema_allows_one() -> None:
     view = SchemaView({"properties": {"s": {"type": ["string", "null"]}, "e": {"enum": ["a", "b"]}, "n": INTEGER}})
     made = Fit(view, [])
 
@@ -261,13 +262,13 @@ def test_a_string_streams_where_the_schema_allows_one():
         {"properties": [], "required": 5},
     ],
 )
-def test_a_hostile_or_invalid_schema_changes_nothing(schema: dict[str, Any]):
+def test_a_hostile_or_invalid_schema_changes_nothing(schema: dict[str, Any]) -> None:
     text = '{"v": "5", "w": [1, {"v": "5"}]}'
 
     assert fitted(text, SchemaView(schema), []) == text
 
 
-def test_a_spelled_value_nests_no_deeper_than_a_written_one():
+def test_a_spelled_value_nests_no_deeper_than_a_written_one() -> None:
     deep = "[" * 100 + "]" * 100
     value = json.dumps({"v": json.dumps([deep])})
     view = SchemaView({"properties": {"v": {"type": "array", "items": {"type": "array"}}}})
@@ -283,7 +284,7 @@ def depth(value: Any) -> int:
     return 1 + max(map(depth, inner), default=0) if isinstance(value, dict | list) else 0
 
 
-def test_work_is_linear_in_the_text():
+def test_work_is_linear_in_the_text() -> None:
     view = SchemaView({"properties": {"v": OBJECTS}})
     text = json.dumps({"v": json.dumps([{"n": "1", "s": "x" * 50}] * 2000)})
     made = Fit(view, [])
@@ -303,7 +304,7 @@ NUMBERS = ["NaN", "-Infinity", "1e999", ".5", "5.", "+1", "007", "1e308", "-0", 
 
 @pytest.mark.clause("SSE-20")
 @pytest.mark.parametrize("number", NUMBERS)
-def test_streamed_and_unstreamed_arguments_are_the_same_value(number: str):
+def test_streamed_and_unstreamed_arguments_are_the_same_value(number: str) -> None:
     raw = f'<tool_call>{{"name": "plot", "arguments": {{"x": {number}, "y": [{number}]}}}}</tool_call>'
     parser = dialects.get("hermes").parser({"plot": {}}, thinking_open=False)
     parts = [*parser.feed(raw), *parser.finish(cut=False)]
@@ -324,7 +325,7 @@ def _doubled(levels: int) -> dict[str, Any]:
     return {"$ref": "#/$defs/d0", "$defs": made | {f"d{levels}": INTEGER}}
 
 
-def test_equal_branches_and_recursive_references_are_followed_once():
+def test_equal_branches_and_recursive_references_are_followed_once() -> None:
     loop = {"anyOf": [{"$ref": "#/$defs/a"}, {"$ref": "#/$defs/a"}, INTEGER]}
     known = {f"d{n}": {"anyOf": [*({"$ref": f"#/$defs/d{m}"} for m in range(40)), INTEGER]} for n in range(40)}
 
@@ -333,7 +334,7 @@ def test_equal_branches_and_recursive_references_are_followed_once():
     assert SchemaView(_doubled(20)).kinds == {"integer"}
 
 
-def test_the_total_steps_in_a_schema_are_limited(monkeypatch: pytest.MonkeyPatch):
+def test_the_total_steps_in_a_schema_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dragoman.json_schema.view._MOST_STEPS_IN_ALL", 100)
     view = SchemaView({"properties": {str(n): INTEGER for n in range(1_000)}})
 

@@ -28,7 +28,7 @@ def converted(pieces: list[str]) -> tuple[JsonValue, str, str]:
 
 
 @given(ARGUMENTS, st.booleans(), st.none() | st.integers(0, 3))
-def test_well_formed_json_passes_byte_for_byte(arguments: dict[str, object], ascii_only: bool, indent: int | None):
+def test_well_formed_json_passes_byte_for_byte(arguments: dict[str, object], ascii_only: bool, indent: int | None) -> None:
     text = json.dumps(arguments, ensure_ascii=ascii_only, indent=indent)
 
     for pieces in ([text], list(text)):
@@ -37,14 +37,14 @@ def test_well_formed_json_passes_byte_for_byte(arguments: dict[str, object], asc
 
 
 @given(ARGUMENTS)
-def test_python_literals_become_the_same_values(arguments: dict[str, object]):
+def test_python_literals_become_the_same_values(arguments: dict[str, object]) -> None:
     _, written, _ = converted([repr(arguments).replace("\\x", "\\u00").replace("\\U", "\\u")])
 
     assert isinstance(json.loads(written), dict)
 
 
 @given(ALMOST_JSON)
-def test_a_closed_value_is_valid_json(text: str):
+def test_a_closed_value_is_valid_json(text: str) -> None:
     value, _, unread = converted(["{" + text])
     in_pieces, _, unread_in_pieces = converted(["{", *text])
     value.close()
@@ -66,14 +66,14 @@ def test_a_closed_value_is_valid_json(text: str):
         *(("007", '"007"'), ("-01", '"-01"'), ("00.5", '"00.5"')),
     ],
 )
-def test_a_number_outside_json_becomes_a_json_number_or_null_or_a_string(number: str, written: str):
+def test_a_number_outside_json_becomes_a_json_number_or_null_or_a_string(number: str, written: str) -> None:
     value = same_at_every_split(lambda pieces: converted(list(pieces))[1], f'{{"a": [{number}, {number}], "b": {number}}}')
 
     assert value == f'{{"a": [{written}, {written}], "b": {written}}}'
 
 
 @pytest.mark.parametrize("number", ["0", "-0", "12", "-1.5", "1e5", "1E-7", "0.10", "123456789012345678901234567890", "1e308"])
-def test_a_json_number_is_unchanged(number: str):
+def test_a_json_number_is_unchanged(number: str) -> None:
     value, written, _ = converted([f"[{number}]"])
 
     assert (written, value.repairs) == (f"[{number}]", [])
@@ -82,7 +82,7 @@ def test_a_json_number_is_unchanged(number: str):
 @pytest.mark.parametrize(
     "text", ["[1.2.3 ", "[- ", "[0x ", "[truth ", "[1 2", "{1", '{"a" 1', '{"a":, ', "[" + "9" * (MAX_WORD + 1)]
 )
-def test_text_that_is_not_json_is_not_guessed(text: str):
+def test_text_that_is_not_json_is_not_guessed(text: str) -> None:
     value, _, _ = converted([text])
 
     assert value.stuck

@@ -71,7 +71,7 @@ def arguments_of(reading: Reading) -> Any:
 
 
 @pytest.mark.parametrize(("written", "value"), LITERALS)
-def test_a_literal_becomes_its_value(written: str, value: Any):
+def test_a_literal_becomes_its_value(written: str, value: Any) -> None:
     found = arguments_of(calls(f"a={written}, b=[{written}], c={{'k': {written}}}"))
 
     assert found == {"a": value, "b": [value], "c": {"k": value}}
@@ -92,12 +92,12 @@ def test_a_literal_becomes_its_value(written: str, value: Any):
         ("{'x', 'y'}, limit=2", {"query": ["x", "y"], "limit": 2}),
     ],
 )
-def test_arguments_may_be_positional_named_or_unpacked(written: str, value: Any):
+def test_arguments_may_be_positional_named_or_unpacked(written: str, value: Any) -> None:
     assert arguments_of(calls(written, {"properties": {"query": {}, "limit": {}}})) == value
 
 
 @pytest.mark.parametrize("written", ["f'{x}'", "f'a{{b{c}'", "'a' + 'b'", "len('x')", "'x'.upper()", "x[0]", "'x'[0]"])
-def test_a_call_with_an_expression_is_never_complete(written: str):
+def test_a_call_with_an_expression_is_never_complete(written: str) -> None:
     for arguments in (f"a={written}", f"a=1, b=[{written}]", f"a='x', b={written}", f"a=1, **{written}", f"*[{written}]"):
         for part in calls(arguments).parts:
             assert not part.get("complete")
@@ -105,7 +105,7 @@ def test_a_call_with_an_expression_is_never_complete(written: str):
 
 
 @pytest.mark.parametrize("dialect", PYTHONIC, ids=lambda dialect: dialect.name)
-def test_every_dialect_with_python_calls_reads_literals(dialect: dialects.Dialect):
+def test_every_dialect_with_python_calls_reads_literals(dialect: dialects.Dialect) -> None:
     assert dialect.calls is not None
     body = "find(q={'a'}, n=+7, s=f'x' 'y', **{'k': (1)})"
     raw = dialect.calls.open + (f"[{body}]" if dialect.calls.codec.listed else body) + dialect.calls.close
@@ -140,7 +140,7 @@ def as_json(value: Any) -> Any:
 
 
 @given(st.dictionaries(st.from_regex(r"[a-z]{1,3}", fullmatch=True), VALUES, max_size=3))
-def test_the_repr_of_a_value_is_read_as_the_value(arguments: dict[str, Any]):
+def test_the_repr_of_a_value_is_read_as_the_value(arguments: dict[str, Any]) -> None:
     written = ", ".join(f"{key}={value!r}" for key, value in arguments.items())
     raw = f"<|tool_call_start|>[find({written})]<|tool_call_end|>"
 

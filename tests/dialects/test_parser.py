@@ -81,7 +81,7 @@ def outputs(draw: st.DrawFn) -> tuple[dialects.Dialect, str]:
 @given(outputs(), st.booleans(), st.booleans(), st.randoms(use_true_random=False))
 def test_any_output_is_read_the_same_at_any_split(
     made: tuple[dialects.Dialect, str], thinking_open: bool, cut: bool, choose: random.Random
-):
+) -> None:
     dialect, output = made
     whole = read(dialect, [output], TOOLS, thinking_open=thinking_open, cut=cut)
 
@@ -91,7 +91,7 @@ def test_any_output_is_read_the_same_at_any_split(
 
 @pytest.mark.clause("TOOL-17", "SSE-10")
 @given(outputs(), st.booleans())
-def test_arguments_are_a_json_object_unless_the_limit_cut_them(made: tuple[dialects.Dialect, str], cut: bool):
+def test_arguments_are_a_json_object_unless_the_limit_cut_them(made: tuple[dialects.Dialect, str], cut: bool) -> None:
     dialect, output = made
     for part in read(dialect, [output], TOOLS, cut=cut).parts:
         if "call" in part:
@@ -101,7 +101,7 @@ def test_arguments_are_a_json_object_unless_the_limit_cut_them(made: tuple[diale
 
 
 @given(DIALECTS, st.text(st.characters(exclude_categories=["Cs"], exclude_characters="<")), st.randoms(use_true_random=False))
-def test_text_without_markup_passes_byte_for_byte(dialect: dialects.Dialect, text: str, choose: random.Random):
+def test_text_without_markup_passes_byte_for_byte(dialect: dialects.Dialect, text: str, choose: random.Random) -> None:
     reading = read(dialect, random_chunks(text, choose), TOOLS)
 
     assert reading.parts == ([{"text": text}] if text else [])
@@ -109,7 +109,7 @@ def test_text_without_markup_passes_byte_for_byte(dialect: dialects.Dialect, tex
 
 
 @given(st.lists(st.tuples(st.sampled_from(TOOLS), ARGUMENTS), min_size=1, max_size=3))
-def test_well_formed_calls_arrive_byte_for_byte(made: list[tuple[str, dict[str, object]]]):
+def test_well_formed_calls_arrive_byte_for_byte(made: list[tuple[str, dict[str, object]]]) -> None:
     written = [(name, json.dumps(arguments, ensure_ascii=False)) for name, arguments in made]
     output = "\n".join(f'<tool_call>\n{{"name": "{name}", "arguments": {text}}}\n</tool_call>' for name, text in written)
 
@@ -119,7 +119,7 @@ def test_well_formed_calls_arrive_byte_for_byte(made: list[tuple[str, dict[str, 
     assert reading.repairs == []
 
 
-def test_arguments_stream_as_they_are_read():
+def test_arguments_stream_as_they_are_read() -> None:
     parser = dialects.get("qwen3").parser({"write": {}}, thinking_open=False)
 
     assert parser.feed('<tool_call>\n{"name": "wri') == []
@@ -129,7 +129,7 @@ def test_arguments_stream_as_they_are_read():
     assert parser.feed("n") == [CallDelta("\\n")]
 
 
-def test_a_call_with_its_name_outside_json_begins_with_the_name():
+def test_a_call_with_its_name_outside_json_begins_with_the_name() -> None:
     parser = dialects.get("ministral3").parser({"write": {}}, thinking_open=False)
 
     assert parser.feed("[TOOL_CALLS]wri") == []
@@ -138,7 +138,7 @@ def test_a_call_with_its_name_outside_json_begins_with_the_name():
     assert parser.feed(' two"}') == [CallDelta(' two"}'), CallEnd()]
 
 
-def test_a_bare_call_begins_with_its_first_argument():
+def test_a_bare_call_begins_with_its_first_argument() -> None:
     parser = dialects.get("llama3-json").parser({"write": {}}, thinking_open=False)
 
     assert parser.feed('{"name": "write", "parameters": {') == []
@@ -157,13 +157,13 @@ def test_a_bare_call_begins_with_its_first_argument():
         ("hermes", '<tool_call>{"id": "x", "name": "now"}</tool_call>', ""),
     ],
 )
-def test_an_id_that_comes_before_the_arguments_is_passed_on(dialect: str, output: str, id_: str):
+def test_an_id_that_comes_before_the_arguments_is_passed_on(dialect: str, output: str, id_: str) -> None:
     parts = dialects.get(dialect).parser({"now": {}}, thinking_open=False).feed(output)
 
     assert parts[0] == CallStart("now", id_)
 
 
-def test_text_and_thinking_stream_as_they_are_read():
+def test_text_and_thinking_stream_as_they_are_read() -> None:
     parser = dialects.get("qwen3").parser({"write": {}}, thinking_open=True)
 
     assert parser.thinking
@@ -177,7 +177,7 @@ def test_text_and_thinking_stream_as_they_are_read():
     assert parser.feed("sir") == [Text(" sir")]
 
 
-def test_the_longest_marker_wins_at_every_split():
+def test_the_longest_marker_wins_at_every_split() -> None:
     markers = Markers(["[CALL]", "[CALL] [", "x"])
 
     def find(pieces: list[str]) -> tuple[list[str], str]:
@@ -192,7 +192,7 @@ def test_the_longest_marker_wins_at_every_split():
     assert same_at_every_split(find, "a[CALL]b[CALL] [c[CAL[CALL]") == (["[CALL]", "[CALL] [", "[CALL]"], "")
 
 
-def test_an_empty_set_of_markers_finds_nothing():
+def test_an_empty_set_of_markers_finds_nothing() -> None:
     assert Markers([]).find("<think>", 0, final=False) is None
     assert Markers(["<a>"]).find("b<a", 0, final=False) == Found(1, "")
 
@@ -206,7 +206,7 @@ SPANS = [
 
 @pytest.mark.parametrize("dialect", SPANS, ids=lambda dialect: dialect.name)
 @pytest.mark.parametrize(("before", "after"), [("a  ", "  b"), ("a ", "b"), ("a", " b\nc"), ("a\n", "\n\nb"), ("  a.", "b  ")])
-def test_text_around_empty_markup_keeps_its_bytes(dialect: dialects.Dialect, before: str, after: str):
+def test_text_around_empty_markup_keeps_its_bytes(dialect: dialects.Dialect, before: str, after: str) -> None:
     assert dialect.reasoning is not None
     assert dialect.calls is not None
     empty = [f"{dialect.reasoning.opens[0]}{space}{dialect.reasoning.closes[0]}" for space in ("", "\n\n")]
@@ -220,7 +220,7 @@ def test_text_around_empty_markup_keeps_its_bytes(dialect: dialects.Dialect, bef
 @pytest.mark.parametrize(
     "dialect", [d for d in dialects.BY_NAME.values() if d.calls and d.calls.section_opens], ids=lambda dialect: dialect.name
 )
-def test_the_tags_of_a_section_are_not_shown_around_an_undeclared_call(dialect: dialects.Dialect):
+def test_the_tags_of_a_section_are_not_shown_around_an_undeclared_call(dialect: dialects.Dialect) -> None:
     assert dialect.calls is not None
     calls = [ToolCall("id", "undeclared", {"a": 1}), ToolCall("id", "undeclared", {})]
     section = dialect.encode_calls(calls)
@@ -242,7 +242,7 @@ def test_the_tags_of_a_section_are_not_shown_around_an_undeclared_call(dialect: 
         *(pytest.param(after, marks=pytest.mark.slow) for after in ("Done.\nMore.", "Done.", "  two\n  lines")),
     ],
 )
-def test_text_right_after_calls_keeps_its_bytes(dialect: dialects.Dialect, after: str):
+def test_text_right_after_calls_keeps_its_bytes(dialect: dialects.Dialect, after: str) -> None:
     output = dialect.encode_calls([ToolCall("id", "now", {}), ToolCall("id", "add", {"a": 1})]).rstrip()
 
     reading = same_at_every_split(lambda pieces: read(dialect, list(pieces), TOOLS), output + after)

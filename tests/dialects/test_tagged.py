@@ -134,7 +134,7 @@ def payloads(dialect: Dialect) -> st.SearchStrategy[str]:
 
 @pytest.mark.clause("TOOL-17")
 @given(st.sampled_from(TAGGED), st.data(), st.integers(0, 99))
-def test_a_string_arrives_byte_for_byte(dialect: Dialect, data: st.DataObject, seed: int):
+def test_a_string_arrives_byte_for_byte(dialect: Dialect, data: st.DataObject, seed: int) -> None:
     payload = data.draw(payloads(dialect))
     arguments = {"path": "a.txt", "content": payload, "mode": "w"}
     schemas = {"write": schema_of(arguments), "now": {}}
@@ -149,7 +149,7 @@ def test_a_string_arrives_byte_for_byte(dialect: Dialect, data: st.DataObject, s
 @pytest.mark.clause("TOOL-17")
 @given(st.sampled_from(TAGGED), st.dictionaries(st.from_regex(r"[a-z_][a-z0-9_]{0,6}", fullmatch=True), JSON, max_size=4))
 @pytest.mark.clause("CC-9")
-def test_values_have_the_types_of_the_schema(dialect: Dialect, arguments: dict[str, Any]):
+def test_values_have_the_types_of_the_schema(dialect: Dialect, arguments: dict[str, Any]) -> None:
     assume(not is_ambiguous(dialect, json.dumps(arguments)))
     assume(fits_elements(arguments) or not isinstance(dialect.calls and dialect.calls.codec, ElementArguments))
     output = dialect.encode_calls([ToolCall("1", "add", arguments)])
@@ -160,7 +160,7 @@ def test_values_have_the_types_of_the_schema(dialect: Dialect, arguments: dict[s
 
 
 @EACH
-def test_a_call_reads_the_same_at_every_split(dialect: Dialect):
+def test_a_call_reads_the_same_at_every_split(dialect: Dialect) -> None:
     arguments = {"content": "</x> é\n\n'\"\\n", "count": -2, "on": True, "tags": ["a", "b"], "options": {"k": 1.5}}
     output = dialect.encode_calls([ToolCall("1", "write", arguments), ToolCall("2", "now", {})])
 
@@ -174,7 +174,7 @@ def test_a_call_reads_the_same_at_every_split(dialect: Dialect):
 
 @EACH
 @pytest.mark.clause("SSE-10")
-def test_strings_stream_as_they_arrive(dialect: Dialect):
+def test_strings_stream_as_they_arrive(dialect: Dialect) -> None:
     parser = dialect.parser({"write": schema_of({"content": ""})}, thinking_open=False)
     output = dialect.encode_calls([ToolCall("1", "write", {"content": "one two three four five six"})])
     start = output.index("two")
@@ -187,7 +187,7 @@ def test_strings_stream_as_they_arrive(dialect: Dialect):
 
 @EACH
 @pytest.mark.clause("STOP-3")
-def test_a_cut_call_is_never_complete(dialect: Dialect):
+def test_a_cut_call_is_never_complete(dialect: Dialect) -> None:
     output = dialect.encode_calls([ToolCall("1", "write", {"content": "x\n</a>", "count": 12})])
     schemas = {"write": schema_of({"content": "", "count": 1})}
     whole = dialect.parser(schemas, thinking_open=False)

@@ -27,7 +27,7 @@ WITH_TEMPLATE = pytest.mark.parametrize(
 
 @IN_JSON
 @given(arguments=ARGUMENTS)
-def test_written_calls_are_read_back(dialect: Dialect, arguments: dict[str, Any]):
+def test_written_calls_are_read_back(dialect: Dialect, arguments: dict[str, Any]) -> None:
     calls = [ToolCall("1", "add", arguments), ToolCall("2", "now", {})]
 
     parts = read(dialect, [dialect.encode_calls(calls)], ["add", "now"]).parts
@@ -35,7 +35,7 @@ def test_written_calls_are_read_back(dialect: Dialect, arguments: dict[str, Any]
     assert [(part["call"], json.loads(part["arguments"])) for part in parts] == [("add", arguments), ("now", {})]
 
 
-def test_calls_keep_key_order_and_characters():
+def test_calls_keep_key_order_and_characters() -> None:
     call = ToolCall("1", "add", {"z": "é\n", "a": [1, {"y": None, "b": True}]})
 
     assert dialects.get("hermes").encode_calls([call, call]) == "\n".join(
@@ -66,13 +66,13 @@ def test_calls_keep_key_order_and_characters():
                     "<|channel|>commentary to=functions.g <|constrain|>json<|message|>{}<|call|>")),
     ],
 )  # fmt: skip
-def test_calls_are_written_as_the_family_does(name: str, written: str):
+def test_calls_are_written_as_the_family_does(name: str, written: str) -> None:
     calls = [ToolCall("toolu_fffiA0123456", "f", {"a": 1}), ToolCall("x", "g", {})]
 
     assert dialects.get(name).encode_calls(calls) == written
 
 
-def test_an_id_that_holds_the_name_is_written_unchanged():
+def test_an_id_that_holds_the_name_is_written_unchanged() -> None:
     calls = [ToolCall("functions.f:41", "f", {}), ToolCall("functions.f:42", "g", {})]
 
     written = dialects.get("kimi-k2").encode_calls(calls)
@@ -81,7 +81,7 @@ def test_an_id_that_holds_the_name_is_written_unchanged():
     assert "functions.g:1<" in written
 
 
-def test_a_failed_result_is_marked():
+def test_a_failed_result_is_marked() -> None:
     results = [ToolResult("1", "add", "3", is_error=False), ToolResult("2", "now", "no", is_error=True)]
 
     assert dialects.get("hermes").encode_results(results) == (
@@ -103,7 +103,7 @@ def test_a_failed_result_is_marked():
                    '<|tool_response>response:now{value:<|"|><|"|>}<tool_response|>')),
     ],
 )  # fmt: skip
-def test_results_are_written_as_the_family_reads_them(name: str, written: str):
+def test_results_are_written_as_the_family_reads_them(name: str, written: str) -> None:
     results = [
         ToolResult("functions.add:0", "add", "3", is_error=False),
         ToolResult("functions.now:1", "now", "", is_error=False),
@@ -112,7 +112,7 @@ def test_results_are_written_as_the_family_reads_them(name: str, written: str):
     assert dialects.get(name).encode_results(results) == written
 
 
-def test_placeholders_in_a_result_are_not_replaced():
+def test_placeholders_in_a_result_are_not_replaced() -> None:
     result = ToolResult("{name}", "{id}", "{place}", is_error=False)
 
     assert dialects.get("gemma4").encode_results([result]) == (
@@ -123,7 +123,7 @@ def test_placeholders_in_a_result_are_not_replaced():
 @pytest.mark.clause("THK-9")
 @pytest.mark.parametrize("dialect", [d for d in dialects.BY_NAME.values() if d.reasoning and not d.frame], ids=lambda d: d.name)
 @pytest.mark.parametrize("text", ["So: 3", ""])
-def test_a_written_turn_is_read_back(dialect: Dialect, text: str):
+def test_a_written_turn_is_read_back(dialect: Dialect, text: str) -> None:
     call = ToolCall("1", "add", {"a": 1})
     written = dialect.encode_thinking("Hm.\n\nYes.", text) + dialect.encode_turn(text, [call] if dialect.calls else [])
 
@@ -136,7 +136,7 @@ def test_a_written_turn_is_read_back(dialect: Dialect, text: str):
         assert parts == [{"thinking": "Hm.\n\nYes."}, *([{"text": text}] if text else []), *calls]
 
 
-def test_tools_are_described_with_an_example_in_the_dialect():
+def test_tools_are_described_with_an_example_in_the_dialect() -> None:
     tool = Tool("add", "Adds {numbers}.", {"type": "object", "properties": {"b": {}, "a": {}}})
 
     assert dialects.get("hermes").encode_tools([]) == ""
@@ -168,7 +168,7 @@ TOOLS = [{"type": "function", "function": {"name": name, "description": "", "par
 
 @WITH_TEMPLATE
 @pytest.mark.clause("REQ-11")
-def test_a_history_rendered_by_the_reference_template_is_read_back(dialect: Dialect):
+def test_a_history_rendered_by_the_reference_template_is_read_back(dialect: Dialect) -> None:
     template = ChatTemplate(dialect.reference_template or "")
     before = template.render(HISTORY[:2], tools=TOOLS)
     after = template.render(HISTORY[:3], tools=TOOLS, generation_prompt=False)
@@ -187,7 +187,7 @@ def test_a_history_rendered_by_the_reference_template_is_read_back(dialect: Dial
 
 @WITH_TEMPLATE
 @pytest.mark.parametrize("thinking", [True, False])
-def test_in_a_tool_loop_each_prompt_begins_with_the_last_one(dialect: Dialect, thinking: bool):
+def test_in_a_tool_loop_each_prompt_begins_with_the_last_one(dialect: Dialect, thinking: bool) -> None:
     template = ChatTemplate(dialect.reference_template or "")
     reply = HISTORY[2] if thinking else {**HISTORY[2], "reasoning_content": None}
     turns = [*HISTORY[:2], reply, *HISTORY[3:], {"role": "user", "content": "(a reminder)"}, reply, *HISTORY[3:]]
@@ -199,7 +199,7 @@ def test_in_a_tool_loop_each_prompt_begins_with_the_last_one(dialect: Dialect, t
     assert prompts[2].startswith(template.render(turns[:5], tools=TOOLS, enable_thinking=thinking, generation_prompt=False))
 
 
-def test_a_new_question_drops_old_reasoning_as_qwen3_was_trained():
+def test_a_new_question_drops_old_reasoning_as_qwen3_was_trained() -> None:
     template = ChatTemplate(dialects.get("qwen3").reference_template or "")
     turns = [*HISTORY, {"role": "assistant", "content": "Noon, and 3."}]
 
@@ -207,7 +207,7 @@ def test_a_new_question_drops_old_reasoning_as_qwen3_was_trained():
     assert "Two tools." not in template.render([*turns, {"role": "user", "content": "And now?"}], tools=TOOLS)
 
 
-def test_thinking_that_is_switched_off_is_closed_in_the_prompt():
+def test_thinking_that_is_switched_off_is_closed_in_the_prompt() -> None:
     dialect = dialects.get("qwen3")
     template = ChatTemplate(dialect.reference_template or "")
 
@@ -227,12 +227,12 @@ def test_thinking_that_is_switched_off_is_closed_in_the_prompt():
         ("what is <think><|im_end|>\n<|im_start|>assistant\n", False),
     ],
 )
-def test_the_end_of_the_prompt_decides_whether_the_output_begins_with_reasoning(tail: str, is_open: bool):
+def test_the_end_of_the_prompt_decides_whether_the_output_begins_with_reasoning(tail: str, is_open: bool) -> None:
     assert dialects.get("qwen3").thinking_open(tail) is is_open
     assert dialects.get("hermes").thinking_open(tail) is False
 
 
-def test_force_closed_reasoning_is_read_as_closed():
+def test_force_closed_reasoning_is_read_as_closed() -> None:
     dialect = dialects.get("qwen3")
 
     assert read(dialect, ["<think>\nand on", dialect.close_thinking, "So: 3"], []).parts == [

@@ -74,7 +74,7 @@ async def first_progress(engine: Engine, request: EngineRequest) -> int:
     async with aclosing(engine.generate(request)) as chunks:
         async for chunk in chunks:
             assert chunk.prefill is not None
-            return chunk.prefill.cached
+            return chunk.prefill.cached or 0
     raise AssertionError("no chunk")
 
 

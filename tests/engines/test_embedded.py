@@ -24,33 +24,33 @@ from engines.conftest import (
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-async def test_it_generates_the_models_text(engine: EmbeddedLlama):
+async def test_it_generates_the_models_text(engine: EmbeddedLlama) -> None:
     tokens = await engine.tokenize("The capital of France is")
     chunks = await collect(engine, make_request(tokens, 6))
     assert text(chunks) == " Paris.\n\nThe United"
     assert (output(chunks), reason(chunks)) == (6, FinishReason.LENGTH)
 
 
-async def test_the_model_ends_its_answer(engine: EmbeddedLlama):
+async def test_the_model_ends_its_answer(engine: EmbeddedLlama) -> None:
     chunks = await collect(engine, make_request(await engine.tokenize(CHAT), 200))
     assert text(chunks) == "The answer is 4."
     assert (output(chunks), reason(chunks)) == (7, FinishReason.STOP)
 
 
-async def test_special_tokens_are_tokenized_only_on_demand(engine: EmbeddedLlama):
+async def test_special_tokens_are_tokenized_only_on_demand(engine: EmbeddedLlama) -> None:
     assert await engine.tokenize("<|im_end|>") == [2]
     assert len(await engine.tokenize("<|im_end|>", special=False)) > 1
     assert await engine.tokenize("") == []
 
 
-async def test_characters_of_several_tokens_come_whole_with_their_count(engine: EmbeddedLlama):
+async def test_characters_of_several_tokens_come_whole_with_their_count(engine: EmbeddedLlama) -> None:
     chunks = await collect(engine, make_request(await engine.tokenize("🙈🙉🙊🙈🙉🙊🙈🙉🙊🙈🙉🙊"), 30))
     assert output(chunks) == 30
     assert "\N{REPLACEMENT CHARACTER}" not in text(chunks)
     assert any(chunk.output > 1 and len(chunk.text) == 1 for chunk in chunks)
 
 
-async def test_a_limit_of_zero_still_prefills_the_prompt(engine: EmbeddedLlama):
+async def test_a_limit_of_zero_still_prefills_the_prompt(engine: EmbeddedLlama) -> None:
     tokens = long_prompt(40, seed=1)
     chunks = await collect(engine, make_request(tokens, 0))
     assert (text(chunks), output(chunks), reason(chunks)) == ("", 0, FinishReason.LENGTH)
@@ -58,7 +58,7 @@ async def test_a_limit_of_zero_still_prefills_the_prompt(engine: EmbeddedLlama):
     assert await first_progress(engine, make_request(tokens, 0)) == 39
 
 
-async def test_a_repeated_prompt_is_cached(engine: EmbeddedLlama):
+async def test_a_repeated_prompt_is_cached(engine: EmbeddedLlama) -> None:
     tokens = long_prompt(100, seed=2)
     first = await collect(engine, make_request(tokens, 4))
     again = await collect(engine, make_request(tokens, 4))
@@ -66,20 +66,20 @@ async def test_a_repeated_prompt_is_cached(engine: EmbeddedLlama):
     assert text(first) == text(again)
 
 
-async def test_requests_run_in_parallel(engine: EmbeddedLlama):
+async def test_requests_run_in_parallel(engine: EmbeddedLlama) -> None:
     prompts = [await engine.tokenize(prompt) for prompt in ("Once upon a time", "The capital of France is", "1 2 3 4")]
     alone = [text(await collect(engine, make_request(prompt, 12))) for prompt in prompts]
     together = await asyncio.gather(*(collect(engine, make_request(prompt, 12)) for prompt in prompts))
     assert [text(chunks) for chunks in together] == alone
 
 
-async def test_a_prompt_longer_than_the_context_is_refused(engine: EmbeddedLlama):
+async def test_a_prompt_longer_than_the_context_is_refused(engine: EmbeddedLlama) -> None:
     with pytest.raises(EngineFailed, match=r"the engine refused with status 400: request .* exceeds"):
         await collect(engine, make_request(long_prompt(8200, seed=3), 1))
 
 
 @pytest.mark.slow
-async def test_cancelling_in_prefill_frees_the_slot_and_keeps_the_cache(engine: EmbeddedLlama):
+async def test_cancelling_in_prefill_frees_the_slot_and_keeps_the_cache(engine: EmbeddedLlama) -> None:
     tokens = long_prompt(2000, seed=4)
     chunks = engine.generate(make_request(tokens, 1))
     read = 0
@@ -98,7 +98,7 @@ async def test_cancelling_in_prefill_frees_the_slot_and_keeps_the_cache(engine: 
     await assert_idle(engine)
 
 
-async def test_cancelling_in_decode_frees_the_slot_and_keeps_the_cache(engine: EmbeddedLlama):
+async def test_cancelling_in_decode_frees_the_slot_and_keeps_the_cache(engine: EmbeddedLlama) -> None:
     tokens = await engine.tokenize("Once upon a time there was a little girl who")
     chunks = engine.generate(make_request(tokens, 4000))
     written = 0
@@ -110,7 +110,7 @@ async def test_cancelling_in_decode_frees_the_slot_and_keeps_the_cache(engine: E
     assert await first_progress(engine, make_request(tokens, 1)) == len(tokens) - 1
 
 
-async def test_a_request_cancelled_in_the_queue_never_runs(engine: EmbeddedLlama):
+async def test_a_request_cancelled_in_the_queue_never_runs(engine: EmbeddedLlama) -> None:
     prompts = [await engine.tokenize(prompt) for prompt in ("Once upon a time", "Numbers: 1, 2, 3, 4, 5,")]
     running = [engine.generate(make_request(prompt, 6000)) for prompt in prompts]
     for chunks in running:

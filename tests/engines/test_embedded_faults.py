@@ -61,7 +61,7 @@ def contents(folder: Path) -> list[Path]:
 
 
 @pytest.mark.slow
-async def test_a_child_killed_while_idle_is_replaced(engine: EmbeddedLlama):
+async def test_a_child_killed_while_idle_is_replaced(engine: EmbeddedLlama) -> None:
     restarts, pid = engine.restarts, kill(engine)
     assert text(await collect(engine, make_request(PROMPT, 2))) == " Paris."
     assert engine.restarts == restarts + 1
@@ -70,7 +70,7 @@ async def test_a_child_killed_while_idle_is_replaced(engine: EmbeddedLlama):
 
 
 @pytest.mark.parametrize("phase", ["prefill", pytest.param("decode", marks=pytest.mark.slow)])
-async def test_requests_in_flight_fail_and_waiting_ones_run_on_the_next_child(engine: EmbeddedLlama, phase: str):
+async def test_requests_in_flight_fail_and_waiting_ones_run_on_the_next_child(engine: EmbeddedLlama, phase: str) -> None:
     reading, writing = make_request(long_prompt(2000, seed=1), 1), make_request(PROMPT, 4000)
     running = [engine.generate(request) for request in ([reading] if phase == "prefill" else [writing, writing])]
     for chunks in running:
@@ -86,7 +86,7 @@ async def test_requests_in_flight_fail_and_waiting_ones_run_on_the_next_child(en
     assert await engine.tokenize("The capital of France is") == PROMPT
 
 
-async def test_closing_removes_the_process_and_its_files(model: Path, home: Path):
+async def test_closing_removes_the_process_and_its_files(model: Path, home: Path) -> None:
     engine = EmbeddedLlama(model, parallel=1)
     await engine.start()
     (private,) = contents(home)
@@ -108,7 +108,7 @@ async def test_closing_removes_the_process_and_its_files(model: Path, home: Path
 
 
 @pytest.mark.slow
-async def test_closing_during_a_restart_fails_waiting_requests(model: Path, home: Path):
+async def test_closing_during_a_restart_fails_waiting_requests(model: Path, home: Path) -> None:
     engine = EmbeddedLlama(model, parallel=1)
     await engine.start()
     kill(engine)
@@ -128,7 +128,7 @@ async def test_closing_during_a_restart_fails_waiting_requests(model: Path, home
 
 @pytest.mark.slow
 @pytest.mark.parametrize("home", ["a_name_that_is_too_long_for_the_path_of_a_socket" * 3], indirect=True)
-async def test_with_a_socket_path_that_is_too_long_it_listens_on_loopback(model: Path, home: Path):
+async def test_with_a_socket_path_that_is_too_long_it_listens_on_loopback(model: Path, home: Path) -> None:
     engine = EmbeddedLlama(model, parallel=1)
     await engine.start()
     assert await engine.tokenize("<|im_end|>") == [2]
@@ -137,7 +137,7 @@ async def test_with_a_socket_path_that_is_too_long_it_listens_on_loopback(model:
     await engine.close()
 
 
-async def test_a_truncated_file_is_refused_with_llama_cpps_reason(broken: Path, home: Path):
+async def test_a_truncated_file_is_refused_with_llama_cpps_reason(broken: Path, home: Path) -> None:
     engine = EmbeddedLlama(broken)
     with pytest.raises(EngineFailed, match=r"cannot load .*broken\.gguf: .*model is corrupted or incomplete"):
         await engine.start()
@@ -145,7 +145,7 @@ async def test_a_truncated_file_is_refused_with_llama_cpps_reason(broken: Path, 
     assert contents(home) == []
 
 
-async def test_cancelling_the_start_removes_all_files(model: Path, home: Path):
+async def test_cancelling_the_start_removes_all_files(model: Path, home: Path) -> None:
     engine = EmbeddedLlama(model)
     loading = asyncio.create_task(engine.start())
 
@@ -160,7 +160,9 @@ async def test_cancelling_the_start_removes_all_files(model: Path, home: Path):
     assert engine.status == EngineStatus.CLOSED
 
 
-async def test_a_context_longer_than_the_trained_one_is_reduced_with_a_warning(model: Path, caplog: pytest.LogCaptureFixture):
+async def test_a_context_longer_than_the_trained_one_is_reduced_with_a_warning(
+    model: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     with caplog.at_level(logging.WARNING):
         assert EmbeddedLlama(model, context=100_000).context == 8192
     assert (
@@ -172,7 +174,7 @@ async def test_a_context_longer_than_the_trained_one_is_reduced_with_a_warning(m
 
 @pytest.mark.parametrize("moment", ["serving", "loading"])
 @pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="waits for a process that is not a child, on Linux only")
-async def test_the_child_ends_with_its_parent(model: Path, home: Path, moment: str):
+async def test_the_child_ends_with_its_parent(model: Path, home: Path, moment: str) -> None:
     parent = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", PARENT, str(model)), stdout=asyncio.subprocess.PIPE, env={**os.environ, "TMPDIR": str(home)}
     )

@@ -41,7 +41,7 @@ async def rest(chunks: AsyncGenerator[OutputChunk]) -> None:
 
 
 @pytest.mark.parametrize("phase", ["writing", *(pytest.param(phase, marks=pytest.mark.slow) for phase in ("idle", "reading"))])
-async def test_a_suspended_engine_is_killed_and_replaced(model: Path, phase: str):
+async def test_a_suspended_engine_is_killed_and_replaced(model: Path, phase: str) -> None:
     engine = EmbeddedLlama(model, parallel=1, threads=1, context=4096, probes=QUICK, restart=AT_ONCE)
     await engine.start()
     running = engine.generate(make_request(long_prompt(3000, seed=1) if phase == "reading" else PROMPT, 3000))
@@ -65,7 +65,7 @@ async def test_a_suspended_engine_is_killed_and_replaced(model: Path, phase: str
 
 
 @pytest.mark.slow
-async def test_a_slow_engine_is_not_killed(model: Path):
+async def test_a_slow_engine_is_not_killed(model: Path) -> None:
     """Its only thread prefills a long prompt; the probes are more frequent and shorter than the default."""
     engine = EmbeddedLlama(model, parallel=1, threads=1, context=4096, probes=QUICK, restart=AT_ONCE)
     await engine.start()
@@ -75,7 +75,7 @@ async def test_a_slow_engine_is_not_killed(model: Path):
     await engine.close()
 
 
-async def test_output_counts_as_an_answered_probe():
+async def test_output_counts_as_an_answered_probe() -> None:
     async def silent() -> None:
         liveness.record_output()
         await asyncio.Event().wait()
@@ -85,7 +85,7 @@ async def test_output_counts_as_an_answered_probe():
     assert not liveness.lost
 
 
-async def test_one_answered_probe_resets_the_misses():
+async def test_one_answered_probe_resets_the_misses() -> None:
     answers = iter([False, False, True, False, False, False])
 
     async def probe() -> None:
@@ -170,7 +170,7 @@ async def die(engine: Sleepers) -> None:
     await until(back)
 
 
-async def test_the_pause_is_reset_by_a_child_that_answered(pauses: list[float]):
+async def test_the_pause_is_reset_by_a_child_that_answered(pauses: list[float]) -> None:
     engine = Sleepers()
     await engine.start()
     for _ in range(6):
@@ -180,7 +180,7 @@ async def test_the_pause_is_reset_by_a_child_that_answered(pauses: list[float]):
     await engine.close()
 
 
-async def test_the_pause_grows_while_children_do_not_start(pauses: list[float]):
+async def test_the_pause_grows_while_children_do_not_start(pauses: list[float]) -> None:
     engine = Sleepers()
     await engine.start()
     engine.starts = [False] * 5
@@ -192,7 +192,7 @@ async def test_the_pause_grows_while_children_do_not_start(pauses: list[float]):
     await engine.close()
 
 
-async def test_the_pause_grows_while_children_die_before_they_answer(pauses: list[float]):
+async def test_the_pause_grows_while_children_die_before_they_answer(pauses: list[float]) -> None:
     engine = Sleepers()
     await engine.start()
     for _ in range(3):
@@ -201,7 +201,7 @@ async def test_the_pause_grows_while_children_die_before_they_answer(pauses: lis
     await engine.close()
 
 
-def test_a_suspended_engine_shows_in_health_and_ends_the_stream_with_an_error(model: Path):
+def test_a_suspended_engine_shows_in_health_and_ends_the_stream_with_an_error(model: Path) -> None:
     engine = EmbeddedLlama(
         model, parallel=1, threads=1, context=2048, probes=QUICK, restart=RestartTimes(first_pause=2, steady=3600)
     )

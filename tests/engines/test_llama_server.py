@@ -39,16 +39,16 @@ def read(*parts: bytes, silent: bool = False) -> list[OutputChunk]:
     return chunks
 
 
-def test_chunks_are_the_same_at_every_split_point():
+def test_chunks_are_the_same_at_every_split_point() -> None:
     for at in range(len(HEALTHY) + 1):
         assert read(HEALTHY[:at], HEALTHY[at:]) == CHUNKS
 
 
-def test_chunks_are_the_same_byte_by_byte():
+def test_chunks_are_the_same_byte_by_byte() -> None:
     assert read(*(HEALTHY[at:end] for at, end in pairwise(range(len(HEALTHY) + 1)))) == CHUNKS
 
 
-def test_a_limit_of_zero_gives_no_text_and_ends_with_length():
+def test_a_limit_of_zero_gives_no_text_and_ends_with_length() -> None:
     assert read(HEALTHY, silent=True) == [CHUNKS[0], OutputChunk(finish=Finish(FinishReason.LENGTH))]
 
 
@@ -70,7 +70,7 @@ def test_a_limit_of_zero_gives_no_text_and_ends_with_length():
         (b'data: {"content":"","stop":true,"stop_type":"whim","tokens_predicted":1}', "unknown reason: whim"),
     ],
 )
-def test_a_failure_in_the_stream_comes_after_earlier_chunks(event: bytes, message: str):
+def test_a_failure_in_the_stream_comes_after_earlier_chunks(event: bytes, message: str) -> None:
     chunks = CompletionReader().feed(WORD + event + b"\n\n" + LAST)
     assert next(chunks) == OutputChunk(" word", 1)
     with pytest.raises(EngineFailed, match=message):
@@ -114,13 +114,13 @@ def streaming(*parts: bytes, abort: bool = False) -> Handler:
     return handler
 
 
-async def test_a_complete_stream_is_passed_on():
+async def test_a_complete_stream_is_passed_on() -> None:
     async with fake_server("/completion", streaming(HEALTHY)) as engine:
         assert await collect(engine, make_request([1], 5)) == CHUNKS
 
 
 @pytest.mark.parametrize("abort", [False, True])
-async def test_a_truncated_stream_fails_after_its_last_chunk(abort: bool):
+async def test_a_truncated_stream_fails_after_its_last_chunk(abort: bool) -> None:
     async with fake_server("/completion", streaming(PROGRESS, WORD, abort=abort)) as engine:
         chunks = engine.generate(make_request([1], 5))
         assert [await anext(chunks), await anext(chunks)] == CHUNKS[:2]
@@ -128,7 +128,7 @@ async def test_a_truncated_stream_fails_after_its_last_chunk(abort: bool):
             await anext(chunks)
 
 
-async def test_a_server_that_closes_the_connection_is_unavailable():
+async def test_a_server_that_closes_the_connection_is_unavailable() -> None:
     async def hang_up(request: web.Request) -> web.StreamResponse:
         assert request.transport is not None
         request.transport.abort()
@@ -140,11 +140,11 @@ async def test_a_server_that_closes_the_connection_is_unavailable():
 
 
 @pytest.mark.parametrize("method", ["start", "tokenize", "generate"])
-async def test_an_unreachable_server_is_unavailable_and_named(method: str):
+async def test_an_unreachable_server_is_unavailable_and_named(method: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = f"http://127.0.0.1:{free.getsockname()[1]}"
     async with closing_engine(LlamaServer(address)) as engine:
-        calls = {
+        calls: dict[str, Callable[[], Awaitable[object]]] = {
             "start": engine.start,
             "tokenize": lambda: engine.tokenize("x"),
             "generate": lambda: collect(engine, make_request([1], 1)),
@@ -153,20 +153,20 @@ async def test_an_unreachable_server_is_unavailable_and_named(method: str):
             await calls[method]()
 
 
-async def test_a_missing_socket_is_unavailable(tmp_path: Path):
+async def test_a_missing_socket_is_unavailable(tmp_path: Path) -> None:
     async with closing_engine(LlamaServer(f"unix://{tmp_path}/no.sock")) as engine:
         with pytest.raises(EngineUnavailable, match="cannot be reached"):
             await engine.start()
 
 
-async def test_a_refused_key_is_reported():
+async def test_a_refused_key_is_reported() -> None:
     body = b'{"error":{"message":"Invalid API Key","type":"authentication_error","code":401}}'
     async with fake_server("/props", answering(401, body), key="wrong") as engine:
         with pytest.raises(EngineFailed, match="refused the key"):
             await engine.start()
 
 
-async def test_the_key_if_any_is_sent_as_bearer():
+async def test_the_key_if_any_is_sent_as_bearer() -> None:
     seen = []
 
     async def handler(request: web.Request) -> web.Response:
@@ -179,7 +179,7 @@ async def test_the_key_if_any_is_sent_as_bearer():
     assert seen == ["Bearer secret", None]
 
 
-async def test_a_loading_server_is_unavailable():
+async def test_a_loading_server_is_unavailable() -> None:
     body = b'{"error":{"message":"Loading model","type":"unavailable_error","code":503}}'
     async with fake_server("/props", answering(503, body)) as engine:
         with pytest.raises(EngineUnavailable, match="is not ready: Loading model"):
@@ -189,7 +189,7 @@ async def test_a_loading_server_is_unavailable():
 @pytest.mark.parametrize(
     "body", [b"<html>", b"{}", b'{"default_generation_settings":{"n_ctx":"many"},"total_slots":1}', b"\xff"]
 )
-async def test_another_kind_of_server_is_refused(body: bytes):
+async def test_another_kind_of_server_is_refused(body: bytes) -> None:
     async with fake_server("/props", answering(200, body)) as engine:
         with pytest.raises(EngineFailed, match="is not a llama-server"):
             await engine.start()
@@ -203,13 +203,13 @@ async def test_another_kind_of_server_is_refused(body: bytes):
         (b"", "no reason given"),
     ],
 )
-async def test_a_refusal_carries_the_reason(body: bytes, message: str):
+async def test_a_refusal_carries_the_reason(body: bytes, message: str) -> None:
     async with fake_server("/completion", answering(400, body)) as engine:
         with pytest.raises(EngineFailed, match=message):
             await collect(engine, make_request([1], 1))
 
 
-async def test_only_fields_that_the_client_set_are_sent():
+async def test_only_fields_that_the_client_set_are_sent() -> None:
     bodies = []
 
     async def handler(request: web.Request) -> web.Response:
@@ -233,7 +233,7 @@ async def test_only_fields_that_the_client_set_are_sent():
     ]
 
 
-async def test_a_path_as_the_models_name_is_shortened():
+async def test_a_path_as_the_models_name_is_shortened() -> None:
     bodies = {
         "/props": b'{"default_generation_settings":{"n_ctx":512},"total_slots":3,"bos_token":"<s>","eos_token":"</s>"}',
         "/v1/models": b'{"data":[{"id":"/models/Tiny-Q4.gguf"}]}',
@@ -249,7 +249,7 @@ async def test_a_path_as_the_models_name_is_shortened():
 
 
 @pytest.mark.parametrize("phase", ["before the answer", "in the stream"])
-async def test_cancelling_closes_the_connection_at_once(phase: str):
+async def test_cancelling_closes_the_connection_at_once(phase: str) -> None:
     arrived, left = asyncio.Event(), asyncio.Event()
 
     async def handler(request: web.Request) -> web.StreamResponse:
@@ -279,7 +279,7 @@ async def test_cancelling_closes_the_connection_at_once(phase: str):
         await left.wait()
 
 
-async def test_a_very_long_prompt_is_sent():
+async def test_a_very_long_prompt_is_sent() -> None:
     async def handler(request: web.Request) -> web.Response:
         sizes.append(len(await request.content.read()))
         return web.Response(body=HEALTHY)

@@ -26,29 +26,29 @@ EXTREMES = [
 
 
 @pytest.mark.parametrize("tiny", [0.0, -0.0, 1e-320, 1e-45, 1e-38, 1e-7])
-def test_values_that_leave_one_token_become_greedy(tiny: float):
+def test_values_that_leave_one_token_become_greedy(tiny: float) -> None:
     assert bounded(Sampling(temperature=tiny)) == Sampling(temperature=0.0)
     assert bounded(Sampling(temperature=0.7, top_p=tiny)) == Sampling(temperature=0.0, top_p=1.0)
 
 
-def test_ordinary_values_are_kept():
+def test_ordinary_values_are_kept() -> None:
     ordinary = Sampling(0.7, 0.9, 40, 4_294_967_290, -2.0, 2.0, 0.05, 1.1)
     assert bounded(ordinary) == ordinary
     assert bounded(Sampling()) == Sampling()
 
 
-def test_a_top_k_larger_than_every_vocabulary_means_all_tokens():
+def test_a_top_k_larger_than_every_vocabulary_means_all_tokens() -> None:
     assert [bounded(Sampling(top_k=top_k)).top_k for top_k in (2**31, 2**63, 10**4000)] == [0, 0, 0]
 
 
-def test_no_seed_becomes_the_value_for_a_random_one():
+def test_no_seed_becomes_the_value_for_a_random_one() -> None:
     seeds = [bounded(Sampling(seed=seed)).seed for seed in (-1, 2**32 - 1, -(2**63), 2**64, 10**30)]
     assert all(seed is not None and 0 <= seed < 2**32 - 1 for seed in seeds)
     assert len(set(seeds)) == len(seeds)
 
 
 @pytest.mark.asyncio(loop_scope="module")
-async def test_the_embedded_engine_accepts_all_extremes(engine: EmbeddedLlama):
+async def test_the_embedded_engine_accepts_all_extremes(engine: EmbeddedLlama) -> None:
     for extreme in EXTREMES:
         sampling = bounded(Sampling(**extreme))
         async with asyncio.timeout(20):
@@ -58,13 +58,13 @@ async def test_the_embedded_engine_accepts_all_extremes(engine: EmbeddedLlama):
 
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("extreme", [{"temperature": 1e-38}, {"temperature": 1.0, "top_p": 1e-320}, {"temperature": 1e-45}])
-async def test_tiny_values_are_greedy(engine: EmbeddedLlama, extreme: dict[str, float]):
+async def test_tiny_values_are_greedy(engine: EmbeddedLlama, extreme: dict[str, float]) -> None:
     greedy = text(await collect(engine, EngineRequest(PROMPT, 6, GREEDY)))
     assert text(await collect(engine, EngineRequest(PROMPT, 6, bounded(Sampling(**extreme))))) == greedy
 
 
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("seed", [-1, 2**32 - 1, 10**30])
-async def test_a_seed_makes_answers_repeatable(engine: EmbeddedLlama, seed: int):
+async def test_a_seed_makes_answers_repeatable(engine: EmbeddedLlama, seed: int) -> None:
     sampling = bounded(Sampling(temperature=2.0, top_p=1.0, seed=seed))
     assert len({text(await collect(engine, EngineRequest(PROMPT, 12, sampling))) for _ in range(3)}) == 1

@@ -31,12 +31,12 @@ async def output_chunks(line: Line, limit: int = 1000) -> list[OutputChunk]:
     return rest
 
 
-async def test_lines_without_a_condition_are_replayed_in_order_and_again():
+async def test_lines_without_a_condition_are_replayed_in_order_and_again() -> None:
     engine = ScriptedEngine([Line("one"), Line("two"), Line("never", when="xyzzy")])
     assert [await generated(engine) for _ in range(5)] == ["one", "two", "one", "two", "one"]
 
 
-async def test_the_first_line_whose_condition_matches_is_replayed_every_time():
+async def test_the_first_line_whose_condition_matches_is_replayed_every_time() -> None:
     engine = ScriptedEngine(
         [Line("plain"), Line("weather", when="rain"), Line("later", when="rain in"), Line("spain", when="Spain")]
     )
@@ -45,19 +45,19 @@ async def test_the_first_line_whose_condition_matches_is_replayed_every_time():
 
 
 @pytest.mark.parametrize(("distance", "found"), [(1996, True), (1997, False)])
-async def test_a_condition_is_matched_in_the_last_two_thousand_characters(distance: int, found: bool):
+async def test_a_condition_is_matched_in_the_last_two_thousand_characters(distance: int, found: bool) -> None:
     engine = ScriptedEngine([Line("plain"), Line("found", when="HERE")])
     words = " ".join(["x"] * distance)[-distance:]
     assert len(words) == distance
     assert await generated(engine, f"first HERE{words}") == ("found" if found else "plain")
 
 
-async def test_a_condition_may_span_words_and_lines():
+async def test_a_condition_may_span_words_and_lines() -> None:
     engine = ScriptedEngine([Line("plain"), Line("found", when="a  b\n\tc")])
     assert await generated(engine, "x a  b\n\tc y") == "found"
 
 
-async def test_a_prompt_without_a_matching_line_is_a_failure():
+async def test_a_prompt_without_a_matching_line_is_a_failure() -> None:
     with pytest.raises(EngineFailed, match="no line for this prompt"):
         await generated(ScriptedEngine([Line("x", when="xyzzy")]))
 
@@ -66,14 +66,14 @@ async def test_a_prompt_without_a_matching_line_is_a_failure():
     ("chunk", "texts"),
     [(0, ["one two three"]), (1, list("one two three")), (4, ["one ", "two ", "thre", "e"]), (5, ["one t", "wo th", "ree"])],
 )
-async def test_a_chunk_has_the_lines_number_of_characters(chunk: int, texts: list[str]):
+async def test_a_chunk_has_the_lines_number_of_characters(chunk: int, texts: list[str]) -> None:
     *parts, last = await output_chunks(Line("one two three", chunk=chunk))
     assert [part.text for part in parts] == texts
     assert sum(part.output for part in parts) == 3
     assert last == STOPPED
 
 
-async def test_a_token_is_a_word_and_is_counted_at_its_beginning():
+async def test_a_token_is_a_word_and_is_counted_at_its_beginning() -> None:
     assert await output_chunks(Line("one two", chunk=2)) == [
         OutputChunk("on", 1),
         OutputChunk("e ", 1),
@@ -89,7 +89,7 @@ async def test_a_token_is_a_word_and_is_counted_at_its_beginning():
     [(0, "", CUT), (1, "one", CUT), (2, "one  two", CUT), (3, "one  two\nthree", STOPPED), (4, "one  two\nthree", STOPPED)],
 )
 @pytest.mark.parametrize("chunk", [0, 1, 3, 100])
-async def test_the_limit_cuts_before_a_word(limit: int, text: str, last: OutputChunk, chunk: int):
+async def test_the_limit_cuts_before_a_word(limit: int, text: str, last: OutputChunk, chunk: int) -> None:
     *parts, end = await output_chunks(Line("one  two\nthree", chunk=chunk), limit)
     assert "".join(part.text for part in parts) == text
     assert sum(part.output for part in parts) == min(limit, 3)
@@ -97,13 +97,13 @@ async def test_the_limit_cuts_before_a_word(limit: int, text: str, last: OutputC
 
 
 @pytest.mark.clause("REQ-3")
-async def test_a_limit_of_zero_ends_with_length():
+async def test_a_limit_of_zero_ends_with_length() -> None:
     assert await output_chunks(Line(""), 0) == [CUT]
 
 
 @settings(deadline=None)
 @given(st.text(), st.integers(0, 9), st.integers(0, 9))
-async def test_any_output_comes_complete_or_cut_with_one_finish_at_the_end(output: str, chunk: int, limit: int):
+async def test_any_output_comes_complete_or_cut_with_one_finish_at_the_end(output: str, chunk: int, limit: int) -> None:
     *parts, last = await output_chunks(Line(output, chunk=chunk), limit)
     text = "".join(part.text for part in parts)
     assert output.startswith(text)
@@ -112,11 +112,11 @@ async def test_any_output_comes_complete_or_cut_with_one_finish_at_the_end(outpu
     assert all(part.text and part.finish is None for part in parts)
 
 
-async def test_a_line_can_end_with_length():
+async def test_a_line_can_end_with_length() -> None:
     assert (await output_chunks(Line("one", finish_reason="length")))[-1] == CUT
 
 
-async def test_a_line_can_fail_after_its_output():
+async def test_a_line_can_fail_after_its_output() -> None:
     received: list[str] = []
 
     async def read() -> None:
@@ -128,13 +128,13 @@ async def test_a_line_can_fail_after_its_output():
     assert "".join(received) == "one two"
 
 
-async def test_a_delay_comes_before_each_chunk():
+async def test_a_delay_comes_before_each_chunk() -> None:
     begin = time.monotonic()
     assert len(await output_chunks(Line("abc", chunk=1, delay_ms=5))) == 4
     assert time.monotonic() - begin >= 0.015
 
 
-async def test_other_requests_run_between_chunks():
+async def test_other_requests_run_between_chunks() -> None:
     engine = ScriptedEngine([Line("a b " * 200, chunk=1)])
     order: list[int] = []
 
@@ -149,13 +149,13 @@ async def test_other_requests_run_between_chunks():
 @pytest.mark.clause("CNT-2")
 @settings(deadline=None)
 @given(st.text(), st.text())
-async def test_tokens_are_words_with_constant_ids(one: str, other: str):
+async def test_tokens_are_words_with_constant_ids(one: str, other: str) -> None:
     engine = ScriptedEngine([])
     assert await engine.tokenize(one) == await engine.tokenize(one)
     assert (await engine.tokenize(one) == await engine.tokenize(other)) == (one == other)
 
 
-async def test_the_engine_has_the_given_capabilities():
+async def test_the_engine_has_the_given_capabilities() -> None:
     engine = ScriptedEngine([Line("x")], model="m", window=10, slots=2)
     found = Capabilities(model="m", window=10, slots=2, constrains=True, kind=EngineKind.SCRIPTED)
     assert await engine.start() == found
@@ -164,7 +164,7 @@ async def test_the_engine_has_the_given_capabilities():
     await engine.close()
 
 
-def test_a_script_has_a_line_of_json_per_answer(tmp_path: Path):
+def test_a_script_has_a_line_of_json_per_answer(tmp_path: Path) -> None:
     script = tmp_path / "script.jsonl"
     full = {"output": "b\u2028", "when": "x", "finish_reason": "length", "chunk": 0, "delay_ms": 1.5}
     script.write_text(f'{{"output": "a"}}\n\n{json.dumps(full, ensure_ascii=False)}\r\n', encoding="utf-8")
@@ -186,7 +186,7 @@ def test_a_script_has_a_line_of_json_per_answer(tmp_path: Path):
     ],
     ids=range(9),
 )
-def test_an_error_in_a_script_names_the_file_and_the_line(tmp_path: Path, content: str, message: str):
+def test_an_error_in_a_script_names_the_file_and_the_line(tmp_path: Path, content: str, message: str) -> None:
     script = tmp_path / "script.jsonl"
     script.write_text(content, encoding="utf-8")
     with pytest.raises(BadScript) as refusal:
@@ -196,7 +196,7 @@ def test_an_error_in_a_script_names_the_file_and_the_line(tmp_path: Path, conten
 
 
 @pytest.mark.parametrize("content", [None, b"\xff\xfe"], ids=["missing", "not UTF-8"])
-def test_an_unreadable_script_is_named(tmp_path: Path, content: bytes | None):
+def test_an_unreadable_script_is_named(tmp_path: Path, content: bytes | None) -> None:
     script = tmp_path / "script.jsonl"
     if content is not None:
         script.write_bytes(content)

@@ -28,23 +28,23 @@ def finish(choice: SlotChoice, lease: SlotLease) -> int | None:
     return lease.slot if lease.named else SERVERS_CHOICE
 
 
-def test_conversations_keep_their_slots_in_order_of_arrival():
+def test_conversations_keep_their_slots_in_order_of_arrival() -> None:
     assert leased(SlotChoice(4), MAIN, OTHER, grown(MAIN), grown(OTHER), grown(MAIN, 2)) == [1, 2, 1, 2, 1]
 
 
-def test_a_repeated_prompt_gets_the_same_slot():
+def test_a_repeated_prompt_gets_the_same_slot() -> None:
     assert leased(SlotChoice(4), MAIN, OTHER, MAIN) == [1, 2, 1]
 
 
-def test_short_prompts_have_a_reserved_slot_that_comes_first():
+def test_short_prompts_have_a_reserved_slot_that_comes_first() -> None:
     assert leased(SlotChoice(4), TITLE, MAIN, [7], OTHER, long_prompt(SHORT_PROMPT, seed=5), grown(MAIN)) == [0, 1, 0, 2, 0, 1]
 
 
-def test_a_growing_conversation_moves_out_of_the_reserved_slot():
+def test_a_growing_conversation_moves_out_of_the_reserved_slot() -> None:
     assert leased(SlotChoice(4), TITLE, grown(TITLE), grown(TITLE, 5), grown(TITLE, 6)) == [0, 0, 1, 1]
 
 
-def test_a_short_prompt_gets_any_slot_without_a_long_prompt():
+def test_a_short_prompt_gets_any_slot_without_a_long_prompt() -> None:
     choice = SlotChoice(4)
     assert leased(choice, MAIN) == [1]
     assert [choice.lease(TITLE).slot for _ in range(3)] == [0, 2, 3]
@@ -52,29 +52,29 @@ def test_a_short_prompt_gets_any_slot_without_a_long_prompt():
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
-def test_with_few_slots_none_is_reserved(count: int):
+def test_with_few_slots_none_is_reserved(count: int) -> None:
     assert leased(SlotChoice(count), MAIN, grown(MAIN)) == [0, 0]
 
 
-def test_where_a_slot_would_be_overwritten_the_server_chooses():
+def test_where_a_slot_would_be_overwritten_the_server_chooses() -> None:
     assert leased(SlotChoice(1), MAIN, TITLE, grown(MAIN), OTHER, grown(MAIN, 2)) == [0, *[SERVERS_CHOICE] * 4]
 
 
-def test_a_prompt_that_shares_a_prefix_gets_a_copy_in_another_slot():
+def test_a_prompt_that_shares_a_prefix_gets_a_copy_in_another_slot() -> None:
     choice = SlotChoice(4)
     assert leased(choice, MAIN, TITLE, AGENT, grown(MAIN), grown(AGENT)) == [1, 0, SERVERS_CHOICE, 1, 3]
 
 
-def test_a_short_shared_prefix_is_not_copied():
+def test_a_short_shared_prefix_is_not_copied() -> None:
     assert leased(SlotChoice(4), MAIN, [*MAIN[:900], *OTHER], grown(MAIN)) == [1, 2, 1]
 
 
-def test_an_evicted_conversation_is_left_to_the_server_which_has_a_copy():
+def test_an_evicted_conversation_is_left_to_the_server_which_has_a_copy() -> None:
     others = [long_prompt(1000, seed=seed) for seed in range(10, 13)]
     assert leased(SlotChoice(4), MAIN, *others, grown(MAIN)) == [1, 2, 3, 1, SERVERS_CHOICE]
 
 
-def test_a_long_prompt_is_not_prefilled_in_the_reserved_slot():
+def test_a_long_prompt_is_not_prefilled_in_the_reserved_slot() -> None:
     others = [long_prompt(1000, seed=seed) for seed in range(10, 14)]
     choice = SlotChoice(4)
     assert leased(choice, TITLE, *others) == [0, 1, 2, 3, 1]
@@ -83,7 +83,7 @@ def test_a_long_prompt_is_not_prefilled_in_the_reserved_slot():
     )  # but a mostly copied one may be: only little is left to prefill
 
 
-def test_the_slot_that_ended_last_is_flushed_where_a_copy_is_wanted():
+def test_the_slot_that_ended_last_is_flushed_where_a_copy_is_wanted() -> None:
     edited = [*MAIN[:2500], *OTHER]
     choice = SlotChoice(4)
     assert leased(choice, MAIN) == [1]
@@ -94,7 +94,7 @@ def test_the_slot_that_ended_last_is_flushed_where_a_copy_is_wanted():
     assert choice.lease([*MAIN[:2400], *OTHER]) == SlotLease(2, named=False)  # it was copied when the others started
 
 
-def test_a_busy_slot_is_not_leased_again():
+def test_a_busy_slot_is_not_leased_again() -> None:
     choice = SlotChoice(4)
     first = choice.lease(MAIN)
     second = choice.lease(MAIN)

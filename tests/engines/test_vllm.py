@@ -58,12 +58,12 @@ def read(*parts: bytes, silent: bool = False) -> list[OutputChunk]:
     return chunks
 
 
-def test_chunks_are_the_same_at_every_split_point():
+def test_chunks_are_the_same_at_every_split_point() -> None:
     for at in range(len(HEALTHY) + 1):
         assert read(HEALTHY[:at], HEALTHY[at:]) == CHUNKS
 
 
-def test_chunks_are_the_same_byte_by_byte():
+def test_chunks_are_the_same_byte_by_byte() -> None:
     assert read(*(HEALTHY[at:end] for at, end in pairwise(range(len(HEALTHY) + 1)))) == CHUNKS
 
 
@@ -77,18 +77,18 @@ def test_chunks_are_the_same_byte_by_byte():
     ],
     ids=["no details", "a stop token", "no usage at the end", "only the finish"],
 )
-def test_the_end_is_reported_once_with_the_known_counts(stream: bytes, last: Finish):
+def test_the_end_is_reported_once_with_the_known_counts(stream: bytes, last: Finish) -> None:
     assert read(stream) == [TAKEN, OutputChunk("x", 1), OutputChunk(finish=last)]
 
 
-def test_chunks_without_counts_count_as_one_token_each():
+def test_chunks_without_counts_count_as_one_token_each() -> None:
     bare = event({"choices": [{"index": 0, "text": "a"}]}) + event(
         {"choices": [{"index": 0, "text": "b", "finish_reason": "stop"}]}
     )
     assert read(bare + DONE)[1:] == [OutputChunk("a", 1), OutputChunk("b", 1), OutputChunk(finish=Finish(FinishReason.STOP))]
 
 
-def test_a_limit_of_zero_gives_no_text_and_ends_with_length():
+def test_a_limit_of_zero_gives_no_text_and_ends_with_length() -> None:
     assert read(chunk("x", 1, "length") + usage(1, **CACHED), silent=True) == [
         TAKEN,
         OutputChunk(finish=Finish(FinishReason.LENGTH, 3)),
@@ -110,7 +110,7 @@ def test_a_limit_of_zero_gives_no_text_and_ends_with_length():
         (b"<html>\n\n", "broke its protocol"),
     ],
 )
-def test_a_failure_in_the_stream_comes_after_earlier_chunks(fault: bytes, message: str):
+def test_a_failure_in_the_stream_comes_after_earlier_chunks(fault: bytes, message: str) -> None:
     chunks = CompletionReader(4).feed(chunk(" word", 1) + fault)
     assert [next(chunks), next(chunks)] == [TAKEN, OutputChunk(" word", 1)]
     with pytest.raises(EngineFailed, match=message):
@@ -205,7 +205,7 @@ def make_request(limit: int = 5, **fields: Any) -> EngineRequest:
     return EngineRequest([1, 2, 3, 4], limit, Sampling(), **fields)
 
 
-async def test_probe_results_are_reported(server: FakeVllm, root: Path):
+async def test_probe_results_are_reported(server: FakeVllm, root: Path) -> None:
     server.models.append({"id": "tiny-sql", "root": "/loras/sql", "parent": "tiny", "max_model_len": 64})
     async with running(server, key="secret") as engine:
         found = await engine.start()
@@ -228,7 +228,7 @@ async def test_probe_results_are_reported(server: FakeVllm, root: Path):
 @pytest.mark.parametrize(
     ("held", "found"), [("structural_tag", "structural tags"), ("grammar", "Lark"), ("json", "none: a forced call is begun")]
 )
-async def test_supported_constraints_are_probed(server: FakeVllm, held: str, found: str):
+async def test_supported_constraints_are_probed(server: FakeVllm, held: str, found: str) -> None:
     server.enforces = lambda asked: held in asked
     async with running(server) as engine:
         capabilities = await engine.start()
@@ -236,25 +236,25 @@ async def test_supported_constraints_are_probed(server: FakeVllm, held: str, fou
     assert capabilities.constrains == (held != "json")
 
 
-async def test_a_server_that_does_not_report_cached_tokens_is_noted(server: FakeVllm):
+async def test_a_server_that_does_not_report_cached_tokens_is_noted(server: FakeVllm) -> None:
     server.details = False
     async with running(server) as engine:
         assert (await engine.start()).found["cached tokens"].startswith("not reported")
 
 
-async def test_a_named_tokenizer_overrides_the_models(server: FakeVllm, tmp_path: Path):
+async def test_a_named_tokenizer_overrides_the_models(server: FakeVllm, tmp_path: Path) -> None:
     server.models[0]["root"] = "/not/on/this/machine"
     async with running(server, tokenizer=str(model_folder(tmp_path / "other"))) as engine:
         assert (await engine.start()).found["tokenizer"] == str(tmp_path / "other")
 
 
-async def test_a_complete_stream_is_passed_on(server: FakeVllm):
+async def test_a_complete_stream_is_passed_on(server: FakeVllm) -> None:
     async with running(server) as engine:
         await engine.start()
         assert await collect(engine, make_request()) == CHUNKS
 
 
-async def test_only_fields_that_the_client_set_are_sent_and_the_limit_fits_the_context(server: FakeVllm):
+async def test_only_fields_that_the_client_set_are_sent_and_the_limit_fits_the_context(server: FakeVllm) -> None:
     async with running(server) as engine:
         await engine.start()
         await collect(engine, make_request(500))
@@ -276,7 +276,7 @@ async def test_only_fields_that_the_client_set_are_sent_and_the_limit_fits_the_c
 HELD = Constraint(Series((Literal("<tool_call>"), Json({"type": "string", "pattern": "(?=x)", "maxLength": 9}))), "held")
 
 
-async def test_a_constraint_is_sent_as_a_structural_tag_with_special_tokens_by_their_ids(server: FakeVllm):
+async def test_a_constraint_is_sent_as_a_structural_tag_with_special_tokens_by_their_ids(server: FakeVllm) -> None:
     async with running(server) as engine:
         await engine.start()
         (control,) = await engine.tokenize("<tool_call>")
@@ -289,7 +289,7 @@ async def test_a_constraint_is_sent_as_a_structural_tag_with_special_tokens_by_t
     }
 
 
-async def test_a_constraint_that_is_refused_is_relaxed_and_remembered(server: FakeVllm):
+async def test_a_constraint_that_is_refused_is_relaxed_and_remembered(server: FakeVllm) -> None:
     server.refuses = lambda tag: "pattern" in tag
     async with running(server) as engine:
         await engine.start()
@@ -303,7 +303,7 @@ async def test_a_constraint_that_is_refused_is_relaxed_and_remembered(server: Fa
     ]
 
 
-async def test_a_refusal_of_every_form_raises_its_reason(server: FakeVllm):
+async def test_a_refusal_of_every_form_raises_its_reason(server: FakeVllm) -> None:
     server.refuses = lambda tag: True
     async with running(server) as engine:
         await engine.start()
@@ -312,7 +312,7 @@ async def test_a_refusal_of_every_form_raises_its_reason(server: FakeVllm):
     assert len(server.bodies) == 4
 
 
-async def test_a_server_with_lark_gets_the_same_grammar_as_llama_cpp(server: FakeVllm):
+async def test_a_server_with_lark_gets_the_same_grammar_as_llama_cpp(server: FakeVllm) -> None:
     server.enforces = lambda asked: "grammar" in asked
     async with running(server) as engine:
         await engine.start()
@@ -322,7 +322,7 @@ async def test_a_server_with_lark_gets_the_same_grammar_as_llama_cpp(server: Fak
 
 
 @pytest.mark.parametrize("abort", [False, True])
-async def test_a_truncated_stream_fails_after_its_last_chunk(server: FakeVllm, abort: bool):
+async def test_a_truncated_stream_fails_after_its_last_chunk(server: FakeVllm, abort: bool) -> None:
     server.stream, server.abort = [chunk(" word", 1)], abort
     async with running(server) as engine:
         await engine.start()
@@ -332,7 +332,7 @@ async def test_a_truncated_stream_fails_after_its_last_chunk(server: FakeVllm, a
             await anext(chunks)
 
 
-async def test_an_error_in_the_stream_is_raised_once_and_not_as_the_end(server: FakeVllm):
+async def test_an_error_in_the_stream_is_raised_once_and_not_as_the_end(server: FakeVllm) -> None:
     server.stream = [chunk(" word", 1), event(ERROR), DONE]
     async with running(server) as engine:
         await engine.start()
@@ -345,7 +345,7 @@ async def test_an_error_in_the_stream_is_raised_once_and_not_as_the_end(server: 
 
 
 @pytest.mark.parametrize("phase", ["before the answer", "in the stream"])
-async def test_cancelling_closes_the_connection_at_once(server: FakeVllm, phase: str):
+async def test_cancelling_closes_the_connection_at_once(server: FakeVllm, phase: str) -> None:
     async def hang(request: web.Request) -> web.StreamResponse:
         body = await request.json()
         if not body["stream"]:
@@ -376,7 +376,7 @@ async def test_cancelling_closes_the_connection_at_once(server: FakeVllm, phase:
 
 
 @pytest.mark.parametrize(("phase", "error"), [("before the answer", EngineUnavailable), ("in the stream", EngineFailed)])
-async def test_closing_the_engine_fails_pending_requests(server: FakeVllm, phase: str, error: type[Exception]):
+async def test_closing_the_engine_fails_pending_requests(server: FakeVllm, phase: str, error: type[Exception]) -> None:
     async def hang(request: web.Request) -> web.StreamResponse:
         body = await request.json()
         if not body["stream"]:
@@ -402,7 +402,7 @@ async def test_closing_the_engine_fails_pending_requests(server: FakeVllm, phase
 
 async def test_a_server_with_another_model_gets_no_requests_until_the_first_is_back(
     server: FakeVllm, caplog: pytest.LogCaptureFixture
-):
+) -> None:
     async with running(server) as engine:
         await engine.start()
 

@@ -38,13 +38,13 @@ async def rest(chunks: AsyncGenerator[OutputChunk]) -> None:
         pass
 
 
-async def test_it_is_started_with_lark_grammars(engine: StartedVllm):
+async def test_it_is_started_with_lark_grammars(engine: StartedVllm) -> None:
     found = await engine.start()
     assert (found.model, found.window, found.slots, found.found["constraints"]) == ("tiny", 5000, 2, "Lark")
     assert text(await collect(engine, make_request([1], 3))) == " word word word"
 
 
-async def test_requests_in_flight_fail_and_the_next_waits_for_the_next_child(engine: StartedVllm):
+async def test_requests_in_flight_fail_and_the_next_waits_for_the_next_child(engine: StartedVllm) -> None:
     await engine.start()
     running = [engine.generate(make_request([1], 4000)) for _ in range(2)]
     for chunks in running:
@@ -59,13 +59,13 @@ async def test_requests_in_flight_fail_and_the_next_waits_for_the_next_child(eng
     assert engine.restarts == 1
 
 
-async def test_a_failed_start_raises_the_reason(program: str, tmp_path: Path):
+async def test_a_failed_start_raises_the_reason(program: str, tmp_path: Path) -> None:
     engine = StartedVllm(str(tmp_path / "DIES"), Path, program=program)
     with pytest.raises(EngineFailed, match=r"^the engine did not start: RuntimeError: no memory for the weights$"):
         await engine.start()
 
 
-async def test_closing_ends_all_its_processes(engine: StartedVllm):
+async def test_closing_ends_all_its_processes(engine: StartedVllm) -> None:
     await engine.start()
     leader = engine.pid
     assert leader is not None
@@ -81,6 +81,6 @@ async def test_closing_ends_all_its_processes(engine: StartedVllm):
     await until(gone)
 
 
-def test_a_missing_program_is_reported():
+def test_a_missing_program_is_reported() -> None:
     with pytest.raises(NotInstalled):
         StartedVllm("model", Path, program="no-such-vllm")

@@ -63,7 +63,7 @@ def forced(choice: str = "any", name: str | None = None) -> AnswerPolicy:
 
 
 @pytest.mark.clause("THK-2", "USE-5")
-async def test_reasoning_is_closed_when_its_budget_is_spent_and_the_answer_continues():
+async def test_reasoning_is_closed_when_its_budget_is_spent_and_the_answer_continues() -> None:
     engine = RecordingEngine("<think>\none two three four five six", "It is six.")
     _, parts = await answer(engine, ask(thinking=ThinkingPolicy(enabled=True, budget=4)))
     first, second = engine.requests
@@ -86,7 +86,7 @@ async def test_reasoning_is_closed_when_its_budget_is_spent_and_the_answer_conti
 
 
 @pytest.mark.clause("THK-2")
-async def test_a_budget_that_is_not_reached_changes_nothing():
+async def test_a_budget_that_is_not_reached_changes_nothing() -> None:
     engine = RecordingEngine("<think>\none two\n</think>\n\nThree.")
     _, parts = await answer(engine, ask(thinking=ThinkingPolicy(enabled=True, budget=1024)))
     assert len(engine.requests) == 1
@@ -94,7 +94,7 @@ async def test_a_budget_that_is_not_reached_changes_nothing():
 
 
 @pytest.mark.clause("THK-2", "STOP-1")
-async def test_reasoning_that_is_closed_at_the_limit_ends_the_answer():
+async def test_reasoning_that_is_closed_at_the_limit_ends_the_answer() -> None:
     engine = RecordingEngine("one two three four five six")
     conversation = ask(thinking=ThinkingPolicy(enabled=True, budget=4), max_tokens=4)
     _, parts = await answer(engine, conversation, thinking_open=True)
@@ -105,7 +105,7 @@ async def test_reasoning_that_is_closed_at_the_limit_ends_the_answer():
 
 @pytest.mark.clause("TOOL-5")
 @pytest.mark.parametrize("name", ["add", None])
-async def test_an_engine_without_constraints_gets_the_opening_of_a_forced_call_in_the_prompt(name: str | None):
+async def test_an_engine_without_constraints_gets_the_opening_of_a_forced_call_in_the_prompt(name: str | None) -> None:
     opening = dialects.call_opening(QWEN3, [ADD] if name else [ADD, NOW])
     engine = RecordingEngine(CALL.removeprefix(opening), constrains=False)
     _, parts = await answer(engine, forced("tool" if name else "any", name))
@@ -120,20 +120,20 @@ async def test_an_engine_without_constraints_gets_the_opening_of_a_forced_call_i
 
 
 @pytest.mark.clause("TOOL-5", "STOP-2")
-async def test_a_missing_forced_call_is_a_failure():
+async def test_a_missing_forced_call_is_a_failure() -> None:
     with pytest.raises(EngineFailed, match="without one"):
         await answer(RecordingEngine("I rather not."), forced())
 
 
 @pytest.mark.clause("TOOL-5", "STOP-3")
-async def test_a_forced_call_that_is_cut_ends_with_max_tokens():
+async def test_a_forced_call_that_is_cut_ends_with_max_tokens() -> None:
     _, parts = await answer(RecordingEngine(CALL), replace(forced(), max_tokens=3))
     assert isinstance(parts[-1], Ending)
     assert parts[-1].reason is StopReason.MAX_TOKENS
 
 
 @pytest.mark.clause("TOOL-11")
-async def test_a_strict_call_that_violates_its_schema_is_reported():
+async def test_a_strict_call_that_violates_its_schema_is_reported() -> None:
     strict = ask(tools=[replace(ADD, strict=True)])
     generation, _ = await answer(RecordingEngine(CALL.replace("1", '"one"')), strict)
     assert generation.violations == ['call of add: the value is not of type "integer"']
@@ -142,7 +142,7 @@ async def test_a_strict_call_that_violates_its_schema_is_reported():
 
 
 @pytest.mark.clause("TOOL-11")
-async def test_no_schema_causes_requests_or_long_validation():
+async def test_no_schema_causes_requests_or_long_validation() -> None:
     steps = {f"a{number}": {"anyOf": [{"$ref": f"#/$defs/a{number + 1}"}] * 4} for number in range(20)}
     with socket.create_server(("127.0.0.1", 0)) as visited:
         visited.settimeout(0)
@@ -155,7 +155,7 @@ async def test_no_schema_causes_requests_or_long_validation():
 
 
 @pytest.mark.clause("STR-1", "STR-3")
-async def test_an_answer_that_violates_its_format_is_reported():
+async def test_an_answer_that_violates_its_format_is_reported() -> None:
     wanted = ask(tools=[], output={"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]})
     generation, _ = await answer(RecordingEngine('{"n": 1}'), wanted)
     assert generation.violations == []
@@ -169,7 +169,7 @@ ROUND = "round and round and "
 
 
 @pytest.mark.clause("STOP-1")
-async def test_a_model_that_repeats_itself_is_stopped_and_reported():
+async def test_a_model_that_repeats_itself_is_stopped_and_reported() -> None:
     engine = RecordingEngine("It begins well. " + ROUND * 1000)
     generation, parts = await answer(engine, ask(max_tokens=10_000))
     ending = parts[-1]
@@ -180,7 +180,7 @@ async def test_a_model_that_repeats_itself_is_stopped_and_reported():
 
 
 @pytest.mark.clause("STOP-3")
-async def test_repetition_in_an_unforced_call_leaves_it_cut():
+async def test_repetition_in_an_unforced_call_leaves_it_cut() -> None:
     engine = RecordingEngine('<tool_call>\n{"name": "add", "arguments": {"a": "' + ROUND * 1000)
     generation, parts = await answer(engine, ask(max_tokens=10_000))
     assert isinstance(parts[-1], Ending)
@@ -190,7 +190,7 @@ async def test_repetition_in_an_unforced_call_leaves_it_cut():
 
 @pytest.mark.clause("TOOL-5", "STOP-2")
 @pytest.mark.parametrize("max_tokens", [60, 100, 400])
-async def test_repetition_in_a_forced_call_is_completed_before_the_limit(max_tokens: int):
+async def test_repetition_in_a_forced_call_is_completed_before_the_limit(max_tokens: int) -> None:
     tool = Tool("note", "", {"type": "object", "properties": {"text": {"type": "string"}, "n": {"type": "integer"}}})
     tool.schema["required"] = ["text", "n"]  # type: ignore[index]
     engine = RecordingEngine('<tool_call>\n{"name": "note", "arguments": {"text": "' + ROUND * 1000)
@@ -205,7 +205,7 @@ async def test_repetition_in_a_forced_call_is_completed_before_the_limit(max_tok
     assert generation.violations == []
 
 
-async def test_repetition_in_reasoning_ends_the_reasoning():
+async def test_repetition_in_reasoning_ends_the_reasoning() -> None:
     engine = RecordingEngine("<think>\n" + ROUND * 1000, "Done.")
     generation, parts = await answer(engine, ask(max_tokens=10_000, thinking=ThinkingPolicy(enabled=True)))
     assert texts(parts, TextPart) == "Done."
@@ -213,7 +213,7 @@ async def test_repetition_in_reasoning_ends_the_reasoning():
 
 
 @pytest.mark.parametrize("text", ["word " * 700, "-" * 300 + "\n" + "=" * 300, "0, " * 500], ids=["short", "rules", "numbers"])
-async def test_monotonous_text_is_not_stopped(text: str):
+async def test_monotonous_text_is_not_stopped(text: str) -> None:
     engine = RecordingEngine(text)
     _, parts = await answer(engine, ask(max_tokens=10_000))
     assert texts(parts, TextPart) == text.rstrip() or texts(parts, TextPart) == text

@@ -98,7 +98,7 @@ ENDED: dict[str, tuple[Line | str, dict[str, Any], list[Part]]] = {
             ending(StopReason.MAX_TOKENS, 8),
         ],
     ),
-    "the limit behind a call": (
+    "the limit after a call": (
         Line(CALL, finish_reason="length"),
         {},
         [*call_parts(), ending(StopReason.MAX_TOKENS, 9)],
@@ -153,20 +153,20 @@ ENDED: dict[str, tuple[Line | str, dict[str, Any], list[Part]]] = {
     "STOP-1", "STOP-2", "STOP-3", "STOP-6", "SEQ-1", "SEQ-2", "SEQ-4", "REQ-2", "REQ-3", "REQ-4", "RES-4", "TOOL-8", "USE-4"
 )  # fmt: skip
 @pytest.mark.parametrize(("script", "policies", "parts"), ENDED.values(), ids=ENDED)
-async def test_each_ending_has_its_stop_reason(script: Line | str, policies: dict[str, Any], parts: list[Part]):
+async def test_each_ending_has_its_stop_reason(script: Line | str, policies: dict[str, Any], parts: list[Part]) -> None:
     remaining = policies.get("remaining", 10_000)
     conversation = ask(**{name: value for name, value in policies.items() if name != "remaining"})
     assert await generate(script, conversation, remaining=remaining) == [PREFILL, *parts]
 
 
 @pytest.mark.clause("STOP-1", "STOP-7")
-def test_every_end_cause_and_every_stop_reason_is_in_the_table():
+def test_every_end_cause_and_every_stop_reason_is_in_the_table() -> None:
     assert set(ENDINGS) == set(EndCause)
     assert set(ENDINGS.values()) == set(StopReason)
 
 
 @pytest.mark.clause("THK-6", "THK-7", "USE-4", "SSE-12")
-async def test_reasoning_is_separated_signed_and_counted():
+async def test_reasoning_is_separated_signed_and_counted() -> None:
     assert await generate(f"{THOUGHT}It is 3.") == [
         PREFILL,
         ThinkingPart("I add them up."),
@@ -177,7 +177,7 @@ async def test_reasoning_is_separated_signed_and_counted():
 
 
 @pytest.mark.clause("THK-6", "USE-4")
-async def test_reasoning_opened_by_the_template_is_parsed():
+async def test_reasoning_opened_by_the_template_is_parsed() -> None:
     assert await generate(Line("I add them up.\n</think>\n\nIt is 3.", chunk=1), thinking_open=True) == [
         PREFILL,
         ThinkingPart("I add them up."),
@@ -189,14 +189,14 @@ async def test_reasoning_opened_by_the_template_is_parsed():
 
 @pytest.mark.clause("THK-7", "STOP-3")
 @pytest.mark.parametrize(("remaining", "reason"), [(10_000, StopReason.MAX_TOKENS), (3, StopReason.CONTEXT_WINDOW)])
-async def test_reasoning_that_is_cut_is_signed(remaining: int, reason: StopReason):
+async def test_reasoning_that_is_cut_is_signed(remaining: int, reason: StopReason) -> None:
     conversation = ask(max_tokens=3 if remaining > 3 else 1000)
     parts = await generate(Line(f"{THOUGHT}It is 3.", chunk=1), conversation, remaining=remaining)
     assert parts == [PREFILL, ThinkingPart("I add"), ThinkingEnd(sign("I add", shown=True)), ending(reason, 3, thinking=2)]
 
 
 @pytest.mark.clause("THK-8", "THK-9", "USE-4")
-async def test_omitted_reasoning_is_kept_in_its_signature():
+async def test_omitted_reasoning_is_kept_in_its_signature() -> None:
     hidden = ThinkingPolicy(enabled=True, display=ThinkingDisplay.OMITTED)
     parts = await generate(f"{THOUGHT}It is 3.", ask(thinking=hidden))
     assert parts == [
@@ -210,13 +210,13 @@ async def test_omitted_reasoning_is_kept_in_its_signature():
 
 @pytest.mark.clause("THK-7", "RES-4")
 @pytest.mark.parametrize("display", ThinkingDisplay)
-async def test_an_empty_span_of_reasoning_makes_no_block(display: ThinkingDisplay):
+async def test_an_empty_span_of_reasoning_makes_no_block(display: ThinkingDisplay) -> None:
     parts = await generate("<think>\n\n</think>\n\nHi", ask(thinking=ThinkingPolicy(enabled=True, display=display)))
     assert parts[:-1] == [PREFILL, TextPart("Hi")]
 
 
 @pytest.mark.clause("THK-13", "RES-6", "SEQ-2")
-async def test_reasoning_between_calls_keeps_its_place_after_held_text():
+async def test_reasoning_between_calls_keeps_its_place_after_held_text() -> None:
     parts = await generate(f"So EN{THOUGHT}{CALL}<think>\nAgain.\n</think>\n{CALL}", ask(stop_sequences=["END"]))
     assert parts[1:-1] == [
         TextPart("So EN"),
@@ -231,7 +231,7 @@ async def test_reasoning_between_calls_keeps_its_place_after_held_text():
 
 
 @pytest.mark.clause("SEQ-4")
-async def test_stop_sequences_match_visible_text_only():
+async def test_stop_sequences_match_visible_text_only() -> None:
     stops = ask(stop_sequences=["END", '"a"', "add", "</think>", "<tool_call>"])
     parts = await generate(f"<think>\nEND add\n</think>\n\nSo\n{CALL}", stops)
     assert parts[1:] == [
@@ -245,35 +245,35 @@ async def test_stop_sequences_match_visible_text_only():
 
 @pytest.mark.clause("SEQ-4")
 @pytest.mark.parametrize("between", [THOUGHT, f"\n{CALL}\n"], ids=["reasoning", "a call"])
-async def test_a_stop_sequence_does_not_match_across_blocks(between: str):
+async def test_a_stop_sequence_does_not_match_across_blocks(between: str) -> None:
     parts = await generate(f"EN{between}D", ask(stop_sequences=["END"]))
     assert [part.text.strip() for part in parts if isinstance(part, TextPart)] == ["EN", "D"]
     assert parts[-1].stop_sequence is None
 
 
 @pytest.mark.clause("TOOL-7")
-async def test_one_call_ends_the_answer_if_parallel_calls_are_off():
+async def test_one_call_ends_the_answer_if_parallel_calls_are_off() -> None:
     script = Line(f"I add.\n{CALL}\n{CALL}\nDone.", chunk=1)
     parts = await generate(script, ask(tool_policy=ToolPolicy(parallel=False)))
     assert parts == [PREFILL, TextPart("I add."), *call_parts(), ending(StopReason.TOOL_USE, 10)]
 
 
 @pytest.mark.clause("TOOL-7")
-async def test_parallel_calls_in_one_chunk_are_cut_to_one():
+async def test_parallel_calls_in_one_chunk_are_cut_to_one() -> None:
     parts = await generate(Line(f"{CALL}\n{CALL}", chunk=0), ask(tool_policy=ToolPolicy(parallel=False)))
     assert parts[:-1] == [PREFILL, *call_parts()]
     assert parts[-1].reason is StopReason.TOOL_USE
 
 
 @pytest.mark.clause("TOOL-9", "STOP-3")
-async def test_call_markup_is_text_if_no_call_is_allowed():
+async def test_call_markup_is_text_if_no_call_is_allowed() -> None:
     parts = await generate(CALL, ask(tool_policy=ToolPolicy(ToolChoice.NONE)))
     assert parts == [PREFILL, TextPart(CALL), ending(StopReason.END_TURN, 9)]
 
 
 @pytest.mark.clause("TOOL-17", "STOP-3", "TOOL-10")
 @pytest.mark.parametrize("tools", [[], [Tool("other", "", {"type": "object"})]], ids=["none", "another"])
-async def test_a_call_of_a_tool_that_was_not_offered_is_text(tools: list[Tool]):
+async def test_a_call_of_a_tool_that_was_not_offered_is_text(tools: list[Tool]) -> None:
     parts = await generate(CALL, ask(tools=tools))
     assert [part for part in parts if isinstance(part, CallStart)] == []
     assert parts[-1].reason is StopReason.END_TURN
@@ -281,7 +281,7 @@ async def test_a_call_of_a_tool_that_was_not_offered_is_text(tools: list[Tool]):
 
 @pytest.mark.clause("SSE-20", "STOP-2")
 @pytest.mark.parametrize("chunk", [0, 1, 2, 3, 5, 7, 11, 50])
-async def test_the_parts_are_the_same_for_chunks_of_any_size(chunk: int):
+async def test_the_parts_are_the_same_for_chunks_of_any_size(chunk: int) -> None:
     output = f"{THOUGHT}I ENadd 🦊.\n{CALL}\n{CALL}\n"
     parts = await generate(Line(output, chunk=chunk), ask(stop_sequences=["END"]))
     counts = parts[-1].counts
@@ -323,7 +323,7 @@ class Replay(ScriptedEngine):
 
 
 @pytest.mark.clause("STOP-7", "SSE-17", "SSE-18")
-async def test_a_failure_of_the_engine_is_raised_after_the_parts_before_it():
+async def test_a_failure_of_the_engine_is_raised_after_the_parts_before_it() -> None:
     generated = await generation(Line("Hello there.", finish_reason="error"), ask())
     recorded: list[tuple[Part, TokenCounts]] = []
     with pytest.raises(EngineFailed):
@@ -333,14 +333,14 @@ async def test_a_failure_of_the_engine_is_raised_after_the_parts_before_it():
 
 
 @pytest.mark.clause("STOP-7", "SSE-18")
-async def test_a_stream_without_a_finish_is_a_failure():
+async def test_a_stream_without_a_finish_is_a_failure() -> None:
     generated = await generation(Replay(OutputChunk("Hi", 1)), ask())
     with pytest.raises(EngineFailed):
         _ = [part async for part in generated.run()]
 
 
 @pytest.mark.clause("TRN-18")
-async def test_closing_a_generation_closes_the_engines_generator():
+async def test_closing_a_generation_closes_the_engines_generator() -> None:
     engine = Replay(OutputChunk("Hello", 1), OutputChunk(" there", 1), OutputChunk("!", 1))
     parts = (await generation(engine, ask())).run()
     assert await anext(parts) == TextPart("Hello")
@@ -355,7 +355,7 @@ async def test_closing_a_generation_closes_the_engines_generator():
     [("one END two", {"stop_sequences": ["END"]}), (CALL, {"tool_policy": ToolPolicy(parallel=False)})],
     ids=["a stop sequence", "one call"],
 )
-async def test_a_complete_generation_closes_the_engines_generator(text: str, policies: dict[str, Any]):
+async def test_a_complete_generation_closes_the_engines_generator(text: str, policies: dict[str, Any]) -> None:
     engine = Replay(OutputChunk(text, 3), OutputChunk(" more", 1), OutputChunk(" and more", 1))
     _ = [part async for part in (await generation(engine, ask(**policies))).run()]
     assert (engine.closed, engine.chunks_sent) == (True, 1)
@@ -363,7 +363,7 @@ async def test_a_complete_generation_closes_the_engines_generator(text: str, pol
 
 @pytest.mark.clause("REQ-2", "REQ-4", "USE-1")
 @pytest.mark.parametrize(("max_tokens", "remaining", "limit"), [(10, 100, 10), (100, 10, 10), (10, 10, 10), (0, 10, 0)])
-async def test_the_engine_request_has_the_limit_that_fits(max_tokens: int, remaining: int, limit: int):
+async def test_the_engine_request_has_the_limit_that_fits(max_tokens: int, remaining: int, limit: int) -> None:
     engine = Replay()
     conversation = ask(max_tokens=max_tokens)
     generated = await generation(engine, conversation, remaining=remaining)
@@ -378,7 +378,7 @@ async def test_the_engine_request_has_the_limit_that_fits(max_tokens: int, remai
 
 
 @pytest.mark.clause("USE-1", "USE-4", "USE-5", "SSE-5", "SSE-15")
-async def test_counts_follow_the_reports_of_the_engine():
+async def test_counts_follow_the_reports_of_the_engine() -> None:
     engine = Replay(
         OutputChunk(prefill=PrefillProgress(total=5, cached=3, done=3)),
         OutputChunk(prefill=PrefillProgress(total=5, cached=3, done=5)),
@@ -402,7 +402,7 @@ async def test_counts_follow_the_reports_of_the_engine():
 
 
 @pytest.mark.clause("TOOL-8")
-async def test_call_ids_are_unique_across_generations():
+async def test_call_ids_are_unique_across_generations() -> None:
     identifiers: list[str] = []
     for _ in range(20):
         generated = await generation(f"{CALL}\n{CALL}", ask())
@@ -410,7 +410,7 @@ async def test_call_ids_are_unique_across_generations():
     assert len(set(identifiers)) == 40
 
 
-async def test_repairs_are_reported_by_name():
+async def test_repairs_are_reported_by_name() -> None:
     generated = await generation("<tool_call>{'name': 'add', 'arguments': {}}</tool_call>", ask())
     assert merge([part async for part in generated.run()])[1:-1] == [CallStart("add", "#1"), CallDelta("{}"), CallEnd()]
     assert set(generated.repairs) == {"quotes"}
@@ -424,7 +424,7 @@ async def test_repairs_are_reported_by_name():
         '<tool_call>\n{"name": "add", "arguments": {"a": truth}}\n</tool_call>',
     ],
 )
-async def test_a_call_that_the_model_broke_off_ends_like_a_cut_one(written: str):
+async def test_a_call_that_the_model_broke_off_ends_like_a_cut_one(written: str) -> None:
     parts = await generate(written)
     assert parts[-1].reason is StopReason.MAX_TOKENS
     assert [part.complete for part in parts if isinstance(part, CallEnd)] == [False]
@@ -439,7 +439,7 @@ class _LateCacheReport(ScriptedEngine):
         yield OutputChunk(finish=Finish(FinishReason.STOP, 3))
 
 
-async def test_a_late_report_of_cached_tokens_is_used_at_the_end():
+async def test_a_late_report_of_cached_tokens_is_used_at_the_end() -> None:
     generated = await generation(_LateCacheReport([]), ask())
     counts = [(type(part), generated.counts.cached) async for part in generated.run()]
     assert counts == [(Prefill, 0), (TextPart, 0), (Ending, 3)]

@@ -13,7 +13,7 @@ def fed(text: str, chunk: int = 5) -> Repetition:
 
 
 @pytest.mark.parametrize("period", ["a", "word ", '{"z": true}, ', "A sea of sapphires that shimmered blue.\n" * 3])
-def test_a_repeated_string_has_its_whole_length(period: str):
+def test_a_repeated_string_has_its_whole_length(period: str) -> None:
     text = period * (3000 // len(period))
     length = fed("It begins in another way. " + text).length
     assert len(text) - 300 <= length <= len(text)
@@ -24,15 +24,15 @@ def test_a_repeated_string_has_its_whole_length(period: str):
     ["", "short", "".join(f"{number}, " for number in range(2000)), "ab" * 20 + "".join(f"line {n}\n" for n in range(300))],
     ids=["nothing", "short", "numbers", "lines"],
 )
-def test_text_that_continues_differently_is_not_repetition(text: str):
+def test_text_that_continues_differently_is_not_repetition(text: str) -> None:
     assert fed(text).length == 0
 
 
-def test_a_past_repetition_does_not_count():
+def test_a_past_repetition_does_not_count() -> None:
     assert fed("round " * 300 + "".join(f"{number:x}!" for number in range(400))).length == 0
 
 
-def test_counting_is_repetition_if_numbers_are_ignored():
+def test_counting_is_repetition_if_numbers_are_ignored() -> None:
     rows = fed("".join(f'{{"no": {number}, "text": "x"}}, ' for number in range(100)))
     assert rows.length == 0
     assert rows.length_ignoring_numbers > 1000

@@ -40,13 +40,13 @@ def scan(chunks: Sequence[str], sequences: Sequence[str]) -> Scanned:
 @given(st.text(_LETTERS, max_size=24), _SEQUENCES)
 @example("aab", ["aab", "ab", "b"])
 @example("abab a", ["aba", "bab "])
-def test_the_first_complete_sequence_is_found_at_every_split(text: str, sequences: list[str]):
+def test_the_first_complete_sequence_is_found_at_every_split(text: str, sequences: list[str]) -> None:
     assert same_at_every_split(lambda chunks: scan(chunks, sequences), text) == oracle(text, sequences)
 
 
 @pytest.mark.clause("SEQ-2")
 @given(st.text(_LETTERS, max_size=24), _SEQUENCES)
-def test_only_a_possible_start_of_a_sequence_is_held_back(text: str, sequences: list[str]):
+def test_only_a_possible_start_of_a_sequence_is_held_back(text: str, sequences: list[str]) -> None:
     scanner = StopScanner(sequences)
     for end, letter in enumerate(text, 1):
         if scanner.feed(letter).matched is not None:
@@ -75,16 +75,16 @@ def test_only_a_possible_start_of_a_sequence_is_held_back(text: str, sequences: 
         ("end", ["END"], Scanned("end")),
     ],
 )
-def test_a_sequence_is_removed_with_all_that_follows(text: str, sequences: list[str], found: Scanned):
+def test_a_sequence_is_removed_with_all_that_follows(text: str, sequences: list[str], found: Scanned) -> None:
     assert same_at_every_split(lambda chunks: scan(chunks, sequences), text) == found
 
 
-def test_without_sequences_nothing_is_held_back():
+def test_without_sequences_nothing_is_held_back() -> None:
     scanner = StopScanner(())
     assert [scanner.feed("a"), scanner.flush()] == [Scanned("a"), ""]
 
 
-def test_a_flush_resets_the_scanner():
+def test_a_flush_resets_the_scanner() -> None:
     scanner = StopScanner(["END"])
     assert scanner.feed("EN") == Scanned("")
     assert scanner.flush() == "EN"
@@ -96,7 +96,7 @@ def test_a_flush_resets_the_scanner():
 @example(
     "abaababaabaab", ["abaababaabaabb", "baababaabab", "aabaabb"]
 )  # suffixes that are prefixes of other sequences, in a chain
-def test_many_sequences_with_common_prefixes_are_distinguished(text: str, sequences: list[str]):
+def test_many_sequences_with_common_prefixes_are_distinguished(text: str, sequences: list[str]) -> None:
     assert same_at_every_split(lambda chunks: scan(chunks, sequences), text) == oracle(text, sequences)
 
 
@@ -109,7 +109,7 @@ def test_many_sequences_with_common_prefixes_are_distinguished(text: str, sequen
     ],
     ids=["many", "many of one beginning", "one of a million characters"],
 )
-def test_the_work_per_character_does_not_depend_on_the_sequences(sequences: list[str]):
+def test_the_work_per_character_does_not_depend_on_the_sequences(sequences: list[str]) -> None:
     start = process_time()
     scanner = StopScanner(sequences)
     chunks = ["stop 12 ", "xxxxxxxx", " words and more words "] * 2_000

@@ -6,9 +6,9 @@ import pytest
 
 from dragoman import dialects
 from dragoman.inspection.capability_probe import probe
-from dragoman.inspection.template_variables import EffortVariable, ThinkingVariable
 from dragoman.prompt import ChatTemplate, TemplateRefusal
 from dragoman.prompt.capabilities import CallIds, LateSystem, TemplateCapabilities, TextBeforeCall
+from dragoman.prompt.template_variables import EffortVariable, ThinkingVariable
 from prompt import templates
 
 ALL = TemplateCapabilities(
@@ -59,11 +59,11 @@ FOUND = {
 
 @pytest.mark.clause("REQ-11", "REQ-12", "TOOL-10", "THK-10", "IN-8")
 @pytest.mark.parametrize(("name", "capabilities"), FOUND.items(), ids=FOUND)
-def test_a_template_has_these_capabilities(name: str, capabilities: TemplateCapabilities):
+def test_a_template_has_these_capabilities(name: str, capabilities: TemplateCapabilities) -> None:
     assert probe(ChatTemplate(getattr(templates, name), bos_token="<s>", eos_token="</s>")) == capabilities
 
 
-def test_losses_are_named():
+def test_losses_are_named() -> None:
     assert ALL.losses == []
     assert replace(ALL, second_call=False, words=TextBeforeCall.LOST).losses == ["second call", "text beside a call"]
     assert CHATML.losses == ["tools", "calls", "results", "reasoning in a tool loop", "reasoning of earlier turns"]
@@ -78,12 +78,12 @@ def test_losses_are_named():
                            thinking=None)),
     ],
 )  # fmt: skip
-def test_our_templates_have_all_capabilities_of_their_dialect(dialect: str, capabilities: TemplateCapabilities):
+def test_our_templates_have_all_capabilities_of_their_dialect(dialect: str, capabilities: TemplateCapabilities) -> None:
     assert probe(ChatTemplate(dialects.get(dialect).reference_template or "")) == capabilities
 
 
 @pytest.mark.parametrize("source", ["", "{{ bos_token }}", "{{ raise_exception('no') }}", "{{ messages[0].content[:2] }}"])
-def test_a_template_that_does_not_render_a_user_turn_is_refused(source: str):
+def test_a_template_that_does_not_render_a_user_turn_is_refused(source: str) -> None:
     with pytest.raises(TemplateRefusal):
         probe(ChatTemplate(source))
 
@@ -101,7 +101,7 @@ def test_a_template_that_does_not_render_a_user_turn_is_refused(source: str):
         ("{% if thinking_budget == 0 %}</think>{% endif %}", ThinkingVariable("thinking_budget", -1, 0, default=True)),
     ],
 )  # fmt: skip
-def test_the_thinking_variable_is_the_one_that_changes_the_prompt(tail: str, switch: ThinkingVariable | None):
+def test_the_thinking_variable_is_the_one_that_changes_the_prompt(tail: str, switch: ThinkingVariable | None) -> None:
     assert probe(ChatTemplate(templates.CHATML + tail)).thinking == switch
 
 
@@ -123,7 +123,7 @@ def test_the_thinking_variable_is_the_one_that_changes_the_prompt(tail: str, swi
     ],
     ids=["none", "any word", "some words, others refused", "one word", "two words", "only where it thinks"],
 )  # fmt: skip
-def test_effort_is_mapped_to_the_nearest_level_that_the_template_supports(source: str, effort: EffortVariable | None):
+def test_effort_is_mapped_to_the_nearest_level_that_the_template_supports(source: str, effort: EffortVariable | None) -> None:
     if "thinking_effort" in source:
         source = "{% if thinking_effort is defined %}" + source + "{% endif %}"
     assert probe(ChatTemplate(templates.CHATML + source)).effort == effort

@@ -42,7 +42,7 @@ ROOT: dict[str, Any] = {
         ("https://example.com/tool#/properties/left/anyOf/1", INTEGER),
     ],
 )
-def test_a_reference_is_a_json_pointer_or_an_anchor(reference: str, found: object):
+def test_a_reference_is_a_json_pointer_or_an_anchor(reference: str, found: object) -> None:
     assert resolve(reference, ROOT) == found
 
 
@@ -63,11 +63,11 @@ def test_a_reference_is_a_json_pointer_or_an_anchor(reference: str, found: objec
         "tool.json",
     ],
 )
-def test_an_unresolvable_reference_allows_anything(reference: str):
+def test_an_unresolvable_reference_allows_anything(reference: str) -> None:
     assert resolve(reference, ROOT) == ({} if reference else ROOT)
 
 
-def test_a_chain_of_references_is_followed_to_its_end():
+def test_a_chain_of_references_is_followed_to_its_end() -> None:
     links = {f"d{place}": {"$ref": f"#/$defs/d{place + 1}"} for place in range(3000)}
     root = {"$defs": {**links, "d3000": {"type": "integer", "properties": {"a": {}}}}}
 
@@ -76,7 +76,7 @@ def test_a_chain_of_references_is_followed_to_its_end():
     assert found == {"type": "integer", "title": "Beside", "properties": {"a": {}, "b": {}}}
 
 
-def test_cyclic_references_end():
+def test_cyclic_references_end() -> None:
     root = {"$defs": {"a": {"$ref": "#/$defs/b", "title": "A"}, "b": {"$ref": "#/$defs/a"}, "self": {"$ref": "#/$defs/self"}}}
 
     assert dereferenced({"$ref": "#/$defs/a"}, root) == {"title": "A"}

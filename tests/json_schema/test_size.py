@@ -44,9 +44,14 @@ def test_a_recursive_schema_counts_at_its_references() -> None:
 
 
 def test_a_target_is_walked_once_for_all_spellings_of_its_reference(monkeypatch: pytest.MonkeyPatch) -> None:
-    walked = []
+    walked: list[Any] = []
     containers = schema_size._containers
-    monkeypatch.setattr(schema_size, "_containers", lambda value: walked.append(value) or containers(value))
+
+    def walking(value: Any) -> Any:
+        walked.append(value)
+        return containers(value)
+
+    monkeypatch.setattr(schema_size, "_containers", walking)
     choices = islice(product(*((letter, f"%{ord(letter):02x}") for letter in "properties")), 500)
     spellings = ["".join(letters) for letters in choices]
     places = {f"p{number}": {"type": "string"} for number in range(1_000)}

@@ -8,11 +8,11 @@ from dragoman.models.gguf_header import Tokenizer, cache_bytes, tokenizer, train
 STRING, ARRAY, UINT32, INT32, FLOAT = 8, 9, 4, 5, 6
 
 
-def test_the_context_length_is_read_from_a_real_file(model: Path):
+def test_the_context_length_is_read_from_a_real_file(model: Path) -> None:
     assert trained_window(model) == 8192
 
 
-def test_values_of_all_kinds_are_skipped(tmp_path: Path):
+def test_values_of_all_kinds_are_skipped(tmp_path: Path) -> None:
     pairs = [
         string("general.architecture") + kind(STRING) + string("toy"),
         string("some.floats") + kind(ARRAY) + kind(FLOAT) + struct.pack("<Q3f", 3, 1, 2, 3),
@@ -23,11 +23,11 @@ def test_values_of_all_kinds_are_skipped(tmp_path: Path):
     assert trained_window(gguf(tmp_path, pairs)) == 4096
 
 
-def test_a_file_without_the_key_has_no_context_length(tmp_path: Path):
+def test_a_file_without_the_key_has_no_context_length(tmp_path: Path) -> None:
     assert trained_window(gguf(tmp_path, [string("a") + kind(UINT32) + struct.pack("<I", 1)])) is None
 
 
-def test_a_truncated_header_has_no_context_length(tmp_path: Path, model: Path):
+def test_a_truncated_header_has_no_context_length(tmp_path: Path, model: Path) -> None:
     with model.open("rb") as file:
         head = file.read(2000)
     end = head.index(b".context_length") + len(b".context_length") + 8
@@ -38,13 +38,13 @@ def test_a_truncated_header_has_no_context_length(tmp_path: Path, model: Path):
     assert trained_window(tmp_path / "missing.gguf") is None
 
 
-def test_absurd_lengths_allocate_no_memory(tmp_path: Path):
+def test_absurd_lengths_allocate_no_memory(tmp_path: Path) -> None:
     assert trained_window(gguf(tmp_path, [struct.pack("<Q", 1 << 62)])) is None
     assert trained_window(gguf(tmp_path, [string("a") + kind(STRING) + struct.pack("<Q", 1 << 63)])) is None
     assert trained_window(gguf(tmp_path, [string("a") + kind(ARRAY) + kind(ARRAY) + struct.pack("<Q", 1 << 60)])) is None
 
 
-def test_the_tokenizer_is_read_from_a_real_file(model: Path):
+def test_the_tokenizer_is_read_from_a_real_file(model: Path) -> None:
     found = tokenizer(model)
     assert found.chat_template is not None
     assert "<|im_start|>" in found.chat_template
@@ -53,7 +53,7 @@ def test_the_tokenizer_is_read_from_a_real_file(model: Path):
     assert "the" not in found.special_tokens
 
 
-def test_the_tokenizer_is_read_from_its_keys(tmp_path: Path):
+def test_the_tokenizer_is_read_from_its_keys(tmp_path: Path) -> None:
     words = [string(word) for word in ("a", "<s>", "</s>", "<tool>")]
     pairs = [
         string("tokenizer.ggml.tokens") + kind(ARRAY) + kind(STRING) + struct.pack("<Q", 4) + b"".join(words),
@@ -66,14 +66,14 @@ def test_the_tokenizer_is_read_from_its_keys(tmp_path: Path):
     assert tokenizer(gguf(tmp_path, pairs[3:4])) == Tokenizer()
 
 
-def test_a_broken_header_has_no_tokenizer(tmp_path: Path):
+def test_a_broken_header_has_no_tokenizer(tmp_path: Path) -> None:
     absurd = string("tokenizer.chat_template") + kind(STRING) + struct.pack("<Q", 1 << 62)
     assert tokenizer(gguf(tmp_path, [absurd])) == Tokenizer()
     assert tokenizer(gguf(tmp_path, [absurd[:-3]])) == Tokenizer()
     assert tokenizer(tmp_path / "missing.gguf") == Tokenizer()
 
 
-def test_the_cache_size_of_a_token_is_read_from_a_real_file(model: Path):
+def test_the_cache_size_of_a_token_is_read_from_a_real_file(model: Path) -> None:
     assert cache_bytes(model) == 30 * 3 * (64 + 64) * 2  # layers, heads, a key and a value, two bytes each
 
 
@@ -102,7 +102,7 @@ def test_the_cache_size_of_a_token_is_read_from_a_real_file(model: Path):
 )
 def test_the_cache_size_of_a_token_follows_from_the_shape(
     tmp_path: Path, shape: dict[str, int | list[int]], expected: int | None
-):
+) -> None:
     pairs = [string(f"toy.{name}") + number(value) for name, value in shape.items()]
     assert cache_bytes(gguf(tmp_path, pairs)) == expected
 

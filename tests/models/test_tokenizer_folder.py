@@ -10,7 +10,7 @@ from dragoman.models.tokenizer_folder import ModelFolder
 from engines.folders import CONTROLS, TEMPLATE, model_folder
 
 
-async def test_text_is_tokenized_as_by_the_models_own_tokenizer(tmp_path: Path):
+async def test_text_is_tokenized_as_by_the_models_own_tokenizer(tmp_path: Path) -> None:
     folder = ModelFolder(model_folder(tmp_path))
     tokenizer = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
     text = "<|im_start|>user\nthe weather in Ulm, Grüße 🦊<|im_end|>\n"
@@ -20,7 +20,7 @@ async def test_text_is_tokenized_as_by_the_models_own_tokenizer(tmp_path: Path):
 
 
 @pytest.mark.parametrize("spelling", [*CONTROLS, "<tool_call>"])
-async def test_a_spelled_special_token_is_a_token_or_text_as_requested(tmp_path: Path, spelling: str):
+async def test_a_spelled_special_token_is_a_token_or_text_as_requested(tmp_path: Path, spelling: str) -> None:
     folder = ModelFolder(model_folder(tmp_path))
     tokenizer = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
     assert await folder.tokenize(spelling) == [tokenizer.token_to_id(spelling)]
@@ -29,19 +29,19 @@ async def test_a_spelled_special_token_is_a_token_or_text_as_requested(tmp_path:
     assert tokenizer.decode(plain, skip_special_tokens=False) == spelling
 
 
-def test_the_template_and_the_special_tokens_are_read(tmp_path: Path):
+def test_the_template_and_the_special_tokens_are_read(tmp_path: Path) -> None:
     folder = ModelFolder(model_folder(tmp_path))
     assert (folder.chat_template, folder.bos_token, folder.eos_token, folder.window) == (TEMPLATE, *CONTROLS, 2048)
 
 
-def test_of_several_templates_the_default_is_used(tmp_path: Path):
+def test_of_several_templates_the_default_is_used(tmp_path: Path) -> None:
     several = [{"name": "rag", "template": "R"}, {"name": "default", "template": "D"}]
     assert ModelFolder(model_folder(tmp_path, chat_template=several)).chat_template == "D"
     (tmp_path / "chat_template.jinja").write_text("J", encoding="utf-8")
     assert ModelFolder(tmp_path).chat_template == "J"
 
 
-def test_a_folder_may_lack_settings(tmp_path: Path):
+def test_a_folder_may_lack_settings(tmp_path: Path) -> None:
     model_folder(tmp_path)
     (tmp_path / "tokenizer_config.json").unlink()
     (tmp_path / "config.json").unlink()
@@ -50,7 +50,7 @@ def test_a_folder_may_lack_settings(tmp_path: Path):
 
 
 @pytest.mark.parametrize("content", [None, "", "{}", "no JSON"])
-def test_a_folder_without_a_tokenizer_is_refused_by_name(tmp_path: Path, content: str | None):
+def test_a_folder_without_a_tokenizer_is_refused_by_name(tmp_path: Path, content: str | None) -> None:
     if content is not None:
         (tmp_path / "tokenizer.json").write_text(content, encoding="utf-8")
     with pytest.raises(EngineFailed, match=str(tmp_path)):

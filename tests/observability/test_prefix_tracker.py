@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from dragoman import dialects
-from dragoman.conversation import Conversation, Text, ThinkingPolicy, ToolResult
+from dragoman.conversation import Conversation, Text, ThinkingPolicy, ToolResult, Turn
 from dragoman.inspection.profile import inspect
 from dragoman.observability.prefix_tracker import PrefixTracker, trail_of
 from dragoman.prompt import ChatTemplate, PromptBuilder
@@ -34,7 +34,7 @@ async def place(after: Conversation, before: Conversation = TALK, template: str 
     return second.partition(": ")[2]
 
 
-def with_turns(*turns: object, of: Conversation = TALK) -> Conversation:
+def with_turns(*turns: Turn, of: Conversation = TALK) -> Conversation:
     return changed(of, turns=(*of.dialogue.turns, *turns))
 
 
@@ -66,7 +66,7 @@ def with_turns(*turns: object, of: Conversation = TALK) -> Conversation:
         "attribution",
     ],
 )
-async def test_a_continuation_or_another_conversation_does_not_diverge(after: Conversation):
+async def test_a_continuation_or_another_conversation_does_not_diverge(after: Conversation) -> None:
     assert await place(after) == ""
 
 
@@ -100,12 +100,12 @@ async def test_a_continuation_or_another_conversation_does_not_diverge(after: Co
         "an answered turn",
     ],
 )
-async def test_a_change_by_the_client_is_named(after: Conversation, expected: str):
+async def test_a_change_by_the_client_is_named(after: Conversation, expected: str) -> None:
     assert (await place(changed(after, turns=(*after.dialogue.turns, *AND_ON)))).startswith(expected)
     assert (await place(after)).startswith(expected), "also where it is asked again"
 
 
-async def test_the_token_is_the_first_that_is_not_reused():
+async def test_the_token_is_the_first_that_is_not_reused() -> None:
     other = changed(TALK, system=(Text(TOP[0]), Text(TOP[1].replace("3", "4"))))
     _, reported = await places(TALK, other)
     tokenizer = WordTokenizer(CONTROL)
@@ -115,20 +115,20 @@ async def test_the_token_is_the_first_that_is_not_reused():
     assert reported == f'token {kept:,} of {len(after.tokens):,}: system block 2, "gitStatus: 4 files"'
 
 
-async def test_a_change_by_the_template_is_distinguished_from_one_by_the_client():
+async def test_a_change_by_the_template_is_distinguished_from_one_by_the_client() -> None:
     thinking = changed(TALK, turns=LOOP, thinking=ThinkingPolicy(enabled=True))
     after = with_turns(assistant("Done."), user("Thanks."), of=thinking)
     reported = await place(after, thinking, templates.DROPS_REASONING)
     assert reported.startswith("rendered differently after turn 1 (user), text 1, ")
 
 
-async def test_changed_thinking_settings_are_named():
+async def test_changed_thinking_settings_are_named() -> None:
     template = "{{ 'Reasoning: ' ~ ('on' if enable_thinking else 'off') ~ '\\n' }}" + templates.FULL
     before = changed(TALK, thinking=ThinkingPolicy(enabled=True))
     assert await place(with_turns(*AND_ON), before, template) == 'the thinking settings, "Reasoning: off"'
 
 
-async def test_concurrent_conversations_are_compared_separately():
+async def test_concurrent_conversations_are_compared_separately() -> None:
     other = conversation_of(user("Name it."), top=["Titles."])
     both = [TALK, other, with_turns(*AND_ON), with_turns(*AND_ON, of=other), changed(TALK, system=())]
     *quiet, last = await places(*both)
@@ -136,6 +136,6 @@ async def test_concurrent_conversations_are_compared_separately():
     assert "system block" in last
 
 
-async def test_only_the_newest_prompts_are_remembered():
+async def test_only_the_newest_prompts_are_remembered() -> None:
     others = [conversation_of(user(f"Question {number}.")) for number in range(40)]
     assert not any(await places(TALK, *others, changed(TALK, system=())))

@@ -46,21 +46,21 @@ def record(source: str, dialect: Dialect, *, thought: str = "", thinking: bool =
     [(templates.CHATML, HERMES), (templates.CHATML, QWEN3), (HERMES.reference_template or "", HERMES)],
     ids=["default model", "default model with reasoning", "our template for hermes"],
 )
-def test_each_prompt_begins_with_the_previous_one_and_its_output(source: str, dialect: Dialect):
+def test_each_prompt_begins_with_the_previous_one_and_its_output(source: str, dialect: Dialect) -> None:
     recording = record(source, dialect)
     assert recording.divergences() == []
     assert recording.rewritings() == []
 
 
 @pytest.mark.clause("CACHE-4", "THK-10")
-def test_our_template_for_qwen3_is_append_only_without_reasoning():
+def test_our_template_for_qwen3_is_append_only_without_reasoning() -> None:
     recording = record(QWEN3.reference_template or "", QWEN3)
     assert recording.divergences() == []
     assert recording.rewritings() == []
 
 
 @pytest.mark.clause("CACHE-4", "THK-9", "THK-10")
-def test_our_template_for_qwen3_keeps_reasoning_in_a_running_tool_loop():
+def test_our_template_for_qwen3_keeps_reasoning_in_a_running_tool_loop() -> None:
     recording = record(QWEN3.reference_template or "", QWEN3, thought="<think>\nHm.\n</think>\n\n", thinking=True)
     ends_of_loops = [2, 4, 5]  # a new user turn: earlier reasoning is left out, as the models were trained
     assert recording.divergences() == ends_of_loops
@@ -68,7 +68,7 @@ def test_our_template_for_qwen3_keeps_reasoning_in_a_running_tool_loop():
 
 @pytest.mark.clause("REQ-12", "CACHE-4")
 @pytest.mark.parametrize("name", ["SYSTEM_FIRST", "HOISTING"])
-def test_what_the_template_does_not_render_is_append_only_too(name: str):
+def test_what_the_template_does_not_render_is_append_only_too(name: str) -> None:
     source = getattr(templates, name).replace("[' + message.role + ']", "<|im_start|>' + message.role + '\\n")
     source = source.replace("[system]", "<|im_start|>system\\n").replace(
         "{%- if add_generation_prompt %}{{ '[assistant]' }}{% endif %}", ""

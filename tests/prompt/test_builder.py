@@ -32,7 +32,7 @@ async def builder(
 
 
 @pytest.mark.clause("USE-1", "CNT-2")
-async def test_a_prompt_has_its_text_its_ids_and_the_remaining_tokens():
+async def test_a_prompt_has_its_text_its_ids_and_the_remaining_tokens() -> None:
     tokenizer = WordTokenizer(SPECIAL)
     prompt = await (await builder(tokenizer=tokenizer)).build(conversation_of(user("Hi")))
     text = "<|im_start|>system\nYou are a small model.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"
@@ -42,14 +42,14 @@ async def test_a_prompt_has_its_text_its_ids_and_the_remaining_tokens():
 
 @pytest.mark.clause("CNT-2", "REQ-4")
 @pytest.mark.parametrize("window", [1000, 20, 19, 5])
-async def test_a_prompt_is_whole_whether_or_not_it_fits_the_window(window: int):
+async def test_a_prompt_is_whole_whether_or_not_it_fits_the_window(window: int) -> None:
     prompt = await (await builder(window=window)).build(conversation_of(user("one two three")))
     assert prompt.remaining == window - len(prompt.tokens)
     assert prompt.tokens == (await (await builder()).build(conversation_of(user("one two three")))).tokens
 
 
 @pytest.mark.clause("ERR-9", "REQ-9")
-async def test_a_refusal_of_the_template_is_an_invalid_request():
+async def test_a_refusal_of_the_template_is_an_invalid_request() -> None:
     with pytest.raises(InvalidRequest) as refusal:
         await (await builder(templates.ALTERNATING)).build(
             conversation_of(user("Hi"), assistant("a"), assistant("b"), user("c"))
@@ -57,13 +57,13 @@ async def test_a_refusal_of_the_template_is_an_invalid_request():
     assert refusal.value.message == "messages: the model's chat template refuses this conversation: roles must alternate"
 
 
-async def test_a_template_that_renders_no_user_turn_is_refused_when_it_is_loaded():
+async def test_a_template_that_renders_no_user_turn_is_refused_when_it_is_loaded() -> None:
     with pytest.raises(TemplateRefusal):
         await builder("{{ bos_token }}")
 
 
 @pytest.mark.clause("CNT-2")
-async def test_special_tokens_that_a_client_spells_are_tokenized_as_text():
+async def test_special_tokens_that_a_client_spells_are_tokenized_as_text() -> None:
     tokenizer = WordTokenizer(SPECIAL)
     prompts = await builder(tokenizer=tokenizer)
     prompt = await prompts.build(conversation_of(user("x<|im_end|>y<|endoftext|>"), tools=[READ]))
@@ -78,7 +78,7 @@ async def test_special_tokens_that_a_client_spells_are_tokenized_as_text():
 @pytest.mark.parametrize(
     ("tail", "open_"), [("", False), ("<think>\\n", True), ("<think>", True), ("<think>\\n\\n</think>\\n\\n", False)]
 )
-async def test_a_prompt_that_ends_inside_reasoning_says_so(tail: str, open_: bool):
+async def test_a_prompt_that_ends_inside_reasoning_says_so(tail: str, open_: bool) -> None:
     source = templates.CHATML.replace("<|im_start|>assistant\\n", "<|im_start|>assistant\\n" + tail)
     prompts = await builder(source)
     on = ThinkingPolicy(enabled=True)
@@ -91,7 +91,7 @@ async def test_a_prompt_that_ends_inside_reasoning_says_so(tail: str, open_: boo
 
 @pytest.mark.clause("CACHE-1", "CACHE-4", "CC-4", "REQ-7")
 @pytest.mark.parametrize("source", [templates.CHATML, templates.FULL], ids=["default", "full"])
-async def test_breakpoints_the_attribution_line_and_the_form_of_content_do_not_change_the_prompt(source: str):
+async def test_breakpoints_the_attribution_line_and_the_form_of_content_do_not_change_the_prompt(source: str) -> None:
     """Compare two equivalent bodies, one of them in the form that Claude Code sends."""
 
     def ask(*, plain: bool, line: str = "") -> Conversation:
@@ -130,7 +130,7 @@ async def test_breakpoints_the_attribution_line_and_the_form_of_content_do_not_c
 
 
 @pytest.mark.clause("CNT-2", "CNT-3")
-async def test_counting_and_generating_build_the_same_prompt():
+async def test_counting_and_generating_build_the_same_prompt() -> None:
     body = {"model": "m", "max_tokens": 16, "messages": [{"role": "user", "content": "Hi"}], "thinking": {"type": "adaptive"}}
     source = json.dumps(body)
     prompts = await builder(templates.FULL)
@@ -139,14 +139,14 @@ async def test_counting_and_generating_build_the_same_prompt():
 
 
 @pytest.mark.clause("CACHE-4")
-async def test_a_conversation_has_the_same_prompt_in_every_process():
+async def test_a_conversation_has_the_same_prompt_in_every_process() -> None:
     first, second = [await (await builder()).build(conversation_of(*LOOP, tools=[READ])) for _ in range(2)]
     assert first == second
 
 
 @pytest.mark.clause("ERR-1", "ERR-9")
 @pytest.mark.parametrize("name", ["CHATML", "FULL", "ALTERNATING"])
-async def test_every_accepted_body_is_rendered_or_refused(name: str):
+async def test_every_accepted_body_is_rendered_or_refused(name: str) -> None:
     prompts = await builder(getattr(templates, name))
     built = 0
     for seed in range(300):
@@ -158,7 +158,7 @@ async def test_every_accepted_body_is_rendered_or_refused(name: str):
 
 
 @pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e999", "9" * 4000])
-async def test_numbers_that_are_not_finite_or_far_too_large_are_rendered(number: str):
+async def test_numbers_that_are_not_finite_or_far_too_large_are_rendered(number: str) -> None:
     source = body(user_message("Hi"), assistant_message(call("a", arguments={"n": "NUMBER"})), user_message(result("a")))
     conversation = read(json.dumps(source).replace('"NUMBER"', number).encode())
     for template in (templates.CHATML, templates.FULL, templates.STRING_ARGUMENTS):

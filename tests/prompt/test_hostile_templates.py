@@ -103,7 +103,7 @@ STOPPED = {
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("kind", STOPPED)
-def test_a_template_that_does_not_end_is_stopped(kind: str, monkeypatch: pytest.MonkeyPatch):
+def test_a_template_that_does_not_end_is_stopped(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(meter, "SECONDS", 0.1)
     before = thread_time()
     with pytest.raises(TemplateRefusal) as refusal:
@@ -112,12 +112,12 @@ def test_a_template_that_does_not_end_is_stopped(kind: str, monkeypatch: pytest.
     assert len(str(refusal.value)) < 2000
 
 
-def test_the_refusal_of_a_template_that_exceeds_a_limit_names_the_limit():
+def test_the_refusal_of_a_template_that_exceeds_a_limit_names_the_limit() -> None:
     with pytest.raises(TemplateRefusal, match="a text of more than 64,000,000 characters"):
         probe(ChatTemplate("{{ messages[0].content }}{{ 'a' * 10**9 }}"))
 
 
-def test_the_inspection_of_a_slow_template_is_stopped(monkeypatch: pytest.MonkeyPatch):
+def test_the_inspection_of_a_slow_template_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(template, "INSPECTION_SECONDS", 0.2)
     slow = ChatTemplate("{{ messages[0].content }}{% for a in range(50000) %}{% set x = a ~ a %}{% endfor %}")
     with pytest.raises(TemplateRefusal, match=r"takes more than 0\.2 seconds to inspect"), slow.inspected():
@@ -147,7 +147,7 @@ def test_the_inspection_of_a_slow_template_is_stopped(monkeypatch: pytest.Monkey
         "'{0[0]}'.format('a')",
     ],
 )
-def test_filters_and_subscripts_access_items_only(expression: str):
+def test_filters_and_subscripts_access_items_only(expression: str) -> None:
     try:
         text = ChatTemplate("{{ " + expression + " }}").render(MESSAGES)
     except TemplateRefusal:
@@ -155,7 +155,7 @@ def test_filters_and_subscripts_access_items_only(expression: str):
     assert not any(word in text for word in ("method", "function", "object", "class"))
 
 
-def test_common_template_code_works():
+def test_common_template_code_works() -> None:
     source = (
         "{%- set ns = namespace(text='', calls=[]) %}{% for m in messages %}{% set ns.calls = ns.calls + [m.role] %}"
         "{% set ns.text = ns.text ~ m['content'] + ('-' * 3) %}{% if loop.last %}{{ loop.length }}{% endif %}{% endfor %}"
@@ -169,7 +169,7 @@ def test_common_template_code_works():
 
 
 @pytest.mark.slow
-def test_every_filter_and_test_of_the_real_templates_is_supported():
+def test_every_filter_and_test_of_the_real_templates_is_supported() -> None:
     missing = set()
     for source in corpus.templates().values():
         tree = Sandbox().parse(source)

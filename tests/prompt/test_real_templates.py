@@ -41,19 +41,19 @@ def recordings() -> Recordings:
 
 
 @pytest.mark.clause("CACHE-4", "REQ-12", "TOOL-8", "THK-10")
-def test_each_prompt_begins_with_the_previous_one_and_its_output_except_for_known_exceptions(recordings: Recordings):
+def test_each_prompt_begins_with_the_previous_one_and_its_output_except_for_known_exceptions(recordings: Recordings) -> None:
     found = {name: " ".join(map(breaks, runs)) for name, runs in recordings.items()}
     assert {name: row for name, row in found.items() if row.strip(". ")} == EXCEPTIONS
 
 
 @pytest.mark.clause("CACHE-4", "REQ-12")
-def test_earlier_turns_are_not_rewritten_except_for_known_exceptions(recordings: Recordings):
+def test_earlier_turns_are_not_rewritten_except_for_known_exceptions(recordings: Recordings) -> None:
     rewriting = {name for name, runs in recordings.items() if any(run.rewritings() for run in runs)}
     assert rewriting <= {name for name, row in EXCEPTIONS.items() if "R" in row or "T" in row}
 
 
 @pytest.mark.clause("CACHE-4")
-def test_prompts_do_not_depend_on_the_date_except_for_known_exceptions(monkeypatch: pytest.MonkeyPatch):
+def test_prompts_do_not_depend_on_the_date_except_for_known_exceptions(monkeypatch: pytest.MonkeyPatch) -> None:
     class Clock(datetime):
         day = 1
 
@@ -72,7 +72,7 @@ def test_prompts_do_not_depend_on_the_date_except_for_known_exceptions(monkeypat
 
 
 @pytest.mark.clause("IN-8", "REQ-11", "TOOL-8", "TOOL-17")
-def test_no_text_is_lost(recordings: Recordings):
+def test_no_text_is_lost(recordings: Recordings) -> None:
     for name, runs in recordings.items():
         for run in runs:
             prompt, position = run.following()[-1], 0
@@ -83,7 +83,7 @@ def test_no_text_is_lost(recordings: Recordings):
                 position = prompt.index(words, position)
 
 
-def test_text_beside_a_call_is_not_lost_except_for_known_exceptions(recordings: Recordings):
+def test_text_beside_a_call_is_not_lost_except_for_known_exceptions(recordings: Recordings) -> None:
     lost = {
         name
         for name, runs in recordings.items()
@@ -95,7 +95,7 @@ def test_text_beside_a_call_is_not_lost_except_for_known_exceptions(recordings: 
 
 
 @pytest.mark.clause("TOOL-8", "THK-6")
-def test_the_output_of_the_agent_is_parsed_into_its_original_parts(recordings: Recordings):
+def test_the_output_of_the_agent_is_parsed_into_its_original_parts(recordings: Recordings) -> None:
     for name, runs in recordings.items():
         for thinks, run in enumerate(runs):
             if run.dialect.calls is None:
@@ -107,6 +107,6 @@ def test_the_output_of_the_agent_is_parsed_into_its_original_parts(recordings: R
             assert [part.text.strip() for part in run.read[3] if isinstance(part, Text)] == ["It says hello."], name
 
 
-def test_the_table_in_the_docs_is_up_to_date(recordings: Recordings):
+def test_the_table_in_the_docs_is_up_to_date(recordings: Recordings) -> None:
     rows = {name: (runs[0].dialect.name, [breaks(run) for run in runs]) for name, runs in recordings.items()}
     assert append_only(rows) in DOCS.read_text(encoding="utf-8"), "update it with scripts/append-only-table"

@@ -89,7 +89,7 @@ namespace(x=messages).x.append(1)
 
 
 @pytest.mark.parametrize("expression", ESCAPES.strip().splitlines())
-def test_no_value_gives_access_to_python_objects(expression: str):
+def test_no_value_gives_access_to_python_objects(expression: str) -> None:
     with pytest.raises(TemplateRefusal):
         render("{{ " + expression + " }}")
     with pytest.raises(TemplateRefusal):
@@ -97,12 +97,12 @@ def test_no_value_gives_access_to_python_objects(expression: str):
 
 
 @pytest.mark.parametrize("expression", NOTHINGS.strip().splitlines())
-def test_a_forbidden_attribute_is_undefined(expression: str):
+def test_a_forbidden_attribute_is_undefined(expression: str) -> None:
     assert render("{{ " + expression + " }}") == ""
 
 
 @pytest.mark.parametrize("expression", MUTATIONS.strip().splitlines())
-def test_a_template_cannot_change_a_conversation(expression: str):
+def test_a_template_cannot_change_a_conversation(expression: str) -> None:
     before = repr(MESSAGES)
     with pytest.raises(TemplateRefusal):
         render("{{ " + expression + " }}")
@@ -121,7 +121,7 @@ def test_a_template_cannot_change_a_conversation(expression: str):
         "{% trans %}x{% endtrans %}",
     ],
 )
-def test_there_are_no_files_and_no_other_extensions(source: str):
+def test_there_are_no_files_and_no_other_extensions(source: str) -> None:
     with pytest.raises(TemplateRefusal):
         render(source)
 
@@ -147,7 +147,7 @@ def test_there_are_no_files_and_no_other_extensions(source: str):
         "{% for m in messages recursive %}{{ loop(messages) }}{% endfor %}",
     ],
 )
-def test_every_error_in_a_template_is_a_refusal(source: str):
+def test_every_error_in_a_template_is_a_refusal(source: str) -> None:
     with pytest.raises(TemplateRefusal):
         render(source)
 
@@ -170,17 +170,17 @@ def test_every_error_in_a_template_is_a_refusal(source: str):
     ],
     ids=range(12),
 )
-def test_a_source_that_does_not_compile_is_a_refusal(source: str):
+def test_a_source_that_does_not_compile_is_a_refusal(source: str) -> None:
     with pytest.raises(TemplateRefusal, match="does not compile"):
         ChatTemplate(source)
 
 
-def test_a_refusal_has_the_message_of_the_template():
+def test_a_refusal_has_the_message_of_the_template() -> None:
     with pytest.raises(TemplateRefusal, match=r"^Conversation roles must alternate$"):
         render("{{ raise_exception('Conversation roles must alternate') }}")
 
 
-def test_an_error_without_a_message_has_the_name_of_its_class():
+def test_an_error_without_a_message_has_the_name_of_its_class() -> None:
     with pytest.raises(TemplateRefusal, match="TemplateError"):
         render("{{ raise_exception('') }}")
 
@@ -197,23 +197,23 @@ def test_an_error_without_a_message_has_the_name_of_its_class():
         ("tojson | safe + '<'", '{"z": "<b> & \'ü\' 🦊", "a": [1, 2.5, true, null]}<'),
     ],
 )
-def test_json_is_written_as_in_training(filtered: str, text: str):
+def test_json_is_written_as_in_training(filtered: str, text: str) -> None:
     assert render("{{ x | " + filtered + " }}", x={"z": "<b> & 'ü' 🦊", "a": [1, 2.5, True, None]}) == text
 
 
-def test_the_date_is_available():
+def test_the_date_is_available() -> None:
     before = datetime.now().astimezone().strftime("%d %b %Y")
     text = render("{{ strftime_now('%d %b %Y') }}")
     assert text in (before, datetime.now().astimezone().strftime("%d %b %Y"))
     assert re.fullmatch(r"\d\d \w+ \d{4}", text)
 
 
-def test_loops_support_break_and_continue():
+def test_loops_support_break_and_continue() -> None:
     skip, leave = "{% if i == 1 %}{% continue %}{% endif %}", "{% if i == 4 %}{% break %}{% endif %}"
     assert render("{% for i in range(9) %}" + skip + leave + "{{ i }}{% endfor %}") == "023"
 
 
-def test_generation_blocks_have_no_effect():
+def test_generation_blocks_have_no_effect() -> None:
     source = (
         "{% for m in messages %}{{ m.role }}{% if m.role == 'assistant' %}{% generation %}: {{ m.content }}{{ loop.index }}"
         "{% endgeneration %}{% endif %};{% endfor %}"
@@ -221,23 +221,23 @@ def test_generation_blocks_have_no_effect():
     assert render(source) == "user;assistant: Hello2;user;"
 
 
-def test_blocks_leave_no_empty_lines():
+def test_blocks_leave_no_empty_lines() -> None:
     assert render("{% if true %}\n  {% set x = 1 %}\nyes\n{% endif %}\n{{ x }}") == "yes\n1"
 
 
-def test_a_template_gets_its_tokens_the_messages_and_the_variables():
+def test_a_template_gets_its_tokens_the_messages_and_the_variables() -> None:
     contents = "{{ messages | map(attribute='content') | join(',') }}"
     source = "{{ bos_token }}" + contents + "{{ extra }}{{ add_generation_prompt }}{{ eos_token }}"
     assert render(source, extra=5) == "<s>Hi,Hello,So?5True</s>"
     assert render(source, generation_prompt=False) == "<s>Hi,Hello,So?False</s>"
 
 
-def test_renderings_do_not_share_state():
+def test_renderings_do_not_share_state() -> None:
     template = ChatTemplate("{{ x }}{% set x = 1 %}{% set ns = namespace(y=1) %}{{ ns.y }}")
     assert [template.render(MESSAGES), template.render(MESSAGES)] == ["1", "1"]
 
 
-def test_a_client_cannot_write_jinja():
+def test_a_client_cannot_write_jinja() -> None:
     assert (
         ChatTemplate("{{ messages[0].content }}").render([{"role": "user", "content": "{{ 1 + 1 }}{% x"}]) == "{{ 1 + 1 }}{% x"
     )

@@ -27,14 +27,14 @@ def cached(tokenizer: WordTokenizer) -> TokenCache:
 
 
 @pytest.mark.clause("CNT-2")
-async def test_the_borders_are_the_special_tokens_of_the_engine():
+async def test_the_borders_are_the_special_tokens_of_the_engine() -> None:
     tokenizer = WordTokenizer(SPECIAL)
     sample = SAMPLE + "<b> <not|one> [NOPE] [INST]<s>"
     cache = await TokenCache.probe(tokenizer, SpecialTokens(tokenizer), sample)
     assert sorted(cache.borders) == sorted(SPECIAL)
 
 
-async def test_a_tokenizer_that_treats_the_start_of_a_text_differently_gets_whole_prompts():
+async def test_a_tokenizer_that_treats_the_start_of_a_text_differently_gets_whole_prompts() -> None:
     tokenizer = WordTokenizer(SPECIAL, begins=True)
     cache = await TokenCache.probe(tokenizer, SpecialTokens(tokenizer), SAMPLE)
     assert cache.borders == ()
@@ -48,7 +48,7 @@ async def test_a_tokenizer_that_treats_the_start_of_a_text_differently_gets_whol
 @given(
     st.lists(st.sampled_from([*SPECIAL, "a", " b", "\n", "  ", "<", "<|im_", "start|>", "🦊", "x\u0301"]) | st.text(max_size=3))
 )
-async def test_the_ids_are_those_of_the_whole_text(pieces: list[str]):
+async def test_the_ids_are_those_of_the_whole_text(pieces: list[str]) -> None:
     tokenizer = WordTokenizer(SPECIAL)
     cache = cached(tokenizer)
     text = "".join(pieces)
@@ -57,7 +57,7 @@ async def test_the_ids_are_those_of_the_whole_text(pieces: list[str]):
     assert await cache.encode(text) == whole
 
 
-async def test_tokenized_segments_are_cached():
+async def test_tokenized_segments_are_cached() -> None:
     tokenizer = WordTokenizer(SPECIAL)
     cache = await TokenCache.probe(tokenizer, SpecialTokens(tokenizer), SAMPLE)
     tokenizer.calls.clear()
@@ -73,7 +73,7 @@ async def test_tokenized_segments_are_cached():
     assert tokenizer.calls == [("<|im_start|>assistant\nHello<|im_start|>user\nSo?", True)]
 
 
-async def test_the_cache_is_bounded_and_evicts_the_least_recently_used_segment(monkeypatch: pytest.MonkeyPatch):
+async def test_the_cache_is_bounded_and_evicts_the_least_recently_used_segment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tokens_module, "_REMEMBERED_TOKENS", 6)
     tokenizer = WordTokenizer(SPECIAL)
     cache = cached(tokenizer)
@@ -87,14 +87,14 @@ async def test_the_cache_is_bounded_and_evicts_the_least_recently_used_segment(m
     assert tokenizer.calls.count(("<s>c d", True)) == 2
 
 
-async def test_a_prompt_larger_than_the_cache_is_tokenized(monkeypatch: pytest.MonkeyPatch):
+async def test_a_prompt_larger_than_the_cache_is_tokenized(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tokens_module, "_REMEMBERED_TOKENS", 2)
     tokenizer = WordTokenizer(SPECIAL)
     text = "<s>a b<s>c d<s>a b<s>"
     assert await cached(tokenizer).encode(text) == await tokenizer(text)
 
 
-async def test_an_escaped_spelling_is_tokenized_as_text():
+async def test_an_escaped_spelling_is_tokenized_as_text() -> None:
     tokenizer = WordTokenizer(SPECIAL)
     cache = cached(tokenizer)
     ids = await cache.encode(f"<|im_start|>user\n<{SENTINEL}|im_end|>x<|im_end|>", SENTINEL)
@@ -106,7 +106,7 @@ async def test_an_escaped_spelling_is_tokenized_as_text():
 
 
 @pytest.mark.parametrize("escaped_first", [True, False])
-async def test_an_escaped_segment_is_not_confused_with_a_clients_own_noncharacter(*, escaped_first: bool):
+async def test_an_escaped_segment_is_not_confused_with_a_clients_own_noncharacter(*, escaped_first: bool) -> None:
     text = f"<|im_start|>user\n<{SENTINEL}|im_end|>x"
     cache = cached(WordTokenizer(SPECIAL))
     sentinels = [SENTINEL, ""] if escaped_first else ["", SENTINEL]
@@ -117,7 +117,7 @@ async def test_an_escaped_segment_is_not_confused_with_a_clients_own_noncharacte
     assert {sentinel: len(ids) for sentinel, ids in together.items()} == {sentinel: len(ids) for sentinel, ids in alone.items()}
 
 
-async def test_text_before_the_first_special_token_is_tokenized_too():
+async def test_text_before_the_first_special_token_is_tokenized_too() -> None:
     tokenizer = WordTokenizer(SPECIAL)
     assert tokenizer.spell(await cached(tokenizer).encode(f"a <{SENTINEL}s> b<s>", SENTINEL)) == [
         *("a", " ", "<", "s", ">", " b"),
@@ -126,7 +126,7 @@ async def test_text_before_the_first_special_token_is_tokenized_too():
 
 
 @pytest.mark.parametrize("text", ["", "no special token"])
-async def test_a_text_without_special_tokens_is_one_segment(text: str):
+async def test_a_text_without_special_tokens_is_one_segment(text: str) -> None:
     tokenizer = WordTokenizer(SPECIAL)
     assert await cached(tokenizer).encode(text) == await tokenizer(text)
 
@@ -143,7 +143,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.clause("CNT-2", "USE-1")
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.sampled_from([*SPECIAL, "a", " b", "\n", "<", "<|im_", "start|>", " word" * 12]), max_size=30))
-async def test_a_text_in_many_batches_has_the_ids_of_the_whole_text(pieces: list[str]):
+async def test_a_text_in_many_batches_has_the_ids_of_the_whole_text(pieces: list[str]) -> None:
     tokenizer = WordTokenizer(SPECIAL)
     cache = cached(tokenizer)
     text = "".join(pieces)
@@ -158,7 +158,7 @@ async def test_a_text_in_many_batches_has_the_ids_of_the_whole_text(pieces: list
 @pytest.mark.usefixtures("small")
 @pytest.mark.parametrize("sentinel", [SENTINEL, "\ufdd1\ufdd2\ufdd3\ufdd4"])
 @pytest.mark.parametrize("before", range(30))
-async def test_a_large_segment_is_never_split_inside_a_sentinel(sentinel: str, before: int):
+async def test_a_large_segment_is_never_split_inside_a_sentinel(sentinel: str, before: int) -> None:
     tokenizer = WordTokenizer(SPECIAL)
     text = "<s>" + "x" * before + f"<{sentinel}|im_end|>" * 8
     ids = await cached(tokenizer).encode(text, sentinel)
@@ -166,7 +166,7 @@ async def test_a_large_segment_is_never_split_inside_a_sentinel(sentinel: str, b
 
 
 @pytest.mark.parametrize("sign", ["\n", " ", ""])
-async def test_a_segment_of_megabytes_goes_to_the_tokenizer_in_pieces(sign: str):
+async def test_a_segment_of_megabytes_goes_to_the_tokenizer_in_pieces(sign: str) -> None:
     tokenizer = WordTokenizer(SPECIAL)
     text = "<s>" + f"{sign}word" * 300_000
     ids = await cached(tokenizer).encode(text)
@@ -176,7 +176,7 @@ async def test_a_segment_of_megabytes_goes_to_the_tokenizer_in_pieces(sign: str)
 
 
 @pytest.mark.parametrize("text", ["word " * 400_000, "<s>word " * 250_000, "<s>" + "word " * 400_000], ids=[*"abc"])
-async def test_the_rest_after_the_requested_number_of_tokens_is_estimated(text: str):
+async def test_the_rest_after_the_requested_number_of_tokens_is_estimated(text: str) -> None:
     tokenizer = WordTokenizer(SPECIAL)
     whole = await tokenizer(text)
     tokenizer.calls.clear()
@@ -188,19 +188,21 @@ async def test_the_rest_after_the_requested_number_of_tokens_is_estimated(text: 
     assert sum(len(asked) for asked, _ in tokenizer.calls) < 600_000
 
 
-async def test_a_short_rest_is_counted_exactly():
+async def test_a_short_rest_is_counted_exactly() -> None:
     tokenizer = WordTokenizer(SPECIAL)
     text = "<s>" + "word " * 100_000
     assert (await cached(tokenizer).encode_up_to(text, most=10)).length == len(await tokenizer(text))
 
 
 @pytest.mark.parametrize("text", ["word " * 600_000, "<s>w" * 200_000, "<" * 2_000_000], ids=["words", "segments", "signs"])
-async def test_other_tasks_run_while_a_large_text_is_tokenized(text: str):
+async def test_other_tasks_run_while_a_large_text_is_tokenized(text: str) -> None:
     class Free(WordTokenizer):
         """Takes no time, so that only the work of the cache is measured."""
 
         async def __call__(self, text: str, *, special: bool = True) -> list[int]:
             return []
+
+    turns = 0
 
     async def others() -> None:
         nonlocal turns
@@ -208,14 +210,13 @@ async def test_other_tasks_run_while_a_large_text_is_tokenized(text: str):
             turns += 1
             await asyncio.sleep(0)
 
-    turns = 0
     other = asyncio.create_task(others())
     await cached(Free(SPECIAL)).encode(text)
     other.cancel()
     assert turns >= len(text) / 256 / 1024
 
 
-async def test_few_calls_run_at_the_same_time():
+async def test_few_calls_run_at_the_same_time() -> None:
     class Counting(WordTokenizer):
         open = most = 0
 
@@ -231,7 +232,7 @@ async def test_few_calls_run_at_the_same_time():
     assert tokenizer.most <= 32
 
 
-async def test_the_number_of_cached_segments_is_bounded(monkeypatch: pytest.MonkeyPatch):
+async def test_the_number_of_cached_segments_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tokens_module, "_REMEMBERED_SEGMENTS", 10)
     tokenizer = WordTokenizer(SPECIAL)
     cache = cached(tokenizer)

@@ -91,7 +91,7 @@ def _missing(text: str, words: tuple[str, ...]) -> list[str]:
 
 @pytest.mark.parametrize("name", LISTINGS)
 @pytest.mark.parametrize("shape", PROPERTIES)
-def test_nothing_of_a_property_is_lost_or_garbled(name: str, shape: str):
+def test_nothing_of_a_property_is_lost_or_garbled(name: str, shape: str) -> None:
     schema, words = PROPERTIES[shape]
     text = _prompt(LISTINGS[name], _tool(schema))
     assert _missing(text, ("book", "city", *words)) == []
@@ -100,27 +100,27 @@ def test_nothing_of_a_property_is_lost_or_garbled(name: str, shape: str):
 
 @pytest.mark.parametrize("name", LISTINGS)
 @pytest.mark.parametrize("keyword", ["type", "description", "items", "properties", "ünï-code", "a b"])
-def test_a_property_may_have_any_name(name: str, keyword: str):
+def test_a_property_may_have_any_name(name: str, keyword: str) -> None:
     text = _prompt(LISTINGS[name], _tool({"type": "string"}, keyword))
     other = _prompt(LISTINGS[name], _tool({"type": "string"}, f"{keyword}q"))
     assert keyword in text
     assert f"{keyword}q" in other
 
 
-def test_tools_that_the_template_renders_are_passed_unchanged():
+def test_tools_that_the_template_renders_are_passed_unchanged() -> None:
     tool = _tool({"type": "string", "description": "Where."})
     assert ";city STRING#Where." in _prompt(UPPER, tool)
     assert '"$ref": "#/$defs/Place"' in _prompt(templates.FULL, _tool({"$ref": "#/$defs/Place"}))
 
 
-def test_a_schema_is_passed_in_the_first_form_that_the_template_renders():
+def test_a_schema_is_passed_in_the_first_form_that_the_template_renders() -> None:
     assert ";city ANY#Anything." in _prompt(UPPER, _tool({"description": "Anything."}))
     assert ';city STRING#Where. (JSON Schema: {"type": ["string", "null"]})' in _prompt(
         UPPER, _tool({"type": ["string", "null"], "description": "Where."})
     )
 
 
-def test_a_deep_or_circular_schema_is_still_rendered():
+def test_a_deep_or_circular_schema_is_still_rendered() -> None:
     deep: dict[str, Any] = {"type": "string"}
     for _ in range(60):
         deep = {"type": "object", "properties": {"inner": deep}}
@@ -132,7 +132,7 @@ def test_a_deep_or_circular_schema_is_still_rendered():
 
 
 @pytest.mark.clause("CACHE-4")
-def test_how_tools_are_listed_does_not_depend_on_the_conversation():
+def test_how_tools_are_listed_does_not_depend_on_the_conversation() -> None:
     template = ChatTemplate(UPPER)
     renderer = Renderer(inspect(template, dialects.get("qwen3")))
     tools = [_tool(schema) for schema, _ in PROPERTIES.values()]
@@ -143,7 +143,7 @@ def test_how_tools_are_listed_does_not_depend_on_the_conversation():
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_no_real_template_loses_or_garbles_a_property():
+def test_no_real_template_loses_or_garbles_a_property() -> None:
     lost = []
     for name, source in corpus.templates().items():
         for shape, (schema, words) in PROPERTIES.items():

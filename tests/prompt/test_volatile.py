@@ -29,6 +29,6 @@ RULE = "claude-code-attribution"
 )
 def test_the_attribution_line_is_removed_if_it_is_the_whole_first_block(
     system: Sequence[str], kept: Sequence[str], rule: str | None
-):
+) -> None:
     blocks, removed_by = strip([Text(text) for text in system])
     assert ([block.text for block in blocks], removed_by) == (kept, rule)

@@ -120,21 +120,21 @@ def _renderer(source: str, dialect: Dialect) -> Renderer:
 
 @pytest.mark.clause("REQ-9", "IN-8")
 @pytest.mark.parametrize("name", [*_SMALL, *DEMANDING])
-def test_a_conversation_without_a_first_user_turn_is_rendered_completely_and_in_order(name: str):
+def test_a_conversation_without_a_first_user_turn_is_rendered_completely_and_in_order(name: str) -> None:
     source = {**_SMALL, **DEMANDING}[name]
     assert _losses(_renderer(source, dialects.get("qwen3"))) == []
 
 
 @pytest.mark.slow
 @pytest.mark.clause("REQ-9", "IN-8")
-def test_every_real_template_renders_a_conversation_without_a_first_user_turn():
+def test_every_real_template_renders_a_conversation_without_a_first_user_turn() -> None:
     losing = {name: _losses(_renderer(source, family_of(name))) for name, source in corpus.templates().items()}
     assert {name: losses for name, losses in losing.items() if losses} == {}
 
 
 @pytest.mark.clause("CACHE-4")
 @pytest.mark.parametrize("name", DEMANDING)
-def test_a_conversation_without_a_first_user_turn_is_append_only(name: str):
+def test_a_conversation_without_a_first_user_turn_is_append_only(name: str) -> None:
     renderer = _renderer(DEMANDING[name], dialects.get("qwen3"))
     turns = [_call(1), _result(1), assistant("Done."), user("More?"), assistant("Yes."), user("So?")]
     prompts = [renderer.render(conversation_of(*turns[:length], top=["Summary."])).text for length in (2, 4, 6)]

@@ -8,12 +8,12 @@ from bench.limits import effect_of
 MEBIBYTE = 1 << 20
 
 
-def test_every_hostile_body_is_below_the_size_limit():
+def test_every_hostile_body_is_below_the_size_limit() -> None:
     sizes = {name: len(kind.body()) for name, kind in KINDS.items()}
     assert {name: size for name, size in sizes.items() if not 0 < size < 32 * MEBIBYTE} == {}
 
 
 @pytest.mark.parametrize(("name", "status"), [("schema: objects 250 deep", 400), ("9,500 stop sequences", 200)])
-def test_a_small_hostile_body_is_answered_and_the_server_stays_alive(name: str, status: int):
+def test_a_small_hostile_body_is_answered_and_the_server_stays_alive(name: str, status: int) -> None:
     effect = effect_of(KINDS[name], KINDS[name].body())
     assert (effect.status, effect.failed, effect.alive) == (status, 0, True)

@@ -45,6 +45,6 @@ class EngineWithTemplate(ScriptedEngine):
 )
 async def test_the_dialect_is_the_chosen_or_the_detected_one(
     engine: EngineWithTemplate, settings: dict[str, Any], dialect: str, found: str
-):
+) -> None:
     service = await ServedModel.load(engine, Settings(**settings))
     assert (service.detection.dialect.name, service.detection.found) == (dialect, found)

@@ -2,6 +2,7 @@
 
 import re
 from http import HTTPStatus
+from typing import Any
 
 import pytest
 
@@ -126,7 +127,13 @@ def test_a_prompt_longer_than_the_window_is_refused_with_both_numbers(serve: Ser
 
 @pytest.mark.clause("ERR-8")
 def test_refusals_are_equal_with_and_without_a_stream(engine: ControllableEngine) -> None:
-    for fields in ({"model": "unknown"}, {"max_tokens": -1}, {"messages": []}, {"tools": [{"type": "web_search_20250305"}]}):
+    refused: list[dict[str, Any]] = [
+        {"model": "unknown"},
+        {"max_tokens": -1},
+        {"messages": []},
+        {"tools": [{"type": "web_search_20250305"}]},
+    ]
+    for fields in refused:
         whole, streamed = post(engine.url, body(**fields)), post(engine.url, body(**fields, stream=True))
         assert (whole.status, whole.error) == (streamed.status, streamed.error)
         assert whole.status >= HTTPStatus.BAD_REQUEST
@@ -172,7 +179,7 @@ def test_an_unavailable_engine_asks_for_a_retry(engine: ControllableEngine) -> N
 
 @pytest.mark.clause("ERR-6")
 def test_no_error_asks_for_a_long_wait() -> None:
-    def below(kind: type) -> set[type]:
+    def below(kind: type[DragomanError]) -> set[type[DragomanError]]:
         return {kind}.union(*(below(child) for child in kind.__subclasses__()))
 
     waits = {kind.retry_after for kind in below(DragomanError)} - {None}

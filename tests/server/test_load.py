@@ -66,7 +66,7 @@ def test_beyond_slots_and_queue_the_answer_is_overloaded(slots: int, queue: int)
         for number in range(slots + queue):
             client = stack.enter_context(wire(url))
             client.send(body(stream=number % 2 == 0))
-            until(lambda expected=number + 1: admission.active == expected)
+            until(lambda expected=number + 1: admission.active == expected)  # type: ignore[misc]
             admitted.append(client)
         until(lambda: engine.waiting == slots)
         for streamed in (True, False):
@@ -93,7 +93,7 @@ def test_the_queue_is_first_come_first_served() -> None:
         for number in range(4):
             client = stack.enter_context(wire(url))
             client.send(body({"role": "user", "content": "word " * (number + 1)}))
-            until(lambda expected=number + 1: admission.active == expected)
+            until(lambda expected=number + 1: admission.active == expected)  # type: ignore[misc]
             clients.append(client)
         engine.release()
         for client in clients:
@@ -111,7 +111,7 @@ def test_a_short_request_does_not_wait_for_long_ones_in_all_slots() -> None:
         clients = [stack.enter_context(wire(url)) for _ in range(5)]
         for number, client in enumerate(clients, 1):
             client.send(body(user("word " * (1000 if number < 5 else 10))))
-            until(lambda expected=number: admission.active == expected)
+            until(lambda expected=number: admission.active == expected)  # type: ignore[misc]
         until(lambda: engine.waiting == 4)
         assert sorted(len(tokens) > SHORT_PROMPT for tokens in engine.prompts) == [False, True, True, True]
         engine.release()
@@ -133,8 +133,13 @@ def test_a_server_that_shuts_down_admits_nothing_and_cancels_after_the_grace_per
         whole.send(body())
         until(lambda: admission.active == 2)
         engine.loop.call_soon_threadsafe(admission.drain)
-        answers = []
-        until(lambda: answers.append(post(url, body())) or answers[-1].status == 529)
+        answers: list[Answer] = []
+
+        def is_refused() -> bool:
+            answers.append(post(url, body()))
+            return answers[-1].status == 529
+
+        until(is_refused)
         check_overloaded(answers[-1])
         engine.loop.call_soon_threadsafe(admission.expire)
         assert b'"overloaded_error"' in streaming.read_until(b"0\r\n\r\n")

@@ -1,7 +1,6 @@
 """The OpenAI-compatible API, used through OpenAI's SDK."""
 
 import json
-from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any
 
@@ -152,7 +151,7 @@ def test_models_are_listed(engine: ControllableEngine) -> None:
 
 
 @pytest.fixture
-def failures(serve: Serve) -> Iterator[str]:
+def failures(serve: Serve) -> str:
     return serve("Hello there.", window=300, api_key="secret")
 
 

@@ -23,7 +23,7 @@ HOSTILE = {
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=list(HOSTILE))
 @pytest.mark.parametrize("dialect", ["hermes", "glm-4.7", "minimax-m2"])
-def test_characters_are_read_a_bounded_number_of_times(text: str, dialect: str, monkeypatch: pytest.MonkeyPatch):
+def test_characters_are_read_a_bounded_number_of_times(text: str, dialect: str, monkeypatch: pytest.MonkeyPatch) -> None:
     read = 0
 
     class Counted(source.Source):
@@ -42,7 +42,7 @@ def test_characters_are_read_a_bounded_number_of_times(text: str, dialect: str, 
     assert any(isinstance(part, Text | CallEnd) for part in parts)
 
 
-def test_text_is_not_held_if_no_call_can_begin():
+def test_text_is_not_held_if_no_call_can_begin() -> None:
     parser = dialects.get("hermes").parser(SCHEMAS, thinking_open=False)
 
     assert parser.feed("One word") == [Text("One word")]
@@ -50,7 +50,7 @@ def test_text_is_not_held_if_no_call_can_begin():
     assert parser.feed("\n```python\nadd(1)") != []
 
 
-def test_more_than_the_longest_run_is_text():
+def test_more_than_the_longest_run_is_text() -> None:
     parser = dialects.get("hermes").parser(SCHEMAS, thinking_open=False)
     text = '{"name": "add", "arguments": {"t": "' + "x" * run.MAX_HELD + '"}}'
 

@@ -67,7 +67,7 @@ def is_ambiguous(writer: dialects.Dialect, reader: dialects.Dialect) -> bool:
 
 
 @EACH
-def test_calls_in_place_of_an_answer_are_recovered_in_every_other_dialect(writer: dialects.Dialect):
+def test_calls_in_place_of_an_answer_are_recovered_in_every_other_dialect(writer: dialects.Dialect) -> None:
     for turn in TURNS:
         for text in ("", "I will look."):
             output = written(writer, turn, text)
@@ -79,7 +79,7 @@ def test_calls_in_place_of_an_answer_are_recovered_in_every_other_dialect(writer
 
 
 @EACH
-def test_recovered_calls_are_the_same_at_any_split(writer: dialects.Dialect):
+def test_recovered_calls_are_the_same_at_any_split(writer: dialects.Dialect) -> None:
     choose = random.Random(writer.name)
     for reader in choose.sample(list(dialects.BY_NAME.values()), 6):
         output = written(writer, choose.choice(TURNS), choose.choice(["", "I will look."]))
@@ -89,7 +89,7 @@ def test_recovered_calls_are_the_same_at_any_split(writer: dialects.Dialect):
 
 
 @EACH
-def test_undeclared_calls_are_not_recovered(writer: dialects.Dialect):
+def test_undeclared_calls_are_not_recovered(writer: dialects.Dialect) -> None:
     for turn in TURNS:
         output = written(writer, turn)
         for reader in dialects.BY_NAME.values():

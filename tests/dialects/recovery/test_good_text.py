@@ -42,7 +42,7 @@ def described(writer: dialects.Dialect, form: str) -> str:
         for name, form in QUOTATIONS.items()
     ],
 )
-def test_quoted_calls_of_any_family_are_text_in_any_other(writer: dialects.Dialect, form: str):
+def test_quoted_calls_of_any_family_are_text_in_any_other(writer: dialects.Dialect, form: str) -> None:
     text = described(writer, form)
     if "`{call}`" in form:  # a code span is in one line
         text = form.replace("{call}", written(writer, TURNS[3]).replace("\n", " ").replace("`", ""))
@@ -66,7 +66,7 @@ def is_own_fence(reader: dialects.Dialect) -> bool:
         for number, page in enumerate(PAGES)
     ],
 )
-def test_our_own_pages_and_tests_are_text(page: Path):
+def test_our_own_pages_and_tests_are_text(page: Path) -> None:
     content = page.read_text(encoding="utf-8")
     text = (content if page.suffix == ".md" else f"```python\n{content}\n```") + "\n\nThat was the file.\n"
     tools = {name: {"type": "object"} for name in NAMED.findall(text)}

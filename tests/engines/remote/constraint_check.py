@@ -68,7 +68,7 @@ def _ends(tag: Any, text: str, at: int, tokenizer: Tokenizer) -> set[int]:
         case {"type": "token", "token": token}:
             return _literally(tokenizer.id_to_token(token), text, at)
         case {"type": "any_text", **more}:
-            barred = more.get("excludes", ())
+            barred: Any = more.get("excludes", ())
             return {end for end in range(at, len(text) + 1) if not any(word in text[at:end] for word in barred)}
         case {"type": "regex", "pattern": pattern}:
             return {end for end in range(at, len(text) + 1) if re.fullmatch(pattern, text[at:end])}

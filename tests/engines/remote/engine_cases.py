@@ -38,7 +38,7 @@ class ScriptedUpstream(ControllableEngine):
 
     stop_upstream = start_upstream
 
-    def says(self, *tokens: Any, cached: int = 0, fault: EngineFault | None = None) -> str:
+    def says(self, *tokens: Any, cached: int = 0, fault: EngineFault | None = None) -> str:  # type: ignore[override]
         text = b"".join(token.encode() if isinstance(token, str) else token for token in tokens).decode()
         self.cached = cached
         self.fails_at_once = fault == "loads"

@@ -28,14 +28,14 @@ async def make_request(connected: Connected, limit: int = 100, constraint: Const
     return EngineRequest(await connected.engine.tokenize(PROMPT), limit, GREEDY, constraint)
 
 
-async def test_text_and_finish_reason(connected: Connected):
+async def test_text_and_finish_reason(connected: Connected) -> None:
     connected.upstream.says(*TOKENS)
     chunks = await collect(connected.engine, await make_request(connected))
     assert (text(chunks), reason(chunks)) == (TEXT, FinishReason.STOP)
     assert output(chunks) == (8 if differs(connected.case, "counts tokens") else len(TOKENS) + 1)
 
 
-async def test_no_chunk_has_half_a_character(connected: Connected):
+async def test_no_chunk_has_half_a_character(connected: Connected) -> None:
     connected.upstream.says(*TOKENS)
     chunks = await collect(connected.engine, await make_request(connected))
     assert "\ufffd" not in text(chunks)
@@ -43,12 +43,12 @@ async def test_no_chunk_has_half_a_character(connected: Connected):
 
 
 @pytest.mark.parametrize("words", [[b"ha"] * 6, [b"\n"] * 6, [b"a", b"ab", b"abc", b"abcd"]], ids=["ha ha", "lines", "growing"])
-async def test_repeated_text_is_not_mistaken_for_earlier_text(connected: Connected, words: list[bytes]):
+async def test_repeated_text_is_not_mistaken_for_earlier_text(connected: Connected, words: list[bytes]) -> None:
     connected.upstream.says(*words)
     assert text(await collect(connected.engine, await make_request(connected))) == b"".join(words).decode()
 
 
-async def test_the_limit_ends_the_generation(connected: Connected):
+async def test_the_limit_ends_the_generation(connected: Connected) -> None:
     connected.upstream.says(*TOKENS)
     chunks = await collect(connected.engine, await make_request(connected, limit=2))
     assert (reason(chunks), output(chunks)) == (FinishReason.LENGTH, 2)
@@ -56,14 +56,14 @@ async def test_the_limit_ends_the_generation(connected: Connected):
     assert text(chunks).strip()
 
 
-async def test_a_limit_of_zero_prefills_the_prompt_and_gives_no_text(connected: Connected):
+async def test_a_limit_of_zero_prefills_the_prompt_and_gives_no_text(connected: Connected) -> None:
     connected.upstream.says(*TOKENS, cached=3)
     chunks = await collect(connected.engine, await make_request(connected, limit=0))
     assert (text(chunks), output(chunks), reason(chunks)) == ("", 0, FinishReason.LENGTH)
     assert len(connected.upstream.received) == 1
 
 
-async def test_cached_tokens_are_reported(connected: Connected):
+async def test_cached_tokens_are_reported(connected: Connected) -> None:
     connected.upstream.says(*TOKENS, cached=3)
     request = await make_request(connected)
     chunks = await collect(connected.engine, request)
@@ -79,23 +79,23 @@ async def test_cached_tokens_are_reported(connected: Connected):
         assert finish.cached is None
 
 
-async def test_the_prompts_token_ids_arrive_unchanged(connected: Connected):
+async def test_the_prompts_token_ids_arrive_unchanged(connected: Connected) -> None:
     request = await make_request(connected)
     await collect(connected.engine, request)
     assert list(connected.upstream.received[-1].prompt) == list(request.tokens)
 
 
-async def test_special_tokens_are_distinguished_from_their_spelling(connected: Connected):
+async def test_special_tokens_are_distinguished_from_their_spelling(connected: Connected) -> None:
     whole, spelled = [await connected.engine.tokenize("<|im_end|>", special=special) for special in (True, False)]
     assert len(whole) == 1
     assert (spelled == whole) is differs(connected.case, "counts tokens")
 
 
-async def test_the_context_length_is_the_servers(connected: Connected):
+async def test_the_context_length_is_the_servers(connected: Connected) -> None:
     assert connected.found.window == WINDOW - differs(connected.case, "uses the whole context")
 
 
-async def test_the_context_length_can_only_be_lowered(case: EngineCase, running: Any, caplog: pytest.LogCaptureFixture):
+async def test_the_context_length_can_only_be_lowered(case: EngineCase, running: Any, caplog: pytest.LogCaptureFixture) -> None:
     windows = []
     for asked in (1000, 9000):
         engine = case.connect(running, window=asked)
@@ -112,7 +112,7 @@ async def test_the_context_length_can_only_be_lowered(case: EngineCase, running:
 
 
 @pytest.mark.parametrize("phase", [STATUS, FIRST_EVENT, MIDDLE], ids=["before the status", "before the first", "in the middle"])
-async def test_cancelling_a_task_cancels_the_request_at_once(connected: Connected, phase: int):
+async def test_cancelling_a_task_cancels_the_request_at_once(connected: Connected, phase: int) -> None:
     connected.upstream.says(*TOKENS)
     connected.upstream.hold(phase)
     working = asyncio.create_task(collect(connected.engine, await make_request(connected)))
@@ -125,7 +125,7 @@ async def test_cancelling_a_task_cancels_the_request_at_once(connected: Connecte
     assert text(await collect(connected.engine, await make_request(connected))) == "Again."
 
 
-async def test_closing_the_iterator_cancels_the_request_at_once(connected: Connected):
+async def test_closing_the_iterator_cancels_the_request_at_once(connected: Connected) -> None:
     connected.upstream.says(*TOKENS)
     connected.upstream.hold(MIDDLE)
     async with aclosing(connected.engine.generate(await make_request(connected))) as chunks:
@@ -145,13 +145,13 @@ async def has_disconnected(connected: Connected) -> bool:
     return connected.upstream.disconnects == 1 and connected.upstream.holding == 0
 
 
-async def test_a_loading_engine_is_unavailable(connected: Connected):
+async def test_a_loading_engine_is_unavailable(connected: Connected) -> None:
     connected.upstream.says(fault="loads")
     with pytest.raises(EngineUnavailable, match="the model is loading"):
         await collect(connected.engine, await make_request(connected))
 
 
-async def test_a_refusal_carries_its_reason(connected: Connected):
+async def test_a_refusal_carries_its_reason(connected: Connected) -> None:
     connected.upstream.says(*TOKENS, fault="refuses")
     if differs(connected.case, "refuses"):
         assert text(await collect(connected.engine, await make_request(connected))) == TEXT
@@ -174,7 +174,7 @@ async def chunks_before_failure(connected: Connected, failure: str) -> list[Outp
     return chunks
 
 
-async def test_a_failure_in_the_stream_comes_after_the_text(connected: Connected):
+async def test_a_failure_in_the_stream_comes_after_the_text(connected: Connected) -> None:
     connected.upstream.says(*TOKENS, fault="fails midway")
     chunks = await chunks_before_failure(connected, "out of luck|the engine fails here")
     assert TEXT.startswith(text(chunks))
@@ -182,7 +182,7 @@ async def test_a_failure_in_the_stream_comes_after_the_text(connected: Connected
     assert all(chunk.finish is None for chunk in chunks)
 
 
-async def test_a_truncated_stream_is_a_failure(connected: Connected):
+async def test_a_truncated_stream_is_a_failure(connected: Connected) -> None:
     connected.upstream.says(*TOKENS, fault="breaks off")
     if differs(connected.case, "breaks off"):
         assert text(await collect(connected.engine, await make_request(connected))) == TEXT
@@ -192,7 +192,7 @@ async def test_a_truncated_stream_is_a_failure(connected: Connected):
     assert text(chunks)
 
 
-async def test_an_engine_that_closes_the_connection_is_unavailable(connected: Connected):
+async def test_an_engine_that_closes_the_connection_is_unavailable(connected: Connected) -> None:
     connected.upstream.says(*TOKENS, fault="hangs up")
     if differs(connected.case, "hangs up"):
         assert text(await collect(connected.engine, await make_request(connected))) == TEXT
@@ -201,7 +201,7 @@ async def test_an_engine_that_closes_the_connection_is_unavailable(connected: Co
         await collect(connected.engine, await make_request(connected))
 
 
-async def test_a_restarted_engine_is_used_again(connected: Connected):
+async def test_a_restarted_engine_is_used_again(connected: Connected) -> None:
     if differs(connected.case, "restarts"):
         assert connected.engine.status == "ready"
         return
@@ -220,7 +220,7 @@ async def untokenized_request() -> EngineRequest:
     return EngineRequest([1, 2, 3], 10, GREEDY)
 
 
-async def test_a_constraint_is_sent_where_the_engine_enforces_any(connected: Connected):
+async def test_a_constraint_is_sent_where_the_engine_enforces_any(connected: Connected) -> None:
     held = Constraint(Series((Literal('{"name": "f", "arguments": '), Json({"type": "object"}), Literal("}"))), "a call")
     assert connected.found.constrains is not differs(connected.case, "enforces calls")
     if connected.found.constrains:
@@ -229,28 +229,28 @@ async def test_a_constraint_is_sent_where_the_engine_enforces_any(connected: Con
     assert ("arguments" in sent) is not differs(connected.case, "is sent constraints")
 
 
-async def test_parallel_requests_get_their_own_answers(connected: Connected):
+async def test_parallel_requests_get_their_own_answers(connected: Connected) -> None:
     connected.upstream.says(*TOKENS)
     requests = [await make_request(connected) for _ in range(12)]
     answers = await asyncio.gather(*(collect(connected.engine, request) for request in requests))
     assert {text(chunks) for chunks in answers} == {TEXT}
 
 
-async def test_only_the_last_chunk_has_the_finish(connected: Connected):
+async def test_only_the_last_chunk_has_the_finish(connected: Connected) -> None:
     connected.upstream.says(*TOKENS)
     *before, last = await collect(connected.engine, await make_request(connected))
     assert isinstance(last.finish, Finish)
     assert [chunk for chunk in before if chunk.finish is not None] == []
 
 
-def test_every_difference_has_a_reason():
+def test_every_difference_has_a_reason() -> None:
     assert all(DIFFERENCES.values())
 
 
 WATCH_TIMES = ProbeTimes(interval=0.05, timeout=0.3, misses=2)
 
 
-async def test_an_unresponsive_engine_is_noticed_and_used_again_when_it_responds(case: EngineCase, running: Any):
+async def test_an_unresponsive_engine_is_noticed_and_used_again_when_it_responds(case: EngineCase, running: Any) -> None:
     """It keeps its connections and sends nothing, as a suspended process does."""
     if case.name == "scripted":
         return

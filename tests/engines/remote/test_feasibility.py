@@ -81,7 +81,7 @@ def server(case: EngineCase, url: str, running: Any, caplog: pytest.LogCaptureFi
 
 @pytest.mark.parametrize("endpoint", ["chat", "complete"])
 @pytest.mark.parametrize("field", VALUES)
-def test_a_sampling_field_is_honoured_or_refused_or_logged(server: Server, field: str, endpoint: str):
+def test_a_sampling_field_is_honoured_or_refused_or_logged(server: Server, field: str, endpoint: str) -> None:
     answer = getattr(server, endpoint)(**{field: VALUES[field]})
     match SUPPORT[field][server.kind]:
         case Support.REFUSED:
@@ -101,17 +101,17 @@ def test_a_sampling_field_is_honoured_or_refused_or_logged(server: Server, field
             assert "ignored" not in server.log.text
 
 
-def test_neutral_values_are_accepted_everywhere(server: Server):
+def test_neutral_values_are_accepted_everywhere(server: Server) -> None:
     assert server.chat(presence_penalty=0, frequency_penalty=0.0, min_p=0, repetition_penalty=1).status == 200
     assert "ignored" not in server.log.text
 
 
-def test_stop_sequences_are_honoured_everywhere(server: Server):
+def test_stop_sequences_are_honoured_everywhere(server: Server) -> None:
     assert SUPPORT["stop"][server.kind] is Support.OWN
     assert server.chat(stop=["the"]).json["choices"][0]["message"]["content"] == "Hello "
 
 
-def test_affinity_is_sent_or_logged(server: Server):
+def test_affinity_is_sent_or_logged(server: Server) -> None:
     assert server.chat(user="somebody").status == 200
     if SUPPORT["affinity"][server.kind] is Support.NOTED:
         until(server.notes)
@@ -119,7 +119,7 @@ def test_affinity_is_sent_or_logged(server: Server):
         assert server.upstream.headers[-1]["x-session-id"]
 
 
-def test_an_adapter_is_sent_or_is_an_unknown_model(server: Server):
+def test_an_adapter_is_sent_or_is_an_unknown_model(server: Server) -> None:
     answer = server.chat(model=ADAPTER)
     if SUPPORT["adapter"][server.kind] is Support.REFUSED:
         assert (answer.status, answer.json["error"]["code"]) == (404, "model_not_found")
@@ -128,7 +128,7 @@ def test_an_adapter_is_sent_or_is_an_unknown_model(server: Server):
         assert ADAPTER in (sent.get("model"), sent.get("lora_path"))
 
 
-def test_an_output_format_is_sent_or_refused(server: Server):
+def test_an_output_format_is_sent_or_refused(server: Server) -> None:
     server.upstream.says('{"a": 1}')
     schema = {"type": "object", "properties": {"a": {"type": "integer"}}, "additionalProperties": False}
     answer = server.chat(
@@ -141,7 +141,7 @@ def test_an_output_format_is_sent_or_refused(server: Server):
         assert server.kind is EngineKind.SCRIPTED or server.upstream.received[-1].constraint
 
 
-def test_a_token_id_outside_the_vocabulary_is_refused(server: Server):
+def test_a_token_id_outside_the_vocabulary_is_refused(server: Server) -> None:
     """Where an engine does not report its vocabulary size, ids of more than 32 bits are refused."""
     for place, ids in enumerate([[2**31], [1, -1], [1, 1, 2**63], [1, 1, 1, 10**30]]):
         answer = server.complete(prompt=ids)
@@ -151,12 +151,12 @@ def test_a_token_id_outside_the_vocabulary_is_refused(server: Server):
     assert server.complete(prompt=[10**6]).status == (400 if known else 200)
 
 
-def test_every_field_has_an_entry_for_every_engine():
+def test_every_field_has_an_entry_for_every_engine() -> None:
     assert {case.name for case in ENGINE_CASES} == set(KINDS)
     assert all(set(row) == set(EngineKind) for row in SUPPORT.values())
 
 
-def test_the_documentation_has_the_table():
+def test_the_documentation_has_the_table() -> None:
     page = (Path(__file__).parents[3] / "docs" / "engines.md").read_text(encoding="utf-8")
     kinds = [kind for kind in EngineKind if kind is not EngineKind.OTHER]
     assert f"| | {' | '.join(kinds)} |" in page

@@ -156,7 +156,7 @@ def is_reported(cell: Cell) -> None:
     for text in cell.guarantee.broken:
         assert cell.allows(text)
         request_id = cell.ask(text).headers["request-id"]
-        until(lambda request_id=request_id: any(entry.request_id == request_id and entry.broken for entry in cell.log))
+        until(lambda request_id=request_id: any(entry.request_id == request_id and entry.broken for entry in cell.log))  # type: ignore[misc]
 
 
 def is_refused(cell: Cell) -> None:
@@ -211,7 +211,7 @@ PROOFS: Mapping[How, Callable[[Cell], None]] = {
 @pytest.mark.parametrize("guarantee", GUARANTEES, ids=lambda guarantee: guarantee.title)
 def test_a_guarantee_is_kept_as_documented(
     guarantee: Guarantee, column: str, served: Serve, folder: Path, log: list[RequestLogEntry]
-):
+) -> None:
     case = next(case for case in ENGINE_CASES if case.name == COLUMNS[column])
     url, upstream = served(case, guarantee.dialect)
     PROOFS[guarantee.how[column]](Cell(guarantee, case, url, upstream, folder, log))
@@ -219,7 +219,7 @@ def test_a_guarantee_is_kept_as_documented(
 
 @pytest.mark.thorough
 @pytest.mark.timeout(600)
-def test_xgrammar_agrees_with_our_reader_of_structural_tags(folder: Path):
+def test_xgrammar_agrees_with_our_reader_of_structural_tags(folder: Path) -> None:
     """And it does not compile patterns that are refused as unreadable."""
     tags = [(guarantee, step, tag(guarantee, step)) for guarantee in GUARANTEES for step in (0, 1)]
     texts = [[*guarantee.kept, *guarantee.broken] for guarantee, _, _ in tags]
@@ -240,5 +240,5 @@ def tag(guarantee: Guarantee, step: int) -> dict[str, Any]:
     return structural_tag(held, {}, step)
 
 
-def test_the_documentation_has_the_tested_table():
+def test_the_documentation_has_the_tested_table() -> None:
     assert PAGE.read_text(encoding="utf-8") == renewed(), "run scripts/engine-table"

@@ -43,13 +43,13 @@ def read(*parts: bytes) -> list[OutputChunk]:
     return chunks
 
 
-def test_chunks_are_the_same_at_every_split_point():
+def test_chunks_are_the_same_at_every_split_point() -> None:
     for at in range(len(STREAM) + 1):
         assert read(STREAM[:at], STREAM[at:]) == CHUNKS
     assert read(*(STREAM[at:end] for at, end in pairwise(range(len(STREAM) + 1)))) == CHUNKS
 
 
-def test_without_usage_cached_tokens_are_unknown():
+def test_without_usage_cached_tokens_are_unknown() -> None:
     assert read(WORDS + event("", (), "length") + DONE) == [*SPOKEN, OutputChunk(finish=Finish(FinishReason.LENGTH))]
 
 
@@ -68,7 +68,7 @@ def test_without_usage_cached_tokens_are_unknown():
         (b'data: {"x":' + b"[" * 100_000 + b"\n\n", "broke its protocol"),
     ],
 )
-def test_a_failure_in_the_stream_comes_after_earlier_chunks(last: bytes, message: str):
+def test_a_failure_in_the_stream_comes_after_earlier_chunks(last: bytes, message: str) -> None:
     chunks = ChatReader().feed(event(" word", (7,)) + last + DONE)
     assert next(chunks) == OutputChunk(" word", 1)
     with pytest.raises(EngineFailed, match=message):
@@ -83,7 +83,7 @@ def upstream(folder: Path) -> Iterator[LMDeployUpstream]:
     upstream.stop_upstream()
 
 
-async def test_every_field_is_sent(upstream: LMDeployUpstream):
+async def test_every_field_is_sent(upstream: LMDeployUpstream) -> None:
     engine = LMDeploy(upstream.url, Path)
     found = await engine.start()
     assert (found.adapters, found.window) == ([ADAPTER], 2048)
@@ -102,7 +102,7 @@ async def test_every_field_is_sent(upstream: LMDeployUpstream):
     assert [received.body for received in upstream.received] == [{**usual, **plain}, {**usual, **chosen}]
 
 
-async def test_where_the_chat_endpoint_parses_the_other_one_is_used(folder: Path):
+async def test_where_the_chat_endpoint_parses_the_other_one_is_used(folder: Path) -> None:
     upstream = LMDeployParsingUpstream(folder)
     upstream.start_upstream()
     engine = LMDeploy(upstream.url, Path)
@@ -122,7 +122,7 @@ async def test_where_the_chat_endpoint_parses_the_other_one_is_used(folder: Path
     assert [received.body for received in upstream.received] == [{**usual, **chosen}]
 
 
-async def test_a_format_that_is_refused_is_relaxed_and_remembered(upstream: LMDeployUpstream):
+async def test_a_format_that_is_refused_is_relaxed_and_remembered(upstream: LMDeployUpstream) -> None:
     engine = LMDeploy(upstream.url, Path)
     held = Constraint(Json({"type": "string", "pattern": "a+", "maxLength": 9}), "picky")
     await engine.start()
@@ -138,7 +138,7 @@ async def test_a_format_that_is_refused_is_relaxed_and_remembered(upstream: LMDe
     ]
 
 
-async def test_a_constraint_that_is_not_json_is_not_sent(upstream: LMDeployUpstream):
+async def test_a_constraint_that_is_not_json_is_not_sent(upstream: LMDeployUpstream) -> None:
     engine = LMDeploy(upstream.url, Path)
     await engine.start()
     upstream.reset()
@@ -148,7 +148,7 @@ async def test_a_constraint_that_is_not_json_is_not_sent(upstream: LMDeployUpstr
     assert upstream.received == []
 
 
-async def test_an_unknown_context_length_must_be_given(tmp_path: Path):
+async def test_an_unknown_context_length_must_be_given(tmp_path: Path) -> None:
     folder = model_folder(tmp_path / "model")
     (folder / "config.json").unlink()
     upstream = LMDeployUpstream(folder)
@@ -165,7 +165,7 @@ async def test_an_unknown_context_length_must_be_given(tmp_path: Path):
         upstream.stop_upstream()
 
 
-async def test_a_server_that_accepts_no_token_ids_is_refused_at_the_start(folder: Path):
+async def test_a_server_that_accepts_no_token_ids_is_refused_at_the_start(folder: Path) -> None:
     class Old(LMDeployUpstream):
         def chunks(self, received: ReceivedRequest, reply: Reply) -> Iterator[dict[str, Any]]:
             yield {"error": {"message": "messages must not be empty"}}

@@ -51,7 +51,7 @@ def blocks_of(answer: Answer) -> list[dict[str, Any]]:
             case {"type": "content_block_delta", "delta": {"type": "input_json_delta", "partial_json": text}}:
                 arguments[-1] += text
             case {"type": "content_block_delta", "delta": {"type": kind, **delta}}:
-                ((field, text),) = delta.items()
+                ((field, text),) = dict[str, Any](delta).items()
                 assert kind.startswith(field.split("_")[0])
                 blocks[-1][field] = blocks[-1].get(field, "") + text
             case {"type": "content_block_stop"} if arguments[-1]:
@@ -84,21 +84,21 @@ def tokens(text: str) -> list[bytes]:
     return [raw[at : at + 3] for at in range(0, len(raw), 3)]
 
 
-def test_text_becomes_a_text_block(server: Server):
+def test_text_becomes_a_text_block(server: Server) -> None:
     server.upstream.says(*tokens("The fox 🦊 is wet."))
     message = server.ask()
     assert [(block["type"], block["text"]) for block in message["content"]] == [("text", "The fox 🦊 is wet.")]
     assert message["stop_reason"] == "end_turn"
 
 
-def test_reasoning_becomes_a_thinking_block(server: Server):
+def test_reasoning_becomes_a_thinking_block(server: Server) -> None:
     server.upstream.says(*tokens("<think>\nIs it wet? 🦊\n</think>\n\nIt is."))
     thinking, text = server.ask()["content"]
     assert (thinking["type"], thinking["thinking"].strip()) == ("thinking", "Is it wet? 🦊")
     assert (text["type"], text["text"]) == ("text", "It is.")
 
 
-def test_calls_become_tool_use_blocks(server: Server):
+def test_calls_become_tool_use_blocks(server: Server) -> None:
     server.upstream.says(*tokens(f"I look.\n{CALL}\n{CALL}"))
     message = server.ask(tools=[TOOL])
     assert [block["type"] for block in message["content"]] == ["text", "tool_use", "tool_use"]
@@ -106,7 +106,7 @@ def test_calls_become_tool_use_blocks(server: Server):
     assert message["stop_reason"] == "tool_use"
 
 
-def test_a_forced_call_comes_with_or_without_constraints(server: Server, folder: Path):
+def test_a_forced_call_comes_with_or_without_constraints(server: Server, folder: Path) -> None:
     """Without constraints the opening is in the prompt, and the model continues after it."""
     opening = '<tool_call>\n{"name": "look", "arguments": '
     held = not differs(server.case, "enforces calls")
@@ -121,7 +121,7 @@ def test_a_forced_call_comes_with_or_without_constraints(server: Server, folder:
         assert ("Ulm" in server.upstream.received[-1].constraint or "look" in server.upstream.received[-1].constraint) is held
 
 
-def test_an_output_format_is_enforced_or_refused(server: Server):
+def test_an_output_format_is_enforced_or_refused(server: Server) -> None:
     server.upstream.says(*tokens('{"city": "Ulm"}'))
     wanted = {"format": {"type": "json_schema", "schema": SCHEMA}}
     if differs(server.case, "enforces formats"):
@@ -135,7 +135,7 @@ def test_an_output_format_is_enforced_or_refused(server: Server):
         assert "city" in server.upstream.received[-1].constraint
 
 
-def test_a_strict_tool_is_enforced_or_refused(server: Server):
+def test_a_strict_tool_is_enforced_or_refused(server: Server) -> None:
     server.upstream.says(*tokens(CALL))
     answer = post(server.url, body(tools=[{**TOOL, "strict": True}]))
     if differs(server.case, "enforces calls"):
@@ -155,7 +155,9 @@ def test_a_strict_tool_is_enforced_or_refused(server: Server):
     ],
     ids=["the model's", "the limit", "a stop sequence", "a limit of zero"],
 )
-def test_each_stop_reason_is_reported(server: Server, fields: dict[str, Any], text: str | None, ending: tuple[str, Any]):
+def test_each_stop_reason_is_reported(
+    server: Server, fields: dict[str, Any], text: str | None, ending: tuple[str, Any]
+) -> None:
     server.upstream.says(b"one", b" two", b" three")
     message = post(server.url, body(**fields)).json
     assert (message["stop_reason"], message["stop_sequence"]) == ending
@@ -164,7 +166,7 @@ def test_each_stop_reason_is_reported(server: Server, fields: dict[str, Any], te
 
 
 @pytest.mark.parametrize("streamed", [True, False])
-def test_counted_tokens_equal_the_usage(server: Server, streamed: bool):
+def test_counted_tokens_equal_the_usage(server: Server, streamed: bool) -> None:
     server.upstream.says(b"one", b" two", b" three", cached=4)
     asked = body(user("How wet is the fox?"))
     answer = post(server.url, {**asked, "stream": streamed})
@@ -175,7 +177,7 @@ def test_counted_tokens_equal_the_usage(server: Server, streamed: bool):
     assert usage["output_tokens"] == (3 if differs(server.case, "counts tokens") else 4)
 
 
-def test_the_first_event_has_the_cached_tokens_where_the_engine_reports_them(server: Server):
+def test_the_first_event_has_the_cached_tokens_where_the_engine_reports_them(server: Server) -> None:
     server.upstream.says(b"one", b" two", b" three", cached=4)
     first = post(server.url, body(stream=True)).events[0]
     late = differs(server.case, "reports cached tokens early")
@@ -183,7 +185,7 @@ def test_the_first_event_has_the_cached_tokens_where_the_engine_reports_them(ser
 
 
 @pytest.mark.parametrize("phase", [STATUS, FIRST_EVENT, MIDDLE], ids=["before the status", "before the first", "in the middle"])
-def test_a_disconnected_client_cancels_the_engine_request(server: Server, phase: int):
+def test_a_disconnected_client_cancels_the_engine_request(server: Server, phase: int) -> None:
     server.upstream.says(*tokens("one two three four five six"))
     left = server.upstream.disconnects
     server.upstream.hold(phase)
@@ -193,7 +195,7 @@ def test_a_disconnected_client_cancels_the_engine_request(server: Server, phase:
     until(lambda: server.upstream.disconnects == left + 1)
 
 
-def test_a_conversations_affinity_is_sent_to_routers(server: Server):
+def test_a_conversations_affinity_is_sent_to_routers(server: Server) -> None:
     """A digest of the client's session id: the same for all requests of a conversation, absent where the client sends none."""
     if server.case.name == "scripted":
         return
@@ -210,14 +212,14 @@ def test_a_conversations_affinity_is_sent_to_routers(server: Server):
     assert session not in str(server.upstream.headers)
 
 
-def test_a_loading_engine_gives_an_overloaded_error(server: Server):
+def test_a_loading_engine_gives_an_overloaded_error(server: Server) -> None:
     server.upstream.says(fault="loads")
     answer = post(server.url, body(stream=True))
     assert (answer.status, answer.error[0]) == (529, "overloaded_error")
     assert answer.headers["retry-after"]
 
 
-def test_a_refusal_by_the_engine_is_an_error_before_the_stream(server: Server):
+def test_a_refusal_by_the_engine_is_an_error_before_the_stream(server: Server) -> None:
     server.upstream.says(b"one", fault="refuses")
     answer = post(server.url, body(stream=True))
     if differs(server.case, "refuses"):
@@ -230,7 +232,7 @@ def test_a_refusal_by_the_engine_is_an_error_before_the_stream(server: Server):
 
 
 @pytest.mark.parametrize(("fault", "reason"), [("fails midway", "fail"), ("breaks off", "closed the connection")])
-def test_a_failure_in_the_stream_is_the_last_event(server: Server, fault: Any, reason: str):
+def test_a_failure_in_the_stream_is_the_last_event(server: Server, fault: Any, reason: str) -> None:
     server.upstream.says(*tokens("one two three four five six"), fault=fault)
     events = post(server.url, body(stream=True)).events
     if fault == "breaks off" and differs(server.case, "breaks off"):

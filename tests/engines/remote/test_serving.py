@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 @pytest.mark.parametrize(
     "case", [case for case in ENGINE_CASES if case.name in ("sglang", "lmdeploy")], ids=lambda case: case.name, indirect=True
 )
-def test_a_remote_engine_is_served(case: EngineCase, running: Upstream, folder: Path):
+def test_a_remote_engine_is_served(case: EngineCase, running: Upstream, folder: Path) -> None:
     """SGLang reports the tokenizer's path; for LMDeploy the user names it."""
     running.says(b"Hel", b"lo.")
     named = ["--tokenizer", str(folder)] if case.name == "lmdeploy" else []
@@ -30,6 +30,6 @@ def test_a_remote_engine_is_served(case: EngineCase, running: Upstream, folder: 
 
 
 @pytest.mark.parametrize("kind", ["vllm", "sglang", "lmdeploy", "llama-server"])
-def test_a_remote_engine_needs_an_address(kind: str):
+def test_a_remote_engine_needs_an_address(kind: str) -> None:
     done = CliRunner().invoke(main, ["serve", "--engine", kind])
     assert (done.exit_code, "--engine-url" in done.stderr) == (2, True)

@@ -43,13 +43,13 @@ def read(*parts: bytes, totals: bool) -> list[OutputChunk]:
 
 
 @pytest.mark.parametrize(("stream", "totals"), [(TOTALS, True), (DELTAS, False)], ids=["totals", "deltas"])
-def test_chunks_are_the_same_at_every_split_point(stream: bytes, totals: bool):
+def test_chunks_are_the_same_at_every_split_point(stream: bytes, totals: bool) -> None:
     for at in range(len(stream) + 1):
         assert read(stream[:at], stream[at:], totals=totals) == CHUNKS
     assert read(*(stream[at:end] for at, end in pairwise(range(len(stream) + 1))), totals=totals) == CHUNKS
 
 
-def test_an_answer_in_one_chunk():
+def test_an_answer_in_one_chunk() -> None:
     assert read(event("yes", 2, STOP), totals=True) == [BEGUN, OutputChunk("yes", 2, finish=Finish(FinishReason.STOP))]
 
 
@@ -72,7 +72,7 @@ ABORT = {"type": "abort", "message": "out of memory", "err_type": "X"}
         (b"<html>\n\n", EngineFailed, "broke its protocol"),
     ],
 )
-def test_a_failure_in_the_stream_comes_after_earlier_chunks(last: bytes, kind: type[Exception], message: str):
+def test_a_failure_in_the_stream_comes_after_earlier_chunks(last: bytes, kind: type[Exception], message: str) -> None:
     chunks = GenerateReader(totals=True).feed(event(" word", 1) + last + DONE)
     assert [next(chunks), next(chunks)] == CHUNKS[:2]
     with pytest.raises(kind, match=message) as failure:
@@ -83,7 +83,7 @@ def test_a_failure_in_the_stream_comes_after_earlier_chunks(last: bytes, kind: t
 @pytest.mark.parametrize(
     "first", [b'data: {"error":{"message":"too long"}}\n\n', event("", 0, {**ABORT, "message": "too long", "status_code": 400})]
 )
-def test_a_failure_instead_of_the_first_chunk_is_a_refusal(first: bytes):
+def test_a_failure_instead_of_the_first_chunk_is_a_refusal(first: bytes) -> None:
     with pytest.raises(EngineRefused, match="too long"):
         list(GenerateReader(totals=True).feed(first + DONE))
 
@@ -107,7 +107,7 @@ async def started(upstream: SGLangUpstream, **options: Any) -> AsyncGenerator[SG
         await engine.close()
 
 
-async def test_probe_results_are_reported(upstream: SGLangUpstream):
+async def test_probe_results_are_reported(upstream: SGLangUpstream) -> None:
     engine = SGLang(upstream.url, Path, key="secret", window=1000)
     found = await engine.start()
     await engine.close()
@@ -118,7 +118,7 @@ async def test_probe_results_are_reported(upstream: SGLangUpstream):
     assert set(upstream.keys) == {"Bearer secret"}
 
 
-async def test_every_field_is_sent_and_unset_ones_come_from_the_model(upstream: SGLangUpstream, folder: Path):
+async def test_every_field_is_sent_and_unset_ones_come_from_the_model(upstream: SGLangUpstream, folder: Path) -> None:
     recommended = folder / "generation_config.json"
     recommended.write_text('{"temperature": 0.6, "top_k": 20, "top_p": null, "repetition_penalty": 1.05}', encoding="utf-8")
     try:
@@ -143,7 +143,7 @@ async def test_every_field_is_sent_and_unset_ones_come_from_the_model(upstream: 
 
 
 @pytest.mark.parametrize("phase", [STATUS, MIDDLE])
-async def test_a_cancelled_request_is_aborted_by_its_id(upstream: SGLangUpstream, phase: int):
+async def test_a_cancelled_request_is_aborted_by_its_id(upstream: SGLangUpstream, phase: int) -> None:
     async with started(upstream) as engine:
         upstream.hold(phase)
         working = asyncio.create_task(collect(engine, EngineRequest([1, 2], 9, Sampling())))
@@ -159,7 +159,7 @@ async def test_a_cancelled_request_is_aborted_by_its_id(upstream: SGLangUpstream
         await until(is_called_off)
 
 
-async def test_request_ids_begin_with_the_affinity(upstream: SGLangUpstream):
+async def test_request_ids_begin_with_the_affinity(upstream: SGLangUpstream) -> None:
     """The gateway keeps requests with the same text before `_t` and digits together, whatever the headers are."""
     async with started(upstream) as engine:
         for _ in range(2):
@@ -171,7 +171,7 @@ async def test_request_ids_begin_with_the_affinity(upstream: SGLangUpstream):
     assert first[2] != second[2]
 
 
-async def test_a_finished_request_is_not_aborted(upstream: SGLangUpstream):
+async def test_a_finished_request_is_not_aborted(upstream: SGLangUpstream) -> None:
     async with started(upstream) as engine:
         await collect(engine, EngineRequest([1, 2], 9, Sampling()))
     assert upstream.aborted == []
@@ -188,7 +188,7 @@ class Picky(SGLangUpstream):
         yield from super().chunks(received, reply)
 
 
-async def test_a_constraint_that_does_not_compile_is_relaxed_and_remembered(folder: Path):
+async def test_a_constraint_that_does_not_compile_is_relaxed_and_remembered(folder: Path) -> None:
     upstream = Picky(folder)
     upstream.start_upstream()
     held = Constraint(Series((Literal("<"), Json({"type": "string", "pattern": "a+"}))), "picky")
@@ -201,7 +201,7 @@ async def test_a_constraint_that_does_not_compile_is_relaxed_and_remembered(fold
         upstream.stop_upstream()
 
 
-async def test_a_server_without_text_is_refused_at_the_start(folder: Path):
+async def test_a_server_without_text_is_refused_at_the_start(folder: Path) -> None:
     class Textless(SGLangUpstream):
         def _chunk(self, received: ReceivedRequest, reply: Reply, text: str, count: int, reason: Any) -> dict[str, Any]:
             chunk = super()._chunk(received, reply, text, count, reason)
@@ -219,7 +219,7 @@ async def test_a_server_without_text_is_refused_at_the_start(folder: Path):
         upstream.stop_upstream()
 
 
-async def test_the_context_length_is_one_token_less_than_the_servers(upstream: SGLangUpstream):
+async def test_the_context_length_is_one_token_less_than_the_servers(upstream: SGLangUpstream) -> None:
     engine = SGLang(upstream.url, Path)
     assert (await engine.start()).window == WINDOW - 1
     await engine.close()

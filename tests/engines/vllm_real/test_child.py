@@ -42,7 +42,7 @@ def computes(pid: int) -> bool:
 
 
 @pytest.mark.clause("SSE-17", "STOP-7")
-def test_a_child_enforces_calls_and_is_restarted_when_it_dies(folder: Path):
+def test_a_child_enforces_calls_and_is_restarted_when_it_dies(folder: Path) -> None:
     engine = StartedVllm(str(folder), Path, slots=SLOTS, args=SIZE, program=str(vllm() / "vllm"))
     with connected(ModelRegistry(engine, Settings(dialect=dialects.get("qwen3")))) as model:
         until(lambda: engine.pid is not None, STARTS_WITHIN)
@@ -62,7 +62,7 @@ def test_a_child_enforces_calls_and_is_restarted_when_it_dies(folder: Path):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-def test_a_child_ends_with_its_parent(folder: Path):
+def test_a_child_ends_with_its_parent(folder: Path) -> None:
     command = [sys.executable, "-m", "dragoman", "serve", "--engine", "vllm", str(folder), "--port", "0", "--parallel", "1"]
     path = f"{vllm()}{os.pathsep}{os.environ['PATH']}"
     with subprocess.Popen([*command, "--", *SIZE], env={**os.environ, "PATH": path}, stderr=subprocess.DEVNULL) as server:

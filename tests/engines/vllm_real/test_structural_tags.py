@@ -87,7 +87,7 @@ def xgrammar_accepts(tags: Sequence[tuple[Any, Sequence[str]]]) -> list[Any]:
 
 
 @pytest.mark.clause("TOOL-5", "TOOL-11", "STR-3")
-def test_xgrammar_accepts_what_llguidance_accepts():
+def test_xgrammar_accepts_what_llguidance_accepts() -> None:
     every = list(cases())
     found = xgrammar_accepts([(structural_tag(case.held, {}), case.texts) for case in every])
     differ: list[tuple[str, str, Any]] = []

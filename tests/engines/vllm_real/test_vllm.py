@@ -10,7 +10,7 @@ import anthropic
 import jsonschema_rs
 import pytest
 from anthropic import Anthropic
-from anthropic.types import MessageParam
+from anthropic.types import Message, MessageParam
 from msgspec.structs import replace as with_fields
 
 from controllable_engine import until
@@ -41,7 +41,7 @@ def working(url: str) -> int:
     return sum(int(float(found)) for found in re.findall(r"^vllm:num_requests_running\{.*\} (\S+)$", metrics, re.MULTILINE))
 
 
-def test_probe_results_are_shown(model: Anthropic, running: str, folder: Path):
+def test_probe_results_are_shown(model: Anthropic, running: str, folder: Path) -> None:
     health = model.get("/health", cast_to=object)
     assert isinstance(health, dict)
     assert health.pop("engine") == {
@@ -57,7 +57,7 @@ def test_probe_results_are_shown(model: Anthropic, running: str, folder: Path):
 
 
 @pytest.mark.clause("SSE-20", "CNT-2")
-def test_a_streamed_answer_equals_the_collected_one_and_the_counted_tokens(model: Anthropic):
+def test_a_streamed_answer_equals_the_collected_one_and_the_counted_tokens(model: Anthropic) -> None:
     whole = create(model, SUM)
     with model.messages.stream(model="claude-local", max_tokens=16, messages=SUM, extra_body=GREEDY) as stream:
         streamed = stream.get_final_message()
@@ -70,7 +70,7 @@ def test_a_streamed_answer_equals_the_collected_one_and_the_counted_tokens(model
 
 
 @pytest.mark.clause("SEQ-1", "SEQ-2")
-def test_a_stop_sequence_ends_the_turn_and_is_named(model: Anthropic):
+def test_a_stop_sequence_ends_the_turn_and_is_named(model: Anthropic) -> None:
     free = text_of(create(model, STORY, 40))
     word = free.split()[4]
     stopped = create(model, STORY, 40, stop_sequences=[word])
@@ -78,18 +78,18 @@ def test_a_stop_sequence_ends_the_turn_and_is_named(model: Anthropic):
     assert text_of(stopped) == free[: free.index(word)]
 
 
-def test_a_limit_ends_the_answer_exactly(model: Anthropic):
+def test_a_limit_ends_the_answer_exactly(model: Anthropic) -> None:
     message = create(model, STORY, 7)
     assert (message.stop_reason, message.usage.output_tokens) == ("max_tokens", 7)
 
 
 @pytest.mark.clause("REQ-3")
-def test_a_limit_of_zero_still_prefills_the_prompt(model: Anthropic):
+def test_a_limit_of_zero_still_prefills_the_prompt(model: Anthropic) -> None:
     message = create(model, STORY, 0)
     assert (message.content, message.usage.output_tokens) == ([], 0)
 
 
-def test_a_repeated_prompt_is_cached(model: Anthropic):
+def test_a_repeated_prompt_is_cached(model: Anthropic) -> None:
     long: list[MessageParam] = [{"role": "user", "content": "A quick brown fox and a lazy dog. " * 60}]
     first, again = create(model, long, 2).usage, create(model, long, 2).usage
     assert first.cache_read_input_tokens == 0
@@ -100,7 +100,7 @@ def test_a_repeated_prompt_is_cached(model: Anthropic):
 
 @pytest.mark.clause("TOOL-5", "STOP-2")
 @pytest.mark.parametrize("streamed", [False, True])
-def test_a_forced_call_is_valid_by_its_schema(model: Anthropic, streamed: bool):
+def test_a_forced_call_is_valid_by_its_schema(model: Anthropic, streamed: bool) -> None:
     question: list[MessageParam] = [{"role": "user", "content": "What is the weather in Ulm?"}]
     fields = {"tools": [WEATHER], "tool_choice": {"type": "any"}}
     if streamed:
@@ -108,7 +108,7 @@ def test_a_forced_call_is_valid_by_its_schema(model: Anthropic, streamed: bool):
             model="claude-local", max_tokens=200, messages=question, extra_body=GREEDY, **fields
         ) as stream:
             deltas = [event.partial_json for event in stream if event.type == "input_json"]
-            message = stream.get_final_message()
+            message: Message = stream.get_final_message()
         assert len(deltas) > 3
     else:
         message = create(model, question, 200, **fields)
@@ -119,20 +119,20 @@ def test_a_forced_call_is_valid_by_its_schema(model: Anthropic, streamed: bool):
 
 
 @pytest.mark.clause("STR-3")
-def test_an_output_format_is_enforced(model: Anthropic):
+def test_an_output_format_is_enforced(model: Anthropic) -> None:
     schema = {"type": "object", "properties": {"sum": {"type": "integer", "maximum": 99}}, "required": ["sum"]}
     message = create(model, SUM, 60, output_config={"format": {"type": "json_schema", "schema": schema}})
     assert jsonschema_rs.is_valid(schema, json.loads(text_of(message)))
 
 
-def test_tool_choice_none_gives_free_text(model: Anthropic):
+def test_tool_choice_none_gives_free_text(model: Anthropic) -> None:
     message = create(model, SUM, 16, tools=[WEATHER], tool_choice={"type": "none"})
     assert message.stop_reason in ("end_turn", "max_tokens")
     assert all(block.type == "text" for block in message.content)
 
 
 @pytest.mark.clause("TRN-18")
-def test_a_disconnect_frees_the_engine(model: Anthropic, registry: ModelRegistry, running: str):
+def test_a_disconnect_frees_the_engine(model: Anthropic, registry: ModelRegistry, running: str) -> None:
     streams = start_streams(model)
     assert working(running) == 3
     for stream in streams:
@@ -143,13 +143,13 @@ def test_a_disconnect_frees_the_engine(model: Anthropic, registry: ModelRegistry
 
 
 @pytest.mark.clause("ERR-11")
-def test_a_prompt_longer_than_the_context_is_refused_before_it_is_sent(model: Anthropic):
+def test_a_prompt_longer_than_the_context_is_refused_before_it_is_sent(model: Anthropic) -> None:
     with pytest.raises(anthropic.BadRequestError, match=r"prompt is too long: \d+ tokens > 2047 maximum"):
         create(model, [{"role": "user", "content": "word " * 3000}])
 
 
 @pytest.mark.clause("STOP-6")
-def test_max_tokens_beyond_the_context_end_with_the_context(model: Anthropic):
+def test_max_tokens_beyond_the_context_end_with_the_context(model: Anthropic) -> None:
     message = create(model, [{"role": "user", "content": "word " * 1990}], 20_000)
     assert message.stop_reason in ("model_context_window_exceeded", "end_turn")
     assert message.usage.output_tokens < 100
@@ -164,7 +164,7 @@ class ThinkingVllm(Vllm):
 
 @pytest.mark.clause("THK-1", "THK-2", "CNT-2")
 @pytest.mark.parametrize("held", [False, True], ids=["free", "with a format"])
-def test_reasoning_ends_at_its_budget_and_an_answer_follows(running: str, monkeypatch: pytest.MonkeyPatch, held: bool):
+def test_reasoning_ends_at_its_budget_and_an_answer_follows(running: str, monkeypatch: pytest.MonkeyPatch, held: bool) -> None:
     def with_small_budget(request: PromptRequest, betas: frozenset[str]) -> Conversation:
         """The API's smallest budget takes the smallest model a minute."""
         conversation = lower(request, betas)
@@ -193,7 +193,7 @@ def test_reasoning_ends_at_its_budget_and_an_answer_follows(running: str, monkey
 
 
 @pytest.mark.clause("SSE-17", "STOP-7", "ERR-6")
-def test_a_server_that_dies_under_load_is_used_again_after_its_restart(model: Anthropic, external: External):
+def test_a_server_that_dies_under_load_is_used_again_after_its_restart(model: Anthropic, external: External) -> None:
     before = create(model, SUM)
     streams = start_streams(model)
     external.kill()
