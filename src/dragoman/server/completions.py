@@ -5,7 +5,6 @@ import time
 from array import array
 
 from starlette.requests import Request
-from starlette.types import Send
 
 from dragoman.api.anthropic.base import check_known, parse, unknown_fields
 from dragoman.api.openai.completions import ChatChunk, Completion
@@ -16,7 +15,7 @@ from dragoman.api.openai.request import ChatRequest, CompletionRequest
 from dragoman.api.openai.rules import check_chat, check_completion, check_strict_input
 from dragoman.conversation import AnswerPolicy, Conversation, Dialogue
 from dragoman.engines import Routing
-from dragoman.errors import EngineRefused, InvalidRequest
+from dragoman.errors import DragomanError, EngineRefused, InvalidRequest
 from dragoman.generation import Generation
 from dragoman.limits import Limits
 from dragoman.observability import Record
@@ -67,12 +66,11 @@ class Completions(GeneratingEndpoint[Completion]):
         record.notes = model.feasibility.notes(made.read.conversation.policy, routing.affinity)
         return await model.generate_plain(made.plain, made.read.conversation.policy, routing)
 
-    async def answer(self, request: Request, body: bytes, send: Send) -> None:
-        """Answer the request; every refusal is raised before the first byte."""
-        try:
-            await super().answer(request, body, send)
-        except EngineRefused as refused:  # only token ids reach the engine unchanged
-            raise InvalidRequest.at("prompt", f"the engine does not accept this prompt: {refused.message}") from refused
+    def refusal(self, made: Prepared, refused: EngineRefused) -> DragomanError:
+        """Return the client's error if the engine refuses token ids, which reach it unchanged."""
+        if isinstance(made.plain, str):
+            return refused
+        return InvalidRequest.at("prompt", f"the engine does not accept these token ids: {refused.message}")
 
 
 def read_chat(body: bytes, settings: Settings) -> Read:

@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from dragoman.api.format import ApiFormat, Encoder
 from dragoman.engines import Routing
+from dragoman.errors import DragomanError, EngineRefused
 from dragoman.generation import Generation
 from dragoman.observability import Record
 from dragoman.prompt import Prompt
@@ -110,10 +111,17 @@ class GeneratingEndpoint(Endpoint, Generic[E]):
         with model.admission.admitted():
             generation = await self.generation(made, model, routing, record)
             response = ResponseContext(generation, self.api_format, self.encoder(made.read), record)
-            if record.stream:
-                await EventStream(response, model.admission).run(send)
-            else:
-                await send_message(response, model.admission, send)
+            try:
+                if record.stream:
+                    await EventStream(response, model.admission).run(send)
+                else:
+                    await send_message(response, model.admission, send)
+            except EngineRefused as refused:
+                raise self.refusal(made, refused) from None
+
+    def refusal(self, made: Prepared, refused: EngineRefused) -> DragomanError:
+        """Return the error to raise if the engine refuses a request."""
+        return refused
 
     async def generation(self, made: Prepared, model: ServedModel, routing: Routing, record: Record) -> Generation:
         """Return the generation of a request. Raises what the prompt raises, and `PromptTooLong`."""
