@@ -16,8 +16,8 @@ _WINDOW = 64 * 1024
 _LARGE = 1_000_000
 """Segments with more characters are split further."""
 
-_NEAR = 4_096
-"""Characters before the end of a piece that are searched first for a place to split."""
+_WINDOW_OF_WORDS = 4_096
+"""Characters that are searched for a position after a word at a time, from the end."""
 _AFTER_WORD = re.compile(r"(?<=\w)(?=\s)")
 
 Segment = tuple[str, str]
@@ -100,12 +100,19 @@ def _pieces(text: str, sentinel: str) -> Iterator[str]:
 
 
 def _cut(text: str, lowest: int, highest: int, sentinel: str) -> int:
-    places = (_after_word(text, max(lowest, highest - _NEAR), highest), _after_word(text, lowest, highest))
-    cut = next((place for place in (*places, text.rfind("<", lowest, highest)) if place > 0), highest)
+    cut = _after_word(text, lowest, highest)
+    if cut < 0:
+        cut = text.rfind("<", lowest, highest)
+    if cut < 0:
+        cut = highest
     within = text.find(sentinel, cut - len(sentinel) + 1, cut + len(sentinel) - 1) if sentinel else -1
     return within if within >= 0 else cut  # before the sentinel, never inside it
 
 
 def _after_word(text: str, lowest: int, highest: int) -> int:
     """The last position where space follows a word, where tokenizers split as well; -1 if there is none."""
-    return max((found.start() for found in _AFTER_WORD.finditer(text, lowest, highest)), default=-1)
+    for end in range(highest, lowest, -_WINDOW_OF_WORDS):
+        found = [match.start() for match in _AFTER_WORD.finditer(text, max(lowest, end - _WINDOW_OF_WORDS), end)]
+        if found:
+            return found[-1]
+    return -1
