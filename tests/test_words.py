@@ -19,7 +19,7 @@ BANNED = {
     r"\blest\b": "so that not",
     r"\bseams?\b": "the boundary",
     r"\btheat(?:re|er)s?\b": "the shared server",
-    r"(?<!there )\b(?:is|are) no\b(?! (?:longer|more than|less than|larger|other|limit))": "is not a",
+    r"(?<!there )\b(?:is|are) no\b(?! longer)": "is not a",
     r"\bbehind\b(?!\s+(?:an? |the |your )?(?:ordinary |reverse )?(?:prox|load\s+balancer|router|gateway))": "after",
     r"\bstrangers?\b": "a third party",
     r"\bepitaph\b": "the exit summary",

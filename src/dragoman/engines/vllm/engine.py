@@ -25,7 +25,7 @@ from dragoman.engines.base import EngineKind, EngineRequest, Finish, FinishReaso
 from dragoman.engines.constraint_fallbacks import ConstraintForm
 from dragoman.engines.http import EngineFault
 from dragoman.engines.reply import ReplyDecoder
-from dragoman.engines.sse import EventSplitter
+from dragoman.engines.sse import DataEvents
 from dragoman.engines.structured_outputs import EngineConstraints
 from dragoman.engines.token_endpoint import ProbeResult, TokenEndpoint
 from dragoman.errors import EngineFailed
@@ -35,7 +35,6 @@ SLOTS: Final = 256
 
 _FINISHES: Final = {"stop": FinishReason.STOP, "length": FinishReason.LENGTH}
 _PATH: Final = "/v1/completions"
-_DONE: Final = b"data: [DONE]"
 
 
 class Vllm(TokenEndpoint):
@@ -107,7 +106,7 @@ class CompletionReader:
 
     def __init__(self, prompt: int, *, silent: bool = False) -> None:
         self.finished = False
-        self._events = EventSplitter()
+        self._events = DataEvents()
         self._prompt = prompt
         self._silent = silent
         self._accepted = False
@@ -119,15 +118,16 @@ class CompletionReader:
         if not self._accepted:
             self._accepted = True
             yield OutputChunk(prefill=PrefillProgress(self._prompt, None, 0))
-        for event in self._events.feed(data):
+        if self.finished:
+            return
+        for payload in self._events.feed(data):
+            chunk = self._read(payload)
+            if chunk is not None:
+                yield chunk
             if self.finished:
                 return
-            if event.startswith(b"data: "):
-                chunk = self._end(None) if event == _DONE else self._read(event[6:])
-                if chunk is not None:
-                    yield chunk
-            elif event and not event.startswith(b":"):
-                raise EngineFailed(f"the engine broke its protocol: {event[:80]!r} is not an event")
+        if self._events.done:
+            yield self._end(None)
 
     def _read(self, payload: bytes) -> OutputChunk | None:
         chunk = _chunk(payload)
