@@ -15,9 +15,8 @@ from typing import Final, TypeVar
 
 import aiohttp
 import msgspec
-from msgspec import Struct
 
-from dragoman.engines.reply import MAX_REPLY, UNREADABLE
+from dragoman.engines.reply import MAX_REPLY, UNREADABLE, fault
 from dragoman.errors import EngineError, EngineFailed, EngineRefused, EngineUnavailable
 
 T = TypeVar("T")
@@ -30,25 +29,6 @@ _STREAM_TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=10)
 """Without a total: a request may wait in the engine's queue without a limit."""
 _CLOSE_TIMEOUT: Final = 1.0
 """Timeout for pending abort requests on close, in seconds."""
-
-
-class EngineFault(Struct):
-    """The error object in an engine's reply."""
-
-    message: str = "no reason given"
-
-
-class _FaultBody(EngineFault):
-    error: EngineFault | None = None
-
-
-def fault(body: bytes) -> str:
-    """The message in an error body: `{"error": {"message": …}}`, the inner object alone, or else the body's first 200 bytes."""
-    try:
-        found = msgspec.json.decode(body, type=_FaultBody)
-    except UNREADABLE:
-        return body[:200].decode(errors="replace").strip() or EngineFault().message
-    return (found.error or found).message
 
 
 class EngineHttp:

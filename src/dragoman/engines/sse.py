@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from dragoman.engines.reply import MAX_REPLY
+from dragoman.engines.reply import MAX_REPLY, fault
 from dragoman.errors import EngineFailed
 
 
@@ -36,7 +36,10 @@ class EventSplitter:
 
 
 class DataEvents:
-    """Reads the payloads of `data: …` events until `data: [DONE]`, however the bytes are split. Sans-IO."""
+    """Reads the payloads of `data: …` events until `data: [DONE]`, however the bytes are split. Sans-IO.
+
+    Comments keep a connection alive, and are skipped. `error: …` is how older versions of llama-server report a failure.
+    """
 
     __slots__ = ("_events", "done")
 
@@ -45,12 +48,14 @@ class DataEvents:
         self._events = EventSplitter()
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """The payloads that `data` completes, without comments. Raises `EngineFailed` at anything else."""
+        """The payloads that `data` completes. Raises `EngineFailed` at `error: …` and anything else."""
         for event in self._events.feed(data):
             if event == b"data: [DONE]":
                 self.done = True
                 return
             if event.startswith(b"data: "):
                 yield event[6:]
+            elif event.startswith(b"error:"):
+                raise EngineFailed(f"the engine failed: {fault(event[6:])}")
             elif event and not event.startswith(b":"):
                 raise EngineFailed(f"the engine broke its protocol: {event[:80]!r} is not an event")

@@ -6,11 +6,11 @@ the reader of the reply and the probes at the start.
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 from msgspec import Struct
 
@@ -19,6 +19,7 @@ from dragoman.engines.base import Capabilities, Engine, EngineKind, EngineReques
 from dragoman.engines.constraint_fallbacks import ConstraintFallbacks, ConstraintForm
 from dragoman.engines.http import EngineHttp
 from dragoman.engines.liveness import ProbeTimes
+from dragoman.engines.reply_reader import ReplyReader
 from dragoman.engines.watch import DEFAULT_WATCH_TIMES, HealthWatch
 from dragoman.engines.window import clamped
 from dragoman.errors import EngineError, EngineFailed, EngineRefused
@@ -26,20 +27,6 @@ from dragoman.models.tokenizer_folder import ModelFolder
 
 FindFolder = Callable[[str], Path]
 """Maps an engine's name of its model (a path, or a repository on the Hub) to a folder on this machine. May block."""
-
-
-class Reader(Protocol):
-    """Reads one reply: bytes in, output chunks out, however the bytes are split. Sans-IO."""
-
-    finished: bool
-    """Whether the last chunk was yielded."""
-
-    def feed(self, data: bytes) -> Iterator[OutputChunk]:
-        """The chunks that `data` completes; called with no bytes as soon as the engine has accepted the request.
-
-        Raises `EngineFailed` at an event that reports a failure or is malformed, `EngineRefused` in place of the first chunk
-        where the engine refuses the request.
-        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +134,7 @@ class TokenEndpoint(Engine):
         """Post a request with that form of its constraint; enter the context once the engine has accepted it."""
 
     @abstractmethod
-    def reader(self, request: EngineRequest) -> Reader:
+    def reader(self, request: EngineRequest) -> ReplyReader:
         """A reader for this request's reply."""
 
     async def model_path(self, served: ServedModel) -> str:

@@ -14,10 +14,10 @@ What the server does, and what this module relies on:
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from pathlib import PurePath
-from typing import Final
+from typing import ClassVar
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType, field
@@ -34,16 +34,14 @@ from dragoman.engines.base import (
     OutputChunk,
     PrefillProgress,
 )
-from dragoman.engines.http import EngineFault, EngineHttp, fault
+from dragoman.engines.http import EngineHttp
 from dragoman.engines.liveness import ProbeTimes
 from dragoman.engines.llama.slot_choice import SlotChoice
-from dragoman.engines.reply import ReplyDecoder
-from dragoman.engines.sse import EventSplitter
+from dragoman.engines.reply import Event, EventDecoder
+from dragoman.engines.reply_reader import ReplyReader
 from dragoman.engines.watch import DEFAULT_WATCH_TIMES, HealthWatch
 from dragoman.engines.window import clamped
 from dragoman.errors import EngineFailed
-
-_FINISHES: Final = {"eos": FinishReason.STOP, "word": FinishReason.STOP, "limit": FinishReason.LENGTH}
 
 
 class LlamaServer(Engine):
@@ -188,50 +186,28 @@ class LlamaServer(Engine):
         await self._http.close()
 
 
-class CompletionReader:
-    """Reads the stream of a completion: bytes in, output chunks out, however the bytes are split. Sans-IO.
+class CompletionReader(ReplyReader):
+    """Reads the stream of a completion."""
 
-    `silent` is for a request with a limit of 0: the token that the server generates nevertheless is dropped.
-    """
+    __slots__ = ()
 
-    __slots__ = ("_events", "_output", "_silent", "finished")
+    finishes: ClassVar[Mapping[str, FinishReason]] = {
+        "eos": FinishReason.STOP,
+        "word": FinishReason.STOP,
+        "limit": FinishReason.LENGTH,
+    }
 
-    def __init__(self, *, silent: bool = False) -> None:
-        self.finished = False
-        self._silent = silent
-        self._events = EventSplitter()
-        self._output = 0
-
-    def feed(self, data: bytes) -> Iterator[OutputChunk]:
-        """The chunks that `data` completes. Raises `EngineFailed` at an event that reports a failure or is malformed."""
-        for event in self._events.feed(data):
-            if not event.startswith(b"data: "):
-                _check_other(event)
-                continue
-            chunk = _chunk(event[6:])
-            if chunk.error is not None:
-                raise EngineFailed(f"the engine failed: {chunk.error.message}")
-            if self._silent:
-                chunk.content, chunk.tokens_predicted = "", 0
-            output = chunk.tokens_predicted - self._output
-            self._output = chunk.tokens_predicted
-            if chunk.stop:
-                self.finished = True
-                yield OutputChunk(chunk.content, output, finish=Finish(self._reason(chunk.stop_type)))
-                return
-            if chunk.prompt_progress is not None:
-                progress = chunk.prompt_progress
-                yield OutputChunk(prefill=PrefillProgress(progress.total, progress.cache, progress.processed))
-            elif output or chunk.content:
-                yield OutputChunk(chunk.content, output)
-
-    def _reason(self, stop_type: str) -> FinishReason:
-        if self._silent:
-            return FinishReason.LENGTH
-        reason = _FINISHES.get(stop_type)
-        if reason is None:
-            raise EngineFailed(f"the engine stopped for an unknown reason: {stop_type}")
-        return reason
+    def read(self, payload: bytes) -> Iterator[OutputChunk]:
+        """The chunks of one event."""
+        chunk = _chunk(payload)
+        output = self.new_tokens(chunk.tokens_predicted)
+        if chunk.stop:
+            yield OutputChunk(chunk.content, output, finish=Finish(self.finish_reason(chunk.stop_type)))
+        elif chunk.prompt_progress is not None:
+            progress = chunk.prompt_progress
+            yield OutputChunk(prefill=PrefillProgress(progress.total, progress.cache, progress.processed))
+        elif output or chunk.content:
+            yield OutputChunk(chunk.content, output)
 
 
 class Slot(Struct):
@@ -270,13 +246,12 @@ class _Progress(Struct):
     processed: int
 
 
-class _Chunk(Struct, gc=False):
+class _Chunk(Event, gc=False):
     content: str = ""
     tokens_predicted: int = 0
     stop: bool = False
     stop_type: str = "none"
     prompt_progress: _Progress | None = None
-    error: EngineFault | None = None
 
 
 class _Settings(Struct):
@@ -309,7 +284,7 @@ class _Tokens(Struct):
     tokens: list[int]
 
 
-_chunk = ReplyDecoder(_Chunk)
+_chunk = EventDecoder(_Chunk)
 
 
 def _encode(request: EngineRequest, grammar: str | UnsetType = UNSET, slot: int | UnsetType = UNSET) -> bytes:
@@ -317,14 +292,6 @@ def _encode(request: EngineRequest, grammar: str | UnsetType = UNSET, slot: int 
     return msgspec.json.encode(
         _Completion(prompt=request.tokens, n_predict=max(request.limit, 1), grammar=grammar, id_slot=slot, **chosen)
     )
-
-
-def _check_other(event: bytes) -> None:
-    """Accept comments, which keep a connection alive; raise `EngineFailed` for `error:`, from older servers, and all else."""
-    if event.startswith(b"error:"):
-        raise EngineFailed(f"the engine failed: {fault(event[6:])}")
-    if event and not event.startswith(b":"):
-        raise EngineFailed(f"the engine broke its protocol: {event[:80]!r} is not an event")
 
 
 def _model_name(name: str) -> str:

@@ -10,20 +10,17 @@ body and in an `{"error": …}` event; `data: [DONE]` comes last.
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from dragoman.engines.base import EngineRequest, Finish, FinishReason, OutputChunk
 from dragoman.engines.constraint_fallbacks import ConstraintForm
-from dragoman.engines.http import EngineFault
-from dragoman.engines.reply import ReplyDecoder
+from dragoman.engines.reply import Event, EventDecoder
+from dragoman.engines.reply_reader import ReplyReader
 from dragoman.engines.sampling import ResolvedSampling
-from dragoman.engines.sse import DataEvents
 from dragoman.errors import EngineFailed
-
-_FINISHES: Final = {"stop": FinishReason.STOP, "length": FinishReason.LENGTH}
 
 
 class LMDeployEndpoint(ABC):
@@ -40,53 +37,33 @@ class LMDeployEndpoint(ABC):
         """A reader of one reply. `silent` is for a request with a limit of 0: the token that is generated anyway is dropped."""
 
 
-class AnswerReader(ABC):
-    """Reads the stream of a reply: bytes in, output chunks out, however the bytes are split. Sans-IO.
+class AnswerReader(ReplyReader):
+    """Reads the stream of a reply. The counts are complete only at the end, so the last chunk carries the difference."""
 
-    The counts are complete only at the end, so the last chunk carries the difference.
-    """
+    __slots__ = ("_cached", "_reason", "_total")
 
-    __slots__ = ("_cached", "_events", "_output", "_reason", "_silent", "_total", "finished")
+    other_finish = "aborted the request"
 
     def __init__(self, *, silent: bool = False) -> None:
-        self.finished = False
-        self._events = DataEvents()
-        self._silent = silent
-        self._output = 0
+        super().__init__(silent=silent)
         self._total = 0
         self._cached: int | None = None
         self._reason: FinishReason | None = None
 
-    def feed(self, data: bytes) -> Iterator[OutputChunk]:
-        """The chunks that `data` completes. Raises `EngineFailed` at an event that reports a failure or is malformed."""
-        for payload in self._events.feed(data):
-            yield from self._read(payload)
-        if self._events.done and not self.finished:
-            yield self._end()
+    def end(self) -> OutputChunk:
+        """The last chunk, at `data: [DONE]`."""
+        if self._reason is None:
+            return super().end()
+        return OutputChunk("", max(0, self._total - self._output), finish=Finish(self._reason, self._cached))
 
-    @abstractmethod
-    def _read(self, payload: bytes) -> Iterator[OutputChunk]:
-        """The chunks of one event."""
-
-    def _new(self, text: str, tokens: Sequence[int] | None) -> Iterator[OutputChunk]:
+    def _new(self, text: str, tokens: Sequence[int] | None, reason: str | None) -> Iterator[OutputChunk]:
+        """The chunk of an event, if it has text; `reason` is on the event with the last text."""
+        if reason is not None:
+            self._reason = self.finish_reason(reason)
         output = len(tokens or ())
         self._output += output
-        if (text or output) and not self._silent:
+        if text or output:
             yield OutputChunk(text, output)
-
-    def _ends(self, reason: str | None) -> None:
-        if reason is not None:
-            self._reason = _FINISHES.get(reason)
-            if self._reason is None:
-                raise EngineFailed(f"the engine aborted the request: {reason}")
-
-    def _end(self) -> OutputChunk:
-        if self._reason is None:
-            raise EngineFailed("the engine ended its reply without a finish reason")
-        self.finished = True
-        if self._silent:
-            return OutputChunk(finish=Finish(FinishReason.LENGTH, self._cached))
-        return OutputChunk("", max(0, self._total - self._output), finish=Finish(self._reason, self._cached))
 
 
 class ChatEndpoint(LMDeployEndpoint):
@@ -121,17 +98,16 @@ class ChatReader(AnswerReader):
 
     __slots__ = ()
 
-    def _read(self, payload: bytes) -> Iterator[OutputChunk]:
+    def read(self, payload: bytes) -> Iterator[OutputChunk]:
+        """The chunks of one event."""
         chunk = _chat_chunk(payload)
-        _check(chunk.error)
         if chunk.usage is not None:
             details = chunk.usage.prompt_tokens_details
             self._total, self._cached = chunk.usage.completion_tokens, details.cached_tokens if details else None
         for choice in chunk.choices:
             if choice.delta.reasoning_content or choice.delta.tool_calls:
                 raise EngineFailed("the engine parses the model's output: start it without its parsers")
-            self._ends(choice.finish_reason)
-            yield from self._new(choice.delta.content or "", choice.output_ids)
+            yield from self._new(choice.delta.content or "", choice.output_ids, choice.finish_reason)
 
 
 class GenerateEndpoint(LMDeployEndpoint):
@@ -163,18 +139,12 @@ class GenerateReader(AnswerReader):
 
     __slots__ = ()
 
-    def _read(self, payload: bytes) -> Iterator[OutputChunk]:
+    def read(self, payload: bytes) -> Iterator[OutputChunk]:
+        """The chunks of one event."""
         chunk = _generate_chunk(payload)
-        _check(chunk.error)
         meta = chunk.meta_info
         self._total = meta.completion_tokens or self._total
-        self._ends(meta.finish_reason.type if meta.finish_reason else None)
-        yield from self._new(chunk.text, chunk.output_ids)
-
-
-def _check(error: EngineFault | None) -> None:
-    if error is not None:
-        raise EngineFailed(f"the engine failed: {error.message}")
+        yield from self._new(chunk.text, chunk.output_ids, meta.finish_reason.type if meta.finish_reason else None)
 
 
 class _StreamOptions(Struct, frozen=True):
@@ -230,10 +200,9 @@ class _Usage(Struct, gc=False):
     prompt_tokens_details: _Details | None = None
 
 
-class _ChatChunk(Struct, gc=False):
-    choices: list[_Choice] = []
+class _ChatChunk(Event, gc=False):
+    choices: Sequence[_Choice] = ()
     usage: _Usage | None = None
-    error: EngineFault | None = None
 
 
 class _Finish(Struct, gc=False):
@@ -245,12 +214,11 @@ class _Meta(Struct, frozen=True, gc=False):
     finish_reason: _Finish | None = None
 
 
-class _GenerateChunk(Struct, gc=False):
+class _GenerateChunk(Event, gc=False):
     text: str = ""
-    output_ids: list[int] = []
+    output_ids: Sequence[int] = ()
     meta_info: _Meta = _Meta()
-    error: EngineFault | None = None
 
 
-_chat_chunk = ReplyDecoder(_ChatChunk)
-_generate_chunk = ReplyDecoder(_GenerateChunk)
+_chat_chunk = EventDecoder(_ChatChunk)
+_generate_chunk = EventDecoder(_GenerateChunk)

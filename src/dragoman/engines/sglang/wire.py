@@ -11,17 +11,13 @@
 
 from collections.abc import Iterator, Sequence
 from http import HTTPStatus
-from typing import Final
 
 from msgspec import UNSET, Struct, UnsetType
 
 from dragoman.engines.base import Finish, FinishReason, OutputChunk, PrefillProgress
-from dragoman.engines.http import EngineFault
-from dragoman.engines.reply import ReplyDecoder
-from dragoman.engines.sse import DataEvents
+from dragoman.engines.reply import Event, EventDecoder
+from dragoman.engines.reply_reader import ReplyReader
 from dragoman.errors import EngineFailed, EngineRefused, EngineUnavailable
-
-_FINISHES: Final = {"stop": FinishReason.STOP, "length": FinishReason.LENGTH}
 
 
 class SamplingParams(Struct):
@@ -69,77 +65,59 @@ class _Meta(Struct, frozen=True, gc=False):
     finish_reason: _Finish | None = None
 
 
-class Chunk(Struct, gc=False):
+class Chunk(Event, gc=False):
     """An event of the reply."""
 
     meta_info: _Meta = _Meta()
     text: str | None = None
-    error: EngineFault | None = None
 
 
-class GenerateReader:
-    """Reads the stream of a reply: bytes in, output chunks out, however the bytes are split. Sans-IO.
+class GenerateReader(ReplyReader):
+    """Reads the stream of a reply. `totals`: each chunk holds all of the text so far."""
 
-    `totals`: each chunk holds all of the text so far. `silent` is for a request with a limit of 0: the token that is generated
-    anyway is dropped.
-    """
-
-    __slots__ = ("_begun", "_events", "_output", "_silent", "_text", "_totals", "finished")
+    __slots__ = ("_begun", "_text", "_totals")
 
     def __init__(self, *, totals: bool, silent: bool = False) -> None:
-        self.finished = False
-        self._events = DataEvents()
+        super().__init__(silent=silent)
         self._totals = totals
-        self._silent = silent
         self._begun = False
         self._text = ""
-        self._output = 0
 
-    def feed(self, data: bytes) -> Iterator[OutputChunk]:
-        """The chunks that `data` completes. Raises `EngineRefused` at a refusal that comes instead of the first of them."""
-        for payload in self._events.feed(data):
-            chunk = decoded(payload, begun=self._begun)
-            meta = chunk.meta_info
-            if not self._begun:
-                self._begun = True
-                yield OutputChunk(prefill=PrefillProgress(meta.prompt_tokens, meta.cached_tokens, meta.prompt_tokens))
-            text, output = self._new(chunk.text or "", meta.completion_tokens)
-            if meta.finish_reason is not None:
-                self.finished = True
-                yield OutputChunk(text, output, finish=Finish(self._reason(meta.finish_reason)))
-                return
-            if text or output:
-                yield OutputChunk(text, output)
+    def read(self, payload: bytes) -> Iterator[OutputChunk]:
+        """The chunks of one event."""
+        chunk = decoded(payload, begun=self._begun)
+        meta = chunk.meta_info
+        if not self._begun:
+            self._begun = True
+            yield OutputChunk(prefill=PrefillProgress(meta.prompt_tokens, meta.cached_tokens, meta.prompt_tokens))
+        text, output = self._new_text(chunk.text or ""), self.new_tokens(meta.completion_tokens)
+        if meta.finish_reason is not None:
+            yield OutputChunk(text, output, finish=Finish(self._reason(meta.finish_reason)))
+        elif text or output:
+            yield OutputChunk(text, output)
 
-    def _new(self, text: str, output: int) -> tuple[str, int]:
-        """The text and tokens that a chunk adds to the ones before it."""
-        if self._silent:
-            return "", 0
-        if self._totals:
-            if not text.startswith(self._text):
-                raise EngineFailed("the engine broke its protocol: it changed earlier text, or no longer sends all of it")
-            text, self._text = text[len(self._text) :], text
-        output, self._output = output - self._output, output
-        return text, output
+    def _new_text(self, text: str) -> str:
+        """The text that a chunk adds to the ones before it."""
+        if not self._totals:
+            return text
+        if not text.startswith(self._text):
+            raise EngineFailed("the engine broke its protocol: it changed earlier text, or no longer sends all of it")
+        new, self._text = text[len(self._text) :], text
+        return new
 
     def _reason(self, finish: _Finish) -> FinishReason:
         if isinstance(finish.matched, str):
             raise EngineFailed(f"the engine stopped at a string that was not requested: {finish.matched}")
-        reason = _FINISHES.get(finish.type)
-        if reason is None:
-            raise EngineFailed(f"the engine stopped for an unknown reason: {finish.type}")
-        return FinishReason.LENGTH if self._silent else reason
+        return self.finish_reason(finish.type)
 
 
-_chunk = ReplyDecoder(Chunk)
+_chunk = EventDecoder(Chunk)
 
 
 def decoded(payload: bytes, *, begun: bool) -> Chunk:
     """A chunk that reports no failure. Raises `EngineError`; `EngineRefused` where generation had not begun."""
-    chunk = _chunk(payload)
+    chunk = _chunk(payload, failure=EngineFailed if begun else EngineRefused)
     finish = chunk.meta_info.finish_reason
-    if chunk.error is not None:
-        raise (EngineFailed if begun else EngineRefused)(f"the engine failed: {chunk.error.message}")
     if finish is not None and finish.type == "abort":
         message = f"the engine aborted the request: {finish.message}"
         if finish.status_code == HTTPStatus.SERVICE_UNAVAILABLE:

@@ -23,9 +23,8 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 
 from dragoman.engines.base import EngineKind, EngineRequest, Finish, FinishReason, OutputChunk, PrefillProgress
 from dragoman.engines.constraint_fallbacks import ConstraintForm
-from dragoman.engines.http import EngineFault
-from dragoman.engines.reply import ReplyDecoder
-from dragoman.engines.sse import DataEvents
+from dragoman.engines.reply import Event, EventDecoder
+from dragoman.engines.reply_reader import ReplyReader
 from dragoman.engines.structured_outputs import EngineConstraints
 from dragoman.engines.token_endpoint import ProbeResult, TokenEndpoint
 from dragoman.errors import EngineFailed
@@ -33,7 +32,6 @@ from dragoman.errors import EngineFailed
 SLOTS: Final = 256
 """Requests that vLLM runs at once by default; it does not report the setting. More requests wait in its queue."""
 
-_FINISHES: Final = {"stop": FinishReason.STOP, "length": FinishReason.LENGTH}
 _PATH: Final = "/v1/completions"
 
 
@@ -95,22 +93,17 @@ class Vllm(TokenEndpoint):
         return CompletionReader(len(request.tokens), silent=request.limit == 0)
 
 
-class CompletionReader:
-    """Reads the stream of a completion: bytes in, output chunks out, however the bytes are split. Sans-IO.
+class CompletionReader(ReplyReader):
+    """Reads the stream of a completion. `prompt` is the prompt's length in tokens."""
 
-    `prompt` is the prompt's length in tokens. `silent` is for a request with a limit of 0: the token that is generated anyway
-    is dropped.
-    """
+    __slots__ = ("_accepted", "_prompt", "_reason")
 
-    __slots__ = ("_accepted", "_events", "_output", "_prompt", "_reason", "_silent", "finished")
+    other_finish = "aborted the request"
 
     def __init__(self, prompt: int, *, silent: bool = False) -> None:
-        self.finished = False
-        self._events = DataEvents()
+        super().__init__(silent=silent)
         self._prompt = prompt
-        self._silent = silent
         self._accepted = False
-        self._output = 0
         self._reason: FinishReason | None = None
 
     def feed(self, data: bytes) -> Iterator[OutputChunk]:
@@ -118,40 +111,31 @@ class CompletionReader:
         if not self._accepted:
             self._accepted = True
             yield OutputChunk(prefill=PrefillProgress(self._prompt, None, 0))
-        if self.finished:
-            return
-        for payload in self._events.feed(data):
-            chunk = self._read(payload)
-            if chunk is not None:
-                yield chunk
-            if self.finished:
-                return
-        if self._events.done:
-            yield self._end(None)
+        yield from super().feed(data)
 
-    def _read(self, payload: bytes) -> OutputChunk | None:
+    def read(self, payload: bytes) -> Iterator[OutputChunk]:
+        """The chunks of one event."""
         chunk = _chunk(payload)
-        if chunk.error is not None:
-            raise EngineFailed(f"the engine failed: {chunk.error.message}")
         if not chunk.choices:
-            return self._end(chunk.usage)
+            yield self._last(chunk.usage)
+            return
         choice = chunk.choices[0]
-        total = chunk.usage.completion_tokens if chunk.usage is not None else self._output + 1
-        output, self._output = total - self._output, total
+        output = self.new_tokens(chunk.usage.completion_tokens if chunk.usage is not None else self._output + 1)
         if choice.finish_reason is not None:
-            self._reason = _FINISHES.get(choice.finish_reason)
-            if self._reason is None:
-                raise EngineFailed(f"the engine aborted the request: {choice.finish_reason}")
-        return OutputChunk(choice.text, output) if (choice.text or output) and not self._silent else None
+            self._reason = self.finish_reason(choice.finish_reason)
+        if choice.text or output:
+            yield OutputChunk(choice.text, output)
 
-    def _end(self, usage: "_Usage | None") -> OutputChunk:
+    def end(self) -> OutputChunk:
+        """The last chunk, at `data: [DONE]`."""
+        return self._last(None)
+
+    def _last(self, usage: "_Usage | None") -> OutputChunk:
         """The last chunk, made from the usage that comes after the text, or without it at `[DONE]`."""
         if self._reason is None:
-            raise EngineFailed("the engine ended its reply without a finish reason")
-        self.finished = True
+            return super().end()
         details = usage.prompt_tokens_details if usage is not None else None
-        reason = FinishReason.LENGTH if self._silent else self._reason
-        return OutputChunk(finish=Finish(reason, details.cached_tokens if details is not None else None))
+        return OutputChunk(finish=Finish(self._reason, details.cached_tokens if details is not None else None))
 
 
 class _StreamOptions(Struct, frozen=True):
@@ -194,14 +178,13 @@ class _Usage(Struct, gc=False):
     prompt_tokens_details: _Details | None = None
 
 
-class _Chunk(Struct, gc=False):
-    choices: list[_Choice] = []
+class _Chunk(Event, gc=False):
+    choices: Sequence[_Choice] = ()
     usage: _Usage | None = None
-    error: EngineFault | None = None
 
 
 class _Version(Struct):
     version: str
 
 
-_chunk = ReplyDecoder(_Chunk)
+_chunk = EventDecoder(_Chunk)
