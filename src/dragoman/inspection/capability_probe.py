@@ -9,21 +9,25 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from dragoman.inspection.conversations import (
+    ANSWER,
+    FORMS_OF_IDS,
+    NEXT_USER,
+    SYSTEM,
+    TOOL,
+    USER,
+    Message,
+    call_id,
+    call_turn,
+    probe_calls,
+    result_turn,
+    typed,
+)
 from dragoman.inspection.template_variables import find_effort_variable, find_thinking_variable
 from dragoman.prompt.capabilities import CallIds, LateSystem, TemplateCapabilities, TextBeforeCall
 from dragoman.prompt.template import ChatTemplate, TemplateRefusal
 from dragoman.prompt.template_variables import DEFAULT_VARIABLES
 
-Message = dict[str, Any]
-
-_PARAMETERS = {"type": "object", "properties": {"pq4": {"type": "string", "description": "Dq4"}}, "required": ["pq4"]}
-_TOOL = {"type": "function", "function": {"name": "probe_tool", "description": "Dq3", "parameters": _PARAMETERS}}
-_USER: Message = {"role": "user", "content": "Uq1"}
-_ANSWER: Message = {"role": "assistant", "content": "Aq2"}
-_AGAIN: Message = {"role": "user", "content": "Uq8"}
-_SYSTEM: Message = {"role": "system", "content": "Sq7"}
-
-_IDS = {CallIds.UNSEEN: "toolu_idq{}x", CallIds.NINE: "idq1idq{}a", CallIds.NUMBERED: "functions.probe_tool:{}"}
 _REASONING_FIELDS = ("reasoning_content", "reasoning", "thinking", "content")
 _THINKING: tuple[Message, ...] = ({}, {"enable_thinking": True}, {"thinking": True})
 """Some templates render reasoning only if thinking is on."""
@@ -31,22 +35,24 @@ _THINKING: tuple[Message, ...] = ({}, {"enable_thinking": True}, {"thinking": Tr
 
 def probe(template: ChatTemplate) -> TemplateCapabilities:
     """The capabilities of a template. Raises `TemplateRefusal` if it cannot render a user turn."""
-    renderers = (_ProbeRenderer(template, typed=typed, tools=tools) for typed in (False, True) for tools in ([_TOOL], None))
+    renderers = (
+        _ProbeRenderer(template, typed=typed, tools=tools) for typed in (False, True) for tools in ([TOOL.function], None)
+    )
     renderer = next(
-        (renderer for renderer in renderers if renderer.shows([_USER], "Uq1") and not _is_dumped(renderer.text([_USER]))), None
+        (renderer for renderer in renderers if renderer.shows([USER], "Uq1") and not _is_dumped(renderer.text([USER]))), None
     )
     if renderer is None:
         raise TemplateRefusal(f"the chat template does not render a user turn{_reason(template)}")
-    switch = find_thinking_variable(template, renderer.written([_USER]))
+    switch = find_thinking_variable(template, renderer.written([USER]))
     capabilities = TemplateCapabilities(
         typed_content=renderer.typed,
-        system=renderer.shows([_SYSTEM, _USER], "Sq7", "Uq1"),
+        system=renderer.shows([SYSTEM, USER], "Sq7", "Uq1"),
         late_system=_late_system(renderer),
-        user_first=not renderer.shows([_ANSWER, _AGAIN], "Aq2", "Uq8") or not _continues(renderer, [_ANSWER, _AGAIN]),
-        tools=renderer.holds([_USER], "probe_tool", "pq4"),
-        bare_results=renderer.shows([_USER, _ANSWER, renderer.result(), _ANSWER | {"content": "Aq3"}], "Aq2", "Oq9", "Aq3"),
+        user_first=not renderer.shows([ANSWER, NEXT_USER], "Aq2", "Uq8") or not _continues(renderer, [ANSWER, NEXT_USER]),
+        tools=renderer.holds([USER], "probe_tool", "pq4"),
+        bare_results=renderer.shows([USER, ANSWER, renderer.result(), ANSWER | {"content": "Aq3"}], "Aq2", "Oq9", "Aq3"),
         thinking=switch,
-        effort=find_effort_variable(template, renderer.written([_USER]), switch),
+        effort=find_effort_variable(template, renderer.written([USER]), switch),
     )
     return _tool_loop(renderer, capabilities)
 
@@ -54,7 +60,7 @@ def probe(template: ChatTemplate) -> TemplateCapabilities:
 def _reason(template: ChatTemplate) -> str:
     """The reason for which the template refuses a user turn, or the limit that it exceeds."""
     try:
-        template.render([_USER], **DEFAULT_VARIABLES)
+        template.render([USER], **DEFAULT_VARIABLES)
     except TemplateRefusal as refusal:
         return f": {refusal}"
     return ""
@@ -73,9 +79,7 @@ class _ProbeRenderer:
 
     def written(self, messages: list[Message]) -> list[Message]:
         """The messages with their content in the form that the template needs."""
-        if not self.typed:
-            return messages
-        return [message | {"content": [{"type": "text", "text": message["content"]}]} for message in messages]
+        return typed(messages) if self.typed else messages
 
     def text(self, messages: list[Message]) -> str | None:
         """The rendered text; None if the template refuses."""
@@ -96,28 +100,19 @@ class _ProbeRenderer:
 
     def with_calls(self, text: Any = "", *, calls: int = 1, **fields: Any) -> Message:
         """An assistant turn with calls; the value in the first is Vq50, in the second Vq51."""
-        return {"role": "assistant", "content": text, "tool_calls": [*map(self._call, range(calls))], **fields}
-
-    def _call(self, place: int) -> Message:
-        value = f"Vq5{place}"
-        arguments = f'{{"pq4": "{value}"}}' if self.string_arguments else {"pq4": value}
-        return {"id": self.identifier(place), "type": "function", "function": {"name": "probe_tool", "arguments": arguments}}
-
-    def identifier(self, place: int) -> str:
-        """The id of the call at this index."""
-        return _IDS[self.ids].format(place)
+        return call_turn(probe_calls(self.ids, calls), text, string_arguments=self.string_arguments, **fields)
 
     def result(self, words: str = "Oq9", place: int = 0) -> Message:
-        """A tool turn."""
-        return {"role": "tool", "tool_call_id": self.identifier(place), "name": "probe_tool", "content": words}
+        """A tool turn with the result of the call at this index."""
+        return result_turn(call_id(self.ids, place), words)
 
     def loop(self, text: Any = "", **fields: Any) -> list[Message]:
         """A running tool loop with one call, whose turn has this text and these fields."""
-        return [_USER, self.with_calls(text, **fields), self.result()]
+        return [USER, self.with_calls(text, **fields), self.result()]
 
 
 def _late_system(renderer: _ProbeRenderer) -> LateSystem:
-    turns = [_USER, _SYSTEM, _ANSWER, _AGAIN]
+    turns = [USER, SYSTEM, ANSWER, NEXT_USER]
     text = renderer.text(turns)
     if text is None:
         return LateSystem.REFUSED
@@ -129,7 +124,7 @@ def _late_system(renderer: _ProbeRenderer) -> LateSystem:
 def _tool_loop(renderer: _ProbeRenderer, capabilities: TemplateCapabilities) -> TemplateCapabilities:
     """The capabilities with those in a tool loop, with the first form of calls that the template renders."""
     for string_arguments in (False, True):
-        for ids in _IDS:
+        for ids in FORMS_OF_IDS:
             candidate = replace(renderer, ids=ids, string_arguments=string_arguments)
             if candidate.holds(candidate.loop(), "probe_tool", "Vq50") and _has_name(candidate):
                 return _in_loop(candidate, replace(capabilities, calls=True, string_arguments=string_arguments))
@@ -138,10 +133,10 @@ def _tool_loop(renderer: _ProbeRenderer, capabilities: TemplateCapabilities) -> 
 
 def _continues(renderer: _ProbeRenderer, turns: list[Message]) -> bool:
     """Whether these turns are rendered after only a system turn, and the system turn too, if the template renders any."""
-    if not renderer.shows([_SYSTEM, _USER, *turns], "Sq7", "Uq1"):
+    if not renderer.shows([SYSTEM, USER, *turns], "Sq7", "Uq1"):
         return True
     markers = [turn["content"] or "Vq50" for turn in turns]
-    return renderer.shows([_SYSTEM], "Sq7") and renderer.shows([_SYSTEM, *turns], "Sq7", *markers)
+    return renderer.shows([SYSTEM], "Sq7") and renderer.shows([SYSTEM, *turns], "Sq7", *markers)
 
 
 def _begins_with_loop(renderer: _ProbeRenderer, second_call: bool) -> bool:
@@ -149,34 +144,33 @@ def _begins_with_loop(renderer: _ProbeRenderer, second_call: bool) -> bool:
     first = [renderer.with_calls(), renderer.result()]
     second = [renderer.with_calls(calls=2), renderer.result("Oq90", 0), renderer.result("Oq91", 1)] if second_call else first
     markers = ("Vq50", "Vq51", "Oq90", "Oq91") if second_call else ("Vq50", "Oq9")
-    shown = renderer.shows([*first, *second], "Vq50", "Oq9", *markers) and renderer.shows([_ANSWER, *second], "Aq2", *markers)
+    shown = renderer.shows([*first, *second], "Vq50", "Oq9", *markers) and renderer.shows([ANSWER, *second], "Aq2", *markers)
     return shown and _continues(renderer, first)
 
 
 def _has_name(renderer: _ProbeRenderer) -> bool:
     """Whether the name in a call is rendered, and not only that of the declared tool or of the result."""
-    before, after = renderer.text([_USER]), renderer.text([_USER, renderer.with_calls()])
+    before, after = renderer.text([USER]), renderer.text([USER, renderer.with_calls()])
     return after is None or after.count("probe_tool") > (before or "").count("probe_tool")
 
 
 def _in_loop(renderer: _ProbeRenderer, capabilities: TemplateCapabilities) -> TemplateCapabilities:
-    two = [_USER, renderer.with_calls(calls=2), renderer.result("Oq90", 0), renderer.result("Oq91", 1)]
+    two = [USER, renderer.with_calls(calls=2), renderer.result("Oq90", 0), renderer.result("Oq91", 1)]
     second_call = renderer.shows(two, "Vq50", "Vq51")
-    results = renderer.shows([*renderer.loop(), _ANSWER], "Vq50", "Oq9", "Aq2")
+    results = renderer.shows([*renderer.loop(), ANSWER], "Vq50", "Oq9", "Aq2")
     results = results and (not second_call or renderer.shows(two, "Oq90", "Oq91"))
     capabilities = _reasoning(renderer, capabilities)
     return replace(
         capabilities,
-        system=capabilities.system and (not results or renderer.holds([_SYSTEM, *renderer.loop()], "Sq7")),
+        system=capabilities.system and (not results or renderer.holds([SYSTEM, *renderer.loop()], "Sq7")),
         user_first=capabilities.user_first or (results and not _begins_with_loop(renderer, second_call)),
         second_call=second_call,
         words=_text_before_call(renderer),
         call_ids=_call_ids(renderer),
         results=results,
-        empty_result=results
-        and renderer.text([_USER, renderer.with_calls(), renderer.result("")]) == _without(renderer, "Oq9"),
+        empty_result=results and renderer.text([USER, renderer.with_calls(), renderer.result("")]) == _without(renderer, "Oq9"),
         loop_goes_on=_keeps_loop_reasoning(renderer, capabilities),
-        user_after_results=renderer.shows([*renderer.loop(), _AGAIN, _ANSWER], "Vq50", "Oq9", "Uq8", "Aq2"),
+        user_after_results=renderer.shows([*renderer.loop(), NEXT_USER, ANSWER], "Vq50", "Oq9", "Uq8", "Aq2"),
     )
 
 
@@ -186,7 +180,7 @@ def _without(renderer: _ProbeRenderer, marker: str) -> str:
 
 def _text_before_call(renderer: _ProbeRenderer) -> TextBeforeCall:
     """The treatment of text before a call, in a running tool loop and in an earlier one."""
-    again = [*renderer.loop("Tq12"), _ANSWER, _AGAIN, renderer.with_calls("Tq13"), renderer.result()]
+    again = [*renderer.loop("Tq12"), ANSWER, NEXT_USER, renderer.with_calls("Tq13"), renderer.result()]
     if renderer.shows(again, "Tq12", "Vq50", "Uq8", "Tq13", "Vq50"):
         return TextBeforeCall.KEPT
     return TextBeforeCall.AFTER if renderer.shows(renderer.loop("Tq12"), "Vq50", "Tq12") else TextBeforeCall.LOST
@@ -198,14 +192,14 @@ def _call_ids(renderer: _ProbeRenderer) -> CallIds:
         return _numbering(replace(renderer, ids=CallIds.NUMBERED))
     if renderer.ids is not CallIds.UNSEEN:
         return renderer.ids
-    return CallIds.PRINTED if renderer.identifier(0) in text else CallIds.UNSEEN
+    return CallIds.PRINTED if call_id(renderer.ids, 0) in text else CallIds.UNSEEN
 
 
 def _numbering(renderer: _ProbeRenderer) -> CallIds:
     """Whether the ids of two calls in two turns are rendered unchanged."""
     second = {**renderer.with_calls(), "tool_calls": renderer.with_calls(calls=2)["tool_calls"][1:]}
     text = renderer.text([*renderer.loop(), second, renderer.result("Oq91", 1)]) or ""
-    first, other = (text.count(renderer.identifier(place)) for place in (0, 1))
+    first, other = (text.count(call_id(renderer.ids, place)) for place in (0, 1))
     return CallIds.NUMBERED if first == other else CallIds.RENUMBERED
 
 
@@ -222,7 +216,7 @@ def _reasoning(renderer: _ProbeRenderer, capabilities: TemplateCapabilities) -> 
                     capabilities,
                     reasoning=name,
                     reasoning_beside_words=thinking.shows(thinking.loop("Tq12", **words), "Rq6", "Tq12", "Vq50"),
-                    reasoning_kept=thinking.shows([*turns, _ANSWER, _AGAIN], "Rq6", "Vq50", "Uq8"),
+                    reasoning_kept=thinking.shows([*turns, ANSWER, NEXT_USER], "Rq6", "Vq50", "Uq8"),
                 )
     return capabilities
 
@@ -232,7 +226,7 @@ def _keeps_loop_reasoning(renderer: _ProbeRenderer, capabilities: TemplateCapabi
     if capabilities.reasoning in (None, "content"):
         return True
     turns = renderer.loop(**{capabilities.reasoning: "Rq6"})
-    text = renderer.text([*turns, _AGAIN])
+    text = renderer.text([*turns, NEXT_USER])
     return text is None or "Rq6" in text or not renderer.shows(turns, "Rq6")
 
 

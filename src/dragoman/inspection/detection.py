@@ -19,16 +19,14 @@ from dragoman.conversation.types import JsonObject
 from dragoman.dialects.dialect import Dialect
 from dragoman.dialects.registry import BY_NAME, DEFAULT, combine
 from dragoman.inspection import sample_turns as sample
-from dragoman.inspection.sample_turns import THOUGHT, TOOLS, SampleTurns, Slice, Template
+from dragoman.inspection.conversations import THOUGHT, TOOLS
+from dragoman.inspection.sample_turns import SampleTurns, Slice, Template
 from dragoman.parts import CallDelta, CallEnd, CallStart, Text, Thinking
 
 
 def hints() -> frozenset[str]:
-    """The spellings that some dialect is recognized by."""
+    """The spellings that some dialect is recognized by; a tokenizer decides which are special tokens of a model."""
     return frozenset(hint for dialect in BY_NAME.values() for hint in dialect.hints)
-
-
-"""All hints of all dialects; a tokenizer decides which of them are special tokens of a model."""
 
 
 @dataclass(frozen=True, slots=True)

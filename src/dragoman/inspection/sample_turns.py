@@ -12,13 +12,24 @@ empty content. So all combinations are tried.
 import json
 from bisect import bisect
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any, NamedTuple, Protocol
 
-from dragoman.conversation.types import JsonObject, Tool, ToolCall
-
-Message = dict[str, Any]
+from dragoman.conversation.types import ToolCall
+from dragoman.inspection.conversations import (
+    ANSWER,
+    CALLS,
+    THOUGHT,
+    TOOLS,
+    USER,
+    WORDS,
+    Message,
+    call_id,
+    call_turn,
+    typed,
+)
+from dragoman.prompt.capabilities import CallIds
 
 
 class Template(Protocol):
@@ -30,40 +41,8 @@ class Template(Protocol):
         """The text of these messages; with `generation_prompt`, up to the start of the answer."""
 
 
-_PARAMETERS: JsonObject = {
-    "type": "object",
-    "properties": {
-        "path": {"type": "string", "description": "Where to look."},
-        "depth": {"type": "integer", "description": "How deep to look."},
-        "hidden": {"type": "boolean", "description": "Whether hidden ones count."},
-        "filter": {
-            "type": "object",
-            "description": "What to look for.",
-            "properties": {
-                "kind": {"type": "string", "description": "Their kind."},
-                "sizes": {"type": "array", "items": {"type": "integer"}, "description": "Their sizes."},
-            },
-            "additionalProperties": {},
-        },
-    },
-    "required": ["path"],
-}
-TOOLS = (
-    Tool("find_files", "Finds files.", _PARAMETERS),
-    Tool("get_time", "Tells the time.", {"type": "object", "properties": {}}),
-)
-CALLS = (
-    ToolCall(
-        "callq0001",  # nine letters and digits: some templates need that
-        "find_files",
-        {"path": 'say "hi" \\d ã', "depth": 3, "hidden": True, "filter": {"kind": "text", "sizes": [1, 20]}},
-    ),
-    ToolCall("callq0002", "get_time", {}),
-)
-WORDS, THOUGHT = "Wordsq1.", "Thoughtq2."
 _DUMPED = ('"type"', "'type'")
 """A turn that contains one of these printed its content as data instead of rendering it."""
-_QUESTION: Message = {"role": "user", "content": "Questionq3?"}
 
 Variables = dict[str, Any]
 _ON: Variables = {"enable_thinking": True, "thinking": True}
@@ -101,33 +80,27 @@ class _TypedContent:
 
     def render(self, messages: Sequence[Message], *, generation_prompt: bool = True, **variables: Any) -> str:
         """As `Template`."""
-        typed = [
-            message | {"content": [{"type": "text", "text": message["content"]}]}
-            if isinstance(message["content"], str)
-            else message
-            for message in messages
-        ]
-        return self._template.render(typed, generation_prompt=generation_prompt, **variables)
+        return self._template.render(typed(messages), generation_prompt=generation_prompt, **variables)
 
 
 def as_understood(template: Template) -> Template:
     """The template, wrapped if it needs content as typed parts."""
-    rendered = "".join(_render(template, [_QUESTION], variables) for variables in ({}, _DECLARED_OTHERWISE))
-    return template if _QUESTION["content"] in rendered else _TypedContent(template)
+    rendered = "".join(_render(template, [USER], variables) for variables in ({}, _DECLARED_OTHERWISE))
+    return template if USER["content"] in rendered else _TypedContent(template)
 
 
 def with_calls(template: Template) -> Iterator[Sequence[SampleTurns]]:
     """The two calls in one turn or in two, in every form of calls that the template renders."""
     seen: set[str] = set()
     questions = [_QuestionPrompts.of(template, variables) for variables in (_DECLARED, _DECLARED_OTHERWISE, {})]
-    for parts, question, as_string, own_ids, content in product(
+    for parts, question, as_string, numbered, content in product(
         ((CALLS,), tuple((call,) for call in CALLS)),
         questions,
         (False, True),
         (False, True),
         ("", None),
     ):
-        turns = [_calling(part, content, as_string=as_string, own_ids=own_ids) for part in parts]
+        turns = [call_turn(_numbered(part) if numbered else part, content, string_arguments=as_string) for part in parts]
         samples = [SampleTurns(question.slices(template, turn), part) for turn, part in zip(turns, parts, strict=True)]
         if all(sample.shows(sample.calls[0].name) for sample in samples):
             fresh = {slice_.turn for sample in samples for slice_ in sample.slices} - seen
@@ -138,15 +111,15 @@ def with_calls(template: Template) -> Iterator[Sequence[SampleTurns]]:
 
 def with_words(template: Template) -> SampleTurns:
     """A plain answer."""
-    return SampleTurns(_QuestionPrompts.of(template, {}).slices(template, {"role": "assistant", "content": WORDS}))
+    return SampleTurns(_QuestionPrompts.of(template, {}).slices(template, ANSWER))
 
 
 def with_thought(template: Template) -> list[SampleTurns]:
     """Reasoning before an answer or a call, in every field from which the template renders it."""
-    fields = dict.fromkeys(("reasoning_content", "reasoning", "thinking"), THOUGHT)
+    fields: Message = dict.fromkeys(("reasoning_content", "reasoning", "thinking"), THOUGHT)
     turns: list[Message] = [
-        {"role": "assistant", "content": WORDS, **fields},
-        _calling(CALLS[:1], "", as_string=False, own_ids=False) | fields,
+        ANSWER | fields,
+        call_turn(CALLS[:1], **fields),
         {
             "role": "assistant",
             "content": [{"type": "thinking", "thinking": THOUGHT}, {"type": "text", "text": WORDS}],
@@ -159,35 +132,21 @@ def with_thought(template: Template) -> list[SampleTurns]:
 
 def tails(template: Template) -> list[str]:
     """The text between the question and the answer: by default, with thinking on, with thinking off."""
-    bare = _render(template, [_QUESTION], {}, generation_prompt=False)
-    prompts = [_render(template, [_QUESTION], switched) for switched in ({}, _ON, _OFF)]
+    bare = _render(template, [USER], {}, generation_prompt=False)
+    prompts = [_render(template, [USER], switched) for switched in ({}, _ON, _OFF)]
     return [prompt[_shared(prompt, bare) :] for prompt in prompts]
 
 
 def openings(template: Template) -> str:
     """All text that the template adds itself around a question, with and without tools, thinking on and off."""
     return "".join(
-        _render(template, [_QUESTION], declared | switched) for declared, switched in product(({}, _DECLARED), ({}, _ON, _OFF))
+        _render(template, [USER], declared | switched) for declared, switched in product(({}, _DECLARED), ({}, _ON, _OFF))
     )
 
 
-def _calling(calls: Sequence[ToolCall], content: str | None, *, as_string: bool, own_ids: bool) -> Message:
-    """An assistant turn with calls. `own_ids`: the ids have the form of the template, which some templates need."""
-    return {
-        "role": "assistant",
-        "content": content,
-        "tool_calls": [
-            {
-                "id": f"functions.{call.name}:{number}" if own_ids else call.id,
-                "type": "function",
-                "function": {
-                    "name": call.name,
-                    "arguments": json.dumps(call.input, ensure_ascii=False) if as_string else call.input,
-                },
-            }
-            for number, call in enumerate(calls)
-        ],
-    }
+def _numbered(calls: Sequence[ToolCall]) -> list[ToolCall]:
+    """The calls with the ids that some templates need."""
+    return [replace(call, id=call_id(CallIds.NUMBERED, place, call.name)) for place, call in enumerate(calls)]
 
 
 class _QuestionPrompts(NamedTuple):
@@ -198,12 +157,12 @@ class _QuestionPrompts(NamedTuple):
 
     @classmethod
     def of(cls, template: Template, variables: Variables) -> "_QuestionPrompts":
-        prompts = [_render(template, [_QUESTION], variables | switched) for switched in ({}, _ON, _OFF)]
-        return cls(variables, [*prompts, _render(template, [_QUESTION], variables, generation_prompt=False)])
+        prompts = [_render(template, [USER], variables | switched) for switched in ({}, _ON, _OFF)]
+        return cls(variables, [*prompts, _render(template, [USER], variables, generation_prompt=False)])
 
     def slices(self, template: Template, turn: Message) -> list[Slice]:
         """The turn after each prompt, and after the beginning that it shares with the prompt; none if it is refused."""
-        whole = _render(template, [_QUESTION, turn], self.variables, generation_prompt=False)
+        whole = _render(template, [USER, turn], self.variables, generation_prompt=False)
         ends = [(prompt, _shared(whole, prompt)) for prompt in self.prompts if whole and prompt]
         return list(dict.fromkeys(Slice(before, whole[end:]) for prompt, end in ends for before in (whole[:end], prompt)))
 

@@ -12,19 +12,15 @@ from functools import partial
 from itertools import pairwise
 
 from dragoman.conversation import ThinkingPolicy
+from dragoman.inspection.conversations import ANSWER, THOUGHT, USER, WORDS, Message, call_turn, probe_calls, result_turn
 from dragoman.prompt import Renderer, TemplateRefusal
 from dragoman.prompt.capabilities import CallIds, TemplateCapabilities
-from dragoman.prompt.turn_boundary import Message, TurnBoundary
+from dragoman.prompt.turn_boundary import TurnBoundary
 
 Render = Callable[[Sequence[Message]], str]
 
-_USER: Message = {"role": "user", "content": "Uq1"}
-_ID = "idq1idq10"
-_CALL = {"id": _ID, "type": "function", "function": {"name": "probe_tool", "arguments": {"pq4": "Vq5"}}}
-_CALLED = {**_CALL, "function": {"name": "probe_tool", "arguments": '{"pq4": "Vq5"}'}}
-_RESULT: Message = {"role": "tool", "tool_call_id": _ID, "name": "probe_tool", "content": "Oq9"}
-_WORDS = "Aq2"
-_THOUGHT = "Rq6"
+_FORM = CallIds.NINE
+"""The form of ids that every template takes, except those that need numbered ones."""
 
 
 def find_boundary(renderer: Renderer) -> TurnBoundary:
@@ -39,10 +35,10 @@ def find_boundary(renderer: Renderer) -> TurnBoundary:
     if missing:
         ways = [boundary, *(replace(boundary, missing=missing, fields=fields) for fields in ({}, {"reasoning_content": ""}))]
         boundary = max(
-            ways, key=lambda way: _appending(unthinking, _turns(capabilities, way.missing + _WORDS, way.fields), extra)
+            ways, key=lambda way: _appending(unthinking, _turns(capabilities, way.missing + WORDS, way.fields), extra)
         )
-    thought = dialect.encode_thinking(_THOUGHT, _WORDS)
-    turns = _turns(capabilities, thought + _WORDS, {})
+    thought = dialect.encode_thinking(THOUGHT, WORDS)
+    turns = _turns(capabilities, thought + WORDS, {})
     answers = sum(turn["role"] == "assistant" for turn in turns)
     return replace(boundary, keeps_reasoning=bool(thought) and _appending(thinking, turns, extra) * 2 > answers)
 
@@ -51,20 +47,20 @@ def _turns(capabilities: TemplateCapabilities, content: str, fields: Message) ->
     """A conversation in which every assistant turn has that content."""
     turn = {"role": "assistant", "content": content, **fields}
     if not (capabilities.calls and capabilities.results):
-        return [_USER, turn, _USER, turn, _USER]
-    identifier = "functions.probe_tool:0" if capabilities.call_ids is CallIds.NUMBERED else _ID
-    call = {**(_CALLED if capabilities.string_arguments else _CALL), "id": identifier}
-    return [_USER, {**turn, "tool_calls": [call]}, {**_RESULT, "tool_call_id": identifier}, turn, _USER, turn, _USER]
+        return [USER, turn, USER, turn, USER]
+    calls = probe_calls(CallIds.NUMBERED if capabilities.call_ids is CallIds.NUMBERED else _FORM)
+    calling = call_turn(calls, content, string_arguments=capabilities.string_arguments, **fields)
+    return [USER, calling, result_turn(calls[0].id), turn, USER, turn, USER]
 
 
 def _difference(render: Render) -> tuple[str, str]:
     """The text before an answer that only the prompt has, and the whitespace that only the history has."""
     try:
-        prompt = render([_USER])
-        history = render([_USER, {"role": "assistant", "content": _WORDS}, _USER])
+        prompt = render([USER])
+        history = render([USER, ANSWER, USER])
     except TemplateRefusal:
         return "", ""
-    before, found, _ = history.partition(_WORDS)
+    before, found, _ = history.partition(WORDS)
     if not found:
         return "", ""
     missing = prompt.removeprefix(before) if prompt.startswith(before) else ""
@@ -95,8 +91,9 @@ def _not_written(prompt: str, content: str) -> str:
 def _call_gap(render: Render) -> str:
     """The whitespace between the text of a turn and its call."""
     try:
-        text = render([_USER, {"role": "assistant", "content": _WORDS, "tool_calls": [_CALL]}, _RESULT])
+        calls = probe_calls(_FORM)
+        text = render([USER, call_turn(calls, WORDS), result_turn(calls[0].id)])
     except TemplateRefusal:
         return ""
-    rest = text.partition(_WORDS)[2]
+    rest = text.partition(WORDS)[2]
     return rest[: len(rest) - len(rest.lstrip())]
