@@ -20,6 +20,7 @@ ALLOWED: dict[str, set[str]] = {
     "json_schema": set(),
     "worker_pool": set(),
     "models": set(),
+    "media": set(),
     "doctor": set(),  # it examines any server from outside
     "limits": {"json_schema"},
     "constraints": {"json_schema", "worker_pool"},
@@ -76,6 +77,8 @@ THIRD_PARTY = {
     "llguidance": {"constraints"},
     "jinja2": {"prompt"},
     "aiohttp": {"engines", "doctor"},
+    "PIL": {"media"},
+    "pypdfium2": {"media"},
     "tokenizers": {"models"},
     "xllamacpp": {"engines"},
     "prometheus_client": {"observability"},
