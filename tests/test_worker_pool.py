@@ -14,6 +14,7 @@ import pytest
 
 from dragoman.errors import InvalidRequest, Overloaded, PromptTooLong
 from dragoman.worker_pool import TooExpensive, WorkerPool
+from dragoman.worker_pool.worker import Job, job_messages
 
 
 @pytest.fixture
@@ -48,8 +49,24 @@ def _refuse_length() -> None:
     raise PromptTooLong(9, 4)
 
 
+def _all(*args: bytes, last: bytes) -> list[bytes]:
+    return [*args, last]
+
+
 async def test_a_job_returns_its_result(pool: WorkerPool) -> None:
     assert await pool.run(sorted, [3, 1, 2], reverse=True) == [3, 2, 1]
+
+
+async def test_large_arguments_arrive_in_their_places(pool: WorkerPool) -> None:
+    large, larger = os.urandom(100_000), os.urandom(3_000_000)
+    assert await pool.run(_all, larger, b"small", large, last=b"named") == [larger, b"small", large, b"named"]
+
+
+def test_a_large_argument_is_not_copied() -> None:
+    large = bytes(1 << 20)
+    blocks = job_messages(Job(len, (large,), {}))
+    assert any(block is large for block in blocks)
+    assert sum(map(len, blocks)) < len(large) + 1_000
 
 
 @pytest.mark.parametrize(

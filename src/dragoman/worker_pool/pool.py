@@ -12,7 +12,7 @@ from typing import Final, ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
 
 from dragoman.errors import Overloaded
-from dragoman.worker_pool.worker import LENGTH, Job, Outcome, SetUp, TooExpensive, message
+from dragoman.worker_pool.worker import LENGTH, Job, Outcome, SetUp, TooExpensive, job_messages, message
 
 _log = logging.getLogger(__name__)
 
@@ -40,9 +40,9 @@ _START_SECONDS: Final = 60.0
 class WorkerPool:
     """Runs functions in worker processes, which start when they are needed.
 
-    Functions, arguments and results are pickled. A result is unpickled on the event loop: it should be small, or flat like a
-    string. `seconds` is the time limit of a job once a worker has it, `patience` the most seconds it waits for one, `memory`
-    its limit in bytes.
+    Functions, arguments and results are pickled; bytes among the positional arguments may be large. A result is unpickled on
+    the event loop: it should be small, or flat like a string. `seconds` is the time limit of a job once a worker has it,
+    `patience` the most seconds it waits for one, `memory` its limit in bytes.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class WorkerPool:
 
         Raises `TooExpensive`, `Overloaded` if no worker becomes free in time, and what the function raises.
         """
-        job = message(Job(function, args, kwargs))
+        job = job_messages(Job(function, args, kwargs))
         workers = self._of_this_loop()
         try:
             async with asyncio.timeout(self._patience):
@@ -183,7 +183,7 @@ class _Worker:
         worker = cls(process)
         try:
             async with asyncio.timeout(_START_SECONDS):
-                await worker._exchange(message(set_up))
+                await worker._exchange([message(set_up)])
         except BaseException:
             worker.kill()
             raise
@@ -194,7 +194,7 @@ class _Worker:
         """Whether the worker can run another job."""
         return self._process.returncode is None and not self._ended and self._jobs < _JOBS_PER_WORKER
 
-    async def work(self, job: bytes, seconds: float) -> Outcome:
+    async def work(self, job: Sequence[bytes], seconds: float) -> Outcome:
         """Run a job. The process is killed if the job exceeds its time limit, crashes or is cancelled."""
         self._jobs += 1
         try:
@@ -222,9 +222,10 @@ class _Worker:
             self._process.kill()
         self._stdin.close()
 
-    async def _exchange(self, data: bytes) -> Outcome:
-        """Send a message and wait for the reply. Raises `OSError`, and `EOFError` if the process ends instead."""
-        self._stdin.write(data)
+    async def _exchange(self, blocks: Sequence[bytes]) -> Outcome:
+        """Send a message in blocks and wait for the reply. Raises `OSError`, and `EOFError` if the process ends instead."""
+        for block in blocks:
+            self._stdin.write(block)
         assert self._process.stdout is not None
         (length,) = LENGTH.unpack(await self._process.stdout.readexactly(LENGTH.size))
         outcome: Outcome = pickle.loads(await self._process.stdout.readexactly(length))  # noqa: S301 -- from our own process

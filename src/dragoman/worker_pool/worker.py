@@ -1,7 +1,8 @@
 """The program of a worker process: it reads jobs from its standard input, and writes their results to its standard output.
 
 A message is a big-endian length of eight bytes, and that many bytes of pickle. The first message to a worker is its set-up,
-every other one a job; a worker replies to each with one message, and ends when its input ends.
+every other one a job; a worker replies to each with one message, and ends when its input ends. Large arguments of a job follow
+its message as they are, each with its length before it, since pickling would copy them on the event loop.
 """
 
 import importlib
@@ -11,10 +12,12 @@ import signal
 import struct
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO, Final
 
 LENGTH: Final = struct.Struct(">Q")
+_LARGE: Final = 64 * 1024
+"""Bytes of an argument that is not pickled."""
 _NICE: Final = 5
 """The niceness of workers, so that the event loop gets the CPU first."""
 
@@ -41,6 +44,11 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
+class LargeArgument:
+    """Stands in a job for an argument that follows its message."""
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """The result of a job, or the exception that it raised."""
 
@@ -52,6 +60,20 @@ def message(value: object) -> bytes:
     """Encode a message between the processes. Raises what pickling raises."""
     packed = pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
     return LENGTH.pack(len(packed)) + packed
+
+
+def job_messages(job: Job) -> Sequence[bytes]:
+    """Encode a job as the blocks that are sent one after another. Raises what pickling raises."""
+    large = [argument for argument in job.args if _is_large(argument)]
+    args = [LargeArgument() if _is_large(argument) else argument for argument in job.args]
+    blocks = [message(replace(job, args=args))]
+    for argument in large:
+        blocks += [LENGTH.pack(len(argument)), argument]
+    return blocks
+
+
+def _is_large(argument: object) -> bool:
+    return isinstance(argument, bytes) and len(argument) > _LARGE
 
 
 def main() -> None:
@@ -66,7 +88,7 @@ def main() -> None:
     _send(results, message(Outcome()))
     while True:
         try:
-            job = _received(jobs)
+            job = _with_large_arguments(_received(jobs), jobs)
         except EOFError:
             return
         _send(results, _message(_outcome(job), set_up.memory))
@@ -79,10 +101,19 @@ def _send(results: BinaryIO, data: bytes) -> None:
 
 
 def _received(source: BinaryIO) -> Any:
+    return pickle.loads(_block(source))  # noqa: S301 -- from the parent process
+
+
+def _block(source: BinaryIO) -> bytes:
     head = source.read(LENGTH.size)
     if len(head) < LENGTH.size:
         raise EOFError
-    return pickle.loads(source.read(LENGTH.unpack(head)[0]))  # noqa: S301 -- from the parent process
+    return source.read(LENGTH.unpack(head)[0])
+
+
+def _with_large_arguments(job: Job, source: BinaryIO) -> Job:
+    args = [_block(source) if isinstance(argument, LargeArgument) else argument for argument in job.args]
+    return replace(job, args=args)
 
 
 def _outcome(job: Job) -> Outcome:
