@@ -1,0 +1,115 @@
+"""PDFs in worker processes: what is read, what is kept, and what a PDF may cost."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+
+from dragoman.media.pdf import MOST_PICTURES, Page, PdfReader
+from dragoman.media.pdf_pages import UnreadablePdf, pictures, texts
+from dragoman.worker_pool import WorkerPool
+
+from . import pdf_files as files
+
+LONGEST = 64
+MIXED = files.text_pdf(b"Hello", b"", b"World", b"")
+
+
+class CountingPool(WorkerPool):
+    """Runs jobs here, without a worker, and counts them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.jobs: list[str] = []
+
+    async def run(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        self.jobs.append(function.__name__)
+        return function(*args, **kwargs)
+
+
+@pytest.fixture
+def pool() -> CountingPool:
+    return CountingPool()
+
+
+async def test_a_model_that_only_reads_gets_the_text(pool: CountingPool) -> None:
+    assert await PdfReader(pool).read(MIXED) == [Page("Hello"), Page(""), Page("World"), Page("")]
+    assert pool.jobs == ["texts"]
+
+
+async def test_a_model_that_sees_gets_a_picture_of_each_page_without_text(pool: CountingPool) -> None:
+    second, fourth = pictures(MIXED, [2, 4], LONGEST)
+    assert await PdfReader(pool).read(MIXED, LONGEST) == [Page("Hello"), Page("", second), Page("World"), Page("", fourth)]
+
+
+async def test_a_damaged_page_is_not_drawn(pool: CountingPool) -> None:
+    data = files.text_pdf(b"one", b"two").replace(b"/Kids[4 0 R 6 0 R]", b"/Kids[4 0 R 9 0 R]")
+    assert await PdfReader(pool).read(data, LONGEST) == [Page("one"), Page(None)]
+
+
+async def test_what_was_read_is_not_read_again(pool: CountingPool) -> None:
+    reader = PdfReader(pool)
+    first = await reader.read(MIXED, LONGEST)
+    assert await reader.read(bytes(bytearray(MIXED)), LONGEST) == first
+    assert pool.jobs == ["texts", "pictures"]
+    await reader.read(MIXED, LONGEST + 1)
+    assert pool.jobs == ["texts", "pictures", "pictures"]
+
+
+async def test_what_is_not_kept_any_longer_is_read_again_and_is_the_same(pool: CountingPool) -> None:
+    reader = PdfReader(pool, kept_bytes=100)
+    first = await reader.read(MIXED, LONGEST)
+    assert await reader.read(MIXED, LONGEST) == first
+    assert pool.jobs == ["texts", "pictures"] * 2
+
+
+async def test_a_long_scan_is_drawn_in_parts_up_to_a_number_of_pages(pool: CountingPool) -> None:
+    pages = await PdfReader(pool).read(files.text_pdf(*[b""] * (MOST_PICTURES + 2)), 8)
+    assert [page.picture is None for page in pages] == [False] * MOST_PICTURES + [True] * 2
+    assert pool.jobs.count("pictures") == MOST_PICTURES // 4
+
+
+@pytest.fixture
+async def workers() -> AsyncIterator[WorkerPool]:
+    made = WorkerPool(workers=1, seconds=1.5, memory=256 << 20, preload=("dragoman.media.pdf_pages", "pypdfium2"))
+    yield made
+    await made.close()
+
+
+LONG_TEXT = files.compressed(b"BT /F 1 Tf " + b"(aaaaaaaaaa) Tj " * 1_000_000 + b"ET")
+MANY_TILES = files.stream(
+    b"0 0 1 1 re f",
+    b"/Type/Pattern/PatternType 1/PaintType 1/TilingType 1/BBox[0 0 1 1]/XStep 0.001/YStep 0.001/Resources<<>>",
+)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (files.pdf([LONG_TEXT]), "Reading the PDF specified (takes more than|needs more than|crashed)"),
+        (
+            files.pdf([files.stream(b"/Pattern cs /P scn 0 0 612 792 re f")], MANY_TILES, resources=b"/Pattern<</P 4 0 R>>"),
+            "Reading the PDF specified takes more than 1.5 seconds.",
+        ),
+    ],
+)
+async def test_a_pdf_that_exceeds_a_limit_is_refused_and_others_are_read(workers: WorkerPool, data: bytes, reason: str) -> None:
+    reader = PdfReader(workers)
+    with pytest.raises(UnreadablePdf, match=reason):
+        await reader.read(data, LONGEST)
+    assert await reader.read(MIXED) == [Page(text) for text in texts(MIXED)]
+
+
+async def test_a_refusal_comes_from_a_worker_as_it_is(workers: WorkerPool) -> None:
+    with pytest.raises(UnreadablePdf, match="The PDF specified was not valid"):
+        await PdfReader(workers).read(b"%PDF-")
+
+
+async def test_the_time_of_a_whole_pdf_is_limited() -> None:
+    class Slow(CountingPool):
+        async def run(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+            return await (asyncio.Event().wait() if function is pictures else super().run(function, *args, **kwargs))
+
+    with pytest.raises(UnreadablePdf, match=r"Reading the PDF specified takes more than 0.05 seconds\."):
+        await PdfReader(Slow(), seconds=0.05).read(MIXED, LONGEST)
