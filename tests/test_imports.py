@@ -37,6 +37,7 @@ ALLOWED: dict[str, set[str]] = {
         "api",
         "generation",
         "inspection",
+        "media",
         "observability",
         "prompt",
         "dialects",
@@ -50,6 +51,7 @@ ALLOWED: dict[str, set[str]] = {
         "api",
         "generation",
         "inspection",
+        "media",
         "models",
         "plugins",
         "observability",
@@ -65,7 +67,7 @@ ALLOWED: dict[str, set[str]] = {
 }
 
 SUBFOLDERS: dict[str, dict[str, set[str]]] = {
-    "api": {"openai": {"anthropic"}},  # its requests are lowered by way of the other format's blocks
+    "api": {},
     "engines": {},
 }
 """Inside a package: all of its folders may import the files at its top, which import no folder."""

@@ -3,7 +3,7 @@
 Each limit is checked before any work on the counted items, and the error message names it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Final
 
@@ -44,6 +44,11 @@ class Limits:
         """Raise `InvalidRequest` at `path` if `count` exceeds the limit of this name."""
         if excess := self._excess(name, count):
             raise InvalidRequest.at(path, excess)
+
+    def check_stops(self, sequences: Sequence[str], path: str) -> None:
+        """Raise `InvalidRequest` at `path` if there are too many stop sequences, or their total length is too large."""
+        self.check("stop_sequences", len(sequences), path)
+        self.check("stop_characters", sum(map(len, sequences)), path)
 
     def schema_excess(self, schema: Schema) -> str | None:
         """Return a sentence about the first limit that a schema exceeds; None if it exceeds none."""

@@ -8,9 +8,9 @@ import pytest
 from pydantic import ValidationError
 
 from dragoman.api.anthropic import rules
-from dragoman.api.anthropic.base import invalid_request
 from dragoman.api.anthropic.lowering import lower
 from dragoman.api.anthropic.request import MessagesRequest, PromptRequest
+from dragoman.api.base import invalid_request
 from dragoman.conversation import Conversation
 from dragoman.errors import InvalidRequest
 

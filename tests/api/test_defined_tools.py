@@ -10,7 +10,7 @@ import pytest
 
 from dragoman.api.anthropic.defined_tools import DEFINED
 from dragoman.api.anthropic.request import CountTokensRequest
-from dragoman.api.anthropic.rules.schemas import check_schema
+from dragoman.api.schemas import check_schema
 
 from .bodies import body, by_clause, error_of, tool
 

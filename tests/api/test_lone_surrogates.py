@@ -2,8 +2,8 @@
 
 import pytest
 
-from dragoman.api.anthropic.base import parse
 from dragoman.api.anthropic.request import MessagesRequest
+from dragoman.api.base import parse
 from dragoman.errors import InvalidRequest
 
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from dragoman.api.anthropic.base import unknown_fields
 from dragoman.api.anthropic.request import CountTokensRequest, MessagesRequest
+from dragoman.api.base import unknown_fields
 from dragoman.conversation import Conversation
 
 from .bodies import assistant, body, by_clause, call, error_of, read, result, text, tool, user

@@ -8,7 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.bodies import assistant, body, call, read, result, text, user
-from dragoman.conversation import Role, Text, ToolResult, Turn
+from dragoman.api.openai.lowering import lower_chat
+from dragoman.api.openai.request import ChatRequest
+from dragoman.conversation import Attachment, AttachmentKind, Dialogue, Inline, Role, Text, ToolResult, Turn, Url
+from dragoman.media.text_only import for_text_only
 
 JsonObject = dict[str, Any]
 
@@ -40,9 +43,13 @@ def found(**fields: Any) -> JsonObject:
     }
 
 
+def read_as_text(source: JsonObject) -> Dialogue:
+    return for_text_only(read(source).dialogue)
+
+
 def seen(*blocks: JsonObject) -> list[str]:
     """The text that the model gets for these blocks."""
-    return [part.text for part in read(body(user(*blocks))).dialogue.turns[0].content if isinstance(part, Text)]
+    return [part.text for part in read_as_text(body(user(*blocks))).turns[0].content if isinstance(part, Text)]
 
 
 FORMS: dict[str, tuple[JsonObject, list[str]]] = {
@@ -100,10 +107,10 @@ FORMS: dict[str, tuple[JsonObject, list[str]]] = {
 def test_an_attachment_reads_the_same_at_the_top_and_inside_a_result(block: JsonObject, lines: list[str]) -> None:
     words = "\n".join(lines)
     assert seen(text("Look:"), block, text("Well?")) == ["Look:", words, "Well?"]
-    turns = read(
+    turns = read_as_text(
         body(user("Hi"), assistant(call("a", "look")), user(result("a", content=[text("Here:"), block])))
-    ).dialogue.turns
-    assert turns[-1] == Turn(Role.USER, (ToolResult("a", "look", f"Here:\n{words}", is_error=False),))
+    ).turns
+    assert turns[-1] == Turn(Role.USER, (ToolResult.of_text("a", "look", f"Here:\n{words}"),))
 
 
 @pytest.mark.clause("IN-4")
@@ -129,12 +136,38 @@ def test_an_invalid_url_is_not_shown(url: str) -> None:
 
 @pytest.mark.clause("IN-4")
 def test_notes_say_what_the_model_does_not_get() -> None:
-    assert read(body(user("Hi"))).dialogue.notes == ()
-    assert read(body(user(document("text"), found()))).dialogue.notes == ()
-    assert read(body(user(picture()))).dialogue.notes == ("omitted: 1 image that the model cannot see",)
+    assert read_as_text(body(user("Hi"))).notes == ()
+    assert read_as_text(body(user(document("text"), found()))).notes == ()
+    assert read_as_text(body(user(picture()))).notes == ("omitted: 1 image that the model cannot see",)
     inner = result("a", content=[picture(), document("content", source={"content": [picture()]})])
     request = body(user(picture(), document("base64")), assistant(call("a")), user(inner, found(citations={"enabled": True})))
-    assert read(request).dialogue.notes == (
+    assert read_as_text(request).notes == (
         "omitted: 3 images and 1 document that the model cannot see",
         "ignored: citations, which the model does not write",
     )
+
+
+@pytest.mark.clause("IN-2", "IN-5", "IN-8", "ERR-9")
+def test_attachments_are_lowered_with_their_paths_and_their_undecoded_source() -> None:
+    inner = document("content", source={"content": [text("One."), picture()]}, title="T")
+    dialogue = read(
+        body(user(linked("u")), assistant(call("a")), user(result("a", content=[inner, text("x")]), text("y")))
+    ).dialogue
+    data = Inline("AAAA", "image/png")
+    image = Attachment(AttachmentKind.IMAGE, data, "messages.2.content.0.content.0.source.content.1")
+    outer = Attachment(AttachmentKind.DOCUMENT, (Text("One."), image), "messages.2.content.0.content.0", title="T")
+    assert dialogue.turns[0].content == (Attachment(AttachmentKind.IMAGE, Url("u"), "messages.0.content.0"),)
+    assert dialogue.turns[2].content == (ToolResult("a", "f", (outer, Text("x")), is_error=False), Text("y"))
+    assert (dialogue.attachments, dialogue.newest) == (3, "messages.2.")
+
+
+def test_both_formats_lower_an_image_to_the_same_attachment() -> None:
+    part = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+    request = ChatRequest.model_validate({"model": "m", "messages": [{"role": "user", "content": [part]}]})
+    assert lower_chat(request).dialogue == read(body(user(picture()))).dialogue
+
+
+def test_the_newest_message_is_the_users_or_a_tools_even_if_others_follow_it() -> None:
+    turns = [user(picture()), assistant("A"), user("B"), {"role": "system", "content": "C"}]
+    assert read(body(*turns)).dialogue.newest == "messages.2."
+    assert read(body(user("B"))).dialogue.newest == ""

@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
-from dragoman.api.anthropic.base import parse
+from dragoman.api.base import parse
 from dragoman.api.openai.lowering import UNLIMITED, lower_chat
 from dragoman.api.openai.request import ChatRequest, CompletionRequest
 from dragoman.api.openai.rules import check_chat, check_completion, check_strict_input
 from dragoman.conversation import Conversation, Role, Text, Thinking, ThinkingPolicy, ToolCall, ToolPolicy, ToolResult, Turn
 from dragoman.conversation.types import Sampling, ToolChoice
 from dragoman.errors import InvalidRequest
+from dragoman.media.text_only import for_text_only
 
 TOOL = {"type": "function", "function": {"name": "now", "description": "The time.", "parameters": {"type": "object"}}}
 CALLS = {
@@ -62,7 +63,7 @@ def test_an_agents_conversation_keeps_its_turns_its_reasoning_and_the_order_of_i
         Turn(Role.ASSISTANT, (Thinking("Two at once."), ToolCall("a", "now", {"z": 1, "a": 2}), ToolCall("b", "now", {}))),
         Turn(
             Role.USER,
-            (ToolResult("a", "now", "one", is_error=False), ToolResult("b", "now", "two", is_error=False), Text("Well?")),
+            (ToolResult.of_text("a", "now", "one"), ToolResult.of_text("b", "now", "two"), Text("Well?")),
         ),
         Turn(Role.SYSTEM, (Text("It is late."),)),
         Turn(Role.ASSISTANT, (Text("One and two."),)),
@@ -166,14 +167,14 @@ PAPER = {"type": "file", "file": {"filename": "a.pdf", "file_data": "data:applic
 
 def test_what_the_model_cannot_see_is_replaced_by_a_note() -> None:
     away = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
-    conversation = lowered(user([PICTURE, away, PAPER, {"type": "text", "text": "What is it?"}]))
-    picture, elsewhere, paper, words = (part.text for part in conversation.dialogue.turns[0].content if isinstance(part, Text))
+    dialogue = for_text_only(lowered(user([PICTURE, away, PAPER, {"type": "text", "text": "What is it?"}])).dialogue)
+    picture, elsewhere, paper, words = (part.text for part in dialogue.turns[0].content if isinstance(part, Text))
     assert "(image/png, 5 bytes)" in picture
     assert "https://example.com/a.png" in elsewhere
     assert "a.pdf" in paper
     assert "(application/pdf, 5 bytes)" in paper
     assert words == "What is it?"
-    assert conversation.dialogue.notes == ("omitted: 2 images and 1 document that the model cannot see",)
+    assert dialogue.notes == ("omitted: 2 images and 1 document that the model cannot see",)
 
 
 @pytest.mark.parametrize("part", [PICTURE, PAPER])
@@ -267,8 +268,8 @@ def test_a_refusal_part_is_text() -> None:
     ],
 )
 def test_a_result_may_contain_parts_of_every_type(content: object, outcome: str) -> None:
-    conversation = lowered(user("Hi"), CALLS, *RESULTS[:1], {**RESULTS[1], "content": content})
-    results = {part.call_id: part.text for part in conversation.dialogue.turns[-1].content if isinstance(part, ToolResult)}
+    dialogue = for_text_only(lowered(user("Hi"), CALLS, *RESULTS[:1], {**RESULTS[1], "content": content}).dialogue)
+    results = {part.call_id: part.text for part in dialogue.turns[-1].content if isinstance(part, ToolResult)}
     assert results[RESULTS[1]["tool_call_id"]].startswith(outcome)
 
 
@@ -276,7 +277,7 @@ def test_an_older_function_call_is_a_call_and_the_next_message_its_result() -> N
     call = {"role": "assistant", "content": None, "function_call": {"name": "now", "arguments": '{"zone": "UTC"}'}}
     conversation = lowered(user("Hi"), call, {"role": "function", "name": "now", "content": "noon"})
     assert conversation.dialogue.turns[1].content == (ToolCall("function_call", "now", {"zone": "UTC"}),)
-    assert conversation.dialogue.turns[2].content == (ToolResult("function_call", "now", "noon", is_error=False),)
+    assert conversation.dialogue.turns[2].content == (ToolResult.of_text("function_call", "now", "noon"),)
 
 
 def test_notes_say_what_the_model_does_not_get() -> None:

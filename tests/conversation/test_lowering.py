@@ -93,7 +93,10 @@ def test_a_request_with_every_type_of_block_becomes_this_conversation() -> None:
                     Role.ASSISTANT,
                     (Thinking("Hm."), Text("I look."), ToolCall("a", "read", {"z": "1", "a": 2}), ToolCall("b", "now", {})),
                 ),
-                Turn(Role.USER, (ToolResult("a", "read", "x\ny", False), ToolResult("b", "now", "no clock", True))),
+                Turn(
+                    Role.USER,
+                    (ToolResult.of_text("a", "read", "x\ny"), ToolResult.of_text("b", "now", "no clock", is_error=True)),
+                ),
                 Turn(Role.SYSTEM, (Text("Speak French."), Text("Or not."))),
             ),
             tools=tools,
@@ -191,7 +194,7 @@ def test_redacted_reasoning_is_accepted_and_left_out() -> None:
 )
 def test_an_empty_result_is_a_result(content: object, text: str) -> None:
     block = {"type": "tool_result", "tool_use_id": "a"} | ({} if content is ... else {"content": content})
-    assert _content(block, role="user")[-1] == ToolResult("a", "", text, False)
+    assert _content(block, role="user")[-1] == ToolResult.of_text("a", "", text)
 
 
 @pytest.mark.clause("IN-12")
@@ -320,12 +323,11 @@ def test_a_deferred_tool_is_described_in_the_result_that_found_it_and_not_at_the
     assert before.dialogue.tools == after.dialogue.tools
     assert list(after.policy.schemas) == ["ToolSearch", "fetch"]
     assert after.dialogue.turns[-1].content == (
-        ToolResult(
+        ToolResult.of_text(
             "a",
             "ToolSearch",
             '<function>{"name": "fetch", "description": "fetch", "parameters": {"type": "object"}}</function>\n'
             "The tool lost is no longer available.",
-            is_error=False,
         ),
     )
 
@@ -346,7 +348,7 @@ def test_results_are_sorted_by_the_order_of_their_calls() -> None:
     results = [{"type": "tool_result", "tool_use_id": name, "content": name} for name in ("c", "a", "b")]
     last = {"role": "user", "content": [*results, {"type": "text", "text": "Go on."}]}
     turns = _lower(messages=[{"role": "user", "content": "Hi"}, {"role": "assistant", "content": calls}, last]).dialogue.turns
-    assert turns[-1].content == (*(ToolResult(name, name, name, is_error=False) for name in ("a", "b", "c")), Text("Go on."))
+    assert turns[-1].content == (*(ToolResult.of_text(name, name, name) for name in ("a", "b", "c")), Text("Go on."))
 
 
 @pytest.mark.clause("TOOL-12", "CACHE-4")

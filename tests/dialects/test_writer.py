@@ -82,7 +82,7 @@ def test_an_id_that_holds_the_name_is_written_unchanged() -> None:
 
 
 def test_a_failed_result_is_marked() -> None:
-    results = [ToolResult("1", "add", "3", is_error=False), ToolResult("2", "now", "no", is_error=True)]
+    results = [ToolResult.of_text("1", "add", "3"), ToolResult.of_text("2", "now", "no", is_error=True)]
 
     assert dialects.get("hermes").encode_results(results) == (
         "<tool_response>\n3\n</tool_response>\n<tool_response>\nError: no\n</tool_response>"
@@ -105,15 +105,15 @@ def test_a_failed_result_is_marked() -> None:
 )  # fmt: skip
 def test_results_are_written_as_the_family_reads_them(name: str, written: str) -> None:
     results = [
-        ToolResult("functions.add:0", "add", "3", is_error=False),
-        ToolResult("functions.now:1", "now", "", is_error=False),
+        ToolResult.of_text("functions.add:0", "add", "3"),
+        ToolResult.of_text("functions.now:1", "now", ""),
     ]
 
     assert dialects.get(name).encode_results(results) == written
 
 
 def test_placeholders_in_a_result_are_not_replaced() -> None:
-    result = ToolResult("{name}", "{id}", "{place}", is_error=False)
+    result = ToolResult.of_text("{name}", "{id}", "{place}")
 
     assert dialects.get("gemma4").encode_results([result]) == (
         '<|tool_response>response:{id}{value:<|"|>{place}<|"|>}<tool_response|>'

@@ -4,9 +4,9 @@ import json
 from typing import Any
 
 from conftest import body, user
-from dragoman.api.anthropic.base import parse
 from dragoman.api.anthropic.lowering import lower
 from dragoman.api.anthropic.request import MessagesRequest
+from dragoman.api.base import parse
 from dragoman.observability.content_statistics import content_statistics
 from dragoman.observability.log_entry import Volume
 

@@ -81,7 +81,7 @@ async def test_a_continuation_or_another_conversation_does_not_diverge(after: Co
         (changed(TALK, tools=[NOW, replace(READ, description="Reads.")]), 'tool read, "'),
         (changed(TALK, tools=[READ, NOW]), 'the order of the tools, "'),
         (
-            changed(TALK, turns=(*LOOP[:2], user(ToolResult("a", "read", "bye", is_error=False)), *TALK.dialogue.turns[3:])),
+            changed(TALK, turns=(*LOOP[:2], user(ToolResult.of_text("a", "read", "bye")), *TALK.dialogue.turns[3:])),
             'turn 3 (user), tool result 1, "bye',
         ),
         (changed(TALK, turns=(*LOOP, assistant("Ready."), user("Thanks."))), 'turn 4 (assistant), text 1, "Ready.'),

@@ -48,6 +48,6 @@ def changed(conversation: Conversation, **fields: Any) -> Conversation:
 LOOP = (
     user("What does a.txt say?"),
     assistant(Thinking("I must look."), "I look.", ToolCall("a", "read", {"path": "a.txt", "at": 1}), ToolCall("b", "now", {})),
-    user(ToolResult("a", "read", "hello", is_error=False), ToolResult("b", "now", "no clock", is_error=True)),
+    user(ToolResult.of_text("a", "read", "hello"), ToolResult.of_text("b", "now", "no clock", is_error=True)),
 )
 """A running tool loop."""

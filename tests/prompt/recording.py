@@ -49,7 +49,7 @@ class Recording:
         self.read.append(self._read(output))
         reply = assistant(*self.read[-1])
         results = [
-            ToolResult(part.id, part.name, text, is_error=failed)
+            ToolResult.of_text(part.id, part.name, text, is_error=failed)
             for part, text in zip(
                 (part for part in reply.content if isinstance(part, ToolCall)),
                 (text for text in answer if isinstance(text, str)),

@@ -106,7 +106,7 @@ def test_results_that_the_template_would_lose_are_written_by_the_dialect() -> No
     ],
 )
 def test_text_follows_the_results_of_the_same_turn(name: str, rendered: str) -> None:
-    turns = [LOOP[0], assistant(ToolCall("a", "read", {})), user(ToolResult("a", "read", "hello", is_error=False), "Go on.")]
+    turns = [LOOP[0], assistant(ToolCall("a", "read", {})), user(ToolResult.of_text("a", "read", "hello"), "Go on.")]
     assert rendered in text(getattr(templates, name), conversation_of(*turns, tools=[READ]))
 
 
@@ -115,7 +115,7 @@ def test_text_follows_the_results_of_the_same_turn(name: str, rendered: str) -> 
     ("name", "rendered"), [("FULL", "<tool></s>"), ("CHATML", "user\n<tool_response>\n\n</tool_response><|im_end|>")]
 )
 def test_an_empty_result_is_rendered_as_a_result(name: str, rendered: str) -> None:
-    turns = [LOOP[0], assistant(ToolCall("a", "now", {})), user(ToolResult("a", "now", "", is_error=False))]
+    turns = [LOOP[0], assistant(ToolCall("a", "now", {})), user(ToolResult.of_text("a", "now", ""))]
     assert rendered in text(getattr(templates, name), conversation_of(*turns, tools=[NOW]))
 
 
@@ -215,7 +215,7 @@ def test_the_attribution_line_is_removed_with_a_note() -> None:
 def test_keys_keep_their_order_everywhere() -> None:
     schema = {"type": "object", "required": ["z"], "properties": {"z": {}, "a": {"y": 1, "b": 2}}}
     tool = replace(READ, schema=schema)
-    turns = [LOOP[0], assistant(ToolCall("a", "read", {"z": 1, "a": 2})), user(ToolResult("a", "read", "", is_error=False))]
+    turns = [LOOP[0], assistant(ToolCall("a", "read", {"z": 1, "a": 2})), user(ToolResult.of_text("a", "read", ""))]
     for name in ("FULL", "STRING_ARGUMENTS", "CHATML"):
         rendered = text(getattr(templates, name), conversation_of(*turns, tools=[tool]))
         assert '{"type": "object", "required": ["z"], "properties": {"z": {}, "a": {"y": 1, "b": 2}}}' in rendered
@@ -245,9 +245,7 @@ BORDERS = ["<|im_start|>", "<|im_end|>"]
         conversation_of(
             user("Hi"), assistant(ToolCall("a", "f", {"<|im_start|>": ["<|im_end|>", {"x": "<|im_end|>"}]})), user("x")
         ),
-        conversation_of(
-            user("Hi"), assistant(ToolCall("a", "f", {})), user(ToolResult("a", "f", "<|im_end|>", is_error=False))
-        ),
+        conversation_of(user("Hi"), assistant(ToolCall("a", "f", {})), user(ToolResult.of_text("a", "f", "<|im_end|>"))),
         conversation_of(user("Hi"), system("<|im_end|>"), assistant("x"), user("y")),
         conversation_of(user("Hi"), tools=[replace(READ, description="<|im_end|>", schema={"<|im_start|>": "<|im_end|>"})]),
         conversation_of(user("Hi"), assistant("<|im_end|>")),
@@ -320,7 +318,7 @@ def test_a_spelling_is_escaped_inside_another_one_and_in_names_of_any_shape() ->
 
 
 KIMI, MISTRAL, GPT_OSS = dialects.get("kimi-k2"), dialects.get("mistral-v11"), dialects.get("gpt-oss")
-ONCE = (LOOP[0], assistant(ToolCall("a", "now", {})), user(ToolResult("a", "now", "noon", is_error=False)))
+ONCE = (LOOP[0], assistant(ToolCall("a", "now", {})), user(ToolResult.of_text("a", "now", "noon")))
 """A loop of one call without text."""
 
 
@@ -368,7 +366,7 @@ def test_results_are_in_the_order_of_their_calls() -> None:
     [("FULL", "toolu_0123aB_456789"), ("NINE", "3aB456789"), ("ID_IS_NAME", "functions.now:0")],
 )
 def test_ids_have_the_form_that_the_template_requires(name: str, written: str) -> None:
-    call, result = ToolCall("toolu_0123aB_456789", "now", {}), ToolResult("toolu_0123aB_456789", "now", "noon", is_error=False)
+    call, result = ToolCall("toolu_0123aB_456789", "now", {}), ToolResult.of_text("toolu_0123aB_456789", "now", "noon")
     source = getattr(templates, name).replace("<' + message.role + '>", "<' + message.role + (message.tool_call_id or '') + '>")
     rendered = text(source, conversation_of(LOOP[0], assistant(call), user(result), tools=[NOW]))
     assert f"<call {written}>" in rendered
@@ -379,7 +377,7 @@ def test_ids_have_the_form_that_the_template_requires(name: str, written: str) -
     "source", [templates.ID_IS_NAME, templates.RENUMBERING, templates.CHATML], ids=["printed", "printed wrongly", "not printed"]
 )
 def test_calls_are_numbered_over_the_whole_conversation(source: str) -> None:
-    again = [assistant(ToolCall("c", "now", {})), user(ToolResult("c", "now", "one", is_error=False))]
+    again = [assistant(ToolCall("c", "now", {})), user(ToolResult.of_text("c", "now", "one"))]
     rendered = renderer(source, KIMI).render(conversation_of(*LOOP, *again, tools=[READ, NOW])).text
     assert [rendered.count(f"functions.{name}") > 0 for name in ("read:0", "now:1", "now:2", "now:3")] == [True] * 3 + [False]
 
@@ -392,7 +390,7 @@ def test_an_id_that_the_model_wrote_is_rendered_unchanged() -> None:
 
 @pytest.mark.clause("IN-8")
 def test_an_empty_result_that_the_template_would_leave_out_gets_a_text() -> None:
-    turns = [LOOP[0], assistant(ToolCall("a", "now", {})), user(ToolResult("a", "now", "", is_error=False))]
+    turns = [LOOP[0], assistant(ToolCall("a", "now", {})), user(ToolResult.of_text("a", "now", ""))]
     assert "<tool>(no output)</s>" in text(templates.NO_EMPTY_RESULTS, conversation_of(*turns, tools=[NOW]))
 
 

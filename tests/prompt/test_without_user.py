@@ -60,7 +60,7 @@ def _call(place: int, *words: str) -> Turn:
 
 
 def _result(place: int, *words: str) -> Turn:
-    return user(ToolResult(f"t{place}", "make", f"outcome{place}", is_error=False), *words)
+    return user(ToolResult.of_text(f"t{place}", "make", f"outcome{place}"), *words)
 
 
 CONVERSATIONS: Sequence[Sequence[Turn]] = (

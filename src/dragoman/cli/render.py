@@ -4,6 +4,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -12,15 +13,16 @@ from msgspec import Struct
 
 from dragoman import dialects
 from dragoman.api.anthropic import rules
-from dragoman.api.anthropic.base import parse
 from dragoman.api.anthropic.lowering import lower
 from dragoman.api.anthropic.request import CountTokensRequest, MessagesRequest
+from dragoman.api.base import parse
 from dragoman.cli.usage_error import UsageError
 from dragoman.conversation import Conversation
 from dragoman.dialects import Dialect
 from dragoman.errors import DragomanError
 from dragoman.inspection.detection import detect
 from dragoman.inspection.profile import inspect
+from dragoman.media.text_only import for_text_only
 from dragoman.models.resolve import UnusableModel, resolve
 from dragoman.prompt import ChatTemplate, TemplateRefusal
 from dragoman.prompt.render import Renderer
@@ -82,7 +84,8 @@ def read(body: bytes) -> Conversation:
         generates = False  # `parse` reports what is wrong
     request = parse(MessagesRequest if generates else CountTokensRequest, body)
     rules.check(request, frozenset())
-    return lower(request)
+    conversation = lower(request)
+    return replace(conversation, dialogue=for_text_only(conversation.dialogue))
 
 
 def with_template(template: Path, conversation: Conversation, dialect: Dialect | None) -> RenderedRequest:

@@ -2,8 +2,13 @@
 
 from dragoman.conversation.types import (
     AnswerPolicy,
+    Attachment,
+    AttachmentKind,
     Conversation,
     Dialogue,
+    FileId,
+    Image,
+    Inline,
     Role,
     Sampling,
     Text,
@@ -16,12 +21,18 @@ from dragoman.conversation.types import (
     ToolPolicy,
     ToolResult,
     Turn,
+    Url,
 )
 
 __all__ = [
     "AnswerPolicy",
+    "Attachment",
+    "AttachmentKind",
     "Conversation",
     "Dialogue",
+    "FileId",
+    "Image",
+    "Inline",
     "Role",
     "Sampling",
     "Text",
@@ -34,4 +45,5 @@ __all__ = [
     "ToolPolicy",
     "ToolResult",
     "Turn",
+    "Url",
 ]

@@ -1,9 +1,10 @@
 """The types of a conversation: frozen values, made by lowering."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from itertools import groupby
+from typing import Any, TypeVar
 
 JsonObject = Mapping[str, Any]
 """A JSON object that keeps the client's key order."""
@@ -25,6 +26,64 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
+class Image:
+    """An image in a form that every engine reads: PNG or JPEG, turned upright, no larger than the model wants.
+
+    `digest` is that of `data` and of nothing else: equal digests mean equal images.
+    """
+
+    data: bytes
+    media_type: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Inline:
+    """Data in the request: base64, not decoded yet, and the media type that the client declares, which may be wrong."""
+
+    data: str
+    media_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Url:
+    """A URL from the client; it may be anything."""
+
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileId:
+    """The id of an uploaded file."""
+
+    file_id: str
+
+
+class AttachmentKind(StrEnum):
+    """The kinds of attachments, named after their blocks in the Messages API."""
+
+    IMAGE = "image"
+    DOCUMENT = "document"
+    SEARCH_RESULT = "search_result"
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """An image, a document or a search result as the client sent it; `dragoman.media` puts text and images in its place.
+
+    `source` is a sequence if it consists of text and images already. `path` is its place in the request, for errors. `origin`,
+    `title` and `context` are empty if there are none.
+    """
+
+    kind: AttachmentKind
+    source: "Inline | Url | FileId | Sequence[Text | Attachment]"
+    path: str
+    origin: str = ""
+    title: str = ""
+    context: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Thinking:
     """Reasoning of an earlier answer, as the client sent it back."""
 
@@ -42,12 +101,25 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
-    """The result of a call. `name` is that of the called tool, found in lowering; empty content is a valid result (IN-8)."""
+    """The result of a call. `name` is that of the called tool, found in lowering; empty content is a valid result (IN-8).
+
+    No two texts are adjacent in `content`: they are joined by a newline.
+    """
 
     call_id: str
     name: str
-    text: str
+    content: "Sequence[Text | Image | Attachment]"
     is_error: bool
+
+    @classmethod
+    def of_text(cls, call_id: str, name: str, text: str, *, is_error: bool = False) -> "ToolResult":
+        """A result that is only text."""
+        return cls(call_id, name, (Text(text),) if text else (), is_error)
+
+    @property
+    def text(self) -> str:
+        """The text of the result, without its images."""
+        return "\n".join(part.text for part in self.content if isinstance(part, Text))
 
     @property
     def outcome(self) -> str:
@@ -55,7 +127,23 @@ class ToolResult:
         return f"Error: {self.text}" if self.is_error else self.text
 
 
-Content = Text | Thinking | ToolCall | ToolResult
+P = TypeVar("P", Image, Attachment, Image | Attachment)
+
+
+def join_texts(parts: "Iterable[Text | P]") -> "tuple[Text | P, ...]":
+    """The parts with each group of adjacent texts joined by newlines; an empty text alone is left out."""
+    joined: list[Text | P] = []
+    for is_text, run in groupby(parts, key=lambda part: isinstance(part, Text)):
+        if is_text:
+            words = "\n".join(part.text for part in run if isinstance(part, Text))
+            joined += [Text(words)] if words else []
+        else:
+            joined += run
+    return tuple(joined)
+
+
+Content = Text | Image | Attachment | Thinking | ToolCall | ToolResult
+"""The content of a turn. Only lowering makes attachments; prompts are rendered without any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,12 +238,16 @@ class Sampling:
 class Dialogue:
     """What was said: system text, turns, and the tools that are listed at the top of the prompt.
 
+    `attachments` is the number of attachments in the turns, at the top, in results and in other attachments. `newest` is the
+    beginning of the paths in the newest message of the user or of a tool: what is older must not make a request fail.
     `notes` say, for the log, what the model does not get.
     """
 
     turns: Sequence[Turn] = ()
     system: Sequence[Text] = ()
     tools: Sequence[Tool] = ()
+    attachments: int = 0
+    newest: str = ""
     notes: Sequence[str] = ()
 
 

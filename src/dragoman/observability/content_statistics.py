@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from dragoman.conversation import Conversation, Role, Text, Thinking, ToolCall, ToolResult
+from dragoman.conversation import Attachment, Conversation, Image, Role, Text, Thinking, ToolCall, ToolResult
 from dragoman.conversation.types import Content
 from dragoman.observability.log_entry import Volume
 
@@ -42,6 +42,10 @@ def _measured(part: Content) -> tuple[str, int]:
             return "tool_use", _size({"name": part.name, "input": part.input})
         case ToolResult():
             return "tool_result", len(part.text)
+        case Image():
+            return "image", 0
+        case Attachment():
+            return part.kind.value, 0
 
 
 def _size(value: object) -> int:

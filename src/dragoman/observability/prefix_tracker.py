@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from dragoman.conversation import Conversation, Role, Text, Thinking, ToolCall, ToolResult
+from dragoman.conversation import Attachment, Conversation, Image, Role, Text, Thinking, ToolCall, ToolResult
 from dragoman.conversation.types import Content
 from dragoman.prefix import common_prefix_length
 from dragoman.prompt.builder import Prompt
@@ -36,6 +36,8 @@ _KINDS: Mapping[type[Content], str] = {
     Thinking: "thinking",
     ToolCall: "tool call",
     ToolResult: "tool result",
+    Image: "image",
+    Attachment: "attachment",
 }
 
 
@@ -123,7 +125,7 @@ def _named(conversation: Conversation) -> Iterator[tuple[str, _Part]]:
     for place, turn in enumerate(conversation.dialogue.turns):
         for number, content in enumerate(turn.content, 1):
             name = f"turn {place + 1} ({turn.role}), {_KINDS[type(content)]} {number}"
-            yield name, _Part(_digest(content), _beginning(_words(content)), place)
+            yield name, _Part(_digest(_without_bytes(content)), _beginning(_words(content)), place)
 
 
 def _digest(value: object) -> bytes:
@@ -138,6 +140,20 @@ def _words(content: Content) -> str:
             return content.name
         case ToolResult():
             return content.outcome
+        case Image() | Attachment():
+            return ""
+
+
+def _without_bytes(content: Content) -> object:
+    """The content with digests in the place of its images."""
+    match content:
+        case Image():
+            return content.digest
+        case ToolResult():
+            inner = [part.digest if isinstance(part, Image) else part for part in content.content]
+            return (content.call_id, content.name, inner, content.is_error)
+        case _:
+            return content
 
 
 def _beginning(text: str) -> str:

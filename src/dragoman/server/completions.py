@@ -6,7 +6,7 @@ from array import array
 
 from starlette.requests import Request
 
-from dragoman.api.anthropic.base import check_known, parse, unknown_fields
+from dragoman.api.base import check_known, parse, unknown_fields
 from dragoman.api.openai.completions import ChatChunk, Completion
 from dragoman.api.openai.encoder import ChatEncoder, CompletionEncoder
 from dragoman.api.openai.formats import CHAT, COMPLETIONS

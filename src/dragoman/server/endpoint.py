@@ -17,7 +17,7 @@ from dragoman.prompt import Prompt
 from dragoman.server.affinity import affinity
 from dragoman.server.body import read_json_body
 from dragoman.server.disconnect import until_disconnect
-from dragoman.server.preparation import Facts, Read, Reader, facts_of, is_large, prepared
+from dragoman.server.preparation import Facts, Read, Reader, facts_of, is_large, prepared, resolved
 from dragoman.server.registry import ModelRegistry
 from dragoman.server.served_model import ServedModel
 from dragoman.server.stream import EventStream, ResponseContext, send_message
@@ -77,7 +77,7 @@ class Endpoint(ABC):
             model = await self.registry.model()
             read, facts, prompt = await prepared(reader, body, options, model.prompts)
         else:
-            read = reader(body, *options)
+            read = resolved(reader(body, *options))
             facts, prompt = facts_of(read.conversation), None
         record.content = facts.content
         self.record_request(record, read)

@@ -8,12 +8,12 @@ from starlette.requests import Request
 from starlette.types import Send
 
 from dragoman.api.anthropic import rules
-from dragoman.api.anthropic.base import parse, unknown_fields
 from dragoman.api.anthropic.encoder import MessageEncoder
 from dragoman.api.anthropic.events import Event
 from dragoman.api.anthropic.formats import MESSAGES
 from dragoman.api.anthropic.lowering import lower
 from dragoman.api.anthropic.request import CountTokensRequest, MessagesRequest, PromptRequest
+from dragoman.api.base import parse, unknown_fields
 from dragoman.errors import InvalidRequest
 from dragoman.server.endpoint import Endpoint, GeneratingEndpoint, Prepared
 from dragoman.server.preparation import Read

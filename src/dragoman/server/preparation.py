@@ -13,6 +13,7 @@ import msgspec
 
 from dragoman.conversation import Conversation, Dialogue
 from dragoman.errors import InvalidRequest
+from dragoman.media.text_only import for_text_only
 from dragoman.observability.content_statistics import content_statistics
 from dragoman.observability.log_entry import Volume
 from dragoman.observability.prefix_tracker import Trail, trail_of
@@ -71,6 +72,12 @@ def facts_of(conversation: Conversation) -> Facts:
     return Facts(content_statistics(conversation), trail_of(conversation))
 
 
+def resolved(read: Read) -> Read:
+    """Return a request with text in the place of its attachments."""
+    dialogue = for_text_only(read.conversation.dialogue)
+    return replace(read, conversation=replace(read.conversation, dialogue=dialogue))
+
+
 async def in_worker(function: Callable[..., Any], *args: Any) -> Any:
     """Run a function in a worker process. Raises `InvalidRequest` if it exceeds the limits of a worker, and what it raises."""
     try:
@@ -96,7 +103,7 @@ def _prepare(  # noqa: PLR0913, PLR0917 -- everything that a worker needs
     reader: Reader, body: bytes, options: Sequence[Any], renderer: Renderer, special_tokens: Sequence[str], most: int
 ) -> _Rendered:
     """Read and render a request. Of a text longer than any window, only the first `most` characters are returned."""
-    read = reader(body, *options)
+    read = resolved(reader(body, *options))
     text = msgspec.json.encode(read.conversation.dialogue).decode()
     spelled = [spelling for spelling in special_tokens if spelling in text]
     unknown = candidates(text, renderer.names) - set(special_tokens)

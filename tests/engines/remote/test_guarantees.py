@@ -14,9 +14,9 @@ from tokenizers import Tokenizer
 from conftest import body, live_server
 from controllable_engine import until
 from dragoman import dialects
-from dragoman.api.anthropic.base import parse
 from dragoman.api.anthropic.lowering import lower
 from dragoman.api.anthropic.request import MessagesRequest
+from dragoman.api.base import parse
 from dragoman.constraints.structural_tag import structural_tag
 from dragoman.conversation import Tool
 from dragoman.dialects import Constrainer, call_opening

@@ -1,25 +1,9 @@
-"""Renders attachments for the model: documents and search results as text, and notes for what it cannot read.
+"""Lowers images, documents and search results to neutral attachments."""
 
-The form is fixed, so that an attachment reads the same in every later turn and no field that the client sent is lost:
-
-    <document>                              <search_result>
-    <title>Report</title>                   <source>https://example.com</source>
-    <context>Of last year.</context>        <title>Example</title>
-    <content>                               <content>
-    …                                       …
-    </content>                              </content>
-    </document>                             </search_result>
-
-Lines without a value are left out. An image or a PDF is replaced by a note (IN-4). The note gives its size, computed from the
-length of the base64, which is never decoded, or its URL, which is never fetched.
-"""
-
-import re
-from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from dragoman.api.anthropic.blocks import (
-    Attachment,
+    AttachedBlock,
     CitableBlock,
     ContentSource,
     DocumentBlock,
@@ -31,79 +15,54 @@ from dragoman.api.anthropic.blocks import (
     SearchResultBlock,
     TextBlock,
     UrlSource,
-    needs_vision,
 )
-
-_BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}")
-_PDF = "application/pdf"
-_MEDIA_TYPE = re.compile(r"[\w.+-]{1,80}/[\w.+-]{1,80}")
-_WORD = re.compile(r"[\w.-]{1,40}")
-_URL = re.compile(r"https?://\S+")
+from dragoman.conversation.types import Attachment, AttachmentKind, FileId, Inline, Text, Url
 
 
-def as_text(block: Attachment) -> str:
-    """The text that replaces the block."""
+def attachment(block: AttachedBlock, path: str) -> Attachment:
+    """The neutral form of the block at `path`."""
     match block:
         case ImageBlock():
-            return f"[image omitted: this model cannot see images ({_facts(block.source)})]"
+            return Attachment(AttachmentKind.IMAGE, _bytes(block.source), path)
         case DocumentBlock():
-            return _element("document", _document_text(block), title=block.title, context=block.context)
+            source = _document(block.source, f"{path}.source")
+            return Attachment(AttachmentKind.DOCUMENT, source, path, title=block.title or "", context=block.context or "")
         case SearchResultBlock():
-            return _element("search_result", _joined(block.content), source=block.source, title=block.title)
+            parts = _parts(block.content, f"{path}.content")
+            return Attachment(AttachmentKind.SEARCH_RESULT, parts, path, origin=block.source, title=block.title)
 
 
-def omitted(kind: str) -> str:
-    """The note that replaces a part of another kind, such as audio."""
-    return f"[{kind if _WORD.fullmatch(kind) else 'part'} omitted: this model cannot take it]"
+def notes_on(blocks: Iterable[AttachedBlock]) -> Sequence[str]:
+    """Notes for the log about what is ignored of these blocks."""
+    if any(isinstance(block, CitableBlock) and block.wants_citations for block in blocks):
+        return ("ignored: citations, which the model does not write",)
+    return ()
 
 
-def notes_on(blocks: Iterable[Attachment]) -> Sequence[str]:
-    """Notes for the log about what the model does not get of these blocks."""
-    notes, unseen, cited = [], Counter[str](), False
-    for block in blocks:
-        if needs_vision(block):
-            unseen[block.type] += 1
-        cited = cited or (isinstance(block, CitableBlock) and block.wants_citations)
-    if unseen:
-        counts = " and ".join(f"{count} {kind}{'s' * (count > 1)}" for kind, count in unseen.items())
-        notes.append(f"omitted: {counts} that the model cannot see")
-    if cited:
-        notes.append("ignored: citations, which the model does not write")
-    return tuple(notes)
-
-
-def _element(kind: str, text: str, **facts: str | None) -> str:
-    lines = [f"<{name}>{fact}</{name}>" for name, fact in facts.items() if fact]
-    return "\n".join([f"<{kind}>", *lines, "<content>", text, "</content>", f"</{kind}>"])
-
-
-def _document_text(block: DocumentBlock) -> str:
-    match block.source:
-        case PlainText(data=text):
-            return text
-        case ContentSource(content=content):
-            return content if isinstance(content, str) else _joined(content)
-        case source:
-            kind = "files of this kind" if isinstance(source, PdfData) and source.media_type != _PDF else "PDF"
-            return f"[document omitted: this model cannot read {kind} ({_facts(source)})]"
-
-
-def _joined(blocks: Iterable[TextBlock | ImageBlock]) -> str:
-    return "\n".join(block.text if isinstance(block, TextBlock) else as_text(block) for block in blocks)
-
-
-def _facts(source: ImageData | PdfData | UrlSource | FileSource) -> str:
+def _bytes(source: ImageData | PdfData | UrlSource | FileSource) -> Inline | Url | FileId:
     match source:
         case ImageData() | PdfData():
-            kind = source.media_type if _MEDIA_TYPE.fullmatch(source.media_type) else "of an unknown kind"
-            return f"{kind}, {_size(source.data)}"
-        case UrlSource(url=url):
-            return url if _URL.fullmatch(url) else "at an invalid URL"  # a data: URL would hold the bytes
-        case FileSource():  # refused by `rules` before (FIL-4)
-            return f"file {source.file_id}"
+            return Inline(source.data, source.media_type)
+        case UrlSource():
+            return Url(source.url)
+        case FileSource():
+            return FileId(source.file_id)
 
 
-def _size(data: str) -> str:
-    if not _BASE64.fullmatch(data) or len(data) % 4:
-        return "not readable as base64"
-    return f"{len(data) * 3 // 4 - data.count('=', -2):,} bytes"
+def _document(
+    source: PdfData | PlainText | ContentSource | UrlSource | FileSource, path: str
+) -> Inline | Url | FileId | Sequence[Text | Attachment]:
+    match source:
+        case PlainText(data=text):
+            return (Text(text),)
+        case ContentSource(content=content):
+            return (Text(content),) if isinstance(content, str) else _parts(content, f"{path}.content")
+        case _:
+            return _bytes(source)
+
+
+def _parts(blocks: Sequence[TextBlock | ImageBlock], path: str) -> Sequence[Text | Attachment]:
+    return tuple(
+        Text(block.text) if isinstance(block, TextBlock) else attachment(block, f"{path}.{index}")
+        for index, block in enumerate(blocks)
+    )

@@ -8,8 +8,9 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from dragoman.api.anthropic.base import CacheControl, PlainOrList, WireModel
+from dragoman.api.anthropic.cache_control import CacheControl
 from dragoman.api.anthropic.tools import AnyTool
+from dragoman.api.base import PlainOrList, WireModel
 
 
 class Block(WireModel):
@@ -148,7 +149,7 @@ class SearchResultBlock(CitableBlock):
     content: list[TextBlock]
 
 
-Attachment = ImageBlock | DocumentBlock | SearchResultBlock
+AttachedBlock = ImageBlock | DocumentBlock | SearchResultBlock
 """A block that is not text, reasoning or a tool call."""
 
 ATTACHMENTS = frozenset({ImageBlock, DocumentBlock, SearchResultBlock})
@@ -284,6 +285,6 @@ def walk(blocks: Sequence[WireModel], path: str) -> Iterator[Placed]:
                     yield from walk(inner, f"{here}.source.content")
 
 
-def needs_vision(block: Attachment) -> bool:
+def needs_vision(block: AttachedBlock) -> bool:
     """Whether a text-only model cannot read the block. A document given by URL is a PDF (IN-5)."""
     return isinstance(block, ImageBlock) or (isinstance(block, DocumentBlock) and isinstance(block.source, PdfData | UrlSource))

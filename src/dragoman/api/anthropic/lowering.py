@@ -1,16 +1,18 @@
 """Lowers a Messages API request to the neutral conversation.
 
-Turns are never reordered, and nothing is dropped silently: what the model cannot see is replaced by a note (`attachments`),
-blocks of another server's tools become text (`server_tools`), and a tool that is added or removed in a message is described
-there (`tool_search`). Results are in the order of their calls. Requests have passed `rules` before.
+Turns are never reordered, and nothing is dropped silently: images, documents and search results become attachments
+(`attachments`), which `dragoman.media` replaces by what the model reads, blocks of another server's tools become text
+(`server_tools`), and a tool that is added or removed in a message is described there (`tool_search`). Results are in the order
+of their calls. Requests have passed `rules` before.
 """
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 
-from dragoman.api.anthropic.attachments import as_text, notes_on
+from dragoman.api.anthropic.attachments import attachment, notes_on
 from dragoman.api.anthropic.blocks import (
+    AttachedBlock,
     BrowserStateBlock,
     ContentBlock,
     DocumentBlock,
@@ -48,6 +50,7 @@ from dragoman.api.anthropic.tools import CustomTool, DefinedTool
 from dragoman.conversation.signature import recover
 from dragoman.conversation.types import (
     AnswerPolicy,
+    Attachment,
     Content,
     Conversation,
     Dialogue,
@@ -63,6 +66,7 @@ from dragoman.conversation.types import (
     ToolPolicy,
     ToolResult,
     Turn,
+    join_texts,
 )
 
 
@@ -70,8 +74,14 @@ def lower(request: PromptRequest, betas: frozenset[str] = frozenset()) -> Conver
     """The conversation of a request. `betas` are the names in `anthropic-beta`."""
     offer = offer_of(request, betas)
     at_top = {id(tool): _tool(tool) for tool in offer.top}
+    attached = [block for _, block in request.attachments()]
     dialogue = Dialogue(
-        turns=tuple(_turns(request)), system=_system(request), tools=tuple(at_top.values()), notes=_notes(request)
+        turns=tuple(_turns(request)),
+        system=_system(request),
+        tools=tuple(at_top.values()),
+        attachments=len(attached),
+        newest=_newest(request) if attached else "",
+        notes=_notes(request, attached),
     )
     policy = AnswerPolicy(
         tools=tuple(at_top.get(id(tool)) or _tool(tool) for tool in offer.callable.values()),
@@ -85,12 +95,18 @@ def lower(request: PromptRequest, betas: frozenset[str] = frozenset()) -> Conver
     return Conversation(dialogue, policy)
 
 
-def _notes(request: PromptRequest) -> Sequence[str]:
-    """Notes about what the model does not get, and about tools that are added or removed in messages."""
+def _newest(request: PromptRequest) -> str:
+    """The beginning of the paths in the newest user message; empty if there is none."""
+    roles = [message.role for message in request.messages]
+    return f"messages.{len(roles) - 1 - roles[::-1].index('user')}." if "user" in roles else ""
+
+
+def _notes(request: PromptRequest, attached: Sequence[AttachedBlock]) -> Sequence[str]:
+    """Notes about what is ignored, and about tools that are added or removed in messages."""
     kinds = [block.type for _, block in request.walk() if isinstance(block, ToolAdditionBlock | ToolRemovalBlock)]
     counts = f"{kinds.count('tool_addition')} added, {kinds.count('tool_removal')} removed"
     changed = (f"tools changed in messages: {counts}",) if kinds else ()
-    return (*notes_on(block for _, block in request.attachments()), *changed)
+    return (*notes_on(attached), *changed)
 
 
 def _system(request: PromptRequest) -> Sequence[Text]:
@@ -120,13 +136,13 @@ def _turns(request: PromptRequest) -> Iterator[Turn]:
     }  # of the called tools, by call id
     tools = {tool.name or "": _tool(tool) for tool in request.tools or ()}  # declared so far
     places = {identifier: place for place, identifier in enumerate(names)}
-    for role, run in groupby(request.messages, key=lambda message: message.role):
+    for role, run in groupby(enumerate(request.messages), key=lambda entry: entry[1].role):
         content: list[Content] = []
-        for message in run:
+        for index, message in run:
             if isinstance(message.content, str) and message.content:
                 content.append(Text(message.content))
-            for block in message.blocks:
-                content.extend(_content(block, names, tools))
+            for place, block in enumerate(message.blocks):
+                content.extend(_content(block, f"messages.{index}.content.{place}", names, tools))
         yield Turn(Role(role), _in_call_order(content, places))
 
 
@@ -137,7 +153,7 @@ def _in_call_order(content: Sequence[Content], places: Mapping[str, int]) -> Seq
     return tuple(next(in_order) if isinstance(part, ToolResult) else part for part in content)
 
 
-def _content(block: ContentBlock, names: Mapping[str, str], tools: dict[str, Tool]) -> Iterator[Content]:
+def _content(block: ContentBlock, path: str, names: Mapping[str, str], tools: dict[str, Tool]) -> Iterator[Content]:
     match block:
         case TextBlock():
             yield Text(block.text)
@@ -151,12 +167,14 @@ def _content(block: ContentBlock, names: Mapping[str, str], tools: dict[str, Too
             yield ToolCall(block.id, block.name, block.input)
         case ToolResultBlock():
             name = names.get(block.tool_use_id, "")
-            yield ToolResult(block.tool_use_id, name, _result_text(block, tools), bool(block.is_error))
+            yield ToolResult(block.tool_use_id, name, _result(block, f"{path}.content", tools), bool(block.is_error))
         case ToolAdditionBlock() | ToolRemovalBlock():
             yield Text(_change_text(block, tools))
-        case _:
-            if words := _readable(block, tools):
+        case ServerToolBlock() | BrowserStateBlock():
+            if words := server_tool_text(block):
                 yield Text(words)
+        case ImageBlock() | DocumentBlock() | SearchResultBlock():
+            yield attachment(block, path)
 
 
 def _change_text(block: ToolAdditionBlock | ToolRemovalBlock, tools: dict[str, Tool]) -> str:
@@ -173,22 +191,22 @@ def _change_text(block: ToolAdditionBlock | ToolRemovalBlock, tools: dict[str, T
     return added(name, tools) if isinstance(block, ToolAdditionBlock) else removed(name)
 
 
-def _result_text(block: ToolResultBlock, tools: Mapping[str, Tool]) -> str:
+def _result(block: ToolResultBlock, path: str, tools: Mapping[str, Tool]) -> Sequence[Text | Attachment]:
     if block.content is None or isinstance(block.content, str):
-        return block.content or ""
-    return "\n".join(_readable(inner, tools) for inner in block.content)
+        return (Text(block.content),) if block.content else ()
+    return join_texts(_readable(inner, f"{path}.{index}", tools) for index, inner in enumerate(block.content))
 
 
-def _readable(block: ResultContent | ServerToolBlock, tools: Mapping[str, Tool]) -> str:
+def _readable(block: ResultContent, path: str, tools: Mapping[str, Tool]) -> Text | Attachment:
     match block:
         case TextBlock():
-            return block.text
+            return Text(block.text)
         case ToolReferenceBlock():
-            return described(block.tool_name, tools)
-        case ServerToolBlock() | BrowserStateBlock():
-            return server_tool_text(block)
+            return Text(described(block.tool_name, tools))
+        case BrowserStateBlock():
+            return Text(server_tool_text(block))
         case ImageBlock() | DocumentBlock() | SearchResultBlock():
-            return as_text(block)
+            return attachment(block, path)
 
 
 def _tool_policy(request: PromptRequest) -> ToolPolicy:

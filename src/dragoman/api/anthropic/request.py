@@ -5,9 +5,10 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import Field
 
-from dragoman.api.anthropic.base import CacheControl, PlainOrList, WireModel
-from dragoman.api.anthropic.blocks import ATTACHMENTS, Attachment, ContentBlock, Placed, TextBlock, walk
+from dragoman.api.anthropic.blocks import ATTACHMENTS, AttachedBlock, ContentBlock, Placed, TextBlock, walk
+from dragoman.api.anthropic.cache_control import CacheControl
 from dragoman.api.anthropic.tools import AnyTool
+from dragoman.api.base import PlainOrList, WireModel
 
 
 class Message(WireModel):
@@ -170,9 +171,9 @@ class PromptRequest(WireModel):
         for index, message in enumerate(self.messages):
             yield from walk(message.blocks, f"messages.{index}.content")
 
-    def attachments(self) -> Iterator[tuple[str, Attachment]]:
+    def attachments(self) -> Iterator[tuple[str, AttachedBlock]]:
         """The attachments with their paths."""
-        return ((path, cast("Attachment", block)) for path, block in self.walk() if type(block) in ATTACHMENTS)
+        return ((path, cast("AttachedBlock", block)) for path, block in self.walk() if type(block) in ATTACHMENTS)
 
 
 class CountTokensRequest(PromptRequest):

@@ -4,7 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from dragoman.api.anthropic.base import CacheControl, WireModel
+from dragoman.api.anthropic.cache_control import CacheControl
+from dragoman.api.base import WireModel
 
 
 class Tool(WireModel):

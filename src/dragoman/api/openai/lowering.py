@@ -4,11 +4,11 @@ Reasoning is on unless the request turns it off (`reasoning_effort: none`), as c
 is the assistant's, the model continues it.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import dropwhile, groupby
 
-from dragoman.api.anthropic.attachments import as_text, notes_on, omitted
 from dragoman.api.openai.parts import (
     Attached,
     FilePart,
@@ -36,6 +36,7 @@ from dragoman.api.openai.request import (
 from dragoman.conversation.call_arguments import UNREAD, called_with
 from dragoman.conversation.types import (
     AnswerPolicy,
+    Attachment,
     Content,
     Conversation,
     Dialogue,
@@ -51,11 +52,13 @@ from dragoman.conversation.types import (
     ToolPolicy,
     ToolResult,
     Turn,
+    join_texts,
 )
 
 UNLIMITED = 1 << 31
 """The `max_tokens` of a request without a limit, in tokens: larger than any context window."""
 
+_WORD = re.compile(r"[\w.-]{1,40}")
 _CHOICES = {None: ToolChoice.AUTO, "auto": ToolChoice.AUTO, "required": ToolChoice.ANY, "none": ToolChoice.NONE}
 
 
@@ -65,10 +68,13 @@ def lower_chat(request: ChatRequest) -> Conversation:
     rest = list(dropwhile(_is_system, messages)) or messages
     top = [message for _, message in messages[: len(messages) - len(rest)] if isinstance(message, SystemMessage)]
     tools = tuple(_tools(request))
+    attached = _attachments(request.messages)
     dialogue = Dialogue(
         turns=tuple(_turns(rest)),
-        system=tuple(part for message in top for part in _texts(message.content)),
+        system=tuple(Text(text) for message in top for text in _texts(message.content)),
         tools=tools,
+        attachments=attached,
+        newest=_newest(request.messages) if attached else "",
         notes=tuple(_notes(request.messages)),
     )
     policy = AnswerPolicy(
@@ -117,53 +123,69 @@ def _turns(messages: Sequence[tuple[int, ChatMessage]]) -> Iterator[Turn]:
     calls: dict[str, str] = {}  # names by call id; a later call with the same id replaces an earlier one
     for role, run in groupby(messages, key=_role):
         content: list[Content] = []
-        for _, message in run:
+        for index, message in run:
             if isinstance(message, AssistantMessage):
                 calls |= {call.id: call.function.name for call in message.calls}
-            content += _content(message, calls)
+            content += _content(message, f"messages.{index}.content", calls)
         yield Turn(role, tuple(_in_call_order(content, list(calls))))
 
 
-def _content(message: ChatMessage, calls: dict[str, str]) -> Iterator[Content]:
+def _content(message: ChatMessage, path: str, calls: dict[str, str]) -> Iterator[Content]:
     match message:
-        case SystemMessage() | UserMessage():
-            yield from _texts(message.content)
+        case SystemMessage():
+            yield from map(Text, _texts(message.content))
+        case UserMessage():
+            yield from _read(message.content, path)
         case AssistantMessage():
             if message.thought:
                 yield Thinking(message.thought)
-            yield from _texts(message.content or message.refusal or "")
+            yield from _read(message.content or message.refusal or "", path)
             for call in message.calls:
                 yield ToolCall(call.id, call.function.name, called_with(call.function.arguments))
         case ToolMessage() | FunctionMessage():
-            words = "\n".join(part.text for part in _texts(message.content or ""))
-            yield ToolResult(message.tool_call_id, calls[message.tool_call_id], words, is_error=False)
+            content = join_texts(_read(message.content or "", path))
+            yield ToolResult(message.tool_call_id, calls[message.tool_call_id], content, is_error=False)
 
 
-def _texts(content: str | Sequence[TextPart | RefusalPart | ThinkingPart | Attached]) -> list[Text]:
-    """The text of the content, without reasoning."""
-    words = [content] if isinstance(content, str) else [_words(part) for part in content]
-    return [Text(text) for text in words if text]
+def _texts(content: str | Sequence[TextPart]) -> Iterator[str]:
+    texts = [content] if isinstance(content, str) else [part.text for part in content]
+    return filter(None, texts)
 
 
-def _words(part: TextPart | RefusalPart | ThinkingPart | Attached) -> str:
-    match part:
-        case TextPart():
-            return part.text
-        case RefusalPart():
-            return part.refusal
-        case ThinkingPart():
-            return ""
-        case ImagePart() | FilePart():
-            return as_text(part.block)
-        case MediaPart() | OtherPart():
-            return omitted(part.kind)
+def _read(content: str | Sequence[TextPart | RefusalPart | ThinkingPart | Attached], path: str) -> Iterator[Text | Attachment]:
+    """The texts and attachments of the content, without reasoning."""
+    if isinstance(content, str):
+        yield from (Text(content),) if content else ()
+        return
+    for place, part in enumerate(content):
+        match part:
+            case TextPart(text=text) | RefusalPart(refusal=text):
+                if text:
+                    yield Text(text)
+            case ThinkingPart():
+                pass
+            case ImagePart() | FilePart():
+                yield part.attachment(f"{path}.{place}")
+            case MediaPart() | OtherPart():
+                kind = part.kind if _WORD.fullmatch(part.kind) else "part"
+                yield Text(f"[{kind} omitted: this model cannot take it]")
+
+
+def _attachments(messages: Sequence[ChatMessage]) -> int:
+    parts = (part for message in messages for part in parts_of(message.content))
+    return sum(isinstance(part, ImagePart | FilePart) for part in parts)
+
+
+def _newest(messages: Sequence[ChatMessage]) -> str:
+    """The beginning of the paths in the newest message of the user or of a tool; empty if there is none."""
+    asking = [index for index, message in enumerate(messages) if not isinstance(message, SystemMessage | AssistantMessage)]
+    return f"messages.{asking[-1]}." if asking else ""
 
 
 def _notes(messages: Sequence[ChatMessage]) -> Iterator[str]:
     """Notes about what the model does not get, or gets in another form."""
-    parts = [part for message in messages for part in parts_of(message.content) if isinstance(part, Attached)]
-    yield from notes_on(part.block for part in parts if isinstance(part, ImagePart | FilePart))
-    for kind, count in Counter(part.kind for part in parts if isinstance(part, MediaPart | OtherPart)).items():
+    parts = [part for message in messages for part in parts_of(message.content) if isinstance(part, MediaPart | OtherPart)]
+    for kind, count in Counter(part.kind for part in parts).items():
         yield f"omitted: {count} {kind[:40]} part{'s' * (count > 1)} that the model cannot take"
     calls = [call.function for message in messages if isinstance(message, AssistantMessage) for call in message.calls]
     unread = sum(UNREAD in called_with(call.arguments) for call in calls)

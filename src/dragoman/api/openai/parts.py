@@ -6,8 +6,8 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import Discriminator, Field, Tag
 
-from dragoman.api.anthropic.base import WireModel
-from dragoman.api.anthropic.blocks import DocumentBlock, ImageBlock, ImageData, PdfData, UrlSource
+from dragoman.api.base import WireModel
+from dragoman.conversation.types import Attachment, AttachmentKind, FileId, Inline, Url
 
 _DATA_URL = re.compile(r"data:(?P<media_type>[\w.+-]+/[\w.+-]+)(?:;[\w.=+-]+)*;base64,(?P<data>.*)", re.DOTALL)
 
@@ -51,15 +51,12 @@ class ImagePart(WireModel):
     image_url: str | ImageUrl | None = None
     file_id: str | None = None
 
-    @property
-    def block(self) -> ImageBlock:
-        """This part as an Anthropic `image` block."""
-        url = self.image_url.url if isinstance(self.image_url, ImageUrl) else self.image_url or self.file_id or ""
-        written = _DATA_URL.fullmatch(url)
-        if written is None:
-            return ImageBlock(type="image", source=UrlSource(type="url", url=url))
-        data = ImageData(type="base64", media_type=written["media_type"], data=written["data"])
-        return ImageBlock(type="image", source=data)
+    def attachment(self, path: str) -> Attachment:
+        """The neutral form of this part at `path`."""
+        url = self.image_url.url if isinstance(self.image_url, ImageUrl) else self.image_url or ""
+        if not url and self.file_id:
+            return Attachment(AttachmentKind.IMAGE, FileId(self.file_id), path)
+        return Attachment(AttachmentKind.IMAGE, _inline(url) or Url(url), path)
 
 
 class FileData(WireModel):
@@ -76,17 +73,18 @@ class FilePart(WireModel):
     type: Literal["file"]
     file: FileData
 
-    @property
-    def block(self) -> DocumentBlock:
-        """This part as an Anthropic `document` block."""
-        file = self.file
-        if not file.file_data:
-            source: UrlSource | PdfData = UrlSource(type="url", url=file.file_id or "")
-        elif written := _DATA_URL.fullmatch(file.file_data):
-            source = PdfData(type="base64", media_type=written["media_type"], data=written["data"])
-        else:
-            source = PdfData(type="base64", media_type="application/pdf", data=file.file_data)
-        return DocumentBlock(type="document", source=source, title=file.filename)
+    def attachment(self, path: str) -> Attachment:
+        """The neutral form of this part at `path`."""
+        data, title = self.file.file_data, self.file.filename or ""
+        if not data:
+            return Attachment(AttachmentKind.DOCUMENT, FileId(self.file.file_id or ""), path, title=title)
+        return Attachment(AttachmentKind.DOCUMENT, _inline(data) or Inline(data, "application/pdf"), path, title=title)
+
+
+def _inline(url: str) -> Inline | None:
+    """The data of a `data:` URL; None for any other text."""
+    written = _DATA_URL.fullmatch(url)
+    return Inline(written["data"], written["media_type"]) if written else None
 
 
 class MediaPart(WireModel):
@@ -116,7 +114,7 @@ class OtherPart(WireModel):
 
 
 Attached = ImagePart | FilePart | MediaPart | OtherPart
-"""A part that is not text: it is replaced by a note."""
+"""A part that is not text."""
 
 P = TypeVar("P")
 

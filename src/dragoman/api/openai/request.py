@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Literal, cast
 
 from pydantic import Discriminator, Field, Tag
 
-from dragoman.api.anthropic.base import PlainOrList, WireModel
+from dragoman.api.base import PlainOrList, WireModel
 from dragoman.api.openai.parts import AnswerPart, ResultPart, TextPart, ThinkingPart, UserPart, parts_of
 
 LARGEST: Final = (1 << 63) - 1

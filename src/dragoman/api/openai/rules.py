@@ -3,9 +3,7 @@
 from collections import Counter
 from itertools import islice
 
-from dragoman.api.anthropic.base import capability_rejected, unknown_fields
-from dragoman.api.anthropic.rules import check_stop_sizes
-from dragoman.api.anthropic.rules.schemas import check_valid
+from dragoman.api.base import capability_rejected, unknown_fields
 from dragoman.api.openai.parts import Attached, parts_of
 from dragoman.api.openai.request import (
     AssistantMessage,
@@ -16,6 +14,7 @@ from dragoman.api.openai.request import (
     SchemaFormat,
     ToolMessage,
 )
+from dragoman.api.schemas import check_valid
 from dragoman.errors import InvalidRequest
 from dragoman.limits import DEFAULT, Limits
 
@@ -63,7 +62,7 @@ def _calls(request: ChatRequest) -> int:
 
 
 def _check_common(request: ChatRequest | CompletionRequest, limits: Limits) -> None:
-    check_stop_sizes(request.stops, "stop", limits)
+    limits.check_stops(request.stops, "stop")
     limits.check("unknown_fields", sum(1 for _ in islice(unknown_fields(request), limits.unknown_fields + 1)), "(body)")
 
 

@@ -6,7 +6,6 @@ Each rule raises `InvalidRequest` with Anthropic's own wording where that is kno
 from collections.abc import Sequence
 from itertools import islice
 
-from dragoman.api.anthropic.base import check_known, unknown_fields
 from dragoman.api.anthropic.blocks import DocumentBlock, TextBlock, ToolReferenceBlock, walk
 from dragoman.api.anthropic.offer import offer_of
 from dragoman.api.anthropic.request import (
@@ -20,10 +19,11 @@ from dragoman.api.anthropic.request import (
 from dragoman.api.anthropic.rules.attachments import check_attachments, check_strict_input
 from dragoman.api.anthropic.rules.breakpoints import check_breakpoints
 from dragoman.api.anthropic.rules.calls import check_calls
-from dragoman.api.anthropic.rules.schemas import check_valid
 from dragoman.api.anthropic.rules.tool_changes import check_tool_changes
 from dragoman.api.anthropic.rules.tools import check_choice, check_tools
 from dragoman.api.anthropic.rules.turns import check_turns
+from dragoman.api.base import check_known, unknown_fields
+from dragoman.api.schemas import check_valid
 from dragoman.errors import InvalidRequest, ThreadsUnsupported
 from dragoman.limits import DEFAULT, Limits
 
@@ -89,14 +89,8 @@ def _check_sizes(request: PromptRequest, limits: Limits) -> None:
     references = (block for _, block in request.walk() if isinstance(block, ToolReferenceBlock))
     limits.check("tool_references", sum(1 for _ in islice(references, limits.tool_references + 1)), "messages")
     limits.check("blocks", len(request.system) if isinstance(request.system, list) else 0, "system")
-    check_stop_sizes(request.stop_sequences or (), "stop_sequences", limits)
+    limits.check_stops(request.stop_sequences or (), "stop_sequences")
     limits.check("unknown_fields", sum(1 for _ in islice(unknown_fields(request), limits.unknown_fields + 1)), "(body)")
-
-
-def check_stop_sizes(sequences: Sequence[str], path: str, limits: Limits) -> None:
-    """Check the number of stop sequences and their total length."""
-    limits.check("stop_sequences", len(sequences), path)
-    limits.check("stop_characters", sum(map(len, sequences)), path)
 
 
 def _check_format(request: PromptRequest, limits: Limits) -> None:

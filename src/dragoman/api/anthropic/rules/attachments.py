@@ -1,8 +1,8 @@
 """Rules for images, documents and search results: their sources, and fields that exclude them."""
 
-from dragoman.api.anthropic.base import capability_rejected
 from dragoman.api.anthropic.blocks import CitableBlock, FileSource, needs_vision
 from dragoman.api.anthropic.request import PromptRequest
+from dragoman.api.base import capability_rejected
 from dragoman.errors import InvalidRequest
 
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from dragoman.api.anthropic.base import CacheControl
 from dragoman.api.anthropic.blocks import Block
+from dragoman.api.anthropic.cache_control import CacheControl
 from dragoman.api.anthropic.request import PromptRequest
 from dragoman.errors import InvalidRequest
 

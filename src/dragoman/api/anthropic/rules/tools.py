@@ -5,8 +5,8 @@ from collections.abc import Collection
 
 from dragoman.api.anthropic.defined_tools import definition
 from dragoman.api.anthropic.request import AnyChoice, AnyToolChoice, NamedToolChoice, PromptRequest
-from dragoman.api.anthropic.rules.schemas import check_examples, check_schema
 from dragoman.api.anthropic.tools import CustomTool, DefinedTool
+from dragoman.api.schemas import check_examples, check_schema
 from dragoman.errors import InvalidRequest
 from dragoman.limits import DEFAULT, Limits
 

@@ -1,8 +1,8 @@
-"""The base of all request models: parsing, unknown fields, and the message of a validation error."""
+"""The base of the request models of all formats: parsing, unknown fields, and the message of a validation error."""
 
 import re
 from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Tag, ValidationError
 
@@ -17,13 +17,6 @@ class WireModel(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="allow", frozen=True)
     open: ClassVar[bool] = False
-
-
-class CacheControl(WireModel):
-    """A cache breakpoint: accepted wherever the API has it, without effect on the prompt (CACHE-1)."""
-
-    type: Literal["ephemeral"]
-    ttl: Literal["5m", "1h"] | None = None
 
 
 _PLAIN, _LIST = "(plain)", "(list)"  # in parentheses: `invalid_request` leaves such steps out of paths

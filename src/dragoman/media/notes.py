@@ -1,0 +1,73 @@
+"""The text of attachments: elements around documents and search results, and notes for what a model cannot read (IN-4).
+
+The form is fixed, so that an attachment reads the same in every later turn and no field that the client sent is lost:
+
+    <document>                              <search_result>
+    <title>Report</title>                   <source>https://example.com</source>
+    <context>Of last year.</context>        <title>Example</title>
+    <content>                               <content>
+    …                                       …
+    </content>                              </content>
+    </document>                             </search_result>
+
+Lines without a value are left out. A note gives the size of inline data, computed from the length of the base64, or the URL.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from dragoman.conversation import Attachment, AttachmentKind, FileId, Image, Inline, Text, Url
+from dragoman.conversation.types import join_texts
+
+_BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}")
+_PDF = "application/pdf"
+_MEDIA_TYPE = re.compile(r"[\w.+-]{1,80}/[\w.+-]{1,80}")
+_WORD = re.compile(r"[\w.-]{1,80}")
+_URL = re.compile(r"https?://\S+")
+
+
+def element(attachment: Attachment, content: Sequence[Text | Image]) -> Sequence[Text | Image]:
+    """The content of a document or a search result between its tags."""
+    kind = attachment.kind.value
+    facts = {"source": attachment.origin, "title": attachment.title, "context": attachment.context}
+    lines = [f"<{name}>{fact}</{name}>" for name, fact in facts.items() if fact]
+    opened, closed = "\n".join([f"<{kind}>", *lines, "<content>"]), f"</content>\n</{kind}>"
+    return join_texts([Text(opened), *(content or (Text(""),)), Text(closed)])
+
+
+def unseen(attachment: Attachment) -> Text:
+    """The note in place of an image or a document that a text-only model cannot read."""
+    source = attachment.source
+    if attachment.kind is AttachmentKind.IMAGE:
+        return Text(f"[image omitted: this model cannot see images ({_facts(source)})]")
+    kind = "files of this kind" if isinstance(source, Inline) and source.media_type != _PDF else "PDF"
+    return Text(f"[document omitted: this model cannot read {kind} ({_facts(source)})]")
+
+
+def log_note(omitted: Iterable[Attachment]) -> Sequence[str]:
+    """The note for the log about attachments that the model cannot read; none if there are none."""
+    counts = Counter(attachment.kind.value for attachment in omitted)
+    if not counts:
+        return ()
+    listed = " and ".join(f"{count} {kind}{'s' * (count > 1)}" for kind, count in counts.items())
+    return (f"omitted: {listed} that the model cannot see",)
+
+
+def _facts(source: Inline | Url | FileId | Sequence[Text | Attachment]) -> str:
+    match source:
+        case Inline():
+            kind = source.media_type if _MEDIA_TYPE.fullmatch(source.media_type) else "of an unknown kind"
+            return f"{kind}, {_size(source.data)}"
+        case Url(url=url):
+            return url if _URL.fullmatch(url) else "at an invalid URL"  # a data: URL would hold the bytes
+        case FileId(file_id=file_id):
+            return f"file {file_id}" if _WORD.fullmatch(file_id) else "a file of an invalid id"
+        case _:
+            return "in parts"
+
+
+def _size(data: str) -> str:
+    if not _BASE64.fullmatch(data) or len(data) % 4:
+        return "not readable as base64"
+    return f"{len(data) * 3 // 4 - data.count('=', -2):,} bytes"
