@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from hashlib import sha256
 from typing import Any
 
 import pytest
 
-from dragoman.media.pdf import MOST_PICTURES, Page, PdfReader
-from dragoman.media.pdf_pages import UnreadablePdf, pictures, texts
+from dragoman.conversation import Image, Text
+from dragoman.media.pdf import MOST_IMAGES, PdfReader
+from dragoman.media.pdf_pages import UnreadablePdf, pictures
 from dragoman.worker_pool import WorkerPool
 
 from . import pdf_files as files
@@ -33,19 +35,31 @@ def pool() -> CountingPool:
     return CountingPool()
 
 
-async def test_a_model_that_only_reads_gets_the_text(pool: CountingPool) -> None:
-    assert await PdfReader(pool).read(MIXED) == [Page("Hello"), Page(""), Page("World"), Page("")]
+async def test_a_model_that_only_reads_gets_the_text_of_each_page_with_its_number(pool: CountingPool) -> None:
+    (text,) = await PdfReader(pool).read(files.text_pdf(b"Hello\nWorld", b"", b"It rained."))
+    assert text == Text(
+        '<page number="1">\nHello\nWorld\n</page>\n'
+        '<page number="2">\n[a page without text]\n</page>\n'
+        '<page number="3">\nIt rained.\n</page>'
+    )
     assert pool.jobs == ["texts"]
 
 
-async def test_a_model_that_sees_gets_a_picture_of_each_page_without_text(pool: CountingPool) -> None:
-    second, fourth = pictures(MIXED, [2, 4], LONGEST)
-    assert await PdfReader(pool).read(MIXED, LONGEST) == [Page("Hello"), Page("", second), Page("World"), Page("", fourth)]
+async def test_a_model_that_sees_gets_an_image_of_each_page_without_text(pool: CountingPool) -> None:
+    before, second, between, fourth, after = await PdfReader(pool).read(MIXED, LONGEST)
+    assert before == Text('<page number="1">\nHello\n</page>\n<page number="2">')
+    assert between == Text('</page>\n<page number="3">\nWorld\n</page>\n<page number="4">')
+    assert after == Text("</page>")
+    for image, drawn in zip((second, fourth), pictures(MIXED, [2, 4], LONGEST), strict=True):
+        assert isinstance(image, Image)
+        assert drawn is not None
+        assert image == Image(drawn, "image/png", sha256(drawn).hexdigest())
 
 
-async def test_a_damaged_page_is_not_drawn(pool: CountingPool) -> None:
+async def test_a_damaged_page_is_named(pool: CountingPool) -> None:
     data = files.text_pdf(b"one", b"two").replace(b"/Kids[4 0 R 6 0 R]", b"/Kids[4 0 R 9 0 R]")
-    assert await PdfReader(pool).read(data, LONGEST) == [Page("one"), Page(None)]
+    (text,) = await PdfReader(pool).read(data, LONGEST)
+    assert text == Text('<page number="1">\none\n</page>\n<page number="2">\n[a page that cannot be read]\n</page>')
 
 
 async def test_what_was_read_is_not_read_again(pool: CountingPool) -> None:
@@ -65,9 +79,10 @@ async def test_what_is_not_kept_any_longer_is_read_again_and_is_the_same(pool: C
 
 
 async def test_a_long_scan_is_drawn_in_parts_up_to_a_number_of_pages(pool: CountingPool) -> None:
-    pages = await PdfReader(pool).read(files.text_pdf(*[b""] * (MOST_PICTURES + 2)), 8)
-    assert [page.picture is None for page in pages] == [False] * MOST_PICTURES + [True] * 2
-    assert pool.jobs.count("pictures") == MOST_PICTURES // 4
+    parts = await PdfReader(pool).read(files.text_pdf(*[b""] * (MOST_IMAGES + 2)), 8)
+    assert sum(isinstance(part, Image) for part in parts) == MOST_IMAGES
+    assert parts[-1].text.count("[a page without text]") == 2
+    assert pool.jobs.count("pictures") == MOST_IMAGES // 4
 
 
 @pytest.fixture
@@ -98,7 +113,7 @@ async def test_a_pdf_that_exceeds_a_limit_is_refused_and_others_are_read(workers
     reader = PdfReader(workers)
     with pytest.raises(UnreadablePdf, match=reason):
         await reader.read(data, LONGEST)
-    assert await reader.read(MIXED) == [Page(text) for text in texts(MIXED)]
+    assert await reader.read(MIXED) == await PdfReader(CountingPool()).read(MIXED)
 
 
 async def test_a_refusal_comes_from_a_worker_as_it_is(workers: WorkerPool) -> None:

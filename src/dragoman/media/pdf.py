@@ -3,36 +3,39 @@
 The workers are other ones than those of `POOL`, so that a PDF which takes all the time it may delays PDFs alone. The text of
 all pages is one job; pictures are drawn a few at a time, so that a long scan needs no longer limit. Results are kept by
 digest, since clients send a PDF again with each turn.
+
+What the model gets has a fixed form, with the number of each page, so that a PDF reads the same in every later turn:
+
+    <page number="1">
+    It rained.
+    </page>
+    <page number="2">
+    [a page without text]
+    </page>
 """
 
 import asyncio
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from typing import Final
 
+from dragoman.conversation import Image, Text
+from dragoman.conversation.types import join_texts
 from dragoman.media.kept import Kept
 from dragoman.media.pdf_pages import UnreadablePdf, pictures, texts
 from dragoman.worker_pool import TooExpensive, WorkerPool
 
-MOST_PICTURES: Final = 100
-"""Pages of a PDF that are drawn; a note stands in place of others without text."""
+MOST_IMAGES: Final = 100
+"""Pages of a PDF that become images; a note takes the place of others without text."""
 SECONDS: Final = 60.0
 """Time limit of a whole PDF; that of a worker is for a part of one."""
 _PAGES_AT_A_TIME: Final = 4
 """Pages that one job draws, some tenths of a second each."""
 _KEPT_BYTES: Final = 64 << 20
 """Bytes of text, and as many of pictures."""
+_PNG: Final = b"\x89PNG"
 _PRELOAD: Final = ("dragoman.media.pdf_pages", "pypdfium2", "PIL.Image")
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """A page. `text` is None if it is damaged, "" if it has none; `picture` is a PNG or a JPEG, None if it was not drawn."""
-
-    text: str | None
-    picture: bytes | None = None
 
 
 class PdfReader:
@@ -42,10 +45,10 @@ class PdfReader:
         self._pool = pool or WorkerPool(preload=_PRELOAD)
         self._seconds = seconds
         self._texts: Kept[bytes, Sequence[str | None]] = Kept(kept_bytes)
-        self._pictures: Kept[tuple[bytes, int, int], bytes | None] = Kept(kept_bytes)
+        self._images: Kept[tuple[bytes, int, int], Image] = Kept(kept_bytes)
 
-    async def read(self, data: bytes, longest: int | None = None) -> Sequence[Page]:
-        """Return the pages. With `longest`, a length in pixels, those without text have a picture that is at most so long.
+    async def read(self, data: bytes, longest: int | None = None) -> Sequence[Text | Image]:
+        """Return what the model gets of a PDF. With `longest`, pages without text are images, at most so many pixels long.
 
         Raises `UnreadablePdf`, and `Overloaded` if no worker becomes free in time.
         """
@@ -58,7 +61,7 @@ class PdfReader:
             raise UnreadablePdf(f"Reading the PDF specified takes more than {self._seconds:g} seconds.") from None
         except TooExpensive as error:
             raise UnreadablePdf(f"Reading the PDF specified {error}.") from None
-        return [Page(text, drawn.get(number)) for number, text in enumerate(read, 1)]
+        return join_texts(part for number, text in enumerate(read, 1) for part in _page(number, text, drawn))
 
     async def close(self) -> None:
         """End the workers of this event loop."""
@@ -71,18 +74,31 @@ class PdfReader:
             self._texts.put(digest, read, sum(map(sys.getsizeof, read)))
         return read
 
-    async def _drawn(self, data: bytes, digest: bytes, read: Sequence[str | None], longest: int) -> dict[int, bytes | None]:
-        """The pictures of the first pages without text, by page number."""
-        wanted = [number for number, text in enumerate(read, 1) if text == ""][:MOST_PICTURES]
-        drawn = {number: self._pictures.get((digest, number, longest)) for number in wanted}
-        for numbers in _groups([number for number in wanted if drawn[number] is None]):
+    async def _drawn(self, data: bytes, digest: bytes, read: Sequence[str | None], longest: int) -> Mapping[int, Image]:
+        """Images of the first pages without text, by page number; there are none of pages that cannot be drawn."""
+        wanted = [number for number, text in enumerate(read, 1) if text == ""][:MOST_IMAGES]
+        drawn = {number: image for number in wanted if (image := self._images.get((digest, number, longest)))}
+        for numbers in _groups([number for number in wanted if number not in drawn]):
             for number, picture in zip(numbers, await self._pool.run(pictures, data, numbers, longest), strict=True):
-                drawn[number] = picture
                 if picture is not None:
-                    self._pictures.put((digest, number, longest), picture, len(picture))
+                    drawn[number] = image = _image(picture)
+                    self._images.put((digest, number, longest), image, len(picture))
         return drawn
 
 
 def _groups(numbers: Sequence[int]) -> Iterator[Sequence[int]]:
     for start in range(0, len(numbers), _PAGES_AT_A_TIME):
         yield numbers[start : start + _PAGES_AT_A_TIME]
+
+
+def _image(picture: bytes) -> Image:
+    return Image(picture, "image/png" if picture.startswith(_PNG) else "image/jpeg", sha256(picture).hexdigest())
+
+
+def _page(number: int, text: str | None, drawn: Mapping[int, Image]) -> Iterator[Text | Image]:
+    yield Text(f'<page number="{number}">')
+    if text is None:
+        yield Text("[a page that cannot be read]")
+    else:
+        yield drawn.get(number) or Text(text or "[a page without text]")
+    yield Text("</page>")
