@@ -18,7 +18,11 @@ _MOST: Final = frozenset({"maxItems", "maxLength", "maxProperties", "maxContains
 _DEFINITIONS: Final = frozenset({"$defs", "definitions"})
 _DYNAMIC: Final = frozenset({"$dynamicRef", "$recursiveRef", "unevaluatedProperties", "unevaluatedItems"})
 _PATTERNS: Final = frozenset({"pattern", "patternProperties"})
+_COUNTED: Final = frozenset({"properties", "enum", "allOf", "$ref"}) | _ALTERNATIVES | _LEAST | _MOST | _DYNAMIC | _PATTERNS
 _MOST_WAYS: Final = 1e18
+
+_Container = Any
+"""An object or an array."""
 
 
 @dataclass(slots=True)
@@ -70,22 +74,31 @@ def measured(schema: Schema) -> SchemaSize:
 def counted(schema: Schema, most: float = inf) -> SchemaSize:
     """The counts of the schema as written, definitions included; counting stops after `most` nodes."""
     size = SchemaSize()
-    for value, depth in _places(schema):
-        size.nodes += 1
-        size.depth = max(size.depth, depth)
-        if size.nodes > most:
-            break
-        if isinstance(value, Mapping):
-            _count(value, size)
+    level: list[_Container] = [schema]
+    while level:
+        size.depth += 1
+        for value in level:
+            size.nodes += 1
+            if size.nodes > most:
+                return size
+            if isinstance(value, dict):
+                _count(value, size)
+        level = [inner for value in level for inner in _containers(value)]
     return size
 
 
 def unfold(schema: Schema, size: SchemaSize) -> None:
-    """Set the sizes with references followed: `ways` and `unfolded`."""
+    """Set the sizes with references followed, `ways` and `unfolded`; without references, they are those as written."""
+    if not size.references:
+        size.ways, size.unfolded = size.nodes, size.depth
+        return
     resolve = Resolver(schema)
     targets = {id(schema): schema}
-    for value, _ in _places(schema):
-        if isinstance(value, Mapping) and isinstance(reference := value.get("$ref"), str):
+    pending: list[_Container] = [schema]
+    while pending:
+        value = pending.pop()
+        pending.extend(_containers(value))
+        if isinstance(value, dict) and isinstance(reference := value.get("$ref"), str):
             target = resolve(reference)
             targets[id(target)] = target
     parts = {name: _part(target, targets, resolve) for name, target in targets.items()}
@@ -93,19 +106,10 @@ def unfold(schema: Schema, size: SchemaSize) -> None:
     size.ways = _unfolded_ways(id(schema), parts)
 
 
-def _places(schema: object) -> Iterator[tuple[object, int]]:
-    """Every object and array as written, with its depth."""
-    pending: list[tuple[object, int]] = [(schema, 1)]
-    while pending:
-        value, depth = pending.pop()
-        yield value, depth
-        pending.extend((inner, depth + 1) for inner in _containers(value))
-
-
 def _part(schema: Schema, targets: Mapping[int, Schema], resolve: Resolver) -> _Part:
     """Walk one part, without definitions: those count where they are referred to."""
     part = _Part()
-    pending: list[tuple[object, int]] = [(schema, 1)]
+    pending: list[tuple[_Container, int]] = [(schema, 1)]
     while pending:
         value, depth = pending.pop()
         if id(value) in targets and value is not schema:
@@ -113,21 +117,24 @@ def _part(schema: Schema, targets: Mapping[int, Schema], resolve: Resolver) -> _
             continue
         part.ways += 1
         part.depth = max(part.depth, depth)
-        if isinstance(value, Mapping):
+        if isinstance(value, dict):
             if isinstance(reference := value.get("$ref"), str):
                 part.inner.append((id(resolve(reference)), depth))
-            value = {word: inner for word, inner in value.items() if word not in _DEFINITIONS}
-        pending.extend((inner, depth + 1) for inner in _containers(value))
+            if not _DEFINITIONS.isdisjoint(value):
+                value = {word: inner for word, inner in value.items() if word not in _DEFINITIONS}
+        pending.extend([(inner, depth + 1) for inner in _containers(value)])
     return part
 
 
-def _containers(value: object) -> Iterator[object]:
-    inner: Any = value.values() if isinstance(value, Mapping) else value
-    return (item for item in inner if isinstance(item, Mapping | list)) if isinstance(value, Mapping | list) else iter(())
+def _containers(value: _Container) -> list[_Container]:
+    """The objects and arrays directly inside an object or an array."""
+    inner = value.values() if isinstance(value, dict) else value
+    return [item for item in inner if isinstance(item, dict | list)]
 
 
 def _count(schema: Schema, size: SchemaSize) -> None:
-    for word, value in schema.items():
+    for word in _COUNTED.intersection(schema):
+        value = schema[word]
         if word == "properties" and isinstance(value, Mapping):
             size.properties = max(size.properties, len(value))
         elif word == "enum" and isinstance(value, list):
