@@ -23,8 +23,8 @@ from dragoman.worker_pool import POOL, TooExpensive
 
 LARGE_BODY: Final = 128 * 1024
 """Size in bytes above which a body is handled in a worker process."""
-MANY_OBJECTS: Final = 4_000
-"""Number of JSON objects above which a body of any size is handled in a worker process."""
+MANY_OBJECTS: Final = 2_000
+"""Number of JSON objects and arrays above which a body of any size is handled in a worker process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ Reader = Callable[..., Read]
 
 def is_large(body: bytes) -> bool:
     """Whether work on a body may take too long for the event loop."""
-    return len(body) > LARGE_BODY or body.count(b"{") > MANY_OBJECTS
+    return len(body) > LARGE_BODY or body.count(b"{") + body.count(b"[") > MANY_OBJECTS
 
 
 def facts_of(conversation: Conversation) -> Facts:

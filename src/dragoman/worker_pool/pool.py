@@ -6,13 +6,13 @@ import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Final, ParamSpec, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
 
 from dragoman.errors import Overloaded
-from dragoman.worker_pool.worker import LENGTH, Job, Outcome, SetUp, TooExpensive, job_messages, message
+from dragoman.worker_pool.worker import INTEGER, Job, Message, Outcome, SetUp, TooExpensive, decoded, message
 
 _log = logging.getLogger(__name__)
 
@@ -35,13 +35,17 @@ _PRELOAD: Final = ("dragoman.dialects", "dragoman.engines", "dragoman.prompt")
 _COMMAND: Final = (sys.executable, "-P", "-c", "from dragoman.worker_pool.worker import main; main()")
 _START_SECONDS: Final = 60.0
 """Time limit of a worker's start."""
+_AT_ONCE: Final = 256 * 1024
+"""Bytes that are written to a worker at once."""
+_LARGE: Final = 64 * 1024
+"""Bytes above which an argument is passed without copying it."""
 
 
 class WorkerPool:
     """Runs functions in worker processes, which start when they are needed.
 
-    Functions, arguments and results are pickled; bytes among the positional arguments may be large. A result is unpickled on
-    the event loop: it should be small, or flat like a string. `seconds` is the time limit of a job once a worker has it,
+    Functions, arguments and results are pickled, in a thread, so that other tasks run between their objects; large bytes are
+    passed without copying them, and a function gets them as `bytes`. `seconds` is the time limit of a job once a worker has it,
     `patience` the most seconds it waits for one, `memory` its limit in bytes.
     """
 
@@ -65,7 +69,7 @@ class WorkerPool:
 
         Raises `TooExpensive`, `Overloaded` if no worker becomes free in time, and what the function raises.
         """
-        job = job_messages(Job(function, args, kwargs))
+        job = await asyncio.to_thread(job_message, function, args, kwargs)
         workers = self._of_this_loop()
         try:
             async with asyncio.timeout(self._patience):
@@ -183,7 +187,7 @@ class _Worker:
         worker = cls(process)
         try:
             async with asyncio.timeout(_START_SECONDS):
-                await worker._exchange([message(set_up)])
+                await worker._exchange(message(set_up))
         except BaseException:
             worker.kill()
             raise
@@ -194,7 +198,7 @@ class _Worker:
         """Whether the worker can run another job."""
         return self._process.returncode is None and not self._ended and self._jobs < _JOBS_PER_WORKER
 
-    async def work(self, job: Sequence[bytes], seconds: float) -> Outcome:
+    async def work(self, job: Message, seconds: float) -> Outcome:
         """Run a job. The process is killed if the job exceeds its time limit, crashes or is cancelled."""
         self._jobs += 1
         try:
@@ -222,19 +226,35 @@ class _Worker:
             self._process.kill()
         self._stdin.close()
 
-    async def _exchange(self, blocks: Sequence[bytes]) -> Outcome:
-        """Send a message in blocks and wait for the reply. Raises `OSError`, and `EOFError` if the process ends instead."""
-        for block in blocks:
-            self._stdin.write(block)
-        assert self._process.stdout is not None
-        (length,) = LENGTH.unpack(await self._process.stdout.readexactly(LENGTH.size))
-        outcome: Outcome = pickle.loads(await self._process.stdout.readexactly(length))  # noqa: S301 -- from our own process
+    async def _exchange(self, data: Message) -> Outcome:
+        """Send a message and wait for the reply. Raises `OSError`, and `EOFError` if the process ends instead."""
+        for part in data:
+            for start in range(0, len(part), _AT_ONCE):
+                self._stdin.write(part[start : start + _AT_ONCE])
+                await self._stdin.drain()
+        lengths = [await self._integer() for _ in range(await self._integer())]
+        outcome: Outcome = await asyncio.to_thread(decoded, [await self._exactly(length) for length in lengths])
         return outcome
+
+    async def _integer(self) -> int:
+        number: int = INTEGER.unpack(await self._exactly(INTEGER.size))[0]
+        return number
+
+    async def _exactly(self, length: int) -> bytes:
+        assert self._process.stdout is not None
+        return await self._process.stdout.readexactly(length)
 
     @property
     def _stdin(self) -> asyncio.StreamWriter:
         assert self._process.stdin is not None
         return self._process.stdin
+
+
+def job_message(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Message:
+    """Encode a job. Large bytes among its positional arguments are buffers outside its pickle. Raises what pickling raises."""
+    large = [isinstance(value, bytes) and len(value) > _LARGE for value in args]
+    args = [pickle.PickleBuffer(value) if apart else value for value, apart in zip(args, large, strict=True)]
+    return message(Job(function, args, kwargs))
 
 
 POOL: Final = WorkerPool()

@@ -1,8 +1,8 @@
 """The program of a worker process: it reads jobs from its standard input, and writes their results to its standard output.
 
-A message is a big-endian length of eight bytes, and that many bytes of pickle. The first message to a worker is its set-up,
-every other one a job; a worker replies to each with one message, and ends when its input ends. Large arguments of a job follow
-its message as they are, each with its length before it, since pickling would copy them on the event loop.
+A message is a pickle and the buffers outside it (PEP 574), so that a large body is not copied. It begins with the number of
+these parts and the length of each, as big-endian integers of eight bytes. The first message to a worker is its set-up, every
+other one a job; a worker replies to each with one message, and ends when its input ends.
 """
 
 import importlib
@@ -12,14 +12,16 @@ import signal
 import struct
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, BinaryIO, Final
 
-LENGTH: Final = struct.Struct(">Q")
-_LARGE: Final = 64 * 1024
-"""Bytes of an argument that is not pickled."""
+INTEGER: Final = struct.Struct(">Q")
 _NICE: Final = 5
 """The niceness of workers, so that the event loop gets the CPU first."""
+
+
+Message = Sequence[bytes | memoryview]
+"""The bytes of a message: its head, the pickle, and the buffers."""
 
 
 class TooExpensive(Exception):
@@ -44,11 +46,6 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class LargeArgument:
-    """Stands in a job for an argument that follows its message."""
-
-
-@dataclass(frozen=True, slots=True)
 class Outcome:
     """The result of a job, or the exception that it raised."""
 
@@ -56,24 +53,18 @@ class Outcome:
     error: BaseException | None = None
 
 
-def message(value: object) -> bytes:
+def message(value: object) -> Message:
     """Encode a message between the processes. Raises what pickling raises."""
-    packed = pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
-    return LENGTH.pack(len(packed)) + packed
+    buffers: list[pickle.PickleBuffer] = []
+    packed = pickle.dumps(value, pickle.HIGHEST_PROTOCOL, buffer_callback=buffers.append)
+    parts: list[bytes | memoryview] = [packed, *(buffer.raw() for buffer in buffers)]
+    head = b"".join(INTEGER.pack(number) for number in (len(parts), *map(len, parts)))
+    return [head, *parts]
 
 
-def job_messages(job: Job) -> Sequence[bytes]:
-    """Encode a job as the blocks that are sent one after another. Raises what pickling raises."""
-    large = [argument for argument in job.args if _is_large(argument)]
-    args = [LargeArgument() if _is_large(argument) else argument for argument in job.args]
-    blocks = [message(replace(job, args=args))]
-    for argument in large:
-        blocks += [LENGTH.pack(len(argument)), argument]
-    return blocks
-
-
-def _is_large(argument: object) -> bool:
-    return isinstance(argument, bytes) and len(argument) > _LARGE
+def decoded(parts: Sequence[bytes]) -> Any:
+    """Decode the parts of a message."""
+    return pickle.loads(parts[0], buffers=parts[1:])  # noqa: S301 -- from our own process
 
 
 def main() -> None:
@@ -88,32 +79,34 @@ def main() -> None:
     _send(results, message(Outcome()))
     while True:
         try:
-            job = _with_large_arguments(_received(jobs), jobs)
+            job = _received(jobs)
         except EOFError:
             return
         _send(results, _message(_outcome(job), set_up.memory))
         del job
 
 
-def _send(results: BinaryIO, data: bytes) -> None:
-    results.write(data)
+def _send(results: BinaryIO, data: Message) -> None:
+    results.writelines(data)
     results.flush()
 
 
 def _received(source: BinaryIO) -> Any:
-    return pickle.loads(_block(source))  # noqa: S301 -- from the parent process
+    """Read a message. Raises `EOFError` at the end of the input."""
+
+    def integer() -> int:
+        number: int = INTEGER.unpack(_exactly(source, INTEGER.size))[0]
+        return number
+
+    lengths = [integer() for _ in range(integer())]
+    return decoded([_exactly(source, length) for length in lengths])
 
 
-def _block(source: BinaryIO) -> bytes:
-    head = source.read(LENGTH.size)
-    if len(head) < LENGTH.size:
+def _exactly(source: BinaryIO, length: int) -> bytes:
+    data = source.read(length)
+    if len(data) < length:
         raise EOFError
-    return source.read(LENGTH.unpack(head)[0])
-
-
-def _with_large_arguments(job: Job, source: BinaryIO) -> Job:
-    args = [_block(source) if isinstance(argument, LargeArgument) else argument for argument in job.args]
-    return replace(job, args=args)
+    return data
 
 
 def _outcome(job: Job) -> Outcome:
@@ -125,7 +118,7 @@ def _outcome(job: Job) -> Outcome:
         return Outcome(error=error)
 
 
-def _message(outcome: Outcome, memory: int) -> bytes:
+def _message(outcome: Outcome, memory: int) -> Message:
     """Encode an outcome, without the traceback; one that cannot be pickled becomes an error that says so."""
     if isinstance(outcome.error, MemoryError):
         outcome = Outcome(error=TooExpensive(f"needs more than {memory >> 20} MB of memory"))
