@@ -3,7 +3,7 @@
 import pytest
 
 from bench.hostile import KINDS
-from bench.limits import effect_of
+from bench.limits import Effect, effect_of, together
 
 MEBIBYTE = 1 << 20
 
@@ -17,3 +17,10 @@ def test_every_hostile_body_is_below_the_size_limit() -> None:
 def test_a_small_hostile_body_is_answered_and_the_server_stays_alive(name: str, status: int) -> None:
     effect = effect_of(KINDS[name], KINDS[name].body())
     assert (effect.status, effect.failed, effect.alive) == (status, 0, True)
+
+
+def test_runs_count_with_their_median_wait_and_their_worst_answer() -> None:
+    good = Effect(answer=0.1, status=200, wait=0.02, failed=0, growth=1.0, alive=True)
+    slow = Effect(answer=11.0, status=None, wait=0.5, failed=1, growth=2.0, alive=True)
+
+    assert together([good, slow, good]) == Effect(answer=11.0, status=None, wait=0.02, failed=1, growth=2.0, alive=True)
