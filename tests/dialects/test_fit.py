@@ -17,7 +17,7 @@ from dragoman.api.anthropic.encoder import MessageEncoder
 from dragoman.api.anthropic.fold import fold
 from dragoman.conversation import ToolCall
 from dragoman.dialects import Dialect
-from dragoman.dialects.codecs.fit import Fit, fitted
+from dragoman.dialects.values.fit import Fit, fitted
 from dragoman.json_schema.view import SchemaView
 from dragoman.parts import CallDelta, Ending, StopReason, TokenCounts
 from splits import same_at_every_split

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dragoman.dialects.codecs.json_value import MAX_WORD, JsonValue
+from dragoman.dialects.values.json_value import MAX_WORD, JsonValue
 from splits import same_at_every_split
 
 from .test_parser import ARGUMENTS

@@ -108,7 +108,7 @@ def test_a_call_with_an_expression_is_never_complete(written: str) -> None:
 def test_every_dialect_with_python_calls_reads_literals(dialect: dialects.Dialect) -> None:
     assert dialect.calls is not None
     body = "find(q={'a'}, n=+7, s=f'x' 'y', **{'k': (1)})"
-    raw = dialect.calls.open + (f"[{body}]" if dialect.calls.codec.listed else body) + dialect.calls.close
+    raw = dialect.calls.open + (f"[{body}]" if dialect.calls.carrier.list_open else body) + dialect.calls.close
 
     reading = same_at_every_split(lambda pieces: read(dialect, list(pieces), {"find": {}}), raw)
 

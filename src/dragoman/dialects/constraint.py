@@ -18,7 +18,7 @@ import msgspec
 
 from dragoman.constraints.tree import Choice, Constraint, Json, Literal, Node, Pattern, Repeat, Series, Text, Until, one_of
 from dragoman.conversation.types import AnswerPolicy, Tool, ToolChoice
-from dragoman.dialects.constrained_arguments import ArgumentConstraints
+from dragoman.dialects.codecs import Rules
 from dragoman.dialects.dialect import Dialect
 from dragoman.dialects.spec import Frame, Reasoning
 from dragoman.dialects.writer import WrittenCall, write
@@ -109,7 +109,7 @@ class _Builder:
             opener for calls in (dialect.calls,) if calls for opener in (*calls.section_opens, *calls.opens)
         )
         self._calls_forbidden = choice.choice is ToolChoice.NONE and bool(policy.tools) and bool(self._call_openers)
-        self._arguments = ArgumentConstraints(dialect.calls.codec) if dialect.calls else None
+        self._rules = Rules()
 
     def constraint(self, key: str) -> Constraint | None:
         frame = self._dialect.frame
@@ -119,7 +119,7 @@ class _Builder:
         if root is None:
             return None
         path = "tools" if self._tools else "output_config.format"
-        return Constraint(root, key, self._arguments.rules if self._arguments else {}, path)
+        return Constraint(root, key, self._rules.named, path)
 
     def _unframed(self) -> Node | None:
         """An answer without a frame: reasoning, then the rest."""
@@ -223,14 +223,14 @@ class _Builder:
 
     def _call(self, inner: Sequence[str]) -> Node:
         """A call from its first placeholder to its last, for each tool with its own name and schema."""
-        arguments = self._arguments
-        assert arguments is not None
+        assert self._dialect.calls is not None
+        codec = self._dialect.calls.codec
 
         def fill(piece: str, tool: Tool) -> Node:
             if piece == _NAME:
                 return Literal(tool.name)
             if piece == _ARGUMENTS:
-                return arguments.of(self._schema(tool.schema))
+                return codec.constraint(self._schema(tool.schema), self._rules)
             if piece.startswith("qqq"):
                 return Pattern(f"[a-zA-Z0-9]{{{len(piece)}}}")
             return Pattern("[0-9]{1,4}") if _PLACEHOLDERS.fullmatch(piece) else Literal(piece)

@@ -1,6 +1,10 @@
-"""CodeTracker in Markdown: whether the text so far ends inside a code fence or a code span."""
+"""Code in Markdown: whether the text so far ends inside a code fence or a code span."""
 
 import re
+
+FENCE = "```"
+JSON_FENCES = ("```json", FENCE)
+"""The fences in which models write JSON."""
 
 MAX_LINE = 256
 """Characters at the beginning of a line that are examined."""

@@ -4,7 +4,18 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
+MAX_GAP = 256
+"""The longest space that may stand between a closer and the markup that confirms it."""
+
+_GAP = re.compile(rf"\s{{0,{MAX_GAP}}}")
 _NEVER = "(?!)"
+
+
+def skip_gap(text: str, pos: int) -> int:
+    """The end of the space at `pos`, of at most `MAX_GAP` characters."""
+    gap = _GAP.match(text, pos)
+    assert gap is not None
+    return gap.end()
 
 
 class Found(NamedTuple):

@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from dragoman.conversation.types import JsonObject
-from dragoman.dialects.codecs import CallReader, Context, TentativeCall, open_block, open_message
+from dragoman.dialects.blocks import CallReader, Context, TentativeCall, open_block, open_message
 from dragoman.dialects.header import HeaderReader, MessageKind, ParsedHeader
 from dragoman.dialects.markdown import CodeTracker
 from dragoman.dialects.marker_sets import marker_sets

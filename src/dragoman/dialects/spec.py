@@ -14,8 +14,8 @@ The output `<think>Two numbers.</think>\n\n<tool_call>\n{"name": "add", "argumen
 and `Calls` with their defaults. The blocks are independent of each other: any reasoning goes with any calls. Where a field
 lists several spellings, all of them are read and the first one is written; "" and () mean that the family has no such text.
 
-To add a carrier or a codec: a class here, its reader in `codecs` and in `codecs.open_block` or `codecs.tag_block`, its writer
-in `writer` or `tag_writer`, its constraint in `constrained_arguments`.
+The codecs are classes of `codecs`, each with its reader, its writer and its constraint. To add a carrier: a class here, its
+reader in `blocks`, its writer in `writer`.
 
 Newlines beside a marker are markup, but a word's indentation is not: after an opener or a closer of B, everything up to the
 last newline before the first word is dropped; before a closer, the newlines are. Space around a block of calls is markup too,
@@ -23,6 +23,46 @@ unless more text follows (it then belongs to that text). In an output of text al
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
+
+from dragoman.dialects.codecs import (
+    CallTags,
+    Codec,
+    ElementArguments,
+    JsonArguments,
+    KeywordArguments,
+    LiteralArguments,
+    TaggedArguments,
+)
+from dragoman.dialects.markdown import JSON_FENCES
+
+__all__ = [
+    "CALLEE",
+    "Affixes",
+    "CallTags",
+    "Calls",
+    "Carrier",
+    "Codec",
+    "ElementArguments",
+    "Frame",
+    "IdInName",
+    "IdKey",
+    "IdMark",
+    "Ids",
+    "JsonArguments",
+    "JsonKey",
+    "KeyIsName",
+    "KeywordArguments",
+    "LiteralArguments",
+    "NameTag",
+    "Reasoning",
+    "Recipient",
+    "Results",
+    "StopStrings",
+    "Syntax",
+    "TaggedArguments",
+    "Wrapper",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,24 +141,6 @@ class JsonKey:
 
 
 @dataclass(frozen=True, slots=True)
-class JsonArguments:
-    """F1: the arguments are a JSON object. With `JsonKey` it is a member of the call's object, under one of `keys`.
-
-    The object may also be written as a JSON string, or be left out if it is empty. A block may hold one call, several, or an
-    array of calls, and its JSON may be in a Markdown fence: all of these are read, and two fields say which of them is
-    written.
-    """
-
-    keys: tuple[str, ...] = ("arguments", "parameters")
-    array: bool = False
-    """Whether calls are written as an array: `[{"name": "add", "arguments": {"a": 1}}]`."""
-    fenced: bool = False
-    """Whether the JSON is written in a Markdown fence."""
-    raw: bool = False
-    """Whether a message to a tool (A) may be plain text: it is then the value of the only argument that the tool requires."""
-
-
-@dataclass(frozen=True, slots=True)
 class KeyIsName:
     """E: the name is the only key of the call's JSON object, and the arguments are its value: `{"add": {"a": 1}}`."""
 
@@ -162,7 +184,7 @@ class IdMark:
 class IdInName:
     """G: the id is the whole name with its prefix, the mark and a number: `functions.add:0`."""
 
-    mark: str = ":"
+    mark: ClassVar[str] = ":"
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,79 +214,21 @@ class NameTag:
     """Written before each call, inside the block."""
     after: str = ""
     """Written after each call, inside the block."""
+    list_open: str = ""
+    """Written before the first call of a block, as `[`."""
+    list_close: str = ""
+    """Written after the last one, as `]`."""
     skips: tuple[str, ...] = ()
     """Texts that are ignored before, between and after the calls of a block."""
 
 
-CALLEE = NameTag(end="(", many=True, skips=("[", "]", ",", ";"))
-"""E: the name of a function in Python, as in `[add(a=1), now()]`."""
+CALLEE = NameTag(end="(", many=True, between=", ", list_open="[", list_close="]", skips=("[", "]", ",", ";"))
+"""E: the name of a function in Python, in a list of calls: `[add(a=1), now()]`."""
 
 
-@dataclass(frozen=True, slots=True)
-class TaggedArguments:
-    """F2: each argument is in a pair of tags: `<parameter=a>1</parameter>`. Nothing in a value is escaped.
-
-    A string is written as it is, any other value as JSON. When read, a value has the type that its tag or the tool's schema
-    says.
-    """
-
-    open: str
-    """Begins the tag that holds the argument's name, as `<parameter=` or `<arg_key>`."""
-    end: str
-    """Ends that tag, as `>` or `</arg_key>`."""
-    close: str
-    """Ends the value, as `</parameter>` or `</arg_value>`."""
-    attribute: str = ""
-    """The attribute that holds the name, as in `<parameter name="a">`; "": the tag holds only the name."""
-    value_open: str = ""
-    """A second tag, before the value: `<arg_value>` in `<arg_key>a</arg_key><arg_value>1</arg_value>`."""
-    type_attribute: str = ""
-    """The attribute that holds the type: `string`, which is "true" or "false" (not a string), or another one with a JSON
-    type."""
-    newline: bool = False
-    """Whether one newline after the tag and one before `close` are markup; else every byte between them is the value."""
-    between: str = "\n"
-    """Written before, between and after the arguments."""
-    cdata: bool = False
-    """Whether a value may be wrapped in `<![CDATA[` and `]]>`."""
-
-
-@dataclass(frozen=True, slots=True)
-class LiteralArguments:
-    """F3: the arguments are one dict with bare keys; strings are between two special tokens: `{a:1,b:<|"|>x<|"|>}`."""
-
-    quote: str
-    """The token on both sides of a string, in which nothing is escaped."""
-
-
-@dataclass(frozen=True, slots=True)
-class KeywordArguments:
-    """F4: the arguments are those of a Python call: `add(a=1, b='x')`. The literals of JSON are read as well."""
-
-    listed: bool = True
-    """Whether the calls of a block are written as a list, as `[add(a=1), now()]`."""
-
-
-@dataclass(frozen=True, slots=True)
-class ElementArguments:
-    """F5: the arguments are a tree of elements, one per key of an object or item of an array: `<tags><item>x</item></tags>`."""
-
-    open: str
-    """Begins a tag, as `<`."""
-    close: str
-    """Closes an element, as `</{}>`; `{}` is its name."""
-    end: str = ">"
-    """Ends the opening tag."""
-    attribute: str = ""
-    """The attribute that holds the name; "": the tag holds only the name."""
-    item: str = ""
-    """The name of an array's elements; "": they have none."""
-    type_attribute: str = ""
-    """The attribute that says what an element holds: `raw` (a string), `json`, `dict` or `list`."""
-
+_JSON = JsonArguments()
 
 Carrier = JsonKey | KeyIsName | Affixes | Recipient | NameTag
-Codec = JsonArguments | TaggedArguments | LiteralArguments | KeywordArguments | ElementArguments
 Ids = IdKey | IdMark | IdInName
 
 
@@ -279,7 +243,7 @@ class Calls:
     closes: tuple[str, ...] = ("</tool_call>",)
     """A closer may be missing in the output; (): the block ends where something else than a call follows."""
     carrier: Carrier = JsonKey()
-    codec: Codec = JsonArguments()
+    codec: Codec = _JSON
     ids: Ids | None = None
     padding: str = "\n"
     """Written after the opener and before the closer."""
@@ -292,9 +256,25 @@ class Calls:
     section_closes: tuple[str, ...] = ()
     bare: str = ""
     """Characters with one of which a block may begin without an opener, as the first visible character of the output."""
-    doubtful: bool = False
-    """Whether the openers, as a code fence, often begin something else. Such a block, and a bare one, holds a call only where
-    it has arguments in addition to the name of a declared tool."""
+
+    def __post_init__(self) -> None:
+        """Raise `TypeError` if the name is written in JSON and the arguments are not."""
+        if isinstance(self.carrier, JsonKey | KeyIsName) and not isinstance(self.codec, JsonArguments):
+            raise TypeError(f"{type(self.carrier).__name__} needs JsonArguments, not {type(self.codec).__name__}")
+
+    @property
+    def json_codec(self) -> JsonArguments:
+        """The codec, where the name is a part of the call's JSON object."""
+        assert isinstance(self.codec, JsonArguments)
+        return self.codec
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether an opener is a code fence, which often begins something else.
+
+        Such a block, and a bare one, holds a call only where it has arguments in addition to the name of a declared tool.
+        """
+        return any(opener in JSON_FENCES for opener in self.opens)
 
     @property
     def open(self) -> str:
@@ -305,6 +285,14 @@ class Calls:
     def close(self) -> str:
         """The closer to write."""
         return self.closes[0] if self.closes else ""
+
+    @property
+    def tags(self) -> CallTags:
+        """The markup around the arguments of a call."""
+        carrier = self.carrier
+        if isinstance(carrier, NameTag):
+            return CallTags(self.opens, self.closes, carrier.open, carrier.close, carrier.skips)
+        return CallTags(self.opens, self.closes)
 
 
 @dataclass(frozen=True, slots=True)

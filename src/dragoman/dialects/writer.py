@@ -4,15 +4,15 @@ JSON keeps its key order and every character unescaped where possible, with a sp
 models saw in training, and one that renders the same history to the same bytes every time.
 """
 
-import json
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from dragoman.conversation.types import Tool, ToolCall, ToolResult
 from dragoman.dialects.spec import (
     Affixes,
     Calls,
+    Codec,
     IdInName,
     IdKey,
     IdMark,
@@ -25,7 +25,7 @@ from dragoman.dialects.spec import (
     Results,
     Syntax,
 )
-from dragoman.dialects.tag_writer import write_arguments, write_calls
+from dragoman.dialects.values.json_text import dumps
 
 _TOOLS = """\
 # Tools
@@ -48,7 +48,8 @@ def encode_calls(syntax: Syntax, calls: Sequence[ToolCall]) -> str:
     if syntax.calls is None:
         return ""
     return write(
-        syntax, [WrittenCall(call.name, _arguments(syntax.calls, call.input), call.id, n) for n, call in enumerate(calls)]
+        syntax,
+        [WrittenCall(call.name, syntax.calls.codec.write(call.input), call.id, n) for n, call in enumerate(calls)],
     )
 
 
@@ -80,7 +81,7 @@ def _result(form: Results, result: ToolResult, place: int) -> str:
     opened, closed = (
         re.sub(r"\{(?:name|id|place)\}", lambda found: known[found[0]], around) for around in (form.open, form.close)
     )
-    return opened + (_dumps(result.outcome) if form.json else result.outcome) + closed
+    return opened + (dumps(result.outcome) if form.json else result.outcome) + closed
 
 
 def encode_tools(syntax: Syntax, tools: Sequence[Tool]) -> str:
@@ -90,8 +91,8 @@ def encode_tools(syntax: Syntax, tools: Sequence[Tool]) -> str:
         return ""
     tagged = isinstance(calls.carrier, JsonKey) and calls.open and calls.close
     return _TOOLS.format(
-        descriptions="\n".join(_dumps(tool.function) for tool in tools),
-        example=write(syntax, [WrittenCall("the function's name", _arguments(calls, _EXAMPLE))]),
+        descriptions="\n".join(dumps(tool.function) for tool in tools),
+        example=write(syntax, [WrittenCall("the function's name", calls.codec.write(_EXAMPLE))]),
         place=f"as one JSON object between {calls.open} and {calls.close}" if tagged else "in this very form",
         several="" if isinstance(calls.carrier, Recipient) else _SEVERAL,
     )
@@ -107,10 +108,6 @@ class WrittenCall(NamedTuple):
 
 
 _EXAMPLE = {"an argument": "its value"}
-
-
-def _arguments(calls: Calls, arguments: Mapping[str, Any]) -> str:
-    return _dumps(arguments) if isinstance(calls.codec, JsonArguments) else write_arguments(calls.codec, arguments)
 
 
 def write(syntax: Syntax, written: Sequence[WrittenCall]) -> str:
@@ -132,34 +129,44 @@ def write(syntax: Syntax, written: Sequence[WrittenCall]) -> str:
 
 def _block(calls: Calls, written: Sequence[WrittenCall]) -> str:
     """A block: one call, or several where the family writes them together."""
-    match calls.carrier, calls.codec:
-        case (JsonKey() | KeyIsName()) as carrier, JsonArguments() as codec:
+    match calls.carrier:
+        case JsonKey() | KeyIsName() as carrier:
+            codec = calls.json_codec
             body = ", ".join(_object(carrier, codec, calls.ids, call) for call in written)
             body = _fence(codec, f"[{body}]" if codec.array else body)
-        case Affixes() as carrier, JsonArguments() as codec:
-            body = "".join(_name(carrier, calls.ids, call) + _fence(codec, call.arguments) for call in written)
-        case Recipient(), JsonArguments():
+        case Affixes() as carrier:
+            body = "".join(_name(carrier, calls.ids, call) + _fence(calls.codec, call.arguments) for call in written)
+        case Recipient():
             body = "".join(call.arguments for call in written)
-        case NameTag() as carrier, _:
-            body = write_calls(calls, carrier, [(call.name, call.arguments, call.number) for call in written])
+        case NameTag() as carrier:
+            body = carrier.between.join(_tagged(carrier, call) for call in written)
+            body = carrier.list_open + body + carrier.list_close
     return calls.open + calls.padding + body + calls.padding + calls.close
 
 
 def _object(carrier: JsonKey | KeyIsName, codec: JsonArguments, ids: Ids | None, call: WrittenCall) -> str:
     """A call as a JSON object."""
     if isinstance(carrier, KeyIsName):
-        return f"{{{_dumps(call.name)}: {call.arguments}}}"
-    members = [f'"{carrier.keys[0]}": {_dumps(call.name)}', f'"{codec.keys[0]}": {call.arguments}']
+        return f"{{{dumps(call.name)}: {call.arguments}}}"
+    members = [f'"{carrier.keys[0]}": {dumps(call.name)}', f'"{codec.keys[0]}": {call.arguments}']
     if isinstance(ids, IdKey):
         members.insert(0 if ids.first else len(members), f'"{ids.key}": "{_id(call, ids.length)}"')
     return "{" + ", ".join(members) + "}"
+
+
+def _tagged(carrier: NameTag, call: WrittenCall) -> str:
+    """A call as its name in a tag, and its arguments."""
+    default = f'{carrier.attribute}="{{name}}"' if carrier.attribute else "{name}"
+    inside = (carrier.inside or default).format(name=call.name, place=call.number, number=call.number + 1)
+    head = carrier.before + carrier.open + carrier.prefix + inside + carrier.end
+    return head + call.arguments + carrier.close + carrier.after
 
 
 def _name(carrier: Affixes, ids: Ids | None, call: WrittenCall) -> str:
     """The part of a call before its arguments: the name, and the id if the family writes one."""
     written = carrier.prefix + call.name
     match ids:
-        case IdInName(mark):
+        case IdInName(mark=mark):
             numbered = re.fullmatch(f"{re.escape(written + mark)}[0-9]+", call.id)
             written = numbered.group() if numbered else f"{written}{mark}{call.number}"
         case IdMark(mark, length) if length:
@@ -177,9 +184,5 @@ def short_id(identifier: str, length: int) -> str:
     return re.sub("[^a-zA-Z0-9]", "", identifier)[-length:].rjust(length, "0")
 
 
-def _fence(codec: JsonArguments, body: str) -> str:
-    return f"```json\n{body}\n```" if codec.fenced else body
-
-
-def _dumps(value: Mapping[str, Any] | str) -> str:
-    return json.dumps(value, ensure_ascii=False)
+def _fence(codec: Codec, body: str) -> str:
+    return f"```json\n{body}\n```" if isinstance(codec, JsonArguments) and codec.fenced else body

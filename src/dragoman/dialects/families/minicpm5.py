@@ -10,7 +10,7 @@ MINICPM5 = Dialect(
         ("<function ",),
         ("</function>",),
         NameTag(end=">", attribute="name"),
-        TaggedArguments("<param ", ">", "</param>", "name", between="", cdata=True),
+        TaggedArguments("<param ", ">", "</param>", "name", between="", quotes=("<![CDATA[", "]]>")),
         padding="",
     ),
     stop_strings=StopStrings(("<|im_end|>",)),

@@ -15,7 +15,7 @@ XLAM = Dialect(
     reasoning=Reasoning(),
     calls=Calls((), (), codec=_ARRAY, padding="", bare="{[`"),
     also=(
-        Calls(("```json",), (), codec=_ARRAY, doubtful=True),
+        Calls(("```json",), (), codec=_ARRAY),
         Calls(("[TOOL_CALLS]",), (), codec=_ARRAY),
         Calls(("<tool_call>",), ("</tool_call>",), codec=_ARRAY),
     ),

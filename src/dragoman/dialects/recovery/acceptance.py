@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from dragoman.conversation.types import JsonObject
-from dragoman.dialects.codecs.fit import fitted
-from dragoman.dialects.codecs.typed import read_typed
+from dragoman.dialects.values.fit import fitted
+from dragoman.dialects.values.typed import read_typed
 from dragoman.json_schema.validation import validator
 from dragoman.json_schema.view import STRING, SchemaView
 

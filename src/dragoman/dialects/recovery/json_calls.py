@@ -13,9 +13,9 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from dragoman.dialects.codecs.json_value import JsonValue
 from dragoman.dialects.recovery.acceptance import Call, Tools
 from dragoman.dialects.recovery.source import NoCall, Source
+from dragoman.dialects.values.json_value import JsonValue
 
 _NAME_KEYS = ("name", "tool_name", "tool", "function_name", "function", "action", "recipient_name")
 _ARGUMENTS_KEYS = ("arguments", "parameters", "input", "args", "params", "kwargs", "tool_input", "action_input")

@@ -8,12 +8,13 @@ import json
 import re
 from typing import Any
 
-from dragoman.dialects.codecs.literal import LiteralValue
 from dragoman.dialects.recovery.acceptance import Call, Tools
 from dragoman.dialects.recovery.pair_calls import read_pair_call
 from dragoman.dialects.recovery.source import NoCall, Source
 from dragoman.dialects.recovery.tagged_calls import read_arguments
 from dragoman.dialects.recovery.tags import Role, tag_at
+from dragoman.dialects.values.literal_value import LiteralValue
+from dragoman.dialects.values.token_string import token_string
 from dragoman.json_schema.view import STRING
 
 MAX_NAME = 256
@@ -89,7 +90,7 @@ def _read_literal(source: Source, pos: int, name: str, tools: Tools, *, bare: bo
     begun = source.text.find("<", pos)
     quote = (source.literal(begun, *_QUOTES) if begun >= 0 else "") or _QUOTES[0]
     repairs: list[str] = []
-    literal = LiteralValue(repairs, quote, None, lambda key: schema.member(key).kinds == STRING, positions=schema.keys)
+    literal = LiteralValue(repairs, token_string(quote, (), ()), lambda key: schema.member(key).kinds == STRING, schema.keys)
     if source.text[pos - 1 : pos] == "(":
         literal.open_keywords()
     else:

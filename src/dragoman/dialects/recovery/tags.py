@@ -11,8 +11,8 @@ from collections.abc import Container
 from enum import Enum, auto
 from typing import NamedTuple
 
-from dragoman.dialects.codecs.tags import attribute_in
 from dragoman.dialects.recovery.source import Source
+from dragoman.dialects.tag_reader import attribute_in
 
 MAX_TAG = 256
 """Characters of the longest tag with all its attributes."""

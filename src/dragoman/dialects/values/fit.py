@@ -17,8 +17,8 @@ import re
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from dragoman.dialects.codecs.json_value import MAX_DEPTH, JsonValue
-from dragoman.dialects.codecs.numbers import is_integer, spelled_scalar
+from dragoman.dialects.values.json_value import MAX_DEPTH, JsonValue
+from dragoman.dialects.values.numbers import is_integer, spelled_scalar
 from dragoman.json_schema.view import ANY, SchemaView
 
 _TOKEN = re.compile(r'[\s:,]+|[{}\[\]"]|[^\s:,{}\[\]"]+')

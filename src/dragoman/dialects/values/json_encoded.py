@@ -2,7 +2,7 @@ r"""Arguments written as a JSON string: `"{\"a\": 1}"`; models that saw such a h
 
 import json
 
-from dragoman.dialects.codecs.json_value import JsonValue, string_piece
+from dragoman.dialects.values.json_value import JsonValue, string_piece
 
 
 class EncodedObject:

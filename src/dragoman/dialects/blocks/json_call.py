@@ -4,9 +4,10 @@ import json
 from collections.abc import Callable
 from enum import Enum, auto
 
-from dragoman.dialects.codecs.json_encoded import EncodedObject
-from dragoman.dialects.codecs.json_value import JsonValue
+from dragoman.dialects.codecs import ArgumentReader
 from dragoman.dialects.spec import IdKey, Ids, JsonArguments, JsonKey, KeyIsName
+from dragoman.dialects.values.json_encoded import EncodedObject
+from dragoman.dialects.values.json_value import JsonValue
 
 _NO_ARGUMENTS = ("null", "[]")  # written by models and templates for no arguments
 _COMMON_KEYS = ("type", "id")  # other keys of a call
@@ -23,43 +24,25 @@ class _Role(Enum):
     OTHER = auto()
 
 
-class CallObject:
-    """Reads a call from after its brace, by the rules of `JsonValue`. `out` holds the arguments; the owner empties it.
+class CallObject(ArgumentReader):
+    """Reads a call from after its brace, by the rules of `JsonValue`. `out` holds the arguments.
 
     While it is `strict`, a key that calls do not have leaves it stuck, because it is some other object.
     """
 
     __slots__ = (
-        "_arguments_keys",
-        "_broken",
-        "_has_arguments",
-        "_id_key",
-        "_key",
-        "_name_keys",
-        "_repairs",
-        "_role",
-        "_step",
-        "_value",
-        "done",
-        "id",
-        "name",
-        "out",
-        "strict",
-        "stuck",
-        "whole",
+        "_arguments_keys", "_broken", "_has_arguments", "_id_key", "_is_whole", "_key", "_name_keys", "_repairs", "_role",
+        "_step", "_value", "id", "name", "strict",
     )  # fmt: skip
 
     def __init__(
         self, carrier: JsonKey | KeyIsName, codec: JsonArguments, ids: Ids | None, repairs: list[str], *, strict: bool
     ) -> None:
+        super().__init__()
         self.name: str | None = None
         self.id = ""
-        self.out: list[str] = []
-        self.done = False
-        self.stuck = False
         self.strict = strict
-        self.whole = False
-        """Whether the arguments have been read to their end."""
+        self._is_whole = False  # the arguments have been read to their end
         self._name_keys = carrier.keys if isinstance(carrier, JsonKey) else ()
         self._arguments_keys = None if isinstance(carrier, KeyIsName) else codec.keys  # None: the key is the name
         self._id_key = ids.key if isinstance(ids, IdKey) else None
@@ -71,8 +54,8 @@ class CallObject:
         self._has_arguments = False
         self._broken = False
 
-    def read(self, text: str, pos: int) -> int:
-        """Read as `JsonValue.read` does, but stop also as soon as the name is known."""
+    def read(self, text: str, pos: int, *, final: bool) -> int:
+        """Read as `ArgumentReader.read` describes, but stop also as soon as the name is known."""
         self.stuck = self._broken
         named = self.name is not None
         while pos < len(text) and not self.done and not self.stuck and named == (self.name is not None):
@@ -88,9 +71,14 @@ class CallObject:
         return self._has_arguments or (self._role is _Role.ARGUMENTS and self._value.begun)
 
     @property
+    def whole(self) -> bool:
+        """Whether the arguments have been read to their end."""
+        return self._is_whole
+
+    @property
     def may_end(self) -> bool:
         """Whether the call would be complete if the output ended here."""
-        return self.whole
+        return self._is_whole
 
     @property
     def clean(self) -> bool:
@@ -104,9 +92,9 @@ class CallObject:
         if self._step is CallObject._read_value and self._role is _Role.ARGUMENTS:
             self._value.close()
             self._take_arguments()
-        elif not self.whole:
+        elif not self._is_whole:
             self.out.append("{}")
-        self.whole = self.done = True
+        self._is_whole = self.done = True
 
     # The steps, as in `JsonValue`.
 
@@ -131,7 +119,7 @@ class CallObject:
             return pos + 1
         if self.name is None and self._key in self._name_keys and char in "\"'":
             self._begin(_Role.NAME)
-        elif not self.whole and self._holds_arguments() and char in "{\"'":
+        elif not self._is_whole and self._holds_arguments() and char in "{\"'":
             self._begin(_Role.ARGUMENTS)
             if char != "{":
                 self._value = EncodedObject(self._repairs)
@@ -156,7 +144,7 @@ class CallObject:
     def _end_value(self) -> None:
         self._step = CallObject._member
         if self._role is _Role.ARGUMENTS:
-            self.whole = self._has_arguments = True
+            self._is_whole = self._has_arguments = True
             return
         written = "".join(self._value.out)
         if self._role is _Role.KEY:
@@ -165,7 +153,7 @@ class CallObject:
             self.name = json.loads(written)
         elif self._role is _Role.ID:
             self.id = written.strip('"')
-        elif not self.whole and self._holds_arguments():
+        elif not self._is_whole and self._holds_arguments():
             self._has_arguments = written in _NO_ARGUMENTS
             self.stuck = self._broken = not self._has_arguments  # arguments that are not an object
 
@@ -192,63 +180,3 @@ class CallObject:
             return pos + 1
         self.stuck = True
         return pos
-
-
-class NamedObject:
-    """Reads the arguments of a call whose name is known already, one object. It has the interface of `CallObject`."""
-
-    __slots__ = ("_repairs", "_value", "done", "id", "name", "out", "strict", "stuck")
-
-    def __init__(self, name: str, id_: str, repairs: list[str]) -> None:
-        self.name = name
-        self.id = id_
-        self.out: list[str] = []
-        self.done = False
-        self.stuck = False
-        self.strict = False
-        self._repairs = repairs
-        self._value: JsonValue | EncodedObject | None = None
-
-    @property
-    def whole(self) -> bool:
-        """Whether the arguments have been read to their end."""
-        return self._value is not None and self._value.done
-
-    @property
-    def begun(self) -> bool:
-        """Whether the first of the arguments has begun."""
-        return self._value is not None and self._value.begun
-
-    @property
-    def may_end(self) -> bool:
-        """Whether the call would be complete if the output ended here; a call may have no arguments."""
-        return self._value is None or self._value.done
-
-    @property
-    def clean(self) -> bool:
-        """Whether only brackets are missing."""
-        return self._value is None or self._value.clean
-
-    def read(self, text: str, pos: int) -> int:
-        """Read from `pos` on; returns the end of what was consumed."""
-        if self._value is None:
-            self.stuck = text[pos] not in "{\"'"
-            if self.stuck:
-                return pos
-            self._value = JsonValue(self._repairs) if text[pos] == "{" else EncodedObject(self._repairs)
-        pos = self._value.read(text, pos)
-        self.stuck, self.done = self._value.stuck, self._value.done
-        self._take()
-        return pos
-
-    def close(self) -> None:
-        """End the arguments here, as valid JSON."""
-        self._value = self._value or JsonValue(self._repairs)
-        self._value.close()
-        self._take()
-        self.done = True
-
-    def _take(self) -> None:
-        assert self._value is not None
-        self.out += self._value.out
-        self._value.out.clear()

@@ -1,4 +1,4 @@
-"""F2: arguments between tags, one pair of tags for each, with the values unescaped.
+"""The reader of F2: arguments between tags, one pair of tags for each, with the values unescaped.
 
 Because nothing is escaped in a value, its closer ends it only if it is *confirmed* by what follows: the next parameter, the end
 of the call, or the end of the output. So a file that contains the closer is read whole. Models forget closers: a value also
@@ -13,22 +13,18 @@ import re
 from enum import Enum, auto
 from functools import lru_cache
 
-from dragoman.dialects.codecs.arguments import ArgumentReader
-from dragoman.dialects.codecs.json_value import JsonValue
-from dragoman.dialects.codecs.tags import TagReader, attribute_in, name_in
-from dragoman.dialects.codecs.typed import TypedValue, escape
-from dragoman.dialects.markers import Markers
-from dragoman.dialects.spec import Calls, NameTag, TaggedArguments
+from dragoman.dialects.codecs.codec import ArgumentReader, CallTags
+from dragoman.dialects.codecs.tagged.notation import TagNotation
+from dragoman.dialects.markers import MAX_GAP, Markers, skip_gap
+from dragoman.dialects.tag_reader import TagReader, attribute_in, name_in
+from dragoman.dialects.values.json_text import escape
+from dragoman.dialects.values.json_value import JsonValue
+from dragoman.dialects.values.typed import TypedValue
 from dragoman.json_schema.view import ANY, STRING, SchemaView
 
-MAX_GAP = 256
-"""The longest space that may stand between a closer and the markup that confirms it."""
-
 _SPACE = re.compile(r"\s+")
-_GAP = re.compile(rf"\s{{0,{MAX_GAP}}}")
 _LOST_KEY = re.compile(r"[^<\n]{1,64}")
 _MAX_CLOSERS = 4
-_CDATA, _CDATA_END = "<![CDATA[", "]]>"
 
 
 class _Next(Enum):
@@ -43,40 +39,47 @@ class _Next(Enum):
     END = auto()
 
 
-class ParameterTags:
-    """The compiled tags of a form of calls."""
+class _Markers:
+    """The compiled tags of a notation and of the calls around it."""
 
-    __slots__ = ("block", "cdata", "confirmations", "ends", "key", "opens", "own_closers", "pair", "tokens", "value")
+    __slots__ = ("block", "confirmations", "ends", "key", "opens", "own_closers", "pair", "quote", "tokens", "value")
 
-    def __init__(self, calls: Calls, carrier: NameTag, codec: TaggedArguments) -> None:
-        self.opens = frozenset(_spellings(codec.open))
-        closers = frozenset(filter(None, (carrier.close, *calls.closes)))
-        next_calls = frozenset(filter(None, (*calls.opens, carrier.open, *carrier.skips)))
-        self.own_closers = (codec.close, codec.end) if codec.value_open else (codec.close,)
+    def __init__(self, notation: TagNotation, tags: CallTags) -> None:
+        self.opens = frozenset(_spellings(notation.open))
+        closers = frozenset(filter(None, (tags.call_close, *tags.closes)))
+        next_calls = frozenset(filter(None, (*tags.opens, tags.call_open, *tags.skips)))
+        self.own_closers = (notation.close, notation.end) if notation.value_open else (notation.close,)
         self.tokens = Markers([*self.opens, *closers, *next_calls, *self.own_closers])
-        self.key = TagReader(codec.end, (codec.value_open, codec.close), quoted=bool(codec.attribute))
-        self.pair = Markers([codec.value_open, *self.own_closers] if codec.value_open else [])
-        self.cdata = Markers([_CDATA])
-        own = ("", "\n") if codec.newline else ("",)
-        self.ends = {newline + codec.close: codec.close for newline in own}
+        self.key = TagReader(notation.end, (notation.value_open, notation.close), quoted=bool(notation.attribute))
+        self.pair = Markers([notation.value_open, *self.own_closers] if notation.value_open else [])
+        opening, closing = notation.quotes
+        self.quote = Markers(filter(None, [opening]))
+        own = ("", "\n") if notation.newline else ("",)
+        self.ends = {newline + notation.close: notation.close for newline in own}
         self.ends |= {tag: tag for tag in self.own_closers[1:]}
-        self.ends |= {newline + tag: tag for tag in (codec.open, *closers) for newline in ("", "\n")}
-        self.block = calls.open if carrier.open not in ("", calls.open) else ""
+        self.ends |= {newline + tag: tag for tag in (notation.open, *closers) for newline in ("", "\n")}
+        self.block = tags.open if tags.call_open not in ("", tags.open) else ""
         if self.block:
             self.ends[self.block] = self.block
-        self.value = {False: Markers(self.ends), True: Markers([_CDATA_END + codec.close, _CDATA_END + "\n" + codec.close])}
+        quoted_ends = Markers([closing + notation.close, closing + "\n" + notation.close])
+        self.value = {False: Markers(self.ends), True: quoted_ends}
         self.confirmations = dict.fromkeys(self.own_closers, Markers([*self.opens, *closers, *next_calls]))
         for closer in closers:
             self.confirmations[closer] = Markers([*(closers - {closer}), *next_calls])
 
 
-class Parameters(ArgumentReader):
+class TaggedReader(ArgumentReader):
     """Reads the arguments of one call."""
 
-    def __init__(self, calls: Calls, carrier: NameTag, codec: TaggedArguments, view: SchemaView, repairs: list[str]) -> None:
+    __slots__ = (
+        "_declared", "_given", "_in_quotes", "_key_pair", "_leaf", "_markers", "_next", "_notation", "_object", "_quoted",
+        "_repairs", "_tags", "_view",
+    )  # fmt: skip
+
+    def __init__(self, notation: TagNotation, tags: CallTags, view: SchemaView, repairs: list[str]) -> None:
         super().__init__()
-        self._calls, self._carrier, self._codec = calls, carrier, codec
-        self._tags = tags(calls, carrier, codec)
+        self._notation, self._tags = notation, tags
+        self._markers = _markers(notation, tags)
         self._view = view
         self._declared = frozenset(view.keys)
         self._repairs = repairs
@@ -84,7 +87,7 @@ class Parameters(ArgumentReader):
         self._key_pair = ""  # the last key with its tags, if a pair of tags holds it
         self._leaf = TypedValue(STRING, repairs)
         self._object = JsonValue(repairs)
-        self._in_cdata = False
+        self._in_quotes = False
         self._quoted = 0  # number of quoted blocks of calls that are open in the value
         self._next = _Next.PARAMETER
 
@@ -138,15 +141,15 @@ class Parameters(ArgumentReader):
         if text[pos] == "{" and not self._given:
             self._next = _Next.OBJECT
             return pos
-        found = self._tags.tokens.match(text, pos, final=final)
+        found = self._markers.tokens.match(text, pos, final=final)
         if found is not None and not found.marker:
             return pos
         marker = found.marker if found else ""
-        if marker and marker in self._tags.opens and not self._object.done:
+        if marker and marker in self._markers.opens and not self._object.done:
             self._next = _Next.KEY
-        elif marker and marker == self._carrier.close:
+        elif marker and marker == self._tags.call_close:
             self.close()
-        elif not marker or marker not in self._tags.own_closers:
+        elif not marker or marker not in self._markers.own_closers:
             is_key = self._is_key(text, pos, final=final)
             self._next = _Next.KEY if is_key else self._next
             self.stuck = is_key is False
@@ -164,22 +167,22 @@ class Parameters(ArgumentReader):
         return pos
 
     def _key(self, text: str, pos: int) -> int:
-        header = self._tags.key.read(text, pos)
+        header = self._markers.key.read(text, pos)
         if header is None:
             self.stuck = TagReader.too_long(text, pos)
             return pos
         inside, end = header
-        while self._codec.value_open and inside.startswith(self._codec.open):  # a repeated opener
-            inside = inside.removeprefix(self._codec.open)
-        key = name_in(inside, self._codec.attribute) or self._only_missing()
+        while self._notation.value_open and inside.startswith(self._notation.open):  # a repeated opener
+            inside = inside.removeprefix(self._notation.open)
+        key = name_in(inside, self._notation.attribute) or self._only_missing()
         if not key and key not in self._declared:
             self.stuck = True
             return pos
         self.out.append(f'{", " if self._given else "{"}"{escape(key)}": ')
         self._given.add(key)
-        self._key_pair = f"{self._codec.open}{inside}{self._codec.end}"
+        self._key_pair = f"{self._notation.open}{inside}{self._notation.end}"
         self._leaf = TypedValue(self._kinds(inside, key), self._repairs)
-        self._next = _Next.VALUE_TAG if self._codec.value_open else _Next.VALUE_START
+        self._next = _Next.VALUE_TAG if self._notation.value_open else _Next.VALUE_START
         return end
 
     def _only_missing(self) -> str:
@@ -192,26 +195,25 @@ class Parameters(ArgumentReader):
 
     def _kinds(self, header: str, key: str) -> frozenset[str]:
         """The types of a value, from its tag or else from the schema."""
-        type_ = attribute_in(header, self._codec.type_attribute) if self._codec.type_attribute else None
+        type_ = attribute_in(header, self._notation.type_attribute) if self._notation.type_attribute else None
         if type_ in ("true", "false"):  # string="true"
             return STRING if type_ == "true" else ANY
         return frozenset({type_}) if type_ in ANY else self._view.member(key).plain_kinds
 
     def _value_tag(self, text: str, pos: int, *, final: bool) -> int:
         """Read the second tag, before the value, as in GLM: models forget it, repeat it, or write it after a wrong closer."""
-        space = _GAP.match(text, pos)
-        start = space.end() if space else pos
-        found = self._tags.pair.match(text, start, final=final)
+        start = skip_gap(text, pos)
+        found = self._markers.pair.match(text, start, final=final)
         if (found is not None and not found.marker) or (start == len(text) and not final):
             return pos
         end = start + len(found.marker) if found else start
-        if found is not None and found.marker == self._codec.end:
+        if found is not None and found.marker == self._notation.end:
             return end
         repeated = _end_of_next(self._key_pair, text, start, final=final)  # a repeated key
         if repeated is None or repeated > 0:
             return pos if repeated is None else repeated
-        if found is not None and found.marker == self._codec.close:
-            after = _end_of_next(self._codec.value_open, text, end, final=final)
+        if found is not None and found.marker == self._notation.close:
+            after = _end_of_next(self._notation.value_open, text, end, final=final)
             if after is None:
                 return pos
             end = after if after > 0 else start
@@ -219,32 +221,32 @@ class Parameters(ArgumentReader):
         return end
 
     def _value_start(self, text: str, pos: int, *, final: bool) -> int:
-        self._in_cdata = False
-        if self._codec.value_open:
-            doubled = self._tags.pair.match(text, pos, final=final)
+        self._in_quotes = False
+        if self._notation.value_open:
+            doubled = self._markers.pair.match(text, pos, final=final)
             if doubled is not None and not doubled.marker:
                 return pos
-            if doubled is not None and doubled.marker == self._codec.value_open:
+            if doubled is not None and doubled.marker == self._notation.value_open:
                 return pos + len(doubled.marker)
-        if self._codec.cdata:
-            found = self._tags.cdata.match(text, pos, final=final)
+        if self._notation.quotes[0]:
+            found = self._markers.quote.match(text, pos, final=final)
             if found is not None and not found.marker:
                 return pos
-            self._in_cdata = found is not None
+            self._in_quotes = found is not None
         self._next = _Next.VALUE
-        if self._in_cdata:
-            return pos + len(_CDATA)
-        return pos + 1 if self._codec.newline and text[pos] == "\n" else pos
+        if self._in_quotes:
+            return pos + len(self._notation.quotes[0])
+        return pos + 1 if self._notation.newline and text[pos] == "\n" else pos
 
     def _value(self, text: str, pos: int, *, final: bool) -> int:
-        found = self._tags.value[self._in_cdata].find(text, pos, final=final)
+        found = self._markers.value[self._in_quotes].find(text, pos, final=final)
         if found is None or found.start > pos:
             end = len(text) if found is None else found.start
             self.out.append(self._leaf.write(text[pos:end]))
             return end
         if not found.marker:
             return pos
-        tag = self._codec.close if self._in_cdata else self._tags.ends[found.marker]
+        tag = self._notation.close if self._in_quotes else self._markers.ends[found.marker]
         end = pos + len(found.marker)
         ends = self._ends_value(found.marker, tag, text, end, final=final)
         if ends is None and not final:
@@ -254,50 +256,50 @@ class Parameters(ArgumentReader):
             return pos + 1
         self.out.append(self._leaf.end())
         self._next = _Next.PARAMETER
-        if tag == self._codec.close:
+        if tag == self._notation.close:
             return end
         self._repairs.append("missing-closer")
         return end - len(tag)
 
     def _ends_value(self, marker: str, tag: str, text: str, end: int, *, final: bool) -> bool | None:
         """Whether the value ends here; None if more text is needed to decide."""
-        if tag == self._tags.block:
-            after = _end_of_next(self._carrier.open, text, end, final=final)
+        if tag == self._markers.block:
+            after = _end_of_next(self._tags.call_open, text, end, final=final)
             self._quoted += after is not None and after > 0
             return None if after is None else False
         if not self._quoted:
             return (
-                self._opens_parameter(text, end) if tag == self._codec.open else self._is_confirmed(tag, text, end, final=final)
+                self._opens_parameter(text, end)
+                if tag == self._notation.open
+                else self._is_confirmed(tag, text, end, final=final)
             )
-        self._quoted -= marker in self._calls.closes
-        return tag == self._codec.close and self._ends_all(text, end, final=final)
+        self._quoted -= marker in self._tags.closes
+        return tag == self._notation.close and self._ends_all(text, end, final=final)
 
     def _ends_all(self, text: str, end: int, *, final: bool) -> bool | None:
         """Whether the call, its block and the output end here; None if more text is needed to decide."""
-        for tag in (self._carrier.close, self._calls.close):
+        for tag in (self._tags.call_close, self._tags.close):
             after = _end_of_next(tag, text, end, final=final)
             if after is None or after < 0:
                 return None if after is None else False
             end = after
-        gap = _GAP.match(text, end)
-        is_end = gap is not None and gap.end() == len(text)
+        is_end = skip_gap(text, end) == len(text)
         return is_end if final or not is_end else None
 
     def _is_confirmed(self, tag: str, text: str, end: int, *, final: bool) -> bool | None:
         """Whether the text after this tag may follow it; None if more text is needed to decide."""
         for _ in range(_MAX_CLOSERS):  # repeated closers are one
-            gap = _GAP.match(text, end)
-            start = gap.end() if gap else end
+            start = skip_gap(text, end)
             if start == len(text):
                 return None if start - end < MAX_GAP and not final else final
-            found = self._tags.confirmations[tag].match(text, start, final=final)
+            found = self._markers.confirmations[tag].match(text, start, final=final)
             if found is not None:
                 return True if found.marker else None
-            after = [_end_of_next(closer, text, start, final=final) for closer in self._tags.own_closers]
+            after = [_end_of_next(closer, text, start, final=final) for closer in self._markers.own_closers]
             if None in after:
                 return None
-            if tag not in self._tags.own_closers or max(filter(None, after)) < 0:
-                return tag in self._tags.own_closers and self._is_key(text, start, final=final)
+            if tag not in self._markers.own_closers or max(filter(None, after)) < 0:
+                return tag in self._markers.own_closers and self._is_key(text, start, final=final)
             end = max(filter(None, after))
         return False
 
@@ -306,7 +308,7 @@ class Parameters(ArgumentReader):
 
         None if more text is needed to decide.
         """
-        if not self._codec.value_open:
+        if not self._notation.value_open:
             return False
         found = _LOST_KEY.match(text, pos)
         end = found.end() if found else pos
@@ -315,31 +317,30 @@ class Parameters(ArgumentReader):
         missing = self._declared - self._given
         if key not in missing:
             return None if is_growing and any(name.startswith(key) for name in missing) else False
-        rest = text[end : end + len(self._codec.end)]
-        if rest == self._codec.end:
+        rest = text[end : end + len(self._notation.end)]
+        if rest == self._notation.end:
             return True
-        return None if self._codec.end.startswith(rest) and end + len(rest) == len(text) and not final else False
+        return None if self._notation.end.startswith(rest) and end + len(rest) == len(text) and not final else False
 
     def _opens_parameter(self, text: str, pos: int) -> bool | None:
         """Whether this is the tag of a declared parameter that was not given yet; None if more text is needed to decide."""
         missing = self._declared - self._given
         if not missing:
             return False
-        header = self._tags.key.read(text, pos)
+        header = self._markers.key.read(text, pos)
         if header is None:
             return False if TagReader.too_long(text, pos) else None
         inside, end = header
-        if name_in(inside, self._codec.attribute) not in missing:
+        if name_in(inside, self._notation.attribute) not in missing:
             return False
-        if not self._codec.newline:
+        if not self._notation.newline:
             return True
         return None if end == len(text) else text[end] == "\n"
 
 
 def _end_of_next(tag: str, text: str, pos: int, *, final: bool) -> int | None:
     """The end of this tag if it follows at `pos`, perhaps after space; -1 if it does not; None if that is undecided."""
-    gap = _GAP.match(text, pos)
-    start = gap.end() if gap else pos
+    start = skip_gap(text, pos)
     rest = text[start : start + len(tag)]
     if rest == tag:
         return start + len(tag)
@@ -348,9 +349,8 @@ def _end_of_next(tag: str, text: str, pos: int, *, final: bool) -> int | None:
 
 
 @lru_cache
-def tags(calls: Calls, carrier: NameTag, codec: TaggedArguments) -> ParameterTags:
-    """The compiled tags of a form of calls, cached."""
-    return ParameterTags(calls, carrier, codec)
+def _markers(notation: TagNotation, tags: CallTags) -> _Markers:
+    return _Markers(notation, tags)
 
 
 def _spellings(opener: str) -> set[str]:

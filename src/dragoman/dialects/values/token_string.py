@@ -8,12 +8,8 @@ import re
 from enum import Enum, auto
 from functools import lru_cache
 
-from dragoman.dialects.markers import Markers
+from dragoman.dialects.markers import MAX_GAP, Markers, skip_gap
 
-MAX_GAP = 256
-"""The longest space that may stand between a string and the markup that confirms its end."""
-
-_GAP = re.compile(rf"\s{{0,{MAX_GAP}}}")
 _BRACKETS = re.compile(rf"\}}{{1,{MAX_GAP}}}\s{{0,{MAX_GAP}}}")
 _AFTER_STRING = (",", ":", "=", "]", ")", "}")
 
@@ -30,7 +26,7 @@ class TokenString:
     """Reads the inside of such strings."""
 
     def __init__(self, token: str, openers: tuple[str, ...], closers: tuple[str, ...]) -> None:
-        self._token = token
+        self.token = token
         self._follows = Markers((*_AFTER_STRING, *closers))
         self._closers, self._openers = Markers(closers), openers
         self._stop = re.compile(f"[{re.escape(token[:1])}}}]")
@@ -51,13 +47,12 @@ class TokenString:
             end += 1
         if end != pos:
             return end, text[pos:end], End.NONE
-        rest = text[pos : pos + len(self._token)]
-        if rest != self._token and self._token.startswith(rest):
+        rest = text[pos : pos + len(self.token)]
+        if rest != self.token and self.token.startswith(rest):
             return pos, "", End.NONE
-        if rest == self._token:
+        if rest == self.token:
             end = pos + len(rest)
-            gap = _GAP.match(text, end)
-            start = gap.end() if gap else end
+            start = skip_gap(text, end)
             found = self._follows.match(text, start, final=False)
             if found is not None and found.marker:
                 return end, "", End.TOKEN
@@ -75,8 +70,7 @@ class TokenString:
             return None if end == len(text) and end - pos <= MAX_GAP and not final else False
         if not closer.marker:
             return None
-        gap = _GAP.match(text, end + len(closer.marker))
-        end = gap.end() if gap else end
+        end = skip_gap(text, end + len(closer.marker))
         rest = text[end : end + max(map(len, self._openers), default=0)]
         if rest.startswith(self._openers):
             return True

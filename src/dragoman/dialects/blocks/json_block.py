@@ -15,26 +15,22 @@ A call that is cut by the limit keeps its arguments as they are, unclosed (STOP-
 """
 
 import re
-from collections.abc import Callable, Iterable
+from abc import abstractmethod
+from collections.abc import Iterable
 
-from dragoman.dialects.codecs.base import Context
-from dragoman.dialects.codecs.block import BlockReader
-from dragoman.dialects.codecs.json_call import CallObject, NamedObject
-from dragoman.dialects.codecs.raw_text import RawText
-from dragoman.dialects.spec import Calls, JsonArguments, JsonKey, KeyIsName
+from dragoman.dialects.blocks.base import Context
+from dragoman.dialects.blocks.block_reader import BlockReader
+from dragoman.dialects.blocks.json_call import CallObject
+from dragoman.dialects.codecs import ArgumentReader
+from dragoman.dialects.markdown import FENCE, JSON_FENCES
+from dragoman.dialects.spec import Calls, JsonKey, KeyIsName
 from dragoman.parts import Part
 
 _SPACE = re.compile(r"\s+")
-FENCE = "```"
-FENCES = ("```json", FENCE)
-
-Object = CallObject | NamedObject | RawText
 
 
 class JsonReader(BlockReader):
     """The base of readers of blocks with JSON objects; `_between` of the subclass finds where an object begins."""
-
-    _arguments: Object | None
 
     def __init__(self, opener: str, calls: Calls, context: Context) -> None:
         super().__init__(opener, calls, context)
@@ -47,30 +43,30 @@ class JsonReader(BlockReader):
         return end, self._arguments is not before
 
     def finish(self, tail: str, out: list[Part], *, cut: bool) -> None:
-        """Read the end. A block that is cut before its name is dropped, unless its opener is doubtful."""
-        self.done = True
-        if self._arguments is not None and self._is_call:
-            if cut:
-                self._cut_call(self._arguments, out, complete=self._arguments.whole)
-            else:
-                self._repairs.extend(self._object_repairs)
-                self._end_call(self._arguments, out, complete=self._arguments.may_end)
-        elif self._is_call is None and cut and not self._doubtful:
-            self._repairs.append("cut-call")
-        elif not self._is_call and not (self._is_call is None and self._is_empty_list(tail)):
-            self._from = 0
-            self._release(tail, len(tail), out)
+        """Read the end as `BlockReader.finish` does; an empty list of calls is dropped."""
+        if self._is_call is None and not cut and self._is_empty_list(tail):
+            self.done = True
+        else:
+            super().finish(tail, out, cut=cut)
 
+    @abstractmethod
     def _between(self, text: str, pos: int, out: list[Part]) -> int:
         """Read the text before the first object, between two, or after the last."""
-        raise NotImplementedError
 
-    def _begin(self, text: str, pos: int, out: list[Part], opened: Callable[[list[str]], Object]) -> None:
+    @abstractmethod
+    def _reader(self) -> ArgumentReader:
+        """Return a reader of the object that begins here, with `_object_repairs`."""
+
+    @abstractmethod
+    def _decide(self, call: ArgumentReader, out: list[Part]) -> None:
+        """Decide whether this object is a call, as soon as that is known."""
+
+    def _begin(self, text: str, pos: int, out: list[Part]) -> None:
         """Begin an object here."""
         if self._is_call is False:
             self._release(text, pos, out)
         self._object_repairs = []
-        self._arguments, self._is_call = opened(self._object_repairs), None
+        self._arguments, self._is_call = self._reader(), None
 
     def _pass_fence(self, text: str, pos: int) -> int:
         """The end of the fence that opens or closes here, or `pos` if there is none."""
@@ -102,9 +98,9 @@ class JsonReader(BlockReader):
         """Whether an empty list of calls is all that was read."""
         return not self._doubtful and "".join((*self._kept[1:], text)).split() in (["[]"], ["[", "]"])
 
-    def _inside(self, call: Object, text: str, pos: int, out: list[Part]) -> int:
+    def _inside(self, call: ArgumentReader, text: str, pos: int, out: list[Part]) -> int:
         """Read more of an object."""
-        pos = call.read(text, pos)
+        pos = call.read(text, pos, final=False)
         self._decide(call, out)
         if self._is_call is False:
             call.out.clear()
@@ -120,25 +116,9 @@ class JsonReader(BlockReader):
             self.refused = self.done and not self._is_call
         return pos
 
-    def _decide(self, call: Object, out: list[Part]) -> None:
-        """Decide whether this object is a call, as soon as that is known."""
-        if self._is_call is not None or call.name is None:
-            return
-        if call.name not in self._tools:
-            self._is_call = False
-        elif call.begun or not self._doubtful:
-            call.strict = False
-            self._begin_call(call.name, call.id, out)
-
-    def _leave(self, call: Object, text: str, pos: int, out: list[Part], *, complete: bool) -> None:
-        self._arguments = None
-        if self._is_call:
-            self._repairs.extend(self._object_repairs)
-            self._end_call(call, out, complete=complete)
-        else:
-            self._is_call = False
-            self._release(text, pos, out)
-        self._from = pos
+    def _end_call(self, arguments: ArgumentReader, out: list[Part], *, complete: bool) -> None:
+        self._repairs.extend(self._object_repairs)
+        super()._end_call(arguments, out, complete=complete)
 
     def _closer(self, text: str, pos: int) -> str:
         return next((closer for closer in self._calls.closes if text.startswith(closer, pos)), "")
@@ -152,21 +132,34 @@ class JsonReader(BlockReader):
         """The fences that may come here: a closing one, or an opening one before the first object."""
         if self._fenced:
             return (FENCE,)
-        return FENCES if self._arguments is None and self._is_call is None else ()
+        return JSON_FENCES if self._arguments is None and self._is_call is None else ()
 
 
 class JsonBlock(JsonReader):
     """A block of calls that have their names in the JSON."""
 
-    def __init__(self, opener: str, calls: Calls, carrier: JsonKey | KeyIsName, codec: JsonArguments, context: Context) -> None:
+    def __init__(self, opener: str, calls: Calls, carrier: JsonKey | KeyIsName, context: Context) -> None:
         super().__init__(opener, calls, context)
-        self._open_object = lambda repairs: CallObject(carrier, codec, calls.ids, repairs, strict=self._doubtful)
+        self._carrier = carrier
+
+    def _reader(self) -> CallObject:
+        return CallObject(self._carrier, self._calls.json_codec, self._calls.ids, self._object_repairs, strict=self._doubtful)
+
+    def _decide(self, call: ArgumentReader, out: list[Part]) -> None:
+        assert isinstance(call, CallObject)
+        if self._is_call is not None or call.name is None:
+            return
+        if call.name not in self._tools:
+            self._is_call = False
+        elif call.begun or not self._doubtful:
+            call.strict = False
+            self._begin_call(call.name, call.id, out)
 
     def _between(self, text: str, pos: int, out: list[Part]) -> int:
         if space := _SPACE.match(text, pos):
             return space.end()
         if text[pos] == "{":
-            self._begin(text, pos, out, self._open_object)
+            self._begin(text, pos, out)
             return pos + 1
         if self._calls.opens and text.startswith(self._calls.opens, pos):
             return self._leave_block(text, pos, out)

@@ -8,12 +8,14 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-from dragoman.dialects.codecs.base import Context
-from dragoman.dialects.codecs.json_block import FENCE, FENCES, JsonReader, Object
-from dragoman.dialects.codecs.json_call import NamedObject
-from dragoman.dialects.codecs.raw_text import RawText
+from dragoman.dialects.blocks.base import Context
+from dragoman.dialects.blocks.json_block import JsonReader
+from dragoman.dialects.blocks.raw_text import RawText
+from dragoman.dialects.codecs import ArgumentReader
+from dragoman.dialects.markdown import FENCE, JSON_FENCES
 from dragoman.dialects.markers import Markers
 from dragoman.dialects.spec import Affixes, Calls, IdInName, IdMark, JsonArguments
+from dragoman.json_schema.view import SchemaView
 from dragoman.parts import Part
 
 MAX_HEADER = 256
@@ -34,14 +36,16 @@ class NamedBlock(JsonReader):
 
     def __init__(self, opener: str, calls: Calls, context: Context, message: ToolMessage | None = None) -> None:
         super().__init__(opener, calls, context)
-        self._doubtful = calls.doubtful
+        self._doubtful = False
         self._ends = context.ends
         self._header = ""
+        self._name = self._id = ""
         self._opened = False  # the object of arguments has begun
         self._message = message
         self._raw_key = ""  # the argument whose value is a message without JSON
         if message is not None:
-            self._arguments = NamedObject(message.name, "", self._object_repairs)
+            self._name = message.name
+            self._arguments = self._reader()
             if isinstance(calls.codec, JsonArguments) and calls.codec.raw:
                 self._raw_key = context.view(message.name).only_string
 
@@ -73,12 +77,23 @@ class NamedBlock(JsonReader):
         is_suffix = found.marker == _suffix(self._calls)
         if not self._header.strip():
             return end + len(found.marker) if is_suffix and found.marker.isspace() else self._leave_block(text, end, out)
-        self._begin(text, end, out, lambda repairs: NamedObject(*self._name(), repairs))
+        self._name, self._id = self._parsed_header()
+        self._begin(text, end, out)
         assert self._arguments is not None
         self._decide(self._arguments, out)
         return end + len(found.marker) if is_suffix else end
 
-    def _name(self) -> tuple[str, str]:
+    def _reader(self) -> ArgumentReader:
+        view = self._context.view(self._name) if self._name in self._tools else SchemaView({})
+        return self._calls.codec.reader(self._calls.tags, view, self._object_repairs)
+
+    def _decide(self, call: ArgumentReader, out: list[Part]) -> None:
+        if self._is_call is None and self._name in self._tools:
+            self._begin_call(self._name, self._id, out)
+        elif self._is_call is None:
+            self._is_call = False
+
+    def _parsed_header(self) -> tuple[str, str]:
         """The name and the id in the header."""
         header, ids = self._header.strip(), self._calls.ids
         prefix = self._calls.carrier.prefix if isinstance(self._calls.carrier, Affixes) else ""
@@ -91,7 +106,7 @@ class NamedBlock(JsonReader):
             return (before, header) if number.isdigit() else (name, "")
         return name, ""
 
-    def _inside(self, call: Object, text: str, pos: int, out: list[Part]) -> int:
+    def _inside(self, call: ArgumentReader, text: str, pos: int, out: list[Part]) -> int:
         self._decide(call, out)
         if not self._opened:
             if space := _SPACE.match(text, pos):
@@ -99,7 +114,7 @@ class NamedBlock(JsonReader):
             if self._may_become_closer(text, pos):
                 return pos
             if self._message and self._raw_key and text[pos] not in "{\"'`" and not self._closer(text, pos):
-                self._arguments = call = RawText(self._message.name, self._raw_key, self._message.stops)
+                self._arguments = call = RawText(self._raw_key, self._message.stops)
             elif (end := self._pass_fence(text, pos)) > pos:
                 return end
             self._opened = True
@@ -108,13 +123,13 @@ class NamedBlock(JsonReader):
     def finish(self, tail: str, out: list[Part], *, cut: bool) -> None:
         """Read the end as `CallReader.finish` describes."""
         if isinstance(self._arguments, RawText):
-            self._arguments.finish(tail)
+            self._arguments.read(tail, 0, final=True)
         super().finish(tail, out, cut=cut)
 
     def _fences(self) -> tuple[str, ...]:
         if self._fenced:
             return (FENCE,)
-        return () if self._opened or self._arguments is None else FENCES
+        return () if self._opened or self._arguments is None else JSON_FENCES
 
     def _refuse(self, text: str, end: int, out: list[Part]) -> int:
         self.done = self.refused = True

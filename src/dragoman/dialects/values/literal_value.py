@@ -12,12 +12,12 @@ import json
 import re
 from collections.abc import Callable, Sequence
 
-from dragoman.dialects.codecs.json_value import MAX_DEPTH
-from dragoman.dialects.codecs.literal_containers import DICT, KEYWORDS, LIST, PARENTHESES, SET, TUPLE, UNPACKED, Container
-from dragoman.dialects.codecs.numbers import python_scalar
-from dragoman.dialects.codecs.python_string import PREFIX, PREFIX_BEGINS, python_piece, raw_piece
-from dragoman.dialects.codecs.token_string import End, token_string
-from dragoman.dialects.spec import Calls
+from dragoman.dialects.values.json_text import dumps, escape
+from dragoman.dialects.values.json_value import MAX_DEPTH
+from dragoman.dialects.values.literal_containers import DICT, KEYWORDS, LIST, PARENTHESES, SET, TUPLE, UNPACKED, Container
+from dragoman.dialects.values.numbers import python_scalar
+from dragoman.dialects.values.python_string import PREFIX, PREFIX_BEGINS, python_piece, raw_piece
+from dragoman.dialects.values.token_string import End, TokenString
 
 CONTAINERS = ("{", "[", "(")
 MAX_WORD = 4096
@@ -32,22 +32,38 @@ _UNPACK = re.compile(r"\*(?:\Z|\*\s*(?:\Z|(\{)))")
 class LiteralValue:
     """Reads one value. `out` holds the JSON text written so far; the owner empties it.
 
-    `quote` is the token around strings, "" for Python's quotes; the closers of `calls` may follow such a string too, and end
-    one that lacks its token. `is_string` decides for a key of the outermost object whether its value is a string even if it
-    looks like a number; `positions` are the names of positional arguments.
+    `strings` reads strings between two tokens; without it, strings have Python's quotes. `is_string` decides for a key of the
+    outermost object whether its value is a string even if it looks like a number; `positions` are the names of
+    positional arguments.
     """
 
     __slots__ = (
-        "_between_tokens", "_comma", "_containers", "_held", "_is_formatted", "_is_raw", "_is_string", "_is_undecided", "_key",
-        "_members", "_positions", "_quote", "_step", "_token", "_word", "done", "final", "out", "repairs",
+        "_comma",
+        "_containers",
+        "_held",
+        "_is_formatted",
+        "_is_raw",
+        "_is_string",
+        "_is_undecided",
+        "_key",
+        "_members",
+        "_positions",
+        "_quote",
+        "_step",
+        "_strings",
+        "_token",
+        "_word",
+        "done",
+        "final",
+        "out",
+        "repairs",
         "stuck",
     )  # fmt: skip
 
     def __init__(
         self,
         repairs: list[str],
-        quote: str = "",
-        calls: Calls | None = None,
+        strings: TokenString | None = None,
         is_string: Callable[[str], bool] = lambda _: False,
         positions: Sequence[str] = (),
     ) -> None:
@@ -55,10 +71,10 @@ class LiteralValue:
         self.repairs = repairs
         self.done = False
         self.stuck = False
-        self._token = quote
+        self._token = strings.token if strings else ""
+        self._strings = strings
         self.final = False
         """Whether no more text comes."""
-        self._between_tokens = token_string(quote, calls.opens if calls else (), calls.closes if calls else ())
         self._is_string = is_string
         self._positions = list(reversed(positions))
         self._containers: list[Container] = []
@@ -166,7 +182,7 @@ class LiteralValue:
             len(self._containers) == 1 and self._key is not None and self._is_string(json.loads(f'"{"".join(self._key)}"'))
         )
         if read is None or (wants_string and read[1] != "null"):
-            self._write(json.dumps(word, ensure_ascii=False), is_key=False)
+            self._write(dumps(word), is_key=False)
             self.repairs.append("quotes")
         else:
             self._write(read[0], is_key=False)
@@ -216,9 +232,10 @@ class LiteralValue:
         return end
 
     def _token_string(self, text: str, pos: int) -> int:
-        end, inside, ends = self._between_tokens.read(text, pos, final=self.final)
+        assert self._strings is not None
+        end, inside, ends = self._strings.read(text, pos, final=self.final)
         if inside:
-            self._write(json.dumps(inside, ensure_ascii=False)[1:-1])
+            self._write(escape(inside))
         if ends is End.NO_TOKEN:
             self.repairs.append("quotes")
         return end if ends is End.NONE else self._end_string(end)
@@ -304,14 +321,14 @@ class LiteralValue:
         if has_position and text[word.end()] in ",)":
             return self._positional(pos)
         self._word = word.group().strip()
-        self._key = [json.dumps(self._word, ensure_ascii=False)[1:-1]]
+        self._key = [escape(self._word)]
         self._step = LiteralValue._colon
         return word.end()
 
     def _positional(self, pos: int) -> int:
         """Begin a positional argument, whose name follows from its position."""
         self.repairs.append("positional")
-        self._key = [json.dumps(self._positions.pop(), ensure_ascii=False)[1:-1]]
+        self._key = [escape(self._positions.pop())]
         self._write_key()
         return pos
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 
-from dragoman.dialects.codecs.base import CallReader, Context
+from dragoman.dialects.blocks.base import CallReader, Context
 from dragoman.dialects.markers import Markers
 from dragoman.parts import CallStart, Part, Text
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from functools import lru_cache
 
-from dragoman.dialects.codecs.base import CallReader, Context
+from dragoman.dialects.blocks.base import CallReader, Context
 from dragoman.dialects.markers import Markers
 from dragoman.dialects.spec import Calls
 from dragoman.parts import CallStart, Part, Text

@@ -9,18 +9,13 @@ that has none of the allowed types is passed on with the type that it looks like
 import json
 import re
 
-from dragoman.dialects.codecs.json_value import JsonValue
-from dragoman.dialects.codecs.literal import CONTAINERS, LiteralValue
-from dragoman.dialects.codecs.numbers import MAX_SCALAR, scalar
+from dragoman.dialects.values.json_text import dumps, escape
+from dragoman.dialects.values.json_value import JsonValue
+from dragoman.dialects.values.literal_value import CONTAINERS, LiteralValue
+from dragoman.dialects.values.numbers import MAX_SCALAR, scalar
 from dragoman.json_schema.view import ANY, STRING
 
 _QUOTED = re.compile(r'"(?:[^"\\\x00-\x1f]|\\["\\/bfnrt]|\\u[0-9a-fA-F]{4})*"')
-_CONTROL = re.compile(r"[\x00-\x1f\"\\]")
-
-
-def escape(text: str) -> str:
-    """Text escaped as the inside of a JSON string."""
-    return json.dumps(text, ensure_ascii=False)[1:-1] if _CONTROL.search(text) else text
 
 
 class TypedValue:
@@ -79,7 +74,7 @@ def read_typed(text: str, kinds: frozenset[str]) -> tuple[str, list[str]]:
     if read is None and (kinds == ANY or "string" not in kinds) and _QUOTED.fullmatch(word):
         inside = json.loads(word)
         if kinds == ANY:
-            return json.dumps(inside, ensure_ascii=False), []
+            return dumps(inside), []
         read = _read(inside.strip())
     if read is not None:
         written, kind, repairs = read

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from dragoman.dialects.codecs.base import CallReader
+from dragoman.dialects.blocks.base import CallReader
 from dragoman.parts import Part
 
 _JSON_BEGINS = ("{", "[", "`")

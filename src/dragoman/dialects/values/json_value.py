@@ -26,7 +26,7 @@ import json
 import re
 from collections.abc import Callable
 
-from dragoman.dialects.codecs.numbers import python_scalar
+from dragoman.dialects.values.numbers import python_scalar
 
 MAX_DEPTH = 128
 """Levels of nesting that are read; the JSON parsers that read our output are recursive."""

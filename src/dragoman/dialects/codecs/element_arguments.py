@@ -1,28 +1,104 @@
 """F5: arguments as a tree of elements: one child for each key of an object, one `item` for each element of an array.
 
-Whether an element content text or children follows from its tag or from the schema, else from its first characters. The text of
+Whether an element holds text or children follows from its tag or from the schema, else from its first characters. The text of
 a leaf is not escaped: as with tagged parameters, its closer counts only if markup that may come after it follows.
 """
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
-from functools import lru_cache
+from functools import lru_cache, partial
+from typing import Any, ClassVar
 
-from dragoman.dialects.codecs.arguments import ArgumentReader
-from dragoman.dialects.codecs.json_value import MAX_DEPTH
-from dragoman.dialects.codecs.tags import TagReader, attribute_in, name_in
-from dragoman.dialects.codecs.typed import TypedValue, escape
-from dragoman.dialects.markers import Markers
-from dragoman.dialects.spec import Calls, ElementArguments, NameTag
+from dragoman.constraints.tree import Literal, Node, Repeat, Series
+from dragoman.dialects.codecs.codec import ArgumentReader, CallTags, Codec
+from dragoman.dialects.codecs.rules import Rules, object_place, optional, plain, repeats
+from dragoman.dialects.markers import MAX_GAP, Markers, skip_gap
+from dragoman.dialects.tag_reader import TagReader, attribute_in, name_in
+from dragoman.dialects.values.json_text import dumps, escape, json_type
+from dragoman.dialects.values.json_value import MAX_DEPTH
+from dragoman.dialects.values.typed import TypedValue
+from dragoman.json_schema.place import Place
+from dragoman.json_schema.references import Schema
 from dragoman.json_schema.view import ANY, STRING, SchemaView
 
-MAX_GAP = 256
-"""The longest space that may stand between a closer and the markup that confirms it."""
-
+_END = ">"
+_PLACEHOLDER = "\ufdd0"
 _SPACE = re.compile(r"\s+")
-_GAP = re.compile(rf"\s{{0,{MAX_GAP}}}")
 _TYPES = {"raw": STRING, "json": ANY, "dict": frozenset({"object"}), "list": frozenset({"array"})}
+
+
+@dataclass(frozen=True, slots=True)
+class ElementArguments(Codec):
+    """F5: the arguments are a tree of elements, one per key of an object or item of an array: `<tags><item>x</item></tags>`."""
+
+    bracketed: ClassVar[bool] = False
+
+    open: str
+    """Begins a tag, which ends with `>`, as `<`."""
+    close: str
+    """Closes an element, as `</{}>`; `{}` is its name."""
+    attribute: str = ""
+    """The attribute that holds the name; "": the tag holds only the name."""
+    item: str = ""
+    """The name of an array's elements; "": they have none."""
+    type_attribute: str = ""
+    """The attribute that says what an element holds: `raw` (a string), `json`, `dict` or `list`."""
+
+    @property
+    def begins(self) -> str:
+        """The beginning of a tag."""
+        return self.open
+
+    def reader(self, tags: CallTags, view: SchemaView, repairs: list[str]) -> ArgumentReader:
+        """Return a reader of the tree, whose root is the call."""
+        return _Elements(self, tags, view, repairs)
+
+    def write(self, arguments: Mapping[str, Any]) -> str:
+        """Write the children of the root."""
+        return self._children(arguments)
+
+    def _children(self, value: Mapping[str, Any] | Sequence[Any]) -> str:
+        """The child elements of an object or array."""
+        if isinstance(value, Mapping):
+            return "".join(self._element(key, inner) for key, inner in value.items())
+        return "".join(self._element(self.item, inner) for inner in value)
+
+    def _element(self, name: str, value: Any) -> str:
+        kind = json_type(value)
+        text = value if isinstance(value, str) else self._children(value) if kind in ("object", "array") else dumps(value)
+        return self._around(name, text, kind)
+
+    def _around(self, name: str, text: str, kind: str) -> str:
+        """An element of that name that holds an already written value of that JSON type."""
+        tag = self.open + (f' {self.attribute}="{name}"' if self.attribute and name else name)
+        if self.type_attribute:
+            holds = {"string": "raw", "object": "dict", "array": "list"}.get(kind, "json")
+            tag += f' {self.type_attribute}="{holds}"'
+        return tag + _END + text + self.close.format(name)
+
+    def constraint(self, schema: Schema, rules: Rules) -> Node:
+        """Require the elements in the order of the schema."""
+        return self._members(object_place(schema), rules)
+
+    def _members(self, place: Place, rules: Rules) -> Node:
+        return Series([optional(self._child(name, inner, rules), required) for name, inner, required in place.properties])
+
+    def _child(self, name: str, place: Place, rules: Rules) -> Node:
+        return rules.recursive(place, partial(self._child_of, name, rules), name)
+
+    def _child_of(self, name: str, rules: Rules, place: Place) -> Node:
+        """An element as `_element` writes it."""
+        values = place.values
+        kind = place.kind or (json_type(values[0]) if values else "string")
+        before, after = self._around(name, _PLACEHOLDER, kind).split(_PLACEHOLDER)
+        if kind == "object":
+            return Series((Literal(before), Series((self._members(place, rules), Literal(after)))))
+        if kind == "array":
+            items = Repeat(self._child(self.item, place.items, rules), *repeats(place))
+            return Series((Literal(before), Series((items, Literal(after)))))
+        return Series((Literal(before), plain(place, kind, after)))
 
 
 class _Content(Enum):
@@ -47,18 +123,20 @@ class _Element:
     children: int = 0
 
 
-class Elements(ArgumentReader):
-    """The arguments of one call."""
+class _Elements(ArgumentReader):
+    """Reads the arguments of one call."""
 
-    def __init__(self, calls: Calls, carrier: NameTag, codec: ElementArguments, view: SchemaView, repairs: list[str]) -> None:
+    __slots__ = ("_calls_end", "_codec", "_header", "_in_tag", "_open", "_repairs", "_tokens")
+
+    def __init__(self, codec: ElementArguments, tags: CallTags, view: SchemaView, repairs: list[str]) -> None:
         super().__init__()
         self._codec = codec
         self._repairs = repairs
-        self._header = TagReader(codec.end, (), quoted=bool(codec.attribute))
-        self._calls_end = (carrier.close, *calls.closes)
+        self._header = TagReader(_END, (), quoted=bool(codec.attribute))
+        self._calls_end = (tags.call_close, *tags.closes)
         self._tokens = _markers((codec.open, codec.close.partition("{}")[0], *self._calls_end))
         self._in_tag = False
-        root = _Element(carrier.close, view, frozenset(), TypedValue(STRING, repairs), _Content.OBJECT)
+        root = _Element(tags.call_close, view, frozenset(), TypedValue(STRING, repairs), _Content.OBJECT)
         self._open = [root]
 
     @property
@@ -179,8 +257,7 @@ class Elements(ArgumentReader):
 
         If the leaf's own closer is missing, the call's has to be followed by the block's, and that by the end.
         """
-        gap = _GAP.match(text, end)
-        start = gap.end() if gap else end
+        start = skip_gap(text, end)
         if start == len(text):
             return final or (None if start - end < MAX_GAP else False)
         call_close, *block_closes = self._calls_end

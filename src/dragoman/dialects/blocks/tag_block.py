@@ -12,22 +12,12 @@ import re
 from collections.abc import Callable
 from functools import lru_cache
 
-from dragoman.dialects.codecs.arguments import ArgumentReader
-from dragoman.dialects.codecs.base import Context
-from dragoman.dialects.codecs.block import BlockReader
-from dragoman.dialects.codecs.elements import Elements
-from dragoman.dialects.codecs.literal_arguments import LiteralReader
-from dragoman.dialects.codecs.parameters import Parameters
-from dragoman.dialects.codecs.tags import TagReader, attribute_in, name_in
+from dragoman.dialects.blocks.base import Context
+from dragoman.dialects.blocks.block_reader import BlockReader
+from dragoman.dialects.codecs import ArgumentReader
 from dragoman.dialects.markers import Found, Markers
-from dragoman.dialects.spec import (
-    Calls,
-    ElementArguments,
-    KeywordArguments,
-    LiteralArguments,
-    NameTag,
-    TaggedArguments,
-)
+from dragoman.dialects.spec import Calls, NameTag
+from dragoman.dialects.tag_reader import TagReader, attribute_in, name_in
 from dragoman.json_schema.view import SchemaView
 from dragoman.parts import Part
 
@@ -38,8 +28,6 @@ _NO_TAG = re.compile("<")
 
 class TagBlock(BlockReader):
     """Reads one block of calls."""
-
-    _arguments: ArgumentReader | None
 
     def __init__(self, opener: str, calls: Calls, carrier: NameTag, context: Context) -> None:
         super().__init__(opener, calls, context)
@@ -55,19 +43,9 @@ class TagBlock(BlockReader):
         return before(self, text, pos, out), self._step is not before
 
     def finish(self, tail: str, out: list[Part], *, cut: bool) -> None:
-        """Read the end. A block that is cut before its name is dropped, unless its opener is doubtful."""
+        """Read what is certain now that no more text comes, then the end as `BlockReader.finish` does."""
         self._final = True
-        self._from = 0 if cut else self.read(tail, 0, out)
-        if self._arguments is not None and self._is_call:
-            if cut:
-                self._cut_call(self._arguments, out, complete=False)
-            else:
-                self._end_call(self._arguments, out, complete=self._arguments.may_end)
-        elif self._is_call is None and cut and not self._doubtful:
-            self._repairs.append("cut-call")
-        elif self.done or not self._is_call:
-            self._release(tail, len(tail), out)
-        self.done = True
+        super().finish(tail if cut else tail[self.read(tail, 0, out) :], out, cut=cut)
 
     # The steps. Each reads one element at `pos` and returns its end, or `pos` itself if it is undecided.
 
@@ -90,7 +68,7 @@ class TagBlock(BlockReader):
             return self._begin(text, pos, out, end)
         if marker and (marker in (*self._carrier.skips, self._carrier.close) or self._is_call is None):
             return end
-        if self._is_call and isinstance(self._calls.codec, LiteralArguments) and text[pos] in "}]":
+        if self._is_call and text[pos] in self._calls.codec.superfluous:
             return pos + 1  # a superfluous bracket
         if not marker and not self._carrier.open and (self._carrier.many or self._is_call is None):
             return self._begin(text, pos, out, pos)
@@ -123,12 +101,12 @@ class TagBlock(BlockReader):
         inside, end = header
         name = name_in(inside.removeprefix(self._carrier.prefix), self._carrier.attribute)
         self._is_call = name in self._tools
-        if not self._is_call and isinstance(self._calls.codec, TaggedArguments | ElementArguments):
+        if not self._is_call and not self._calls.codec.bracketed:
             return self._leave_block(text, end, out)
         if self._is_call:
             self._begin_call(name, (self._carrier.id and attribute_in(inside, self._carrier.id)) or "", out)
         view = self._context.view(name) if self._is_call else SchemaView({})
-        self._arguments = _open_arguments(self._calls, self._carrier, view, self._repairs if self._is_call else [])
+        self._arguments = self._calls.codec.reader(self._calls.tags, view, self._repairs if self._is_call else [])
         self._step = TagBlock._inside
         return end
 
@@ -154,7 +132,7 @@ class TagBlock(BlockReader):
             if found is not None and not found.marker:
                 return pos
             complete = found is not None and self._arguments.clean
-            ends_with_block = isinstance(self._calls.codec, TaggedArguments) and not self._carrier.close
+            ends_with_block = not (self._calls.codec.bracketed or self._carrier.close)
             if self._is_call and not (complete and ends_with_block):
                 self._repairs.append("missing-closer" if complete else "broken-call")
             self._leave(self._arguments, text, pos, out, complete=complete)
@@ -164,13 +142,8 @@ class TagBlock(BlockReader):
         return pos
 
     def _leave(self, arguments: ArgumentReader, text: str, pos: int, out: list[Part], *, complete: bool) -> None:
-        self._arguments = None
+        super()._leave(arguments, text, pos, out, complete=complete)
         self._step = TagBlock._between
-        if self._is_call:
-            self._end_call(arguments, out, complete=complete)
-            self._from = pos
-        else:
-            self._release(text, pos, out)
 
     def _leave_block(self, text: str, pos: int, out: list[Part]) -> int:
         """End the block at text that is not part of it. After a call, the space before that text is text as well."""
@@ -182,24 +155,10 @@ class TagBlock(BlockReader):
         return pos
 
 
-def _open_arguments(calls: Calls, carrier: NameTag, view: SchemaView, repairs: list[str]) -> ArgumentReader:
-    match calls.codec:
-        case TaggedArguments() as codec:
-            return Parameters(calls, carrier, codec, view, repairs)
-        case ElementArguments() as codec:
-            return Elements(calls, carrier, codec, view, repairs)
-        case LiteralArguments() | KeywordArguments() as codec:
-            return LiteralReader(calls, codec, view, repairs)
-        case codec:
-            raise TypeError(codec)
-
-
 @lru_cache
 def _compile(calls: Calls, carrier: NameTag) -> tuple[TagReader, Markers, Markers]:
     """The reader of the tag with the name, the markers that end it, and those that can come between calls."""
-    codec = calls.codec
-    begins = codec.open if isinstance(codec, TaggedArguments | ElementArguments) else "{"
-    stops = tuple(filter(None, (begins, carrier.close, *calls.closes, *calls.opens)))
+    stops = tuple(filter(None, (calls.codec.begins, carrier.close, *calls.closes, *calls.opens)))
     tokens = filter(None, (*calls.opens, *calls.closes, carrier.open, carrier.close, *carrier.skips))
     header = TagReader(carrier.end, stops, quoted=bool(carrier.attribute))
     return header, Markers(filter(None, (carrier.end, *stops))), Markers(tokens)
