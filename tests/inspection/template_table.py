@@ -1,4 +1,4 @@
-"""The table of real templates in docs/dialects.md. To regenerate it: `cd tests && python -m dialects.table`."""
+"""The table of real templates in docs/dialects.md, which scripts/template-table writes."""
 
 import re
 from pathlib import Path
@@ -8,8 +8,8 @@ from corpus import templates
 from dragoman.cli.detect import in_words, report
 from dragoman.models.gguf_header import Tokenizer
 
-DOC = Path(__file__).parents[2] / "docs" / "dialects.md"
-BEGIN, END = "<!-- written by tests/dialects/table.py: begin -->\n", "<!-- end -->\n"
+DOCS = Path(__file__).parents[2] / "docs" / "dialects.md"
+BEGIN, END = "<!-- scripts/template-table: begin -->\n", "<!-- scripts/template-table: end -->\n"
 _BETWEEN = re.compile(f"(?<={re.escape(BEGIN)}).*?(?={re.escape(END)})", re.DOTALL)
 
 
@@ -22,10 +22,10 @@ def table() -> str:
     return "".join(f"| {' | '.join(cells)} |\n" for cells in (HEAD, ["---"] * len(HEAD), *rows))
 
 
-def written() -> str:
-    """The table on the page."""
-    (found,) = _BETWEEN.findall(DOC.read_text(encoding="utf-8"))
-    return str(found)
+def updated() -> str:
+    """The page with a new table."""
+    new = table()
+    return _BETWEEN.sub(lambda _: new, DOCS.read_text(encoding="utf-8"))
 
 
 def _row(name: str, found: dict[str, Any]) -> list[str]:
@@ -41,8 +41,3 @@ def _code(found: str) -> str:
     """A hint as code for a cell, with `|` escaped, which would end the cell."""
     kind, colon, spellings = found.partition("hint: ")
     return f"{colon}<code>{spellings.replace('<', '&lt;').replace('|', '&#124;')}</code>" if colon else kind
-
-
-if __name__ == "__main__":
-    fresh = table()
-    DOC.write_text(_BETWEEN.sub(lambda _: fresh, DOC.read_text(encoding="utf-8")), encoding="utf-8")
