@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from dragoman.conversation import Image, Text
-from dragoman.media.pdf import MOST_IMAGES, PdfReader
+from dragoman.media.pdf import MOST_IMAGES, Pdf, PdfReader
 from dragoman.media.pdf_pages import UnreadablePdf, pictures
 from dragoman.worker_pool import WorkerPool
 
@@ -36,17 +36,19 @@ def pool() -> CountingPool:
 
 
 async def test_a_model_that_only_reads_gets_the_text_of_each_page_with_its_number(pool: CountingPool) -> None:
-    (text,) = await PdfReader(pool).read(files.text_pdf(b"Hello\nWorld", b"", b"It rained."))
-    assert text == Text(
+    text = Text(
         '<page number="1">\nHello\nWorld\n</page>\n'
-        '<page number="2">\n[a page without text]\n</page>\n'
+        '<page number="2">\n[page omitted: it has no text, and this model cannot see images]\n</page>\n'
         '<page number="3">\nIt rained.\n</page>'
     )
+    assert await PdfReader(pool).read(files.text_pdf(b"Hello\nWorld", b"", b"It rained.")) == Pdf((text,), 1)
     assert pool.jobs == ["texts"]
 
 
 async def test_a_model_that_sees_gets_an_image_of_each_page_without_text(pool: CountingPool) -> None:
-    before, second, between, fourth, after = await PdfReader(pool).read(MIXED, LONGEST)
+    pdf = await PdfReader(pool).read(MIXED, LONGEST)
+    assert pdf.omitted == 0
+    before, second, between, fourth, after = pdf.parts
     assert before == Text('<page number="1">\nHello\n</page>\n<page number="2">')
     assert between == Text('</page>\n<page number="3">\nWorld\n</page>\n<page number="4">')
     assert after == Text("</page>")
@@ -58,8 +60,8 @@ async def test_a_model_that_sees_gets_an_image_of_each_page_without_text(pool: C
 
 async def test_a_damaged_page_is_named(pool: CountingPool) -> None:
     data = files.text_pdf(b"one", b"two").replace(b"/Kids[4 0 R 6 0 R]", b"/Kids[4 0 R 9 0 R]")
-    (text,) = await PdfReader(pool).read(data, LONGEST)
-    assert text == Text('<page number="1">\none\n</page>\n<page number="2">\n[a page that cannot be read]\n</page>')
+    text = Text('<page number="1">\none\n</page>\n<page number="2">\n[page omitted: it is damaged]\n</page>')
+    assert await PdfReader(pool).read(data, LONGEST) == Pdf((text,), 1)
 
 
 async def test_what_was_read_is_not_read_again(pool: CountingPool) -> None:
@@ -79,9 +81,10 @@ async def test_what_is_not_kept_any_longer_is_read_again_and_is_the_same(pool: C
 
 
 async def test_a_long_scan_is_drawn_in_parts_up_to_a_number_of_pages(pool: CountingPool) -> None:
-    parts = await PdfReader(pool).read(files.text_pdf(*[b""] * (MOST_IMAGES + 2)), 8)
-    assert sum(isinstance(part, Image) for part in parts) == MOST_IMAGES
-    assert parts[-1].text.count("[a page without text]") == 2
+    pdf = await PdfReader(pool).read(files.text_pdf(*[b""] * (MOST_IMAGES + 2)), 8)
+    assert sum(isinstance(part, Image) for part in pdf.parts) == MOST_IMAGES
+    assert pdf.omitted == 2
+    assert pdf.parts[-1].text.count("[page omitted: it has no text, and only 100 such pages are shown]") == 2
     assert pool.jobs.count("pictures") == MOST_IMAGES // 4
 
 

@@ -10,13 +10,14 @@ What the model gets has a fixed form, with the number of each page, so that a PD
     It rained.
     </page>
     <page number="2">
-    [a page without text]
+    [page omitted: it has no text, and this model cannot see images]
     </page>
 """
 
 import asyncio
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
@@ -38,6 +39,14 @@ _PNG: Final = b"\x89PNG"
 _PRELOAD: Final = ("dragoman.media.pdf_pages", "pypdfium2", "PIL.Image")
 
 
+@dataclass(frozen=True, slots=True)
+class Pdf:
+    """What the model gets of a PDF; of `omitted` pages that is a note."""
+
+    parts: Sequence[Text | Image]
+    omitted: int
+
+
 class PdfReader:
     """Reads PDFs, and keeps what it read."""
 
@@ -47,7 +56,7 @@ class PdfReader:
         self._texts: Kept[bytes, Sequence[str | None]] = Kept(kept_bytes)
         self._images: Kept[tuple[bytes, int, int], Image] = Kept(kept_bytes)
 
-    async def read(self, data: bytes, longest: int | None = None) -> Sequence[Text | Image]:
+    async def read(self, data: bytes, longest: int | None = None) -> Pdf:
         """Return what the model gets of a PDF. With `longest`, pages without text are images, at most so many pixels long.
 
         Raises `UnreadablePdf`, and `Overloaded` if no worker becomes free in time.
@@ -61,7 +70,7 @@ class PdfReader:
             raise UnreadablePdf(f"Reading the PDF specified takes more than {self._seconds:g} seconds.") from None
         except TooExpensive as error:
             raise UnreadablePdf(f"Reading the PDF specified {error}.") from None
-        return join_texts(part for number, text in enumerate(read, 1) for part in _page(number, text, drawn))
+        return _pdf(read, drawn, sees=longest is not None)
 
     async def close(self) -> None:
         """End the workers of this event loop."""
@@ -95,10 +104,18 @@ def _image(picture: bytes) -> Image:
     return Image(picture, "image/png" if picture.startswith(_PNG) else "image/jpeg", sha256(picture).hexdigest())
 
 
-def _page(number: int, text: str | None, drawn: Mapping[int, Image]) -> Iterator[Text | Image]:
-    yield Text(f'<page number="{number}">')
+def _pdf(read: Sequence[str | None], drawn: Mapping[int, Image], *, sees: bool) -> Pdf:
+    parts: list[Text | Image] = []
+    omitted = 0
+    for number, text in enumerate(read, 1):
+        content = Text(text) if text else drawn.get(number)
+        omitted += content is None
+        parts += Text(f'<page number="{number}">'), content or _note(text, sees=sees), Text("</page>")
+    return Pdf(join_texts(parts), omitted)
+
+
+def _note(text: str | None, *, sees: bool) -> Text:
     if text is None:
-        yield Text("[a page that cannot be read]")
-    else:
-        yield drawn.get(number) or Text(text or "[a page without text]")
-    yield Text("</page>")
+        return Text("[page omitted: it is damaged]")
+    reason = f"only {MOST_IMAGES} such pages are shown" if sees else "this model cannot see images"
+    return Text(f"[page omitted: it has no text, and {reason}]")
