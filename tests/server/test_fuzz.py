@@ -1,13 +1,13 @@
-"""Random bodies at every endpoint: each is answered, and each refusal has the API's format."""
+"""Random requests at every endpoint: each is answered, and each refusal has the API's format."""
 
 import asyncio
 import copy
 import gzip
 import json
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 
@@ -61,18 +61,43 @@ VALID = {
 }
 BROKEN = (b"\xff", b"\xed\xa0\x80", b"\x00", b"\\ud83c", b"[" * 300, b"9" * 5000, b"1e999", b"'", b",", b"")
 
-Ask = Callable[[str, bytes, dict[str, str]], Awaitable[tuple[int, dict[str, str], bytes]]]
+PATHS = (
+    *VALID,
+    *("/", "/health", "/metrics", "/props", "/v1", "/v1/", "/v1/models", f"/v1/models/{MODEL}", "/v1/models/none"),
+    *("/v1/messages/batches", "/v1/files", "//v1/models", "/v1/models/../messages", "/v1/models/\u00e9\U0001f98a", "/\x00"),
+)
+QUERIES = (
+    "",
+    "beta=true",
+    "limit=0",
+    "limit=-1",
+    f"limit={'9' * 5000}",
+    "limit=x",
+    "after_id=",
+    "after_id=a&before_id=b",
+    "%ff=%",
+    "&&=",
+)
+METHODS = ("GET", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH", "TRACE", "get", "BREW")
+
+
+class Ask(Protocol):
+    """Sends one request to the application, and returns status, headers and body."""
+
+    async def __call__(
+        self, path: str, body: bytes, headers: dict[str, str], method: str = "POST"
+    ) -> tuple[int, dict[str, str], bytes]: ...
 
 
 @asynccontextmanager
 async def application() -> AsyncIterator[Ask]:
-    """The application without a socket: `ask(path, body, headers)` returns status, headers and body."""
+    """The application without a socket: `ask(path, body, headers, method)` returns status, headers and body."""
     engine = ScriptedEngine([Line("Hello.")], model=MODEL, window=100_000, slots=64)
     registry = ModelRegistry(engine, Settings(model_id=MODEL))
     app = create_app(registry)
     await registry.load()
 
-    async def ask(path: str, body: bytes, headers: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
+    async def ask(path: str, body: bytes, headers: dict[str, str], method: str = "POST") -> tuple[int, dict[str, str], bytes]:
         sent: list[Any] = []
         waiting = [{"type": "http.request", "body": body, "more_body": False}]
 
@@ -84,7 +109,8 @@ async def application() -> AsyncIterator[Ask]:
 
         fields = {"content-type": "application/json", "anthropic-version": "2023-06-01"} | headers
         raw = [(name.encode(), value.encode("latin-1")) for name, value in fields.items()]
-        scope = {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": raw, "state": {}}
+        path, _, query = path.partition("?")
+        scope = {"type": "http", "method": method, "path": path, "query_string": query.encode(), "headers": raw, "state": {}}
         await app(scope, receive, send)
         answered = {name.decode(): value.decode("latin-1") for name, value in sent[0]["headers"]}
         return sent[0]["status"], answered, b"".join(message.get("body", b"") for message in sent[1:])
@@ -190,6 +216,21 @@ async def test_token_ids_that_do_not_exist_are_refused_at_their_place(prompt: ob
 
 async def test_a_few_hundred_random_bodies_are_answered() -> None:
     await _try(400, SEED)
+
+
+async def test_random_requests_without_a_body_are_answered() -> None:
+    rng = random.Random(SEED)
+    async with application() as ask:
+        for number in range(600):
+            path, method, query = rng.choice(PATHS), rng.choice(METHODS), rng.choice(QUERIES)
+            name = rng.choice(("origin", "accept", "if-none-match", "range", "x-api-key", "access-control-request-method"))
+            headers = {name: rng.choice(("", "*", "null", "http://localhost:1", "bytes=0-", "\xff", "a" * 999))}
+            where = f"seed {SEED}, request {number}: {method} {path}?{query[:60]} {headers}"
+            status, answered, content = await ask(f"{path}?{query}", b"", headers, method)
+            assert status < FAILED, where
+            assert answered["request-id"], where
+            if status >= 400 and method != "HEAD":
+                assert json.loads(content)["error"]["message"], where
 
 
 @pytest.mark.slow
