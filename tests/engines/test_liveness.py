@@ -14,6 +14,7 @@ from dragoman.engines import EngineRequest, OutputChunk
 from dragoman.engines.base import Capabilities, Engine, Finish, FinishReason
 from dragoman.engines.liveness import Liveness, ProbeTimes
 from dragoman.engines.llama.embedded import EmbeddedLlama, EngineStatus
+from dragoman.engines.llama.server import LlamaServer, Slot
 from dragoman.engines.supervised import Child, RestartTimes, Supervised, spawn
 from dragoman.errors import EngineFailed, EngineUnavailable
 from dragoman.server import Settings
@@ -61,6 +62,28 @@ async def test_a_suspended_engine_is_killed_and_replaced(model: Path, phase: str
     assert text(await collect(engine, make_request(PROMPT, 2))) == " Paris."
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+    await engine.close()
+
+
+async def test_an_engine_that_no_longer_computes_is_replaced(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its HTTP thread still answers `/health`; only the request that the computing thread answers gets no reply."""
+    engine = EmbeddedLlama(model, parallel=1, threads=1, context=512, compute_probes=QUICK, restart=AT_ONCE)
+    await engine.start()
+    await engine.slots()
+
+    async def hanging(_: LlamaServer) -> list[Slot]:
+        await asyncio.Event().wait()
+        return []
+
+    with monkeypatch.context() as patched:
+        patched.setattr(LlamaServer, "slots", hanging)
+
+        async def replaced() -> bool:
+            return engine.status == EngineStatus.RESTARTING
+
+        await until(replaced)
+    assert text(await collect(engine, make_request(PROMPT, 2))) == " Paris."
+    assert engine.restarts == 1
     await engine.close()
 
 

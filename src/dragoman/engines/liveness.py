@@ -3,6 +3,8 @@
 An engine gets a cheap probe every few seconds. Any reply in time, and any output that arrives meanwhile, shows that it is
 alive; only several missed probes in a row mean that it is lost. llama-server answers `/health` from a thread of its own
 in milliseconds while all its slots read prompts (measured: 8 ms at worst), so a busy engine is not mistaken for a stopped one.
+Its `/slots` is answered by the thread that computes, after the current step: a second, patient probe of it finds a computation
+that hangs, for example in a GPU driver, while `/health` is still answered.
 """
 
 import asyncio

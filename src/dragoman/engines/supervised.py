@@ -53,6 +53,8 @@ class RestartTimes(Struct, frozen=True):
 
 
 DEFAULT_RESTART_TIMES: Final = RestartTimes()
+COMPUTE_PROBE_TIMES: Final = ProbeTimes(interval=60.0, timeout=300.0, misses=2)
+"""When the computing part of an engine counts as lost: a large model on a slow machine may take minutes for one step."""
 
 
 class EngineStatus(StrEnum):
@@ -83,6 +85,12 @@ class Child(ABC):
     @abstractmethod
     async def probe(self) -> None:
         """Probe the engine at no cost to its requests. Raises `EngineError`."""
+
+    async def probe_compute(self) -> None:  # noqa: B027 -- most engines have no such request
+        """Probe the part of the engine that computes, which replies between two steps. Does nothing by default.
+
+        Raises `EngineError`.
+        """
 
     async def wait_until_ended(self, deadline: float) -> None:
         """Wait until a child that does not respond has ended. Raises `EngineUnavailable` at the deadline."""
@@ -139,10 +147,16 @@ class Supervised(Engine):
     """An engine in a child process that is restarted. `max_wait` is how many seconds requests wait for the next child."""
 
     def __init__(
-        self, *, max_wait: float, probes: ProbeTimes = DEFAULT_PROBE_TIMES, restart: RestartTimes = DEFAULT_RESTART_TIMES
+        self,
+        *,
+        max_wait: float,
+        probes: ProbeTimes = DEFAULT_PROBE_TIMES,
+        compute_probes: ProbeTimes = COMPUTE_PROBE_TIMES,
+        restart: RestartTimes = DEFAULT_RESTART_TIMES,
     ) -> None:
         self._max_wait = max_wait
         self._probes = probes
+        self._compute_probes = compute_probes
         self._restart = restart
         self._worked = False  # this child generated something
         self._status = EngineStatus.LOADING
@@ -243,13 +257,14 @@ class Supervised(Engine):
             await child.end()
             raise
         self._child, self._status, self._worked = child, EngineStatus.READY, False
-        self._liveness = Liveness(child.probe, self._probes)
+        self._livenesses = [Liveness(child.probe, self._probes), Liveness(child.probe_compute, self._compute_probes)]
         self._settled.set()
         return capabilities
 
     def _record(self, chunk: OutputChunk) -> None:
         """Record that output arrived; generated tokens also prove that the child works."""
-        self._liveness.record_output()
+        for liveness in self._livenesses:
+            liveness.record_output()
         self._worked = self._worked or chunk.output > 0
 
     async def _supervise(self) -> None:
@@ -275,16 +290,17 @@ class Supervised(Engine):
 
     async def _wait_for_failure(self, child: Child) -> str:
         """Wait until the child has died, or is lost and killed. Return what happened, for the log."""
-        lost = asyncio.create_task(self._liveness.until_lost(), name="engine liveness")
+        lost = [asyncio.create_task(liveness.until_lost(), name="engine liveness") for liveness in self._livenesses]
         try:
-            await asyncio.wait({child.exit, lost}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({child.exit, *lost}, return_when=asyncio.FIRST_COMPLETED)
             if child.exit.done():
                 return f"died ({child.exit_summary()})"
             child.kill()
-            return f"does not respond (it missed {self._liveness.missed} probes)"
+            return f"does not respond (it missed {max(liveness.missed for liveness in self._livenesses)} probes)"
         finally:
-            lost.cancel()
-            await asyncio.wait({lost})
+            for task in lost:
+                task.cancel()
+            await asyncio.wait(lost)
 
 
 async def spawn(*command: str, merge_stderr: bool = False) -> asyncio.subprocess.Process:

@@ -21,7 +21,17 @@ from dragoman.engines.base import Capabilities
 from dragoman.engines.liveness import DEFAULT_PROBE_TIMES, ProbeTimes
 from dragoman.engines.llama.child import ChildConfig, Listening
 from dragoman.engines.llama.server import LlamaServer, Slot
-from dragoman.engines.supervised import DEFAULT_RESTART_TIMES, LOST, NAME, Child, EngineStatus, RestartTimes, Supervised, spawn
+from dragoman.engines.supervised import (
+    COMPUTE_PROBE_TIMES,
+    DEFAULT_RESTART_TIMES,
+    LOST,
+    NAME,
+    Child,
+    EngineStatus,
+    RestartTimes,
+    Supervised,
+    spawn,
+)
 from dragoman.errors import EngineFailed
 from dragoman.models.gguf_header import trained_window
 
@@ -54,9 +64,10 @@ class EmbeddedLlama(Supervised):
         parallel: int = 4,
         threads: int | None = None,
         probes: ProbeTimes = DEFAULT_PROBE_TIMES,
+        compute_probes: ProbeTimes = COMPUTE_PROBE_TIMES,
         restart: RestartTimes = DEFAULT_RESTART_TIMES,
     ) -> None:
-        super().__init__(max_wait=_MAX_WAIT, probes=probes, restart=restart)
+        super().__init__(max_wait=_MAX_WAIT, probes=probes, compute_probes=compute_probes, restart=restart)
         self.model = model
         self.name = name or model.stem
         self.context = _window(model, context)
@@ -127,6 +138,10 @@ class _LlamaChild(Child):
     async def probe(self) -> None:
         """Probe the server. Raises as `LlamaServer.probe`."""
         await self.engine.probe()
+
+    async def probe_compute(self) -> None:
+        """Ask for the state of the slots, which the thread that computes reports. Raises as `LlamaServer.slots`."""
+        await self.engine.slots()
 
     def _reason(self) -> str:
         """The cause, which llama.cpp names in its first error line, `0.00.041.621 E load: tensor …`."""
