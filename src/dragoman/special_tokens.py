@@ -14,6 +14,9 @@ from typing import Protocol
 SHAPES = (re.compile(r"<[^<>\s]{1,64}>"), re.compile(r"\[/?[A-Z_]{2,32}\]"))
 """The shapes of special tokens. Each is searched for separately, since one may contain another: `<[INST]>`."""
 
+INVISIBLE = "\N{WORD JOINER}"
+"""Put into a spelling of a special token, it makes it plain text, where the engine reads the text and not token ids."""
+
 _LONGEST = 66
 """Length of the longest candidate with one of the shapes, in characters."""
 _SLICE = 48 * 1024

@@ -14,7 +14,8 @@ from dragoman.engines import EngineRequest, OutputChunk
 from dragoman.engines.base import Capabilities, Engine, Finish, FinishReason
 from dragoman.engines.liveness import Liveness, ProbeTimes
 from dragoman.engines.llama.embedded import EmbeddedLlama, EngineStatus
-from dragoman.engines.llama.server import LlamaServer, Slot
+from dragoman.engines.llama.server import LlamaServer
+from dragoman.engines.llama.wire import Slot
 from dragoman.engines.supervised import Child, RestartTimes, Supervised, spawn
 from dragoman.errors import EngineFailed, EngineUnavailable
 from dragoman.server import Settings

@@ -13,7 +13,8 @@ from aiohttp.test_utils import TestServer
 
 from dragoman.conversation import Sampling
 from dragoman.engines import EngineRequest, Finish, FinishReason, OutputChunk, PrefillProgress
-from dragoman.engines.llama.server import CompletionReader, LlamaServer
+from dragoman.engines.llama.server import LlamaServer
+from dragoman.engines.llama.wire import CompletionReader
 from dragoman.errors import EngineFailed, EngineUnavailable
 from engines.conftest import collect, make_request
 

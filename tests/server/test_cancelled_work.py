@@ -23,7 +23,7 @@ from dragoman.conversation import Conversation
 from dragoman.engines import Capabilities
 from dragoman.engines.llama.child import CPU_BATCH
 from dragoman.engines.llama.embedded import EmbeddedLlama, EngineStatus
-from dragoman.engines.llama.server import Slot
+from dragoman.engines.llama.wire import Slot
 from dragoman.models.resolve import resolve
 from dragoman.server import ModelRegistry, Settings, messages
 from prompt import templates

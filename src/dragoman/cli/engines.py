@@ -41,7 +41,13 @@ def _of_other_package(options: Options) -> Engine:
 def _embedded(options: Options, weights: ModelFile) -> Engine:
     from dragoman.engines.llama.embedded import EmbeddedLlama  # noqa: PLC0415
 
-    return EmbeddedLlama(weights.path, name=weights.id, context=options.context_length or 0, parallel=options.parallel or 4)
+    return EmbeddedLlama(
+        weights.path,
+        name=weights.id,
+        context=options.context_length or 0,
+        parallel=options.parallel or 4,
+        projector=weights.projector,
+    )
 
 
 def _scripted(options: Options) -> Engine:

@@ -12,6 +12,7 @@ class Options:
     engine_args: tuple[str, ...]
     host: str
     port: int
+    mmproj: str | None
     engine: str
     engine_url: str | None
     engine_key: str | None

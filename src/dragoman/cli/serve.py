@@ -40,6 +40,11 @@ from dragoman.server import ModelRegistry, Settings
     show_default=True,
     help="The engine that runs the model.",
 )
+@click.option(
+    "--mmproj",
+    metavar="FILE|none",
+    help="Image projector of MODEL; otherwise the one beside it, or in its repository. With none, images become notes.",
+)
 @click.option("--engine-url", metavar="URL", help="Address of a remote engine.")
 @click.option("--engine-key", metavar="KEY", help="API key of the remote engine.")
 @click.option("--tokenizer", metavar="DIR|REPO", help="Tokenizer and chat template, if not those of the engine's model.")
@@ -124,7 +129,9 @@ def serve(**given: Any) -> None:
     if options.engine_args and (options.engine != VLLM or options.engine_url):
         raise UsageError("arguments after -- are for an engine that is started here: --engine vllm MODEL -- ARGS.")
     dialect = _dialect(options)
-    weights = _weights(options.model) if options.engine == LLAMACPP else None
+    if options.mmproj and options.engine != LLAMACPP:
+        raise UsageError("--mmproj is for the embedded engine.")
+    weights = _weights(options.model, options.mmproj) if options.engine == LLAMACPP else None
     settings = Settings(
         model_id=weights.id if weights else None if options.engine == VLLM else options.model,
         created_at=datetime.fromtimestamp(weights.path.stat().st_mtime if weights else 0, UTC),
@@ -229,9 +236,9 @@ def _dialect(options: Options) -> Dialect | None:
     return calls or reasoning or None
 
 
-def _weights(model: str | None) -> ModelFile:
+def _weights(model: str | None, projector: str | None) -> ModelFile:
     try:
-        return resolve(model)
+        return resolve(model, projector)
     except UnusableModel as error:
         raise UsageError(str(error)) from error
 

@@ -1,5 +1,6 @@
 """The neutral form of a request, independent of the API format it came in."""
 
+from dragoman.conversation.spans import ImageSpan, Span, TextSpan, tokens_of
 from dragoman.conversation.types import (
     AnswerPolicy,
     Attachment,
@@ -32,10 +33,13 @@ __all__ = [
     "Dialogue",
     "FileId",
     "Image",
+    "ImageSpan",
     "Inline",
     "Role",
     "Sampling",
+    "Span",
     "Text",
+    "TextSpan",
     "Thinking",
     "ThinkingDisplay",
     "ThinkingPolicy",
@@ -46,4 +50,5 @@ __all__ = [
     "ToolResult",
     "Turn",
     "Url",
+    "tokens_of",
 ]

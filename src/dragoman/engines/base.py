@@ -8,7 +8,7 @@ from typing import Final
 from msgspec import Struct
 
 from dragoman.constraints.tree import Constraint
-from dragoman.conversation import Sampling
+from dragoman.conversation import Image, Sampling, Span
 
 SHORT_PROMPT: Final = 512
 """The most tokens of a short prompt (a title, a probe): it is prefilled in a step or two even without a GPU, so it need not
@@ -37,6 +37,7 @@ class EngineRequest(Struct, frozen=True):
     `tokens` is the whole prompt. `limit` is the most tokens to generate, at least 0: with 0 the engine prefills the prompt (and
     caches it for the next request) and generates nothing. The caller has checked that both fit the context window.
     The output follows `constraint` from its first token on; only engines that report `constrains` get one.
+    `spans` are the same prompt as texts and images, only if it has images, which only engines that report `images` get.
     """
 
     tokens: Sequence[int]
@@ -44,6 +45,7 @@ class EngineRequest(Struct, frozen=True):
     sampling: Sampling
     constraint: Constraint | None = None
     routing: Routing = NO_ROUTING
+    spans: Sequence[Span] = ()
 
 
 class FinishReason(StrEnum):
@@ -107,6 +109,8 @@ class Capabilities(Struct, frozen=True):
     `window` is the context length of one request (prompt and output together), in tokens. `slots` is how many requests run at
     once. `chat_template` is the model's own Jinja source, where it has one. `constrains`: a probe showed that it enforces
     constraints; `formats`: it enforces at least those whose root is a `Json`.
+    `images`: engine and model read images (PNG and JPEG); then `reserved` are spellings that the engine would misread in a
+    prompt with images, so that text must not contain them.
     `adapters` are the names of the model's variants that a request may name. `found` describes the probe results for people.
     """
 
@@ -118,6 +122,8 @@ class Capabilities(Struct, frozen=True):
     eos_token: str = ""
     constrains: bool = False
     formats: bool = False
+    images: bool = False
+    reserved: Sequence[str] = ()
     adapters: Sequence[str] = ()
     kind: EngineKind = EngineKind.OTHER
     found: Mapping[str, str] = {}
@@ -166,6 +172,10 @@ class Engine(ABC):
 
         With `special`, the spelling of a special token becomes that token; without, it is ordinary text. Raises as `generate`.
         """
+
+    async def image_length(self, image: Image) -> int:
+        """The number of tokens of an image in a prompt. Only for engines that report `images`. Raises as `generate`."""
+        raise NotImplementedError
 
     @abstractmethod
     async def close(self) -> None:

@@ -19,14 +19,15 @@ import signal
 import sys
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from enum import StrEnum
-from typing import Final
+from typing import Final, TypeVar
 
 from msgspec import Struct
 
 from dragoman.constraints.tree import Constraint
+from dragoman.conversation import Image
 from dragoman.engines.base import Capabilities, Engine, EngineRequest, OutputChunk
 from dragoman.engines.liveness import DEFAULT_PROBE_TIMES, Liveness, ProbeTimes
 from dragoman.errors import EngineError, EngineUnavailable
@@ -35,6 +36,7 @@ NAME: Final = "the engine"
 LOST: Final = "the engine stopped during the request; it is being restarted"
 
 _ATTEMPTS: Final = 2
+T = TypeVar("T")
 """How many children a request is tried on: a request that crashes the engine must not crash every child."""
 _GRACE: Final = 5.0
 """Seconds between SIGTERM and SIGKILL."""
@@ -218,11 +220,19 @@ class Supervised(Engine):
 
     async def tokenize(self, text: str, *, special: bool = True) -> list[int]:
         """Tokenize with the child that is ready, or with the next one."""
+        return await self._ask(lambda engine: engine.tokenize(text, special=special))
+
+    async def image_length(self, image: Image) -> int:
+        """Ask the child that is ready, or the next one."""
+        return await self._ask(lambda engine: engine.image_length(image))
+
+    async def _ask(self, question: Callable[[Engine], Awaitable[T]]) -> T:
+        """The answer of the child that is ready, or of the next one."""
         deadline = asyncio.get_running_loop().time() + self._max_wait
         for _ in range(_ATTEMPTS):
             child = await self._ready_child(deadline)
             try:
-                return await child.engine.tokenize(text, special=special)
+                return await question(child.engine)
             except EngineUnavailable:
                 await child.wait_until_ended(deadline)
         raise EngineUnavailable(_NOT_BACK)

@@ -1,7 +1,8 @@
 """The file names of GGUF models, and a check of their first bytes."""
 
 import re
-from pathlib import Path
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from dragoman.models.gguf_header import HEADER, MAGIC, VERSIONS
@@ -15,6 +16,12 @@ QUANTISATION = re.compile(
     re.IGNORECASE,
 )
 """The end of the stem where it names the quantisation of the weights."""
+
+COMPANION = re.compile(r"mmproj|imatrix$", re.IGNORECASE)
+"""The stems of files that only accompany a model: image projectors, statistics of the quantiser."""
+PROJECTOR = re.compile(r"mmproj", re.IGNORECASE)
+_PRECISIONS = ("F16", "BF16", "Q8_0", "F32")
+"""Those of image projectors, the preferred first: they are small, and lose more by quantisation than a model."""
 
 
 class UnusableModel(Exception):
@@ -40,6 +47,17 @@ def quantisation(stem: str) -> str | None:
     """The quantisation of the weights, where the stem names it."""
     match = QUANTISATION.search(PART.sub("", stem))
     return match["name"] if match else None
+
+
+def projector(files: Sequence[str]) -> str | None:
+    """The image projector among the names of files, None where there is none; of several, the one with the usual precision."""
+    found = [file for file in files if file.endswith(SUFFIX) and PROJECTOR.search(PurePosixPath(file).stem)]
+
+    def rank(file: str) -> tuple[int, str]:
+        precision = (quantisation(PurePosixPath(file).stem) or _PRECISIONS[-1]).upper()
+        return (_PRECISIONS.index(precision) if precision in _PRECISIONS else len(_PRECISIONS), file)
+
+    return min(found, key=rank, default=None)
 
 
 def check(path: Path) -> None:

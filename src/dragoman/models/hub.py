@@ -28,22 +28,23 @@ from dragoman.models.gguf_file import UnusableModel
 
 PREFERENCE = ("Q4_K_M", "Q4_0", "Q4_1", "Q8_0")
 """The quantisations that are tried where the user named none: the best for its size first, then the commonest."""
-COMPANION = re.compile(r"mmproj|imatrix$", re.IGNORECASE)
-"""Files that only accompany a model: image projectors, statistics of the quantiser."""
 
 TIMEOUT_S = 10.0
 
 
-def download(repo: str, wanted: str | None) -> Path:
+def download(repo: str, wanted: str | None, *, projector: bool = True) -> tuple[Path, Path | None]:
     """Download the model, unless it is cached, and return the path of its file: the first, where it is split.
 
-    `wanted` is a quantisation, or the name of a file in the repository. Raises `UnusableModel`.
+    `wanted` is a quantisation, or the name of a file in the repository. With `projector`, the image projector is downloaded and
+    returned, too, if the repository has one. Raises `UnusableModel`.
     """
     with _one_line_errors(repo):
         hub = HfApi()
-        file = _choose(repo, _list(hub, repo), wanted)
+        files = _list(hub, repo)
+        file = _choose(repo, files, wanted)
         paths = [Path(hub.hf_hub_download(repo, part)) for part in gguf.parts(file)]
-        return paths[0]
+        sees = gguf.projector(files) if projector else None
+        return paths[0], Path(hub.hf_hub_download(repo, sees)) if sees else None
 
 
 def download_files(repo: str, names: Sequence[str]) -> Path:
@@ -96,7 +97,7 @@ def _choose(repo: str, files: Sequence[str], wanted: str | None) -> str:
 def _is_model(file: PurePosixPath) -> bool:
     split = gguf.PART.search(file.stem)
     is_later_part = split is not None and int(split["index"]) > 1
-    return file.suffix == gguf.SUFFIX and not is_later_part and not COMPANION.search(file.stem)
+    return file.suffix == gguf.SUFFIX and not is_later_part and not gguf.COMPANION.search(file.stem)
 
 
 def _find(models: Sequence[str], wanted: str) -> str | None:

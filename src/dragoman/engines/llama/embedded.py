@@ -20,7 +20,8 @@ import msgspec
 from dragoman.engines.base import Capabilities
 from dragoman.engines.liveness import DEFAULT_PROBE_TIMES, ProbeTimes
 from dragoman.engines.llama.child import ChildConfig, Listening
-from dragoman.engines.llama.server import LlamaServer, Slot
+from dragoman.engines.llama.server import LlamaServer
+from dragoman.engines.llama.wire import Slot
 from dragoman.engines.supervised import (
     COMPUTE_PROBE_TIMES,
     DEFAULT_RESTART_TIMES,
@@ -53,6 +54,7 @@ class EmbeddedLlama(Supervised):
 
     `context` is in tokens per slot; 0 means the context length that the model was trained for, but at most
     `LARGEST_DEFAULT_WINDOW`. More than the trained length is reduced to it, with a warning. `parallel` is the number of slots.
+    `projector` is the image projector of the model, with which it sees.
     """
 
     def __init__(  # noqa: PLR0913 -- options of the command line, and times for tests
@@ -63,12 +65,14 @@ class EmbeddedLlama(Supervised):
         context: int = 0,
         parallel: int = 4,
         threads: int | None = None,
+        projector: Path | None = None,
         probes: ProbeTimes = DEFAULT_PROBE_TIMES,
         compute_probes: ProbeTimes = COMPUTE_PROBE_TIMES,
         restart: RestartTimes = DEFAULT_RESTART_TIMES,
     ) -> None:
         super().__init__(max_wait=_MAX_WAIT, probes=probes, compute_probes=compute_probes, restart=restart)
         self.model = model
+        self.projector = projector
         self.name = name or model.stem
         self.context = _window(model, context)
         self.parallel = parallel
@@ -110,6 +114,7 @@ class EmbeddedLlama(Supervised):
             context=self.context,
             parallel=self.parallel,
             threads=self.threads,
+            projector=str(self.projector) if self.projector else None,
         )
 
 

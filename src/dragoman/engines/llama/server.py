@@ -14,31 +14,23 @@ What the server does, and what this module relies on:
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from pathlib import PurePath
-from typing import ClassVar
 
 import msgspec
-from msgspec import UNSET, Struct, UnsetType, field
+from msgspec import UNSET, UnsetType
 
 from dragoman.constraints.compiler import TRIAL, Grammars
 from dragoman.constraints.tree import Constraint
-from dragoman.engines.base import (
-    Capabilities,
-    Engine,
-    EngineKind,
-    EngineRequest,
-    Finish,
-    FinishReason,
-    OutputChunk,
-    PrefillProgress,
-)
+from dragoman.conversation import Image
+from dragoman.conversation.spans import is_text_token
+from dragoman.engines.base import Capabilities, Engine, EngineKind, EngineRequest, OutputChunk
 from dragoman.engines.http import EngineHttp
 from dragoman.engines.liveness import ProbeTimes
+from dragoman.engines.llama.images import MARKERS, ImageInput
 from dragoman.engines.llama.slot_choice import SlotChoice
-from dragoman.engines.reply import Event, EventDecoder
-from dragoman.engines.reply_reader import ReplyReader
+from dragoman.engines.llama.wire import Chunk, Completion, CompletionReader, MediaPrompt, Models, Props, Slot, Tokens
 from dragoman.engines.watch import DEFAULT_WATCH_TIMES, HealthWatch
 from dragoman.engines.window import clamped
 from dragoman.errors import EngineFailed
@@ -77,11 +69,12 @@ class LlamaServer(Engine):
         self._watch: HealthWatch | None = None
         self._grammars = Grammars(self.tokenize)
         self._vocabulary: int | None = None
+        self._images: ImageInput | None = None
 
     async def start(self) -> Capabilities:
         """Ask the server which model and settings it runs, and probe what it supports."""
-        props = await self._http.call("GET", "/props", _Props)
-        models = await self._http.call("GET", "/v1/models", _Models)
+        props = await self._http.call("GET", "/props", Props)
+        models = await self._http.call("GET", "/v1/models", Models)
         self._vocabulary = models.data[0].meta.n_vocab if models.data and models.data[0].meta else None
         self._free_slots = asyncio.Semaphore(props.total_slots)
         self._slots = SlotChoice(props.total_slots) if self._exclusive else None
@@ -90,6 +83,8 @@ class LlamaServer(Engine):
                 self._http.name, self._identity, abort_all=self._http.abort_all, watch_times=self._watch_times
             )
             await self._watch.start()
+        constrains = await self._constrains()
+        self._images = await ImageInput.probe(self._http, props, 0 if self._exclusive else UNSET)
         return Capabilities(
             model=_model_name(models.data[0].id if models.data else props.model_path),
             window=clamped(props.default_generation_settings.n_ctx, self._requested_window, self._http.name),
@@ -97,7 +92,9 @@ class LlamaServer(Engine):
             chat_template=props.chat_template or None,
             bos_token=props.bos_token,
             eos_token=props.eos_token,
-            constrains=await self._constrains(),
+            constrains=constrains,
+            images=self._images is not None,
+            reserved=MARKERS,
             kind=EngineKind.LLAMA_CPP if self._exclusive else EngineKind.LLAMA_SERVER,
         )
 
@@ -107,7 +104,7 @@ class LlamaServer(Engine):
         if self._exclusive:
             trial["id_slot"] = 0  # so that the other slots stay unused
         try:
-            return (await self._http.call("POST", "/completion", _Chunk, msgspec.json.encode(trial))).content == TRIAL.answer
+            return (await self._http.call("POST", "/completion", Chunk, msgspec.json.encode(trial))).content == TRIAL.answer
         except EngineFailed:
             return False
 
@@ -122,7 +119,7 @@ class LlamaServer(Engine):
         return self._vocabulary
 
     async def _identity(self) -> str:
-        props = await self._http.call("GET", "/props", _Props)
+        props = await self._http.call("GET", "/props", Props)
         return f"{props.model_path or 'its model'}, window {props.default_generation_settings.n_ctx}"
 
     async def prepare(self, constraint: Constraint) -> None:
@@ -134,9 +131,8 @@ class LlamaServer(Engine):
         grammar = await self._grammars.of(request.constraint) if request.constraint is not None else UNSET
         async with self._watched(), self._lease(request) as slot:
             completion = CompletionReader(silent=request.limit == 0)
-            async with self._http.stream(
-                "/completion", _encode(request, grammar, slot), affinity=request.routing.affinity
-            ) as answer:
+            body = await self._body(request, grammar, slot)
+            async with self._http.stream("/completion", body, affinity=request.routing.affinity) as answer:
                 async for data in answer:
                     if self._watch is not None:
                         self._watch.record_output()
@@ -159,7 +155,8 @@ class LlamaServer(Engine):
             lease = self._slots.lease(request.tokens)
             try:
                 if lease.flush is not None:
-                    flush = EngineRequest(request.tokens[:1], 1, request.sampling)
+                    first = next(filter(is_text_token, request.tokens), 0)
+                    flush = EngineRequest([first], 1, request.sampling)
                     async with self._http.stream("/completion", _encode(flush, slot=lease.flush)):
                         pass
                 yield lease.slot if lease.named else UNSET
@@ -169,7 +166,22 @@ class LlamaServer(Engine):
     async def tokenize(self, text: str, *, special: bool = True) -> list[int]:
         """Ask the server's own tokenizer."""
         body = msgspec.json.encode({"content": text, "parse_special": special, "add_special": False})
-        return (await self._http.call("POST", "/tokenize", _Tokens, body)).tokens
+        return (await self._http.call("POST", "/tokenize", Tokens, body)).tokens
+
+    async def image_length(self, image: Image) -> int:
+        """Ask the server, once for each size."""
+        if self._images is None:
+            raise EngineFailed(f"{self._http.name} reads no images")
+        return await self._images.length(image)
+
+    async def _body(self, request: EngineRequest, grammar: str | UnsetType, slot: int | UnsetType) -> bytes:
+        if not request.spans:
+            return _encode(request, grammar, slot)
+        if self._images is None:
+            raise EngineFailed(f"{self._http.name} reads no images")
+        return await asyncio.to_thread(
+            lambda images: _encode(request, grammar, slot, images.prompt(request.spans)), self._images
+        )
 
     async def probe(self) -> None:
         """Probe the health endpoint, which a thread of its own serves. Raises `EngineError`."""
@@ -186,111 +198,15 @@ class LlamaServer(Engine):
         await self._http.close()
 
 
-class CompletionReader(ReplyReader):
-    """Reads the stream of a completion."""
-
-    __slots__ = ()
-
-    finishes: ClassVar[Mapping[str, FinishReason]] = {
-        "eos": FinishReason.STOP,
-        "word": FinishReason.STOP,
-        "limit": FinishReason.LENGTH,
-    }
-
-    def read(self, payload: bytes) -> Iterator[OutputChunk]:
-        """The chunks of one event."""
-        chunk = _chunk(payload)
-        output = self.new_tokens(chunk.tokens_predicted)
-        if chunk.stop:
-            yield OutputChunk(chunk.content, output, finish=Finish(self.finish_reason(chunk.stop_type)))
-        elif chunk.prompt_progress is not None:
-            progress = chunk.prompt_progress
-            yield OutputChunk(prefill=PrefillProgress(progress.total, progress.cache, progress.processed))
-        elif output or chunk.content:
-            yield OutputChunk(chunk.content, output)
-
-
-class Slot(Struct):
-    """A slot of the server, and the request that has it or had it last. Counts are in tokens."""
-
-    id: int
-    is_processing: bool
-    n_ctx: int
-    n_prompt_tokens: int = 0
-    n_prompt_tokens_processed: int = 0
-    n_prompt_tokens_cache: int = 0
-
-
-class _Completion(Struct):
-    prompt: Sequence[int]
-    n_predict: int
-    temperature: float | UnsetType = UNSET
-    top_p: float | UnsetType = UNSET
-    top_k: int | UnsetType = UNSET
-    seed: int | UnsetType = UNSET
-    presence_penalty: float | UnsetType = UNSET
-    frequency_penalty: float | UnsetType = UNSET
-    min_p: float | UnsetType = UNSET
-    repetition_penalty: float | UnsetType = field(default=UNSET, name="repeat_penalty")
-    grammar: str | UnsetType = UNSET
-    id_slot: int | UnsetType = UNSET
-    stream: bool = True
-    return_progress: bool = True
-    cache_prompt: bool = True
-    response_fields: tuple[str, ...] = ("content", "stop", "stop_type", "tokens_predicted")
-
-
-class _Progress(Struct):
-    total: int
-    cache: int
-    processed: int
-
-
-class _Chunk(Event, gc=False):
-    content: str = ""
-    tokens_predicted: int = 0
-    stop: bool = False
-    stop_type: str = "none"
-    prompt_progress: _Progress | None = None
-
-
-class _Settings(Struct):
-    n_ctx: int
-
-
-class _Props(Struct):
-    default_generation_settings: _Settings
-    total_slots: int
-    model_path: str = ""
-    chat_template: str = ""
-    bos_token: str = ""
-    eos_token: str = ""
-
-
-class _Meta(Struct):
-    n_vocab: int | None = None
-
-
-class _Model(Struct):
-    id: str
-    meta: _Meta | None = None
-
-
-class _Models(Struct):
-    data: list[_Model]
-
-
-class _Tokens(Struct):
-    tokens: list[int]
-
-
-_chunk = EventDecoder(_Chunk)
-
-
-def _encode(request: EngineRequest, grammar: str | UnsetType = UNSET, slot: int | UnsetType = UNSET) -> bytes:
+def _encode(
+    request: EngineRequest,
+    grammar: str | UnsetType = UNSET,
+    slot: int | UnsetType = UNSET,
+    prompt: MediaPrompt | None = None,
+) -> bytes:
     chosen = request.sampling.chosen
     return msgspec.json.encode(
-        _Completion(prompt=request.tokens, n_predict=max(request.limit, 1), grammar=grammar, id_slot=slot, **chosen)
+        Completion(prompt or request.tokens, max(request.limit, 1), grammar=grammar, id_slot=slot, **chosen)
     )
 
 
