@@ -12,7 +12,7 @@ from dataclasses import replace
 from dragoman.constraints.completion import shortest_completion
 from dragoman.constraints.cost import off_the_loop
 from dragoman.constraints.tree import Constraint
-from dragoman.conversation import AnswerPolicy, ThinkingPolicy, ToolChoice
+from dragoman.conversation import AnswerPolicy, ImageSpan, Span, TextSpan, ThinkingPolicy, ToolChoice, tokens_of
 from dragoman.dialects import Constrainer, call_opening
 from dragoman.engines import NO_ROUTING, Engine, EngineRequest, Finish, FinishReason, OutputChunk, Routing
 from dragoman.engines.sampling import bounded
@@ -137,13 +137,27 @@ class Generation:
 
     async def _request(self, prefix: str, policy: AnswerPolicy, *, thinking_open: bool) -> EngineRequest:
         """Return the engine request that continues after the prompt and `prefix`."""
-        tokens = self._prompt.tokens
+        tokens, spans = self._prompt.tokens, self._prompt.spans
         limit = self._limit - self._output
         if prefix:
-            tokens = [*tokens, *await self._engine.tokenize(prefix)]
+            spans = await self._extended(spans, prefix)
+            tokens = tokens_of(spans) if spans else [*tokens, *await self._engine.tokenize(prefix)]
             limit = min(limit, self._prompt.remaining - (len(tokens) - len(self._prompt.tokens)))
         constraint = await self._constraint(policy, thinking_open=thinking_open)
-        return EngineRequest(tokens, limit, bounded(policy.sampling), constraint, self._routing)
+        return EngineRequest(tokens, limit, bounded(policy.sampling), constraint, self._routing, spans)
+
+    async def _extended(self, spans: Sequence[Span], prefix: str) -> Sequence[Span]:
+        """Return the spans of a prompt with images and the text `prefix` after it; nothing if it has no images.
+
+        The last text is tokenized again with what follows it, as the engine does.
+        """
+        if not spans:
+            return ()
+        *before, last = spans
+        before = [*before, last] if isinstance(last, ImageSpan) else before
+        text = prefix if isinstance(last, ImageSpan) else last.text + prefix
+        tokens = await self._engine.tokenize(text)
+        return [*before, TextSpan(text, tokens, len(tokens))]
 
     async def _constraint(self, policy: AnswerPolicy, *, thinking_open: bool) -> Constraint | None:
         """Return the constraint, None if there is none. Raises `InvalidRequest` if it is too expensive to make."""

@@ -1,20 +1,24 @@
 """The prompt of a conversation: text, token ids, and how many tokens are left in the window."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
-import msgspec
-
-from dragoman.conversation import Conversation
+from dragoman.conversation import Conversation, Image, ImageSpan, Span, TextSpan, tokens_of
+from dragoman.prompt.images import searchable_text
 from dragoman.prompt.profile import ModelProfile
 from dragoman.prompt.render import Rendered, Renderer
 from dragoman.prompt.tokens import Encoded, TokenCache
-from dragoman.special_tokens import SpecialTokens, Tokenize
+from dragoman.special_tokens import INVISIBLE, SpecialTokens, Tokenize
 
 _WINDOWS = 4
 """Windows of tokens that are counted exactly; the rest of a longer prompt is estimated."""
 _CHARACTERS = 64
 _FEWEST_CHARACTERS = 4_000_000
+
+_BROKEN = "changed: special tokens in text, by an invisible character, as the engine reads this prompt as text"
+
+ImageLength = Callable[[Image], Awaitable[int]]
+"""The number of tokens of an image, from the engine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +28,7 @@ class Prompt:
     `remaining` is the number of tokens that fit after it in the window; without any, a prompt can only be counted. For one that
     is several windows long the number may be `estimated`, and `tokens` are only the first.
     `thinking_open`: the prompt ends inside reasoning, so that is where the output begins. `notes` say what was removed, moved
-    or encoded.
+    or encoded. `spans` are the texts and images of a prompt with images, whose `tokens` have ids that stand for the images.
     """
 
     tokens: Sequence[int]
@@ -33,6 +37,7 @@ class Prompt:
     thinking_open: bool
     notes: Sequence[str] = ()
     estimated: int = 0
+    spans: Sequence[Span] = ()
 
     @property
     def length(self) -> int:
@@ -41,16 +46,31 @@ class Prompt:
 
 
 class PromptBuilder:
-    """Builds the prompts of one model. `window` is the number of tokens for prompt and output together."""
+    """Builds the prompts of one model. `window` is the number of tokens for prompt and output together.
 
-    def __init__(self, renderer: Renderer, tokens: TokenCache, window: int) -> None:
+    `image_length` is needed for prompts with images only.
+    """
+
+    def __init__(self, renderer: Renderer, tokens: TokenCache, window: int, image_length: ImageLength | None = None) -> None:
         self.window = window
         self.renderer = renderer
         self._tokens = tokens
+        self._image_length = image_length
 
     @classmethod
-    async def load(cls, profile: ModelProfile, tokenize: Tokenize, window: int) -> "PromptBuilder":
-        """Probe the tokenizer with this template's prompts. Raises `TemplateRefusal`, and what the engine raises."""
+    async def load(
+        cls,
+        profile: ModelProfile,
+        tokenize: Tokenize,
+        window: int,
+        *,
+        image_length: ImageLength | None = None,
+        reserved: Sequence[str] = (),
+    ) -> "PromptBuilder":
+        """Probe the tokenizer with this template's prompts. `reserved` is as in `Renderer`.
+
+        Raises `TemplateRefusal`, and what the engine raises.
+        """
         sample = profile.template.render(
             [
                 {"role": "user", "content": "Hello, world! 1 234\n\n  x"},
@@ -60,7 +80,7 @@ class PromptBuilder:
         )
         special_tokens = SpecialTokens(tokenize, profile.template.names)
         tokens = await TokenCache.probe(tokenize, special_tokens, sample)
-        return cls(Renderer(profile), tokens, window)
+        return cls(Renderer(profile, reserved), tokens, window, image_length)
 
     async def plain(self, text: str) -> Prompt:
         """The prompt that is a text, without a template. Raises what the engine's tokenizer raises."""
@@ -69,7 +89,7 @@ class PromptBuilder:
 
     async def build(self, conversation: Conversation) -> Prompt:
         """Raises `InvalidRequest` where the template refuses, and what the engine's tokenizer raises."""
-        spelled = await self.special_tokens_in(msgspec.json.encode(conversation.dialogue).decode())
+        spelled = await self.special_tokens_in(searchable_text(conversation.dialogue))
         return await self.encoded(self.renderer.checked(conversation, spelled))
 
     async def special_tokens_in(self, text: str) -> list[str]:
@@ -86,17 +106,42 @@ class PromptBuilder:
 
         `characters` is the length of the whole text if `rendered` has only the first `most_characters` of it.
         """
-        encoded = await self._tokens.encode_up_to(rendered.text, rendered.sentinel, _WINDOWS * self.window)
+        spans = await self._spans(rendered) if rendered.images.images else ()
+        if spans:
+            encoded = Encoded(tokens_of(spans), sum(span.length for span in spans))
+        else:
+            encoded = await self._tokens.encode_up_to(rendered.text, rendered.sentinel, _WINDOWS * self.window)
         if characters > len(rendered.text):
             encoded = replace(encoded, length=max(self.window + 1, encoded.length * characters // len(rendered.text)))
         return Prompt(
             tokens=encoded.tokens,
-            text=rendered.text.replace(rendered.sentinel, "") if rendered.sentinel else rendered.text,
+            text=_shown(rendered),
             remaining=self.window - encoded.length,
             thinking_open=self.renderer.dialect.thinking_open(rendered.text),
-            notes=rendered.notes,
+            notes=[*rendered.notes, _BROKEN] if spans and rendered.sentinel in rendered.text else rendered.notes,
             estimated=_estimate(encoded),
+            spans=spans,
         )
+
+    async def _spans(self, rendered: Rendered) -> Sequence[Span]:
+        """The texts and images of a prompt. The engine reads the texts: special tokens in a client's text are broken there."""
+        assert self._image_length is not None
+        text = rendered.text.replace(rendered.sentinel, INVISIBLE) if rendered.sentinel else rendered.text
+        spans: list[Span] = []
+        for piece in rendered.images.pieces(text):
+            if isinstance(piece, Image):
+                spans.append(ImageSpan(piece, await self._image_length(piece)))
+            else:
+                encoded = await self._tokens.encode_up_to(piece, most=_WINDOWS * self.window)
+                spans.append(TextSpan(piece, encoded.tokens, encoded.length))
+        return spans
+
+
+def _shown(rendered: Rendered) -> str:
+    """The text of a prompt as the client wrote it, with the digests of images."""
+    text = rendered.text.replace(rendered.sentinel, "") if rendered.sentinel else rendered.text
+    pieces = rendered.images.pieces(text)
+    return "".join(f"<image {piece.digest}>" if isinstance(piece, Image) else piece for piece in pieces)
 
 
 def _estimate(encoded: Encoded) -> int:

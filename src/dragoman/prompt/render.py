@@ -25,6 +25,7 @@ from dragoman.conversation import Conversation, Dialogue, Role, Thinking, Thinki
 from dragoman.errors import InvalidRequest
 from dragoman.prompt import volatile_metadata as volatile
 from dragoman.prompt.escaping import escape_special_tokens
+from dragoman.prompt.images import NO_IMAGES, PlacedImages, place_images, searchable_text
 from dragoman.prompt.messages import PARAGRAPH, Message, MessageBuilder, words_of
 from dragoman.prompt.profile import ModelProfile
 from dragoman.prompt.template import TemplateRefusal
@@ -36,19 +37,25 @@ from dragoman.prompt.tool_listing import ToolListing
 class Rendered:
     """The text of a prompt, and notes about what was removed, moved or written by the dialect.
 
-    `sentinel` is in the text wherever a client spelled a special token; empty if there are no such spellings.
+    `sentinel` is in the text wherever a client spelled a special token; empty if there are no such spellings. `images` has the
+    images whose placeholders are in the text.
     """
 
     text: str
     notes: Sequence[str]
     sentinel: str = ""
+    images: PlacedImages = NO_IMAGES
 
 
 class Renderer:
-    """Renders the prompts of one model. It can be pickled, for worker processes."""
+    """Renders the prompts of one model. It can be pickled, for worker processes.
 
-    def __init__(self, profile: ModelProfile) -> None:
+    `reserved` are spellings that are escaped like special tokens in prompts with images.
+    """
+
+    def __init__(self, profile: ModelProfile, reserved: Sequence[str] = ()) -> None:
         self.profile = profile
+        self._reserved = reserved
         self.dialect = profile.dialect
         self._template = profile.template
         self._capabilities = profile.capabilities
@@ -56,8 +63,12 @@ class Renderer:
 
     def render(self, conversation: Conversation, spelled: Sequence[str] = ()) -> Rendered:
         """Render a prompt. `spelled` are the special tokens spelled in the client's text. Raises `TemplateRefusal`."""
-        dialogue, sentinel = escape_special_tokens(conversation.dialogue, spelled)
-        render = partial(self._render, dialogue, conversation.policy.thinking, sentinel)
+        dialogue, images = place_images(conversation.dialogue, PARAGRAPH)
+        if images.images:
+            text = searchable_text(dialogue)
+            spelled = [*spelled, *(spelling for spelling in self._reserved if spelling in text)]
+        dialogue, sentinel = escape_special_tokens(dialogue, spelled)
+        render = partial(self._render, dialogue, conversation.policy.thinking, sentinel, images)
         lost_tools = self._lost(dialogue)
         try:
             return render(lost_tools)
@@ -96,8 +107,15 @@ class Renderer:
         if refused != lost_tools:
             yield refused, True
 
-    def _render(
-        self, dialogue: Dialogue, thinking: ThinkingPolicy, sentinel: str, lost_tools: str, *, opened: bool = False
+    def _render(  # noqa: PLR0913 -- called by `render` only
+        self,
+        dialogue: Dialogue,
+        thinking: ThinkingPolicy,
+        sentinel: str,
+        images: PlacedImages,
+        lost_tools: str,
+        *,
+        opened: bool = False,
     ) -> Rendered:
         """Render once. `lost_tools`: why the dialect writes the tools; `opened`: a user turn is put first."""
         notes = list(dialogue.notes)
@@ -115,7 +133,10 @@ class Renderer:
         text = self.text(builder.messages, thinking, **listed)
         if prefill and self.dialect.thinking_open(text):
             text += self.dialect.close_thinking
-        return Rendered(text + prefill, [*notes, *builder.notes], sentinel)
+        kept = images.within(text)
+        if lost := len(images.images) - len(kept.images):
+            notes.append(f"removed: {lost} images, as the template loses them")
+        return Rendered(text + prefill, [*notes, *builder.notes], sentinel, kept)
 
     def text(self, messages: Sequence[Message], thinking: ThinkingPolicy, **variables: Any) -> str:
         """The text up to the start of the answer. Reasoning that the template opens although thinking is off is closed."""

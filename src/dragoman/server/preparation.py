@@ -9,8 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-import msgspec
-
 from dragoman.conversation import Conversation, Dialogue
 from dragoman.errors import InvalidRequest
 from dragoman.media.text_only import for_text_only
@@ -18,6 +16,7 @@ from dragoman.observability.content_statistics import content_statistics
 from dragoman.observability.log_entry import Volume
 from dragoman.observability.prefix_tracker import Trail, trail_of
 from dragoman.prompt import Prompt, PromptBuilder, Rendered, Renderer
+from dragoman.prompt.images import searchable_text
 from dragoman.special_tokens import candidates
 from dragoman.worker_pool import POOL, TooExpensive
 
@@ -104,7 +103,7 @@ def _prepare(  # noqa: PLR0913, PLR0917 -- everything that a worker needs
 ) -> _Rendered:
     """Read and render a request. Of a text longer than any window, only the first `most` characters are returned."""
     read = resolved(reader(body, *options))
-    text = msgspec.json.encode(read.conversation.dialogue).decode()
+    text = searchable_text(read.conversation.dialogue)
     spelled = [spelling for spelling in special_tokens if spelling in text]
     unknown = candidates(text, renderer.names) - set(special_tokens)
     rendered = renderer.checked(read.conversation, spelled)

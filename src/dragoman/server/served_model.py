@@ -85,7 +85,13 @@ class ServedModel:
             detection = Detection(settings.dialect, "chosen") if settings.dialect else await _detect(own, engine)
             template = own or _template(found, detection.dialect.reference_template or dialects.DEFAULT.reference_template)
             assert template is not None
-            prompts = await PromptBuilder.load(inspect(template, detection.dialect), engine.tokenize, found.window)
+            prompts = await PromptBuilder.load(
+                inspect(template, detection.dialect),
+                engine.tokenize,
+                found.window,
+                image_length=engine.image_length if found.images else None,
+                reserved=found.reserved,
+            )
         except TemplateRefusal as refusal:
             raise EngineFailed(str(refusal)) from refusal
         capabilities = prompts.renderer.profile.capabilities
