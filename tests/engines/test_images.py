@@ -16,6 +16,7 @@ from dragoman.conversation import Image, ImageSpan, Span, TextSpan, tokens_of
 from dragoman.engines import EngineRequest, OutputChunk
 from dragoman.engines.llama.embedded import EmbeddedLlama
 from dragoman.engines.llama.images import dimensions
+from dragoman.engines.llama.server import LlamaServer
 from dragoman.errors import EngineFailed
 from engines.conftest import GREEDY, assert_idle, collect, first_progress, output, text
 from vision_model import BLUE, IMAGE_TOKENS, RED, model_with_beginning, picture, seeing_engine
@@ -153,6 +154,20 @@ async def test_a_text_that_spells_the_marker_stays_text(seeing: EmbeddedLlama) -
     marker = child.engine._images._marker  # type: ignore[attr-defined]
     chunks = await collect(seeing, await request(seeing, f"It says {marker}: ", RED, REST))
     assert output(chunks) == 8
+
+
+async def test_a_server_at_an_address_sees_the_same(seeing: EmbeddedLlama) -> None:
+    child = seeing._child
+    assert child is not None
+    http = child.engine._http  # type: ignore[attr-defined]
+    remote = LlamaServer(http.address, key=http._key)
+    try:
+        assert (await remote.start()).images
+        made = await request(seeing, QUESTION, RED, REST)
+        assert text(await collect(remote, made)) == text(await collect(seeing, made))
+        assert await remote.image_length(BLUE) == made.spans[1].length
+    finally:
+        await remote.close()
 
 
 async def test_an_unreadable_image_is_refused_before_anything_is_sent(seeing: EmbeddedLlama) -> None:
