@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from dragoman.constraints.tree import Constraint, Json
 from dragoman.conversation import Image, ImageSpan, Span, TextSpan, tokens_of
 from dragoman.engines import EngineRequest, OutputChunk
+from dragoman.engines.image_files import dimensions
 from dragoman.engines.llama.embedded import EmbeddedLlama
-from dragoman.engines.llama.images import dimensions
 from dragoman.engines.llama.server import LlamaServer
 from dragoman.errors import EngineFailed
 from engines.conftest import GREEDY, assert_idle, collect, first_progress, output, text

@@ -173,6 +173,13 @@ class Engine(ABC):
         With `special`, the spelling of a special token becomes that token; without, it is ordinary text. Raises as `generate`.
         """
 
+    async def accept_images(self, notation: str) -> bool:
+        """Whether images can be sent to an engine that reports `images`. Called once, after `start`.
+
+        `notation` is what the chat template writes for an image, "" if it writes nothing. By default, they can.
+        """
+        return True
+
     async def image_length(self, image: Image) -> int:
         """The number of tokens of an image in a prompt. Only for engines that report `images`. Raises as `generate`."""
         raise NotImplementedError

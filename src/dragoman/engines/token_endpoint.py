@@ -37,6 +37,7 @@ class ProbeResult:
     found: Mapping[str, str]
     constrains: bool = False
     formats: bool = False
+    images: bool = False
     variants: bool = True
 
 
@@ -113,6 +114,7 @@ class TokenEndpoint(Engine):
             eos_token=self.folder.eos_token,
             constrains=probe.constrains,
             formats=probe.formats,
+            images=probe.images,
             adapters=adapters,
             kind=probe.kind,
             found={

@@ -23,6 +23,7 @@ from dragoman.inspection.conversations import (
     result_turn,
     typed,
 )
+from dragoman.inspection.image_notation import find_image_notation
 from dragoman.inspection.template_variables import find_effort_variable, find_thinking_variable
 from dragoman.prompt.capabilities import CallIds, LateSystem, TemplateCapabilities, TextBeforeCall
 from dragoman.prompt.template import ChatTemplate, TemplateRefusal
@@ -53,6 +54,7 @@ def probe(template: ChatTemplate) -> TemplateCapabilities:
         bare_results=renderer.shows([USER, ANSWER, renderer.result(), ANSWER | {"content": "Aq3"}], "Aq2", "Oq9", "Aq3"),
         thinking=switch,
         effort=find_effort_variable(template, renderer.written([USER]), switch),
+        image=find_image_notation(template),
     )
     return _tool_loop(renderer, capabilities)
 

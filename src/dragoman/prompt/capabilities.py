@@ -51,7 +51,8 @@ class TemplateCapabilities:
 
     `reasoning`: the field from which it renders reasoning in a running tool loop ("content": a typed part), None if it renders
     none; `reasoning_beside_words`: also if the turn has both text and a call; `reasoning_kept`: also after the next user turn.
-    `thinking` and `effort`: the variables that turn reasoning on and set the effort.
+    `thinking` and `effort`: the variables that turn reasoning on and set the effort. `image`: what it writes for an image, ""
+    if it writes nothing.
     """
 
     typed_content: bool = False
@@ -74,6 +75,7 @@ class TemplateCapabilities:
     reasoning_kept: bool = False
     thinking: ThinkingVariable | None = None
     effort: EffortVariable | None = None
+    image: str = ""
 
     @property
     def losses(self) -> Sequence[str]:

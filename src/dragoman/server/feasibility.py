@@ -25,9 +25,11 @@ class Support(StrEnum):
     NOTED = "noted"
     PROBED = "as its probe finds"
     OWN = "done here"
+    AS_TEXT = "as text"
 
 
 _YES, _NO, _NOTE, _PROBED, _OWN = Support.HONOURED, Support.REFUSED, Support.NOTED, Support.PROBED, Support.OWN
+_TEXT = Support.AS_TEXT
 
 SUPPORT: Final[Mapping[str, Mapping[EngineKind, Support]]] = {
     field: dict(zip(EngineKind, row, strict=True))
@@ -46,6 +48,7 @@ SUPPORT: Final[Mapping[str, Mapping[EngineKind, Support]]] = {
         "constraint": (_PROBED, _PROBED, _PROBED, _PROBED, _PROBED, _NO, _YES, _PROBED),
         "adapter": (_NO, _NO, _PROBED, _PROBED, _PROBED, _NO, _NO, _PROBED),
         "affinity": (_YES, _YES, _YES, _YES, _YES, _YES, _NOTE, _YES),
+        "images": (_PROBED, _PROBED, _TEXT, _PROBED, _TEXT, _TEXT, _TEXT, _PROBED),
     }.items()
 }
 """Field → engine → treatment. A constraint that is not enforced is refused for a format and for `strict`."""

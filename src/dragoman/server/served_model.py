@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from dragoman import dialects
 from dragoman.api.anthropic.models import EffortFlags, Flag, ModelCapabilities, ModelInfo, ThinkingFlags
 from dragoman.conversation import AnswerPolicy, Conversation
@@ -85,8 +87,10 @@ class ServedModel:
             detection = Detection(settings.dialect, "chosen") if settings.dialect else await _detect(own, engine)
             template = own or _template(found, detection.dialect.reference_template or dialects.DEFAULT.reference_template)
             assert template is not None
+            profile = inspect(template, detection.dialect)
+            found = replace(found, images=found.images and await engine.accept_images(profile.capabilities.image))
             prompts = await PromptBuilder.load(
-                inspect(template, detection.dialect),
+                profile,
                 engine.tokenize,
                 found.window,
                 image_length=engine.image_length if found.images else None,

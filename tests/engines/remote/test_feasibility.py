@@ -11,11 +11,13 @@ from conftest import MODEL, live_server, user
 from controllable_engine import until
 from dragoman import dialects
 from dragoman.engines import EngineKind
+from dragoman.engines.image_files import data_url
 from dragoman.server import Settings
 from dragoman.server.feasibility import SUPPORT, Support
 from engines.remote.engine_cases import ENGINE_CASES, EngineCase
 from engines.remote.fake_engines import ADAPTER
 from server.http import Answer, post
+from vision_model import RED
 
 KINDS = {
     "scripted": EngineKind.SCRIPTED,
@@ -126,6 +128,15 @@ def test_an_adapter_is_sent_or_is_an_unknown_model(server: Server) -> None:
     else:
         sent = server.upstream.received[-1].body
         assert ADAPTER in (sent.get("model"), sent.get("lora_path"))
+
+
+def test_an_image_becomes_text_where_none_can_be_sent(server: Server) -> None:
+    """The fakes see none, so it is the same where a probe decides; other tests have engines that see."""
+    url = data_url(RED)
+    answer = server.chat(messages=[{"role": "user", "content": [{"type": "image_url", "image_url": {"url": url}}]}])
+    assert answer.status == 200
+    assert SUPPORT["images"][server.kind] in (Support.AS_TEXT, Support.PROBED)
+    assert server.kind is EngineKind.SCRIPTED or url.partition(",")[2] not in str(server.upstream.received[-1].body)
 
 
 def test_an_output_format_is_sent_or_refused(server: Server) -> None:

@@ -14,10 +14,7 @@
 
 import asyncio
 import logging
-import struct
-import zlib
 from base64 import b64encode
-from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Final
 
@@ -26,6 +23,8 @@ from msgspec import Raw, UnsetType
 
 from dragoman.conversation import Image, ImageSpan, Span
 from dragoman.engines.http import EngineHttp
+from dragoman.engines.image_files import blank_png
+from dragoman.engines.image_lengths import ImageLengths
 from dragoman.engines.llama.wire import Completion, CompletionReader, Count, MediaPrompt, Props, Tokens
 from dragoman.errors import EngineError, EngineFailed
 from dragoman.special_tokens import INVISIBLE
@@ -33,7 +32,6 @@ from dragoman.special_tokens import INVISIBLE
 MARKERS: Final = ("<__media", "<__image__>")
 """How markers begin, or all of one: text that spells them must be escaped."""
 
-_KEPT_LENGTHS: Final = 4_096
 _TRIAL_SIDE: Final = 64
 _COUNTED: Final = "x"
 
@@ -50,7 +48,7 @@ class ImageInput:
         self._beginning = beginning
         self._counted_text = 0
         self._between = 0
-        self._lengths: OrderedDict[tuple[int, int] | str, int] = OrderedDict()
+        self._lengths = ImageLengths(self._measured)
 
     @classmethod
     async def probe(cls, http: EngineHttp, props: Props, slot: int | UnsetType) -> "ImageInput | None":
@@ -76,16 +74,10 @@ class ImageInput:
 
     async def length(self, image: Image) -> int:
         """The number of tokens of an image, with those that the server adds around it. Kept by the image's size."""
-        size = dimensions(image.data)
-        key = size or image.digest
-        if key not in self._lengths:
-            data = _blank(*size) if size else image.data
-            media_type = "image/png" if size else image.media_type
-            self._lengths[key] = await self._count(data, media_type) - self._counted_text - self._between
-            if len(self._lengths) > _KEPT_LENGTHS:
-                self._lengths.popitem(last=False)
-        self._lengths.move_to_end(key)
-        return self._lengths[key]
+        return await self._lengths.of(image)
+
+    async def _measured(self, image: Image) -> int:
+        return await self._count(image) - self._counted_text - self._between
 
     def _escaped(self, text: str) -> str:
         """The text without this server's marker, which only the model could have spelled."""
@@ -94,16 +86,16 @@ class ImageInput:
     async def _calibrate(self, slot: int | UnsetType, added: int) -> None:
         """Find out what counting a message with an image counts too much, by an image in a prompt of its own."""
         self._counted_text = await self._count()
-        trial = _blank(_TRIAL_SIDE, _TRIAL_SIDE)
+        trial = Image(blank_png(_TRIAL_SIDE, _TRIAL_SIDE), "image/png", "trial")
         counted = await self._count(trial)
-        length = await self._prefilled(MediaPrompt(self._marker, [_in_base64(trial)]), slot) - added
+        length = await self._prefilled(MediaPrompt(self._marker, [_in_base64(trial.data)]), slot) - added
         self._between = counted - self._counted_text - length
 
-    async def _count(self, image: bytes | None = None, media_type: str = "image/png") -> int:
+    async def _count(self, image: Image | None = None) -> int:
         """The server's count of a short message, with this image or without one."""
         content: list[dict[str, object]] = [{"type": "text", "text": _COUNTED}]
         if image is not None:
-            source = {"type": "base64", "media_type": media_type, "data": _in_base64(image)}
+            source = {"type": "base64", "media_type": image.media_type, "data": _in_base64(image.data)}
             content.append({"type": "image", "source": source})
         body = {"model": "", "max_tokens": 1, "messages": [{"role": "user", "content": content}]}
         encoded = await asyncio.to_thread(msgspec.json.encode, body)
@@ -119,32 +111,6 @@ class ImageInput:
                     if chunk.prefill is not None:
                         return chunk.prefill.total
         raise EngineFailed("it does not report the progress of a prompt")
-
-
-def dimensions(data: bytes) -> tuple[int, int] | None:
-    """The width and height in pixels of a PNG or JPEG file; None of any other."""
-    if data.startswith(b"\x89PNG\r\n\x1a\n") and data[12:16] == b"IHDR":
-        width, height = struct.unpack_from(">II", data, 16)
-        return width, height
-    at = 2 if data.startswith(b"\xff\xd8") else len(data)
-    while at + 9 <= len(data) and data[at] == 0xFF:  # segments: a marker, a length, contents
-        kind, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4], "big")
-        if 0xC0 <= kind <= 0xCF and kind not in (0xC4, 0xC8, 0xCC):  # the frame; the others are tables
-            height, width = struct.unpack_from(">HH", data, at + 5)
-            return width, height
-        at += 2 + length
-    return None
-
-
-def _blank(width: int, height: int) -> bytes:
-    """A black PNG file, one bit per pixel."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
-    rows = zlib.compress(bytes((1 + (width + 7) // 8) * height), 1)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
 
 
 def _in_base64(data: bytes) -> Raw:

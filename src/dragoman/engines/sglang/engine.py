@@ -8,8 +8,10 @@ What the server does, and what this module relies on:
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from itertools import pairwise
 from typing import Final
 from uuid import uuid4
@@ -17,9 +19,11 @@ from uuid import uuid4
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
+from dragoman.conversation import Image
 from dragoman.engines.base import EngineKind, EngineRequest
 from dragoman.engines.constraint_fallbacks import ConstraintForm
 from dragoman.engines.sampling import resolved
+from dragoman.engines.sglang.images import ImageInput, urls
 from dragoman.engines.sglang.wire import Chunk, Generate, GenerateReader, SamplingParams, decoded
 from dragoman.engines.sse import DataEvents
 from dragoman.engines.structured_outputs import EngineConstraints
@@ -30,28 +34,53 @@ _PATH: Final = "/generate"
 _TRIAL: Final = "1 2 3 4 5"
 _TRIAL_TOKENS: Final = 12
 
+_log = logging.getLogger(__name__)
+
 
 class SGLang(TokenEndpoint):
     """An SGLang server. It has a queue of its own, and is sent as many requests at once as vLLM."""
 
     kind = "SGLang"
     default_slots = 256
+    _images: ImageInput | None = None
 
     async def probe_server(self) -> ProbeResult:
         """Find how the server streams, and which constraints it enforces."""
         self._totals = await self._streams_totals()
         self.fallbacks = constraints = EngineConstraints(self.tokenize)
         form_name = await constraints.choose_form(self._enforces)
+        info = await self._info()
         return ProbeResult(
             kind=EngineKind.SGLANG,
             constrains=form_name is not None,
+            images=info.has_image_understanding,
             found={
-                "model": (await self._info()).model_path or self.model,
+                "model": info.model_path or self.model,
                 "stream": "all text so far" if self._totals else "new text",
                 "constraints": form_name or "none: a forced call is begun in the prompt, and checked",
                 "cached tokens": "reported",
             },
         )
+
+    async def accept_images(self, notation: str) -> bool:
+        """Check that the server counts images as expected."""
+        if not notation:
+            _log.warning("%s: images are not used: the chat template writes none", self._http.name)
+            return False
+        ids, text = [await self.tokenize(part) for part in (notation, _TRIAL)]
+        self._images = await ImageInput.probe(self._http.name, ids, text, self._length_of)
+        return self._images is not None
+
+    async def image_length(self, image: Image) -> int:
+        """Let the server count, once for each size."""
+        assert self._images is not None
+        return await self._images.length(image)
+
+    async def _length_of(self, ids: Sequence[int], images: Sequence[str]) -> int:
+        """The server's count of a prompt, from a request for one token."""
+        body = msgspec.json.encode(Generate(ids, SamplingParams(1, temperature=0), uuid4().hex, image_data=images))
+        chunks = await self._chunks(body)
+        return chunks[0].meta_info.prompt_tokens if chunks else 0
 
     async def model_path(self, served: ServedModel) -> str:
         """The path of the tokenizer, which the server reports."""
@@ -91,8 +120,11 @@ class SGLang(TokenEndpoint):
 
     async def _trial(self, sampling: SamplingParams) -> list[Chunk]:
         """The chunks of the reply to a small request."""
+        return await self._chunks(msgspec.json.encode(Generate(await self.tokenize(_TRIAL), sampling, uuid4().hex)))
+
+    async def _chunks(self, body: bytes) -> list[Chunk]:
+        """The chunks of a reply."""
         events, chunks = DataEvents(), []
-        body = msgspec.json.encode(Generate(await self.tokenize(_TRIAL), sampling, uuid4().hex))
         async with self._http.stream(_PATH, body) as answer:
             async for data in answer:
                 chunks += [decoded(payload, begun=False) for payload in events.feed(data)]
@@ -103,7 +135,9 @@ class SGLang(TokenEndpoint):
         """Post a request; enter the context before it is checked. A cancelled request is aborted."""
         rid = _rid(request.routing.affinity)
         try:
-            async with self._http.stream(_PATH, self._encoded(request, rid, form), affinity=request.routing.affinity) as answer:
+            encode = partial(self._encoded, request, rid, form)
+            body = await asyncio.to_thread(encode) if request.spans else encode()
+            async with self._http.stream(_PATH, body, affinity=request.routing.affinity) as answer:
                 yield answer
         except (asyncio.CancelledError, GeneratorExit):
             self._http.post_later("/abort_request", msgspec.json.encode({"rid": rid}), affinity=request.routing.affinity)
@@ -124,7 +158,13 @@ class SGLang(TokenEndpoint):
             sampling_seed=UNSET if request.sampling.seed is None else request.sampling.seed,
             structural_tag=_tag(form),
         )
-        return msgspec.json.encode(Generate(request.tokens, sampling, rid, request.routing.adapter or UNSET))
+        adapter = request.routing.adapter or UNSET
+        if not request.spans:
+            return msgspec.json.encode(Generate(request.tokens, sampling, rid, adapter))
+        assert self._images is not None
+        return msgspec.json.encode(
+            Generate(self._images.ids(request.spans), sampling, rid, adapter, image_data=urls(request.spans))
+        )
 
     def reader(self, request: EngineRequest) -> GenerateReader:
         """A reader for this request's reply."""
@@ -138,6 +178,7 @@ class _Form(Struct):
 class _Info(Struct):
     model_path: str = ""
     tokenizer_path: str = ""
+    has_image_understanding: bool = False
 
 
 def _rid(affinity: str | None) -> str:

@@ -42,12 +42,13 @@ class SamplingParams(Struct):
 
 
 class Generate(Struct):
-    """A request body. `rid` is the request's id."""
+    """A request body. `rid` is the request's id, `image_data` are URLs of the images in the prompt's order."""
 
     input_ids: Sequence[int]
     sampling_params: SamplingParams
     rid: str
     lora_path: str | UnsetType = UNSET
+    image_data: Sequence[str] | UnsetType = UNSET
     stream: bool = True
 
 
