@@ -20,7 +20,7 @@ ALLOWED: dict[str, set[str]] = {
     "json_schema": set(),
     "worker_pool": set(),
     "models": set(),
-    "media": {"worker_pool"},
+    "media": {"limits", "worker_pool"},
     "doctor": set(),  # it examines any server from outside
     "limits": {"json_schema"},
     "constraints": {"json_schema", "worker_pool"},

@@ -23,6 +23,8 @@ class Limits:
 
     messages: int = 100_000
     blocks: int = 200_000
+    attachments: int = 2_000
+    attachment_bytes: int = 32_000_000
     tools: int = 4_000
     stop_sequences: int = 10_000
     stop_characters: int = 100_000

@@ -150,32 +150,6 @@ def refusal(check: Any, *messages: dict[str, Any], **options: Any) -> str:
     return ""
 
 
-@pytest.mark.clause("IN-4", "CC-8")
-@pytest.mark.parametrize(
-    ("messages", "path", "kind"),
-    [
-        ([user(text("x"), image())], "messages.0.content.1", "image"),
-        ([user(image(URL))], "messages.0.content.0", "image"),
-        ([user(document(PDF))], "messages.0.content.0", "document"),
-        ([user(document(URL))], "messages.0.content.0", "document"),
-        ([*IN_RESULT, user(result("a", content=[document(PDF)]))], "messages.2.content.0.content.0", "document"),
-        ([user(document({"type": "content", "content": [image()]}))], "messages.0.content.0.source.content.0", "image"),
-    ],
-)
-def test_strict_input_refuses_images_with_the_token_that_clients_know(
-    messages: list[dict[str, Any]], path: str, kind: str
-) -> None:
-    expected = f"{path}: this model cannot see {kind} blocks (capability_rejected: {kind}_block)"
-    assert refusal(rules.check_strict_input, *messages) == expected
-    assert refusal(rules.check, *messages) == ""
-
-
-@pytest.mark.clause("IN-4", "IN-5", "IN-6")
-def test_strict_input_accepts_text_in_any_attachment() -> None:
-    source = {"type": "content", "content": [text("x")]}
-    assert refusal(rules.check_strict_input, user("Hi"), user(document(), document(source), found(), text("x"))) == ""
-
-
 @pytest.mark.clause("TRN-9")
 def test_the_newest_version_refuses_documents_of_the_assistant_and_citations_of_the_user() -> None:
     turns = [user("Hi"), assistant(document())]

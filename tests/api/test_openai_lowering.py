@@ -10,10 +10,21 @@ from dragoman.api.base import parse
 from dragoman.api.openai.lowering import UNLIMITED, lower_chat
 from dragoman.api.openai.request import ChatRequest, CompletionRequest
 from dragoman.api.openai.rules import check_chat, check_completion, check_strict_input
-from dragoman.conversation import Conversation, Role, Text, Thinking, ThinkingPolicy, ToolCall, ToolPolicy, ToolResult, Turn
+from dragoman.conversation import (
+    Conversation,
+    Dialogue,
+    Role,
+    Text,
+    Thinking,
+    ThinkingPolicy,
+    ToolCall,
+    ToolPolicy,
+    ToolResult,
+    Turn,
+)
 from dragoman.conversation.types import Sampling, ToolChoice
 from dragoman.errors import InvalidRequest
-from dragoman.media.text_only import for_text_only
+from dragoman.media.outcomes import Outcome, Sight, wanted, without_attachments
 
 TOOL = {"type": "function", "function": {"name": "now", "description": "The time.", "parameters": {"type": "object"}}}
 CALLS = {
@@ -165,22 +176,32 @@ PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGVs
 PAPER = {"type": "file", "file": {"filename": "a.pdf", "file_data": "data:application/pdf;base64,aGVsbG8="}}
 
 
+def without_sight(conversation: Conversation) -> Dialogue:
+    """The dialogue for a text-only model; every PDF has the same text."""
+    dialogue = conversation.dialogue
+    outcomes = dict.fromkeys(wanted(dialogue, Sight(), {}), Outcome((Text("It rained."),)))
+    return without_attachments(dialogue, Sight(), outcomes)
+
+
 def test_what_the_model_cannot_see_is_replaced_by_a_note() -> None:
     away = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
-    dialogue = for_text_only(lowered(user([PICTURE, away, PAPER, {"type": "text", "text": "What is it?"}])).dialogue)
+    dialogue = without_sight(lowered(user([PICTURE, away, PAPER, {"type": "text", "text": "What is it?"}])))
     picture, elsewhere, paper, words = (part.text for part in dialogue.turns[0].content if isinstance(part, Text))
     assert "(image/png, 5 bytes)" in picture
     assert "https://example.com/a.png" in elsewhere
     assert "a.pdf" in paper
-    assert "(application/pdf, 5 bytes)" in paper
+    assert "<content>\nIt rained.\n</content>" in paper
     assert words == "What is it?"
-    assert dialogue.notes == ("omitted: 2 images and 1 document that the model cannot see",)
+    assert dialogue.notes == ("omitted: 2 images that the model cannot see",)
 
 
-@pytest.mark.parametrize("part", [PICTURE, PAPER])
-def test_strict_input_refuses_what_the_model_cannot_see(part: dict[str, Any]) -> None:
+SOUND = {"type": "input_audio", "input_audio": {"data": "", "format": "wav"}}
+
+
+@pytest.mark.parametrize("part", [SOUND])
+def test_strict_input_refuses_what_no_model_takes(part: dict[str, Any]) -> None:
     request = ChatRequest.model_validate({"model": "m", "messages": [user([part])]})
-    with pytest.raises(InvalidRequest, match=r"^messages\.0\.content\.0: this model cannot see"):
+    with pytest.raises(InvalidRequest, match=r"^messages\.0\.content\.0: this model cannot take"):
         check_strict_input(request)
 
 
@@ -268,7 +289,7 @@ def test_a_refusal_part_is_text() -> None:
     ],
 )
 def test_a_result_may_contain_parts_of_every_type(content: object, outcome: str) -> None:
-    dialogue = for_text_only(lowered(user("Hi"), CALLS, *RESULTS[:1], {**RESULTS[1], "content": content}).dialogue)
+    dialogue = without_sight(lowered(user("Hi"), CALLS, *RESULTS[:1], {**RESULTS[1], "content": content}))
     results = {part.call_id: part.text for part in dialogue.turns[-1].content if isinstance(part, ToolResult)}
     assert results[RESULTS[1]["tool_call_id"]].startswith(outcome)
 

@@ -8,11 +8,22 @@ import pytest
 
 from conftest import Serve, body, user
 from controllable_engine import ControllableEngine, until
+from media.pdf_files import text_pdf
+from media.pictures import in_base64
 from server.http import count, post
 from server.test_count import TOOL
 
 PICTURE = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "iVBORw0KGgo="}}
-SCAN = {"type": "document", "title": "Scan", "source": {"type": "base64", "media_type": "application/pdf", "data": "JVBERi0x"}}
+
+
+def paper(data: bytes) -> dict[str, Any]:
+    """A document block of a PDF."""
+    source = {"type": "base64", "media_type": "application/pdf", "data": in_base64(data)}
+    return {"type": "document", "title": "Paper", "source": source}
+
+
+NOT_VALID = "The PDF specified was not valid. (capability_rejected: document_block)"
+PAPER, BROKEN = paper(text_pdf(b"It snows.")), paper(b"%PDF-1")
 NOTES = {"type": "document", "title": "Notes", "source": {"type": "text", "media_type": "text/plain", "data": "It rains."}}
 FOUND = {"type": "search_result", "source": "s", "title": "t", "content": [{"type": "text", "text": "It rains."}]}
 BASH = {"type": "bash_20250124", "name": "bash"}
@@ -33,7 +44,7 @@ def usage(url: str, whole: dict[str, Any]) -> int:
 
 SHAPES: dict[str, dict[str, Any]] = {
     "pictures": body(*TALK, tools=[BASH]),
-    "a document": body({"role": "user", "content": [NOTES, SCAN]}),
+    "a document": body({"role": "user", "content": [NOTES, PAPER]}),
     "a search result": body({"role": "user", "content": [FOUND]}),
     "examples": body(tools=[TOOL | {"input_examples": [{"place": "Ulm"}]}]),
     "a defined tool": body(tools=[BASH]),
@@ -66,24 +77,47 @@ def test_the_note_is_the_same_in_every_later_turn(engine: ControllableEngine) ->
 @pytest.mark.parametrize("stream", [False, True])
 def test_the_log_line_names_removed_content(engine: ControllableEngine, caplog: pytest.LogCaptureFixture, stream: bool) -> None:
     caplog.set_level("INFO", "dragoman.request")
-    answer = post(engine.url, body(*TALK, {"role": "user", "content": [SCAN]}, stream=stream))
+    answer = post(engine.url, body({"role": "user", "content": [BROKEN]}, *TALK, stream=stream))
     until(lambda: any(answer.headers["request-id"] in line for line in caplog.messages))  # it is written after the answer
     line = next(line for line in caplog.messages if answer.headers["request-id"] in line)
-    assert "omitted: 2 images and 1 document that the model cannot see" in line
+    assert "omitted: 1 document that cannot be read, omitted: 2 images that the model cannot see" in line.replace(";", ",")
+
+
+@pytest.mark.clause("IN-5")
+def test_the_model_reads_the_text_of_a_pdf(engine: ControllableEngine) -> None:
+    pages = NOTES["source"] | {"data": '<page number="1">\nIt snows.\n</page>'}
+    read, written = (
+        body({"role": "user", "content": [block]}) for block in (PAPER, NOTES | {"title": "Paper", "source": pages})
+    )
+    post(engine.url, read)
+    post(engine.url, written)
+    assert engine.prompts[-2] == engine.prompts[-1]
+
+
+@pytest.mark.clause("IN-5", "CC-8")
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1/messages/count_tokens"])
+def test_a_broken_pdf_is_refused_with_the_token_that_clients_know(engine: ControllableEngine, path: str) -> None:
+    refused = post(engine.url, body({"role": "user", "content": [NOTES, BROKEN]}), path)
+    assert (refused.status, refused.error) == (
+        HTTPStatus.BAD_REQUEST,
+        (
+            "invalid_request_error",
+            f"messages.0.content.1.document.source.base64.data: {NOT_VALID}",
+        ),
+    )
 
 
 @pytest.mark.clause("IN-4", "CC-8")
 def test_with_strict_input_an_image_is_refused(serve: Serve) -> None:
     url = serve(strict_input=True)
     for path in ("/v1/messages", "/v1/messages/count_tokens"):
-        for block, kind in ((PICTURE, "image"), (SCAN, "document")):
-            refused = post(url, body({"role": "user", "content": [block]}), path)
-            assert refused.status == HTTPStatus.BAD_REQUEST
-            assert refused.error == (
-                "invalid_request_error",
-                f"messages.0.content.0: this model cannot see {kind} blocks (capability_rejected: {kind}_block)",
-            )
-        assert post(url, body({"role": "user", "content": [NOTES, FOUND]}), path).status == HTTPStatus.OK
+        refused = post(url, body({"role": "user", "content": [PICTURE]}), path)
+        assert refused.status == HTTPStatus.BAD_REQUEST
+        assert refused.error == (
+            "invalid_request_error",
+            "messages.0.content.0: this model cannot see images (capability_rejected: image_block)",
+        )
+        assert post(url, body({"role": "user", "content": [NOTES, FOUND, PAPER]}), path).status == HTTPStatus.OK
 
 
 @pytest.mark.clause("FIL-4")

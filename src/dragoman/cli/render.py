@@ -22,7 +22,8 @@ from dragoman.dialects import Dialect
 from dragoman.errors import DragomanError
 from dragoman.inspection.detection import detect
 from dragoman.inspection.profile import inspect
-from dragoman.media.text_only import for_text_only
+from dragoman.media.outcomes import Sight
+from dragoman.media.reader import MediaReader
 from dragoman.models.resolve import UnusableModel, resolve
 from dragoman.prompt import ChatTemplate, TemplateRefusal
 from dragoman.prompt.render import Renderer
@@ -61,6 +62,7 @@ def render(model: str | None, template: Path | None, name: str | None, as_json: 
         dialect = dialects.get(name) if name else None
         conversation = read(sys.stdin.buffer.read())
         if template:
+            conversation = asyncio.run(_without_attachments(conversation, MediaReader(Sight())))
             rendered = with_template(template, conversation, dialect)
         else:
             rendered = asyncio.run(_with_model(model, conversation, dialect))
@@ -84,8 +86,15 @@ def read(body: bytes) -> Conversation:
         generates = False  # `parse` reports what is wrong
     request = parse(MessagesRequest if generates else CountTokensRequest, body)
     rules.check(request, frozenset())
-    conversation = lower(request)
-    return replace(conversation, dialogue=for_text_only(conversation.dialogue))
+    return lower(request)
+
+
+async def _without_attachments(conversation: Conversation, media: MediaReader) -> Conversation:
+    """The conversation as the model gets it. Raises `InvalidRequest`, `Overloaded`."""
+    try:
+        return replace(conversation, dialogue=await media.read(conversation.dialogue))
+    finally:
+        await media.close()
 
 
 def with_template(template: Path, conversation: Conversation, dialect: Dialect | None) -> RenderedRequest:
@@ -113,7 +122,7 @@ async def _with_model(model: str | None, conversation: Conversation, dialect: Di
     engine = EmbeddedLlama(weights.path, name=weights.id, parallel=1)
     try:
         served = await ServedModel.load(engine, Settings(dialect=dialect))
-        prompt = await served.prompt(conversation)
+        prompt = await served.prompt(await _without_attachments(conversation, served.media))
     finally:
         await engine.close()
     return RenderedRequest(

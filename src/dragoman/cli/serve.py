@@ -74,7 +74,9 @@ from dragoman.server import ModelRegistry, Settings
 @click.option("--alias", "aliases", multiple=True, metavar="NAME", help="Another name for the model; may be repeated.")
 @click.option("--any-model", is_flag=True, help="Accept every model name.")
 @click.option("--strict", is_flag=True, help="Refuse unknown fields, and fields that the newest API version removed.")
-@click.option("--strict-input", is_flag=True, help="Refuse images and PDFs instead of putting a note in their place.")
+@click.option(
+    "--strict-input", is_flag=True, help="Refuse what the model cannot see or read instead of putting a note in its place."
+)
 @click.option(
     "--cors-origin",
     "cors_origins",

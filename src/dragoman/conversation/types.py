@@ -71,13 +71,14 @@ class AttachmentKind(StrEnum):
 class Attachment:
     """An image, a document or a search result as the client sent it; `dragoman.media` puts text and images in its place.
 
-    `source` is a sequence if it consists of text and images already. `path` is its place in the request, for errors. `origin`,
-    `title` and `context` are empty if there are none.
+    `source` is a sequence if it consists of text and images already. `path` is its place in the request, and `field` that of
+    its data in it, for errors. `origin`, `title` and `context` are empty if there are none.
     """
 
     kind: AttachmentKind
     source: "Inline | Url | FileId | Sequence[Text | Attachment]"
     path: str
+    field: str = ""
     origin: str = ""
     title: str = ""
     context: str = ""

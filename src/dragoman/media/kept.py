@@ -1,7 +1,7 @@
 """Keeps results in memory, up to a number of bytes."""
 
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
@@ -22,6 +22,10 @@ class Kept(Generic[K, V]):
             return None
         self._results.move_to_end(key)
         return self._results[key][0]
+
+    def newest(self) -> Iterator[tuple[K, V]]:
+        """Yield all results, the most recently used ones first."""
+        return ((key, self._results[key][0]) for key in reversed(self._results))
 
     def put(self, key: K, value: V, size: int) -> None:
         """Keep a result of `size` bytes."""

@@ -16,12 +16,12 @@ Lines without a value are left out. A note gives the size of inline data, comput
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from dragoman.conversation import Attachment, AttachmentKind, FileId, Image, Inline, Text, Url
 from dragoman.conversation.types import join_texts
 
 _BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}")
-_PDF = "application/pdf"
 _MEDIA_TYPE = re.compile(r"[\w.+-]{1,80}/[\w.+-]{1,80}")
 _WORD = re.compile(r"[\w.-]{1,80}")
 _URL = re.compile(r"https?://\S+")
@@ -36,22 +36,36 @@ def element(attachment: Attachment, content: Sequence[Text | Image]) -> Sequence
     return join_texts([Text(opened), *(content or (Text(""),)), Text(closed)])
 
 
-def unseen(attachment: Attachment) -> Text:
-    """The note in place of an image or a document that a text-only model cannot read."""
-    source = attachment.source
-    if attachment.kind is AttachmentKind.IMAGE:
-        return Text(f"[image omitted: this model cannot see images ({_facts(source)})]")
-    kind = "files of this kind" if isinstance(source, Inline) and source.media_type != _PDF else "PDF"
-    return Text(f"[document omitted: this model cannot read {kind} ({_facts(source)})]")
+@dataclass(frozen=True, slots=True)
+class Omission:
+    """Why an attachment is omitted: for the model, a sentence without its end; for the log, a clause about the attachment."""
+
+    sentence: str
+    clause: str
 
 
-def log_note(omitted: Iterable[Attachment]) -> Sequence[str]:
-    """The note for the log about attachments that the model cannot read; none if there are none."""
-    counts = Counter(attachment.kind.value for attachment in omitted)
-    if not counts:
-        return ()
-    listed = " and ".join(f"{count} {kind}{'s' * (count > 1)}" for kind, count in counts.items())
-    return (f"omitted: {listed} that the model cannot see",)
+CANNOT_SEE = Omission("this model cannot see images", "that the model cannot see")
+NOT_FETCHED = Omission("this server does not fetch URLs", "by URL, which this server does not fetch")
+UNKNOWN_FILE = Omission("this server keeps no files", "by file id, as this server keeps no files")
+UNREADABLE = Omission("it cannot be read", "that cannot be read")
+
+
+def note(attachment: Attachment, omission: Omission) -> Text:
+    """The note in the place of an attachment."""
+    return Text(f"[{attachment.kind.value} omitted: {omission.sentence} ({_facts(attachment.source)})]")
+
+
+def log_notes(omitted: Iterable[tuple[Omission, AttachmentKind]]) -> Sequence[str]:
+    """The notes for the log about attachments that were omitted, one for each reason."""
+    counts = Counter(omitted)
+    reasons = dict.fromkeys(omission for omission, _ in counts)
+    return tuple(f"omitted: {_listed(counts, omission)} {omission.clause}" for omission in reasons)
+
+
+def _listed(counts: Counter[tuple[Omission, AttachmentKind]], omission: Omission) -> str:
+    return " and ".join(
+        f"{count} {kind.value}{'s' * (count > 1)}" for (reason, kind), count in counts.items() if reason == omission
+    )
 
 
 def _facts(source: Inline | Url | FileId | Sequence[Text | Attachment]) -> str:

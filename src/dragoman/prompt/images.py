@@ -38,6 +38,10 @@ class PlacedImages:
         """Those whose placeholders are in the rendered text."""
         return PlacedImages({placeholder: image for placeholder, image in self.images.items() if placeholder in text})
 
+    def replaced(self, by_digest: Mapping[str, Image]) -> "PlacedImages":
+        """The same with other images of the same digests, such as those that have the bytes."""
+        return PlacedImages({placeholder: by_digest[image.digest] for placeholder, image in self.images.items()})
+
 
 NO_IMAGES = PlacedImages({})
 

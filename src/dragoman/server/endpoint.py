@@ -12,12 +12,13 @@ from dragoman.api.format import ApiFormat, Encoder
 from dragoman.engines import Routing
 from dragoman.errors import DragomanError, EngineRefused
 from dragoman.generation import Generation
+from dragoman.media.outcomes import needs_reading
 from dragoman.observability import Record
 from dragoman.prompt import Prompt
 from dragoman.server.affinity import affinity
 from dragoman.server.body import read_json_body
 from dragoman.server.disconnect import until_disconnect
-from dragoman.server.preparation import Facts, Read, Reader, facts_of, is_large, prepared, resolved
+from dragoman.server.preparation import Facts, Read, Reader, facts_of, in_text, is_large, prepared
 from dragoman.server.registry import ModelRegistry
 from dragoman.server.served_model import ServedModel
 from dragoman.server.stream import EventStream, ResponseContext, send_message
@@ -69,19 +70,27 @@ class Endpoint(ABC):
         return model, self.registry.resolve(model, record.model)
 
     async def prepare(self, record: Record, reader: Reader, body: bytes, *options: Any) -> Prepared:
-        """Read a small body here; read a large one and render its prompt in a worker process, once the model is loaded.
+        """Read a body here; read a large one, or one with attachments, and render its prompt in a worker process.
 
-        Raises `InvalidRequest`; for a small body, only if reading fails.
+        Raises `InvalidRequest`; without attachments that must be read, for a small body only if reading fails.
         """
-        if is_large(body):
-            model = await self.registry.model()
-            read, facts, prompt = await prepared(reader, body, options, model.prompts)
-        else:
-            read = resolved(reader(body, *options))
-            facts, prompt = facts_of(read.conversation), None
+        read, facts, prompt = await self._read(reader, body, options)
         record.content = facts.content
         self.record_request(record, read)
         return Prepared(read, facts, prompt)
+
+    async def _read(self, reader: Reader, body: bytes, options: Sequence[Any]) -> tuple[Read, Facts, Prompt | None]:
+        if is_large(body):
+            model = await self.registry.model()
+        else:
+            read = reader(body, *options)
+            if not read.conversation.dialogue.attachments:
+                return read, facts_of(read.conversation), None
+            model = await self.registry.model()
+            if not needs_reading(read.conversation.dialogue, model.media.sight):
+                read = in_text(read, model.media.sight)
+                return read, facts_of(read.conversation), None
+        return await prepared(reader, body, options, model.prompts, model.media)
 
     def record_request(self, record: Record, read: Read) -> None:
         """Record the model, the stream flag and the unknown fields of a request for its log entry."""

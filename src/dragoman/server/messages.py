@@ -66,8 +66,6 @@ def read_messages(body: bytes, kind: type[PromptRequest], betas: frozenset[str],
     if settings.strict:
         rules.check_strict(wanted, current=version == STRICT_VERSION)
     rules.check(wanted, betas, settings.limits)
-    if settings.strict_input:
-        rules.check_strict_input(wanted)
     return Read(
         model=wanted.model,
         stream=bool(wanted.stream),

@@ -49,6 +49,8 @@ class ModelRegistry:
         if self._loading is not None:
             self._loading.cancel()
             await asyncio.wait({self._loading})  # an engine that was starting is stopped in order
+        if self.ready:
+            await self.ready.media.close()
         await self.engine.close()
         await POOL.close()
 

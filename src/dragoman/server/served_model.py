@@ -19,6 +19,8 @@ from dragoman.generation import Generation
 from dragoman.inspection.detection import Detection, detect, hints
 from dragoman.inspection.profile import inspect
 from dragoman.limits import DEFAULT, Limits
+from dragoman.media.outcomes import Sight
+from dragoman.media.reader import MediaReader
 from dragoman.observability.prefix_tracker import PrefixTracker
 from dragoman.prompt import ChatTemplate, Prompt, PromptBuilder, TemplateRefusal
 from dragoman.prompt.capabilities import TemplateCapabilities
@@ -66,6 +68,7 @@ class ServedModel:
         admission: Admission,
         info: ModelInfo,
         *,
+        media: MediaReader,
         found: Capabilities,
     ) -> None:
         self.engine = engine
@@ -77,6 +80,7 @@ class ServedModel:
         self.info = info
         self.prefix_tracker = PrefixTracker()
         self.prompts = prompts
+        self.media = media
 
     @classmethod
     async def load(cls, engine: Engine, settings: Settings) -> "ServedModel":
@@ -111,12 +115,14 @@ class ServedModel:
             max_tokens=found.window - 1,
             capabilities=ModelCapabilities(
                 effort=_effort(capabilities),
+                image_input=Flag(supported=found.images),
                 structured_outputs=Flag(supported=found.constrains or found.formats),
                 thinking=ThinkingFlags(supported=capabilities.thinking is not None),
             ),
         )
         admission = Admission(found.slots, settings.queue)
-        return cls(engine, detection, prompts, admission, info, found=found)
+        media = MediaReader(Sight(images=found.images, strict=settings.strict_input, limits=settings.limits))
+        return cls(engine, detection, prompts, admission, info, media=media, found=found)
 
     @property
     def dialect(self) -> Dialect:

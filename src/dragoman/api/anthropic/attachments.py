@@ -23,10 +23,11 @@ def attachment(block: AttachedBlock, path: str) -> Attachment:
     """The neutral form of the block at `path`."""
     match block:
         case ImageBlock():
-            return Attachment(AttachmentKind.IMAGE, _bytes(block.source), path)
+            return Attachment(AttachmentKind.IMAGE, _bytes(block.source), path, _field(block))
         case DocumentBlock():
             source = _document(block.source, f"{path}.source")
-            return Attachment(AttachmentKind.DOCUMENT, source, path, title=block.title or "", context=block.context or "")
+            title, context = block.title or "", block.context or ""
+            return Attachment(AttachmentKind.DOCUMENT, source, path, _field(block), title=title, context=context)
         case SearchResultBlock():
             parts = _parts(block.content, f"{path}.content")
             return Attachment(AttachmentKind.SEARCH_RESULT, parts, path, origin=block.source, title=block.title)
@@ -37,6 +38,17 @@ def notes_on(blocks: Iterable[AttachedBlock]) -> Sequence[str]:
     if any(isinstance(block, CitableBlock) and block.wants_citations for block in blocks):
         return ("ignored: citations, which the model does not write",)
     return ()
+
+
+def _field(block: ImageBlock | DocumentBlock) -> str:
+    """The place of the data in the block, with the tags that pydantic puts into paths (ERR-9)."""
+    match block.source:
+        case ImageData() | PdfData():
+            return f"{block.type}.source.base64.data"
+        case UrlSource():
+            return f"{block.type}.source.url.url"
+        case _:
+            return ""
 
 
 def _bytes(source: ImageData | PdfData | UrlSource | FileSource) -> Inline | Url | FileId:

@@ -283,8 +283,3 @@ def walk(blocks: Sequence[WireModel], path: str) -> Iterator[Placed]:
                     yield from walk(inner, f"{here}.content")
                 case DocumentBlock(source=ContentSource(content=list(inner))):
                     yield from walk(inner, f"{here}.source.content")
-
-
-def needs_vision(block: AttachedBlock) -> bool:
-    """Whether a text-only model cannot read the block. A document given by URL is a PDF (IN-5)."""
-    return isinstance(block, ImageBlock) or (isinstance(block, DocumentBlock) and isinstance(block.source, PdfData | UrlSource))

@@ -66,7 +66,7 @@ class ModelCapabilities(Struct, frozen=True):
     context_management: ContextManagementFlags = field(default_factory=ContextManagementFlags)
     effort: EffortFlags = field(default_factory=EffortFlags)
     image_input: Flag = NO
-    pdf_input: Flag = NO
+    pdf_input: Flag = YES  # the text of PDFs is read for every model
     server_tools: ServerToolFlags = field(default_factory=ServerToolFlags)
     structured_outputs: Flag = NO
     thinking: ThinkingFlags = field(default_factory=ThinkingFlags)

@@ -55,8 +55,8 @@ class ImagePart(WireModel):
         """The neutral form of this part at `path`."""
         url = self.image_url.url if isinstance(self.image_url, ImageUrl) else self.image_url or ""
         if not url and self.file_id:
-            return Attachment(AttachmentKind.IMAGE, FileId(self.file_id), path)
-        return Attachment(AttachmentKind.IMAGE, _inline(url) or Url(url), path)
+            return Attachment(AttachmentKind.IMAGE, FileId(self.file_id), path, "file_id")
+        return Attachment(AttachmentKind.IMAGE, _inline(url) or Url(url), path, "image_url")
 
 
 class FileData(WireModel):
@@ -77,8 +77,9 @@ class FilePart(WireModel):
         """The neutral form of this part at `path`."""
         data, title = self.file.file_data, self.file.filename or ""
         if not data:
-            return Attachment(AttachmentKind.DOCUMENT, FileId(self.file.file_id or ""), path, title=title)
-        return Attachment(AttachmentKind.DOCUMENT, _inline(data) or Inline(data, "application/pdf"), path, title=title)
+            return Attachment(AttachmentKind.DOCUMENT, FileId(self.file.file_id or ""), path, "file.file_id", title=title)
+        source = _inline(data) or Inline(data, "application/pdf")
+        return Attachment(AttachmentKind.DOCUMENT, source, path, "file.file_data", title=title)
 
 
 def _inline(url: str) -> Inline | None:

@@ -3,8 +3,8 @@
 from collections import Counter
 from itertools import islice
 
-from dragoman.api.base import capability_rejected, unknown_fields
-from dragoman.api.openai.parts import Attached, parts_of
+from dragoman.api.base import unknown_fields
+from dragoman.api.openai.parts import MediaPart, OtherPart, parts_of
 from dragoman.api.openai.request import (
     AssistantMessage,
     ChatRequest,
@@ -48,13 +48,11 @@ def check_chat(request: ChatRequest, limits: Limits = DEFAULT) -> None:
 
 
 def check_strict_input(request: ChatRequest) -> None:
-    """Refuse parts that a text-only model cannot read (CC-8)."""
+    """Refuse parts that no model gets here, such as audio (CC-8)."""
     for index, message in enumerate(request.messages):
         for place, part in enumerate(parts_of(message.content)):
-            if isinstance(part, Attached):
-                kind = "document" if part.type == "file" else "image"
-                reason = f"this model cannot see {part.type} parts{capability_rejected(kind)}"
-                raise InvalidRequest.at(f"messages.{index}.content.{place}", reason)
+            if isinstance(part, MediaPart | OtherPart):
+                raise InvalidRequest.at(f"messages.{index}.content.{place}", f"this model cannot take {part.type} parts")
 
 
 def _calls(request: ChatRequest) -> int:

@@ -16,7 +16,7 @@ from dragoman.api.anthropic.request import (
     ThinkingBetweenTools,
     ThinkingEnabled,
 )
-from dragoman.api.anthropic.rules.attachments import check_attachments, check_strict_input
+from dragoman.api.anthropic.rules.attachments import check_attachments
 from dragoman.api.anthropic.rules.breakpoints import check_breakpoints
 from dragoman.api.anthropic.rules.calls import check_calls
 from dragoman.api.anthropic.rules.tool_changes import check_tool_changes
@@ -27,7 +27,7 @@ from dragoman.api.schemas import check_valid
 from dragoman.errors import InvalidRequest, ThreadsUnsupported
 from dragoman.limits import DEFAULT, Limits
 
-__all__ = ["check", "check_strict", "check_strict_input"]
+__all__ = ["check", "check_strict"]
 
 INTERLEAVED_THINKING = "interleaved-thinking-2025-05-14"
 

@@ -1,6 +1,6 @@
 """Rules for images, documents and search results: their sources, and fields that exclude them."""
 
-from dragoman.api.anthropic.blocks import CitableBlock, FileSource, needs_vision
+from dragoman.api.anthropic.blocks import CitableBlock, FileSource
 from dragoman.api.anthropic.request import PromptRequest
 from dragoman.api.base import capability_rejected
 from dragoman.errors import InvalidRequest
@@ -14,10 +14,3 @@ def check_attachments(request: PromptRequest) -> None:
             raise InvalidRequest.at(f"{path}.source.file_id", reason + capability_rejected(block.type))
         if request.format and isinstance(block, CitableBlock) and block.wants_citations:
             raise InvalidRequest.at(f"{path}.citations", "citations cannot be combined with an output format")
-
-
-def check_strict_input(request: PromptRequest) -> None:
-    """Refuse what only a vision model can read, with the token that makes a client resend without it (IN-4, CC-8)."""
-    for path, block in request.attachments():
-        if needs_vision(block):
-            raise InvalidRequest.at(path, f"this model cannot see {block.type} blocks{capability_rejected(block.type)}")

@@ -1,17 +1,19 @@
-"""The text that replaces documents, search results and images for a text-only model."""
+"""What replaces attachments for a text-only model, and the errors for those that cannot be read."""
 
 import base64
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.bodies import assistant, body, call, read, result, text, user
+from api.bodies import assistant, body, call, read, result, system, text, user
 from dragoman.api.openai.lowering import lower_chat
 from dragoman.api.openai.request import ChatRequest
 from dragoman.conversation import Attachment, AttachmentKind, Dialogue, Inline, Role, Text, ToolResult, Turn, Url
-from dragoman.media.text_only import for_text_only
+from dragoman.errors import InvalidRequest
+from dragoman.media.outcomes import Outcome, Sight, wanted, without_attachments
 
 JsonObject = dict[str, Any]
 
@@ -43,8 +45,14 @@ def found(**fields: Any) -> JsonObject:
     }
 
 
-def read_as_text(source: JsonObject) -> Dialogue:
-    return for_text_only(read(source).dialogue)
+PAGES = Outcome((Text('<page number="1">\nIt rained.\n</page>'),))
+UNREADABLE = Outcome(unreadable="The PDF specified was not valid.")
+
+
+def read_as_text(source: JsonObject, outcome: Outcome = PAGES) -> Dialogue:
+    """The dialogue for a text-only model; every PDF gives this outcome."""
+    dialogue = read(source).dialogue
+    return without_attachments(dialogue, Sight(), dict.fromkeys(wanted(dialogue, Sight(), {}), outcome))
 
 
 def seen(*blocks: JsonObject) -> list[str]:
@@ -76,14 +84,13 @@ FORMS: dict[str, tuple[JsonObject, list[str]]] = {
         document("base64", title="Scan"),
         [
             *("<document>", "<title>Scan</title>", "<content>"),
-            "[document omitted: this model cannot read PDF (application/pdf, 3 bytes)]",
-            *("</content>", "</document>"),
+            *('<page number="1">', "It rained.", "</page>", "</content>", "</document>"),
         ],
     ),
     "a PDF by URL": (
         document("url"),
         [
-            *("<document>", "<content>", "[document omitted: this model cannot read PDF (https://example.com/a.pdf)]"),
+            *("<document>", "<content>", "[document omitted: this server does not fetch URLs (https://example.com/a.pdf)]"),
             *("</content>", "</document>"),
         ],
     ),
@@ -140,11 +147,65 @@ def test_notes_say_what_the_model_does_not_get() -> None:
     assert read_as_text(body(user(document("text"), found()))).notes == ()
     assert read_as_text(body(user(picture()))).notes == ("omitted: 1 image that the model cannot see",)
     inner = result("a", content=[picture(), document("content", source={"content": [picture()]})])
-    request = body(user(picture(), document("base64")), assistant(call("a")), user(inner, found(citations={"enabled": True})))
-    assert read_as_text(request).notes == (
-        "omitted: 3 images and 1 document that the model cannot see",
+    cited = found(citations={"enabled": True})
+    request = body(user(picture(), document("base64")), assistant(call("a")), user(inner, document("url"), cited))
+    assert read_as_text(request, UNREADABLE).notes == (
+        "omitted: 3 images that the model cannot see",
+        "omitted: 1 document that cannot be read",
+        "omitted: 1 document by URL, which this server does not fetch",
         "ignored: citations, which the model does not write",
     )
+
+
+@pytest.mark.clause("IN-3", "CC-8", "ERR-9")
+@pytest.mark.parametrize(
+    ("messages", "path"),
+    [
+        ([user(document("base64"))], "messages.0.content.0.document.source.base64.data"),
+        ([user(document("base64")), system("B")], "messages.0.content.0.document.source.base64.data"),
+        (
+            [user("A"), assistant(call("a")), user(result("a", content=[text("B"), document("base64")]))],
+            "messages.2.content.0.content.1.document.source.base64.data",
+        ),
+    ],
+)
+def test_what_cannot_be_read_in_the_newest_message_is_refused_at_its_path(messages: list[JsonObject], path: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        read_as_text(body(*messages), UNREADABLE)
+    assert refused.value.message == f"{path}: The PDF specified was not valid. (capability_rejected: document_block)"
+
+
+@pytest.mark.clause("IN-4", "CC-8")
+def test_what_cannot_be_read_in_the_history_is_a_note_so_that_a_session_is_never_stuck() -> None:
+    turns = read_as_text(body(user(document("base64")), user("B")), UNREADABLE).turns
+    assert turns[0].content == (
+        Text(
+            "<document>\n<content>\n[document omitted: it cannot be read (application/pdf, 3 bytes)]\n</content>\n</document>"
+        ),
+        Text("B"),
+    )
+
+
+@pytest.mark.clause("IN-4", "CC-8")
+def test_strict_input_refuses_what_would_be_a_note_anywhere() -> None:
+    def refusal(*messages: JsonObject) -> str:
+        dialogue, sight = read(body(*messages)).dialogue, Sight(strict=True)
+        try:
+            without_attachments(dialogue, sight, dict.fromkeys(wanted(dialogue, sight, {}), UNREADABLE))
+        except InvalidRequest as refused:
+            return refused.message
+        return ""
+
+    unseen = "this model cannot see images (capability_rejected: image_block)"
+    assert refusal(user(text("x"), picture()), user("B")) == f"messages.0.content.1: {unseen}"
+    assert refusal(user(document("content", source={"content": [picture()]}))).startswith(
+        "messages.0.content.0.source.content.0: "
+    )
+    assert refusal(user(document("base64")), assistant("A"), user("B")).startswith("messages.0.content.0.document.source")
+    assert refusal(user(document("url"))) == (
+        "messages.0.content.0: this server does not fetch URLs (capability_rejected: document_block)"
+    )
+    assert refusal(user("Hi"), user(document("text"), found(), text("x"))) == ""
 
 
 @pytest.mark.clause("IN-2", "IN-5", "IN-8", "ERR-9")
@@ -153,10 +214,12 @@ def test_attachments_are_lowered_with_their_paths_and_their_undecoded_source() -
     dialogue = read(
         body(user(linked("u")), assistant(call("a")), user(result("a", content=[inner, text("x")]), text("y")))
     ).dialogue
-    data = Inline("AAAA", "image/png")
-    image = Attachment(AttachmentKind.IMAGE, data, "messages.2.content.0.content.0.source.content.1")
+    place = ("messages.2.content.0.content.0.source.content.1", "image.source.base64.data")
+    image = Attachment(AttachmentKind.IMAGE, Inline("AAAA", "image/png"), *place)
     outer = Attachment(AttachmentKind.DOCUMENT, (Text("One."), image), "messages.2.content.0.content.0", title="T")
-    assert dialogue.turns[0].content == (Attachment(AttachmentKind.IMAGE, Url("u"), "messages.0.content.0"),)
+    assert dialogue.turns[0].content == (
+        Attachment(AttachmentKind.IMAGE, Url("u"), "messages.0.content.0", "image.source.url.url"),
+    )
     assert dialogue.turns[2].content == (ToolResult("a", "f", (outer, Text("x")), is_error=False), Text("y"))
     assert (dialogue.attachments, dialogue.newest) == (3, "messages.2.")
 
@@ -164,7 +227,11 @@ def test_attachments_are_lowered_with_their_paths_and_their_undecoded_source() -
 def test_both_formats_lower_an_image_to_the_same_attachment() -> None:
     part = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
     request = ChatRequest.model_validate({"model": "m", "messages": [{"role": "user", "content": [part]}]})
-    assert lower_chat(request).dialogue == read(body(user(picture()))).dialogue
+    theirs, ours = (
+        dialogue.turns[0].content[0] for dialogue in (lower_chat(request).dialogue, read(body(user(picture()))).dialogue)
+    )
+    assert isinstance(theirs, Attachment)
+    assert replace(theirs, field="image.source.base64.data") == ours
 
 
 def test_the_newest_message_is_the_users_or_a_tools_even_if_others_follow_it() -> None:

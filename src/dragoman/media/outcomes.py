@@ -1,0 +1,173 @@
+"""What reading an attachment gives, and the dialogue that is made of that.
+
+These functions run on the event loop or in the worker process that reads a large request. They decode base64 and nothing else;
+`reader` does the rest.
+"""
+
+import base64
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from hashlib import blake2b
+from typing import Final
+
+from dragoman.conversation import Attachment, AttachmentKind, Dialogue, FileId, Image, Inline, Text, Url
+from dragoman.errors import InvalidRequest
+from dragoman.limits import DEFAULT, Limits
+from dragoman.media.notes import CANNOT_SEE, NOT_FETCHED, UNKNOWN_FILE, UNREADABLE, Omission, log_notes, note
+from dragoman.media.substitution import substitute, unresolved
+
+_OVERHEAD: Final = 1024
+"""Bytes of an outcome besides its text and images."""
+
+Key = str
+"""Identifies what is read: the kind of the attachment, and a digest of its data or its URL."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The text and the images of an attachment, and notes for the log; or why it is `unreadable`, a sentence for the client."""
+
+    parts: Sequence[Text | Image] = ()
+    notes: Sequence[str] = ()
+    unreadable: str = ""
+
+    @property
+    def images(self) -> Iterator[Image]:
+        """The images among the parts."""
+        return (part for part in self.parts if isinstance(part, Image))
+
+    @property
+    def characters(self) -> int:
+        """The length of the text."""
+        return sum(len(part.text) for part in self.parts if isinstance(part, Text))
+
+    @property
+    def size(self) -> int:
+        """About how many bytes this takes in memory."""
+        return _OVERHEAD + 4 * self.characters + sum(len(image.data) for image in self.images)
+
+    @property
+    def light(self) -> "Outcome":
+        """The same without the bytes of its images: all that rendering needs."""
+        return replace(self, parts=tuple(replace(part, data=b"") if isinstance(part, Image) else part for part in self.parts))
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What can be read: `images`, as the model sees them or another model describes them, and what is at `urls`.
+
+    With `strict`, what cannot be read makes a request fail (IN-4).
+    """
+
+    images: bool = False
+    urls: bool = False
+    strict: bool = False
+    limits: Limits = DEFAULT
+
+    def obstacle(self, attachment: Attachment) -> Omission | None:
+        """Why nothing tries to read the attachment; None if it is read."""
+        if attachment.kind is AttachmentKind.IMAGE and not self.images:
+            return CANNOT_SEE
+        match attachment.source:
+            case FileId():
+                return UNKNOWN_FILE
+            case Url() if not self.urls:
+                return NOT_FETCHED
+            case _:
+                return None
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """An attachment that must be read: its bytes, or its URL. `problem` is set instead if its bytes cannot be read."""
+
+    kind: AttachmentKind
+    source: bytes | str = b""
+    problem: str = ""
+
+
+def needs_reading(dialogue: Dialogue, sight: Sight) -> bool:
+    """Whether an attachment must be read before its text and images are known."""
+    return any(sight.obstacle(attachment) is None for attachment in unresolved(dialogue))
+
+
+def wanted(dialogue: Dialogue, sight: Sight, known: Mapping[Key, Outcome]) -> dict[Key, Wanted]:
+    """The attachments that must be read and have no known outcome. Raises `InvalidRequest` if a dialogue has too many."""
+    sight.limits.check("attachments", dialogue.attachments, "messages")
+    found: dict[Key, Wanted] = {}
+    for attachment in unresolved(dialogue):
+        if sight.obstacle(attachment) is None:
+            key = key_of(attachment)
+            if key not in known and key not in found:
+                found[key] = _wanted(attachment, sight.limits)
+    return found
+
+
+def without_attachments(dialogue: Dialogue, sight: Sight, outcomes: Mapping[Key, Outcome]) -> Dialogue:
+    """The dialogue with text and images in the place of its attachments; its notes say what was omitted.
+
+    Raises `InvalidRequest` for an attachment of the newest message that cannot be read. An older one becomes a note: the client
+    may be unable to remove it from its history.
+    """
+    replacing = _Replacing(sight, outcomes, dialogue.newest)
+    replaced = substitute(dialogue, replacing.parts)
+    return replace(replaced, notes=(*log_notes(replacing.omitted), *replacing.notes, *dialogue.notes))
+
+
+@dataclass(frozen=True, slots=True)
+class _Replacing:
+    """Finds what takes the place of each attachment, and collects what was omitted."""
+
+    sight: Sight
+    outcomes: Mapping[Key, Outcome]
+    newest: str
+    omitted: list[tuple[Omission, AttachmentKind]] = field(default_factory=list)
+    notes: dict[str, None] = field(default_factory=dict)
+
+    def parts(self, attachment: Attachment) -> Sequence[Text | Image]:
+        """What takes the place of an attachment. Raises `InvalidRequest`."""
+        if obstacle := self.sight.obstacle(attachment):
+            if self.sight.strict:
+                raise _refused(attachment, attachment.path, obstacle.sentence)
+            return self._omit(attachment, obstacle)
+        outcome = self.outcomes[key_of(attachment)]
+        if not outcome.unreadable:
+            self.notes.update(dict.fromkeys(outcome.notes))
+            return outcome.parts
+        if self.sight.strict or attachment.path.startswith(self.newest):
+            raise _refused(attachment, f"{attachment.path}.{attachment.field}", outcome.unreadable)
+        return self._omit(attachment, UNREADABLE)
+
+    def _omit(self, attachment: Attachment, omission: Omission) -> Sequence[Text]:
+        self.omitted.append((omission, attachment.kind))
+        return (note(attachment, omission),)
+
+
+def key_of(attachment: Attachment) -> Key:
+    """The key of an attachment with data or a URL."""
+    match attachment.source:
+        case Inline(data=data):
+            return f"{attachment.kind.value} {blake2b(data.encode(), digest_size=20).hexdigest()}"
+        case Url(url=url):
+            return f"{attachment.kind.value} {url}"
+        case _:
+            raise AssertionError("neither parts of an attachment nor files are read")
+
+
+def _wanted(attachment: Attachment, limits: Limits) -> Wanted:
+    kind, source = attachment.kind, attachment.source
+    if isinstance(source, Url):
+        return Wanted(kind, source.url)
+    assert isinstance(source, Inline)
+    try:
+        data = base64.b64decode("".join(source.data.split()), validate=True)
+    except ValueError:
+        return Wanted(kind, problem=f"Could not process {kind.value}: its data is not valid base64.")
+    if len(data) > limits.attachment_bytes:
+        return Wanted(kind, problem=f"{kind.value} exceeds {limits.attachment_bytes:,} bytes (attachment_bytes).")
+    return Wanted(kind, data)
+
+
+def _refused(attachment: Attachment, path: str, reason: str) -> InvalidRequest:
+    """The error with the token on which Claude Code repeats the request without the attachment (CC-8)."""
+    return InvalidRequest.at(path, f"{reason} (capability_rejected: {attachment.kind.value}_block)")

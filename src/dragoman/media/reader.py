@@ -1,0 +1,100 @@
+"""Reads the attachments of requests: images and PDFs in worker processes, and what is at a URL if the operator allows that.
+
+    request ──▶ Dialogue with attachments ──▶ MediaReader ──▶ Dialogue with text and images ──▶ prompt
+
+Every outcome is kept by the digest of the data or by the URL, also that something cannot be read: clients send an attachment
+again with each turn of a conversation.
+"""
+
+from collections.abc import Mapping
+from hashlib import sha256
+from itertools import islice
+from typing import Final
+
+from dragoman.conversation import AttachmentKind, Dialogue, Image, Text
+from dragoman.media.data_kind import DataKind, kind_of
+from dragoman.media.image_decoding import LONGEST_SIDE, Decoded, UnreadableImage, decoded
+from dragoman.media.kept import Kept
+from dragoman.media.outcomes import Key, Outcome, Sight, Wanted, wanted, without_attachments
+from dragoman.media.pdf import Pdf, PdfReader
+from dragoman.media.pdf_pages import UnreadablePdf
+from dragoman.worker_pool import TooExpensive, WorkerPool
+
+_KEPT_BYTES: Final = 256 << 20
+_LIGHT: Final = 4096
+"""Characters of text in an outcome that a worker gets before it asks for it."""
+_MOST_LIGHT: Final = 200
+_PRELOAD: Final = ("dragoman.media.image_decoding", "PIL.Image")
+FIRST_FRAME: Final = "[only the first frame of this animation is shown, or the first page]"
+
+
+class MediaReader:
+    """Reads attachments for one model.
+
+    The workers that decode images do nothing else: an image that takes long delays no prompt.
+    """
+
+    def __init__(self, sight: Sight, kept_bytes: int = _KEPT_BYTES) -> None:
+        self.sight = sight
+        self._pdfs = PdfReader()
+        self._pool = WorkerPool(preload=_PRELOAD)
+        self._kept: Kept[Key, Outcome] = Kept(kept_bytes)
+
+    async def read(self, dialogue: Dialogue) -> Dialogue:
+        """The dialogue with text and images in the place of its attachments.
+
+        Raises `InvalidRequest` for one of the newest message that cannot be read, and `Overloaded`.
+        """
+        if not dialogue.attachments:
+            return dialogue
+        return without_attachments(dialogue, self.sight, await self.outcomes(wanted(dialogue, self.sight, {})))
+
+    async def outcomes(self, missing: Mapping[Key, Wanted]) -> dict[Key, Outcome]:
+        """The outcomes of reading these, from memory where they are kept. Raises `Overloaded`."""
+        found: dict[Key, Outcome] = {}
+        for key, item in missing.items():  # one after another, so that one request does not take all workers
+            outcome = self._kept.get(key)
+            if outcome is None:
+                outcome = Outcome(unreadable=item.problem) if item.problem else await self._read(item)
+                self._kept.put(key, outcome, outcome.size)
+            found[key] = outcome
+        return found
+
+    def recent(self) -> dict[Key, Outcome]:
+        """The newest outcomes that are small without the bytes of their images."""
+        small = ((key, outcome) for key, outcome in self._kept.newest() if outcome.characters <= _LIGHT)
+        return dict(islice(small, _MOST_LIGHT))
+
+    async def close(self) -> None:
+        """End the workers of this event loop."""
+        await self._pool.close()
+        await self._pdfs.close()
+
+    async def _read(self, item: Wanted) -> Outcome:
+        assert isinstance(item.source, bytes)
+        try:
+            match kind_of(item.source):
+                case DataKind.PDF:
+                    return _document(await self._pdfs.read(item.source, LONGEST_SIDE if self.sight.images else None))
+                case DataKind.TEXT if item.kind is AttachmentKind.DOCUMENT:
+                    return Outcome((Text(item.source.decode()),))
+                case _:
+                    return _picture(await self._pool.run(decoded, item.source))
+        except (UnreadableImage, TooExpensive) as error:
+            return Outcome(unreadable=f"Could not process {item.kind.value}: it {error}.")
+        except UnreadablePdf as error:
+            return Outcome(unreadable=str(error))
+
+
+def _picture(made: Decoded) -> Outcome:
+    image = Image(made.data, made.media_type, sha256(made.data).hexdigest())
+    if made.first_of_several:
+        return Outcome((image, Text(FIRST_FRAME)), ("reduced: an animation, to its first frame",))
+    return Outcome((image,))
+
+
+def _document(pdf: Pdf) -> Outcome:
+    notes = (
+        (f"omitted: {pdf.omitted} page{'s' * (pdf.omitted > 1)} of a PDF that the model cannot read",) if pdf.omitted else ()
+    )
+    return Outcome(pdf.parts, notes)
