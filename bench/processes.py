@@ -56,15 +56,20 @@ def scripted(lines: Sequence[dict[str, object]], cores: frozenset[int] = ALL_COR
 
 
 @contextmanager
-def llama_server(slots: int, context: int, host: str | None = None) -> Iterator[str]:
-    """Run the embedded engine's binary with the default model and its own choice of slots; yields its address.
+def llama_server(
+    slots: int, context: int, host: str | None = None, *, weights: Path | None = None, projector: Path | None = None
+) -> Iterator[str]:
+    """Run the embedded engine's binary with its own choice of slots; yields its address.
 
-    The address is a unix socket, or a free port of `host`. The key is `KEY`.
+    The address is a unix socket, or a free port of `host`. The key is `KEY`. Without `weights` it has the default model.
     """
     with tempfile.TemporaryDirectory() as folder:
-        weights = resolve(None)
+        model = resolve(str(weights) if weights else None, str(projector) if projector else None)
+        sees = str(model.projector) if model.projector else None
         host = host or f"{folder}/engine.sock"
-        config = ChildConfig(str(weights.path), weights.id, host, KEY, context, slots, len(ALL_CORES), OWN_SIMILARITY)
+        config = ChildConfig(
+            str(model.path), model.id, host, KEY, context, slots, len(ALL_CORES), OWN_SIMILARITY, projector=sees
+        )
         command = [sys.executable, "-m", "dragoman.engines.llama.child"]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
         with subprocess.Popen(command, **pipes) as child:  # type: ignore[call-overload]
