@@ -6,8 +6,10 @@ from contextlib import aclosing
 from msgspec.structs import replace
 
 from conftest import MODEL
+from dragoman.conversation import Image
+from dragoman.conversation.spans import is_text_token
 from dragoman.engines import EngineRequest, OutputChunk
-from dragoman.engines.base import PrefillProgress
+from dragoman.engines.base import Capabilities, PrefillProgress
 from dragoman.engines.scripted import Line, ScriptedEngine
 
 TALE = (
@@ -35,17 +37,24 @@ SCRIPT = (
 
 
 class ReferenceEngine(ScriptedEngine):
-    """Replays the script, and reports which part of a prompt it has read before as cached."""
+    """Replays the script, and reports which part of a prompt it has read before as cached. It sees images."""
 
     def __init__(self, *, window: int = 4_000, slots: int = 64) -> None:
         super().__init__(SCRIPT, model=MODEL, window=window, slots=slots)
         self._read: list[Sequence[int]] = []
 
+    async def start(self) -> Capabilities:
+        return replace(await super().start(), images=True)
+
+    async def image_length(self, image: Image) -> int:
+        return 4
+
     async def generate(self, request: EngineRequest) -> AsyncGenerator[OutputChunk, None]:
         cached = min(max((_shared(prompt, request.tokens) for prompt in self._read), default=0), len(request.tokens) - 1)
         self._read.append(request.tokens)
         progress = PrefillProgress(total=len(request.tokens), cached=cached, done=len(request.tokens))
-        async with aclosing(super().generate(request)) as chunks:
+        words = [token for token in request.tokens if is_text_token(token)]
+        async with aclosing(super().generate(replace(request, tokens=words))) as chunks:
             async for chunk in chunks:
                 yield replace(chunk, prefill=progress) if chunk.prefill else chunk
 

@@ -82,6 +82,7 @@ class Client:
         self.key = key
         self.model = model
         self.window: int | None = None
+        self._capabilities: Mapping[str, Any] = {}
         self.nonce = secrets.token_hex(4)  # makes this run's prompts different from those of the last run
         self._made: dict[object, object] = {}
 
@@ -117,6 +118,13 @@ class Client:
         if chosen is not None:
             window = chosen.get("max_input_tokens")
             self.model, self.window = chosen["id"], window if isinstance(window, int) else None
+            capabilities = chosen.get("capabilities")
+            self._capabilities = capabilities if isinstance(capabilities, dict) else {}
+
+    def claims(self, capability: str) -> bool:
+        """Whether the model has a capability by `/v1/models`."""
+        claimed = self._capabilities.get(capability)
+        return isinstance(claimed, dict) and claimed.get("supported") is True
 
     def headers(self, **changed: str | None) -> dict[str, str]:
         """The usual headers with these changes, with underscores for hyphens; None removes a header."""

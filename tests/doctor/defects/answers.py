@@ -94,6 +94,18 @@ def a_newline_after_each_block(exchange: Exchange, count: int) -> int:
     return count + isinstance(exchange.body["messages"][0]["content"], list)
 
 
+@on_response("pdf-text")
+@_count
+def a_note_in_the_place_of_each_pdf(exchange: Exchange, count: int) -> int:
+    return 30 if exchange.holds("application/pdf") else count
+
+
+@on_request("image-count")
+def images_are_not_counted(exchange: Exchange) -> None:
+    if exchange.is_count and exchange.holds('"image"'):
+        exchange.body["messages"] = [{"role": "user", "content": "What is it?"}]
+
+
 @on_response("cache-marks")
 @_count
 def cache_marks_are_counted(exchange: Exchange, count: int) -> int:
