@@ -50,9 +50,15 @@ def client_sessions(folder: Path) -> Iterator[StartSession]:
     """A function that starts sessions; the recorded requests are written to `folder` at the end."""
     with ExitStack() as stack:
 
-        def start(*script: str | Line, window: int = 200_000, dialect: Dialect = dialects.DEFAULT, **settings: Any) -> Session:
+        def start(
+            *script: str | Line,
+            window: int = 200_000,
+            sees: bool = False,
+            dialect: Dialect = dialects.DEFAULT,
+            **settings: Any,
+        ) -> Session:
             lines = [line if isinstance(line, Line) else Line(line) for line in script]
-            engine = RecordingEngine(lines, window)
+            engine = RecordingEngine(lines, window, sees=sees)
             registry = ModelRegistry(engine, replace(Settings(), dialect=dialect, **settings))
             sandbox = stack.enter_context(network_sandbox())
             recorder = Recorder(create_app(registry))

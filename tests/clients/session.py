@@ -7,30 +7,44 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from msgspec import structs
+
 from conftest import MODEL
 from dragoman import dialects
+from dragoman.conversation import Image
+from dragoman.conversation.spans import ImageSpan, is_text_token
 from dragoman.conversation.types import ToolCall
 from dragoman.dialects import Dialect
-from dragoman.engines import EngineRequest, OutputChunk
+from dragoman.engines import Capabilities, EngineRequest, OutputChunk
 from dragoman.engines.scripted import Line, ScriptedEngine
 
 from .claude_code import ClaudeCode, Transcript, read_transcript
 from .recorder import Recorder
 
+_IMAGE_TOKENS = 4
 MIN_REUSE = 0.95
 """The share of a prompt that the next one must begin with if only a turn was added."""
 
 
 class RecordingEngine(ScriptedEngine):
-    """Replays a script and records the prompts."""
+    """Replays a script and records the prompts, and of each the images. With `sees`, images reach it."""
 
-    def __init__(self, script: Sequence[Line], window: int) -> None:
+    def __init__(self, script: Sequence[Line], window: int = 200_000, *, sees: bool = False) -> None:
         super().__init__(script, model=MODEL, window=window)
+        self._sees = sees
         self.prompts: list[Sequence[int]] = []
+        self.images: list[Sequence[Image]] = []
+
+    async def start(self) -> Capabilities:
+        return structs.replace(await super().start(), images=self._sees)
+
+    async def image_length(self, image: Image) -> int:
+        return _IMAGE_TOKENS
 
     def generate(self, request: EngineRequest) -> AsyncGenerator[OutputChunk, None]:
         self.prompts.append(request.tokens)
-        return super().generate(request)
+        self.images.append([span.image for span in request.spans if isinstance(span, ImageSpan)])
+        return super().generate(structs.replace(request, tokens=[token for token in request.tokens if is_text_token(token)]))
 
     def reused(self) -> list[float]:
         """The share of each prompt that the next one begins with."""

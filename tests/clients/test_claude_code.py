@@ -9,7 +9,9 @@ import pytest
 
 from dragoman import dialects
 from dragoman.engines.scripted import Line
+from media.pdf_files import encrypted, scan, text_pdf
 
+from .pictures import RED, color_of, write_picture
 from .session import MIN_REUSE, SILENCE_S, Silence, StartSession, call
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # the first run installs it
@@ -154,6 +156,45 @@ def test_a_refused_image_costs_one_request(start_session: StartSession) -> None:
     assert session.claude.run("What is it?").answer == "A dot."
     [refusal] = session.recorder.refused
     assert "capability_rejected: image_block" in refusal
+
+
+def test_it_sees_a_picture_that_it_reads(start_session: StartSession) -> None:
+    session = start_session(call(("Read", {"file_path": "dot.png"})), "A red dot.", sees=True)
+    write_picture(session.project / "dot.png", RED)
+    assert session.claude.run("What is it?").answer == "A red dot."
+    assert session.recorder.refused == []
+    [nothing, [image]] = session.engine.images
+    assert nothing == []
+    assert color_of(image) == RED
+    assert min(session.engine.reused()) > MIN_REUSE
+
+
+RAIN = '<page number="2">\nIt rains in Ulm.\n</page>'
+
+
+def test_it_reads_the_pages_of_a_pdf(start_session: StartSession) -> None:
+    session = start_session(Line("It rains.", when=RAIN), call(("Read", {"file_path": "rain.pdf"})))
+    (session.project / "rain.pdf").write_bytes(text_pdf(b"Weather", b"It rains in Ulm."))
+    assert session.claude.run("What is the weather?").answer == "It rains."
+    assert session.recorder.refused == []
+    assert min(session.engine.reused()) > MIN_REUSE
+
+
+def test_it_sees_the_pages_of_a_scan(start_session: StartSession) -> None:
+    session = start_session(call(("Read", {"file_path": "scan.pdf"})), "It is red.", sees=True)
+    (session.project / "scan.pdf").write_bytes(scan(1, 1, bytes(RED)))
+    assert session.claude.run("What is it?").answer == "It is red."
+    assert session.recorder.refused == []
+    assert [color_of(image) for image in session.engine.images[-1]] == [RED]
+
+
+@pytest.mark.clause("CC-8")
+def test_a_pdf_that_cannot_be_read_costs_one_request(start_session: StartSession) -> None:
+    session = start_session(call(("Read", {"file_path": "secret.pdf"})), "It is locked.")
+    (session.project / "secret.pdf").write_bytes(encrypted(b"Hello", b"password"))
+    assert session.claude.run("What is it?").answer == "It is locked."
+    [refusal] = session.recorder.refused
+    assert "capability_rejected: document_block" in refusal
 
 
 def test_a_tool_is_found_by_search_and_used(start_session: StartSession) -> None:

@@ -9,17 +9,22 @@ from conftest import MODEL, live_registry
 from dragoman.cli.launch.servers import DEFAULT_URL
 from dragoman.engines.scripted import Line, ScriptedEngine
 from dragoman.server import ModelRegistry, Settings, create_app
+from media.pdf_files import text_pdf
 
 from .client_list import CLAUDE_CODE_STEPS, CLIENTS, STEPS, Client
 from .network_sandbox import network_sandbox
 from .page import generated, lines_to_paste, scenarios, updated
+from .pictures import RED, color_of, write_picture
 from .recorder import Recorder
+from .session import RecordingEngine
 
 
 def script(client: Client) -> list[Line]:
     """The answers of the model to the prompts in `programs/steps.py`."""
     city = {"city": "Ulm"}
     return [
+        Line("A red dot.", when="What is on the picture?"),
+        Line("They say that it rains.", when='<page number="1">\nIt rains in Ulm.\n</page>'),
         Line("Then the sun.", when="And then?"),
         Line("It rains in Ulm.", when="rain, 12 degrees"),
         Line(call_text(client.weather_tool, {"place": "Ulm"}), when="Weather in Ulm?"),
@@ -28,6 +33,12 @@ def script(client: Client) -> list[Line]:
         Line(call_text(client.city_tool, city) if client.city_tool else json.dumps(city), when="Name a city."),
         Line("Hello there."),
     ]
+
+
+def write_files(home: Path) -> None:
+    """The files that the programs send."""
+    write_picture(home / "dot.png", RED)
+    (home / "rain.pdf").write_bytes(text_pdf(b"It rains in Ulm."))
 
 
 def call_text(name: str, arguments: dict[str, str]) -> str:
@@ -39,13 +50,16 @@ def call_text(name: str, arguments: dict[str, str]) -> str:
 @pytest.mark.timeout(600)  # the first run installs it
 @pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.name)
 def test_the_steps_of_a_client(client: Client, tmp_path: Path) -> None:
-    engine = ScriptedEngine(script(client), model=MODEL)
+    engine = RecordingEngine(script(client), sees=True)
     registry = ModelRegistry(engine, Settings(api_key="secret"))
     recorder = Recorder(create_app(registry))
     with network_sandbox() as sandbox, live_registry(registry, recorder, sandbox.listener):
+        write_files(tmp_path)
         outcome = client.run(sandbox, tmp_path)
     recorder.write(tmp_path / "requests.jsonl")
     assert outcome == client.expected, "\n".join(map(str, recorder.exchanges))
+    shown = [image for images in engine.images for image in images]
+    assert {color_of(image) for image in shown} == ({RED} if "image" in client.expected else set())
 
 
 @pytest.mark.slow

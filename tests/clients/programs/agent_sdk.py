@@ -5,7 +5,10 @@ from typing import Any
 
 from claude_agent_sdk import ClaudeAgentOptions, ResultError, create_sdk_mcp_server, query, tool
 from steps import (
+    A_DOT,
     ASK_CITY,
+    ASK_PAGES,
+    ASK_PICTURE,
     ASK_THOUGHT,
     ASK_WEATHER,
     CITY,
@@ -14,15 +17,19 @@ from steps import (
     IT_RAINS,
     KEY,
     MODEL,
+    PAGES_SAY,
+    PDF,
+    PNG,
     THOUGHT,
     URL,
     WEATHER,
+    base64,
     run_steps,
     same,
 )
 
 
-async def ask(prompt: str, key: str = KEY, **options: Any) -> tuple[list[Any], Any]:
+async def ask(prompt: Any, key: str = KEY, **options: Any) -> tuple[list[Any], Any]:
     """The events of a query, and the last one, which is the result."""
     query_options = ClaudeAgentOptions(
         **{"model": MODEL, "max_turns": 5, "tools": [], "skills": [], **options},
@@ -76,10 +83,29 @@ async def structured() -> None:
     same(result.structured_output, {"city": CITY})
 
 
+async def ask_about(kind: str, media_type: str, file: Any, question: str) -> Any:
+    source = {"type": "base64", "media_type": media_type, "data": base64(file)}
+
+    async def prompt() -> Any:
+        content = [{"type": kind, "source": source}, {"type": "text", "text": question}]
+        yield {"type": "user", "message": {"role": "user", "content": content}}
+
+    _, result = await ask(prompt())
+    return result.result
+
+
+async def image() -> None:
+    same(await ask_about("image", "image/png", PNG, ASK_PICTURE), A_DOT)
+
+
+async def pdf() -> None:
+    same(await ask_about("document", "application/pdf", PDF, ASK_PAGES), PAGES_SAY)
+
+
 async def errors() -> None:
     for status, options in ((401, {"key": "wrong"}), (404, {"model": "gpt-9"})):
         _, result = await ask(HELLO, **options)
         same((result.is_error, result.api_error_status), (True, status))
 
 
-run_steps(message, stream, tools, thinking, structured, errors)
+run_steps(message, stream, tools, thinking, structured, image, pdf, errors)

@@ -1,6 +1,7 @@
 // The steps of the AI SDK with its Anthropic provider.
 
 import { AND_SUN, ASK_CITY, ASK_ON, ASK_THOUGHT, ASK_WEATHER, CITY, HELLO, HELLO_THERE } from "./steps.mjs";
+import { ASK_PAGES, ASK_PICTURE, A_DOT, PAGES_SAY, PDF, PNG } from "./steps.mjs";
 import { IT_RAINS, KEY, MAX_TOKENS, MODEL, THOUGHT, URL, WEATHER, load, refused, same, runSteps } from "./steps.mjs";
 
 const { createAnthropic } = load("@ai-sdk/anthropic");
@@ -52,10 +53,20 @@ async function structured() {
   same((await generateText(ask(ASK_CITY, { output }))).output, { city: CITY });
 }
 
+const about = (part, question) => ask(undefined, { messages: [{ role: "user", content: [part, { type: "text", text: question }] }] });
+
+async function image() {
+  same((await generateText(about({ type: "image", image: PNG }, ASK_PICTURE))).text, A_DOT);
+}
+
+async function pdf() {
+  same((await generateText(about({ type: "file", mediaType: "application/pdf", data: PDF }, ASK_PAGES))).text, PAGES_SAY);
+}
+
 async function errors() {
   await refused(401, () => generateText(ask(HELLO, {}, { apiKey: "wrong" })));
   await refused(404, () => generateText(ask(HELLO, {}, { model: "gpt-9" })));
   await refused(400, () => generateText(ask(HELLO, { stopSequences: [" "] })));
 }
 
-await runSteps({ message, stream, tools, thinking, structured, errors });
+await runSteps({ message, stream, tools, thinking, structured, image, pdf, errors });

@@ -5,9 +5,12 @@ from typing import Any
 from anthropic import Anthropic, beta_tool
 from pydantic import BaseModel
 from steps import (
+    A_DOT,
     AND_SUN,
     ASK_CITY,
     ASK_ON,
+    ASK_PAGES,
+    ASK_PICTURE,
     ASK_THOUGHT,
     ASK_WEATHER,
     CITY,
@@ -17,9 +20,13 @@ from steps import (
     KEY,
     MAX_TOKENS,
     MODEL,
+    PAGES_SAY,
+    PDF,
+    PNG,
     THOUGHT,
     URL,
     WEATHER,
+    base64,
     refused,
     run_steps,
     same,
@@ -77,6 +84,23 @@ def structured() -> None:
     same(client.messages.parse(**defaults, messages=user(ASK_CITY), output_format=City).parsed_output, City(city=CITY))
 
 
+def source(media_type: str, file: Any) -> dict[str, str]:
+    return {"type": "base64", "media_type": media_type, "data": base64(file)}
+
+
+def image() -> None:
+    content = [{"type": "image", "source": source("image/png", PNG)}, {"type": "text", "text": ASK_PICTURE}]
+    same(client.messages.create(**defaults, messages=[{"role": "user", "content": content}]).content[0].text, A_DOT)
+
+
+def pdf() -> None:
+    content = [{"type": "document", "source": source("application/pdf", PDF)}, {"type": "text", "text": ASK_PAGES}]
+    turns: Any = [{"role": "user", "content": content}]
+    answer = client.messages.create(**defaults, messages=turns)
+    same(answer.content[0].text, PAGES_SAY)
+    same(answer.usage.input_tokens, client.messages.count_tokens(model=MODEL, messages=turns).input_tokens)
+
+
 def count() -> None:
     counted = client.messages.count_tokens(model=MODEL, messages=user(HELLO)).input_tokens
     same(counted, client.messages.create(**defaults, messages=user(HELLO)).usage.input_tokens)
@@ -88,4 +112,4 @@ def errors() -> None:
     refused(400, lambda: client.messages.create(**defaults, messages=[]))
 
 
-run_steps(message, stream, tools, thinking, structured, count, errors)
+run_steps(message, stream, tools, thinking, structured, image, pdf, count, errors)

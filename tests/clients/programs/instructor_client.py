@@ -4,8 +4,27 @@ from typing import Any
 
 import anthropic
 import instructor
+from instructor.processing import multimodal
 from pydantic import BaseModel
-from steps import ASK_CITY, CITY, HELLO, HELLO_THERE, KEY, MAX_TOKENS, MODEL, URL, refused, run_steps, same
+from steps import (
+    A_DOT,
+    ASK_CITY,
+    ASK_PAGES,
+    ASK_PICTURE,
+    CITY,
+    HELLO,
+    HELLO_THERE,
+    KEY,
+    MAX_TOKENS,
+    MODEL,
+    PAGES_SAY,
+    PDF,
+    PNG,
+    URL,
+    refused,
+    run_steps,
+    same,
+)
 
 defaults = {"model": MODEL, "max_tokens": MAX_TOKENS, "max_retries": 1}
 
@@ -32,6 +51,19 @@ def structured() -> None:
     same(client().messages.create(**defaults, messages=user(ASK_CITY), response_model=City).city, CITY)
 
 
+def ask(part: Any, question: str) -> str:
+    turns = [{"role": "user", "content": [question, part]}]
+    return str(client().messages.create(**defaults, messages=turns, response_model=None).content[0].text)
+
+
+def image() -> None:
+    same(ask(instructor.Image.from_path(PNG), ASK_PICTURE), A_DOT)
+
+
+def pdf() -> None:
+    same(ask(multimodal.PDF.from_path(PDF), ASK_PAGES), PAGES_SAY)
+
+
 def errors() -> None:
     def create(key: str = KEY, **fields: Any) -> object:
         return client(key).messages.create(**{**defaults, "messages": user(HELLO), "response_model": None, **fields})
@@ -41,4 +73,4 @@ def errors() -> None:
     refused(400, lambda: create(temperature=7))
 
 
-run_steps(message, structured, errors)
+run_steps(message, structured, image, pdf, errors)

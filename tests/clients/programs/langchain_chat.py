@@ -7,10 +7,13 @@ from langchain_core.messages import HumanMessage, ToolMessage
 from langchain_core.tools import tool
 from pydantic import BaseModel
 from steps import (
+    A_DOT,
     AND_SUN,
     ASK_CITY,
     ASK_CITY_AS_JSON,
     ASK_ON,
+    ASK_PAGES,
+    ASK_PICTURE,
     ASK_THOUGHT,
     ASK_WEATHER,
     CITY,
@@ -20,9 +23,13 @@ from steps import (
     KEY,
     MAX_TOKENS,
     MODEL,
+    PAGES_SAY,
+    PDF,
+    PNG,
     THOUGHT,
     URL,
     WEATHER,
+    base64,
     refused,
     run_steps,
     same,
@@ -77,6 +84,18 @@ def structured() -> None:
     same(chat().with_structured_output(City, method="json_schema").invoke(ASK_CITY_AS_JSON), City(city=CITY))
 
 
+def ask(block: dict[str, str], question: str) -> str:
+    return str(chat().invoke([HumanMessage([block, {"type": "text", "text": question}])]).text)
+
+
+def image() -> None:
+    same(ask({"type": "image", "base64": base64(PNG), "mime_type": "image/png"}, ASK_PICTURE), A_DOT)
+
+
+def pdf() -> None:
+    same(ask({"type": "file", "base64": base64(PDF), "mime_type": "application/pdf"}, ASK_PAGES), PAGES_SAY)
+
+
 def count() -> None:
     same(chat().get_num_tokens_from_messages([HumanMessage(HELLO)]), chat().invoke(HELLO).usage_metadata["input_tokens"])
 
@@ -87,4 +106,4 @@ def errors() -> None:
     refused(400, lambda: chat(temperature=7).invoke(HELLO))
 
 
-run_steps(message, stream, tools, thinking, structured, count, errors)
+run_steps(message, stream, tools, thinking, structured, image, pdf, count, errors)

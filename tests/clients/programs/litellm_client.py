@@ -7,9 +7,12 @@ from typing import Any
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # otherwise it requests prices from the internet
 import litellm
 from steps import (
+    A_DOT,
     AND_SUN,
     ASK_CITY,
     ASK_ON,
+    ASK_PAGES,
+    ASK_PICTURE,
     ASK_THOUGHT,
     ASK_WEATHER,
     CITY,
@@ -19,10 +22,14 @@ from steps import (
     KEY,
     MAX_TOKENS,
     MODEL,
+    PAGES_SAY,
+    PDF,
+    PNG,
     SCHEMA,
     THOUGHT,
     URL,
     WEATHER,
+    base64,
     refused,
     run_steps,
     same,
@@ -74,10 +81,22 @@ def structured() -> None:
     same(json.loads(answer.content), {"city": CITY})
 
 
+def ask(part: dict[str, Any], question: str) -> Any:
+    return complete([{"role": "user", "content": [part, {"type": "text", "text": question}]}]).choices[0].message.content
+
+
+def image() -> None:
+    same(ask({"type": "image_url", "image_url": {"url": f"data:image/png;base64,{base64(PNG)}"}}, ASK_PICTURE), A_DOT)
+
+
+def pdf() -> None:
+    same(ask({"type": "file", "file": {"file_data": f"data:application/pdf;base64,{base64(PDF)}"}}, ASK_PAGES), PAGES_SAY)
+
+
 def errors() -> None:
     refused(401, lambda: complete(HELLO, key="wrong"))
     refused(404, lambda: complete(HELLO, model="gpt-9"))
     refused(400, lambda: complete(HELLO, temperature=7))
 
 
-run_steps(message, stream, tools, thinking, structured, errors)
+run_steps(message, stream, tools, thinking, structured, image, pdf, errors)

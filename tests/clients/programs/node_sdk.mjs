@@ -1,6 +1,7 @@
 // The steps of the official SDK for Node and its tool runner, which requests threads on its own (THR-1..3).
 
 import { AND_SUN, ASK_CITY, ASK_ON, ASK_THOUGHT, ASK_WEATHER, CITY, HELLO, HELLO_THERE } from "./steps.mjs";
+import { ASK_PAGES, ASK_PICTURE, A_DOT, PAGES_SAY, PDF, PNG } from "./steps.mjs";
 import { IT_RAINS, KEY, MAX_TOKENS, MODEL, THOUGHT, URL, WEATHER, load, refused, same, runSteps } from "./steps.mjs";
 
 const { Anthropic } = load("@anthropic-ai/sdk");
@@ -49,6 +50,18 @@ async function structured() {
   same((await client.messages.parse(ask(ASK_CITY, { output_config: { format } }))).parsed_output, { city: CITY });
 }
 
+const source = (media_type, file) => ({ type: "base64", media_type, data: file.toString("base64") });
+
+async function image() {
+  const content = [{ type: "image", source: source("image/png", PNG) }, { type: "text", text: ASK_PICTURE }];
+  same((await client.messages.create(ask(content))).content[0].text, A_DOT);
+}
+
+async function pdf() {
+  const content = [{ type: "document", source: source("application/pdf", PDF) }, { type: "text", text: ASK_PAGES }];
+  same((await client.messages.create(ask(content))).content[0].text, PAGES_SAY);
+}
+
 async function count() {
   const { input_tokens } = await client.messages.countTokens({ model: MODEL, messages: [user(HELLO)] });
   same(input_tokens, (await client.messages.create(ask(HELLO))).usage.input_tokens);
@@ -60,4 +73,4 @@ async function errors() {
   await refused(400, () => client.messages.create(ask(HELLO, { messages: [] })));
 }
 
-await runSteps({ message, stream, tools, thinking, structured, count, errors });
+await runSteps({ message, stream, tools, thinking, structured, image, pdf, count, errors });

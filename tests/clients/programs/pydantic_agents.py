@@ -3,14 +3,17 @@
 from typing import Any
 
 from pydantic import BaseModel
-from pydantic_ai import Agent, UsageLimitExceeded, UsageLimits
+from pydantic_ai import Agent, BinaryContent, UsageLimitExceeded, UsageLimits
 from pydantic_ai.messages import ThinkingPart
 from pydantic_ai.models.anthropic import AnthropicModel
 from pydantic_ai.providers.anthropic import AnthropicProvider
 from steps import (
+    A_DOT,
     AND_SUN,
     ASK_CITY,
     ASK_ON,
+    ASK_PAGES,
+    ASK_PICTURE,
     ASK_THOUGHT,
     ASK_WEATHER,
     CITY,
@@ -20,6 +23,9 @@ from steps import (
     KEY,
     MAX_TOKENS,
     MODEL,
+    PAGES_SAY,
+    PDF,
+    PNG,
     THOUGHT,
     URL,
     WEATHER,
@@ -71,6 +77,14 @@ def structured() -> None:
     same(agent(output_type=City).run_sync(ASK_CITY).output, City(city=CITY))
 
 
+def image() -> None:
+    same(agent().run_sync([ASK_PICTURE, BinaryContent(PNG.read_bytes(), media_type="image/png")]).output, A_DOT)
+
+
+def pdf() -> None:
+    same(agent().run_sync([ASK_PAGES, BinaryContent(PDF.read_bytes(), media_type="application/pdf")]).output, PAGES_SAY)
+
+
 def count() -> None:
     limits = UsageLimits(count_tokens_before_request=True, input_tokens_limit=1)
     try:
@@ -86,4 +100,4 @@ def errors() -> None:
     refused(400, lambda: agent(model_settings={"temperature": 7}).run_sync(HELLO))
 
 
-run_steps(message, stream, tools, thinking, structured, count, errors)
+run_steps(message, stream, tools, thinking, structured, image, pdf, count, errors)

@@ -1,7 +1,9 @@
 // The steps of every Node client, as in steps.py. Packages are loaded from the current folder.
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import { homedir } from "node:os";
 import { join } from "node:path";
 
 export const load = createRequire(join(process.cwd(), "any.js"));
@@ -14,6 +16,9 @@ export const [HELLO, HELLO_THERE] = ["Hello.", "Hello there."];
 export const [ASK_WEATHER, WEATHER, IT_RAINS] = ["Weather in Ulm?", "rain, 12 degrees", "It rains in Ulm."];
 export const [ASK_THOUGHT, THOUGHT] = ["Think of rain.", "It may rain."];
 export const [ASK_ON, AND_SUN] = ["And then?", "Then the sun."];
+export const [ASK_PICTURE, A_DOT] = ["What is on the picture?", "A red dot."];
+export const [ASK_PAGES, PAGES_SAY] = ["What do the pages say?", "They say that it rains."];
+export const [PNG, PDF] = ["dot.png", "rain.pdf"].map((name) => readFileSync(join(homedir(), name)));
 export const [ASK_CITY, CITY] = ["Name a city.", "Ulm"];
 
 export const same = assert.deepEqual;

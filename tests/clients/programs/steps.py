@@ -4,7 +4,9 @@ import asyncio
 import inspect
 import json
 import sys
+from base64 import b64encode
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 URL = sys.argv[1]
@@ -16,7 +18,12 @@ HELLO, HELLO_THERE = "Hello.", "Hello there."
 ASK_WEATHER, WEATHER, IT_RAINS = "Weather in Ulm?", "rain, 12 degrees", "It rains in Ulm."
 ASK_THOUGHT, THOUGHT = "Think of rain.", "It may rain."
 ASK_ON, AND_SUN = "And then?", "Then the sun."
+ASK_PICTURE, A_DOT = "What is on the picture?", "A red dot."
+ASK_PAGES, PAGES_SAY = "What do the pages say?", "They say that it rains."
 ASK_CITY, ASK_CITY_AS_JSON, CITY = "Name a city.", "Name a city, in JSON.", "Ulm"
+
+PNG, PDF = (Path.home() / name for name in ("dot.png", "rain.pdf"))
+"""Files of the user; the text of the PDF is what the model answers to."""
 
 SCHEMA: dict[str, Any] = {"type": "object", "properties": {"place": {"type": "string"}}, "required": ["place"]}
 
@@ -32,6 +39,11 @@ def run_steps(*steps: Callable[[], object]) -> None:
         except Exception as failure:  # any failure is the outcome of the step
             error = f"{type(failure).__name__}: {failure}"
         print(json.dumps({"step": step.__name__, "error": error}), flush=True)  # noqa: T201
+
+
+def base64(file: Path) -> str:
+    """The content of a file."""
+    return b64encode(file.read_bytes()).decode()
 
 
 def same(found: object, wanted: object) -> None:
