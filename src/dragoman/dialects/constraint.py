@@ -20,7 +20,7 @@ from dragoman.constraints.tree import Choice, Constraint, Json, Literal, Node, P
 from dragoman.conversation.types import AnswerPolicy, Tool, ToolChoice
 from dragoman.dialects.codecs import Rules
 from dragoman.dialects.dialect import Dialect
-from dragoman.dialects.spec import Frame, Reasoning
+from dragoman.dialects.spec import CallsInside, Frame, Reasoning
 from dragoman.dialects.writer import WrittenCall, write
 from dragoman.json_schema.forms import loosened, ordered, tightened, unrolled
 from dragoman.json_schema.references import Schema
@@ -152,7 +152,7 @@ class _Builder:
             return Choice((Series((Literal(reasoning.opens[0]), thought)), body))
         ways: list[Node] = [thought]
         trigger = self._trigger
-        if self._strict and calls is not None and reasoning.ended_by_call and trigger:
+        if self._strict and calls is not None and reasoning.calls_inside is not CallsInside.TENTATIVE and trigger:
             ways.append(Series((Until((trigger,)), self._calls(begun=True), *([] if self._forced else [self._free_text()]))))
         if not fixed:  # a model may end its answer inside its reasoning
             ways.append(Text(without=(*reasoning.closes, *(self._call_openers if self._strict else ()))))

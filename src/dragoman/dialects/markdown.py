@@ -17,17 +17,15 @@ _FENCE_TICKS = 3
 class CodeTracker:
     """Tracks code fences and code spans in text that arrives in chunks; it reads lazily, in time linear in the text."""
 
-    __slots__ = ("_fence", "_line", "_ticks", "_unread")
+    __slots__ = ("_fence", "_line", "_ticks", "_unread", "write")
 
     def __init__(self) -> None:
         self._fence = ""
         self._line = ""
         self._ticks = 0
         self._unread: list[str] = []
-
-    def write(self, text: str) -> None:
-        """Add the next chunk of the text."""
-        self._unread.append(text)
+        self.write = self._unread.append
+        """Adds the next chunk of the text."""
 
     @property
     def fence(self) -> str:

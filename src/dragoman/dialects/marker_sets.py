@@ -1,44 +1,65 @@
-"""The markers of a dialect, compiled for its parser."""
+"""The markers of a dialect and their meanings in text and in reasoning, compiled for its parser."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from enum import Enum, auto
 from functools import lru_cache
 
 from dragoman.dialects.markers import Markers
-from dragoman.dialects.spec import Calls, NameTag, Reasoning, Syntax
+from dragoman.dialects.spec import Calls, CallsInside, NameTag, Syntax
 
 _QUOTES = "\"'`"
+_MISSPELLED_CLOSERS = ("</thinking>",)
+"""Wrong spellings of the closer of reasoning, of all families: they are read as one, inside reasoning only."""
+_MISSPELLED_OPENERS = ("<thinking>",)
+"""The openers that match these. If one came before in the same reasoning, the closer is text."""
+
+
+class Meaning(Enum):
+    """The meaning of a marker in text, or in reasoning."""
+
+    TEXT = auto()  # none: it is quoted
+    CALL = auto()  # opens a block or a section of calls
+    CALL_END = auto()  # closes one
+    REASONING = auto()
+    REASONING_END = auto()
+    MISSPELLED_OPENER = auto()
+    MISSPELLED_END = auto()
+    HEADER = auto()  # begins the header of a message
+    MESSAGE_END = auto()
+    STOP = auto()  # a stop string
+    CITATION = auto()
+    DROPPED = auto()
+
+
+class MarkerTable:
+    """The markers to look for in one state of the parser, each with its meaning; of several, the last one counts."""
+
+    __slots__ = ("markers", "meanings")
+
+    def __init__(self, *rows: tuple[Meaning, Iterable[str]]) -> None:
+        self.meanings = {marker: meaning for meaning, markers in rows for marker in markers}
+        self.markers = Markers(self.meanings)
 
 
 @dataclass(frozen=True, slots=True)
 class MarkerSets:
-    """The markers to look for in each state of the parser, and their meanings."""
+    """The markers of a dialect."""
 
-    text: Markers
-    """All markers to look for in text."""
-    thinking: Markers
-    """All markers to look for in reasoning."""
+    text: MarkerTable
+    reasoning: MarkerTable
     openers: Mapping[str, tuple[Calls, ...]]
     """The openers of calls and of sections, each with the forms of calls that it opens."""
-    after_tentative_call: Markers
-    """Markers that may follow a call in reasoning which was meant as a call."""
-    bare: Mapping[str, Calls]
-    """The forms of calls without an opener, by their first character."""
     closers: frozenset[str]
     """The closers of calls and of sections."""
-    quoted: frozenset[str]
-    """Markers between two quotation marks, which are text."""
-    misspelled_openers: frozenset[str]
-    """The openers that match the misspelled closers, as `<thinking>`."""
-    stops: Markers
+    bare: Mapping[str, tuple[Calls, ...]]
+    """The forms of calls without an opener, by their first character."""
+    after_tentative_call: Markers
+    """Markers that may follow a call in reasoning which was meant as a call."""
+    message_ends: Markers
     """Markers that can end a message."""
     arguments: tuple[str, ...]
     """The beginnings of the arguments in a message to a tool."""
-
-    @property
-    def calls(self) -> tuple[Mapping[str, tuple[Calls, ...]], frozenset[str]]:
-        """The openers and the closers of calls."""
-        return self.openers, self.closers
 
 
 @lru_cache
@@ -49,33 +70,45 @@ def marker_sets(syntax: Syntax, *, calls_allowed: bool) -> MarkerSets:
     for calls in blocks:
         for opener in (*calls.section_opens, *calls.opens):
             openers[opener] = (*openers.get(opener, ()), calls)
-    closers = {closer for calls in blocks for closer in (*calls.section_closes, *calls.closes)}
-    spans = syntax.reasoning or Reasoning(opens=(), closes=(), misspelled_closers=())
-    misspelled_openers = frozenset(closer.replace("</", "<") for closer in spans.misspelled_closers)
-    frame = (*syntax.frame.starts, *syntax.frame.ends) if syntax.frame else ()
-    anywhere = (*frame, *spans.opens, *spans.closes, *syntax.stop_strings.ends, *syntax.stop_strings.citations)
-    quoted = _quoted((*spans.opens, *spans.closes, *openers, *closers))
-    misspelled_quoted = _quoted(spans.misspelled_closers)
+    closers = frozenset(closer for calls in blocks for closer in (*calls.section_closes, *calls.closes))
+    reasoning = syntax.reasoning
+    opens, closes, tags = (reasoning.opens, reasoning.closes, reasoning.tags) if reasoning else ((), (), ())
+    misspelled = (_MISSPELLED_OPENERS, _MISSPELLED_CLOSERS) if reasoning else ((), ())
+    starts, ends = (syntax.frame.starts, syntax.frame.ends) if syntax.frame else ((), ())
+    stops = syntax.stop_strings.ends
+    anywhere = (
+        (Meaning.MESSAGE_END, ends),
+        (Meaning.HEADER, starts),
+        (Meaning.CITATION, syntax.stop_strings.citations),
+        (Meaning.STOP, stops),
+    )
+    hides_closers = reasoning is not None and reasoning.calls_inside is CallsInside.TENTATIVE
     return MarkerSets(
-        text=Markers((*anywhere, *openers, *closers, *syntax.wrapper.tags, *quoted)),
-        thinking=Markers(
-            (
-                *anywhere,
-                *spans.tags,
-                *openers,
-                *(closers if spans.ended_by_call else ()),
-                *spans.misspelled_closers,
-                *misspelled_openers,
-                *misspelled_quoted,
-            )
+        text=MarkerTable(
+            (Meaning.DROPPED, (*syntax.wrapper.tags, *closes)),
+            (Meaning.CALL_END, closers),
+            *anywhere,
+            (Meaning.REASONING, opens),
+            (Meaning.CALL, openers),
+            (Meaning.TEXT, _quoted((*opens, *closes, *openers, *closers))),
+            (Meaning.TEXT, (closer for closer in closes if reasoning and closer in reasoning.word_like_markers)),
+        ),
+        reasoning=MarkerTable(
+            (Meaning.DROPPED, tags),
+            (Meaning.CALL_END, () if hides_closers else closers),
+            *anywhere,
+            (Meaning.REASONING_END, closes),
+            (Meaning.REASONING, opens),
+            (Meaning.MISSPELLED_OPENER, misspelled[0]),
+            (Meaning.MISSPELLED_END, misspelled[1]),
+            (Meaning.CALL, openers),
+            (Meaning.TEXT, _quoted(misspelled[1])),
         ),
         openers=openers,
-        after_tentative_call=Markers((*openers, *syntax.stop_strings.ends)),
-        bare={first: calls for calls in reversed(blocks) for first in calls.bare},
-        closers=frozenset(closers),
-        quoted=quoted | misspelled_quoted,
-        misspelled_openers=misspelled_openers,
-        stops=Markers((*frame, *syntax.stop_strings.ends)),
+        closers=closers,
+        bare={first: (calls,) for calls in reversed(blocks) for first in calls.bare},
+        after_tentative_call=Markers((*openers, *stops)),
+        message_ends=Markers((*starts, *ends, *stops)),
         arguments=_arguments_begin(syntax.calls) if syntax.calls and calls_allowed else (),
     )
 
@@ -86,5 +119,5 @@ def _arguments_begin(calls: Calls) -> tuple[str, ...]:
     return ("{",)
 
 
-def _quoted(markers: Iterable[str]) -> frozenset[str]:
-    return frozenset(quote + marker + quote for marker in markers for quote in _QUOTES)
+def _quoted(markers: Iterable[str]) -> list[str]:
+    return [quote + marker + quote for marker in markers for quote in _QUOTES]

@@ -28,12 +28,14 @@ class Found(NamedTuple):
 class Markers:
     """A compiled set of markers. The longest one that matches is found, however the text is split into chunks."""
 
-    __slots__ = ("_begun", "_complete", "_first")
+    __slots__ = ("_begun", "_complete", "_first", "may_begin")
 
     def __init__(self, markers: Iterable[str]) -> None:
         longest_first = sorted(set(markers), key=lambda marker: (-len(marker), marker))
         firsts = re.escape("".join(sorted({marker[0] for marker in longest_first})))
         self._first = re.compile(f"[{firsts}]" if firsts else _NEVER)
+        self.may_begin = self._first.search
+        """Finds the first character with which a marker may begin: `may_begin(text, pos)`."""
         self._begun = re.compile("|".join(f"{_any_prefix(marker)}\\Z" for marker in longest_first) or _NEVER)
         self._complete = re.compile("|".join(map(re.escape, longest_first)) or _NEVER)
 

@@ -1,10 +1,10 @@
 """The parser: it takes the text of a generation in chunks, and returns the same parts however the text is split.
 
-It is a scanner with four states: reasoning, text, calls, and the headers of messages. In the first two it looks for the next
-marker; the text between markers is passed on at once, except for what is undecided: the beginning of a marker (`_held`), and
-space that is markup or text depending on what follows (`_space`). Calls are read by a `CallReader` until it is done, headers by
-a `HeaderReader`. Every character is read a constant number of times. The text that results is read a second time, for calls in
-other notations than the dialect's (`recovery`).
+It is always inside of one of four things, each with a reader of its own: text (`TextSpan`), reasoning (`ReasoningSpan`), calls
+(a `CallReader`), and the header of a message (`HeaderReader`). It passes the text to that reader until the reader is done, and
+then decides which one is next. Undecided text, as the beginning of a marker, is kept in `_held`. Every character is read a
+constant number of times. The text that results is read a second time, for calls in other notations than the dialect's
+(`recovery`).
 
 It guarantees, for any text:
 
@@ -15,23 +15,29 @@ It guarantees, for any text:
 - no exception is raised.
 """
 
-import re
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from dragoman.conversation.types import JsonObject
 from dragoman.dialects.blocks import CallReader, Context, TentativeCall, open_block, open_message
 from dragoman.dialects.header import HeaderReader, MessageKind, ParsedHeader
 from dragoman.dialects.markdown import CodeTracker
-from dragoman.dialects.marker_sets import marker_sets
+from dragoman.dialects.marker_sets import Meaning, marker_sets
 from dragoman.dialects.recovery import SecondReading
-from dragoman.dialects.spec import Reasoning, Syntax
-from dragoman.parts import CallStart, Part, Text, Thinking, ThinkingEnd
+from dragoman.dialects.spans import Event, ReasoningSpan, Span, TextSpan
+from dragoman.dialects.spec import CallsInside, Syntax
+from dragoman.parts import CallStart, Part, Text, ThinkingEnd
 
-MAX_TAG = 256
-"""Characters of the longest citation tag, and of the longest space between an opener and its repetition."""
 
-_WORD = re.compile(r"\S")
+@dataclass(slots=True)
+class _OpenBlock:
+    """A block of calls that is being read."""
+
+    reader: CallReader
+    is_message: bool = False
+    """Whether it is a whole message."""
+    interrupts: bool = False
+    """Whether the reasoning continues after it."""
 
 
 class Parser:
@@ -51,34 +57,32 @@ class Parser:
         calls_allowed: bool = True,
         recover: bool = True,
     ) -> None:
-        self._repairs: list[str] = []
-        self.thinking = thinking_open
         calls_allowed = calls_allowed and bool(tools)
-        self._reasoning = syntax.reasoning or Reasoning(opens=(), closes=(), misspelled_closers=())
-        self._frame = syntax.frame
-        self._stop_strings = syntax.stop_strings
-        self._context = Context(tools if calls_allowed else {}, self._repairs, self._reasoning.closes)
-        self._marker_sets = marker_sets(syntax, calls_allowed=calls_allowed)
-        self._message_calls = syntax.calls
+        self._syntax = syntax
+        self._repairs: list[str] = []
+        closes = syntax.reasoning.closes if syntax.reasoning else ()
+        self._calls_inside = syntax.reasoning.calls_inside if syntax.reasoning else CallsInside.END
+        self._context = Context(tools if calls_allowed else {}, self._repairs, closes)
+        self._sets = marker_sets(syntax, calls_allowed=calls_allowed)
         self._held = ""  # undecided text, which is read again together with the next chunk
-        self._space = ""  # space after the last word, and possible stop strings
-        self._after_markup = thinking_open  # only markup came since the reasoning began or ended
-        self._bare_allowed = True  # a call may come without its opener
-        self._has_text = False  # there was visible text
-        self._space_is_text = not thinking_open  # space at the end of the output would belong to text
-        self._space_before = ""  # of the text before the open reasoning, kept if the reasoning is empty
-        self._has_thinking = False  # there was text since the reasoning began
-        self._code = CodeTracker()  # of the reasoning, or since the last call
-        self._misspelled_opened = False  # the opener of a misspelled closer is in this reasoning
-        self._block: CallReader | None = None
-        self._refused = False  # the last call was refused, or quoted: its closers are text as well
-        self._resumes = False  # the reasoning continues after this block
+        self._text = TextSpan(self._sets, syntax.reasoning, syntax.stop_strings.ends)
+        self._reasoning: ReasoningSpan | None = None
+        self._span: Span = self._text  # the one of the two that it is inside of
+        self._block: _OpenBlock | None = None  # inside of the text or the reasoning
         self._header: HeaderReader | None = None
-        if syntax.frame and not thinking_open:
+        if thinking_open:
+            self._begin_reasoning()
+        elif syntax.frame:
             self._header = self._new_header("")
-        self._in_message = False  # the block is a whole message
-        is_read_twice = recover and bool(self._context.tools)
-        self._second_reading = SecondReading(tools, self._repairs, *self._marker_sets.calls) if is_read_twice else None
+        is_read_twice = recover and calls_allowed
+        self._second_reading = (
+            SecondReading(tools, self._repairs, self._sets.openers, self._sets.closers) if is_read_twice else None
+        )
+
+    @property
+    def thinking(self) -> bool:
+        """Whether the text so far ends inside reasoning."""
+        return self._reasoning is not None
 
     @property
     def repairs(self) -> list[str]:
@@ -103,21 +107,16 @@ class Parser:
         self._held = ""
         if self._block is not None:
             parts: list[Part] = []
-            self._block.finish(tail, parts, cut=cut)
-            self._pass_on(parts, out)
-            self._block = None
+            self._block.reader.finish(tail, parts, cut=cut)
+            self._pass_on(self._block, parts, out)
             if not parts:
-                self._drop_marker()
+                self._span.drop_markup()
         elif self._header is not None:
             parsed, self._header = self._header.finish(tail), None
             self._begin_message(parsed, out)
-        if self.thinking:
-            self._end_thinking(out)
-        elif self._space_is_text:
-            for end in self._stop_strings.ends:
-                self._space = self._space.replace(end, "")
-            if self._space:
-                out.append(Text(self._space))
+        if self._reasoning is not None:
+            self._end_reasoning(self._reasoning, out)
+        self._text.finish(out)
 
     def _scan(self, text: str, out: list[Part], *, final: bool) -> int:
         """Read until the text ends or is undecided; returns that position."""
@@ -127,120 +126,104 @@ class Parser:
                 pos = self._read_block(self._block, text, pos, out)
                 if self._block is not None:
                     break
-                continue
-            if self._header is not None:
+            elif self._header is not None:
                 pos = self._read_header(self._header, text, pos, out)
                 if self._header is not None:
                     break
-                continue
-            markers = self._marker_sets.thinking if self.thinking else self._marker_sets.text
-            found = markers.find(text, pos, final=final)
-            if self._opens_bare(text, pos, found.start if found else len(text)):
-                continue
-            if found is None:
-                self._write(text[pos:] if pos else text, out)
-                return len(text)
-            if found.start > pos:
-                self._write(text[pos : found.start], out)
-            if not found.marker:
-                return found.start
-            pos = found.start + len(found.marker)
-            dropped = self._dropped_end(found.marker, text, pos, final=final)
-            if dropped is None:
-                self._on_marker(found.marker, out)
-            elif dropped < 0:
-                return found.start
             else:
-                pos = dropped
+                pos, event = self._span.read(text, pos, out, final=final)
+                if event is None:
+                    break
+                self._change(event, out)
         return pos
 
-    def _dropped_end(self, marker: str, text: str, end: int, *, final: bool) -> int | None:
-        """The end of the markup to drop here, if the marker is only dropped; -1 while that is undecided, None otherwise."""
-        rest = text[end : end + MAX_TAG]
-        is_open = len(rest) < MAX_TAG and not final
-        if marker in self._marker_sets.openers:
-            words = rest.lstrip()
-            if words.startswith(marker):  # a repeated opener: the second one counts
-                return end + len(rest) - len(words)
-            return -1 if marker.startswith(words) and is_open else None
-        if marker in self._stop_strings.citations and not marker.endswith(">"):
-            close = rest.find(">")
-            return end + close + 1 if close >= 0 else -1 if is_open else None
-        return None
+    def _change(self, event: Event, out: list[Part]) -> None:
+        """Enter or leave what a marker begins or ends."""
+        match event.meaning:
+            case Meaning.CALL:
+                self._open(self._reader(event))
+            case Meaning.REASONING:
+                self._begin_reasoning()
+            case Meaning.HEADER:
+                self._begin_header(event.marker, out)
+            case Meaning.MESSAGE_END:
+                self._begin_header("", out)
+            case _:
+                assert self._reasoning is not None
+                self._end_reasoning(self._reasoning, out)
 
-    def _on_marker(self, marker: str, out: list[Part]) -> None:
-        """Change the state, or write the marker as text."""
-        if self._is_quoted(marker) or self._is_ordinary_text(marker):
-            self._refused = self._refused or marker in self._marker_sets.openers
-            self._write(marker, out)
-        elif marker in self._marker_sets.openers:
-            self._open(self._reader(marker))
-        elif marker in self._reasoning.misspelled_closers:
-            self._end_thinking(out)
-        elif marker in self._marker_sets.misspelled_openers:
-            self._misspelled_opened = True
-            self._write(marker, out)
-        elif marker in self._reasoning.opens:
-            if not self.thinking:
-                self._begin_thinking()
-        elif marker in self._reasoning.closes and self.thinking:
-            self._end_thinking(out)
-        elif marker in self._stop_strings.ends:
-            self._space += marker
-        elif marker in self._stop_strings.citations:
-            self._write("" if marker.endswith(">") else marker, out)
-        elif self._frame and marker in (*self._frame.starts, *self._frame.ends):
-            self._begin_header(marker if marker in self._frame.starts else "", out)
-        elif self._refused and marker in self._marker_sets.closers:
-            self._write(marker, out)
-        else:  # a stray closer, or a wrapper's tag
-            self._drop_marker()
+    # Reasoning
 
-    def _is_quoted(self, marker: str) -> bool:
-        """Whether the marker is only quoted, between quotation marks or as part of a call in code."""
-        if marker in self._marker_sets.quoted:
-            return True
-        in_code = self._code.in_span or (self._code.in_fence and not self.thinking)
-        is_call = marker in self._marker_sets.openers or marker in self._marker_sets.closers
-        return (in_code and is_call) or (self._misspelled_opened and marker in self._reasoning.misspelled_closers)
+    def _begin_reasoning(self) -> None:
+        text = self._text
+        text.interrupt()
+        self._span = self._reasoning = ReasoningSpan(
+            self._sets, self._syntax.reasoning, at_start=not text.has_words, refused=text.refused
+        )
 
-    def _reader(self, opener: str) -> CallReader:
-        if not self.thinking or self._reasoning.ended_by_call:
-            return self._open_any(opener, self._context)
+    def _end_reasoning(self, reasoning: ReasoningSpan, out: list[Part]) -> None:
+        if reasoning.has_words:
+            out.append(ThinkingEnd())
+        self._reasoning, self._span = None, self._text
+        self._text.resume(reasoning)
+
+    # Calls
+
+    def _reader(self, event: Event) -> CallReader:
+        if self._reasoning is None or self._calls_inside is not CallsInside.TENTATIVE:
+            return open_block(event.marker, event.forms, self._context)
         return TentativeCall(
-            opener, self._open_any, self._context, self._marker_sets.after_tentative_call, self._stop_strings.ends
+            event.marker, self._open_any, self._context, self._sets.after_tentative_call, self._syntax.stop_strings.ends
         )
 
     def _open_any(self, opener: str, context: Context) -> CallReader:
-        return open_block(opener, self._marker_sets.openers[opener], context)
+        return open_block(opener, self._sets.openers[opener], context)
 
-    def _is_ordinary_text(self, marker: str) -> bool:
-        """Whether a word-like marker is ordinary text here (`Reasoning.word_like_markers`)."""
-        if marker not in self._reasoning.word_like_markers:
-            return False
-        return (self._has_text or self._has_thinking) if marker in self._reasoning.opens else not self.thinking
+    def _open(self, reader: CallReader, *, is_message: bool = False) -> None:
+        self._block, self._span.refused = _OpenBlock(reader, is_message), False
 
-    def _open(self, block: CallReader) -> None:
-        self._block, self._refused = block, False
+    def _read_block(self, block: _OpenBlock, text: str, pos: int, out: list[Part]) -> int:
+        parts: list[Part] = []
+        pos = block.reader.read(text, pos, parts)
+        if parts:
+            self._pass_on(block, parts, out)
+        if block.reader.done:
+            self._block, self._span.refused = None, block.reader.refused
+            if block.reader.refused:
+                self._text.forbid_bare_calls()
+            if block.is_message:
+                self._begin_header("", out)
+            elif block.interrupts:
+                self._begin_reasoning()
+        return pos
 
-    def _opens_bare(self, text: str, pos: int, end: int) -> bool:
-        """Open a block without an opener if one begins with the next word, before `end`; returns whether it does."""
-        if not self._marker_sets.bare or self.thinking or self._has_text or not self._bare_allowed:
-            return False
-        word = _WORD.search(text, pos, end)
-        calls = self._marker_sets.bare.get(word.group()) if word else None
-        if calls is not None:
-            self._open(open_block("", (calls,), self._context))
-        return calls is not None
+    def _pass_on(self, block: _OpenBlock, parts: list[Part], out: list[Part]) -> None:
+        """Pass on the parts of a block; the text among them is written as text."""
+        for part in parts:
+            if isinstance(part, Text):
+                self._span.write(part.text, out)
+            else:
+                if isinstance(part, CallStart):
+                    self._begin_call(block, out)
+                out.append(part)
+
+    def _begin_call(self, block: _OpenBlock, out: list[Part]) -> None:
+        if self._reasoning is not None:
+            self._end_reasoning(self._reasoning, out)
+            block.interrupts = self._calls_inside is CallsInside.INTERRUPT
+        self._text.code = CodeTracker()
+        self._text.drop_markup()
+
+    # Messages
 
     def _begin_header(self, start: str, out: list[Part]) -> None:
-        if self.thinking:
-            self._end_thinking(out)
+        if self._reasoning is not None:
+            self._end_reasoning(self._reasoning, out)
         self._header = self._new_header(start)
 
     def _new_header(self, start: str) -> HeaderReader:
-        assert self._frame is not None
-        return HeaderReader(self._frame, start, self._context.tools, self._marker_sets.arguments)
+        assert self._syntax.frame is not None
+        return HeaderReader(self._syntax.frame, start, self._context.tools, self._sets.arguments)
 
     def _read_header(self, header: HeaderReader, text: str, pos: int, out: list[Part]) -> int:
         pos = header.read(text, pos)
@@ -254,98 +237,28 @@ class Parser:
     def _begin_message(self, header: ParsedHeader, out: list[Part]) -> None:
         match header.kind:
             case MessageKind.THINKING:
-                self._begin_thinking()
+                self._begin_reasoning()
             case MessageKind.TEXT:
-                self._drop_marker()
-                if self._has_text:
-                    self._space = "\n\n"  # two messages are two paragraphs
+                self._text.drop_markup()
+                if self._text.has_words:
+                    self._text.space = "\n\n"  # two messages are two paragraphs
             case MessageKind.CALL:
-                assert self._frame is not None
-                assert self._message_calls is not None
-                self._in_message = True
-                calls = replace(self._message_calls, closes=self._frame.ends)
-                self._open(open_message(header.name, calls, self._context, self._marker_sets.stops))
+                self._open_message(header.name)
             case MessageKind.NOT_A_HEADER:
                 self._write_header(header.text, out)
         if header.rest:
             self._scan(header.rest, out, final=True)
 
+    def _open_message(self, name: str) -> None:
+        frame, calls = self._syntax.frame, self._syntax.calls
+        assert frame is not None
+        assert calls is not None
+        calls = replace(calls, closes=frame.ends)
+        self._open(open_message(name, calls, self._context, self._sets.message_ends), is_message=True)
+
     def _write_header(self, text: str, out: list[Part]) -> None:
         """Read text that turned out not to be a header again, as text; the start of a header that it begins with is written."""
-        assert self._frame is not None
-        start = next((start for start in self._frame.starts if text.startswith(start)), "")
-        self._header = None
-        self._write(start, out)
+        assert self._syntax.frame is not None
+        start = next((start for start in self._syntax.frame.starts if text.startswith(start)), "")
+        self._text.write(start, out)
         self._scan(text[len(start) :], out, final=True)
-
-    def _read_block(self, block: CallReader, text: str, pos: int, out: list[Part]) -> int:
-        parts: list[Part] = []
-        pos = block.read(text, pos, parts)
-        self._pass_on(parts, out)
-        if block.done:
-            self._block, self._refused = None, block.refused
-            self._bare_allowed = self._bare_allowed and not block.refused
-            if self._in_message:
-                self._in_message = False
-                self._begin_header("", out)
-            elif self._resumes:
-                self._resumes = False
-                self._begin_thinking()
-        return pos
-
-    def _pass_on(self, parts: list[Part], out: list[Part]) -> None:
-        """Pass on the parts of a block; the text among them is written as text."""
-        for part in parts:
-            if isinstance(part, Text):
-                self._write(part.text, out)
-                continue
-            if isinstance(part, CallStart):
-                self._begin_call(out)
-            out.append(part)
-
-    def _write(self, text: str, out: list[Part]) -> None:
-        """Write reasoning or text, depending on the state; its trailing space, which may be markup, waits in `_space`."""
-        self._code.write(text)
-        body = text.rstrip("\n") if self.thinking else text.rstrip()
-        if self._after_markup and not body.strip():
-            body = ""
-        if not body:
-            self._space += text
-            return
-        written = self._space + body if self._space else body
-        self._space = text[len(body) :]
-        if self._after_markup:
-            self._after_markup = False
-            words = written.lstrip()
-            written = written[: -len(words)].rpartition("\n")[2] + words
-        if self.thinking:
-            self._has_thinking = True
-            out.append(Thinking(written))
-        else:
-            self._has_text = self._space_is_text = True
-            out.append(Text(written))
-
-    def _begin_thinking(self) -> None:
-        self._space_before = self._space if self._has_text and not self.thinking else ""
-        self.thinking, self._has_thinking, self._misspelled_opened, self._code = True, False, False, CodeTracker()
-        self._space, self._after_markup, self._space_is_text = "", True, False
-
-    def _end_thinking(self, out: list[Part]) -> None:
-        if self._has_thinking:
-            out.append(ThinkingEnd())
-        is_dropped = not self._has_thinking and self._has_text
-        self.thinking, self._code = False, CodeTracker()
-        self._space, self._after_markup, self._space_is_text = self._space_before if is_dropped else "", not is_dropped, False
-
-    def _begin_call(self, out: list[Part]) -> None:
-        if self.thinking:
-            self._end_thinking(out)
-            self._resumes = self._reasoning.resumes
-        self._code = CodeTracker()
-        self._drop_marker()
-
-    def _drop_marker(self) -> None:
-        """Drop markup: before the first word, the space around it is dropped as well."""
-        self._space_is_text = False
-        if not self._has_text and not self.thinking:
-            self._space, self._after_markup = "", True

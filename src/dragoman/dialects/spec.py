@@ -23,6 +23,7 @@ unless more text follows (it then belongs to that text). In an output of text al
 """
 
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import ClassVar
 
 from dragoman.dialects.codecs import (
@@ -41,6 +42,7 @@ __all__ = [
     "Affixes",
     "CallTags",
     "Calls",
+    "CallsInside",
     "Carrier",
     "Codec",
     "ElementArguments",
@@ -99,6 +101,14 @@ class Frame:
     """The header to write for a message of text, without `header_end`."""
 
 
+class CallsInside(Enum):
+    """The meaning of a call of a declared tool inside of reasoning."""
+
+    END = auto()  # it ends the reasoning
+    INTERRUPT = auto()  # the reasoning continues after it
+    TENTATIVE = auto()  # it is part of the reasoning unless the output ends with it
+
+
 @dataclass(frozen=True, slots=True)
 class Reasoning:
     """B: a span of reasoning, as `<think>Two numbers.</think>`; a doubled opener or a closer without an opener is dropped."""
@@ -108,22 +118,15 @@ class Reasoning:
     force_close: str = "\n</think>\n\n"
     """The text that ends unfinished reasoning, as the family writes it: added to the prompt when the thinking budget is
     spent."""
-    ended_by_call: bool = True
-    """Whether a call of a declared tool ends the reasoning. If not, it is part of the reasoning unless the output ends with
-    it."""
+    calls_inside: CallsInside = CallsInside.END
     tags: tuple[str, ...] = ()
     """Markup inside the span, which is dropped."""
-    resumes: bool = False
-    """Whether reasoning that a call has ended continues after the call."""
     prompted: bool = False
     """Whether the prompt ends with the opener by default, with no option about thinking set; the models then do not write
     it."""
     word_like_markers: tuple[str, ...] = ()
     """Those of `opens` and `closes` that are ordinary words, as `Here is my response:`. Such an opener counts only at the start
     of the output, such a closer only inside reasoning; elsewhere they are text."""
-    misspelled_closers: tuple[str, ...] = ("</thinking>",)
-    """Wrong spellings of a closer that are read as one, inside reasoning only. Where the matching opener (`<thinking>`) came
-    before in the same span, they are text."""
 
 
 @dataclass(frozen=True, slots=True)

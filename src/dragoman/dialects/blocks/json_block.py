@@ -59,7 +59,7 @@ class JsonReader(BlockReader):
 
     @abstractmethod
     def _decide(self, call: ArgumentReader, out: list[Part]) -> None:
-        """Decide whether this object is a call, as soon as that is known."""
+        """Decide whether this object is a call, if that is known by now."""
 
     def _begin(self, text: str, pos: int, out: list[Part]) -> None:
         """Begin an object here."""
@@ -101,7 +101,8 @@ class JsonReader(BlockReader):
     def _inside(self, call: ArgumentReader, text: str, pos: int, out: list[Part]) -> int:
         """Read more of an object."""
         pos = call.read(text, pos, final=False)
-        self._decide(call, out)
+        if self._is_call is None:
+            self._decide(call, out)
         if self._is_call is False:
             call.out.clear()
         if call.done:
@@ -147,7 +148,7 @@ class JsonBlock(JsonReader):
 
     def _decide(self, call: ArgumentReader, out: list[Part]) -> None:
         assert isinstance(call, CallObject)
-        if self._is_call is not None or call.name is None:
+        if call.name is None:
             return
         if call.name not in self._tools:
             self._is_call = False

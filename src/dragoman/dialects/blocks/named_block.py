@@ -88,10 +88,9 @@ class NamedBlock(JsonReader):
         return self._calls.codec.reader(self._calls.tags, view, self._object_repairs)
 
     def _decide(self, call: ArgumentReader, out: list[Part]) -> None:
-        if self._is_call is None and self._name in self._tools:
+        self._is_call = self._name in self._tools
+        if self._is_call:
             self._begin_call(self._name, self._id, out)
-        elif self._is_call is None:
-            self._is_call = False
 
     def _parsed_header(self) -> tuple[str, str]:
         """The name and the id in the header."""
@@ -107,7 +106,8 @@ class NamedBlock(JsonReader):
         return name, ""
 
     def _inside(self, call: ArgumentReader, text: str, pos: int, out: list[Part]) -> int:
-        self._decide(call, out)
+        if self._is_call is None:
+            self._decide(call, out)
         if not self._opened:
             if space := _SPACE.match(text, pos):
                 return space.end()

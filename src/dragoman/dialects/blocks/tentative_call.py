@@ -1,6 +1,6 @@
 """Tentative calls: calls in reasoning that may only be considered; the text after them decides.
 
-Models of some families write complete calls in their reasoning (`ended_by_call` is false for them), and sometimes make a call
+Models of some families write complete calls in their reasoning (`CallsInside.TENTATIVE`), and sometimes make a call
 without ending their reasoning first. A call at the end of the output was meant; one with more text after it is reasoning.
 """
 

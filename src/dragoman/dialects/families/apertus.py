@@ -6,12 +6,14 @@ Real calls also come inside the reasoning, which continues after them.
 """
 
 from dragoman.dialects.dialect import Dialect
-from dragoman.dialects.spec import Calls, JsonArguments, KeyIsName, Reasoning, Results, StopStrings
+from dragoman.dialects.spec import Calls, CallsInside, JsonArguments, KeyIsName, Reasoning, Results, StopStrings
 
 APERTUS = Dialect(
     name="apertus",
     hints=("<|tools_prefix|>",),
-    reasoning=Reasoning(("<|inner_prefix|>",), ("<|inner_suffix|>",), force_close="<|inner_suffix|>", resumes=True),
+    reasoning=Reasoning(
+        ("<|inner_prefix|>",), ("<|inner_suffix|>",), force_close="<|inner_suffix|>", calls_inside=CallsInside.INTERRUPT
+    ),
     calls=Calls(
         ("<|tools_prefix|>",), ("<|tools_suffix|>",), carrier=KeyIsName(), codec=JsonArguments(array=True), padding="", lead=""
     ),

@@ -10,7 +10,7 @@ The newer ones read the array as well. Magistral and Ministral 3 write about cal
 from dataclasses import replace
 
 from dragoman.dialects.dialect import Dialect
-from dragoman.dialects.spec import Affixes, Calls, IdKey, IdMark, JsonArguments, Reasoning, Results, StopStrings
+from dragoman.dialects.spec import Affixes, Calls, CallsInside, IdKey, IdMark, JsonArguments, Reasoning, Results, StopStrings
 
 _ARRAY = Calls(("[TOOL_CALLS]",), (), codec=JsonArguments(array=True), ids=IdKey(length=9), padding="", lead="")
 _NAMED = Calls(
@@ -38,7 +38,7 @@ MINISTRAL3 = replace(
     MISTRAL_V11,
     name="ministral3",
     hints=("[TOOL_CALLS]", "[ARGS]", "[THINK]"),
-    reasoning=Reasoning(("[THINK]",), ("[/THINK]",), force_close="[/THINK]", ended_by_call=False),
+    reasoning=Reasoning(("[THINK]",), ("[/THINK]",), force_close="[/THINK]", calls_inside=CallsInside.TENTATIVE),
     calls=replace(_NAMED, ids=IdMark("[CALL_ID]", length=0)),
 )
 
