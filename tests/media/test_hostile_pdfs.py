@@ -16,14 +16,14 @@ from .pdf_files import text_pdf
 @pytest.mark.slow
 async def test_every_pdf_is_read_or_refused_in_bounded_time() -> None:
     pool = WorkerPool(workers=2, seconds=1, memory=256 << 20, preload=("dragoman.media.pdf_pages", "pypdfium2", "PIL.Image"))
-    reader, outcomes = PdfReader(pool, seconds=2, kept_bytes=1 << 20), Counter[str]()
-    whole = await reader.read(text_pdf(b"Hello"))
+    reader, outcomes = PdfReader(pool, seconds=2, side=64), Counter[str]()
+    whole = await reader.read(text_pdf(b"Hello"), sees=False)
     for data in chain(bombs(), islice(damaged(seed=12), 250)):
         try:
-            outcomes["read"] += bool((await reader.read(data, 64)).parts)
+            outcomes["read"] += bool((await reader.read(data, sees=True)).parts)
         except UnreadablePdf as refused:
             outcomes[str(refused)] += 1
-    assert await reader.read(text_pdf(b"Hello")) == whole
+    assert await reader.read(text_pdf(b"Hello"), sees=False) == whole
     assert sum(outcomes.values()) == 257
     assert min(outcomes["read"], outcomes["The PDF specified was not valid."]) > 50, outcomes
     await pool.close()

@@ -1,8 +1,7 @@
 """Reads PDFs in worker processes: the text of each page, and a picture where a page has none and the model sees.
 
 The workers are other ones than those of `POOL`, so that a PDF which takes all the time it may delays PDFs alone. The text of
-all pages is one job; pictures are drawn a few at a time, so that a long scan needs no longer limit. Results are kept by
-digest, since clients send a PDF again with each turn.
+all pages is one job; pictures are drawn a few at a time, so that a long scan needs no longer limit.
 
 What the model gets has a fixed form, with the number of each page, so that a PDF reads the same in every later turn:
 
@@ -15,7 +14,6 @@ What the model gets has a fixed form, with the number of each page, so that a PD
 """
 
 import asyncio
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -23,18 +21,17 @@ from typing import Final
 
 from dragoman.conversation import Image, Text
 from dragoman.conversation.types import join_texts
-from dragoman.media.kept import Kept
 from dragoman.media.pdf_pages import UnreadablePdf, pictures, texts
 from dragoman.worker_pool import TooExpensive, WorkerPool
 
+PAGE_SIDE: Final = 1568
+"""Pixels of the longer side of a page: 134 dpi of a letter."""
 MOST_IMAGES: Final = 100
 """Pages of a PDF that become images; a note takes the place of others without text."""
 SECONDS: Final = 60.0
 """Time limit of a whole PDF; that of a worker is for a part of one."""
 _PAGES_AT_A_TIME: Final = 4
 """Pages that one job draws, some tenths of a second each."""
-_KEPT_BYTES: Final = 64 << 20
-"""Bytes of text, and as many of pictures."""
 _PNG: Final = b"\x89PNG"
 _PRELOAD: Final = ("dragoman.media.pdf_pages", "pypdfium2", "PIL.Image")
 
@@ -48,50 +45,39 @@ class Pdf:
 
 
 class PdfReader:
-    """Reads PDFs, and keeps what it read."""
+    """Reads PDFs. `side` is how many pixels the longer side of a page has."""
 
-    def __init__(self, pool: WorkerPool | None = None, seconds: float = SECONDS, kept_bytes: int = _KEPT_BYTES) -> None:
+    def __init__(self, pool: WorkerPool | None = None, seconds: float = SECONDS, side: int = PAGE_SIDE) -> None:
         self._pool = pool or WorkerPool(preload=_PRELOAD)
         self._seconds = seconds
-        self._texts: Kept[bytes, Sequence[str | None]] = Kept(kept_bytes)
-        self._images: Kept[tuple[bytes, int, int], Image] = Kept(kept_bytes)
+        self._side = side
 
-    async def read(self, data: bytes, longest: int | None = None) -> Pdf:
-        """Return what the model gets of a PDF. With `longest`, pages without text are images, at most so many pixels long.
+    async def read(self, data: bytes, *, sees: bool) -> Pdf:
+        """Return what the model gets of a PDF. For a model that sees, pages without text are images.
 
         Raises `UnreadablePdf`, and `Overloaded` if no worker becomes free in time.
         """
-        digest = (await asyncio.to_thread(sha256, data)).digest()
         try:
             async with asyncio.timeout(self._seconds):
-                read = await self._read(data, digest)
-                drawn = await self._drawn(data, digest, read, longest) if longest else {}
+                read = await self._pool.run(texts, data)
+                drawn = await self._drawn(data, read) if sees else {}
         except TimeoutError:
             raise UnreadablePdf(f"Reading the PDF specified takes more than {self._seconds:g} seconds.") from None
         except TooExpensive as error:
             raise UnreadablePdf(f"Reading the PDF specified {error}.") from None
-        return _pdf(read, drawn, sees=longest is not None)
+        return _pdf(read, drawn, sees=sees)
 
     async def close(self) -> None:
         """End the workers of this event loop."""
         await self._pool.close()
 
-    async def _read(self, data: bytes, digest: bytes) -> Sequence[str | None]:
-        read = self._texts.get(digest)
-        if read is None:
-            read = await self._pool.run(texts, data)
-            self._texts.put(digest, read, sum(map(sys.getsizeof, read)))
-        return read
-
-    async def _drawn(self, data: bytes, digest: bytes, read: Sequence[str | None], longest: int) -> Mapping[int, Image]:
+    async def _drawn(self, data: bytes, read: Sequence[str | None]) -> Mapping[int, Image]:
         """Images of the first pages without text, by page number; there are none of pages that cannot be drawn."""
         wanted = [number for number, text in enumerate(read, 1) if text == ""][:MOST_IMAGES]
-        drawn = {number: image for number in wanted if (image := self._images.get((digest, number, longest)))}
-        for numbers in _groups([number for number in wanted if number not in drawn]):
-            for number, picture in zip(numbers, await self._pool.run(pictures, data, numbers, longest), strict=True):
-                if picture is not None:
-                    drawn[number] = image = _image(picture)
-                    self._images.put((digest, number, longest), image, len(picture))
+        drawn: dict[int, Image] = {}
+        for numbers in _groups(wanted):
+            made = await self._pool.run(pictures, data, numbers, self._side)
+            drawn |= {number: _image(picture) for number, picture in zip(numbers, made, strict=True) if picture is not None}
         return drawn
 
 

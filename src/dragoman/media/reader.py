@@ -13,7 +13,7 @@ from typing import Final
 
 from dragoman.conversation import AttachmentKind, Dialogue, Image, Text
 from dragoman.media.data_kind import DataKind, kind_of
-from dragoman.media.image_decoding import LONGEST_SIDE, Decoded, UnreadableImage, decoded
+from dragoman.media.image_decoding import Decoded, UnreadableImage, decoded
 from dragoman.media.kept import Kept
 from dragoman.media.outcomes import Key, Outcome, Sight, Wanted, wanted, without_attachments
 from dragoman.media.pdf import Pdf, PdfReader
@@ -75,7 +75,7 @@ class MediaReader:
         try:
             match kind_of(item.source):
                 case DataKind.PDF:
-                    return _document(await self._pdfs.read(item.source, LONGEST_SIDE if self.sight.images else None))
+                    return _document(await self._pdfs.read(item.source, sees=self.sight.images))
                 case DataKind.TEXT if item.kind is AttachmentKind.DOCUMENT:
                     return Outcome((Text(item.source.decode()),))
                 case _:
