@@ -78,7 +78,7 @@ THIRD_PARTY = {
     "jsonschema_rs": {"api", "json_schema", "doctor"},
     "llguidance": {"constraints"},
     "jinja2": {"prompt"},
-    "aiohttp": {"engines", "doctor"},
+    "aiohttp": {"engines", "doctor", "media"},
     "PIL": {"media"},
     "pypdfium2": {"media"},
     "tokenizers": {"models"},

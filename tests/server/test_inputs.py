@@ -22,6 +22,7 @@ def paper(data: bytes) -> dict[str, Any]:
     return {"type": "document", "title": "Paper", "source": source}
 
 
+NOT_PUBLIC = "leads to an address that is not public. (capability_rejected: document_block)"
 NOT_VALID = "The PDF specified was not valid. (capability_rejected: document_block)"
 PAPER, BROKEN = paper(text_pdf(b"It snows.")), paper(b"%PDF-1")
 NOTES = {"type": "document", "title": "Notes", "source": {"type": "text", "media_type": "text/plain", "data": "It rains."}}
@@ -118,6 +119,18 @@ def test_with_strict_input_an_image_is_refused(serve: Serve) -> None:
             "messages.0.content.0: this model cannot see images (capability_rejected: image_block)",
         )
         assert post(url, body({"role": "user", "content": [NOTES, FOUND, PAPER]}), path).status == HTTPStatus.OK
+
+
+@pytest.mark.clause("IN-2", "IN-5", "ERR-9")
+def test_urls_are_fetched_if_the_operator_allows_it_but_not_from_this_network(serve: Serve) -> None:
+    linked = {"type": "document", "source": {"type": "url", "url": "http://127.0.0.1:9/a.pdf"}}
+    asked = body({"role": "user", "content": [linked]})
+    refused = post(serve(fetch_urls=True), asked)
+    assert refused.error == (
+        "invalid_request_error",
+        f"messages.0.content.0.document.source.url.url: Could not fetch the URL: it {NOT_PUBLIC}",
+    )
+    assert post(serve(), asked).status == HTTPStatus.OK  # the model reads that nothing was fetched
 
 
 @pytest.mark.clause("FIL-4")

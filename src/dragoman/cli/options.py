@@ -31,6 +31,7 @@ class Options:
     any_model: bool
     strict: bool
     strict_input: bool
+    fetch_urls: bool
     log_level: str
     log_format: str
     capture: Path | None

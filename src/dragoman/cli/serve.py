@@ -74,6 +74,7 @@ from dragoman.server import ModelRegistry, Settings
 @click.option("--alias", "aliases", multiple=True, metavar="NAME", help="Another name for the model; may be repeated.")
 @click.option("--any-model", is_flag=True, help="Accept every model name.")
 @click.option("--strict", is_flag=True, help="Refuse unknown fields, and fields that the newest API version removed.")
+@click.option("--fetch-urls", is_flag=True, help="Fetch images and documents that clients send by URL, from public addresses.")
 @click.option(
     "--strict-input", is_flag=True, help="Refuse what the model cannot see or read instead of putting a note in its place."
 )
@@ -143,6 +144,7 @@ def serve(**given: Any) -> None:
         queue=options.queue,
         strict=options.strict,
         strict_input=options.strict_input,
+        fetch_urls=options.fetch_urls,
         dialect=dialect,
         capture=options.capture,
         cors_origins=options.cors_origins,

@@ -5,6 +5,8 @@ These functions run on the event loop or in the worker process that reads a larg
 """
 
 import base64
+import math
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
@@ -25,11 +27,20 @@ Key = str
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The text and the images of an attachment, and notes for the log; or why it is `unreadable`, a sentence for the client."""
+    """The text and the images of an attachment, and notes for the log; or why it is `unreadable`, a sentence for the client.
+
+    `expires`: the time of the monotonic clock from which another try may give another outcome.
+    """
 
     parts: Sequence[Text | Image] = ()
     notes: Sequence[str] = ()
     unreadable: str = ""
+    expires: float = math.inf
+
+    @property
+    def outdated(self) -> bool:
+        """Whether another try may give another outcome."""
+        return time.monotonic() >= self.expires
 
     @property
     def images(self) -> Iterator[Image]:
@@ -79,10 +90,11 @@ class Sight:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """An attachment that must be read: its bytes, or its URL. `problem` is set instead if its bytes cannot be read."""
+    """An attachment that must be read: its data, or its URL. `problem` is set instead if the data cannot be read."""
 
     kind: AttachmentKind
-    source: bytes | str = b""
+    data: bytes = b""
+    url: str = ""
     problem: str = ""
 
 
@@ -157,7 +169,7 @@ def key_of(attachment: Attachment) -> Key:
 def _wanted(attachment: Attachment, limits: Limits) -> Wanted:
     kind, source = attachment.kind, attachment.source
     if isinstance(source, Url):
-        return Wanted(kind, source.url)
+        return Wanted(kind, url=source.url)
     assert isinstance(source, Inline)
     try:
         data = base64.b64decode("".join(source.data.split()), validate=True)
@@ -165,7 +177,7 @@ def _wanted(attachment: Attachment, limits: Limits) -> Wanted:
         return Wanted(kind, problem=f"Could not process {kind.value}: its data is not valid base64.")
     if len(data) > limits.attachment_bytes:
         return Wanted(kind, problem=f"{kind.value} exceeds {limits.attachment_bytes:,} bytes (attachment_bytes).")
-    return Wanted(kind, data)
+    return Wanted(kind, data, problem="" if data else f"Could not process {kind.value}: it is empty.")
 
 
 def _refused(attachment: Attachment, path: str, reason: str) -> InvalidRequest:

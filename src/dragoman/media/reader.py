@@ -6,13 +6,16 @@ Every outcome is kept by the digest of the data or by the URL, also that somethi
 again with each turn of a conversation.
 """
 
+import time
 from collections.abc import Mapping
+from dataclasses import replace
 from hashlib import sha256
 from itertools import islice
 from typing import Final
 
 from dragoman.conversation import AttachmentKind, Dialogue, Image, Text
 from dragoman.media.data_kind import DataKind, kind_of
+from dragoman.media.fetching import Fetcher, Unfetchable
 from dragoman.media.image_decoding import Decoded, UnreadableImage, decoded
 from dragoman.media.kept import Kept
 from dragoman.media.outcomes import Key, Outcome, Sight, Wanted, wanted, without_attachments
@@ -24,6 +27,8 @@ _KEPT_BYTES: Final = 256 << 20
 _LIGHT: Final = 4096
 """Characters of text in an outcome that a worker gets before it asks for it."""
 _MOST_LIGHT: Final = 200
+_RETRY_SECONDS: Final = 60.0
+"""Seconds before a URL that could not be fetched is tried again: a dead one in the history does not delay every turn."""
 _PRELOAD: Final = ("dragoman.media.image_decoding", "PIL.Image")
 FIRST_FRAME: Final = "[only the first frame of this animation is shown, or the first page]"
 
@@ -34,8 +39,9 @@ class MediaReader:
     The workers that decode images do nothing else: an image that takes long delays no prompt.
     """
 
-    def __init__(self, sight: Sight, kept_bytes: int = _KEPT_BYTES) -> None:
-        self.sight = sight
+    def __init__(self, sight: Sight, fetcher: Fetcher | None = None, kept_bytes: int = _KEPT_BYTES) -> None:
+        self.sight = replace(sight, urls=fetcher is not None)
+        self._fetcher = fetcher
         self._pdfs = PdfReader()
         self._pool = WorkerPool(preload=_PRELOAD)
         self._kept: Kept[Key, Outcome] = Kept(kept_bytes)
@@ -54,15 +60,17 @@ class MediaReader:
         found: dict[Key, Outcome] = {}
         for key, item in missing.items():  # one after another, so that one request does not take all workers
             outcome = self._kept.get(key)
-            if outcome is None:
-                outcome = Outcome(unreadable=item.problem) if item.problem else await self._read(item)
+            if outcome is None or outcome.outdated:
+                outcome = await self._read(item)
                 self._kept.put(key, outcome, outcome.size)
             found[key] = outcome
         return found
 
     def recent(self) -> dict[Key, Outcome]:
         """The newest outcomes that are small without the bytes of their images."""
-        small = ((key, outcome) for key, outcome in self._kept.newest() if outcome.characters <= _LIGHT)
+        small = (
+            (key, outcome) for key, outcome in self._kept.newest() if outcome.characters <= _LIGHT and not outcome.outdated
+        )
         return dict(islice(small, _MOST_LIGHT))
 
     async def close(self) -> None:
@@ -71,19 +79,29 @@ class MediaReader:
         await self._pdfs.close()
 
     async def _read(self, item: Wanted) -> Outcome:
-        assert isinstance(item.source, bytes)
+        if item.problem:
+            return Outcome(unreadable=item.problem)
         try:
-            match kind_of(item.source):
-                case DataKind.PDF:
-                    return _document(await self._pdfs.read(item.source, sees=self.sight.images))
-                case DataKind.TEXT if item.kind is AttachmentKind.DOCUMENT:
-                    return Outcome((Text(item.source.decode()),))
-                case _:
-                    return _picture(await self._pool.run(decoded, item.source))
+            return await self._decoded(item.kind, item.data or await self._fetched(item.url))
+        except Unfetchable as error:
+            return Outcome(unreadable=f"Could not fetch the URL: it {error}.", expires=time.monotonic() + _RETRY_SECONDS)
         except (UnreadableImage, TooExpensive) as error:
             return Outcome(unreadable=f"Could not process {item.kind.value}: it {error}.")
         except UnreadablePdf as error:
             return Outcome(unreadable=str(error))
+
+    async def _fetched(self, url: str) -> bytes:
+        assert self._fetcher is not None
+        return await self._fetcher.fetch(url)
+
+    async def _decoded(self, kind: AttachmentKind, data: bytes) -> Outcome:
+        match kind_of(data):
+            case DataKind.PDF:
+                return _document(await self._pdfs.read(data, sees=self.sight.images))
+            case DataKind.TEXT if kind is AttachmentKind.DOCUMENT:
+                return Outcome((Text(data.decode()),))
+            case _:
+                return _picture(await self._pool.run(decoded, data))
 
 
 def _picture(made: Decoded) -> Outcome:

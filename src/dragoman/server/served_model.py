@@ -19,6 +19,7 @@ from dragoman.generation import Generation
 from dragoman.inspection.detection import Detection, detect, hints
 from dragoman.inspection.profile import inspect
 from dragoman.limits import DEFAULT, Limits
+from dragoman.media.fetching import Fetcher
 from dragoman.media.outcomes import Sight
 from dragoman.media.reader import MediaReader
 from dragoman.observability.prefix_tracker import PrefixTracker
@@ -36,9 +37,10 @@ class Settings:
     """The operator's settings.
 
     `queue` is how many requests may wait. With `strict_input`, content that the model cannot see is refused instead of replaced
-    by a note. `model_id` None means the engine's name, `dialect` None the detected one. `capture` is a folder for every request
-    and its response. `cors_origins` are origins of web pages that may use the server, in addition to those of this machine.
-    `hosts` are host names, without ports, under which clients may reach it, in addition to those of this machine; None: any.
+    by a note. With `fetch_urls`, images and documents by URL are fetched from public addresses. `model_id` None means the
+    engine's name, `dialect` None the detected one. `capture` is a folder for every request and its response. `cors_origins` are
+    origins of web pages that may use the server, in addition to those of this machine. `hosts` are host names, without ports,
+    under which clients may reach it, in addition to those of this machine; None: any.
     """
 
     model_id: str | None = None
@@ -50,6 +52,7 @@ class Settings:
     queue: int = 256
     strict: bool = False
     strict_input: bool = False
+    fetch_urls: bool = False
     dialect: Dialect | None = None
     capture: Path | None = None
     cors_origins: Sequence[str] = ()
@@ -121,7 +124,8 @@ class ServedModel:
             ),
         )
         admission = Admission(found.slots, settings.queue)
-        media = MediaReader(Sight(images=found.images, strict=settings.strict_input, limits=settings.limits))
+        sight = Sight(images=found.images, strict=settings.strict_input, limits=settings.limits)
+        media = MediaReader(sight, Fetcher(settings.limits.attachment_bytes) if settings.fetch_urls else None)
         return cls(engine, detection, prompts, admission, info, media=media, found=found)
 
     @property
