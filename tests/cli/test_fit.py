@@ -54,5 +54,12 @@ def test_weights_reduce_the_window(model: Path) -> None:
     assert fit(model, memory_for(20_000) + 1000 * MIB).context == 19_456
 
 
+def test_the_image_projector_is_a_part_of_the_weights(model: Path, tmp_path: Path) -> None:
+    projector = tmp_path / "mmproj.gguf"
+    with projector.open("wb") as file:
+        file.truncate(1000 * MIB)
+    assert fit(model, memory_for(20_000) + 1000 * MIB, projector=projector).context == 19_456
+
+
 def test_this_machine_has_memory() -> None:
     assert free_memory() > 64 * MIB

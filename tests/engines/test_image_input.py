@@ -12,6 +12,7 @@ from aiohttp.test_utils import TestServer
 from dragoman.conversation import ImageSpan, TextSpan, tokens_of
 from dragoman.engines import EngineRequest
 from dragoman.engines.llama.server import LlamaServer
+from dragoman.errors import EngineRefused
 from engines.conftest import GREEDY, collect
 from vision_model import BLUE, RED, picture
 
@@ -31,6 +32,10 @@ class FakeServer:
         self.completions: list[dict[str, Any]] = []
         self.counted = 0
 
+    @property
+    def marker(self) -> str:
+        return str(self.replies["/props"][1].get("media_marker", "<__media__>"))
+
     async def answer(self, request: web.Request) -> web.Response:
         body = json.loads(await request.read() or b"null")
         if request.path in self.replies:
@@ -44,6 +49,8 @@ class FakeServer:
                 self.counted += len(images)
                 return web.json_response({"input_tokens": 10 + (LENGTH + SURPLUS) * len(images)})
             case "/completion":
+                if isinstance(body["prompt"], dict) and self.marker not in body["prompt"]["prompt_string"]:
+                    return web.json_response({"error": {"message": "Failed to tokenize prompt"}}, status=400)
                 self.completions.append(body)
                 total = 1 + LENGTH
                 progress = b'data: {"prompt_progress":{"total":%d,"cache":0,"processed":0}}\n\n' % total
@@ -84,6 +91,22 @@ async def test_a_prompt_has_the_marker_of_the_server_without_the_token_that_it_a
     spelled = f"{marker[0]}\u2060{marker[1:]}"
     assert prompt["prompt_string"] == f"I say {spelled}: {marker}!"
     assert len(prompt["multimodal_data"]) == 1
+
+
+async def test_a_server_that_was_restarted_gets_its_new_marker() -> None:
+    async with started({"media_marker": MARKER}) as (fake, engine, _):
+        fake.replies["/props"] = (200, PROPS | {"media_marker": "<__media_of_the_next__>"})
+        spans = [ImageSpan(RED, LENGTH), TextSpan("!", [3], 1)]
+        await collect(engine, EngineRequest(tokens_of(spans), 4, GREEDY, spans=spans))
+        assert fake.completions[-1]["prompt"]["prompt_string"] == "<__media_of_the_next__>!"
+
+
+async def test_a_refusal_that_the_marker_does_not_explain_is_raised() -> None:
+    async with started({"media_marker": MARKER}) as (fake, engine, _):
+        fake.replies["/completion"] = (400, {"error": {"message": "Failed to load image or audio file"}})
+        spans = [ImageSpan(RED, LENGTH)]
+        with pytest.raises(EngineRefused, match="Failed to load image"):
+            await collect(engine, EngineRequest(tokens_of(spans), 4, GREEDY, spans=spans))
 
 
 @pytest.mark.parametrize(

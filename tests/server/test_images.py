@@ -5,9 +5,14 @@ from http import HTTPStatus
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from PIL import Image
 
 from conftest import MODEL, body, live_server, user
+from controllable_engine import ControllableEngine
+from dragoman.conversation import Image as Seen
+from dragoman.engines import Capabilities
+from dragoman.errors import EngineRefused
 from dragoman.server import Settings
 from media.pdf_files import scan
 from media.pictures import encoded, half, in_base64
@@ -119,3 +124,24 @@ def test_a_broken_image_in_the_history_is_a_note(url: str) -> None:
 def test_the_list_of_models_says_that_the_model_sees(url: str) -> None:
     (model,) = get(url, "/v1/models").json["data"]
     assert model["capabilities"]["image_input"] == model["capabilities"]["pdf_input"] == {"supported": True}
+
+
+class RefusingEngine(ControllableEngine):
+    """An engine that sees, and refuses every request."""
+
+    async def start(self) -> Capabilities:
+        return replace(await super().start(), images=True)
+
+    async def image_length(self, image: Seen) -> int:
+        return 5
+
+
+@pytest.mark.clause("CC-8")
+def test_images_that_the_engine_refuses_are_a_400_from_which_clients_recover() -> None:
+    engine = RefusingEngine()
+    engine.fails_at_once, engine.failure = True, EngineRefused("Failed to load image")
+    with live_server(engine, Settings(model_id=MODEL)) as url:
+        refused = post(url, asked(block(RED)))
+        assert refused.status == HTTPStatus.BAD_REQUEST
+        assert refused.error[1].endswith("Failed to load image (capability_rejected: image_block)")
+        assert post(url, body(user("Hi"))).status == HTTPStatus.INTERNAL_SERVER_ERROR

@@ -43,6 +43,7 @@ class _WithArguments(click.Command):
 @click.option(
     "--context-length", type=click.IntRange(min=16), metavar="N", help="Context window in tokens; otherwise what fits."
 )
+@click.option("--mmproj", metavar="FILE|none", help="Image projector of MODEL for a server that is started, as for `serve`.")
 @click.option("--print-env", is_flag=True, help="Print the environment variables as shell lines, and start nothing.")
 @click.pass_obj
 def claude(  # noqa: PLR0913 -- the options
@@ -52,6 +53,7 @@ def claude(  # noqa: PLR0913 -- the options
     url: str | None,
     api_key: str | None,
     context_length: int | None,
+    mmproj: str | None,
     print_env: bool,
 ) -> None:
     """Run Claude Code on a local model, with the settings it needs; ARGS are passed to Claude Code.
@@ -62,7 +64,7 @@ def claude(  # noqa: PLR0913 -- the options
     program = shutil.which(_CLIENT)
     if program is None and not print_env:
         raise UsageError(_ABSENT)
-    found = server(model, url, api_key, context_length, may_start=not print_env)
+    found = server(model, url, api_key, context_length, projector=mmproj, may_start=not print_env)
     with _signals(_ENDS, _exit), found as target:
         for line in _warnings(target):
             click.echo(f"Warning: {line}.", err=True)

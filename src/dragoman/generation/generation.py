@@ -70,6 +70,11 @@ class Generation:
         return TokenCounts(len(self._prompt.tokens), self._cached or 0, self._output, self._thinking_tokens)
 
     @property
+    def has_images(self) -> bool:
+        """Whether the prompt has images."""
+        return bool(self._prompt.spans)
+
+    @property
     def calls(self) -> int:
         """The number of complete calls so far."""
         return self._policies.calls

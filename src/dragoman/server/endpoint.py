@@ -8,9 +8,10 @@ from typing import Any, Generic, TypeVar
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
+from dragoman.api.base import capability_rejected
 from dragoman.api.format import ApiFormat, Encoder
 from dragoman.engines import Routing
-from dragoman.errors import DragomanError, EngineRefused
+from dragoman.errors import DragomanError, EngineRefused, InvalidRequest
 from dragoman.generation import Generation
 from dragoman.media.outcomes import needs_reading
 from dragoman.observability import Record
@@ -126,7 +127,7 @@ class GeneratingEndpoint(Endpoint, Generic[E]):
                 else:
                     await send_message(response, model.admission, send)
             except EngineRefused as refused:
-                raise self.refusal(made, refused) from None
+                raise (_images_refused(refused) if generation.has_images else self.refusal(made, refused)) from None
 
     def refusal(self, made: Prepared, refused: EngineRefused) -> DragomanError:
         """Return the error to raise if the engine refuses a request."""
@@ -141,3 +142,9 @@ class GeneratingEndpoint(Endpoint, Generic[E]):
         if made.facts is not None:
             record.diverged = model.prefix_tracker.follow(made.facts.trail, prompt)
         return generation
+
+
+def _images_refused(refused: EngineRefused) -> InvalidRequest:
+    """Return the client's error if the engine refuses a prompt with images: clients continue without them (CC-8)."""
+    reason = f"the engine does not accept the images of this conversation: {refused.message}"
+    return InvalidRequest.at("messages", reason + capability_rejected("image"))

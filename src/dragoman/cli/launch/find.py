@@ -14,8 +14,16 @@ from dragoman.models.resolve import ModelFile, UnusableModel, resolve
 
 
 @contextmanager
-def server(model: str | None, url: str | None, key: str | None, context: int | None, *, may_start: bool) -> Iterator[Target]:
-    """The server at `url`, the one at the default URL, or one that is started here and terminated at the end.
+def server(  # noqa: PLR0913 -- options of the command line
+    model: str | None,
+    url: str | None,
+    key: str | None,
+    context: int | None,
+    *,
+    projector: str | None = None,
+    may_start: bool,
+) -> Iterator[Target]:
+    """The server at `url`, the one at the default URL, or one that is started here, with this `projector`, and ends with us.
 
     `context` is the requested window in tokens: it can reduce the window of a running server, not extend it. Raises
     `UsageError`.
@@ -29,12 +37,14 @@ def server(model: str | None, url: str | None, key: str | None, context: int | N
         raise UsageError(
             f"no usable server runs at {servers.DEFAULT_URL}: start one with `dragoman serve`, or name one with --url."
         )
-    chosen = fit(_weights(model).path)
+    weights = _weights(model, projector)
+    chosen = fit(weights.path, projector=weights.projector)
     if context:
         chosen = replace(chosen, context=context, parallel=1)
     conversations = "one conversation" if chosen.parallel == 1 else f"each of {chosen.parallel} conversations"
     click.echo(f"A window of {chosen.context:,} tokens for {conversations}; {chosen.memory >> 20:,} MiB were free", err=True)
     options = ["--context-length", str(chosen.context), "--parallel", str(chosen.parallel)]
+    options += ["--mmproj", projector] if projector else []
     with servers.started([*([model] if model else []), *options]) as target:
         yield target
 
@@ -64,8 +74,8 @@ def _running(key: str | None, model: str | None) -> Target | None:
     return Target.of(servers.DEFAULT_URL, chosen.id, chosen.window, key) if chosen else None
 
 
-def _weights(model: str | None) -> ModelFile:
+def _weights(model: str | None, projector: str | None = None) -> ModelFile:
     try:
-        return resolve(model)
+        return resolve(model, projector)
     except UnusableModel as error:
         raise UsageError(str(error)) from None

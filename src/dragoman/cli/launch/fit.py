@@ -28,10 +28,11 @@ class Fit:
     memory: int
 
 
-def fit(path: Path, memory: int | None = None) -> Fit:
-    """Choose the window for the model in `path`. `memory` is in bytes; by default the free memory."""
+def fit(path: Path, memory: int | None = None, *, projector: Path | None = None) -> Fit:
+    """Choose the window for the model in `path` with its image projector. `memory` is in bytes; by default the free memory."""
     memory = free_memory() if memory is None else memory
-    weights = sum((path.parent / part).stat().st_size for part in gguf.parts(path.name))
+    files = [*(path.parent / part for part in gguf.parts(path.name)), *([projector] if projector else [])]
+    weights = sum(file.stat().st_size for file in files)
     tokens = max(0, memory - weights) // _SHARE // (cache_bytes(path) or _UNKNOWN)
     longest = min(trained_window(path) or LARGEST, LARGEST)
     parallel = 2 if tokens // 2 >= min(longest, _AMPLE) else 1

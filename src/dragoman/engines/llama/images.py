@@ -79,6 +79,11 @@ class ImageInput:
     async def _measured(self, image: Image) -> int:
         return await self._count(image) - self._counted_text - self._between
 
+    async def renew_marker(self) -> bool:
+        """Ask for the marker again; whether it is another one. Raises `EngineError`."""
+        before, self._marker = self._marker, (await self._http.call("GET", "/props", Props)).media_marker
+        return self._marker != before
+
     def _escaped(self, text: str) -> str:
         """The text without this server's marker, which only the model could have spelled."""
         return text.replace(self._marker, self._marker[0] + INVISIBLE + self._marker[1:])

@@ -15,7 +15,7 @@ What the server does, and what this module relies on:
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from pathlib import PurePath
 
 import msgspec
@@ -33,7 +33,7 @@ from dragoman.engines.llama.slot_choice import SlotChoice
 from dragoman.engines.llama.wire import Chunk, Completion, CompletionReader, MediaPrompt, Models, Props, Slot, Tokens
 from dragoman.engines.watch import DEFAULT_WATCH_TIMES, HealthWatch
 from dragoman.engines.window import clamped
-from dragoman.errors import EngineFailed
+from dragoman.errors import EngineFailed, EngineRefused
 
 
 class LlamaServer(Engine):
@@ -131,8 +131,7 @@ class LlamaServer(Engine):
         grammar = await self._grammars.of(request.constraint) if request.constraint is not None else UNSET
         async with self._watched(), self._lease(request) as slot:
             completion = CompletionReader(silent=request.limit == 0)
-            body = await self._body(request, grammar, slot)
-            async with self._http.stream("/completion", body, affinity=request.routing.affinity) as answer:
+            async with self._accepted(request, grammar, slot) as answer:
                 async for data in answer:
                     if self._watch is not None:
                         self._watch.record_output()
@@ -173,6 +172,25 @@ class LlamaServer(Engine):
         if self._images is None:
             raise EngineFailed(f"{self._http.name} reads no images")
         return await self._images.length(image)
+
+    @asynccontextmanager
+    async def _accepted(
+        self, request: EngineRequest, grammar: str | UnsetType, slot: int | UnsetType
+    ) -> AsyncGenerator[AsyncIterator[bytes]]:
+        """Post a request; one with images again if the server was restarted unnoticed, and has another marker now."""
+
+        async def post() -> AsyncIterator[bytes]:
+            body = await self._body(request, grammar, slot)
+            return await stack.enter_async_context(self._http.stream("/completion", body, affinity=request.routing.affinity))
+
+        async with AsyncExitStack() as stack:
+            try:
+                answer = await post()
+            except EngineRefused:
+                if not request.spans or self._images is None or not await self._images.renew_marker():
+                    raise
+                answer = await post()
+            yield answer
 
     async def _body(self, request: EngineRequest, grammar: str | UnsetType, slot: int | UnsetType) -> bytes:
         if not request.spans:
