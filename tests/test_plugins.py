@@ -14,6 +14,7 @@ ENTRY_POINTS = """
 echo = dragoman_example.engine:build
 [dragoman.dialects]
 example = dragoman_example.dialect:EXAMPLE
+example-lines = dragoman_example.dialect:LINES
 """
 
 
@@ -81,6 +82,38 @@ print(dialects.get("example").name)
     done = run(installed, code)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["example", "example"]
+
+
+def test_a_codec_of_another_package_reads_writes_and_constrains(installed: Path) -> None:
+    """What `tests/dialects` checks for the codecs of this package: the writer's calls are read back and allowed."""
+    code = """
+import json, random, sys
+sys.path.insert(0, "tests")
+from dragoman.plugins import register_dialects
+register_dialects()
+from dragoman import dialects
+from dragoman.conversation import ToolCall
+from dialects.reading import read
+from dialects.test_constraint import CALLS, accepts, asked, calls, constraint, read as read_parts, random_output
+from splits import same_at_every_split
+lines = dialects.get("example-lines")
+written = lines.encode_turn("Hm.", CALLS)
+print(lines.encode_calls([ToolCall("1", "add", {"a": 1, "b": [True, "x"]})]))
+reading = same_at_every_split(lambda chunks: read(lines, chunks, ["get_weather", "now"]), written)
+assert [json.loads(part["arguments"]) for part in reading.parts[1:]] == [call.input for call in CALLS], reading
+assert reading.repairs == []
+broken = read(lines, [written[: written.index("Ulm")]], ["get_weather", "now"]).parts[-1]
+assert not broken["complete"] and json.loads(broken["arguments"]) == {"place": ""}
+for call in CALLS:
+    forced = constraint(lines, asked("tool", name=call.name))
+    assert accepts(forced, lines.encode_calls([call]))
+    assert not accepts(forced, "words")
+    output = random_output(forced, random.Random(3))
+    assert not output or calls(read_parts(lines, asked("any"), output))
+"""
+    done = run(installed, code)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == '<line_call>add\na = 1\nb = [true, "x"]\n</line_call>\n'
 
 
 @pytest.mark.parametrize(

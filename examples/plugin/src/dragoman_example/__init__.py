@@ -1,1 +1,1 @@
-"""An engine and a dialect for Dragoman, as an example."""
+"""An engine, a codec and dialects for Dragoman, as an example."""
