@@ -1,0 +1,117 @@
+"""Pictures and PDFs by the official SDKs, as their users send them, to the tiny model that sees."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from anthropic import Anthropic
+from openai import OpenAI
+
+from conftest import MODEL, live_server
+from dragoman.server import Settings
+from media.pdf_files import scan, text_pdf
+from media.pictures import in_base64
+from vision_model import seeing_engine
+
+from .conftest import sdk
+from .pictures import RED, write_picture
+
+pytestmark = pytest.mark.slow
+
+BLUE = (0, 0, 255)
+ASK = "What is it?"
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    with live_server(seeing_engine(), Settings(model_id=MODEL)) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def anthropic(url: str) -> Iterator[Anthropic]:
+    with sdk(url) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def openai(url: str) -> Iterator[OpenAI]:
+    with OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0) as client:
+        yield client
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    """A folder with two pictures, two scans and a text."""
+    for name, color in (("red", RED), ("blue", BLUE)):
+        write_picture(tmp_path / f"{name}.png", color)
+        (tmp_path / f"{name}.pdf").write_bytes(scan(1, 1, bytes(color)))
+    (tmp_path / "text.pdf").write_bytes(text_pdf(b"It rains in Ulm."))
+    return tmp_path
+
+
+def message(client: Anthropic, kind: str, media_type: str, file: Path) -> Any:
+    """The answer to a file, which the SDK reads itself."""
+    block = {"type": kind, "source": {"type": "base64", "media_type": media_type, "data": file}}
+    turns: Any = [{"role": "user", "content": [block, {"type": "text", "text": ASK}]}]
+    answer = client.messages.create(model=MODEL, max_tokens=8, messages=turns, extra_body={"temperature": 0})
+    assert answer.usage.input_tokens + (answer.usage.cache_read_input_tokens or 0) == _counted(client, turns)
+    return answer.content
+
+
+def _counted(client: Anthropic, turns: Any) -> int:
+    return client.messages.count_tokens(model=MODEL, messages=turns).input_tokens
+
+
+@pytest.mark.clause("IN-2", "CNT-2")
+def test_the_anthropic_sdk_sends_files_of_pictures(anthropic: Anthropic, files: Path) -> None:
+    red, blue, again = (message(anthropic, "image", "image/png", files / f"{name}.png") for name in ("red", "blue", "red"))
+    assert red == again != blue
+
+
+@pytest.mark.clause("IN-5", "CNT-2")
+def test_the_anthropic_sdk_sends_files_of_pdfs(anthropic: Anthropic, files: Path) -> None:
+    answers = [message(anthropic, "document", "application/pdf", files / f"{name}.pdf") for name in ("red", "blue", "text")]
+    assert all(answers.count(answer) == 1 for answer in answers)
+
+
+def chat(client: OpenAI, *messages: Any) -> str:
+    answer = client.chat.completions.create(
+        model=MODEL, max_tokens=8, temperature=0, messages=list(messages), extra_body={"reasoning_effort": "none"}
+    )
+    return answer.choices[0].message.content or ""
+
+
+def picture(file: Path) -> Any:
+    return {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{in_base64(file.read_bytes())}"}}
+
+
+def document(file: Path) -> Any:
+    data = f"data:application/pdf;base64,{in_base64(file.read_bytes())}"
+    return {"type": "file", "file": {"filename": file.name, "file_data": data}}
+
+
+def asked(part: Any) -> Any:
+    return {"role": "user", "content": [part, {"type": "text", "text": ASK}]}
+
+
+def test_the_openai_sdk_sends_pictures_and_files(openai: OpenAI, files: Path) -> None:
+    parts = [
+        *(picture(files / name) for name in ("red.png", "blue.png")),
+        *(document(files / name) for name in ("red.pdf", "text.pdf")),
+    ]
+    answers = [chat(openai, asked(part)) for part in parts]
+    assert all(answers.count(answer) == 1 for answer in answers)
+    assert chat(openai, asked(parts[0])) == answers[0]
+
+
+def test_the_openai_sdk_sends_them_in_results_of_tools(openai: OpenAI, files: Path) -> None:
+    call = {"id": "call_1", "type": "function", "function": {"name": "look", "arguments": "{}"}}
+
+    def after(part: Any) -> str:
+        turns = [{"role": "user", "content": "Look."}, {"role": "assistant", "tool_calls": [call]}]
+        return chat(openai, *turns, {"role": "tool", "tool_call_id": "call_1", "content": [part]})
+
+    parts = picture(files / "red.png"), picture(files / "blue.png"), document(files / "text.pdf")
+    assert len({after(part) for part in parts}) == len(parts)
