@@ -131,6 +131,7 @@ class EngineHttp:
         try:
             response = await pending
         except asyncio.CancelledError:
+            pending.add_done_callback(_close_unread)
             task = asyncio.current_task()
             if task is None or task.cancelling():
                 raise
@@ -180,3 +181,9 @@ class EngineHttp:
             return aiohttp.ClientSession("http://engine", connector=unix, headers=headers)
         tcp = aiohttp.TCPConnector(limit=0, force_close=True)
         return aiohttp.ClientSession(self.address, connector=tcp, headers=headers)
+
+
+def _close_unread(pending: "asyncio.Future[aiohttp.ClientResponse]") -> None:
+    """Close a response that arrived at the moment when the request was cancelled: the engine would go on otherwise."""
+    if not pending.cancelled() and pending.exception() is None:
+        pending.result().close()
