@@ -7,7 +7,7 @@ import pytest
 
 from dragoman.media.pdf import PdfReader
 from dragoman.media.pdf_pages import UnreadablePdf
-from dragoman.worker_pool import WorkerPool
+from dragoman.worker_pool import TooExpensive, WorkerPool
 
 from .hostile_pdfs import bombs, damaged
 from .pdf_files import text_pdf
@@ -21,7 +21,7 @@ async def test_every_pdf_is_read_or_refused_in_bounded_time() -> None:
     for data in chain(bombs(), islice(damaged(seed=12), 250)):
         try:
             outcomes["read"] += bool((await reader.read(data, sees=True)).parts)
-        except UnreadablePdf as refused:
+        except (UnreadablePdf, TooExpensive) as refused:
             outcomes[str(refused)] += 1
     assert await reader.read(text_pdf(b"Hello"), sees=False) == whole
     assert sum(outcomes.values()) == 257

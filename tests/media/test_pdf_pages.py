@@ -69,6 +69,17 @@ def test_the_values_of_form_fields_are_text(appearance: bytes) -> None:
     assert texts(data) == ["Name:\nAda"]
 
 
+def test_text_that_was_put_on_a_page_later_is_read_and_links_are_not() -> None:
+    note = b"<</Type/Annot/Subtype/FreeText/Contents(Checked.)/Rect[120 600 300 625]/DA(/F 12 Tf 0 g)/F 4/AP<</N 5 0 R>>>>"
+    shown = files.stream(
+        b"BT /F 12 Tf 2 8 Td (Checked.) Tj ET",
+        b"/Type/XObject/Subtype/Form/BBox[0 0 180 25]/Resources<</Font<</F 3 0 R>>>>",
+    )
+    link = b"<</Type/Annot/Subtype/Link/Rect[0 0 9 9]/A<</S/URI/URI(http://localhost/)>>>>"
+    data = files.pdf([files.lines(b"A report")], note, shown, link, page=b"/Annots[4 0 R 6 0 R]")
+    assert texts(data) == ["A report\nChecked."]
+
+
 def test_a_file_that_any_reader_opens_is_read_though_it_is_encrypted() -> None:
     assert texts(files.encrypted(b"Hello", b"")) == ["Hello"]
 

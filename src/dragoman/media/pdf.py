@@ -21,7 +21,7 @@ from typing import Final
 
 from dragoman.conversation import Image, Text
 from dragoman.conversation.types import join_texts
-from dragoman.media.pdf_pages import UnreadablePdf, pictures, texts
+from dragoman.media.pdf_pages import pictures, texts
 from dragoman.worker_pool import TooExpensive, WorkerPool
 
 PAGE_SIDE: Final = 1568
@@ -55,16 +55,14 @@ class PdfReader:
     async def read(self, data: bytes, *, sees: bool) -> Pdf:
         """Return what the model gets of a PDF. For a model that sees, pages without text are images.
 
-        Raises `UnreadablePdf`, and `Overloaded` if no worker becomes free in time.
+        Raises `UnreadablePdf`, `TooExpensive`, and `Overloaded` if no worker becomes free in time.
         """
         try:
             async with asyncio.timeout(self._seconds):
                 read = await self._pool.run(texts, data)
                 drawn = await self._drawn(data, read) if sees else {}
         except TimeoutError:
-            raise UnreadablePdf(f"Reading the PDF specified takes more than {self._seconds:g} seconds.") from None
-        except TooExpensive as error:
-            raise UnreadablePdf(f"Reading the PDF specified {error}.") from None
+            raise TooExpensive(f"takes more than {self._seconds:g} seconds") from None
         return _pdf(read, drawn, sees=sees)
 
     async def close(self) -> None:

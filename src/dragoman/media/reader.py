@@ -29,6 +29,8 @@ _LIGHT: Final = 4096
 _MOST_LIGHT: Final = 200
 _RETRY_SECONDS: Final = 60.0
 """Seconds before a URL that could not be fetched is tried again: a dead one in the history does not delay every turn."""
+_RETRY_EXPENSIVE_SECONDS: Final = 600.0
+"""Seconds before something that took too long is tried again, since the machine may have been busy."""
 _PRELOAD: Final = ("dragoman.media.image_decoding", "PIL.Image")
 FIRST_FRAME: Final = "[only the first frame of this animation is shown, or the first page]"
 
@@ -85,7 +87,10 @@ class MediaReader:
             return await self._decoded(item.kind, item.data or await self._fetched(item.url))
         except Unfetchable as error:
             return Outcome(unreadable=f"Could not fetch the URL: it {error}.", expires=time.monotonic() + _RETRY_SECONDS)
-        except (UnreadableImage, TooExpensive) as error:
+        except TooExpensive as error:
+            reason = f"Could not process {item.kind.value}: it {error}."
+            return Outcome(unreadable=reason, expires=time.monotonic() + _RETRY_EXPENSIVE_SECONDS)
+        except UnreadableImage as error:
             return Outcome(unreadable=f"Could not process {item.kind.value}: it {error}.")
         except UnreadablePdf as error:
             return Outcome(unreadable=str(error))
