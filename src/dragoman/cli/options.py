@@ -32,6 +32,8 @@ class Options:
     strict: bool
     strict_input: bool
     fetch_urls: bool
+    vision_model: str | None
+    vision_key: str | None
     log_level: str
     log_format: str
     capture: Path | None

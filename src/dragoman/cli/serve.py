@@ -17,6 +17,7 @@ from dragoman import dialects
 from dragoman.cli.engines import ENGINES, LLAMACPP, VLLM, build
 from dragoman.cli.options import Options
 from dragoman.cli.usage_error import UsageError
+from dragoman.cli.vision import build_vision
 from dragoman.cli.workers import own_listener, run_workers
 from dragoman.dialects import Dialect
 from dragoman.limits import DEFAULT, Limits
@@ -45,6 +46,12 @@ from dragoman.server import ModelRegistry, Settings
     metavar="FILE|none",
     help="Image projector of MODEL; otherwise the one beside it, or in its repository. With none, images become notes.",
 )
+@click.option(
+    "--vision-model",
+    metavar="MODEL|URL",
+    help="Model that describes images for one that does not see: named like MODEL, or the address of a Messages API.",
+)
+@click.option("--vision-key", metavar="KEY", help="API key of the vision model's address.")
 @click.option("--engine-url", metavar="URL", help="Address of a remote engine.")
 @click.option("--engine-key", metavar="KEY", help="API key of the remote engine.")
 @click.option("--tokenizer", metavar="DIR|REPO", help="Tokenizer and chat template, if not those of the engine's model.")
@@ -153,17 +160,17 @@ def serve(**given: Any) -> None:
     )
     if options.workers > 1 and (weights or (options.engine == VLLM and not options.engine_url)):
         raise UsageError("--workers needs a remote engine: give --engine-url URL.")
-    engine = build(options, weights)
+    engine, vision = build(options, weights), build_vision(options)
     listener = _listen(options.host, options.port)
 
     from dragoman.cli.run import run  # noqa: PLC0415 -- the HTTP stack is not needed to report a wrong path
 
     if options.workers == 1:
-        sys.exit(run(ModelRegistry(engine, settings), listener))
+        sys.exit(run(ModelRegistry(engine, settings, vision), listener))
     counts = Path(tempfile.mkdtemp(prefix="dragoman-"))
 
     def work(index: int) -> int:
-        return run(ModelRegistry(engine, settings), own_listener(listener), announces=index == 0, counts=counts)
+        return run(ModelRegistry(engine, settings, vision), own_listener(listener), announces=index == 0, counts=counts)
 
     code = run_workers(options.workers, work)
     shutil.rmtree(counts, ignore_errors=True)  # only the parent process gets here

@@ -21,6 +21,10 @@ from dragoman.media.substitution import substitute, unresolved
 _OVERHEAD: Final = 1024
 """Bytes of an outcome besides its text and images."""
 
+_SOON: Final = 60.0
+_LATER: Final = 600.0
+"""Seconds after which something that failed is tried again."""
+
 Key = str
 """Identifies what is read: the kind of the attachment, and a digest of its data or its URL."""
 
@@ -96,6 +100,16 @@ class Wanted:
     data: bytes = b""
     url: str = ""
     problem: str = ""
+
+
+def soon() -> float:
+    """When to try again what failed for now: a dead URL in the history does not delay every turn."""
+    return time.monotonic() + _SOON
+
+
+def later() -> float:
+    """When to try again what took too long."""
+    return time.monotonic() + _LATER
 
 
 def needs_reading(dialogue: Dialogue, sight: Sight) -> bool:

@@ -6,31 +6,30 @@ Every outcome is kept by the digest of the data or by the URL, also that somethi
 again with each turn of a conversation.
 """
 
-import time
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from hashlib import sha256
 from itertools import islice
 from typing import Final
 
 from dragoman.conversation import AttachmentKind, Dialogue, Image, Text
 from dragoman.media.data_kind import DataKind, kind_of
+from dragoman.media.descriptions import Descriptions
 from dragoman.media.fetching import Fetcher, Unfetchable
 from dragoman.media.image_decoding import Decoded, UnreadableImage, decoded
 from dragoman.media.kept import Kept
-from dragoman.media.outcomes import Key, Outcome, Sight, Wanted, wanted, without_attachments
+from dragoman.media.outcomes import Key, Outcome, Sight, Wanted, later, soon, wanted, without_attachments
 from dragoman.media.pdf import Pdf, PdfReader
 from dragoman.media.pdf_pages import UnreadablePdf
+from dragoman.media.shared_work import SharedWork
+from dragoman.media.vision import Vision
 from dragoman.worker_pool import TooExpensive, WorkerPool
 
 _KEPT_BYTES: Final = 256 << 20
 _LIGHT: Final = 4096
 """Characters of text in an outcome that a worker gets before it asks for it."""
 _MOST_LIGHT: Final = 200
-_RETRY_SECONDS: Final = 60.0
-"""Seconds before a URL that could not be fetched is tried again: a dead one in the history does not delay every turn."""
-_RETRY_EXPENSIVE_SECONDS: Final = 600.0
-"""Seconds before something that took too long is tried again, since the machine may have been busy."""
 _PRELOAD: Final = ("dragoman.media.image_decoding", "PIL.Image")
 FIRST_FRAME: Final = "[only the first frame of this animation is shown, or the first page]"
 
@@ -41,11 +40,15 @@ class MediaReader:
     The workers that decode images do nothing else: an image that takes long delays no prompt.
     """
 
-    def __init__(self, sight: Sight, fetcher: Fetcher | None = None, kept_bytes: int = _KEPT_BYTES) -> None:
-        self.sight = replace(sight, urls=fetcher is not None)
+    def __init__(
+        self, sight: Sight, fetcher: Fetcher | None = None, vision: Vision | None = None, kept_bytes: int = _KEPT_BYTES
+    ) -> None:
+        self.sight = replace(sight, images=sight.images or vision is not None, urls=fetcher is not None)
         self._fetcher = fetcher
+        self._descriptions = Descriptions(vision) if vision and not sight.images else None
         self._pdfs = PdfReader()
         self._pool = WorkerPool(preload=_PRELOAD)
+        self._running: SharedWork[Key, Outcome] = SharedWork()
         self._kept: Kept[Key, Outcome] = Kept(kept_bytes)
 
     async def read(self, dialogue: Dialogue) -> Dialogue:
@@ -63,7 +66,7 @@ class MediaReader:
         for key, item in missing.items():  # one after another, so that one request does not take all workers
             outcome = self._kept.get(key)
             if outcome is None or outcome.outdated:
-                outcome = await self._read(item)
+                outcome = await self._running.result(key, partial(self._read, item))
                 self._kept.put(key, outcome, outcome.size)
             found[key] = outcome
         return found
@@ -84,12 +87,12 @@ class MediaReader:
         if item.problem:
             return Outcome(unreadable=item.problem)
         try:
-            return await self._decoded(item.kind, item.data or await self._fetched(item.url))
+            outcome = await self._decoded(item.kind, item.data or await self._fetched(item.url))
+            return await self._descriptions.in_place_of(outcome) if self._descriptions else outcome
         except Unfetchable as error:
-            return Outcome(unreadable=f"Could not fetch the URL: it {error}.", expires=time.monotonic() + _RETRY_SECONDS)
-        except TooExpensive as error:
-            reason = f"Could not process {item.kind.value}: it {error}."
-            return Outcome(unreadable=reason, expires=time.monotonic() + _RETRY_EXPENSIVE_SECONDS)
+            return Outcome(unreadable=f"Could not fetch the URL: it {error}.", expires=soon())
+        except TooExpensive as error:  # the machine may have been busy
+            return Outcome(unreadable=f"Could not process {item.kind.value}: it {error}.", expires=later())
         except UnreadableImage as error:
             return Outcome(unreadable=f"Could not process {item.kind.value}: it {error}.")
         except UnreadablePdf as error:

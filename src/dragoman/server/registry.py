@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from dragoman.engines import Engine
 from dragoman.errors import EngineUnavailable, UnknownModel
+from dragoman.media.vision import Vision
 from dragoman.server.body import BodyMemory
 from dragoman.server.served_model import ServedModel, Settings
 from dragoman.worker_pool import POOL
@@ -16,10 +17,11 @@ _MOST_SEEN = 10_000
 
 
 class ModelRegistry:
-    """Holds the served model, loads it, and resolves its names."""
+    """Holds the served model, loads it, and resolves its names. `vision` describes images for a model that does not see."""
 
-    def __init__(self, engine: Engine, settings: Settings) -> None:
+    def __init__(self, engine: Engine, settings: Settings, vision: Vision | None = None) -> None:
         self.engine = engine
+        self.vision = vision
         self.settings = settings
         self._loading: asyncio.Task[ServedModel] | None = None
         self.bodies = BodyMemory()
@@ -28,7 +30,7 @@ class ModelRegistry:
     def load(self) -> "asyncio.Task[ServedModel]":
         """Start loading the model, once, and return the task; its result is the model or the error."""
         if self._loading is None:
-            self._loading = asyncio.create_task(ServedModel.load(self.engine, self.settings))
+            self._loading = asyncio.create_task(ServedModel.load(self.engine, self.settings, self.vision))
         return self._loading
 
     async def model(self, patience: float = _LOADING_PATIENCE) -> ServedModel:
@@ -51,6 +53,8 @@ class ModelRegistry:
             await asyncio.wait({self._loading})  # an engine that was starting is stopped in order
         if self.ready:
             await self.ready.media.close()
+        if self.vision:
+            await self.vision.close()
         await self.engine.close()
         await POOL.close()
 

@@ -22,6 +22,7 @@ from dragoman.limits import DEFAULT, Limits
 from dragoman.media.fetching import Fetcher
 from dragoman.media.outcomes import Sight
 from dragoman.media.reader import MediaReader
+from dragoman.media.vision import Vision
 from dragoman.observability.prefix_tracker import PrefixTracker
 from dragoman.prompt import ChatTemplate, Prompt, PromptBuilder, TemplateRefusal
 from dragoman.prompt.capabilities import TemplateCapabilities
@@ -86,8 +87,11 @@ class ServedModel:
         self.media = media
 
     @classmethod
-    async def load(cls, engine: Engine, settings: Settings) -> "ServedModel":
-        """Start the engine, and inspect its model and template. Raises `EngineFailed`, `EngineUnavailable`."""
+    async def load(cls, engine: Engine, settings: Settings, vision: Vision | None = None) -> "ServedModel":
+        """Start the engine, and inspect its model and template. `vision` is started if the model does not see.
+
+        Raises `EngineFailed`, `EngineUnavailable`.
+        """
         found = await engine.start()
         try:
             own = _template(found, found.chat_template)
@@ -105,6 +109,8 @@ class ServedModel:
             )
         except TemplateRefusal as refusal:
             raise EngineFailed(str(refusal)) from refusal
+        if vision is not None and not found.images:
+            await vision.start()
         capabilities = prompts.renderer.profile.capabilities
         losses = ", ".join(capabilities.losses) or "nothing"
         _LOG.info("dialect %s (%s); the template loses: %s", detection.dialect.name, detection.found, losses)
@@ -118,14 +124,15 @@ class ServedModel:
             max_tokens=found.window - 1,
             capabilities=ModelCapabilities(
                 effort=_effort(capabilities),
-                image_input=Flag(supported=found.images),
+                image_input=Flag(supported=found.images or vision is not None),
                 structured_outputs=Flag(supported=found.constrains or found.formats),
                 thinking=ThinkingFlags(supported=capabilities.thinking is not None),
             ),
         )
         admission = Admission(found.slots, settings.queue)
         sight = Sight(images=found.images, strict=settings.strict_input, limits=settings.limits)
-        media = MediaReader(sight, Fetcher(settings.limits.attachment_bytes) if settings.fetch_urls else None)
+        fetcher = Fetcher(settings.limits.attachment_bytes) if settings.fetch_urls else None
+        media = MediaReader(sight, fetcher, vision)
         return cls(engine, detection, prompts, admission, info, media=media, found=found)
 
     @property

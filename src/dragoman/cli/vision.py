@@ -1,0 +1,27 @@
+"""Builds the vision model from the options of `dragoman serve`."""
+
+from dragoman.cli.options import Options
+from dragoman.cli.usage_error import UsageError
+from dragoman.media.vision import Vision, VisionServer
+from dragoman.models.resolve import UnusableModel, resolve
+
+
+def build_vision(options: Options) -> Vision | None:
+    """The vision model, not yet started; None without one. Raises `UsageError`."""
+    named = options.vision_model
+    if not named:
+        return None
+    if named.startswith(("http://", "https://")):
+        return VisionServer(named, options.vision_key)
+    if options.workers > 1:
+        raise UsageError("--workers needs the address of a vision model: give --vision-model URL.")
+    from dragoman.engines.llama.embedded import EmbeddedLlama  # noqa: PLC0415
+    from dragoman.server.vision_model import VisionModel  # noqa: PLC0415
+
+    try:
+        model = resolve(named)
+    except UnusableModel as error:
+        raise UsageError(f"--vision-model: {error}") from error
+    if model.projector is None:
+        raise UsageError(f"--vision-model: {model.id} sees nothing: there is no image projector (mmproj*.gguf) beside it.")
+    return VisionModel(EmbeddedLlama(model.path, name=model.id, parallel=1, projector=model.projector))

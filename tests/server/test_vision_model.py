@@ -1,0 +1,56 @@
+"""`--vision-model`: a second model describes images for one that does not see."""
+
+from collections.abc import Callable, Iterator
+from http import HTTPStatus
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from conftest import MODEL, body, live_registry, live_server
+from controllable_engine import ControllableEngine
+from dragoman.engines.scripted import Line, ScriptedEngine
+from dragoman.media.vision import Vision, VisionServer
+from dragoman.server import ModelRegistry, Settings
+from dragoman.server.vision_model import VisionModel
+from media.pictures import encoded, in_base64
+from server.http import count, get, post
+from vision_model import seeing_engine
+
+RED, BLUE = (encoded(Image.new("RGB", (24, 24), color)) for color in ("red", "blue"))
+
+
+def shown(*pictures: bytes) -> dict[str, Any]:
+    sources = ({"type": "base64", "media_type": "image/png", "data": in_base64(data)} for data in pictures)
+    return body({"role": "user", "content": [{"type": "image", "source": source} for source in sources]})
+
+
+@pytest.fixture(scope="module")
+def seeing_url() -> Iterator[str]:
+    with live_server(seeing_engine(), Settings(model_id="sees")) as url:
+        yield url
+
+
+VISIONS: dict[str, Callable[[str], Vision]] = {"server": VisionServer, "model": lambda _: VisionModel(seeing_engine())}
+
+
+@pytest.mark.parametrize("vision", VISIONS.values(), ids=VISIONS.keys())
+def test_images_are_described_and_counted(seeing_url: str, vision: Callable[[str], Vision]) -> None:
+    engine = ControllableEngine()
+    with live_registry(ModelRegistry(engine, Settings(model_id=MODEL), vision(seeing_url))) as url:
+        for pictures in ((RED,), (BLUE,), (RED,)):
+            usage = post(url, shown(*pictures)).json["usage"]
+            assert count(url, shown(*pictures)) == sum(usage[name] for name in usage if name.endswith("input_tokens")) > 100
+        red, blue, again = engine.prompts
+        assert red == again != blue
+        (model,) = get(url, "/v1/models").json["data"]
+        assert model["capabilities"]["image_input"] == {"supported": True}
+
+
+@pytest.mark.parametrize("answer", [Line(""), Line("", finish_reason="error")])
+def test_without_a_description_the_request_is_answered(answer: Line) -> None:
+    with live_server(ScriptedEngine([answer]), Settings()) as other:
+        for url in (other, "http://127.0.0.1:9"):
+            engine = ControllableEngine()
+            with live_registry(ModelRegistry(engine, Settings(model_id=MODEL), VisionServer(url))) as served:
+                assert post(served, shown(RED)).status == HTTPStatus.OK
