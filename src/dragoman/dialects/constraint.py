@@ -21,7 +21,7 @@ from dragoman.conversation.types import AnswerPolicy, Tool, ToolChoice
 from dragoman.dialects.codecs import Rules
 from dragoman.dialects.dialect import Dialect
 from dragoman.dialects.spec import CallsInside, Frame, Reasoning
-from dragoman.dialects.writer import WrittenCall, write
+from dragoman.dialects.writer import WrittenCall
 from dragoman.json_schema.forms import loosened, ordered, tightened, unrolled
 from dragoman.json_schema.references import Schema
 
@@ -88,7 +88,7 @@ def call_opening(dialect: Dialect, tools: Sequence[Tool]) -> str:
 
 def _skeleton(dialect: Dialect, calls: Sequence[WrittenCall]) -> list[str]:
     """The written calls, split at their placeholders: text, placeholder, text, placeholder, ..., text."""
-    return _PLACEHOLDERS.split(write(dialect, calls))
+    return _PLACEHOLDERS.split(dialect.write(calls))
 
 
 class _Builder:

@@ -1,17 +1,17 @@
 """A dialect: the notation of one family of models, as one value."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 
-from dragoman.conversation.types import JsonObject, Tool, ToolCall, ToolResult
-from dragoman.dialects import writer
+from dragoman.conversation.types import JsonObject
 from dragoman.dialects.parser import Parser
-from dragoman.dialects.spec import IdInName, Syntax
+from dragoman.dialects.spec import IdInName
+from dragoman.dialects.writer import Writer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Dialect(Syntax):
+class Dialect(Writer):
     """A combination of blocks with a name: it reads the family's output, and writes as the family does."""
 
     name: str
@@ -55,23 +55,3 @@ class Dialect(Syntax):
     def numbered(self) -> bool:
         """Whether a call's id is its name and its number in the conversation."""
         return self.calls is not None and isinstance(self.calls.ids, IdInName)
-
-    def encode_thinking(self, thought: str, text: str = "") -> str:
-        """The reasoning as the model would have written it before this text, or before calls; "" if it writes none."""
-        return writer.encode_thinking(self, thought, text)
-
-    def encode_calls(self, calls: Sequence[ToolCall]) -> str:
-        """The calls of one turn as the model would have written them."""
-        return writer.encode_calls(self, calls)
-
-    def encode_turn(self, text: str, calls: Sequence[ToolCall]) -> str:
-        """The text of a turn and the calls after it, as the model would have written them."""
-        return writer.encode_turn(self, text, calls)
-
-    def encode_results(self, results: Sequence[ToolResult]) -> str:
-        """The results of a turn's calls, as the model expects them in a user turn."""
-        return writer.encode_results(self, results)
-
-    def encode_tools(self, tools: Sequence[Tool]) -> str:
-        """The part of the system prompt that describes these tools and the way to call them."""
-        return writer.encode_tools(self, tools)

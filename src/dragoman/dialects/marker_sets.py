@@ -35,8 +35,6 @@ class Meaning(Enum):
 class MarkerTable:
     """The markers to look for in one state of the parser, each with its meaning; of several, the last one counts."""
 
-    __slots__ = ("markers", "meanings")
-
     def __init__(self, *rows: tuple[Meaning, Iterable[str]]) -> None:
         self.meanings = {marker: meaning for meaning, markers in rows for marker in markers}
         self.markers = Markers(self.meanings)

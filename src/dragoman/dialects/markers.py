@@ -7,6 +7,8 @@ from typing import NamedTuple
 MAX_GAP = 256
 """The longest space that may stand between a closer and the markup that confirms it."""
 
+SPACE = re.compile(r"\s+")
+
 _GAP = re.compile(rf"\s{{0,{MAX_GAP}}}")
 _NEVER = "(?!)"
 

@@ -31,11 +31,6 @@ class Event(NamedTuple):
 class Span(ABC):
     """Reads text or reasoning, and passes it on as parts."""
 
-    __slots__ = (
-        "_bare", "_find", "_may_begin", "_meanings", "_openers", "after_markup", "code", "ends_in_words", "has_words",
-        "refused", "space",
-    )  # fmt: skip
-
     _part: ClassVar[type[Text] | type[Thinking]]
     _markup_space: ClassVar[str | None] = None
     """The characters at the end of a piece that may be markup; None: all space."""
@@ -141,8 +136,6 @@ class TextSpan(Span):
 
     _part = Text
 
-    __slots__ = ("_has_reasoning", "_stops", "_word_like")
-
     def __init__(self, sets: MarkerSets, reasoning: Reasoning | None, stops: tuple[str, ...]) -> None:
         super().__init__(sets, sets.text, after_markup=False, refused=False)
         self._bare = sets.bare
@@ -200,8 +193,6 @@ class ReasoningSpan(Span):
 
     _part = Thinking
     _markup_space = "\n"
-
-    __slots__ = ("_at_start", "_misspelled", "_word_like")
 
     def __init__(self, sets: MarkerSets, reasoning: Reasoning | None, *, at_start: bool, refused: bool) -> None:
         super().__init__(sets, sets.reasoning, after_markup=True, refused=refused)

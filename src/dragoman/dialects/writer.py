@@ -6,6 +6,7 @@ models saw in training, and one that renders the same history to the same bytes 
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from dragoman.conversation.types import Tool, ToolCall, ToolResult
@@ -42,60 +43,7 @@ If no function is needed, answer in plain words."""
 
 _SEVERAL = "Call several functions by writing several such blocks. "
 
-
-def encode_calls(syntax: Syntax, calls: Sequence[ToolCall]) -> str:
-    """The calls of one turn in their blocks; "" if the dialect has no calls."""
-    if syntax.calls is None:
-        return ""
-    return write(
-        syntax,
-        [WrittenCall(call.name, syntax.calls.codec.write(call.input), call.id, n) for n, call in enumerate(calls)],
-    )
-
-
-def encode_turn(syntax: Syntax, text: str, calls: Sequence[ToolCall]) -> str:
-    """The text of a turn and the calls after it."""
-    if syntax.calls is None or not calls:
-        return text
-    return text + (syntax.calls.lead if text else "") + encode_calls(syntax, calls)
-
-
-def encode_thinking(syntax: Syntax, thought: str, text: str = "") -> str:
-    """The reasoning between its tags; if a newline comes before the closer, one comes after the opener too."""
-    reasoning = syntax.reasoning
-    if reasoning is None or syntax.frame is not None:
-        return ""
-    before, closer, after = reasoning.force_close.partition(reasoning.closes[0])
-    newline = "\n" if before.startswith("\n") else ""
-    return reasoning.opens[0] + newline + thought + before + closer + (after if text or after.isspace() else "")
-
-
-def encode_results(syntax: Syntax, results: Sequence[ToolResult]) -> str:
-    """The results of a turn's calls, between the dialect's tags."""
-    form = syntax.results
-    return form.before + form.between.join(_result(form, result, place) for place, result in enumerate(results)) + form.after
-
-
-def _result(form: Results, result: ToolResult, place: int) -> str:
-    known = {"{name}": result.name, "{id}": result.call_id, "{place}": str(place)}
-    opened, closed = (
-        re.sub(r"\{(?:name|id|place)\}", lambda found: known[found[0]], around) for around in (form.open, form.close)
-    )
-    return opened + (dumps(result.outcome) if form.json else result.outcome) + closed
-
-
-def encode_tools(syntax: Syntax, tools: Sequence[Tool]) -> str:
-    """An instruction that any model can follow: the tools, and an example of a call in the dialect."""
-    calls = syntax.calls
-    if calls is None or not tools:
-        return ""
-    tagged = isinstance(calls.carrier, JsonKey) and calls.open and calls.close
-    return _TOOLS.format(
-        descriptions="\n".join(dumps(tool.function) for tool in tools),
-        example=write(syntax, [WrittenCall("the function's name", calls.codec.write(_EXAMPLE))]),
-        place=f"as one JSON object between {calls.open} and {calls.close}" if tagged else "in this very form",
-        several="" if isinstance(calls.carrier, Recipient) else _SEVERAL,
-    )
+_EXAMPLE = {"an argument": "its value"}
 
 
 class WrittenCall(NamedTuple):
@@ -107,24 +55,71 @@ class WrittenCall(NamedTuple):
     number: int = 0
 
 
-_EXAMPLE = {"an argument": "its value"}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Writer(Syntax):
+    """Writes what the model would have written, and what it expects."""
+
+    def encode_calls(self, calls: Sequence[ToolCall]) -> str:
+        """The calls of one turn in their blocks; "" if the dialect has no calls."""
+        if self.calls is None:
+            return ""
+        codec = self.calls.codec
+        return self.write([WrittenCall(call.name, codec.write(call.input), call.id, n) for n, call in enumerate(calls)])
+
+    def encode_turn(self, text: str, calls: Sequence[ToolCall]) -> str:
+        """The text of a turn and the calls after it."""
+        if self.calls is None or not calls:
+            return text
+        return text + (self.calls.lead if text else "") + self.encode_calls(calls)
+
+    def encode_thinking(self, thought: str, text: str = "") -> str:
+        """The reasoning between its tags; if a newline comes before the closer, one comes after the opener too."""
+        reasoning = self.reasoning
+        if reasoning is None or self.frame is not None:
+            return ""
+        before, closer, after = reasoning.force_close.partition(reasoning.closes[0])
+        newline = "\n" if before.startswith("\n") else ""
+        return reasoning.opens[0] + newline + thought + before + closer + (after if text or after.isspace() else "")
+
+    def encode_results(self, results: Sequence[ToolResult]) -> str:
+        """The results of a turn's calls, between the dialect's tags."""
+        form = self.results
+        written = (_result(form, result, place) for place, result in enumerate(results))
+        return form.before + form.between.join(written) + form.after
+
+    def encode_tools(self, tools: Sequence[Tool]) -> str:
+        """An instruction that any model can follow: the tools, and an example of a call in the dialect."""
+        calls = self.calls
+        if calls is None or not tools:
+            return ""
+        tagged = isinstance(calls.carrier, JsonKey) and calls.open and calls.close
+        return _TOOLS.format(
+            descriptions="\n".join(dumps(tool.function) for tool in tools),
+            example=self.write([WrittenCall("the function's name", calls.codec.write(_EXAMPLE))]),
+            place=f"as one JSON object between {calls.open} and {calls.close}" if tagged else "in this very form",
+            several="" if isinstance(calls.carrier, Recipient) else _SEVERAL,
+        )
+
+    def write(self, written: Sequence[WrittenCall]) -> str:
+        """Calls with all their markup; `constraint` writes calls with placeholders."""
+        calls, frame = self.calls, self.frame
+        assert calls is not None
+        if frame is not None:
+            messages = [frame.call.format(name=call.name) + frame.header_end + _block(calls, [call]) for call in written]
+            return frame.between.join(message + frame.call_end for message in messages)
+        carrier, codec = calls.carrier, calls.codec
+        together = carrier.many if isinstance(carrier, NameTag) else isinstance(codec, JsonArguments) and codec.array
+        blocks = [_block(calls, written)] if together else [_block(calls, [call]) for call in written]
+        section_open, section_close = (*calls.section_opens, "")[0], (*calls.section_closes, "")[0]
+        return section_open + calls.between.join(blocks) + section_close
 
 
-def write(syntax: Syntax, written: Sequence[WrittenCall]) -> str:
-    """Calls with all their markup; `constraint` writes calls with placeholders."""
-    calls, frame = syntax.calls, syntax.frame
-    assert calls is not None
-    if frame is not None:
-        messages = [frame.call.format(name=call.name) + frame.header_end + _block(calls, [call]) for call in written]
-        return frame.between.join(message + frame.call_end for message in messages)
-    together = (
-        calls.codec.array
-        if isinstance(calls.codec, JsonArguments)
-        else isinstance(calls.carrier, NameTag) and calls.carrier.many
+def _result(form: Results, result: ToolResult, place: int) -> str:
+    known = {"{name}": result.name, "{id}": result.call_id, "{place}": str(place)}
+    opened, closed = (
+        re.sub(r"\{(?:name|id|place)\}", lambda found: known[found[0]], around) for around in (form.open, form.close)
     )
-    blocks = [_block(calls, written)] if together else [_block(calls, [call]) for call in written]
-    section_open, section_close = (*calls.section_opens, "")[0], (*calls.section_closes, "")[0]
-    return section_open + calls.between.join(blocks) + section_close
+    return opened + (dumps(result.outcome) if form.json else result.outcome) + closed
 
 
 def _block(calls: Calls, written: Sequence[WrittenCall]) -> str:

@@ -14,7 +14,6 @@ begun it cannot be taken back, so there are two ways to deal with a later error:
 A call that is cut by the limit keeps its arguments as they are, unclosed (STOP-3).
 """
 
-import re
 from abc import abstractmethod
 from collections.abc import Iterable
 
@@ -23,10 +22,9 @@ from dragoman.dialects.blocks.block_reader import BlockReader
 from dragoman.dialects.blocks.json_call import CallObject
 from dragoman.dialects.codecs import ArgumentReader
 from dragoman.dialects.markdown import FENCE, JSON_FENCES
+from dragoman.dialects.markers import SPACE
 from dragoman.dialects.spec import Calls, JsonKey, KeyIsName
 from dragoman.parts import Part
-
-_SPACE = re.compile(r"\s+")
 
 
 class JsonReader(BlockReader):
@@ -49,9 +47,16 @@ class JsonReader(BlockReader):
         else:
             super().finish(tail, out, cut=cut)
 
-    @abstractmethod
     def _between(self, text: str, pos: int, out: list[Part]) -> int:
         """Read the text before the first object, between two, or after the last."""
+        if space := SPACE.match(text, pos):
+            return space.end()
+        if text[pos] == "]" or (self._is_call is not None and text[pos] == "}"):
+            return self._pass_markup(pos, pos + 1)
+        if self._may_become_closer(text, pos):
+            return pos
+        end = self._pass_fence(text, pos)
+        return end if end > pos else self._leave_block(text, pos, out)
 
     @abstractmethod
     def _reader(self) -> ArgumentReader:
@@ -157,8 +162,8 @@ class JsonBlock(JsonReader):
             self._begin_call(call.name, call.id, out)
 
     def _between(self, text: str, pos: int, out: list[Part]) -> int:
-        if space := _SPACE.match(text, pos):
-            return space.end()
+        if text[pos].isspace():
+            return super()._between(text, pos, out)
         if text[pos] == "{":
             self._begin(text, pos, out)
             return pos + 1
@@ -168,12 +173,7 @@ class JsonBlock(JsonReader):
             return pos
         if text[pos] == "[" or (self._is_call is not None and text[pos] in ",;"):
             return pos + 1
-        if text[pos] == "]" or (self._is_call is not None and text[pos] == "}"):
-            return self._pass_markup(pos, pos + 1)
-        if self._may_become_closer(text, pos):
-            return pos
-        end = self._pass_fence(text, pos)
-        return end if end > pos else self._leave_block(text, pos, out)
+        return super()._between(text, pos, out)
 
 
 def _begins(text: str, pos: int, markers: Iterable[str]) -> bool:

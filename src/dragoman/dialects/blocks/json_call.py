@@ -30,11 +30,6 @@ class CallObject(ArgumentReader):
     While it is `strict`, a key that calls do not have leaves it stuck, because it is some other object.
     """
 
-    __slots__ = (
-        "_arguments_keys", "_broken", "_has_arguments", "_id_key", "_is_whole", "_key", "_name_keys", "_repairs", "_role",
-        "_step", "_value", "id", "name", "strict",
-    )  # fmt: skip
-
     def __init__(
         self, carrier: JsonKey | KeyIsName, codec: JsonArguments, ids: Ids | None, repairs: list[str], *, strict: bool
     ) -> None:

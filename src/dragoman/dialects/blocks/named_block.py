@@ -4,7 +4,6 @@ The name is read up to its suffix, or up to text that cannot be part of it (the 
 forget suffixes, and engines that drop special tokens drop them too. A declared name begins the call at once.
 """
 
-import re
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -13,15 +12,13 @@ from dragoman.dialects.blocks.json_block import JsonReader
 from dragoman.dialects.blocks.raw_text import RawText
 from dragoman.dialects.codecs import ArgumentReader
 from dragoman.dialects.markdown import FENCE, JSON_FENCES
-from dragoman.dialects.markers import Markers
+from dragoman.dialects.markers import SPACE, Markers
 from dragoman.dialects.spec import Affixes, Calls, IdInName, IdMark, JsonArguments
 from dragoman.json_schema.view import SchemaView
 from dragoman.parts import Part
 
 MAX_HEADER = 256
 """Characters of the longest name with its prefix, suffix and id."""
-
-_SPACE = re.compile(r"\s+")
 
 
 class ToolMessage(NamedTuple):
@@ -52,14 +49,7 @@ class NamedBlock(JsonReader):
     def _between(self, text: str, pos: int, out: list[Part]) -> int:
         if self._is_call is None:
             return self._read_header(text, pos, out)
-        if space := _SPACE.match(text, pos):
-            return space.end()
-        if text[pos] in "}]":
-            return self._pass_markup(pos, pos + 1)
-        if self._may_become_closer(text, pos):
-            return pos
-        end = self._pass_fence(text, pos)
-        return end if end > pos else self._leave_block(text, pos, out)
+        return super()._between(text, pos, out)
 
     def _read_header(self, text: str, pos: int, out: list[Part]) -> int:
         found = _header_ends(self._calls, self._ends).find(text, pos, final=False)
@@ -109,7 +99,7 @@ class NamedBlock(JsonReader):
         if self._is_call is None:
             self._decide(call, out)
         if not self._opened:
-            if space := _SPACE.match(text, pos):
+            if space := SPACE.match(text, pos):
                 return space.end()
             if self._may_become_closer(text, pos):
                 return pos

@@ -8,8 +8,6 @@ from dragoman.dialects.values.json_text import escape
 class RawText(ArgumentReader):
     """Reads the whole message, up to the first of `stops`; it is always complete."""
 
-    __slots__ = ("_stops",)
-
     def __init__(self, key: str, stops: Markers) -> None:
         super().__init__()
         self.out.append(f'{{"{escape(key)}": "')

@@ -3,19 +3,16 @@
 Text between the section's opener and its first call is dropped; text after a call ends the section.
 """
 
-import re
 from collections.abc import Callable
 from functools import lru_cache
 
 from dragoman.dialects.blocks.base import CallReader, Context
-from dragoman.dialects.markers import Markers
+from dragoman.dialects.markers import SPACE, Markers
 from dragoman.dialects.spec import Calls
 from dragoman.parts import CallStart, Part, Text
 
 MAX_PREFACE = 1024
 """Characters of the longest text before the first call; with more, the opener was text."""
-
-_SPACE = re.compile(r"\s+")
 
 
 class Section(CallReader):
@@ -58,7 +55,7 @@ class Section(CallReader):
             self._release(out)
 
     def _between(self, text: str, pos: int, out: list[Part]) -> int:
-        if self._called and (space := _SPACE.match(text, pos)):
+        if self._called and (space := SPACE.match(text, pos)):
             self._kept.append(space.group())
             return space.end()
         found = self._markers.find(text, pos, final=False)

@@ -15,13 +15,12 @@ from functools import lru_cache
 from dragoman.dialects.blocks.base import Context
 from dragoman.dialects.blocks.block_reader import BlockReader
 from dragoman.dialects.codecs import ArgumentReader
-from dragoman.dialects.markers import Found, Markers
+from dragoman.dialects.markers import SPACE, Found, Markers
 from dragoman.dialects.spec import Calls, NameTag
 from dragoman.dialects.tag_reader import TagReader, attribute_in, name_in
 from dragoman.json_schema.view import SchemaView
 from dragoman.parts import Part
 
-_SPACE = re.compile(r"\s+")
 _NO_NAME = re.compile(r"[^\w.\-:/@\"' ]| (?=\S)")
 _NO_TAG = re.compile("<")
 
@@ -51,7 +50,7 @@ class TagBlock(BlockReader):
 
     def _between(self, text: str, pos: int, out: list[Part]) -> int:
         """Read before the first call, between two, or after the last."""
-        if space := _SPACE.match(text, pos):
+        if space := SPACE.match(text, pos):
             return space.end()
         found = self._tokens.match(text, pos, final=self._final)
         marker = found.marker if found else ""

@@ -4,15 +4,12 @@ Models of some families write complete calls in their reasoning (`CallsInside.TE
 without ending their reasoning first. A call at the end of the output was meant; one with more text after it is reasoning.
 """
 
-import re
 from collections.abc import Callable
 from dataclasses import replace
 
 from dragoman.dialects.blocks.base import CallReader, Context
-from dragoman.dialects.markers import Markers
+from dragoman.dialects.markers import SPACE, Markers
 from dragoman.parts import CallStart, Part, Text
-
-_SPACE = re.compile(r"\s+")
 
 
 class TentativeCall(CallReader):
@@ -62,7 +59,7 @@ class TentativeCall(CallReader):
             out.append(Text("".join(self._text) + tail))
 
     def _between(self, text: str, pos: int) -> int:
-        if space := _SPACE.match(text, pos):
+        if space := SPACE.match(text, pos):
             return space.end()
         found = self._markers.match(text, pos, final=False)
         if found is None:

@@ -44,8 +44,6 @@ class ArgumentReader(ABC):
     `stuck`: the next text is not part of them; the owner decides.
     """
 
-    __slots__ = ("done", "out", "stuck")
-
     def __init__(self) -> None:
         self.out: list[str] = []
         self.done = False

@@ -4,7 +4,6 @@ Whether an element holds text or children follows from its tag or from the schem
 a leaf is not escaped: as with tagged parameters, its closer counts only if markup that may come after it follows.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -14,7 +13,7 @@ from typing import Any, ClassVar
 from dragoman.constraints.tree import Literal, Node, Repeat, Series
 from dragoman.dialects.codecs.codec import ArgumentReader, CallTags, Codec
 from dragoman.dialects.codecs.rules import Rules, object_place, optional, plain, repeats
-from dragoman.dialects.markers import MAX_GAP, Markers, skip_gap
+from dragoman.dialects.markers import MAX_GAP, SPACE, Markers, skip_gap
 from dragoman.dialects.tag_reader import TagReader, attribute_in, name_in
 from dragoman.dialects.values.json_text import dumps, escape, json_type
 from dragoman.dialects.values.json_value import MAX_DEPTH
@@ -25,7 +24,6 @@ from dragoman.json_schema.view import ANY, STRING, SchemaView
 
 _END = ">"
 _PLACEHOLDER = "\ufdd0"
-_SPACE = re.compile(r"\s+")
 _TYPES = {"raw": STRING, "json": ANY, "dict": frozenset({"object"}), "list": frozenset({"array"})}
 
 
@@ -126,8 +124,6 @@ class _Element:
 class _Elements(ArgumentReader):
     """Reads the arguments of one call."""
 
-    __slots__ = ("_calls_end", "_codec", "_header", "_in_tag", "_open", "_repairs", "_tokens")
-
     def __init__(self, codec: ElementArguments, tags: CallTags, view: SchemaView, repairs: list[str]) -> None:
         super().__init__()
         self._codec = codec
@@ -175,7 +171,7 @@ class _Elements(ArgumentReader):
 
     def _read_content(self, top: _Element, text: str, pos: int, *, final: bool) -> int:
         """Read the content of an element that is not known to hold text."""
-        if space := _SPACE.match(text, pos):
+        if space := SPACE.match(text, pos):
             top.space += space.group()
             return space.end()
         found = self._tokens.match(text, pos, final=final)

@@ -47,8 +47,6 @@ class JsonArguments(Codec):
 class _ObjectReader(ArgumentReader):
     """Reads one object; a call may have none."""
 
-    __slots__ = ("_repairs", "_value")
-
     def __init__(self, repairs: list[str]) -> None:
         super().__init__()
         self._repairs = repairs

@@ -7,8 +7,6 @@ from dragoman.dialects.values.literal_value import LiteralValue
 class LiteralReader(ArgumentReader):
     """Reads the inside of a `literal` that is open already, or one that begins with a brace."""
 
-    __slots__ = ("_is_open", "_literal")
-
     def __init__(self, literal: LiteralValue, *, is_open: bool) -> None:
         super().__init__()
         self._literal = literal

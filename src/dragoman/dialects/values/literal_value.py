@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Callable, Sequence
 
+from dragoman.dialects.markers import SPACE
 from dragoman.dialects.values.json_text import dumps, escape
 from dragoman.dialects.values.json_value import MAX_DEPTH
 from dragoman.dialects.values.literal_containers import DICT, KEYWORDS, LIST, PARENTHESES, SET, TUPLE, UNPACKED, Container
@@ -23,7 +24,6 @@ CONTAINERS = ("{", "[", "(")
 MAX_WORD = 4096
 """Characters of the longest word without quotes."""
 
-_SPACE = re.compile(r"\s+")
 _WORD = re.compile(r"[^,:=()\[\]{}\"'\n]+")
 _VALUE = re.compile(r"[^,()\[\]{}\"'\n]+")
 _UNPACK = re.compile(r"\*(?:\Z|\*\s*(?:\Z|(\{)))")
@@ -131,7 +131,7 @@ class LiteralValue:
     # The steps. Each reads one element at `pos` and returns its end, or `pos` itself if it is undecided or stuck.
 
     def _value(self, text: str, pos: int) -> int:
-        if space := _SPACE.match(text, pos):
+        if space := SPACE.match(text, pos):
             return space.end()
         char = text[pos]
         if char in CONTAINERS and len(self._containers) < MAX_DEPTH:
@@ -159,7 +159,7 @@ class LiteralValue:
 
     def _brace(self, text: str, pos: int) -> int:
         """Read after an opening brace: the first key of a dict, the first element of a set, or the closing brace."""
-        if space := _SPACE.match(text, pos):
+        if space := SPACE.match(text, pos):
             return space.end()
         if text[pos] in CONTAINERS:
             self._decide(is_set=True)
@@ -261,7 +261,7 @@ class LiteralValue:
 
     def _after_string(self, text: str, pos: int) -> int:
         """Read after a Python string, which an adjacent string continues."""
-        if space := _SPACE.match(text, pos):
+        if space := SPACE.match(text, pos):
             return space.end()
         if PREFIX_BEGINS.match(text, pos):
             return pos
@@ -285,7 +285,7 @@ class LiteralValue:
 
     def _element(self, text: str, pos: int) -> int:
         """Read after an opening bracket or a comma: a member, or the closing bracket."""
-        if space := _SPACE.match(text, pos):
+        if space := SPACE.match(text, pos):
             return space.end()
         if text[pos] in ")]}":
             return self._bracket(text[pos], pos)
@@ -333,7 +333,7 @@ class LiteralValue:
         return pos
 
     def _colon(self, text: str, pos: int) -> int:
-        if space := _SPACE.match(text, pos):
+        if space := SPACE.match(text, pos):
             return space.end()
         if self._is_undecided and text[pos] in ",}":
             return self._first_of_set(pos)
@@ -367,7 +367,7 @@ class LiteralValue:
         self._comma = ""
 
     def _next(self, text: str, pos: int) -> int:
-        if space := _SPACE.match(text, pos):
+        if space := SPACE.match(text, pos):
             return space.end()
         if text[pos] == ",":
             self._comma = "" if self._containers[-1] is KEYWORDS and not self._members else ","

@@ -15,14 +15,13 @@ from functools import lru_cache
 
 from dragoman.dialects.codecs.codec import ArgumentReader, CallTags
 from dragoman.dialects.codecs.tagged.notation import TagNotation
-from dragoman.dialects.markers import MAX_GAP, Markers, skip_gap
+from dragoman.dialects.markers import MAX_GAP, SPACE, Markers, skip_gap
 from dragoman.dialects.tag_reader import TagReader, attribute_in, name_in
 from dragoman.dialects.values.json_text import escape
 from dragoman.dialects.values.json_value import JsonValue
 from dragoman.dialects.values.typed import TypedValue
 from dragoman.json_schema.view import ANY, STRING, SchemaView
 
-_SPACE = re.compile(r"\s+")
 _LOST_KEY = re.compile(r"[^<\n]{1,64}")
 _MAX_CLOSERS = 4
 
@@ -41,8 +40,6 @@ class _Next(Enum):
 
 class _Markers:
     """The compiled tags of a notation and of the calls around it."""
-
-    __slots__ = ("block", "confirmations", "ends", "key", "opens", "own_closers", "pair", "quote", "tokens", "value")
 
     def __init__(self, notation: TagNotation, tags: CallTags) -> None:
         self.opens = frozenset(_spellings(notation.open))
@@ -70,11 +67,6 @@ class _Markers:
 
 class TaggedReader(ArgumentReader):
     """Reads the arguments of one call."""
-
-    __slots__ = (
-        "_declared", "_given", "_in_quotes", "_key_pair", "_leaf", "_markers", "_next", "_notation", "_object", "_quoted",
-        "_repairs", "_tags", "_view",
-    )  # fmt: skip
 
     def __init__(self, notation: TagNotation, tags: CallTags, view: SchemaView, repairs: list[str]) -> None:
         super().__init__()
@@ -136,7 +128,7 @@ class TaggedReader(ArgumentReader):
         return pos
 
     def _parameter(self, text: str, pos: int, *, final: bool) -> int:
-        if space := _SPACE.match(text, pos):
+        if space := SPACE.match(text, pos):
             return space.end()
         if text[pos] == "{" and not self._given:
             self._next = _Next.OBJECT
