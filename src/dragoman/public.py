@@ -3,6 +3,7 @@
 from starlette.types import ASGIApp
 
 from dragoman import server
+from dragoman.conversation import Image, ImageSpan, TextSpan
 from dragoman.dialects import Dialect
 from dragoman.engines import (
     Capabilities,
@@ -28,12 +29,15 @@ __all__ = [
     "EngineRequest",
     "Finish",
     "FinishReason",
+    "Image",
+    "ImageSpan",
     "Line",
     "OutputChunk",
     "PrefillProgress",
     "Routing",
     "ScriptedEngine",
     "Settings",
+    "TextSpan",
     "create_app",
 ]
 
