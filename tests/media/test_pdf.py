@@ -38,7 +38,7 @@ def pool() -> CountingPool:
 async def test_a_model_that_only_reads_gets_the_text_of_each_page_with_its_number(pool: CountingPool) -> None:
     text = Text(
         '<page number="1">\nHello\nWorld\n</page>\n'
-        '<page number="2">\n[page omitted: it has no text, and this model cannot see images]\n</page>\n'
+        '<page number="2">\n[picture of this page omitted: this model cannot see images]\n</page>\n'
         '<page number="3">\nIt rained.\n</page>'
     )
     assert await PdfReader(pool, side=LONGEST).read(files.text_pdf(b"Hello\nWorld", b"", b"It rained."), sees=False) == Pdf(
@@ -70,7 +70,7 @@ async def test_a_long_scan_is_drawn_in_parts_up_to_a_number_of_pages(pool: Count
     pdf = await PdfReader(pool, side=LONGEST).read(files.text_pdf(*[b""] * (MOST_IMAGES + 2)), sees=True)
     assert sum(isinstance(part, Image) for part in pdf.parts) == MOST_IMAGES
     assert pdf.omitted == 2
-    assert pdf.parts[-1].text.count("[page omitted: it has no text, and only 100 such pages are shown]") == 2
+    assert pdf.parts[-1].text.count("[picture of this page omitted: only 100 pages are shown]") == 2
     assert pool.jobs.count("pictures") == MOST_IMAGES // 4
 
 

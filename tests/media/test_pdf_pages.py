@@ -4,6 +4,7 @@ import random
 from contextlib import suppress
 from io import BytesIO
 
+import pypdfium2
 import pytest
 from PIL import Image
 
@@ -21,35 +22,40 @@ def _picture(data: bytes | None) -> Image.Image:
     return Image.open(BytesIO(data))
 
 
+def words(data: bytes) -> list[str | None]:
+    """The text of each page."""
+    return [None if page is None else page.text for page in texts(data)]
+
+
 def test_each_page_has_its_text() -> None:
-    assert texts(files.text_pdf(b"Hello\nWorld", b"", b"It rained.")) == ["Hello\nWorld", "", "It rained."]
+    assert words(files.text_pdf(b"Hello\nWorld", b"", b"It rained.")) == ["Hello\nWorld", "", "It rained."]
 
 
 def test_a_word_that_is_hyphenated_at_the_end_of_a_line_keeps_its_lines() -> None:
-    assert texts(files.text_pdf(b"A well-\nknown matter")) == ["A well-\nknown matter"]
+    assert words(files.text_pdf(b"A well-\nknown matter")) == ["A well-\nknown matter"]
 
 
 def test_control_characters_are_removed() -> None:
     data = files.pdf([files.lines(b"ABCDE")], files.to_unicode(A="a", B="\x01", C="\x1b", D="\x0c", E="z"), font=_font(4))
-    assert texts(data) == ["az"]
+    assert words(data) == ["az"]
 
 
 def test_characters_of_every_plane_are_read() -> None:
     data = files.pdf([files.lines(b"ABC")], files.to_unicode(A="é", B="漢", C="😀"), font=_font(4))
-    assert texts(data) == ["é漢😀"]
+    assert words(data) == ["é漢😀"]
 
 
 def test_text_from_right_to_left_is_read_in_its_order() -> None:
     data = files.pdf([files.lines(b"DCBA")], files.to_unicode(**dict(zip("ABCD", SHALOM, strict=True))), font=_font(4))
-    assert texts(data) == [SHALOM]
+    assert words(data) == [SHALOM]
 
 
 def test_a_font_that_is_neither_in_the_file_nor_on_this_machine_does_not_matter() -> None:
-    assert texts(files.pdf([files.lines(b"Hello")], font=b"<</Type/Font/Subtype/TrueType/BaseFont/Nonesuch>>")) == ["Hello"]
+    assert words(files.pdf([files.lines(b"Hello")], font=b"<</Type/Font/Subtype/TrueType/BaseFont/Nonesuch>>")) == ["Hello"]
 
 
 def test_a_page_without_its_font_is_read_as_far_as_it_can_be() -> None:
-    assert texts(files.pdf([files.lines(b"Hello"), files.lines(b"World")], font=b"null")) == ["Hello", "World"]
+    assert words(files.pdf([files.lines(b"Hello"), files.lines(b"World")], font=b"null")) == ["Hello", "World"]
 
 
 @pytest.mark.parametrize("appearance", [b"", b"/AP<</N 5 0 R>>"])
@@ -66,7 +72,7 @@ def test_the_values_of_form_fields_are_text(appearance: bytes) -> None:
         page=b"/Annots[4 0 R]",
         catalog=b"/AcroForm<</Fields[4 0 R]/DR<</Font<</F 3 0 R>>>>/DA(/F 12 Tf 0 g)>>",
     )
-    assert texts(data) == ["Name:\nAda"]
+    assert words(data) == ["Name:\nAda"]
 
 
 def test_text_that_was_put_on_a_page_later_is_read_and_links_are_not() -> None:
@@ -77,22 +83,50 @@ def test_text_that_was_put_on_a_page_later_is_read_and_links_are_not() -> None:
     )
     link = b"<</Type/Annot/Subtype/Link/Rect[0 0 9 9]/A<</S/URI/URI(http://localhost/)>>>>"
     data = files.pdf([files.lines(b"A report")], note, shown, link, page=b"/Annots[4 0 R 6 0 R]")
-    assert texts(data) == ["A report\nChecked."]
+    assert words(data) == ["A report\nChecked."]
 
 
 def test_a_file_that_any_reader_opens_is_read_though_it_is_encrypted() -> None:
-    assert texts(files.encrypted(b"Hello", b"")) == ["Hello"]
+    assert words(files.encrypted(b"Hello", b"")) == ["Hello"]
+
+
+def stamped(text: bytes, width: int) -> bytes:
+    """A page of 612 by 792 points with a picture of that width, and a text."""
+    content = files.stream(b"q %d 0 0 792 0 0 cm /I Do Q BT /F 9 Tf 72 20 Td (%b) Tj ET" % (width, text))
+    return files.pdf([content], files.image(1, 1, b"red"), resources=b"/XObject<</I 4 0 R>>")
+
+
+@pytest.mark.parametrize(
+    ("data", "pictured"),
+    [
+        (files.text_pdf(b""), True),
+        (files.text_pdf(b"A title"), False),
+        (stamped(b"Scanned with a telephone", 612), True),
+        (stamped(b"A title with an ornament", 200), False),
+        (stamped(b"A text on a background. " * 20, 612), False),
+    ],
+)
+def test_a_page_is_a_picture_if_a_picture_covers_it_and_it_has_little_text(data: bytes, pictured: bool) -> None:
+    assert [page and page.pictured for page in texts(data)] == [pictured]
 
 
 def test_a_damaged_page_is_none_and_the_others_are_read() -> None:
     data = files.text_pdf(b"one", b"two").replace(b"/Kids[4 0 R 6 0 R]", b"/Kids[4 0 R 9 0 R]")
-    assert texts(data) == ["one", None]
+    assert words(data) == ["one", None]
     assert pictures(data, [2], LONGEST) == [None]
+
+
+def test_an_unexpected_error_of_the_library_damages_one_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(page: pypdfium2.PdfPage, *_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(pypdfium2.PdfPage, "get_textpage", fail)
+    assert words(files.text_pdf(b"one", b"two")) == [None, None]
 
 
 def test_a_page_with_a_broken_stream_is_read_as_far_as_it_goes() -> None:
     whole = files.compressed(b"BT /F 12 Tf 72 700 Td (Hello) Tj ET" + b" " * 9)
-    assert texts(files.pdf([whole.replace(b"x\xda", b"xx"), files.lines(b"World")])) == ["", "World"]
+    assert words(files.pdf([whole.replace(b"x\xda", b"xx"), files.lines(b"World")])) == ["", "World"]
 
 
 PAGE_OF_ITSELF = [b"<</Type/Catalog/Pages 2 0 R>>", b"<</Type/Pages/Count 1/Kids[2 0 R]>>"]
@@ -120,12 +154,12 @@ def test_what_cannot_be_read_is_refused_with_its_reason(data: bytes, reason: str
 
 
 def test_as_many_pages_as_the_api_allows_are_read() -> None:
-    assert texts(files.text_pdf(*[b"x"] * MOST_PAGES)) == ["x"] * MOST_PAGES
+    assert words(files.text_pdf(*[b"x"] * MOST_PAGES)) == ["x"] * MOST_PAGES
 
 
 def test_the_characters_of_all_pages_together_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pdf_pages, "MOST_CHARACTERS", 9)
-    assert texts(files.text_pdf(b"four", b"five!")) == ["four", "five!"]
+    assert words(files.text_pdf(b"four", b"five!")) == ["four", "five!"]
     with pytest.raises(UnreadablePdf, match="The PDF specified has more than 9 characters"):
         texts(files.text_pdf(b"four", b"five!", b"s"))
 
@@ -142,7 +176,7 @@ def test_the_characters_of_all_pages_together_are_limited(monkeypatch: pytest.Mo
 )
 def test_objects_that_refer_to_themselves_or_are_nested_deeply_end_in_pages_or_a_refusal(objects: list[bytes]) -> None:
     with suppress(UnreadablePdf):
-        assert set(texts(files.file_of(objects))) <= {"", None}
+        assert set(words(files.file_of(objects))) <= {"", None}
 
 
 def test_a_picture_has_the_length_that_was_asked_for() -> None:

@@ -1,4 +1,4 @@
-"""Reads PDFs in worker processes: the text of each page, and a picture where a page has none and the model sees.
+"""Reads PDFs in worker processes: the text of each page, and an image where a page is a picture and the model sees.
 
 The workers are other ones than those of `POOL`, so that a PDF which takes all the time it may delays PDFs alone. The text of
 all pages is one job; pictures are drawn a few at a time, so that a long scan needs no longer limit.
@@ -9,7 +9,7 @@ What the model gets has a fixed form, with the number of each page, so that a PD
     It rained.
     </page>
     <page number="2">
-    [page omitted: it has no text, and this model cannot see images]
+    [picture of this page omitted: this model cannot see images]
     </page>
 """
 
@@ -21,13 +21,13 @@ from typing import Final
 
 from dragoman.conversation import Image, Text
 from dragoman.conversation.types import join_texts
-from dragoman.media.pdf_pages import pictures, texts
+from dragoman.media.pdf_pages import PageText, pictures, texts
 from dragoman.worker_pool import TooExpensive, WorkerPool
 
 PAGE_SIDE: Final = 1568
 """Pixels of the longer side of a page: 134 dpi of a letter."""
 MOST_IMAGES: Final = 100
-"""Pages of a PDF that become images; a note takes the place of others without text."""
+"""Pages of a PDF that become images; a note takes the place of other pictures."""
 SECONDS: Final = 60.0
 """Time limit of a whole PDF; that of a worker is for a part of one."""
 _PAGES_AT_A_TIME: Final = 4
@@ -53,7 +53,7 @@ class PdfReader:
         self._side = side
 
     async def read(self, data: bytes, *, sees: bool) -> Pdf:
-        """Return what the model gets of a PDF. For a model that sees, pages without text are images.
+        """Return what the model gets of a PDF. For a model that sees, pages that are pictures become images.
 
         Raises `UnreadablePdf`, `TooExpensive`, and `Overloaded` if no worker becomes free in time.
         """
@@ -69,9 +69,9 @@ class PdfReader:
         """End the workers of this event loop."""
         await self._pool.close()
 
-    async def _drawn(self, data: bytes, read: Sequence[str | None]) -> Mapping[int, Image]:
-        """Images of the first pages without text, by page number; there are none of pages that cannot be drawn."""
-        wanted = [number for number, text in enumerate(read, 1) if text == ""][:MOST_IMAGES]
+    async def _drawn(self, data: bytes, read: Sequence[PageText | None]) -> Mapping[int, Image]:
+        """Images of the first pages that are pictures, by page number; there are none of pages that cannot be drawn."""
+        wanted = [number for number, page in enumerate(read, 1) if page and page.pictured][:MOST_IMAGES]
         drawn: dict[int, Image] = {}
         for numbers in _groups(wanted):
             made = await self._pool.run(pictures, data, numbers, self._side)
@@ -88,18 +88,22 @@ def _image(picture: bytes) -> Image:
     return Image(picture, "image/png" if picture.startswith(_PNG) else "image/jpeg", sha256(picture).hexdigest())
 
 
-def _pdf(read: Sequence[str | None], drawn: Mapping[int, Image], *, sees: bool) -> Pdf:
+def _pdf(read: Sequence[PageText | None], drawn: Mapping[int, Image], *, sees: bool) -> Pdf:
     parts: list[Text | Image] = []
     omitted = 0
-    for number, text in enumerate(read, 1):
-        content = Text(text) if text else drawn.get(number)
-        omitted += content is None
-        parts += Text(f'<page number="{number}">'), content or _note(text, sees=sees), Text("</page>")
+    for number, page in enumerate(read, 1):
+        parts.append(Text(f'<page number="{number}">'))
+        if page and page.text:
+            parts.append(Text(page.text))
+        if page is None or page.pictured:
+            parts.append(drawn.get(number) or _note(page, sees=sees))
+            omitted += number not in drawn
+        parts.append(Text("</page>"))
     return Pdf(join_texts(parts), omitted)
 
 
-def _note(text: str | None, *, sees: bool) -> Text:
-    if text is None:
+def _note(page: PageText | None, *, sees: bool) -> Text:
+    if page is None:
         return Text("[page omitted: it is damaged]")
-    reason = f"only {MOST_IMAGES} such pages are shown" if sees else "this model cannot see images"
-    return Text(f"[page omitted: it has no text, and {reason}]")
+    reason = f"only {MOST_IMAGES} pages are shown" if sees else "this model cannot see images"
+    return Text(f"[picture of this page omitted: {reason}]")

@@ -5,18 +5,27 @@ only after it was read. They bound what they can count (pages, characters, pixel
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from io import BytesIO
-from typing import TYPE_CHECKING, Any, Final
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
+
+T = TypeVar("T")
 
 MOST_PAGES: Final = 600
 """Pages of a PDF, as in the API (IN-5)."""
 MOST_CHARACTERS: Final = 5_000_000
 """Characters of a PDF: more than fits into the window of any model."""
+_LITTLE_TEXT: Final = 200
+"""Characters of a page below which it may be a picture."""
+_MOST_OF_A_PAGE: Final = 0.5
+_MOST_OBJECTS: Final = 100
+"""Images of a page that are looked at."""
 _LARGEST_SCALE: Final = 4.0
 """Pixels per point (1/72 inch): small pages are not enlarged beyond 288 dpi."""
 _LARGEST_PNG: Final = 1 << 20
@@ -27,26 +36,33 @@ _LINE_END_HYPHEN: Final = "\ufffe"
 """Pdfium's character for a hyphen and the line's end after it."""
 
 
+@dataclass(frozen=True, slots=True)
+class PageText:
+    """The text layer of a page, "" if there is none. `pictured`: the page is a picture, with little text or none beside it."""
+
+    text: str
+    pictured: bool
+
+
 class UnreadablePdf(Exception):
     """A PDF that cannot be read; the message is a sentence for the client, in the API's words where it has any."""
 
 
-def texts(data: bytes) -> Sequence[str | None]:
-    """The text of each page, "" where there is none, None for a page that is damaged. Raises `UnreadablePdf`."""
-    found: list[str | None] = []
+def texts(data: bytes) -> Sequence[PageText | None]:
+    """The text of each page, None for a page that is damaged. Raises `UnreadablePdf`."""
     characters = 0
+
+    def read(page: Any) -> PageText:
+        nonlocal characters
+        with closing(page.get_textpage()) as layer:
+            characters += layer.count_chars()
+            if characters > MOST_CHARACTERS:
+                raise UnreadablePdf(f"The PDF specified has more than {MOST_CHARACTERS:,} characters.")
+            text = _plain(layer.get_text_range())
+        return PageText(text, _is_pictured(page, text))
+
     with _opened(data) as document:
-        for number in range(1, len(document) + 1):
-            with _page(document, number) as page:
-                if page is None:
-                    found.append(None)
-                    continue
-                with closing(page.get_textpage()) as layer:
-                    characters += layer.count_chars()
-                    if characters > MOST_CHARACTERS:
-                        raise UnreadablePdf(f"The PDF specified has more than {MOST_CHARACTERS:,} characters.")
-                    found.append(_plain(layer.get_text_range()))
-    return found
+        return [_from_page(document, number, read) for number in range(1, len(document) + 1)]
 
 
 def pictures(data: bytes, numbers: Sequence[int], longest: int) -> Sequence[bytes | None]:
@@ -54,12 +70,8 @@ def pictures(data: bytes, numbers: Sequence[int], longest: int) -> Sequence[byte
 
     `longest` is the length of the longer side in pixels.
     """
-    drawn: list[bytes | None] = []
     with _opened(data) as document:
-        for number in numbers:
-            with _page(document, number) as page:
-                drawn.append(page and _encoded(_draw(page, longest)))
-    return drawn
+        return [_from_page(document, number, lambda page: _encoded(_draw(page, longest))) for number in numbers]
 
 
 @contextmanager
@@ -68,6 +80,7 @@ def _opened(data: bytes) -> Iterator[Any]:
 
     try:
         document = pypdfium2.PdfDocument(data)
+        document.init_forms()  # makes the text of form fields that have no appearance yet
     except pypdfium2.PdfiumError as error:
         if error.err_code == pypdfium2.raw.FPDF_ERR_PASSWORD:
             raise UnreadablePdf("The PDF specified is password protected.") from None
@@ -77,31 +90,50 @@ def _opened(data: bytes) -> Iterator[Any]:
             raise UnreadablePdf("The PDF specified has no pages.")
         if len(document) > MOST_PAGES:
             raise UnreadablePdf(f"A maximum of {MOST_PAGES} PDF pages may be provided.")
-        document.init_forms()  # makes the text of form fields that have no appearance yet
         yield document
 
 
-@contextmanager
-def _page(document: Any, number: int) -> Iterator[Any]:
-    """Load a page, with its form fields and notes as part of its content; None if it is damaged."""
+def _from_page(document: Any, number: int, read: Callable[[Any], T]) -> T | None:
+    """What `read` makes of a page; None if it is damaged, on which pdfium and its binding raise errors of many kinds."""
+    try:
+        with closing(_page(document, number)) as page:
+            return read(page)
+    except (UnreadablePdf, MemoryError):
+        raise
+    except Exception:
+        return None
+
+
+def _page(document: Any, number: int) -> Any:
+    """Load a page, with its form fields and notes as part of its content."""
     import pypdfium2  # noqa: PLC0415
 
-    try:
-        page = document.get_page(number - 1)
-        if pypdfium2.raw.FPDFPage_GetAnnotCount(page) > 0:
-            pypdfium2.raw.FPDFPage_Flatten(page, pypdfium2.raw.FLAT_NORMALDISPLAY)
-            page.close()
-            page = document.get_page(number - 1)
-    except pypdfium2.PdfiumError:
-        yield None
-        return
-    with closing(page):
-        yield page
+    page = document.get_page(number - 1)
+    if pypdfium2.raw.FPDFPage_GetAnnotCount(page) == 0:
+        return page
+    pypdfium2.raw.FPDFPage_Flatten(page, pypdfium2.raw.FLAT_NORMALDISPLAY)
+    page.close()
+    return document.get_page(number - 1)
 
 
 def _plain(text: str) -> str:
     """Text with the lines of the page, and no other control characters."""
     return _CONTROLS.sub("", text.replace("\r\n", "\n").replace(_LINE_END_HYPHEN, "-\n")).strip()
+
+
+def _is_pictured(page: Any, text: str) -> bool:
+    """Whether the model must see the page: it has no text, or only a line beside a picture, as scanners add it."""
+    import pypdfium2  # noqa: PLC0415
+
+    if len(text) >= _LITTLE_TEXT:
+        return False
+    images = page.get_objects([pypdfium2.raw.FPDF_PAGEOBJ_IMAGE], max_depth=1)
+    return not text or any(_covers(image.get_bounds(), page.get_size()) for image in islice(images, _MOST_OBJECTS))
+
+
+def _covers(bounds: tuple[float, float, float, float], page: tuple[float, float]) -> bool:
+    left, bottom, right, top = bounds
+    return (right - left) * (top - bottom) > _MOST_OF_A_PAGE * page[0] * page[1]
 
 
 def _draw(page: Any, longest: int) -> "Picture":
