@@ -72,7 +72,7 @@ async def test_an_animation_has_a_note_for_the_model_and_one_for_the_log(readers
     frames = encoded(half(), "GIF", save_all=True, append_images=[Pictures.new("RGB", (40, 20))])
     dialogue = await reader.read(dialogue_of(inline(frames)))
     assert dialogue.turns[0].content[1] == Text(FIRST_FRAME)
-    assert dialogue.notes == ("reduced: an animation, to its first frame",)
+    assert dialogue.notes == ("reduced: an image of several frames or pages, to the first",)
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,7 @@ class _Server(uvicorn.Server):
         failure = loading.exception()
         if failure is None:
             POOL.warm()
+            loading.result().media.warm()
             gc.freeze()  # the loaded objects stay: the garbage collector need not scan them again
             if self._announces:
                 click.echo(banner(loading.result(), _url(listener), needs_key=self._registry.settings.api_key is not None))

@@ -4,12 +4,12 @@ These functions run on the event loop or in the worker process that reads a larg
 `reader` does the rest.
 """
 
-import base64
+import binascii
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from hashlib import blake2b
+from hashlib import sha256
 from typing import Final
 
 from dragoman.conversation import Attachment, AttachmentKind, Dialogue, FileId, Image, Inline, Text, Url
@@ -118,14 +118,14 @@ def needs_reading(dialogue: Dialogue, sight: Sight) -> bool:
 
 
 def wanted(dialogue: Dialogue, sight: Sight, known: Mapping[Key, Outcome]) -> dict[Key, Wanted]:
-    """The attachments that must be read and have no known outcome. Raises `InvalidRequest` if a dialogue has too many."""
-    sight.limits.check("attachments", dialogue.attachments, "messages")
+    """The attachments that must be read and have no known outcome. Raises `InvalidRequest` if too many must be read."""
+    read = [attachment for attachment in unresolved(dialogue) if sight.obstacle(attachment) is None]
+    sight.limits.check("attachments", len(read), "messages")
     found: dict[Key, Wanted] = {}
-    for attachment in unresolved(dialogue):
-        if sight.obstacle(attachment) is None:
-            key = key_of(attachment)
-            if key not in known and key not in found:
-                found[key] = _wanted(attachment, sight.limits)
+    for attachment in read:
+        key = key_of(attachment)
+        if key not in known and key not in found:
+            found[key] = _wanted(attachment, sight.limits)
     return found
 
 
@@ -173,7 +173,7 @@ def key_of(attachment: Attachment) -> Key:
     """The key of an attachment with data or a URL."""
     match attachment.source:
         case Inline(data=data):
-            return f"{attachment.kind.value} {blake2b(data.encode(), digest_size=20).hexdigest()}"
+            return f"{attachment.kind.value} {sha256(data.encode()).hexdigest()}"
         case Url(url=url):
             return f"{attachment.kind.value} {url}"
         case _:
@@ -186,12 +186,20 @@ def _wanted(attachment: Attachment, limits: Limits) -> Wanted:
         return Wanted(kind, url=source.url)
     assert isinstance(source, Inline)
     try:
-        data = base64.b64decode("".join(source.data.split()), validate=True)
+        data = _from_base64(source.data)
     except ValueError:
         return Wanted(kind, problem=f"Could not process {kind.value}: its data is not valid base64.")
     if len(data) > limits.attachment_bytes:
         return Wanted(kind, problem=f"{kind.value} exceeds {limits.attachment_bytes:,} bytes (attachment_bytes).")
     return Wanted(kind, data, problem="" if data else f"Could not process {kind.value}: it is empty.")
+
+
+def _from_base64(text: str) -> bytes:
+    """The bytes of base64, which may have line breaks. Raises `ValueError`."""
+    try:
+        return binascii.a2b_base64(text, strict_mode=True)
+    except binascii.Error:
+        return binascii.a2b_base64("".join(text.split()), strict_mode=True)
 
 
 def _refused(attachment: Attachment, path: str, reason: str) -> InvalidRequest:

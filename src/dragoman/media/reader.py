@@ -27,11 +27,12 @@ from dragoman.media.vision import Vision
 from dragoman.worker_pool import TooExpensive, WorkerPool
 
 _KEPT_BYTES: Final = 256 << 20
-_LIGHT: Final = 4096
-"""Characters of text in an outcome that a worker gets before it asks for it."""
-_MOST_LIGHT: Final = 200
+_RECENT_CHARACTERS: Final = 1_000_000
+"""Characters of text in the outcomes that a worker gets before it asks for them."""
+_RECENT: Final = 200
+_IDLE_SECONDS: Final = 600.0
 _PRELOAD: Final = ("dragoman.media.image_decoding", "PIL.Image")
-FIRST_FRAME: Final = "[only the first frame of this animation is shown, or the first page]"
+FIRST_FRAME: Final = "[only the first of several frames or pages is shown]"
 
 
 class MediaReader:
@@ -47,7 +48,7 @@ class MediaReader:
         self._fetcher = fetcher
         self._descriptions = Descriptions(vision) if vision and not sight.images else None
         self._pdfs = PdfReader()
-        self._pool = WorkerPool(preload=_PRELOAD)
+        self._pool = WorkerPool(preload=_PRELOAD, idle_seconds=_IDLE_SECONDS)
         self._running: SharedWork[Key, Outcome] = SharedWork()
         self._kept: Kept[Key, Outcome] = Kept(kept_bytes)
 
@@ -72,11 +73,21 @@ class MediaReader:
         return found
 
     def recent(self) -> dict[Key, Outcome]:
-        """The newest outcomes that are small without the bytes of their images."""
-        small = (
-            (key, outcome) for key, outcome in self._kept.newest() if outcome.characters <= _LIGHT and not outcome.outdated
-        )
-        return dict(islice(small, _MOST_LIGHT))
+        """The newest outcomes, as far as their text is not too long together."""
+        found: dict[Key, Outcome] = {}
+        left = _RECENT_CHARACTERS
+        for key, outcome in islice(self._kept.newest(), _RECENT):
+            left -= outcome.characters
+            if left < 0:
+                break
+            if not outcome.outdated:
+                found[key] = outcome
+        return found
+
+    def warm(self) -> None:
+        """Start a worker before the first image, if images are read at all."""
+        if self.sight.images:
+            self._pool.warm()
 
     async def close(self) -> None:
         """End the workers of this event loop."""
@@ -115,7 +126,7 @@ class MediaReader:
 def _picture(made: Decoded) -> Outcome:
     image = Image(made.data, made.media_type, sha256(made.data).hexdigest())
     if made.first_of_several:
-        return Outcome((image, Text(FIRST_FRAME)), ("reduced: an animation, to its first frame",))
+        return Outcome((image, Text(FIRST_FRAME)), ("reduced: an image of several frames or pages, to the first",))
     return Outcome((image,))
 
 

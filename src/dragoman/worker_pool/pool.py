@@ -46,10 +46,11 @@ class WorkerPool:
 
     Functions, arguments and results are pickled, in a thread, so that other tasks run between their objects; large bytes are
     passed without copying them, and a function gets them as `bytes`. `seconds` is the time limit of a job once a worker has it,
-    `patience` the most seconds it waits for one, `memory` its limit in bytes.
+    `patience` the most seconds it waits for one, `memory` its limit in bytes. A worker that was idle for `idle_seconds` is
+    ended.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- the limits of a pool
         self,
         *,
         workers: int = WORKERS,
@@ -57,11 +58,13 @@ class WorkerPool:
         patience: float = PATIENCE,
         memory: int = MEMORY,
         preload: Sequence[str] = _PRELOAD,
+        idle_seconds: float = IDLE_SECONDS,
     ) -> None:
         self._most = workers
         self._seconds = seconds
         self._patience = patience
         self._set_up = SetUp(preload, memory)
+        self._idle_seconds = idle_seconds
         self._workers: WeakKeyDictionary[asyncio.AbstractEventLoop, _Workers] = WeakKeyDictionary()
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -103,15 +106,16 @@ class WorkerPool:
         """Return the workers of this event loop, since pipes belong to the loop that made them."""
         loop = asyncio.get_running_loop()
         if loop not in self._workers:
-            self._workers[loop] = _Workers(loop, self._most, self._set_up)
+            self._workers[loop] = _Workers(loop, self._most, self._set_up, self._idle_seconds)
         return self._workers[loop]
 
 
 class _Workers:
     """The workers of one event loop. `free` counts those that a job may still take or start."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, workers: int, set_up: SetUp) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, workers: int, set_up: SetUp, idle_seconds: float) -> None:
         self.loop = loop
+        self._idle_seconds = idle_seconds
         self.free = asyncio.Semaphore(workers)
         self._set_up = set_up
         self._idle: list[_Worker] = []
@@ -159,7 +163,7 @@ class _Workers:
 
     def _keep(self, worker: "_Worker") -> None:
         self._idle.append(worker)
-        worker.expiry = self.loop.call_later(IDLE_SECONDS, self._expire, worker)
+        worker.expiry = self.loop.call_later(self._idle_seconds, self._expire, worker)
 
     def _expire(self, worker: "_Worker") -> None:
         self._idle.remove(worker)
