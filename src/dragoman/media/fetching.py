@@ -6,6 +6,7 @@ cookies and compression are not used.
 """
 
 import asyncio
+import re
 import socket
 from collections.abc import Callable
 from typing import Final
@@ -20,6 +21,9 @@ _SECONDS: Final = 20.0
 _MOST_REDIRECTS: Final = 5
 _HEADERS: Final = {"Accept": "image/*, application/pdf, text/*;q=0.5", "Accept-Encoding": "identity", "User-Agent": "dragoman"}
 _REDIRECTS: Final = {301, 302, 303, 307, 308}
+
+_ENDS_IN_A_NUMBER: Final = re.compile(r"(^|\.)(\d+|0x[0-9a-f]*)\.?$", re.IGNORECASE)
+"""Hosts that are neither names nor addresses in their usual form: libraries may connect to `127.1` unresolved."""
 
 Allows = Callable[[IPAddress], bool]
 """Whether a connection to an address is allowed."""
@@ -77,6 +81,8 @@ class Fetcher:
         if url.scheme not in ("http", "https") or not url.host:
             raise Unfetchable("is not an http or https URL")
         address = parsed(url.host)
+        if address is None and _ENDS_IN_A_NUMBER.search(url.host):
+            raise Unfetchable("is not a valid URL")
         if address is not None and not self._allows(address):
             raise Unfetchable("leads to an address that is not public")
 
