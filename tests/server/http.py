@@ -62,7 +62,8 @@ def parse_events(content: bytes) -> list[dict[str, Any]]:
 
 def ask(url: str, method: str, path: str, body: Any = None, **headers: str | None) -> Answer:
     """Send one request on its own connection; a header that is `None` is omitted, `x_api_key` becomes `x-api-key`."""
-    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)
+    kind = http.client.HTTPSConnection if urlsplit(url).scheme == "https" else http.client.HTTPConnection
+    connection = kind(urlsplit(url).netloc, timeout=60)
     try:
         connection.request(method, path, encoded(body), fields(method, headers))
         response = connection.getresponse()

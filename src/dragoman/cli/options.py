@@ -23,6 +23,8 @@ class Options:
     reasoning_parser: str | None
     api_key: str | None
     no_auth: bool
+    tls_cert: Path | None
+    tls_key: Path | None
     context_length: int | None
     parallel: int | None
     queue: int

@@ -17,6 +17,7 @@ import uvicorn
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from dragoman.cli.tls import Certificate
 from dragoman.errors import DragomanError
 from dragoman.server import ModelRegistry, ServedModel, create_app
 from dragoman.server.connection import Connection
@@ -28,10 +29,18 @@ DRAIN_SECONDS = 30
 _KEEP_ALIVE_SECONDS = 75
 
 
-def run(registry: ModelRegistry, listener: socket.socket, *, announces: bool = True, counts: Path | None = None) -> int:
+def run(
+    registry: ModelRegistry,
+    listener: socket.socket,
+    *,
+    certificate: Certificate | None = None,
+    announces: bool = True,
+    counts: Path | None = None,
+) -> int:
     """Serve until a signal arrives; returns the exit code of the process.
 
-    With `announces` it prints the banner when it is ready. `counts` is the folder for metrics shared with other processes.
+    With a `certificate` it serves HTTPS, with `announces` it prints the banner when it is ready. `counts` is the folder for
+    metrics shared with other processes.
     """
     config = uvicorn.Config(
         create_app(registry, counts),
@@ -43,6 +52,7 @@ def run(registry: ModelRegistry, listener: socket.socket, *, announces: bool = T
         server_header=False,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=DRAIN_SECONDS + 10,
+        ssl_context_factory=(lambda *_: certificate.context) if certificate else None,
     )
     server = _Server(config, registry, announces=announces)
     with contextlib.suppress(KeyboardInterrupt), asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
@@ -81,7 +91,13 @@ class _Server(uvicorn.Server):
             loading.result().media.warm()
             gc.freeze()  # the loaded objects stay: the garbage collector need not scan them again
             if self._announces:
-                click.echo(banner(loading.result(), _url(listener), needs_key=self._registry.settings.api_key is not None))
+                click.echo(
+                    banner(
+                        loading.result(),
+                        _url(listener, encrypted=self.config.is_ssl),
+                        needs_key=self._registry.settings.api_key is not None,
+                    )
+                )
                 sys.stdout.flush()
             return
         click.echo(f"Error: {failure}", err=True)
@@ -109,10 +125,10 @@ class _Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
-def _url(listener: socket.socket) -> str:
+def _url(listener: socket.socket, *, encrypted: bool) -> str:
     host, port = listener.getsockname()[:2]
     shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
-    return f"http://{shown}:{port}"
+    return f"{'https' if encrypted else 'http'}://{shown}:{port}"
 
 
 KEY_VARIABLE = "DRAGOMAN_KEY"

@@ -16,6 +16,7 @@ import click
 from dragoman import dialects
 from dragoman.cli.engines import ENGINES, LLAMACPP, VLLM, build
 from dragoman.cli.options import Options
+from dragoman.cli.tls import BadCertificate, Certificate
 from dragoman.cli.usage_error import UsageError
 from dragoman.cli.vision import build_vision
 from dragoman.cli.workers import own_listener, run_workers
@@ -63,6 +64,10 @@ from dragoman.server import ModelRegistry, Settings
 @click.option("--reasoning-parser", metavar="NAME", help="Dialect of reasoning, by such a name.")
 @click.option("--api-key", metavar="KEY", help="Require this key from clients.")
 @click.option("--no-auth", is_flag=True, help="Serve other machines without a key.")
+@click.option("--tls-cert", type=click.Path(path_type=Path), metavar="FILE", help="Serve HTTPS with this certificate (PEM).")
+@click.option(
+    "--tls-key", type=click.Path(path_type=Path), metavar="FILE", help="Private key of the certificate, if not in its file."
+)
 @click.option(
     "--context-length", type=click.IntRange(min=16), metavar="N", help="Context window of one conversation, in tokens."
 )
@@ -136,6 +141,7 @@ def serve(**given: Any) -> None:
     _log(options)
     _check_exposure(options)
     _check_capture(options.capture)
+    certificate = _certificate(options)
     if options.engine_args and (options.engine != VLLM or options.engine_url):
         raise UsageError("arguments after -- are for an engine that is started here: --engine vllm MODEL -- ARGS.")
     dialect = _dialect(options)
@@ -166,11 +172,12 @@ def serve(**given: Any) -> None:
     from dragoman.cli.run import run  # noqa: PLC0415 -- the HTTP stack is not needed to report a wrong path
 
     if options.workers == 1:
-        sys.exit(run(ModelRegistry(engine, settings, vision), listener))
+        sys.exit(run(ModelRegistry(engine, settings, vision), listener, certificate=certificate))
     counts = Path(tempfile.mkdtemp(prefix="dragoman-"))
 
     def work(index: int) -> int:
-        return run(ModelRegistry(engine, settings, vision), own_listener(listener), announces=index == 0, counts=counts)
+        registry = ModelRegistry(engine, settings, vision)
+        return run(registry, own_listener(listener), certificate=certificate, announces=index == 0, counts=counts)
 
     code = run_workers(options.workers, work)
     shutil.rmtree(counts, ignore_errors=True)  # only the parent process gets here
@@ -194,6 +201,17 @@ def _check_capture(folder: Path | None) -> None:
         raise UsageError(f"cannot capture to {folder}: {error.strerror or error}") from error
     if not os.access(folder, os.W_OK | os.X_OK):
         raise UsageError(f"cannot capture to {folder}: it is not writable")
+
+
+def _certificate(options: Options) -> Certificate | None:
+    if options.tls_cert is None:
+        if options.tls_key is not None:
+            raise UsageError("--tls-key is the key of a certificate: give --tls-cert FILE too.")
+        return None
+    try:
+        return Certificate(options.tls_cert, options.tls_key)
+    except BadCertificate as error:
+        raise UsageError(str(error)) from error
 
 
 def _check_exposure(options: Options) -> None:
