@@ -14,6 +14,7 @@ from dragoman.conversation import Attachment, AttachmentKind, Dialogue, Image, I
 from dragoman.errors import InvalidRequest
 from dragoman.limits import DEFAULT
 from dragoman.media.fetching import Fetcher
+from dragoman.media.image_decoding import LONGEST_SIDE
 from dragoman.media.outcomes import Sight
 from dragoman.media.reader import FIRST_FRAME, MediaReader
 from dragoman.media.vision import Undescribed, Vision
@@ -92,6 +93,20 @@ async def test_what_cannot_be_read_is_refused_with_its_reason(readers: list[Medi
     with pytest.raises(InvalidRequest) as refused:
         await reader.read(dialogue_of(broken))
     assert refused.value.message == f"messages.0.content.0.data: {reason} (capability_rejected: image_block)"
+
+
+@pytest.mark.clause("IN-2", "ERR-4")
+async def test_an_image_is_refused_instead_of_scaled_down_if_the_client_wants_that(readers: list[MediaReader]) -> None:
+    readers.append(reader := MediaReader(SEES))
+    large = inline(encoded(half(size=(LONGEST_SIDE + 1, 10))))
+    assert isinstance((await parts_of(reader, large))[0], Image)
+    with pytest.raises(InvalidRequest) as refused:
+        await reader.read(dialogue_of(replace(large, full_size=True)))
+    assert refused.value.details is not None
+    assert refused.value.details["error_code"] == "image_dimensions_too_large"
+    assert (await parts_of(reader, replace(inline(RED), full_size=True)))[0] != ()
+    older = replace(dialogue_of(replace(large, full_size=True)), newest="messages.2.")
+    assert isinstance((await reader.read(older)).turns[0].content[0], Image)
 
 
 async def test_base64_may_have_line_breaks(readers: list[MediaReader]) -> None:

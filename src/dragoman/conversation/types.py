@@ -72,7 +72,8 @@ class Attachment:
     """An image, a document or a search result as the client sent it; `dragoman.media` puts text and images in its place.
 
     `source` is a sequence if it consists of text and images already. `path` is its place in the request, and `field` that of
-    its data in it, for errors. `origin`, `title` and `context` are empty if there are none.
+    its data in it, for errors. `origin`, `title` and `context` are empty if there are none. `full_size`: the client prefers an
+    error to an image that is scaled down.
     """
 
     kind: AttachmentKind
@@ -82,6 +83,7 @@ class Attachment:
     origin: str = ""
     title: str = ""
     context: str = ""
+    full_size: bool = False
 
 
 @dataclass(frozen=True, slots=True)

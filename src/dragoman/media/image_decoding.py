@@ -66,6 +66,7 @@ class Decoded:
     data: bytes
     media_type: str
     first_of_several: bool = False
+    scaled_down: bool = False
 
 
 def decoded(data: bytes, longest: int = LONGEST_SIDE) -> Decoded:
@@ -82,7 +83,7 @@ def decoded(data: bytes, longest: int = LONGEST_SIDE) -> Decoded:
         if kept and image.mode in _READABLE_MODES and not _transparent(image):
             return Decoded(data, _AS_THEY_ARE[kind], first_of_several)
         plain = _upright(_opaque(_scaled(_in_8_bits(image), size)), _orientation(image))
-        return Decoded(*_encoded(plain, photographic=kind in _PHOTOGRAPHIC), first_of_several)
+        return Decoded(*_encoded(plain, photographic=kind in _PHOTOGRAPHIC), first_of_several, original != size)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from typing import Final
 from dragoman.conversation import Attachment, AttachmentKind, Dialogue, FileId, Image, Inline, Text, Url
 from dragoman.errors import InvalidRequest
 from dragoman.limits import DEFAULT, Limits
+from dragoman.media.image_decoding import LONGEST_SIDE
 from dragoman.media.notes import CANNOT_SEE, NOT_FETCHED, UNKNOWN_FILE, UNREADABLE, Omission, log_notes, note
 from dragoman.media.substitution import substitute, unresolved
 
@@ -33,12 +34,14 @@ Key = str
 class Outcome:
     """The text and the images of an attachment, and notes for the log; or why it is `unreadable`, a sentence for the client.
 
-    `expires`: the time of the monotonic clock from which another try may give another outcome.
+    `scaled_down`: it is an image that was too large. `expires`: the time of the monotonic clock from which another try may give
+    another outcome.
     """
 
     parts: Sequence[Text | Image] = ()
     notes: Sequence[str] = ()
     unreadable: str = ""
+    scaled_down: bool = False
     expires: float = math.inf
 
     @property
@@ -157,10 +160,13 @@ class _Replacing:
                 raise _refused(attachment, attachment.path, obstacle.sentence)
             return self._omit(attachment, obstacle)
         outcome = self.outcomes[key_of(attachment)]
+        newest = attachment.path.startswith(self.newest)
+        if outcome.scaled_down and attachment.full_size and newest:
+            raise _too_large(attachment)
         if not outcome.unreadable:
             self.notes.update(dict.fromkeys(outcome.notes))
             return outcome.parts
-        if self.sight.strict or attachment.path.startswith(self.newest):
+        if self.sight.strict or newest:
             raise _refused(attachment, f"{attachment.path}.{attachment.field}", outcome.unreadable)
         return self._omit(attachment, UNREADABLE)
 
@@ -202,6 +208,13 @@ def _from_base64(text: str) -> bytes:
         return binascii.a2b_base64("".join(text.split()), strict_mode=True)
 
 
-def _refused(attachment: Attachment, path: str, reason: str) -> InvalidRequest:
+def _too_large(attachment: Attachment) -> InvalidRequest:
+    """The error for an image that would be scaled down against the client's wish (IN-2, ERR-4)."""
+    reason = f"At least one of the image dimensions exceed max allowed size: {LONGEST_SIDE} pixels"
+    code: dict[str, object] = {"error_code": "image_dimensions_too_large", "max_side_length_pixels": LONGEST_SIDE}
+    return _refused(attachment, f"{attachment.path}.{attachment.field}", reason, {**code, "paths": [attachment.path]})
+
+
+def _refused(attachment: Attachment, path: str, reason: str, details: dict[str, object] | None = None) -> InvalidRequest:
     """The error with the token on which Claude Code repeats the request without the attachment (CC-8)."""
-    return InvalidRequest.at(path, f"{reason} (capability_rejected: {attachment.kind.value}_block)")
+    return InvalidRequest.at(path, f"{reason} (capability_rejected: {attachment.kind.value}_block)", details=details)

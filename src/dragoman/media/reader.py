@@ -126,8 +126,9 @@ class MediaReader:
 def _picture(made: Decoded) -> Outcome:
     image = Image(made.data, made.media_type, sha256(made.data).hexdigest())
     if made.first_of_several:
-        return Outcome((image, Text(FIRST_FRAME)), ("reduced: an image of several frames or pages, to the first",))
-    return Outcome((image,))
+        notes = ("reduced: an image of several frames or pages, to the first",)
+        return Outcome((image, Text(FIRST_FRAME)), notes, scaled_down=made.scaled_down)
+    return Outcome((image,), scaled_down=made.scaled_down)
 
 
 def _document(pdf: Pdf) -> Outcome:

@@ -23,7 +23,8 @@ def attachment(block: AttachedBlock, path: str) -> Attachment:
     """The neutral form of the block at `path`."""
     match block:
         case ImageBlock():
-            return Attachment(AttachmentKind.IMAGE, _bytes(block.source), path, _field(block))
+            full_size = block.transformations is not None and block.transformations.oversized_image == "error"
+            return Attachment(AttachmentKind.IMAGE, _bytes(block.source), path, _field(block), full_size=full_size)
         case DocumentBlock():
             source = _document(block.source, f"{path}.source")
             title, context = block.title or "", block.context or ""
