@@ -88,7 +88,7 @@ def tools_are_not_counted(exchange: Exchange) -> None:
 refuses(lambda e: e.is_count and "stream" in e.body, "count-whole-body", name="counts of few fields only")
 
 
-@on_response("string-or-block")
+@on_response("string-or-block", "image-count")
 @_count
 def a_newline_after_each_block(exchange: Exchange, count: int) -> int:
     return count + isinstance(exchange.body["messages"][0]["content"], list)
