@@ -24,7 +24,8 @@ def once(folder: Path, fill: Callable[[Path], None]) -> Path:
         scratch.mkdir(parents=True)
         try:
             fill(scratch)
-            scratch.rename(folder)
+            if not folder.is_dir():  # another process may have been faster
+                scratch.rename(folder)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
     return folder
