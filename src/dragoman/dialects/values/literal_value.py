@@ -37,29 +37,6 @@ class LiteralValue:
     positional arguments.
     """
 
-    __slots__ = (
-        "_comma",
-        "_containers",
-        "_held",
-        "_is_formatted",
-        "_is_raw",
-        "_is_string",
-        "_is_undecided",
-        "_key",
-        "_members",
-        "_positions",
-        "_quote",
-        "_step",
-        "_strings",
-        "_token",
-        "_word",
-        "done",
-        "final",
-        "out",
-        "repairs",
-        "stuck",
-    )  # fmt: skip
-
     def __init__(
         self,
         repairs: list[str],

@@ -3,6 +3,8 @@
 import json
 import re
 
+from dragoman.dialects.values.json_text import escape
+
 PREFIX = re.compile(r"(?:[rRbBuUfF]|[rR][bBfF]|[bBfF][rR])(?=[\"'])")
 """The prefix of a string's quote: of a raw, bytes, unicode or formatted string."""
 PREFIX_BEGINS = re.compile(r"[rRbBuUfF]{1,2}\Z")
@@ -39,7 +41,7 @@ def python_piece(text: str, pos: int) -> tuple[int, str]:
     digits = code[1] or code[2] or code[3]
     point = int(digits, 16) if digits else int(code[4], 8)
     is_character = point <= 0x10FFFF and not 0xD800 <= point <= 0xDFFF
-    return code.end(), json.dumps(chr(point), ensure_ascii=False)[1:-1] if is_character else "\\ufffd"
+    return code.end(), escape(chr(point)) if is_character else "\\ufffd"
 
 
 def raw_piece(text: str, pos: int) -> tuple[int, str]:
@@ -50,4 +52,4 @@ def raw_piece(text: str, pos: int) -> tuple[int, str]:
         return pos + 1, json.dumps(text[pos])[1:-1]
     if pos + 1 == len(text):
         return pos, ""
-    return pos + 2, json.dumps(text[pos : pos + 2], ensure_ascii=False)[1:-1]
+    return pos + 2, escape(text[pos : pos + 2])
