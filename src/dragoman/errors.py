@@ -6,6 +6,7 @@
     │   │   ├── PromptTooLong    the input alone exceeds the context window (ERR-11)
     │   │   └── ThreadsUnsupported   `thread` was sent (THR-3)
     │   ├── Unauthenticated      no key, or a wrong one (AUTH-3)
+    │   ├── RateLimited          its key has used up what it may use in a minute (TRN-17)
     │   ├── UnknownModel         a model that this server does not serve (ERR-10)
     │   ├── UnknownRoute         no such path
     │   ├── MethodNotAllowed     no such method on that path
@@ -92,6 +93,14 @@ class ThreadsUnsupported(InvalidRequest):
 
 class Unauthenticated(ClientError):
     """The request has no API key, or a wrong one."""
+
+
+class RateLimited(ClientError):
+    """The key of the request has used up a limit per minute; `kind` says what is limited, `seconds` how long to wait."""
+
+    def __init__(self, kind: str, limit: int, seconds: int) -> None:
+        super().__init__(f"this key may use {limit:,} {kind} per minute: retry in {seconds:,} s")
+        self.retry_after = seconds
 
 
 class UnknownModel(ClientError):
@@ -182,6 +191,7 @@ RESPONSES: dict[type[DragomanError], Response] = {
     PromptTooLong: Response(HTTPStatus.BAD_REQUEST, "invalid_request_error"),
     ThreadsUnsupported: Response(HTTPStatus.BAD_REQUEST, "invalid_request_error"),
     Unauthenticated: Response(HTTPStatus.UNAUTHORIZED, "authentication_error"),
+    RateLimited: Response(HTTPStatus.TOO_MANY_REQUESTS, "rate_limit_error"),
     UnknownModel: Response(HTTPStatus.NOT_FOUND, "not_found_error"),
     UnknownRoute: Response(HTTPStatus.NOT_FOUND, "not_found_error"),
     MethodNotAllowed: Response(HTTPStatus.METHOD_NOT_ALLOWED, "invalid_request_error"),

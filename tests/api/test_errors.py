@@ -9,7 +9,16 @@ import pytest
 
 from dragoman import errors
 from dragoman.api.anthropic.errors import ErrorBody
-from dragoman.errors import RESPONSES, DragomanError, InvalidRequest, PromptTooLong, Response, ThreadsUnsupported, Unexpected
+from dragoman.errors import (
+    RESPONSES,
+    DragomanError,
+    InvalidRequest,
+    PromptTooLong,
+    RateLimited,
+    Response,
+    ThreadsUnsupported,
+    Unexpected,
+)
 
 TYPES = {
     400: "invalid_request_error",
@@ -19,6 +28,7 @@ TYPES = {
     405: "invalid_request_error",
     408: "invalid_request_error",
     413: "request_too_large",
+    429: "rate_limit_error",
     431: "invalid_request_error",
     500: "api_error",
     504: "timeout_error",
@@ -35,6 +45,8 @@ def _below(kind: type[DragomanError]) -> Iterator[type[DragomanError]]:
 def _error(kind: type[DragomanError]) -> DragomanError:
     if kind is PromptTooLong:
         return PromptTooLong(9, 8)
+    if kind is RateLimited:
+        return RateLimited("requests", 9, 8)
     return kind() if kind in (ThreadsUnsupported, Unexpected) else kind("what went wrong")
 
 

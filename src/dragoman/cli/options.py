@@ -22,6 +22,7 @@ class Options:
     tool_call_parser: str | None
     reasoning_parser: str | None
     api_key: str | None
+    keys: Path | None
     no_auth: bool
     tls_cert: Path | None
     tls_key: Path | None

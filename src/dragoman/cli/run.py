@@ -17,7 +17,8 @@ import uvicorn
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from dragoman.cli.tls import Certificate
+from dragoman.cli.access import Access
+from dragoman.cli.reload import reload_on_hangup
 from dragoman.errors import DragomanError
 from dragoman.server import ModelRegistry, ServedModel, create_app
 from dragoman.server.connection import Connection
@@ -32,18 +33,18 @@ _KEEP_ALIVE_SECONDS = 75
 def run(
     registry: ModelRegistry,
     listener: socket.socket,
+    access: Access,
     *,
-    certificate: Certificate | None = None,
     announces: bool = True,
     counts: Path | None = None,
 ) -> int:
     """Serve until a signal arrives; returns the exit code of the process.
 
-    With a `certificate` it serves HTTPS, with `announces` it prints the banner when it is ready. `counts` is the folder for
-    metrics shared with other processes.
+    With `announces` it prints the banner when it is ready. `counts` is the folder for metrics shared with other processes.
     """
+    certificate = access.certificate
     config = uvicorn.Config(
-        create_app(registry, counts),
+        create_app(registry, counts, access.keyring),
         http=Connection,
         loop="auto",
         lifespan="on",
@@ -54,7 +55,7 @@ def run(
         timeout_graceful_shutdown=DRAIN_SECONDS + 10,
         ssl_context_factory=(lambda *_: certificate.context) if certificate else None,
     )
-    server = _Server(config, registry, announces=announces)
+    server = _Server(config, registry, access, announces=announces)
     with contextlib.suppress(KeyboardInterrupt), asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         runner.run(server.serve([listener]))
     return server.exit_code
@@ -63,8 +64,9 @@ def run(
 class _Server(uvicorn.Server):
     """uvicorn's server, which also loads the model, prints the banner and drains requests on a signal."""
 
-    def __init__(self, config: uvicorn.Config, registry: ModelRegistry, *, announces: bool) -> None:
+    def __init__(self, config: uvicorn.Config, registry: ModelRegistry, access: Access, *, announces: bool) -> None:
         super().__init__(config)
+        self._access = access
         self._announces = announces
         self.exit_code = 0
         self._registry = registry
@@ -72,6 +74,7 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to listen, and load the model in the background."""
+        reload_on_hangup(self._access.files)
         await super().startup(sockets=sockets)
         if sockets:
             self._announcing = asyncio.create_task(self._announce(sockets[0]))
@@ -95,7 +98,7 @@ class _Server(uvicorn.Server):
                     banner(
                         loading.result(),
                         _url(listener, encrypted=self.config.is_ssl),
-                        needs_key=self._registry.settings.api_key is not None,
+                        needs_key=self._access.keyring.required,
                     )
                 )
                 sys.stdout.flush()

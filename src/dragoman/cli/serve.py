@@ -1,6 +1,5 @@
 """`dragoman serve`: checks the options and runs the server."""
 
-import ipaddress
 import logging
 import os
 import shutil
@@ -14,9 +13,9 @@ from typing import Any
 import click
 
 from dragoman import dialects
+from dragoman.cli.access import Access
 from dragoman.cli.engines import ENGINES, LLAMACPP, VLLM, build
 from dragoman.cli.options import Options
-from dragoman.cli.tls import BadCertificate, Certificate
 from dragoman.cli.usage_error import UsageError
 from dragoman.cli.vision import build_vision
 from dragoman.cli.workers import own_listener, run_workers
@@ -63,6 +62,12 @@ from dragoman.server import ModelRegistry, Settings
 )
 @click.option("--reasoning-parser", metavar="NAME", help="Dialect of reasoning, by such a name.")
 @click.option("--api-key", metavar="KEY", help="Require this key from clients.")
+@click.option(
+    "--keys",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Require one of the keys in this file, each with a name and its limits; read again on SIGHUP.",
+)
 @click.option("--no-auth", is_flag=True, help="Serve other machines without a key.")
 @click.option("--tls-cert", type=click.Path(path_type=Path), metavar="FILE", help="Serve HTTPS with this certificate (PEM).")
 @click.option(
@@ -139,9 +144,8 @@ def serve(**given: Any) -> None:
     """
     options = Options(**given)
     _log(options)
-    _check_exposure(options)
     _check_capture(options.capture)
-    certificate = _certificate(options)
+    access = Access.of(options)
     if options.engine_args and (options.engine != VLLM or options.engine_url):
         raise UsageError("arguments after -- are for an engine that is started here: --engine vllm MODEL -- ARGS.")
     dialect = _dialect(options)
@@ -153,7 +157,6 @@ def serve(**given: Any) -> None:
         created_at=datetime.fromtimestamp(weights.path.stat().st_mtime if weights else 0, UTC),
         aliases=options.aliases,
         any_model=options.any_model,
-        api_key=options.api_key or None,  # an empty variable in the environment is not a key
         queue=options.queue,
         strict=options.strict,
         strict_input=options.strict_input,
@@ -161,7 +164,7 @@ def serve(**given: Any) -> None:
         dialect=dialect,
         capture=options.capture,
         cors_origins=options.cors_origins,
-        hosts=_hosts(options),
+        hosts=access.hosts,
         limits=_limits(options),
     )
     if options.workers > 1 and (weights or (options.engine == VLLM and not options.engine_url)):
@@ -172,14 +175,14 @@ def serve(**given: Any) -> None:
     from dragoman.cli.run import run  # noqa: PLC0415 -- the HTTP stack is not needed to report a wrong path
 
     if options.workers == 1:
-        sys.exit(run(ModelRegistry(engine, settings, vision), listener, certificate=certificate))
+        sys.exit(run(ModelRegistry(engine, settings, vision), listener, access))
     counts = Path(tempfile.mkdtemp(prefix="dragoman-"))
 
     def work(index: int) -> int:
         registry = ModelRegistry(engine, settings, vision)
-        return run(registry, own_listener(listener), certificate=certificate, announces=index == 0, counts=counts)
+        return run(registry, own_listener(listener), access, announces=index == 0, counts=counts)
 
-    code = run_workers(options.workers, work)
+    code = run_workers(options.workers, work, reload=bool(access.files))
     shutil.rmtree(counts, ignore_errors=True)  # only the parent process gets here
     sys.exit(code)
 
@@ -203,48 +206,12 @@ def _check_capture(folder: Path | None) -> None:
         raise UsageError(f"cannot capture to {folder}: it is not writable")
 
 
-def _certificate(options: Options) -> Certificate | None:
-    if options.tls_cert is None:
-        if options.tls_key is not None:
-            raise UsageError("--tls-key is the key of a certificate: give --tls-cert FILE too.")
-        return None
-    try:
-        return Certificate(options.tls_cert, options.tls_key)
-    except BadCertificate as error:
-        raise UsageError(str(error)) from error
-
-
-def _check_exposure(options: Options) -> None:
-    """Raise `UsageError` if other machines can reach the server without a key and without --no-auth."""
-    if options.api_key or options.no_auth or _is_loopback(options.host):
-        return
-    raise UsageError(
-        f"{options.host} can be reached from other machines: give --api-key KEY, or --no-auth to serve without a key."
-    )
-
-
 def _limits(options: Options) -> Limits:
     pairs = [given.partition("=") for given in options.limits]
     try:
         return DEFAULT.changed((name, int(number)) for name, _, number in pairs)
     except ValueError as error:
         raise UsageError(f"--limit: {error}") from error
-
-
-def _hosts(options: Options) -> tuple[str, ...] | None:
-    """The accepted host names; None for all of them, if a key is required or other machines are served."""
-    if options.api_key or options.no_auth or not _is_loopback(options.host):
-        return None
-    return tuple(name.lower() for name in options.allowed_hosts)
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _dialect(options: Options) -> Dialect | None:

@@ -4,7 +4,7 @@ import ssl
 from pathlib import Path
 
 
-class BadCertificate(Exception):
+class BadCertificate(ValueError):
     """The files are not a certificate and its private key; the message is a sentence for the operator."""
 
 

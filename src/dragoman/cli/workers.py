@@ -32,10 +32,11 @@ def own_listener(reserved: socket.socket) -> socket.socket:
     return own
 
 
-def run_workers(count: int, work: Callable[[int], int]) -> int:
+def run_workers(count: int, work: Callable[[int], int], *, reload: bool = False) -> int:
     """Run `work(0)`, `work(1)`, … each in a process of its own; returns the worst of their exit codes.
 
-    A signal is forwarded to all of them; if one ends on its own, the others are terminated.
+    A signal is forwarded to all of them; if one ends on its own, the others are terminated. With `reload` a worker handles
+    SIGHUP, which is then forwarded too, and ends none of them.
     """
     workers: set[int] = set()
     forwarded: set[int] = set()
@@ -46,13 +47,19 @@ def run_workers(count: int, work: Callable[[int], int]) -> int:
         for worker in workers:
             os.kill(worker, number)
 
+    def forward_reload(number: int, _frame: FrameType | None = None) -> None:
+        for worker in workers:
+            os.kill(worker, number)
+
     for number in _SIGNALS:
         signal.signal(number, forward)
+    if reload:
+        signal.signal(signal.SIGHUP, forward_reload)
     for index in range(count):
         worker = os.fork()
         if worker == 0:
             os.close(held)
-            _become_worker(watched)
+            _become_worker(watched, reload=reload)
             sys.exit(work(index))
         workers.add(worker)
     worst = 0
@@ -65,11 +72,13 @@ def run_workers(count: int, work: Callable[[int], int]) -> int:
     return worst
 
 
-def _become_worker(parent: int) -> None:
+def _become_worker(parent: int, *, reload: bool) -> None:
     """Leave the terminal's session, since signals are forwarded, and terminate when the other end of the pipe closes."""
     os.setsid()
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_DFL)
+    if reload:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until its own handler is installed
 
     def watch() -> None:
         os.read(parent, 1)

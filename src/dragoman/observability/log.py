@@ -103,9 +103,11 @@ def _exceptional(entry: RequestLogEntry) -> Iterator[str]:
 
 
 def _context(entry: RequestLogEntry) -> Iterator[str]:
-    """Yield durations, client, session, model and content."""
+    """Yield durations, key, client, session, model and content."""
     if durations := _durations(entry.seconds):
         yield " ".join(durations)
+    if entry.key:
+        yield f"key {entry.key}"
     if entry.client:
         yield entry.client.partition(" (")[0][:_LONGEST_NAME]
     if entry.session or entry.agent:

@@ -53,8 +53,9 @@ class Seconds(Struct, frozen=True, omit_defaults=True):
 class RequestLogEntry(Struct, frozen=True, omit_defaults=True):
     """The log entry of one request.
 
-    `endpoint` is the route, empty for an unknown path. `ending` is the `stop_reason`, `client_left` or `error`; `error` is the
-    Anthropic error type, `message` the client's error message, or for a bug the internal one. `content` is by kind of block.
+    `endpoint` is the route, empty for an unknown path. `key` is the name of the API key, if it has one. `ending` is
+    the `stop_reason`, `client_left` or `error`; `error` is the Anthropic error type, `message` the client's error message, or
+    for a bug the internal one. `content` is by kind of block.
     """
 
     request_id: str
@@ -63,6 +64,7 @@ class RequestLogEntry(Struct, frozen=True, omit_defaults=True):
     endpoint: str
     status: int
     seconds: Seconds
+    key: str = ""
     client: str = ""
     session: str = ""
     agent: str = ""

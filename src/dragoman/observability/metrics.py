@@ -58,6 +58,12 @@ class Metrics:
         self._divergences = Counter(
             "dragoman_divergences", "Prompts that diverged from the one they continue", registry=registry
         )
+        self._key_requests = Counter(
+            "dragoman_key_requests", "Requests that are over, by the name of their key", ["key", "status"], registry=registry
+        )
+        self._key_tokens = Counter(
+            "dragoman_key_tokens", "Tokens by the name of the key and by kind", ["key", "kind"], registry=registry
+        )
         self._first_token = Histogram(
             "dragoman_time_to_first_token_seconds",
             "From a request's arrival to the first part of its answer",
@@ -100,6 +106,8 @@ class Metrics:
     def count(self, entry: RequestLogEntry) -> None:
         """Count a request that is over."""
         self._requests.labels(entry.endpoint or "unknown", str(entry.status)).inc()
+        if entry.key:
+            self._count_key(entry)
         if entry.error:
             self._errors.labels(entry.error).inc()
         if entry.diverged:
@@ -118,6 +126,13 @@ class Metrics:
             self._first_token.observe(entry.seconds.first_token)
         if entry.seconds.decode is not None and entry.tokens.output:
             self._per_token.observe(entry.seconds.decode / entry.tokens.output)
+
+    def _count_key(self, entry: RequestLogEntry) -> None:
+        self._key_requests.labels(entry.key, str(entry.status)).inc()
+        if entry.tokens is not None:
+            kinds = {"input": entry.tokens.new, "cached": entry.tokens.cached, "output": entry.tokens.output}
+            for kind, count in kinds.items():
+                self._key_tokens.labels(entry.key, kind).inc(count)
 
     def page(self) -> bytes:
         """Return the page that Prometheus scrapes."""

@@ -50,6 +50,7 @@ class Record:
     method: str
     path: str
     endpoint: str = ""
+    key: str = ""
     client: str = ""
     session: str = ""
     agent: str = ""
@@ -136,6 +137,7 @@ class Record:
             method=self.method,
             path=self.path,
             endpoint=self.endpoint,
+            key=self.key,
             status=self.status,
             seconds=seconds,
             client=self.client,

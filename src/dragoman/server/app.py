@@ -11,6 +11,7 @@ from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dragoman.observability.metrics import CONTENT_TYPE, Metrics
+from dragoman.server.auth import Keyring
 from dragoman.server.completions import ChatCompletions, Completions
 from dragoman.server.messages import CountTokens, Messages
 from dragoman.server.middleware import METRICS, Middleware
@@ -18,10 +19,10 @@ from dragoman.server.models import HealthCheck, ModelDetail, ModelList
 from dragoman.server.registry import ModelRegistry
 
 
-def create_app(registry: ModelRegistry, counts: Path | None = None) -> ASGIApp:
+def create_app(registry: ModelRegistry, counts: Path | None = None, keyring: Keyring | None = None) -> ASGIApp:
     """Return the ASGI application. Its lifespan loads the model in the background, and closes the engine at shutdown.
 
-    `counts` is a folder in which several processes share their metrics.
+    `counts` is a folder in which several processes share their metrics. `keyring` replaces the key of the settings.
     """
 
     @asynccontextmanager
@@ -50,7 +51,7 @@ def create_app(registry: ModelRegistry, counts: Path | None = None) -> ASGIApp:
         redirect_slashes=False,
         lifespan=lifespan,
     )
-    return Middleware(router, registry.settings, metrics)
+    return Middleware(router, registry.settings, metrics, keyring or Keyring.single(registry.settings.api_key))
 
 
 class _Scrape:

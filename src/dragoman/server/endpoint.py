@@ -20,6 +20,7 @@ from dragoman.server.affinity import affinity
 from dragoman.server.body import read_json_body
 from dragoman.server.disconnect import until_disconnect
 from dragoman.server.preparation import Facts, Read, Reader, facts_of, in_text, is_large, prepared
+from dragoman.server.rate_limits import SPENDING, Spending
 from dragoman.server.registry import ModelRegistry
 from dragoman.server.served_model import ServedModel
 from dragoman.server.stream import EventStream, ResponseContext, send_message
@@ -112,14 +113,21 @@ class GeneratingEndpoint(Endpoint, Generic[E]):
     def encoder(self, read: Read) -> Encoder[E]:
         """Return the encoder of one answer."""
 
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer the request, unless its key has used up a limit: then the body is not read. Raises `RateLimited`."""
+        scope["state"][SPENDING].begin()
+        await super().__call__(scope, receive, send)
+
     async def answer(self, request: Request, body: bytes, send: Send) -> None:
         """Answer the request; every refusal is raised before the first byte (ERR-8)."""
         record: Record = request.state.record
+        spending: Spending = request.state.spending
         made = await self.read(request, body)
         model, adapter = await self.model(record)
         routing = Routing(adapter, affinity(request.headers, **made.read.named))
         with model.admission.admitted():
             generation = await self.generation(made, model, routing, record)
+            spending.reserve(generation.counts.prompt)
             response = ResponseContext(generation, self.api_format, self.encoder(made.read), record)
             try:
                 if record.stream:

@@ -12,10 +12,11 @@ from starlette.types import Message, Receive, Scope, Send
 from dragoman.errors import DragomanError, ForeignHost, MethodNotAllowed, Unexpected, UnknownRoute
 from dragoman.observability import Record, log_request
 from dragoman.observability.metrics import Metrics
-from dragoman.server.auth import check_key
+from dragoman.server.auth import Keyring
 from dragoman.server.capture import CaptureMiddleware
 from dragoman.server.disconnect import ClientGone
 from dragoman.server.origins import PAGES, Pages, is_allowed_host
+from dragoman.server.rate_limits import SPENDING, Spending
 from dragoman.server.respond import format_of, plain_path, response_start, send_error
 from dragoman.server.served_model import Settings
 
@@ -30,8 +31,9 @@ _CLIENT_CLOSED = 499
 class Middleware:
     """Wraps the routes. Every response carries a `request-id` (TRN-6), and every error is JSON (ERR-1)."""
 
-    def __init__(self, router: Router, settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, router: Router, settings: Settings, metrics: Metrics, keyring: Keyring) -> None:
         self._app = router
+        self._keyring = keyring
         self._settings = settings
         self._metrics = metrics
         self._capture = settings.capture
@@ -47,7 +49,7 @@ class Middleware:
         record = _record(scope)
         scope["state"] = {**scope.get("state", {}), "record": record}
         if scope["path"] in QUIET_PATHS:
-            await self._pages(scope, receive, _with_headers(send, record))
+            await self._pages(scope, receive, _with_headers(send, scope))
         elif self._capture is None:
             await self._logged(scope, receive, send, record)
         else:
@@ -62,9 +64,11 @@ class Middleware:
         record.endpoint = _route(self._app, scope)
         try:
             with self._metrics.open(record):
-                await self._pages(scope, receive, _with_headers(send, record))
+                await self._pages(scope, receive, _with_headers(send, scope))
         finally:
             entry = record.entry()
+            if spending := _spending(scope):
+                spending.settle(entry.tokens)
             self._metrics.count(entry)
             log_request(entry)
 
@@ -81,7 +85,8 @@ class Middleware:
                 await send({"type": "http.response.body", "body": b""})
                 return
             if scope["path"] not in OPEN_PATHS:
-                check_key(fields, self._settings.api_key)
+                key = self._keyring.check(fields)
+                record.key, scope["state"][SPENDING] = key.name, Spending(key.limits)
             await self._app(scope, receive, send)
             return
         except ClientGone as gone:
@@ -121,7 +126,15 @@ def _route(router: Router, scope: Scope) -> str:
     return next(found, "").replace(":path", "")
 
 
-def _with_headers(send: Send, record: Record) -> Send:
+def _spending(scope: Scope) -> Spending | None:
+    """Return what a request spends; None if it was refused before its key was known."""
+    spending: Spending | None = scope["state"].get(SPENDING)
+    return spending
+
+
+def _with_headers(send: Send, scope: Scope) -> Send:
+    record: Record = scope["state"]["record"]
+
     def send_with_headers(message: Message) -> Awaitable[None]:
         if message["type"] == "http.response.start":
             record.status = message["status"]
@@ -129,6 +142,8 @@ def _with_headers(send: Send, record: Record) -> Send:
             headers["request-id"] = headers["x-request-id"] = record.request_id  # the SDKs of the two APIs read different names
             if record.diverged:
                 headers["dragoman-diverged"] = record.diverged.encode("unicode_escape").decode()
+            if spending := _spending(scope):
+                headers.update(spending.headers())
         return send(message)
 
     return send_with_headers

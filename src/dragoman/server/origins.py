@@ -14,10 +14,20 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from dragoman.server.rate_limits import HEADERS
+
 _LOCAL_ORIGIN: Final = (
     r"https?://(?:[a-z0-9-]+\.)*localhost(?::\d+)?|https?://127(?:\.\d{1,3}){3}(?::\d+)?|https?://\[::1\](?::\d+)?"
 )
-_EXPOSED: Final = ("request-id", "x-request-id", "retry-after", "retry-after-ms", "x-should-retry", "dragoman-diverged")
+_EXPOSED: Final = (
+    "request-id",
+    "x-request-id",
+    "retry-after",
+    "retry-after-ms",
+    "x-should-retry",
+    "dragoman-diverged",
+    *HEADERS,
+)
 _HOST: Final = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[^:\[\]]+)(?::\d*)?", re.IGNORECASE)
 ANY: Final = "*"
 

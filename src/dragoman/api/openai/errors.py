@@ -7,6 +7,7 @@ from dragoman.errors import (
     DragomanError,
     InvalidRequest,
     PromptTooLong,
+    RateLimited,
     Unauthenticated,
     UnknownModel,
 )
@@ -14,6 +15,7 @@ from dragoman.errors import (
 _CODES: dict[type[DragomanError], str] = {
     PromptTooLong: "context_length_exceeded",
     Unauthenticated: "invalid_api_key",
+    RateLimited: "rate_limit_exceeded",
     UnknownModel: "model_not_found",
 }
 """Error codes that clients check in addition to the status."""
@@ -36,6 +38,11 @@ class ErrorBody(Struct, frozen=True):
     @classmethod
     def of(cls, error: DragomanError, _: str) -> "ErrorBody":
         """The body for one of our errors. The request id is sent in a header."""
-        kind = "invalid_request_error" if isinstance(error, ClientError) else "server_error"
         path = error.path if isinstance(error, InvalidRequest) else None
-        return cls(ErrorDetail(error.message, kind, path, _CODES.get(type(error))))
+        return cls(ErrorDetail(error.message, _kind(error), path, _CODES.get(type(error))))
+
+
+def _kind(error: DragomanError) -> str:
+    if isinstance(error, RateLimited):
+        return "rate_limit_error"
+    return "invalid_request_error" if isinstance(error, ClientError) else "server_error"
