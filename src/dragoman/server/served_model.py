@@ -109,7 +109,9 @@ class ServedModel:
             )
         except TemplateRefusal as refusal:
             raise EngineFailed(str(refusal)) from refusal
-        if vision is not None and not found.images:
+        if vision is not None and found.images:
+            _LOG.info("the model sees images itself: the vision model is not used")
+        elif vision is not None:
             await vision.start()
         capabilities = prompts.renderer.profile.capabilities
         losses = ", ".join(capabilities.losses) or "nothing"
