@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import importlib
 import os
 import signal
 import subprocess
@@ -85,6 +86,15 @@ async def test_a_job_that_exceeds_a_limit_does_not_affect_others(
     with pytest.raises(TooExpensive, match=reason):
         await pool.run(job)
     assert await pool.run(len, "abc") == 3
+
+
+async def test_the_import_of_the_jobs_module_is_not_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = "import sys, time\nif sys.argv[0] == '-c':\n    time.sleep(0.4)  # in the worker\ndef job():\n    return 42\n"
+    (tmp_path / "slow_to_import.py").write_text(slow, encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    pool = WorkerPool(workers=1, seconds=0.3, preload=())
+    assert await pool.run(importlib.import_module("slow_to_import").job) == 42
+    await pool.close()
 
 
 async def test_the_wait_for_a_worker_is_limited() -> None:

@@ -34,7 +34,7 @@ _JOBS_PER_WORKER: Final = 1000
 _PRELOAD: Final = ("dragoman.dialects", "dragoman.engines", "dragoman.prompt")
 _COMMAND: Final = (sys.executable, "-P", "-c", "from dragoman.worker_pool.worker import main; main()")
 _START_SECONDS: Final = 60.0
-"""Time limit of a worker's start."""
+"""Time limit of a worker's start, and of its reading of a job: both import modules, which takes long on a busy machine."""
 _AT_ONCE: Final = 256 * 1024
 """Bytes that are written to a worker at once."""
 _LARGE: Final = 64 * 1024
@@ -45,9 +45,9 @@ class WorkerPool:
     """Runs functions in worker processes, which start when they are needed.
 
     Functions, arguments and results are pickled, in a thread, so that other tasks run between their objects; large bytes are
-    passed without copying them, and a function gets them as `bytes`. `seconds` is the time limit of a job once a worker has it,
-    `patience` the most seconds it waits for one, `memory` its limit in bytes. A worker that was idle for `idle_seconds` is
-    ended.
+    passed without copying them, and a function gets them as `bytes`. `seconds` is the time limit of a job once a worker has
+    read it, `patience` the most seconds it waits for one, `memory` its limit in bytes. A worker that was idle for
+    `idle_seconds` is ended.
     """
 
     def __init__(  # noqa: PLR0913 -- the limits of a pool
@@ -206,8 +206,10 @@ class _Worker:
         """Run a job. The process is killed if the job exceeds its time limit, crashes or is cancelled."""
         self._jobs += 1
         try:
+            async with asyncio.timeout(_START_SECONDS):
+                await self._exchange(job)
             async with asyncio.timeout(seconds):
-                return await self._exchange(job)
+                return await self._reply()
         except TimeoutError:
             self.kill()
             return Outcome(error=TooExpensive(f"takes more than {seconds:g} seconds"))
@@ -236,6 +238,9 @@ class _Worker:
             for start in range(0, len(part), _AT_ONCE):
                 self._stdin.write(part[start : start + _AT_ONCE])
                 await self._stdin.drain()
+        return await self._reply()
+
+    async def _reply(self) -> Outcome:
         lengths = [await self._integer() for _ in range(await self._integer())]
         outcome: Outcome = await asyncio.to_thread(decoded, [await self._exactly(length) for length in lengths])
         return outcome

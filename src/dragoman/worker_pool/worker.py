@@ -2,7 +2,8 @@
 
 A message is a pickle and the buffers outside it (PEP 574), so that a large body is not copied. It begins with the number of
 these parts and the length of each, as big-endian integers of eight bytes. The first message to a worker is its set-up, every
-other one a job; a worker replies to each with one message, and ends when its input ends.
+other one a job. A worker replies with a message when it is set up or has read a job, so that the time for the modules that
+these import is not that of the job, and with another one when a job is done. It ends when its input ends.
 """
 
 import importlib
@@ -82,6 +83,7 @@ def main() -> None:
             job = _received(jobs)
         except EOFError:
             return
+        _send(results, message(Outcome()))
         _send(results, _message(_outcome(job), set_up.memory))
         del job
 
