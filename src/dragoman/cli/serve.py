@@ -15,13 +15,13 @@ import click
 from dragoman import dialects
 from dragoman.cli.access import Access
 from dragoman.cli.engines import ENGINES, LLAMACPP, VLLM, build
+from dragoman.cli.named_model import named_model
 from dragoman.cli.options import Options
 from dragoman.cli.usage_error import UsageError
 from dragoman.cli.vision import build_vision
 from dragoman.cli.workers import own_listener, run_workers
 from dragoman.dialects import Dialect
 from dragoman.limits import DEFAULT, Limits
-from dragoman.models.resolve import ModelFile, UnusableModel, resolve
 from dragoman.observability import LOG_FORMATS
 from dragoman.plugins import BadPlugin, register_dialects
 from dragoman.server import ModelRegistry, Settings
@@ -137,7 +137,10 @@ from dragoman.server import ModelRegistry, Settings
     help="Write every request and its answer to this folder, without secrets, for `dragoman replay`.",
 )
 def serve(**given: Any) -> None:
-    """Serve MODEL: a path to a .gguf file or hf:OWNER/REPO[:QUANT]; the small default model if it is left out.
+    """Serve MODEL: a path to a .gguf file or hf:OWNER/REPO[:QUANT].
+
+    Without MODEL the small default model is served, if it is installed, as in a clone; otherwise the models that fit this
+    machine are named.
 
     With --engine vllm, MODEL is a model folder or OWNER/REPO, with which vLLM is started. For a remote engine give --engine-url
     instead.
@@ -151,7 +154,7 @@ def serve(**given: Any) -> None:
     dialect = _dialect(options)
     if options.mmproj and options.engine != LLAMACPP:
         raise UsageError("--mmproj is for the embedded engine.")
-    weights = _weights(options.model, options.mmproj) if options.engine == LLAMACPP else None
+    weights = named_model("serve", options.model, options.mmproj) if options.engine == LLAMACPP else None
     settings = Settings(
         model_id=weights.id if weights else None if options.engine == VLLM else options.model,
         created_at=datetime.fromtimestamp(weights.path.stat().st_mtime if weights else 0, UTC),
@@ -230,13 +233,6 @@ def _dialect(options: Options) -> Dialect | None:
     if calls and reasoning:
         return dialects.combine(calls, reasoning)
     return calls or reasoning or None
-
-
-def _weights(model: str | None, projector: str | None) -> ModelFile:
-    try:
-        return resolve(model, projector)
-    except UnusableModel as error:
-        raise UsageError(str(error)) from error
 
 
 def _listen(host: str, port: int) -> socket.socket:

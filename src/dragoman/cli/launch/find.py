@@ -9,8 +9,8 @@ import click
 from dragoman.cli.launch import servers
 from dragoman.cli.launch.environment import Target
 from dragoman.cli.launch.fit import fit
+from dragoman.cli.named_model import named_model
 from dragoman.cli.usage_error import UsageError
-from dragoman.models.resolve import ModelFile, UnusableModel, resolve
 
 
 @contextmanager
@@ -37,7 +37,7 @@ def server(  # noqa: PLR0913 -- options of the command line
         raise UsageError(
             f"no usable server runs at {servers.DEFAULT_URL}: start one with `dragoman serve`, or name one with --url."
         )
-    weights = _weights(model, projector)
+    weights = named_model("claude", model, projector)
     chosen = fit(weights.path, projector=weights.projector)
     if context:
         chosen = replace(chosen, context=context, parallel=1)
@@ -70,12 +70,5 @@ def _running(key: str | None, model: str | None) -> Target | None:
         return None
     except servers.NoServer:
         return None
-    chosen = listed and (servers.choose(listed, model) or servers.choose(listed, _weights(model).id))
+    chosen = listed and (servers.choose(listed, model) or servers.choose(listed, named_model("claude", model).id))
     return Target.of(servers.DEFAULT_URL, chosen.id, chosen.window, key) if chosen else None
-
-
-def _weights(model: str | None, projector: str | None = None) -> ModelFile:
-    try:
-        return resolve(model, projector)
-    except UnusableModel as error:
-        raise UsageError(str(error)) from None
