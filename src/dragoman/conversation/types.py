@@ -135,8 +135,11 @@ P = TypeVar("P", Image, Attachment, Image | Attachment)
 
 def join_texts(parts: "Iterable[Text | P]") -> "tuple[Text | P, ...]":
     """The parts with each group of adjacent texts joined by newlines; an empty text alone is left out."""
+    given = tuple(parts)
+    if len(given) == 1 and isinstance(given[0], Text):  # nearly every result of a tool
+        return given if given[0].text else ()
     joined: list[Text | P] = []
-    for is_text, run in groupby(parts, key=lambda part: isinstance(part, Text)):
+    for is_text, run in groupby(given, key=lambda part: isinstance(part, Text)):
         if is_text:
             words = "\n".join(part.text for part in run if isinstance(part, Text))
             joined += [Text(words)] if words else []

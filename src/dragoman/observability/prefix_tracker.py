@@ -149,7 +149,7 @@ def _without_bytes(content: Content) -> object:
     match content:
         case Image():
             return content.digest
-        case ToolResult():
+        case ToolResult() if any(isinstance(part, Image) for part in content.content):
             inner = [part.digest if isinstance(part, Image) else part for part in content.content]
             return (content.call_id, content.name, inner, content.is_error)
         case _:
