@@ -48,7 +48,7 @@ def test_a_short_prompt_gets_any_slot_without_a_long_prompt() -> None:
     choice = SlotChoice(4)
     assert leased(choice, MAIN) == [1]
     assert [choice.lease(TITLE).slot for _ in range(3)] == [0, 2, 3]
-    assert choice.lease(TITLE) == SlotLease(1, named=False)
+    assert choice.lease(TITLE) == SlotLease(1, named=False, takes=True)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])

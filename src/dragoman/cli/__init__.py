@@ -3,6 +3,7 @@
 import click
 
 from dragoman import __version__
+from dragoman.cli.cache import cache
 from dragoman.cli.claude import claude
 from dragoman.cli.detect import detect
 from dragoman.cli.doctor import doctor
@@ -25,3 +26,4 @@ main.add_command(parse)
 main.add_command(detect)
 main.add_command(render)
 main.add_command(replay)
+main.add_command(cache)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from dragoman.cli.cache import default_folder
 from dragoman.cli.options import Options
 from dragoman.cli.usage_error import UsageError
 from dragoman.engines import Engine
@@ -39,6 +40,7 @@ def _of_other_package(options: Options) -> Engine:
 
 
 def _embedded(options: Options, weights: ModelFile) -> Engine:
+    from dragoman.engines.llama.disk_cache import DiskSettings  # noqa: PLC0415
     from dragoman.engines.llama.embedded import EmbeddedLlama  # noqa: PLC0415
 
     return EmbeddedLlama(
@@ -47,6 +49,7 @@ def _embedded(options: Options, weights: ModelFile) -> Engine:
         context=options.context_length or 0,
         parallel=options.parallel or 4,
         projector=weights.projector,
+        disk=DiskSettings(options.cache_dir or default_folder(), options.cache_limit) if options.cache_limit else None,
     )
 
 

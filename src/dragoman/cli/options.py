@@ -27,6 +27,8 @@ class Options:
     tls_cert: Path | None
     tls_key: Path | None
     context_length: int | None
+    cache_dir: Path | None
+    cache_limit: int
     parallel: int | None
     queue: int
     workers: int

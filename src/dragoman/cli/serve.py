@@ -1,7 +1,6 @@
 """`dragoman serve`: checks the options and runs the server."""
 
 import logging
-import os
 import shutil
 import socket
 import sys
@@ -14,7 +13,9 @@ import click
 
 from dragoman import dialects
 from dragoman.cli.access import Access
+from dragoman.cli.cache import Size
 from dragoman.cli.engines import ENGINES, LLAMACPP, VLLM, build
+from dragoman.cli.folders import check_writable
 from dragoman.cli.named_model import named_model
 from dragoman.cli.options import Options
 from dragoman.cli.usage_error import UsageError
@@ -75,6 +76,19 @@ from dragoman.server import ModelRegistry, Settings
 )
 @click.option(
     "--context-length", type=click.IntRange(min=16), metavar="N", help="Context window of one conversation, in tokens."
+)
+@click.option(
+    "--cache-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Where the embedded engine saves the KV cache of conversations; by default below the user's cache folder.",
+)
+@click.option(
+    "--cache-limit",
+    type=Size(),
+    default="10GB",
+    show_default=True,
+    help="How much it may save there; with 0, nothing.",
 )
 @click.option("--parallel", type=click.IntRange(min=1), metavar="N", help="Requests processed at once.")
 @click.option(
@@ -147,13 +161,16 @@ def serve(**given: Any) -> None:
     """
     options = Options(**given)
     _log(options)
-    _check_capture(options.capture)
+    check_writable(options.capture, "capture")
+    check_writable(options.cache_dir if options.cache_limit else None, "save conversations")
     access = Access.of(options)
     if options.engine_args and (options.engine != VLLM or options.engine_url):
         raise UsageError("arguments after -- are for an engine that is started here: --engine vllm MODEL -- ARGS.")
     dialect = _dialect(options)
     if options.mmproj and options.engine != LLAMACPP:
         raise UsageError("--mmproj is for the embedded engine.")
+    if options.cache_dir and options.engine != LLAMACPP:
+        raise UsageError("--cache-dir is for the embedded engine.")
     weights = named_model("serve", options.model, options.mmproj) if options.engine == LLAMACPP else None
     settings = Settings(
         model_id=weights.id if weights else None if options.engine == VLLM else options.model,
@@ -195,18 +212,6 @@ def _log(options: Options) -> None:
     handler.setFormatter(LOG_FORMATS[options.log_format]())
     logging.basicConfig(level=options.log_level.upper(), handlers=[handler])
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING if options.log_level == "info" else logging.NOTSET)
-
-
-def _check_capture(folder: Path | None) -> None:
-    """Fail at start-up if the capture folder is not writable."""
-    if folder is None:
-        return
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"cannot capture to {folder}: {error.strerror or error}") from error
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise UsageError(f"cannot capture to {folder}: it is not writable")
 
 
 def _limits(options: Options) -> Limits:

@@ -107,12 +107,12 @@ class Child(ABC):
         self._ended.set()
         if hasattr(self, "engine"):
             await self.engine.close()
+        if self.process.stdin is not None:
+            self.process.stdin.close()
         if not self.exit.done():
             self._terminate()
             await asyncio.wait({self.exit}, timeout=_GRACE)
         self._terminate(at_once=True)
-        if self.process.stdin is not None:
-            self.process.stdin.close()
         await asyncio.wait({self.exit, self._log_reader})
 
     def kill(self) -> None:

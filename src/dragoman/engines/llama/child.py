@@ -6,6 +6,7 @@ the kernel closes the pipe. llama.cpp's log goes to standard error. The exit sta
 """
 
 import os
+import signal
 import sys
 from typing import Any
 
@@ -38,6 +39,7 @@ class ChildConfig(Struct, frozen=True):
 
     `context` is in tokens per slot. `similarity` is the share of a prompt that a slot must hold for the server to choose the
     slot for that reason; with 0 it never does. `projector` is the file that makes the model see, None for no images.
+    `saves` is the folder in which slots may be saved, None for none.
     """
 
     model: str
@@ -49,6 +51,7 @@ class ChildConfig(Struct, frozen=True):
     threads: int
     similarity: float = 0.0
     projector: str | None = None
+    saves: str | None = None
 
 
 class Listening(Struct, frozen=True):
@@ -67,9 +70,10 @@ def main() -> None:
         server = _serve(config)
     except RuntimeError:  # the reason is in the log
         sys.exit(1)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a service manager sends it to all processes: the parent saves slots first
     os.write(answer, msgspec.json.encode(Listening(server.listening_address)) + b"\n")
     sys.stdin.buffer.read()
-    os._exit(0)  # skip the clean-up: there is nothing to save, and open streams could delay it
+    os._exit(0)  # skip the clean-up: what is to be saved was saved, and open streams could delay it
 
 
 def _die_with_parent() -> None:
@@ -105,6 +109,9 @@ def _serve(config: ChildConfig) -> Any:
     params.ctx_shift = False
     params.cont_batching = params.cache_prompt = params.warmup = True
     params.slot_prompt_similarity = config.similarity
+    if config.saves is not None:
+        os.umask(0o077)  # saved slots hold conversations
+        params.slot_save_path = f"{config.saves}{os.sep}"
     params.cache_ram_mib = _prompt_cache_mib()
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = config.threads
     cpu = xllamacpp.ggml_backend_dev_type.GGML_BACKEND_DEVICE_TYPE_CPU

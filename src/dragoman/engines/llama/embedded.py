@@ -12,6 +12,7 @@ import shutil
 import socket
 import sys
 import tempfile
+from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +21,7 @@ import msgspec
 from dragoman.engines.base import Capabilities
 from dragoman.engines.liveness import DEFAULT_PROBE_TIMES, ProbeTimes
 from dragoman.engines.llama.child import ChildConfig, Listening
+from dragoman.engines.llama.disk_cache import DiskSettings, SavedSlots
 from dragoman.engines.llama.server import LlamaServer
 from dragoman.engines.llama.wire import Slot
 from dragoman.engines.supervised import (
@@ -54,7 +56,7 @@ class EmbeddedLlama(Supervised):
 
     `context` is in tokens per slot; 0 means the context length that the model was trained for, but at most
     `LARGEST_DEFAULT_WINDOW`. More than the trained length is reduced to it, with a warning. `parallel` is the number of slots.
-    `projector` is the image projector of the model, with which it sees.
+    `projector` is the image projector of the model, with which it sees. `disk` is where the slots are saved, None for nowhere.
     """
 
     def __init__(  # noqa: PLR0913 -- options of the command line, and times for tests
@@ -66,6 +68,7 @@ class EmbeddedLlama(Supervised):
         parallel: int = 4,
         threads: int | None = None,
         projector: Path | None = None,
+        disk: DiskSettings | None = None,
         probes: ProbeTimes = DEFAULT_PROBE_TIMES,
         compute_probes: ProbeTimes = COMPUTE_PROBE_TIMES,
         restart: RestartTimes = DEFAULT_RESTART_TIMES,
@@ -78,11 +81,17 @@ class EmbeddedLlama(Supervised):
         self.parallel = parallel
         self.threads = threads or _cores()
         self._children = 0
+        self._disk = disk
+        self._saves: SavedSlots | None = None
         self._folder: Path | None = None
 
     async def start(self) -> Capabilities:
         """Load the model in a first child. Raises `EngineFailed` with llama.cpp's own reason where it does not load."""
         self._folder = Path(tempfile.mkdtemp(prefix="dragoman-"))
+        if self._disk is not None:
+            files = [self.model, *([self.projector] if self.projector else [])]
+            engine = f"xllamacpp {version('xllamacpp')}"
+            self._saves = await asyncio.to_thread(self._disk.open, self.name, files, engine, self.context)
         return await super().start()
 
     async def slots(self) -> list[Slot]:
@@ -100,7 +109,7 @@ class EmbeddedLlama(Supervised):
     async def spawn(self) -> Child:
         """Start a process that loads the model."""
         process = await spawn(sys.executable, "-P", "-m", "dragoman.engines.llama.child")
-        return _LlamaChild(process, self._next_config())
+        return _LlamaChild(process, self._next_config(), self._saves)
 
     def _next_config(self) -> ChildConfig:
         self._children += 1
@@ -115,6 +124,7 @@ class EmbeddedLlama(Supervised):
             parallel=self.parallel,
             threads=self.threads,
             projector=str(self.projector) if self.projector else None,
+            saves=str(self._saves.path) if self._saves else None,
         )
 
 
@@ -123,9 +133,10 @@ class _LlamaChild(Child):
 
     engine: LlamaServer
 
-    def __init__(self, process: asyncio.subprocess.Process, config: ChildConfig) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, config: ChildConfig, saves: SavedSlots | None) -> None:
         super().__init__(process)
         self._config = config
+        self._saves = saves
 
     async def start_engine(self) -> Capabilities:
         """Send the configuration and wait until the model is loaded. Raises `EngineFailed` with llama.cpp's own reason."""
@@ -137,7 +148,7 @@ class _LlamaChild(Child):
             await asyncio.wait({self.exit, self._log_reader})
             raise EngineFailed(f"{NAME} cannot load {self._config.model}: {self._reason()}")
         address = msgspec.json.decode(answer, type=Listening).address
-        self.engine = LlamaServer(address, key=self._config.key, name=NAME, lost=LOST, exclusive=True)
+        self.engine = LlamaServer(address, key=self._config.key, name=NAME, lost=LOST, exclusive=True, saves=self._saves)
         return await self.engine.start()
 
     async def probe(self) -> None:

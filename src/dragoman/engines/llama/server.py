@@ -14,6 +14,8 @@ What the server does, and what this module relies on:
 """
 
 import asyncio
+import logging
+from array import array
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from pathlib import PurePath
@@ -28,12 +30,15 @@ from dragoman.conversation.spans import is_text_token
 from dragoman.engines.base import Capabilities, Engine, EngineKind, EngineRequest, OutputChunk
 from dragoman.engines.http import EngineHttp
 from dragoman.engines.liveness import ProbeTimes
+from dragoman.engines.llama.disk_cache import DiskCache, SavedSlots
 from dragoman.engines.llama.images import MARKERS, ImageInput
 from dragoman.engines.llama.slot_choice import SlotChoice
 from dragoman.engines.llama.wire import Chunk, Completion, CompletionReader, MediaPrompt, Models, Props, Slot, Tokens
 from dragoman.engines.watch import DEFAULT_WATCH_TIMES, HealthWatch
 from dragoman.engines.window import clamped
 from dragoman.errors import EngineFailed, EngineRefused
+
+_log = logging.getLogger(__name__)
 
 
 class LlamaServer(Engine):
@@ -53,12 +58,14 @@ class LlamaServer(Engine):
         lost: str | None = None,
         exclusive: bool = False,
         watch_times: ProbeTimes = DEFAULT_WATCH_TIMES,
+        saves: SavedSlots | None = None,
     ) -> None:
         """`window` limits the context length, where that is less than the server's.
 
         `name` is the server's name in error messages, `lost` the message when the connection breaks during a request.
         `exclusive`: the server has no other clients, so that the contents of its slots are known and a slot can be chosen; and
         its process is supervised. Any other server is watched, with these `watch_times`.
+        `saves`: the folder that an exclusive server was started with, to save its slots.
         """
         self._http = EngineHttp("llama-server", address, key=key, name=name, lost=lost)
         self._requested_window = window
@@ -70,6 +77,7 @@ class LlamaServer(Engine):
         self._grammars = Grammars(self.tokenize)
         self._vocabulary: int | None = None
         self._images: ImageInput | None = None
+        self._disk = DiskCache(self._http, saves) if saves is not None else None
 
     async def start(self) -> Capabilities:
         """Ask the server which model and settings it runs, and probe what it supports."""
@@ -85,6 +93,9 @@ class LlamaServer(Engine):
             await self._watch.start()
         constrains = await self._constrains()
         self._images = await ImageInput.probe(self._http, props, 0 if self._exclusive else UNSET)
+        if self._disk is not None and not await self._disk.restores():
+            _log.info("prompts are not saved on disk: this model reads a restored prompt again")
+            self._disk = None
         return Capabilities(
             model=_model_name(models.data[0].id if models.data else props.model_path),
             window=clamped(props.default_generation_settings.n_ctx, self._requested_window, self._http.name),
@@ -136,6 +147,8 @@ class LlamaServer(Engine):
                     if self._watch is not None:
                         self._watch.record_output()
                     for chunk in completion.feed(data):
+                        if self._disk is not None and chunk.prefill is not None:
+                            self._disk.record_prefill(slot, chunk.prefill)
                         yield chunk
                     if completion.finished:
                         return
@@ -151,8 +164,12 @@ class LlamaServer(Engine):
             if self._slots is None:
                 yield UNSET
                 return
-            lease = self._slots.lease(request.tokens)
+            tokens = array("I", request.tokens)
+            match = self._disk.match(tokens) if self._disk is not None else None
+            lease = self._slots.lease(tokens, match.length if match is not None else 0)
             try:
+                if self._disk is not None:
+                    await self._disk.begin(lease, match)
                 if lease.flush is not None:
                     first = next(filter(is_text_token, request.tokens), 0)
                     flush = EngineRequest([first], 1, request.sampling)
@@ -161,6 +178,8 @@ class LlamaServer(Engine):
                 yield lease.slot if lease.named else UNSET
             finally:
                 self._slots.release(lease)
+                if self._disk is not None:
+                    self._disk.end(lease, tokens)
 
     async def tokenize(self, text: str, *, special: bool = True) -> list[int]:
         """Ask the server's own tokenizer."""
@@ -210,7 +229,9 @@ class LlamaServer(Engine):
         return await self._http.call("GET", "/slots", list[Slot])
 
     async def close(self) -> None:
-        """Close every connection; the server keeps running."""
+        """Save what is not saved of an exclusive server's slots, and close every connection; the server keeps running."""
+        if self._disk is not None:
+            await self._disk.close()
         if self._watch is not None:
             await self._watch.close()
         await self._http.close()

@@ -8,6 +8,8 @@ conversation. And it prefills prompts in the order of slot numbers: one in the l
   which is reserved for them and comes first at every step.
 - So does a new conversation: the lowest of the other slots. So the prompt that came first is prefilled first, and an agent's
   next request does not wait for the prompts of all its sub-agents.
+- A request of whose prompt more is saved on disk than any slot or copy has gets a slot whose contents matter least: one without
+  a long prompt, or the one that was idle for longest. What is saved is restored there first.
 - In every other case the server chooses: the slot that was idle for longest, if it is configured to ignore common prefixes
   (`slot_prompt_similarity` 0). It saves a copy of the slot's contents, and restores the copy that helps most.
 
@@ -20,6 +22,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from dragoman.engines.base import FEWEST_WITH_RESERVED_SLOT, SHORT_PROMPT
 from dragoman.prefix import common_prefix_length
@@ -29,6 +32,8 @@ _KEPT: Final = 0.95
 _COPIED: Final = 0.25
 """llama.cpp does not restore a copy of which less than this share would be kept."""
 _REMEMBERED: Final = 32
+_WORTH_RESTORING: Final = 128
+"""How many tokens more than any slot or copy has must be saved on disk, so that to read them again would take longer."""
 
 
 class SlotLease(Struct, frozen=True):
@@ -36,11 +41,15 @@ class SlotLease(Struct, frozen=True):
 
     `flush` is a slot for a cache-flush request, a request of one token that is sent first: the server copies idle slots when a
     request starts, not when one ends, and here a copy is wanted of the slot that ended last.
+    `restores`: what is saved on disk of the prompt is to be restored in the slot first. `takes`: the slot had a long prompt
+    that this one does not continue.
     """
 
     slot: int
     named: bool
     flush: int | None = None
+    restores: bool = False
+    takes: bool = False
 
 
 class SlotChoice:
@@ -53,29 +62,45 @@ class SlotChoice:
         self._uncopied: set[int] = set()
         self._evicted: deque[array[int]] = deque(maxlen=_REMEMBERED)
 
-    def lease(self, tokens: Sequence[int]) -> SlotLease:
-        """Lease a slot for a prompt, until `release`. There must be no more leases at once than slots."""
+    def lease(self, tokens: Sequence[int], saved: int = 0) -> SlotLease:
+        """Lease a slot for a prompt, until `release`. There must be no more leases at once than slots.
+
+        `saved` is how many of the prompt's tokens are saved on disk.
+        """
         prompt = array("I", tokens)
-        named = self._choose(prompt)
-        lease = (
-            SlotLease(self._idle[0], named=False, flush=self._slot_to_flush(prompt))
-            if named is None
-            else SlotLease(named, named=True)
-        )
+        lease = self._choose_restored(prompt) if self._is_worth_restoring(prompt, saved) else self._choose_idle(prompt)
         self._idle.remove(lease.slot)
         if lease.flush is not None:
             self._idle.remove(lease.flush)
             self._idle.append(lease.flush)
-        self._uncopied.clear()
         before, self._contents[lease.slot] = self._contents[lease.slot], prompt
-        if len(before) > SHORT_PROMPT and _kept_share(before, prompt) < _KEPT:
+        takes = len(before) > SHORT_PROMPT and _kept_share(before, prompt) < _KEPT
+        if takes and not (lease.restores and lease.slot in self._uncopied):
             self._evicted.append(before)
-        return lease
+        self._uncopied.clear()
+        return replace(lease, takes=takes)
 
     def release(self, lease: SlotLease) -> None:
         """End the lease."""
         self._idle.append(lease.slot)
         self._uncopied.add(lease.slot)
+
+    def _is_worth_restoring(self, prompt: "array[int]", saved: int) -> bool:
+        held = (
+            common_prefix_length(other, prompt) for other in (*self._evicted, *map(self._contents.get, self._idle)) if other
+        )
+        return saved - max(held, default=0) >= _WORTH_RESTORING
+
+    def _choose_restored(self, prompt: "array[int]") -> SlotLease:
+        choices = [slot for slot in self._idle if slot != self._reserved or len(prompt) <= SHORT_PROMPT] or self._idle
+        disposable = [slot for slot in choices if len(self._contents[slot]) <= SHORT_PROMPT]
+        return SlotLease(min(disposable, default=choices[0]), named=True, restores=True)
+
+    def _choose_idle(self, prompt: "array[int]") -> SlotLease:
+        named = self._choose(prompt)
+        if named is None:
+            return SlotLease(self._idle[0], named=False, flush=self._slot_to_flush(prompt))
+        return SlotLease(named, named=True)
 
     def _choose(self, prompt: "array[int]") -> int | None:
         short = len(prompt) <= SHORT_PROMPT
