@@ -11,6 +11,7 @@ from dragoman.models.resolve import ModelFile
 from dragoman.plugins import BadPlugin, EngineOptions, build_engine, engine_names
 
 if TYPE_CHECKING:
+    from dragoman.engines.llama.program import LlamaProgram
     from dragoman.engines.token_endpoint import TokenEndpoint
 
 LLAMACPP, SCRIPTED, VLLM = "llamacpp", "scripted", "vllm"
@@ -43,6 +44,9 @@ def _embedded(options: Options, weights: ModelFile) -> Engine:
     from dragoman.engines.llama.disk_cache import DiskSettings  # noqa: PLC0415
     from dragoman.engines.llama.embedded import EmbeddedLlama  # noqa: PLC0415
 
+    program = llama_program(options)
+    if options.engine_args and program is None:
+        raise UsageError("arguments after -- are for a program: give --llama-server PATH, or --engine vllm.")
     return EmbeddedLlama(
         weights.path,
         name=weights.id,
@@ -50,7 +54,20 @@ def _embedded(options: Options, weights: ModelFile) -> Engine:
         parallel=options.parallel or 4,
         projector=weights.projector,
         disk=DiskSettings(options.cache_dir or default_folder(), options.cache_limit) if options.cache_limit else None,
+        program=program,
+        gpu_layers=options.gpu_layers,
+        args=options.engine_args,
     )
+
+
+def llama_program(options: Options) -> "LlamaProgram | None":
+    """The llama-server that runs in place of the llama.cpp in the wheel. Raises `UsageError`."""
+    from dragoman.engines.llama.program import UnusableProgram, choose  # noqa: PLC0415
+
+    try:
+        return choose(options.llama_server)
+    except UnusableProgram as reason:
+        raise UsageError(f"--llama-server: {reason}") from reason
 
 
 def _scripted(options: Options) -> Engine:

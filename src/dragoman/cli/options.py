@@ -13,6 +13,8 @@ class Options:
     host: str
     port: int
     mmproj: str | None
+    llama_server: str | None
+    gpu_layers: str | None
     engine: str
     engine_url: str | None
     engine_key: str | None

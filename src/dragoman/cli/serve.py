@@ -28,6 +28,12 @@ from dragoman.plugins import BadPlugin, register_dialects
 from dragoman.server import ModelRegistry, Settings
 
 
+def _gpu_layers(_context: click.Context, _option: click.Parameter, given: str | None) -> str | None:
+    if given is None or given in ("auto", "all") or (given.isascii() and given.isdecimal()):
+        return given
+    raise click.BadParameter("it is a number of layers, or auto, or all")
+
+
 @click.command(short_help="Serve a model.")
 @click.argument("model", required=False)
 @click.argument("engine_args", nargs=-1, metavar="[-- ENGINE ARGS]")
@@ -46,6 +52,14 @@ from dragoman.server import ModelRegistry, Settings
     "--mmproj",
     metavar="FILE|none",
     help="Image projector of MODEL; otherwise the one beside it, or in its repository. With none, images become notes.",
+)
+@click.option(
+    "--llama-server",
+    metavar="PATH|none",
+    help="The llama-server to start in place of the llama.cpp in the wheel; otherwise one on the path, if only it has a GPU.",
+)
+@click.option(
+    "--gpu-layers", metavar="N|auto|all", callback=_gpu_layers, help="Layers of MODEL on GPUs; otherwise as many as fit."
 )
 @click.option(
     "--vision-model",
@@ -164,13 +178,8 @@ def serve(**given: Any) -> None:
     check_writable(options.capture, "capture")
     check_writable(options.cache_dir if options.cache_limit else None, "save conversations")
     access = Access.of(options)
-    if options.engine_args and (options.engine != VLLM or options.engine_url):
-        raise UsageError("arguments after -- are for an engine that is started here: --engine vllm MODEL -- ARGS.")
+    _check_engine_options(options)
     dialect = _dialect(options)
-    if options.mmproj and options.engine != LLAMACPP:
-        raise UsageError("--mmproj is for the embedded engine.")
-    if options.cache_dir and options.engine != LLAMACPP:
-        raise UsageError("--cache-dir is for the embedded engine.")
     weights = named_model("serve", options.model, options.mmproj) if options.engine == LLAMACPP else None
     settings = Settings(
         model_id=weights.id if weights else None if options.engine == VLLM else options.model,
@@ -205,6 +214,23 @@ def serve(**given: Any) -> None:
     code = run_workers(options.workers, work, reload=bool(access.files))
     shutil.rmtree(counts, ignore_errors=True)  # only the parent process gets here
     sys.exit(code)
+
+
+def _check_engine_options(options: Options) -> None:
+    """Raise `UsageError` for an option of another engine than the chosen one."""
+    if options.engine_args and options.engine not in (LLAMACPP, VLLM):
+        raise UsageError("arguments after -- are for an engine that is started here.")
+    if options.engine_args and options.engine_url:
+        raise UsageError("arguments after -- are for an engine that is started here, without --engine-url.")
+    given = {
+        "--mmproj": options.mmproj,
+        "--llama-server": options.llama_server,
+        "--gpu-layers": options.gpu_layers,
+        "--cache-dir": options.cache_dir,
+    }
+    for name, value in given.items():
+        if value and options.engine != LLAMACPP:
+            raise UsageError(f"{name} is for the embedded engine.")
 
 
 def _log(options: Options) -> None:

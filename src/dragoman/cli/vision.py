@@ -1,5 +1,6 @@
 """Builds the vision model from the options of `dragoman serve`."""
 
+from dragoman.cli.engines import llama_program
 from dragoman.cli.options import Options
 from dragoman.cli.usage_error import UsageError
 from dragoman.media.vision import Vision, VisionServer
@@ -24,4 +25,5 @@ def build_vision(options: Options) -> Vision | None:
         raise UsageError(f"--vision-model: {error}") from error
     if model.projector is None:
         raise UsageError(f"--vision-model: {model.id} sees nothing: there is no image projector (mmproj*.gguf) beside it.")
-    return VisionModel(EmbeddedLlama(model.path, name=model.id, parallel=1, projector=model.projector))
+    program = llama_program(options)
+    return VisionModel(EmbeddedLlama(model.path, name=model.id, parallel=1, projector=model.projector, program=program))

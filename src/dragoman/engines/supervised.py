@@ -19,7 +19,7 @@ import signal
 import sys
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from enum import StrEnum
 from typing import Final, TypeVar
@@ -142,7 +142,11 @@ class Child(ABC):
                 text = line.decode(errors="replace").strip()
                 if text:
                     self._log_lines.append(text)
+                    self.read_log_line(text)
                     _log.debug("%s", text)
+
+    def read_log_line(self, line: str) -> None:  # noqa: B027 -- most engines report elsewhere
+        """Take from a line of the log what the engine reports only there. Does nothing by default."""
 
 
 class Supervised(Engine):
@@ -313,12 +317,14 @@ class Supervised(Engine):
             await asyncio.wait(lost)
 
 
-async def spawn(*command: str, merge_stderr: bool = False) -> asyncio.subprocess.Process:
+async def spawn(*command: str, merge_stderr: bool = False, env: Mapping[str, str] | None = None) -> asyncio.subprocess.Process:
     """Start a process with pipes for its standard streams.
 
     It leads a process group, so that Ctrl-C in a terminal reaches only the parent, which then ends the child in order.
-    With `merge_stderr`, standard error goes to standard output.
+    With `merge_stderr`, standard error goes to standard output. `env` is its environment, by default that of this process.
     """
     pipe = asyncio.subprocess.PIPE
     output = asyncio.subprocess.STDOUT if merge_stderr else pipe
-    return await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=output, start_new_session=True)
+    return await asyncio.create_subprocess_exec(
+        *command, stdin=pipe, stdout=pipe, stderr=output, env=env, start_new_session=True
+    )

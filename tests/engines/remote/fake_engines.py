@@ -28,6 +28,7 @@ class LlamaUpstream(Upstream):
     kind = "llama-server"
     endpoint = "/completion"
     says_done = False
+    grammar_of_schemas = "%llguidance {}\nstart: %json {}"
 
     def read(self, body: dict[str, Any]) -> ReceivedRequest:
         prompt = body["prompt"] if isinstance(body["prompt"], list) else [1]
@@ -47,7 +48,9 @@ class LlamaUpstream(Upstream):
 
     def _last(self, received: ReceivedRequest, reply: Reply, text: str) -> dict[str, Any]:
         why = "limit" if is_cut(received, reply) else "eos"
-        return {"content": text, "stop": True, "stop_type": why, "tokens_predicted": output(received, reply)}
+        grammar = self.grammar_of_schemas if "json_schema" in received.body else received.constraint
+        whole = {"content": text, "stop": True, "stop_type": why, "tokens_predicted": output(received, reply)}
+        return {**whole, "generation_settings/grammar": grammar}
 
     async def other(self, path: str, body: dict[str, Any]) -> Any:
         match path:

@@ -8,13 +8,13 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 from concurrent.futures import Future, ThreadPoolExecutor
 from tempfile import TemporaryFile
 from urllib.error import URLError
 from urllib.request import urlopen
 
 from controllable_engine import until
+from dragoman.engines.launcher import launched
 from dragoman.models.resolve import resolve
 
 from .installed import ENVIRONMENT, model_folder, vllm
@@ -23,8 +23,6 @@ SIZE = ["--enforce-eager", "--max-model-len", "2048"]
 SLOTS = 4
 STARTS_WITHIN = 400
 """Upper limit of the start, in seconds."""
-_GUARD = [sys.executable, "-P", "-m", "dragoman.engines.vllm.child"]
-"""Ends vLLM with this process, however that ends."""
 
 
 class External:
@@ -73,7 +71,7 @@ class External:
         if self._stopped:
             return
         self._process = subprocess.Popen(
-            [*_GUARD, *command],
+            launched(command),  # ends with this process, however that ends
             env={**os.environ, **ENVIRONMENT},
             stdin=subprocess.PIPE,
             stdout=self._log,

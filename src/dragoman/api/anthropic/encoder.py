@@ -50,9 +50,9 @@ _ANY_BLOCK: frozenset[type] = frozenset({Prefill, Thinking, ThinkingEnd, Text, C
 _LEGAL: dict[_State, frozenset[type]] = {
     _State.NEW: frozenset(),
     _State.BETWEEN: _ANY_BLOCK,
-    _State.THINKING: frozenset({Thinking, ThinkingEnd}),
+    _State.THINKING: frozenset({Prefill, Thinking, ThinkingEnd}),
     _State.TEXT: _ANY_BLOCK,
-    _State.CALL: frozenset({CallDelta, CallEnd}),
+    _State.CALL: frozenset({Prefill, CallDelta, CallEnd}),
     _State.DONE: frozenset(),
 }
 
@@ -92,7 +92,7 @@ class MessageEncoder:
                 return [*opening, self._delta(InputJsonDelta(""))]
             case CallEnd():  # a cut call closes like a whole one (STOP-3)
                 return self._leave()
-            case Prefill():
+            case Prefill():  # also in a call whose opening was written for an engine that does not enforce it
                 return []
             case Ending(reason, counts, stop_sequence):
                 closing = self._leave()

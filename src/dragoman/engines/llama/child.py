@@ -34,12 +34,20 @@ with one more busy process on two cores, decoding falls from 110 tokens per seco
 was left with 1,000, all of it with 10,000; single pairs differ by a tenth)."""
 
 
+LOAD_LOG = 4
+"""The verbosity with which llama.cpp logs where it puts a model; it logs nothing more for each token."""
+
+GPU_LAYERS = {"auto": -1, "all": -2}
+"""llama.cpp's numbers for these words."""
+
+
 class ChildConfig(Struct, frozen=True):
     """The configuration of a child. `host` is the path of a unix socket, or an address, where a free port is used.
 
     `context` is in tokens per slot. `similarity` is the share of a prompt that a slot must hold for the server to choose the
     slot for that reason; with 0 it never does. `projector` is the file that makes the model see, None for no images.
     `saves` is the folder in which slots may be saved, None for none.
+    `gpu_layers` is the number of layers on GPUs, or `all` or `auto`; None for as many as fit.
     """
 
     model: str
@@ -52,6 +60,7 @@ class ChildConfig(Struct, frozen=True):
     similarity: float = 0.0
     projector: str | None = None
     saves: str | None = None
+    gpu_layers: str | None = None
 
 
 class Listening(Struct, frozen=True):
@@ -112,15 +121,19 @@ def _serve(config: ChildConfig) -> Any:
     if config.saves is not None:
         os.umask(0o077)  # saved slots hold conversations
         params.slot_save_path = f"{config.saves}{os.sep}"
-    params.cache_ram_mib = _prompt_cache_mib()
+    params.cache_ram_mib = prompt_cache_mib()
+    params.verbosity = LOAD_LOG
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = config.threads
+    if config.gpu_layers is not None:
+        params.n_gpu_layers = GPU_LAYERS.get(config.gpu_layers) or int(config.gpu_layers)
     cpu = xllamacpp.ggml_backend_dev_type.GGML_BACKEND_DEVICE_TYPE_CPU
     if all(device["type"] == cpu for device in xllamacpp.get_device_info()):
         params.n_batch = params.n_ubatch = CPU_BATCH if config.projector is None else LEAST_IMAGE_BATCH
     return xllamacpp.Server(params)
 
 
-def _prompt_cache_mib() -> int:
+def prompt_cache_mib() -> int:
+    """The memory for prompts outside the slots: at most a quarter of the machine's."""
     if not hasattr(os, "sysconf"):
         return LARGEST_PROMPT_CACHE_MIB
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

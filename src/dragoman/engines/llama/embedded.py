@@ -1,5 +1,7 @@
 """The embedded engine: llama.cpp in a child process, which `supervised` keeps alive.
 
+It is the one in the wheel, or any other build of llama-server on this machine (`program`).
+
 Every child has a socket of its own in one private directory, so that it is never confused with its predecessor.
 """
 
@@ -12,17 +14,23 @@ import shutil
 import socket
 import sys
 import tempfile
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from dragoman.engines.base import Capabilities
+from dragoman.engines.launcher import LOOPBACK, free_port, launched
 from dragoman.engines.liveness import DEFAULT_PROBE_TIMES, ProbeTimes
 from dragoman.engines.llama.child import ChildConfig, Listening
 from dragoman.engines.llama.disk_cache import DiskSettings, SavedSlots
-from dragoman.engines.llama.server import LlamaServer
+from dragoman.engines.llama.gpus import unused_gpu
+from dragoman.engines.llama.load_log import LoadLog
+from dragoman.engines.llama.program import LlamaProgram
+from dragoman.engines.llama.server import NO_CONSTRAINTS, LlamaServer
 from dragoman.engines.llama.wire import Slot
 from dragoman.engines.supervised import (
     COMPUTE_PROBE_TIMES,
@@ -35,7 +43,7 @@ from dragoman.engines.supervised import (
     Supervised,
     spawn,
 )
-from dragoman.errors import EngineFailed
+from dragoman.errors import EngineFailed, EngineUnavailable
 from dragoman.models.gguf_header import trained_window
 
 __all__ = ["EmbeddedLlama", "EngineStatus"]
@@ -47,16 +55,19 @@ _MAX_WAIT: Final = 30.0
 """Seconds that requests wait for an engine that is being restarted."""
 _LONGEST_SOCKET_PATH: Final = 100
 """Bytes; the system's own limit is 104 or 108."""
+_PAUSE: Final = 0.1
+"""Seconds between two checks whether a program has loaded the model."""
 
 _log = logging.getLogger(__name__)
 
 
 class EmbeddedLlama(Supervised):
-    """Serves a GGUF file with llama.cpp from the xllamacpp wheel.
+    """Serves a GGUF file with llama.cpp from the xllamacpp wheel, or with a `program`, which gets `args` as well.
 
     `context` is in tokens per slot; 0 means the context length that the model was trained for, but at most
     `LARGEST_DEFAULT_WINDOW`. More than the trained length is reduced to it, with a warning. `parallel` is the number of slots.
-    `projector` is the image projector of the model, with which it sees. `disk` is where the slots are saved, None for nowhere.
+    `projector` is the image projector of the model, with which it sees. `disk` is where the slots are saved, None for nowhere;
+    those of a program are not. `gpu_layers` are the layers on GPUs: a number, `all`, or as many as fit.
     """
 
     def __init__(  # noqa: PLR0913 -- options of the command line, and times for tests
@@ -69,6 +80,9 @@ class EmbeddedLlama(Supervised):
         threads: int | None = None,
         projector: Path | None = None,
         disk: DiskSettings | None = None,
+        program: LlamaProgram | None = None,
+        gpu_layers: str | None = None,
+        args: Sequence[str] = (),
         probes: ProbeTimes = DEFAULT_PROBE_TIMES,
         compute_probes: ProbeTimes = COMPUTE_PROBE_TIMES,
         restart: RestartTimes = DEFAULT_RESTART_TIMES,
@@ -80,6 +94,9 @@ class EmbeddedLlama(Supervised):
         self.context = _window(model, context)
         self.parallel = parallel
         self.threads = threads or _cores()
+        self.program = program
+        self.gpu_layers = gpu_layers
+        self.args = args
         self._children = 0
         self._disk = disk
         self._saves: SavedSlots | None = None
@@ -88,7 +105,7 @@ class EmbeddedLlama(Supervised):
     async def start(self) -> Capabilities:
         """Load the model in a first child. Raises `EngineFailed` with llama.cpp's own reason where it does not load."""
         self._folder = Path(tempfile.mkdtemp(prefix="dragoman-"))
-        if self._disk is not None:
+        if self._disk is not None and self.program is None:
             files = [self.model, *([self.projector] if self.projector else [])]
             engine = f"xllamacpp {version('xllamacpp')}"
             self._saves = await asyncio.to_thread(self._disk.open, self.name, files, engine, self.context)
@@ -108,23 +125,32 @@ class EmbeddedLlama(Supervised):
 
     async def spawn(self) -> Child:
         """Start a process that loads the model."""
-        process = await spawn(sys.executable, "-P", "-m", "dragoman.engines.llama.child")
-        return _LlamaChild(process, self._next_config(), self._saves)
+        config = self._next_config()
+        if self.program is None:
+            process = await spawn(sys.executable, "-P", "-m", "dragoman.engines.llama.child")
+            return _LlamaChild(process, config, saves=self._saves)
+        port = free_port() if config.host == LOOPBACK else None
+        command = launched(self.program.command(config, port, self.args))
+        process = await spawn(*command, merge_stderr=True, env=self.program.environment(config))
+        return _ProgramChild(process, config, self.program, port)
 
     def _next_config(self) -> ChildConfig:
         self._children += 1
         path = f"{self._folder}/{self._children}.sock"
         has_unix = hasattr(socket, "AF_UNIX") and sys.platform != "win32" and len(os.fsencode(path)) <= _LONGEST_SOCKET_PATH
+        if self.program is not None:
+            has_unix = has_unix and self.program.listens_on_sockets
         return ChildConfig(
             model=str(self.model),
             name=self.name,
-            host=path if has_unix else "127.0.0.1",
+            host=path if has_unix else LOOPBACK,
             key=secrets.token_urlsafe(),
             context=self.context,
             parallel=self.parallel,
             threads=self.threads,
             projector=str(self.projector) if self.projector else None,
             saves=str(self._saves.path) if self._saves else None,
+            gpu_layers=self.gpu_layers,
         )
 
 
@@ -133,23 +159,59 @@ class _LlamaChild(Child):
 
     engine: LlamaServer
 
-    def __init__(self, process: asyncio.subprocess.Process, config: ChildConfig, saves: SavedSlots | None) -> None:
+    def __init__(
+        self,
+        process: asyncio.subprocess.Process,
+        config: ChildConfig,
+        *,
+        program: LlamaProgram | None = None,
+        saves: SavedSlots | None = None,
+    ) -> None:
         super().__init__(process)
         self._config = config
+        self._program = program
         self._saves = saves
+        self._load_log = LoadLog()
 
     async def start_engine(self) -> Capabilities:
-        """Send the configuration and wait until the model is loaded. Raises `EngineFailed` with llama.cpp's own reason."""
+        """Wait until the model is loaded. Raises `EngineFailed` with llama.cpp's own reason."""
+        address = await self._listening_address()
+        self.engine = LlamaServer(address, key=self._config.key, name=NAME, lost=LOST, exclusive=True, saves=self._saves)
+        await self._wait_until_loaded()
+        found = await self.engine.start()
+        return replace(found, found=self._found(found))
+
+    async def _listening_address(self) -> str:
+        """Send the configuration and wait for the address."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.process.stdin.write(msgspec.json.encode(self._config) + b"\n")  # stays open: closing it ends the child
         answer = await self.process.stdout.readline()
         if not answer:
             await asyncio.wait({self.exit, self._log_reader})
-            raise EngineFailed(f"{NAME} cannot load {self._config.model}: {self._reason()}")
-        address = msgspec.json.decode(answer, type=Listening).address
-        self.engine = LlamaServer(address, key=self._config.key, name=NAME, lost=LOST, exclusive=True, saves=self._saves)
-        return await self.engine.start()
+            raise self._not_loaded()
+        return msgspec.json.decode(answer, type=Listening).address
+
+    async def _wait_until_loaded(self) -> None:
+        """Wait until the server answers; this one listens when it has loaded the model."""
+
+    def read_log_line(self, line: str) -> None:
+        """Take what the log says of the devices."""
+        self._load_log.read(line)
+
+    def _found(self, capabilities: Capabilities) -> dict[str, str]:
+        """What computes, and what would help, for people."""
+        program = self._program
+        engine = f"{program.path}, version {program.version}" if program else f"llama.cpp in xllamacpp {version('xllamacpp')}"
+        found = {"engine": engine, "computes": self._load_log.computes}
+        if not self._load_log.used and (unused := unused_gpu(program)):
+            found["GPU"] = unused
+        lacks = [program.missing] if program and program.missing else []
+        lacks += [] if capabilities.constrains else [NO_CONSTRAINTS]
+        return {**found, **({"missing": "; ".join(lacks)} if lacks else {})}
+
+    def _not_loaded(self) -> EngineFailed:
+        return EngineFailed(f"{NAME} cannot load {self._config.model}: {self._reason()}")
 
     async def probe(self) -> None:
         """Probe the server. Raises as `LlamaServer.probe`."""
@@ -165,6 +227,28 @@ class _LlamaChild(Child):
             if match := re.match(r"[\d.]+ E [^:]*: *(.+)", line):
                 return match[1]
         return self._log_lines[-1] if self._log_lines else f"exit status {self.process.returncode}"
+
+
+class _ProgramChild(_LlamaChild):
+    """A program in a child process, which gets its configuration as arguments and is polled until it has loaded the model."""
+
+    def __init__(
+        self, process: asyncio.subprocess.Process, config: ChildConfig, program: LlamaProgram, port: int | None
+    ) -> None:
+        super().__init__(process, config, program=program)
+        self._port = port
+
+    async def _listening_address(self) -> str:
+        return f"unix://{self._config.host}" if self._port is None else f"http://{LOOPBACK}:{self._port}"
+
+    async def _wait_until_loaded(self) -> None:
+        while not self.exit.done():
+            try:
+                return await self.engine.probe()
+            except EngineUnavailable:
+                await asyncio.wait({self.exit}, timeout=_PAUSE)
+        await asyncio.wait({self._log_reader})
+        raise self._not_loaded()
 
 
 def _window(model: Path, asked: int) -> int:

@@ -19,6 +19,7 @@ from array import array
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from pathlib import PurePath
+from typing import Final
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -33,10 +34,22 @@ from dragoman.engines.liveness import ProbeTimes
 from dragoman.engines.llama.disk_cache import DiskCache, SavedSlots
 from dragoman.engines.llama.images import MARKERS, ImageInput
 from dragoman.engines.llama.slot_choice import SlotChoice
-from dragoman.engines.llama.wire import Chunk, Completion, CompletionReader, MediaPrompt, Models, Props, Slot, Tokens
+from dragoman.engines.llama.wire import (
+    Chunk,
+    Completion,
+    CompletionReader,
+    MediaPrompt,
+    Models,
+    Props,
+    SchemaTrial,
+    Slot,
+    Tokens,
+)
 from dragoman.engines.watch import DEFAULT_WATCH_TIMES, HealthWatch
 from dragoman.engines.window import clamped
 from dragoman.errors import EngineFailed, EngineRefused
+
+NO_CONSTRAINTS: Final = "constraints are not enforced: it was built without llguidance"
 
 _log = logging.getLogger(__name__)
 
@@ -107,15 +120,29 @@ class LlamaServer(Engine):
             images=self._images is not None,
             reserved=MARKERS,
             kind=EngineKind.LLAMA_CPP if self._exclusive else EngineKind.LLAMA_SERVER,
+            found=self._found(props, constrains=constrains),
         )
 
+    def _found(self, props: Props, *, constrains: bool) -> dict[str, str]:
+        """What people want to know of the server; who supervises it knows more."""
+        found = {"engine": " ".join(filter(None, ("llama-server", props.build_info, "at", self._http.address)))}
+        return found if constrains else {**found, "missing": NO_CONSTRAINTS}
+
     async def _constrains(self) -> bool:
-        """Whether the server enforces grammars. One built without llguidance refuses them, or ignores them silently."""
-        trial = {"prompt": "x", "n_predict": 1, "grammar": TRIAL.grammar, "temperature": 0}
+        """Whether the server enforces llguidance's grammars.
+
+        One built without llguidance aborts on them. So it is asked for a schema first: it echoes the grammar that it made.
+        """
+        trial = {"prompt": "x", "n_predict": 1, "temperature": 0}
         if self._exclusive:
             trial["id_slot"] = 0  # so that the other slots stay unused
+        schema = {**trial, "json_schema": {"const": "x"}, "response_fields": SchemaTrial.fields}
         try:
-            return (await self._http.call("POST", "/completion", Chunk, msgspec.json.encode(trial))).content == TRIAL.answer
+            made = await self._http.call("POST", "/completion", SchemaTrial, msgspec.json.encode(schema))
+            if not made.grammar.startswith("%llguidance"):
+                return False
+            body = msgspec.json.encode({**trial, "grammar": TRIAL.grammar})
+            return (await self._http.call("POST", "/completion", Chunk, body)).content == TRIAL.answer
         except EngineFailed:
             return False
 

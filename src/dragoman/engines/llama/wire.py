@@ -54,6 +54,13 @@ class Chunk(Event, gc=False):
     prompt_progress: _Progress | None = None
 
 
+class SchemaTrial(Struct):
+    """The reply to a completion with a `json_schema` and these `response_fields`: the grammar that the server made of it."""
+
+    fields: ClassVar[Sequence[str]] = ("generation_settings/grammar",)
+    grammar: str = field(default="", name="generation_settings/grammar")
+
+
 class CompletionReader(ReplyReader):
     """Reads the stream of a completion."""
 
@@ -111,6 +118,7 @@ class Props(Struct):
     eos_token: str = ""
     modalities: _Modalities = _Modalities()
     media_marker: str = "<__media__>"
+    build_info: str = ""
 
 
 class _Meta(Struct):

@@ -1,27 +1,19 @@
 """vLLM as a child process: `vllm serve MODEL`, on a free port of this machine, which `supervised` keeps alive.
 
-    python -m dragoman.engines.vllm.child COMMAND…     runs that command until standard input ends
-
-vLLM is several processes, and those that compute keep running where only the first one dies. So they form a process group with
-a launcher that only waits, and end with it and with its parent, however that ends: the kernel closes the pipe.
+vLLM is several processes, and those that compute keep running where only the first one dies. So `launcher` runs it.
 
 It is configured to report cached tokens, and to enforce constraints as llama.cpp does: with llguidance, which knows the model's
 special tokens. The user's arguments come after ours, and so override them. vLLM's log goes to our log.
 """
 
 import asyncio
-import os
 import shutil
-import signal
-import socket
-import subprocess
-import sys
-import threading
 from collections.abc import Sequence
 from typing import Final
 
 from dragoman.engines.base import Capabilities
 from dragoman.engines.http import EngineHttp
+from dragoman.engines.launcher import LOOPBACK, free_port, launched
 from dragoman.engines.liveness import ProbeTimes
 from dragoman.engines.supervised import DEFAULT_RESTART_TIMES, LOST, NAME, Child, RestartTimes, Supervised, spawn
 from dragoman.engines.token_endpoint import FindFolder
@@ -36,7 +28,6 @@ _PROBES: Final = ProbeTimes(timeout=20.0)
 """vLLM answers on the event loop that also reads requests, so it may take longer than llama.cpp."""
 _PAUSE: Final = 0.5
 """Seconds between two checks whether it is ready."""
-_HOST: Final = "127.0.0.1"
 
 
 class NotInstalled(Exception):
@@ -62,7 +53,7 @@ class StartedVllm(Supervised):
         found = shutil.which(program)
         if found is None:
             raise NotInstalled("vLLM is not installed here: install it, or name a running one with --engine-url URL.")
-        self._command = [found, "serve", model, "--host", _HOST, "--enable-prompt-tokens-details"]
+        self._command = [found, "serve", model, "--host", LOOPBACK, "--enable-prompt-tokens-details"]
         self._command += ["--structured-outputs-config.backend", "guidance", "--max-num-seqs", str(slots), *args]
         self._find_folder = find_folder
         self._tokenizer = tokenizer
@@ -70,10 +61,9 @@ class StartedVllm(Supervised):
 
     async def spawn(self) -> Child:
         """Start a process that loads the model, for minutes."""
-        port = _free_port()
-        launcher = [sys.executable, "-P", "-m", "dragoman.engines.vllm.child"]
-        process = await spawn(*launcher, *self._command, "--port", str(port), merge_stderr=True)
-        address = f"http://{_HOST}:{port}"
+        port = free_port()
+        process = await spawn(*launched([*self._command, "--port", str(port)]), merge_stderr=True)
+        address = f"http://{LOOPBACK}:{port}"
         engine = Vllm(
             address, self._find_folder, tokenizer=self._tokenizer, slots=self._slots, name=NAME, lost=LOST, watched=False
         )
@@ -112,26 +102,3 @@ class _VllmChild(Child):
         """The first error in the last log lines, without its prefix; or the exit summary."""
         errors = [line for line in self._log_lines if "Error: " in line]
         return errors[0].partition(") ")[2] or errors[0] if errors else self.exit_summary()
-
-
-def _free_port() -> int:
-    with socket.create_server((_HOST, 0)) as free:
-        port: int = free.getsockname()[1]
-        return port
-
-
-def main() -> None:
-    """Run the command and exit with its status."""
-    signal.signal(signal.SIGTERM, lambda *_: None)  # the whole group gets it, and the command decides when to exit
-    command = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL)  # noqa: S603 -- what the user asked for
-    threading.Thread(target=_kill_at_end_of_input, daemon=True).start()
-    sys.exit(command.wait())
-
-
-def _kill_at_end_of_input() -> None:
-    sys.stdin.buffer.read()
-    os.killpg(0, signal.SIGKILL)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,46 @@
+"""Runs a program as a child that ends with its parent: `python -m dragoman.engines.launcher COMMAND…`.
+
+The program and all processes that it starts form a process group with this launcher, which only waits. When standard input
+ends, the group is killed. That happens when the parent closes it and when the parent dies for any reason: the kernel closes the
+pipe. So a program needs to know nothing of its parent, and none of its processes remains where only the first one dies.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+
+LOOPBACK = "127.0.0.1"
+
+
+def launched(command: Sequence[str]) -> list[str]:
+    """The command that runs `command` under a launcher."""
+    return [sys.executable, "-P", "-m", "dragoman.engines.launcher", *command]
+
+
+def free_port() -> int:
+    """A port of this machine that no other process listens on at this moment."""
+    with socket.create_server((LOOPBACK, 0)) as free:
+        port: int = free.getsockname()[1]
+        return port
+
+
+def main() -> None:
+    """Run the command and exit with its status."""
+    signal.signal(signal.SIGTERM, lambda *_: None)  # the whole group gets it, and the command decides when to exit
+    command = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL)  # noqa: S603 -- what the user asked for
+    threading.Thread(target=_kill_at_end_of_input, daemon=True).start()
+    sys.exit(command.wait())
+
+
+def _kill_at_end_of_input() -> None:
+    while os.read(0, 1 << 10):  # not by `sys.stdin`, whose lock would be held when the interpreter ends
+        pass
+    os.killpg(0, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    main()
