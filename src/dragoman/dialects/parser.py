@@ -92,8 +92,7 @@ class Parser:
     def feed(self, text: str) -> list[Part]:
         """The parts that this chunk completes."""
         out: list[Part] = []
-        text = self._held + text
-        self._held = text[self._scan(text, out, final=False) :]
+        self._held = self._scan(self._held + text, out, final=False)
         return self._second_reading.read(out) if self._second_reading else out
 
     def finish(self, cut: bool) -> list[Part]:
@@ -103,23 +102,23 @@ class Parser:
         return self._second_reading.finish(out, cut=cut) if self._second_reading else out
 
     def _read_end(self, out: list[Part], *, cut: bool) -> None:
-        tail = self._held[self._scan(self._held, out, final=True) :]
+        tail = self._scan(self._held, out, final=True)
         self._held = ""
+        while self._header is not None:
+            parsed, self._header = self._header.finish(tail), None
+            tail = self._scan(self._begin_message(parsed, out), out, final=True)
         if self._block is not None:
             parts: list[Part] = []
             self._block.reader.finish(tail, parts, cut=cut)
             self._pass_on(self._block, parts, out)
             if not parts:
                 self._span.drop_markup()
-        elif self._header is not None:
-            parsed, self._header = self._header.finish(tail), None
-            self._begin_message(parsed, out)
         if self._reasoning is not None:
             self._end_reasoning(self._reasoning, out)
         self._text.finish(out)
 
-    def _scan(self, text: str, out: list[Part], *, final: bool) -> int:
-        """Read until the text ends or is undecided; returns that position."""
+    def _scan(self, text: str, out: list[Part], *, final: bool) -> str:
+        """Read until the text ends or is undecided; returns the undecided end."""
         pos = 0
         while pos < len(text):
             if self._block is not None:
@@ -127,15 +126,17 @@ class Parser:
                 if self._block is not None:
                     break
             elif self._header is not None:
-                pos = self._read_header(self._header, text, pos, out)
-                if self._header is not None:
+                before, pos = pos, self._header.read(text, pos)
+                if self._header.parsed is not None:
+                    text, pos = self._end_header(self._header, self._header.parsed, out) + text[pos:], 0
+                elif pos == before:
                     break
             else:
                 pos, event = self._span.read(text, pos, out, final=final)
                 if event is None:
                     break
                 self._change(event, out)
-        return pos
+        return text[pos:]
 
     def _change(self, event: Event, out: list[Part]) -> None:
         """Enter or leave what a marker begins or ends."""
@@ -225,16 +226,15 @@ class Parser:
         assert self._syntax.frame is not None
         return HeaderReader(self._syntax.frame, start, self._context.tools, self._sets.arguments)
 
-    def _read_header(self, header: HeaderReader, text: str, pos: int, out: list[Part]) -> int:
-        pos = header.read(text, pos)
-        if header.parsed is not None:
-            self._header = None
-            if header.lost_end:
-                self._repairs.append("header")
-            self._begin_message(header.parsed, out)
-        return pos
+    def _end_header(self, header: HeaderReader, parsed: ParsedHeader, out: list[Part]) -> str:
+        """Begin the message of a header that was read; returns text to read again."""
+        self._header = None
+        if header.lost_end:
+            self._repairs.append("header")
+        return self._begin_message(parsed, out)
 
-    def _begin_message(self, header: ParsedHeader, out: list[Part]) -> None:
+    def _begin_message(self, header: ParsedHeader, out: list[Part]) -> str:
+        """Begin a message; returns text to read again: what turned out not to be a header, or the message's first text."""
         match header.kind:
             case MessageKind.THINKING:
                 self._begin_reasoning()
@@ -245,9 +245,8 @@ class Parser:
             case MessageKind.CALL:
                 self._open_message(header.name)
             case MessageKind.NOT_A_HEADER:
-                self._write_header(header.text, out)
-        if header.rest:
-            self._scan(header.rest, out, final=True)
+                return self._without_start(header.text, out)
+        return header.rest
 
     def _open_message(self, name: str) -> None:
         frame, calls = self._syntax.frame, self._syntax.calls
@@ -256,9 +255,9 @@ class Parser:
         calls = replace(calls, closes=frame.ends)
         self._open(open_message(name, calls, self._context, self._sets.message_ends), is_message=True)
 
-    def _write_header(self, text: str, out: list[Part]) -> None:
-        """Read text that turned out not to be a header again, as text; the start of a header that it begins with is written."""
+    def _without_start(self, text: str, out: list[Part]) -> str:
+        """The text after the start of a header that it begins with, which is written as text."""
         assert self._syntax.frame is not None
         start = next((start for start in self._syntax.frame.starts if text.startswith(start)), "")
         self._text.write(start, out)
-        self._scan(text[len(start) :], out, final=True)
+        return text.removeprefix(start)
