@@ -43,15 +43,17 @@ def test_a_program_is_described_by_its_own_output(tmp_path: Path) -> None:
     found = examine(str(path))
     assert (found.path, found.version) == (str(path), "6123 (7e4c0a9)")
     assert found.devices == (("CUDA0", "NVIDIA GeForce RTX 4090 (24080 MiB, 23700 MiB free)"),)
-    assert found.missing is None
+    assert found.missing == "conversations are not saved on disk"
     assert found.listens_on_sockets
 
 
 def test_what_an_older_program_lacks_is_said(tmp_path: Path) -> None:
     found = examine(str(describing_program(tmp_path / "server", options=HELP)))
-    assert (
-        found.missing == "layers are not fitted to the device's memory (give --gpu-layers); prompts are kept in the slots only"
-    )
+    assert found.missing.split("; ") == [
+        "conversations are not saved on disk",
+        "layers are not fitted to the device's memory (give --gpu-layers)",
+        "prompts are kept in the slots only",
+    ]
     assert not found.listens_on_sockets
 
 

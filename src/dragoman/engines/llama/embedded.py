@@ -206,7 +206,7 @@ class _LlamaChild(Child):
         found = {"engine": engine, "computes": self._load_log.computes}
         if not self._load_log.used and (unused := unused_gpu(program)):
             found["GPU"] = unused
-        lacks = [program.missing] if program and program.missing else []
+        lacks = [program.missing] if program else []
         lacks += [] if capabilities.constrains else [NO_CONSTRAINTS]
         return {**found, **({"missing": "; ".join(lacks)} if lacks else {})}
 

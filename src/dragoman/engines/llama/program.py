@@ -38,6 +38,7 @@ _WANTED: Final = {
     "--fit": "layers are not fitted to the device's memory (give --gpu-layers)",
     "--cache-ram": "prompts are kept in the slots only",
 }
+_NOT_SAVED: Final = "conversations are not saved on disk"
 _WHEEL_DEVICES: Final = """
 import xllamacpp
 cpu = xllamacpp.ggml_backend_dev_type.GGML_BACKEND_DEVICE_TYPE_CPU
@@ -64,9 +65,9 @@ class LlamaProgram(Struct, frozen=True):
         return re.search(rf"(?<![\w-]){re.escape(option)}(?![\w-])", self.options) is not None
 
     @property
-    def missing(self) -> str | None:
-        """What this build lacks of what the one in the wheel has, None if nothing."""
-        return "; ".join(effect for option, effect in _WANTED.items() if not self.has(option)) or None
+    def missing(self) -> str:
+        """What there is with the llama.cpp in the wheel, and not with this program."""
+        return "; ".join([_NOT_SAVED, *(effect for option, effect in _WANTED.items() if not self.has(option))])
 
     @property
     def listens_on_sockets(self) -> bool:
