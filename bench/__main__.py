@@ -6,7 +6,7 @@ import signal
 import sys
 from functools import partial
 
-from bench import agent, constraint, gateway, images, limits, litellm, parser, surface, vllm, workers
+from bench import agent, constraint, gateway, images, limits, litellm, parser, restart, surface, vllm, workers
 from bench.report import missed, table
 
 _PARTS = {
@@ -15,6 +15,7 @@ _PARTS = {
     "parser": parser.measure,
     "constraint": constraint.measure,
     "agent": agent.measure,
+    "restart": restart.measure,
     "images": images.measure,
     "vllm": vllm.measure,
     "litellm": litellm.measure,

@@ -13,7 +13,7 @@ from dragoman.conversation import Image, ImageSpan, Sampling, Span, TextSpan
 from dragoman.conversation.spans import tokens_of
 from dragoman.engines import EngineRequest
 from dragoman.engines.llama.cache_folder import CacheFolder
-from dragoman.engines.llama.disk_cache import DiskSettings
+from dragoman.engines.llama.disk_cache import DiskCache, DiskSettings
 from dragoman.engines.llama.embedded import EmbeddedLlama
 from dragoman.engines.supervised import RestartTimes
 from engines.conftest import collect, first_progress, long_prompt, make_request, text, until
@@ -189,6 +189,22 @@ async def test_a_folder_that_cannot_be_made_switches_saving_off(tmp_path: Path, 
     async with running(tmp_path / "file" / "below") as engine:
         assert text(await collect(engine, make_request(OTHER, 2)))
     assert "prompts are not saved on disk" in caplog.text
+
+
+async def test_nothing_is_saved_of_a_model_that_reads_a_restored_prompt_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def nothing(*_: object) -> int:
+        return 0
+
+    with monkeypatch.context() as trial:
+        trial.setattr(DiskCache, "_cached", nothing)  # as with a recurrent state, of which only the end is saved
+        trial.setattr(DiskCache, "_act", nothing)
+        async with running(tmp_path) as engine:
+            await grown(engine, MAIN)
+    async with running(tmp_path) as engine:
+        await grown(engine, MAIN)
+    assert states(tmp_path) == []
 
 
 async def test_nothing_is_saved_where_there_is_no_room(tmp_path: Path) -> None:
