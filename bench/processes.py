@@ -35,8 +35,12 @@ def _pinned(cores: frozenset[int]) -> Callable[[], None]:
 
 @contextmanager
 def dragoman(*arguments: str, cores: frozenset[int] = ALL_CORES) -> Iterator[tuple[str, int]]:
-    """Run `dragoman serve …` on a free port; yields its URL and its process id once the model is loaded."""
-    command = [sys.executable, "-m", "dragoman", "serve", "--port", "0", "--log-level", "warning", *arguments]
+    """Run `dragoman serve …` on a free port; yields its URL and its process id once the model is loaded.
+
+    Unless they name a folder for it, conversations are not saved: one of an earlier run would make a prompt cheaper.
+    """
+    saves = () if "--cache-dir" in arguments else ("--cache-limit", "0")
+    command = [sys.executable, "-m", "dragoman", "serve", "--port", "0", "--log-level", "warning", *saves, *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=_pinned(cores)) as server:  # noqa: PLW1509 -- no threads yet
         assert server.stdout is not None
         try:
