@@ -8,6 +8,7 @@ from bench.limits import Effect, effect_of, together
 MEBIBYTE = 1 << 20
 
 
+@pytest.mark.slow
 def test_every_hostile_body_is_below_the_size_limit() -> None:
     sizes = {name: len(kind.body()) for name, kind in KINDS.items()}
     assert {name: size for name, size in sizes.items() if not 0 < size < 32 * MEBIBYTE} == {}

@@ -16,7 +16,7 @@ from dragoman.cli.cache import Size
 from dragoman.engines.llama.cache_folder import CacheFolder, CacheKey
 from vision_model import vision_model
 
-from .process import run, serving
+from .process import serving
 
 TOKENS = array("i", range(700))
 
@@ -77,14 +77,16 @@ def test_other_sizes_are_refused(written: str) -> None:
 
 def test_a_wrong_folder_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    assert run("--engine", "llama-server", "--cache-dir", "x").stderr == "Error: --cache-dir is for the embedded engine.\n"
-    done = run("--cache-dir", str(tmp_path / "file" / "below"), "--cache-limit", "1GB")
-    assert (done.returncode, done.stderr.splitlines()) == (
+    done = CliRunner().invoke(main, ["serve", "--engine", "llama-server", "--cache-dir", "x"])
+    assert done.stderr == "Error: --cache-dir is for the embedded engine.\n"
+    done = CliRunner().invoke(main, ["serve", "--cache-dir", str(tmp_path / "file" / "below"), "--cache-limit", "1GB"])
+    assert (done.exit_code, done.stderr.splitlines()) == (
         2,
         [f"Error: cannot save conversations to {tmp_path / 'file' / 'below'}: Not a directory"],
     )
 
 
+@pytest.mark.slow
 def test_a_conversation_goes_on_after_a_restart_of_the_server(tmp_path: Path) -> None:
     options = ["--cache-dir", str(tmp_path / "cache"), "--cache-limit", "1GB", "--parallel", "1"]
     turns = [{"role": "user", "content": "the old stone mill by the river " * 100}]

@@ -1,8 +1,15 @@
 """The options for another llama-server: mistakes are one line."""
 
 import pytest
+from click.testing import CliRunner, Result
 
-from cli.process import run
+from dragoman.cli import main
+
+
+def refused(*arguments: str) -> Result:
+    done = CliRunner().invoke(main, ["serve", *arguments])
+    assert done.exit_code == 2
+    return done
 
 
 @pytest.mark.parametrize(
@@ -18,11 +25,8 @@ from cli.process import run
     ],
 )
 def test_a_wrong_option_is_one_line(arguments: tuple[str, ...], message: str) -> None:
-    done = run(*arguments)
-    assert (done.returncode, done.stderr) == (2, f"Error: {message}\n")
+    assert refused(*arguments).stderr == f"Error: {message}\n"
 
 
 def test_a_number_of_layers_is_a_number_or_a_word() -> None:
-    done = run("--gpu-layers", "-1")
-    assert done.returncode == 2
-    assert "it is a number of layers, or auto, or all" in done.stderr
+    assert "it is a number of layers, or auto, or all" in refused("--gpu-layers", "-1").stderr

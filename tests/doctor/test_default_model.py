@@ -10,8 +10,8 @@ from dragoman.engines.llama.embedded import EmbeddedLlama
 from dragoman.models.resolve import resolve
 from dragoman.server import Settings
 
-SKIPPED = {"wrong-key", "thinking-first", "thinking-signed", "thinking-replay"}
-"""The server requires no key, and the model does not think."""
+SKIPPED = {"wrong-key", "thinking-first", "thinking-signed", "thinking-replay", "image-count"}
+"""The server requires no key, and the model neither thinks nor sees."""
 
 TOO_FAST = {"sse-bit-by-bit", "early-start", "silence", "small-beside-long", "leaving"}
 """Checks that skip on a fast machine."""

@@ -27,6 +27,7 @@ pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="processe
 PROMPT = [504, 3575, 282, 4649, 314]
 """The capital of France is"""
 QUICK = ProbeTimes(interval=0.1, timeout=1, misses=3)
+FRANTIC = ProbeTimes(interval=0.05, timeout=0.3, misses=2)
 AT_ONCE = RestartTimes(first_pause=0.01, longest_pause=0.04, steady=3600)
 
 
@@ -68,7 +69,7 @@ async def test_a_suspended_engine_is_killed_and_replaced(model: Path, phase: str
 
 async def test_an_engine_that_no_longer_computes_is_replaced(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its HTTP thread still answers `/health`; only the request that the computing thread answers gets no reply."""
-    engine = EmbeddedLlama(model, parallel=1, threads=1, context=512, compute_probes=QUICK, restart=AT_ONCE)
+    engine = EmbeddedLlama(model, parallel=1, threads=1, context=512, compute_probes=FRANTIC, restart=AT_ONCE)
     await engine.start()
     await engine.slots()
 
@@ -225,6 +226,7 @@ async def test_the_pause_grows_while_children_die_before_they_answer(pauses: lis
     await engine.close()
 
 
+@pytest.mark.slow
 def test_a_suspended_engine_shows_in_health_and_ends_the_stream_with_an_error(model: Path) -> None:
     engine = EmbeddedLlama(
         model, parallel=1, threads=1, context=2048, probes=QUICK, restart=RestartTimes(first_pause=2, steady=3600)

@@ -31,10 +31,13 @@ def seeing_url() -> Iterator[str]:
         yield url
 
 
-VISIONS: dict[str, Callable[[str], Vision]] = {"server": VisionServer, "model": lambda _: VisionModel(seeing_engine())}
-
-
-@pytest.mark.parametrize("vision", VISIONS.values(), ids=VISIONS.keys())
+@pytest.mark.parametrize(
+    "vision",
+    [
+        pytest.param(VisionServer, id="server", marks=pytest.mark.slow),
+        pytest.param(lambda _: VisionModel(seeing_engine()), id="model"),
+    ],
+)
 def test_images_are_described_and_counted(seeing_url: str, vision: Callable[[str], Vision]) -> None:
     engine = ControllableEngine()
     with live_registry(ModelRegistry(engine, Settings(model_id=MODEL), vision(seeing_url))) as url:
@@ -47,6 +50,7 @@ def test_images_are_described_and_counted(seeing_url: str, vision: Callable[[str
         assert model["capabilities"]["image_input"] == {"supported": True}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("answer", [Line(""), Line("", finish_reason="error")])
 def test_without_a_description_the_request_is_answered(answer: Line) -> None:
     with live_server(ScriptedEngine([answer]), Settings()) as other:

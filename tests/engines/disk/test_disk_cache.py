@@ -79,6 +79,7 @@ async def test_a_conversation_survives_the_end_of_the_server(tmp_path: Path) -> 
         assert text(chunks) == fresh
 
 
+@pytest.mark.slow
 async def test_nothing_is_restored_for_another_conversation_and_nothing_saved_of_a_short_one(tmp_path: Path) -> None:
     async with running(tmp_path, idle=AT_ONCE) as engine:
         await grown(engine, MAIN)
@@ -106,6 +107,7 @@ async def test_a_conversation_whose_slot_is_taken_is_saved_and_comes_back(tmp_pa
         assert await first_progress(engine, make_request(longer, 1)) >= 0.95 * len(MAIN)
 
 
+@pytest.mark.slow
 async def test_the_next_turn_replaces_the_file_of_the_one_before(tmp_path: Path) -> None:
     async with running(tmp_path, idle=AT_ONCE) as engine:
         longer = await grown(engine, MAIN)
@@ -120,6 +122,7 @@ async def test_the_next_turn_replaces_the_file_of_the_one_before(tmp_path: Path)
     assert len(states(tmp_path)) == 1
 
 
+@pytest.mark.slow
 async def test_conversations_with_images_are_saved_too(tmp_path: Path) -> None:
     async with running(tmp_path) as engine:
         await collect(engine, await seen(engine, RED))
@@ -149,7 +152,8 @@ BREAKAGES: list[Callable[[Path], object]] = [
 ]
 
 
-@pytest.mark.parametrize("breaks", ["before", pytest.param("while running", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("breaks", ["before", "while running"])
 async def test_broken_files_are_removed_and_their_prompts_are_read(tmp_path: Path, breaks: str) -> None:
     prompts = [long_prompt(700, seed=seed) for seed in range(len(BREAKAGES))]
     async with running(tmp_path) as engine:
@@ -191,6 +195,7 @@ async def test_a_folder_that_cannot_be_made_switches_saving_off(tmp_path: Path, 
     assert "prompts are not saved on disk" in caplog.text
 
 
+@pytest.mark.slow
 async def test_nothing_is_saved_of_a_model_that_reads_a_restored_prompt_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -207,6 +212,7 @@ async def test_nothing_is_saved_of_a_model_that_reads_a_restored_prompt_again(
     assert states(tmp_path) == []
 
 
+@pytest.mark.slow
 async def test_nothing_is_saved_where_there_is_no_room(tmp_path: Path) -> None:
     async with running(tmp_path, limit=1000) as engine:
         await grown(engine, MAIN)
@@ -214,6 +220,7 @@ async def test_nothing_is_saved_where_there_is_no_room(tmp_path: Path) -> None:
     assert states(tmp_path) == []
 
 
+@pytest.mark.slow
 async def test_requests_beside_each_other_get_their_own_saved_conversations(tmp_path: Path) -> None:
     async with running(tmp_path, parallel=4) as engine:
         first, second = await asyncio.gather(grown(engine, MAIN), grown(engine, OTHER))
