@@ -14,7 +14,9 @@ def test_every_hostile_body_is_below_the_size_limit() -> None:
     assert {name: size for name, size in sizes.items() if not 0 < size < 32 * MEBIBYTE} == {}
 
 
-@pytest.mark.parametrize(("name", "status"), [("schema: objects 250 deep", 400), ("9,500 stop sequences", 200)])
+@pytest.mark.parametrize(
+    ("name", "status"), [("schema: objects 250 deep", 400), pytest.param("9,500 stop sequences", 200, marks=pytest.mark.slow)]
+)
 def test_a_small_hostile_body_is_answered_and_the_server_stays_alive(name: str, status: int) -> None:
     effect = effect_of(KINDS[name], KINDS[name].body())
     assert (effect.status, effect.failed, effect.alive) == (status, 0, True)

@@ -98,6 +98,7 @@ def test_sighup_reaches_every_worker(keys: KeyFile) -> None:
         until(lambda: accepts(server, "ann"), pause=0.05)
 
 
+@pytest.mark.slow
 def test_sighup_takes_a_renewed_certificate(keys: KeyFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     authorities = [trustme.CA(), trustme.CA()]
     used, trusted = tmp_path / "both.pem", tmp_path / "authority.pem"

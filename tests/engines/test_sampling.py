@@ -47,6 +47,7 @@ def test_no_seed_becomes_the_value_for_a_random_one() -> None:
     assert len(set(seeds)) == len(seeds)
 
 
+@pytest.mark.slow
 @pytest.mark.asyncio(loop_scope="module")
 async def test_the_embedded_engine_accepts_all_extremes(engine: EmbeddedLlama) -> None:
     for extreme in EXTREMES:

@@ -89,6 +89,7 @@ async def test_nothing_is_restored_for_another_conversation_and_nothing_saved_of
         assert len(states(tmp_path)) == 1
 
 
+@pytest.mark.slow
 async def test_what_was_saved_when_idle_survives_a_kill_of_the_engine(tmp_path: Path) -> None:
     async with running(tmp_path, idle=AT_ONCE) as engine:
         longer = await grown(engine, MAIN)
