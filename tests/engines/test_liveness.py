@@ -43,7 +43,8 @@ async def rest(chunks: AsyncGenerator[OutputChunk]) -> None:
         pass
 
 
-@pytest.mark.parametrize("phase", ["writing", *(pytest.param(phase, marks=pytest.mark.slow) for phase in ("idle", "reading"))])
+@pytest.mark.slow
+@pytest.mark.parametrize("phase", ["writing", "idle", "reading"])
 async def test_a_suspended_engine_is_killed_and_replaced(model: Path, phase: str) -> None:
     engine = EmbeddedLlama(model, parallel=1, threads=1, context=4096, probes=QUICK, restart=AT_ONCE)
     await engine.start()

@@ -98,6 +98,7 @@ MANY_TILES = files.stream(
         ),
     ],
 )
+@pytest.mark.slow
 async def test_a_pdf_that_exceeds_a_limit_is_refused_and_others_are_read(workers: WorkerPool, data: bytes, reason: str) -> None:
     reader = PdfReader(workers, side=LONGEST)
     with pytest.raises(TooExpensive, match=reason):
