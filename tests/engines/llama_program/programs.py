@@ -26,6 +26,7 @@ HELP = """-c,    --ctx-size N            size of the prompt context
 NEWER_HELP = f"""{HELP}
 --fit [on|off]                 whether to adjust unset arguments to fit in device memory
 --cache-ram N                  set the maximum cache size in MiB
+--slot-save-path PATH          path to save slot kv cache
 --host HOST                    ip address to listen, or bind to an UNIX socket if the address ends with .sock
 --log-verbosity N              - 4: trace (more info)"""
 ONE_DEVICE = "  CUDA0: NVIDIA GeForce RTX 4090 (24080 MiB, 23700 MiB free)"

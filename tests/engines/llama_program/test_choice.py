@@ -4,7 +4,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable
-from itertools import pairwise
+from itertools import combinations, pairwise
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,15 @@ from .programs import HELP, NEWER_HELP, ONE_DEVICE, describing_program
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the program is a script")
 
 CONFIG = ChildConfig(
-    model="m.gguf", name="m", host="/run/1.sock", key="secret", context=1000, parallel=4, threads=2, projector="p.gguf"
+    model="m.gguf",
+    name="m",
+    host="/run/1.sock",
+    key="secret",
+    context=1000,
+    parallel=4,
+    threads=2,
+    projector="p.gguf",
+    saves="/cache",
 )
 
 
@@ -43,7 +51,8 @@ def test_a_program_is_described_by_its_own_output(tmp_path: Path) -> None:
     found = examine(str(path))
     assert (found.path, found.version) == (str(path), "6123 (7e4c0a9)")
     assert found.devices == (("CUDA0", "NVIDIA GeForce RTX 4090 (24080 MiB, 23700 MiB free)"),)
-    assert found.missing == "conversations are not saved on disk"
+    assert found.missing == ""
+    assert found.saves_slots
     assert found.listens_on_sockets
 
 
@@ -54,6 +63,7 @@ def test_what_an_older_program_lacks_is_said(tmp_path: Path) -> None:
         "layers are not fitted to the device's memory (give --gpu-layers)",
         "prompts are kept in the slots only",
     ]
+    assert not found.saves_slots
     assert not found.listens_on_sockets
 
 
@@ -119,6 +129,7 @@ def test_it_is_started_as_the_one_in_the_wheel() -> None:
     assert values(command, "--host") == ["/run/1.sock"]
     assert values(command, "--mmproj") == ["p.gguf"]
     assert values(command, "--slot-prompt-similarity") == ["0.0"]
+    assert values(command, "--slot-save-path") == [f"/cache{os.sep}"]
     assert "--gpu-layers" not in command  # fitted by llama.cpp
     assert "--ubatch-size" not in command
     assert "secret" not in command
@@ -135,3 +146,21 @@ def test_an_older_one_gets_a_port_all_layers_and_only_options_that_it_has() -> N
 def test_one_without_a_device_reads_prompts_in_small_steps() -> None:
     command = LlamaProgram("llama-server", "1", (), NEWER_HELP).command(CONFIG, None, [])
     assert values(command, "--ubatch-size") == ["512"]  # 256 without a projector
+
+
+def test_whatever_the_operator_sets_is_a_setting_of_the_saved_conversations(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = LlamaProgram("llama-server", "1", (), NEWER_HELP)
+    adapter = tmp_path / "adapter.gguf"
+    args = ["--cache-type-k", "q8_0", "--lora", str(adapter), "--json-schema", "{" * 5000]
+    seen = [found.settings([]), found.settings(args)]
+    adapter.write_bytes(b"one")
+    seen.append(found.settings(args))
+    adapter.write_bytes(b"another")
+    seen.append(found.settings(args))
+    monkeypatch.setenv("LLAMA_ARG_CACHE_TYPE_V", "q8_0")
+    seen.append(found.settings(args))
+    assert seen[0] == []
+    assert all(one != other for one, other in combinations(seen, 2))
+    assert found.settings(args) == seen[-1]

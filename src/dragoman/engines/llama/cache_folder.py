@@ -38,21 +38,24 @@ _log = logging.getLogger(__name__)
 class CacheKey(Struct, frozen=True):
     """What a saved KV cache depends on, apart from the tokens.
 
-    `files` are the model file and its image projector: path, size and time of modification. `engine` is the engine's build.
-    `context` is the length of a slot in tokens. `restores` is the outcome of the trial, None before it.
+    `files` are the model file, its image projector and what else the engine reads, or is: path, size and time of modification.
+    `engine` is the engine's build. `context` is the length of a slot in tokens. `settings` is a digest of the operator's own
+    arguments to the engine, which may hold secrets. `restores` is the outcome of the trial, None before it.
     """
 
     model: str
     files: tuple[tuple[str, int, int], ...]
     engine: str
     context: int
+    settings: str = ""
     restores: bool | None = None
 
     @classmethod
-    def of(cls, model: str, files: Sequence[Path], engine: str, context: int) -> "CacheKey":
+    def of(cls, model: str, files: Sequence[Path], engine: str, context: int, settings: Sequence[str] = ()) -> "CacheKey":
         """The key of these files. Raises `OSError`."""
         stats = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-        return cls(model, tuple(stats), engine, context)
+        digest = sha256(msgspec.json.encode(settings)).hexdigest() if settings else ""
+        return cls(model, tuple(stats), engine, context, digest)
 
     @property
     def name(self) -> str:

@@ -119,7 +119,6 @@ def _serve(config: ChildConfig) -> Any:
     params.cont_batching = params.cache_prompt = params.warmup = True
     params.slot_prompt_similarity = config.similarity
     if config.saves is not None:
-        os.umask(0o077)  # saved slots hold conversations
         params.slot_save_path = f"{config.saves}{os.sep}"
     params.cache_ram_mib = prompt_cache_mib()
     params.verbosity = LOAD_LOG

@@ -57,13 +57,12 @@ class DiskSettings(Struct, frozen=True):
     limit: int
     idle: float = IDLE_SECONDS
 
-    def open(self, model: str, files: Sequence[Path], engine: str, context: int) -> "SavedSlots | None":
-        """Read what is saved for a model (`files`), the engine's build and its context length; None if that is not possible.
-
-        Reads files.
-        """
+    def open(
+        self, model: str, files: Sequence[Path], engine: str, context: int, settings: Sequence[str] = ()
+    ) -> "SavedSlots | None":
+        """Read what is saved for what `CacheKey` is made of; None if that is not possible. Reads files."""
         try:
-            folder = CacheFolder(self.folder, self.limit, CacheKey.of(model, files, engine, context))
+            folder = CacheFolder(self.folder, self.limit, CacheKey.of(model, files, engine, context, settings))
             return SavedSlots(folder, SavedPrompts(folder.open()), self.idle)
         except OSError as error:
             _log.warning("prompts are not saved on disk: %s", error)

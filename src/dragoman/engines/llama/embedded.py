@@ -66,8 +66,8 @@ class EmbeddedLlama(Supervised):
 
     `context` is in tokens per slot; 0 means the context length that the model was trained for, but at most
     `LARGEST_DEFAULT_WINDOW`. More than the trained length is reduced to it, with a warning. `parallel` is the number of slots.
-    `projector` is the image projector of the model, with which it sees. `disk` is where the slots are saved, None for nowhere;
-    those of a program are not. `gpu_layers` are the layers on GPUs: a number, `all`, or as many as fit.
+    `projector` is the image projector of the model, with which it sees. `disk` is where the slots are saved, None for nowhere.
+    `gpu_layers` are the layers on GPUs: a number, `all`, or as many as fit.
     """
 
     def __init__(  # noqa: PLR0913 -- options of the command line, and times for tests
@@ -105,11 +105,18 @@ class EmbeddedLlama(Supervised):
     async def start(self) -> Capabilities:
         """Load the model in a first child. Raises `EngineFailed` with llama.cpp's own reason where it does not load."""
         self._folder = Path(tempfile.mkdtemp(prefix="dragoman-"))
-        if self._disk is not None and self.program is None:
-            files = [self.model, *([self.projector] if self.projector else [])]
-            engine = f"xllamacpp {version('xllamacpp')}"
-            self._saves = await asyncio.to_thread(self._disk.open, self.name, files, engine, self.context)
+        if self._disk is not None and (self.program is None or self.program.saves_slots):
+            self._saves = await asyncio.to_thread(self._open, self._disk)
         return await super().start()
+
+    def _open(self, disk: DiskSettings) -> SavedSlots | None:
+        """What is saved for this model with these settings."""
+        files = [self.model, *([self.projector] if self.projector else [])]
+        if self.program is None:
+            return disk.open(self.name, files, f"xllamacpp {version('xllamacpp')}", self.context)
+        engine = f"llama-server {self.program.version}"
+        settings = self.program.settings(self.args)
+        return disk.open(self.name, [*files, Path(self.program.path)], engine, self.context, settings)
 
     async def slots(self) -> list[Slot]:
         """The state of each slot. Raises as `generate`, and does not wait."""
@@ -127,12 +134,12 @@ class EmbeddedLlama(Supervised):
         """Start a process that loads the model."""
         config = self._next_config()
         if self.program is None:
-            process = await spawn(sys.executable, "-P", "-m", "dragoman.engines.llama.child")
+            process = await spawn(sys.executable, "-P", "-m", "dragoman.engines.llama.child", private=True)
             return _LlamaChild(process, config, saves=self._saves)
         port = free_port() if config.host == LOOPBACK else None
         command = launched(self.program.command(config, port, self.args))
-        process = await spawn(*command, merge_stderr=True, env=self.program.environment(config))
-        return _ProgramChild(process, config, self.program, port)
+        process = await spawn(*command, merge_stderr=True, env=self.program.environment(config), private=True)
+        return _ProgramChild(process, config, self.program, self._saves, port)
 
     def _next_config(self) -> ChildConfig:
         self._children += 1
@@ -206,7 +213,7 @@ class _LlamaChild(Child):
         found = {"engine": engine, "computes": self._load_log.computes}
         if not self._load_log.used and (unused := unused_gpu(program)):
             found["GPU"] = unused
-        lacks = [program.missing] if program else []
+        lacks = [program.missing] if program and program.missing else []
         lacks += [] if capabilities.constrains else [NO_CONSTRAINTS]
         return {**found, **({"missing": "; ".join(lacks)} if lacks else {})}
 
@@ -233,9 +240,14 @@ class _ProgramChild(_LlamaChild):
     """A program in a child process, which gets its configuration as arguments and is polled until it has loaded the model."""
 
     def __init__(
-        self, process: asyncio.subprocess.Process, config: ChildConfig, program: LlamaProgram, port: int | None
+        self,
+        process: asyncio.subprocess.Process,
+        config: ChildConfig,
+        program: LlamaProgram,
+        saves: SavedSlots | None,
+        port: int | None,
     ) -> None:
-        super().__init__(process, config, program=program)
+        super().__init__(process, config, program=program, saves=saves)
         self._port = port
 
     async def _listening_address(self) -> str:

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 from msgspec import Struct
@@ -34,11 +35,12 @@ _TIMEOUT: Final = 30.0
 _DEVICE: Final = re.compile(r"^ +(\S+): (.+ \(\d+ MiB, \d+ MiB free\))$", re.MULTILINE)
 _VERSION: Final = re.compile(r"^version: (.+)$", re.MULTILINE)
 _NEEDED: Final = ("--list-devices", "--slots", "--alias", "--parallel", "--threads-http", "--slot-prompt-similarity")
+_SAVES: Final = "--slot-save-path"
 _WANTED: Final = {
+    _SAVES: "conversations are not saved on disk",
     "--fit": "layers are not fitted to the device's memory (give --gpu-layers)",
     "--cache-ram": "prompts are kept in the slots only",
 }
-_NOT_SAVED: Final = "conversations are not saved on disk"
 _WHEEL_DEVICES: Final = """
 import xllamacpp
 cpu = xllamacpp.ggml_backend_dev_type.GGML_BACKEND_DEVICE_TYPE_CPU
@@ -67,7 +69,12 @@ class LlamaProgram(Struct, frozen=True):
     @property
     def missing(self) -> str:
         """What there is with the llama.cpp in the wheel, and not with this program."""
-        return "; ".join([_NOT_SAVED, *(effect for option, effect in _WANTED.items() if not self.has(option))])
+        return "; ".join(effect for option, effect in _WANTED.items() if not self.has(option))
+
+    @property
+    def saves_slots(self) -> bool:
+        """Whether it can save the KV cache of slots on disk."""
+        return self.has(_SAVES)
 
     @property
     def listens_on_sockets(self) -> bool:
@@ -84,6 +91,8 @@ class LlamaProgram(Struct, frozen=True):
         command += ["--slot-prompt-similarity", str(config.similarity)]
         if config.projector is not None:
             command += ["--mmproj", config.projector]
+        if config.saves is not None:
+            command += [_SAVES, f"{config.saves}{os.sep}"]
         if self.has("--cache-ram"):
             command += ["--cache-ram", str(prompt_cache_mib())]
         if "trace" in self.options:
@@ -98,9 +107,25 @@ class LlamaProgram(Struct, frozen=True):
             command += ["--batch-size", batch, "--ubatch-size", batch]
         return [*command, *args]
 
+    def settings(self, args: Sequence[str]) -> list[str]:
+        """The operator's own settings, any of which may change what the program computes: arguments, and llama.cpp's variables.
+
+        An argument that names a file, such as an adapter, comes with the file's size and time of modification. Reads files.
+        """
+        variables = sorted(f"{name}={value}" for name, value in os.environ.items() if name.startswith("LLAMA_ARG_"))
+        return [*map(_with_stat, args), *variables]
+
     def environment(self, config: ChildConfig) -> dict[str, str]:
         """The environment of the process: it has the key, because other users can read the arguments of a process."""
         return {"GOMP_SPINCOUNT": SPIN_COUNT, **os.environ, "LLAMA_API_KEY": config.key}
+
+
+def _with_stat(argument: str) -> str:
+    try:
+        found = Path(argument).stat()
+    except (OSError, ValueError):
+        return argument
+    return f"{argument} {found.st_size} {found.st_mtime_ns}"
 
 
 def choose(named: str | None) -> LlamaProgram | None:
