@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from dragoman.cli import main
-from dragoman.cli.cache import Size
+from dragoman.cli.sizes import Size
 from dragoman.engines.llama.cache_folder import CacheFolder, CacheKey
 from vision_model import vision_model
 

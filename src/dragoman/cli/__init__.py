@@ -7,6 +7,7 @@ from dragoman.cli.cache import cache
 from dragoman.cli.claude import claude
 from dragoman.cli.detect import detect
 from dragoman.cli.doctor import doctor
+from dragoman.cli.library import list_models, pull, rm
 from dragoman.cli.parse import parse
 from dragoman.cli.render import render
 from dragoman.cli.replay import replay
@@ -21,6 +22,9 @@ def main() -> None:
 
 main.add_command(serve)
 main.add_command(claude)
+main.add_command(pull)
+main.add_command(list_models)
+main.add_command(rm)
 main.add_command(doctor)
 main.add_command(parse)
 main.add_command(detect)

@@ -1,30 +1,13 @@
 """`dragoman cache`: shows and removes the conversations whose KV cache is saved on disk."""
 
-import re
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
 
 import click
 
+from dragoman.cli.sizes import shown
 from dragoman.engines.llama.cache_folder import CacheKey, StoredFile, clear, read_key, stored_files
 from dragoman.models.resolve import cache_folder
-
-_UNITS: Final = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
-_SIZE: Final = re.compile(r"(\d+(?:\.\d+)?) ?(?:([KMGT]?)B?)", re.IGNORECASE)
-
-
-class Size(click.ParamType[int]):
-    """A number of bytes, such as `500MB` or `10GB`."""
-
-    name = "size"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Read the number and its unit, a power of 1000."""
-        found = _SIZE.fullmatch(str(value).strip())
-        if found is None:
-            self.fail(f"{value!r} is not a size such as 500MB or 10GB", param, ctx)
-        return round(float(found[1]) * _UNITS[(found[2] or "").upper()])
 
 
 def default_folder() -> Path:
@@ -66,6 +49,4 @@ def saved(folder: Path) -> list[tuple[CacheKey, list[StoredFile]]]:
 
 def _summary(files: list[StoredFile]) -> str:
     size = sum(file.size for file in files)
-    unit = next(unit for unit in ("T", "G", "M", "K", "") if size >= _UNITS[unit] or not unit)
-    amount = f"{size / _UNITS[unit]:.1f}" if unit else str(size)
-    return f"{len(files)} conversation{'' if len(files) == 1 else 's'}, {amount} {unit}B"
+    return f"{len(files)} conversation{'' if len(files) == 1 else 's'}, {shown(size)}"

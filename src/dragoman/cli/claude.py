@@ -13,10 +13,11 @@ from types import FrameType
 import click
 
 from dragoman.cli.launch import servers
-from dragoman.cli.launch.environment import COMFORTABLE, PROMPT, Target, environment, removed, variables
+from dragoman.cli.launch.environment import PROMPT, Target, environment, removed, variables
 from dragoman.cli.launch.find import server
 from dragoman.cli.launch.overrides import overriding, replaced
 from dragoman.cli.usage_error import UsageError
+from dragoman.models.fit import COMFORTABLE
 
 _CLIENT = "claude"
 _ABSENT = "Claude Code is not installed (no `claude` on the path): install it with `npm install -g @anthropic-ai/claude-code`."

@@ -1,7 +1,7 @@
 """The model file that the user named; where none is named and none is installed, which models fit this machine."""
 
-from dragoman.cli.launch.fit import free_memory
 from dragoman.cli.usage_error import UsageError
+from dragoman.models.memory import free_memory
 from dragoman.models.recommended import recommendations
 from dragoman.models.resolve import DEFAULT, ModelFile, NoModel, UnusableModel, resolve
 
@@ -13,7 +13,7 @@ def named_model(command: str, model: str | None, projector: str | None = None) -
     try:
         return resolve(model, projector)
     except NoModel:
-        raise UsageError(advice(command, free_memory())) from None
+        raise UsageError(advice(command, free_memory().total)) from None
     except UnusableModel as error:
         raise UsageError(str(error)) from error
 

@@ -13,11 +13,11 @@ import click
 
 from dragoman import dialects
 from dragoman.cli.access import Access
-from dragoman.cli.cache import Size
 from dragoman.cli.engines import ENGINES, LLAMACPP, VLLM, build
 from dragoman.cli.folders import check_writable
 from dragoman.cli.named_model import named_model
 from dragoman.cli.options import Options
+from dragoman.cli.sizes import Size
 from dragoman.cli.usage_error import UsageError
 from dragoman.cli.vision import build_vision
 from dragoman.cli.workers import own_listener, run_workers

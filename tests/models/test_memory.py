@@ -1,0 +1,78 @@
+"""The memory of the machine, and the estimate of what a model takes, checked against llama.cpp's own process."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from dragoman.engines.llama.embedded import EmbeddedLlama
+from dragoman.models.memory import Footprint, free_memory, left_in_container
+from dragoman.models.resolve import ModelFile
+from vision_model import PROJECTOR, vision_model
+
+from .fake_hub import model as fake_model
+
+MIB = 1 << 20
+
+
+def test_this_machine_has_memory() -> None:
+    assert free_memory().system > 64 * MIB
+    assert free_memory(5 * MIB).devices == 5 * MIB
+
+
+def group(root: Path, path: str, **values: str) -> None:
+    folder = root / "sys/fs/cgroup" / path
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, value in values.items():
+        (folder / f"memory.{name}").write_text(value)
+
+
+def test_every_limit_of_a_container_counts_and_what_can_be_dropped_is_free(tmp_path: Path) -> None:
+    (tmp_path / "proc/self").mkdir(parents=True)
+    (tmp_path / "proc/self/cgroup").write_text("0::/system.slice/dragoman.service\n")
+    group(tmp_path, "system.slice/dragoman.service", max="1000\n", current="700\n", stat="anon 5\ninactive_file 200\n")
+    group(tmp_path, "system.slice", max="max\n", current="900\n", stat="inactive_file 0\n")
+    group(tmp_path, "", max="2000\n", current="1900\n", stat="anon 5\n")
+    assert list(left_in_container(tmp_path)) == [500, 100]
+    assert list(left_in_container(tmp_path / "elsewhere")) == []
+
+
+def test_all_parts_and_the_projector_are_counted(tmp_path: Path) -> None:
+    parts = [tmp_path / f"big-Q8_0-0000{index}-of-00003.gguf" for index in (1, 2, 3)]
+    for part in (*parts, tmp_path / "mmproj.gguf"):
+        part.write_bytes(fake_model(part.name))
+    footprint = Footprint.of(ModelFile(parts[0], "big", tmp_path / "mmproj.gguf"))
+    assert footprint.weights == 4000
+    assert footprint.total(1000, 2) == footprint.fixed + 2000 * footprint.per_token
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize(("context", "parallel"), [(2_048, 1), (8_192, 4)])
+async def test_the_estimate_is_near_what_the_process_takes(context: int, parallel: int) -> None:
+    path = vision_model()
+    model = ModelFile(path, "tiny", path.with_name(PROJECTOR))
+    assert 0.85 < await resident(model, context, parallel) / Footprint.of(model).total(context, parallel) < 1.2
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+async def test_the_estimate_is_near_what_the_default_model_takes(model: Path) -> None:
+    default = ModelFile(model, "default")
+    assert 0.9 < await resident(default, 8_192, 4) / Footprint.of(default).total(8_192, 4) < 1.1
+
+
+async def resident(model: ModelFile, context: int, parallel: int) -> int:
+    """The bytes that the engine's process has in memory when the model is loaded."""
+    engine = EmbeddedLlama(model.path, context=context, parallel=parallel, threads=1, projector=model.projector)
+    try:
+        await engine.start()
+        return resident_bytes(engine.pid)
+    finally:
+        await engine.close()
+
+
+def resident_bytes(pid: int | None) -> int:
+    found = re.search(r"^VmRSS:\s+(\d+) kB$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    assert found is not None
+    return int(found[1]) * 1024
