@@ -16,9 +16,12 @@ from collections.abc import Sequence
 LOOPBACK = "127.0.0.1"
 
 
-def launched(command: Sequence[str]) -> list[str]:
-    """The command that runs `command` under a launcher."""
-    return [sys.executable, "-P", "-m", "dragoman.engines.launcher", *command]
+_PRIVATE = "--private"
+
+
+def launched(command: Sequence[str], *, private: bool = False) -> list[str]:
+    """The command that runs `command` under a launcher. If `private`, only this user may read the files that it makes."""
+    return [sys.executable, "-P", "-m", "dragoman.engines.launcher", *([_PRIVATE] if private else []), *command]
 
 
 def free_port() -> int:
@@ -31,7 +34,11 @@ def free_port() -> int:
 def main() -> None:
     """Run the command and exit with its status."""
     signal.signal(signal.SIGTERM, lambda *_: None)  # the whole group gets it, and the command decides when to exit
-    command = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL)  # noqa: S603 -- what the user asked for
+    arguments = sys.argv[1:]
+    if arguments[0] == _PRIVATE:
+        os.umask(0o077)
+        del arguments[0]
+    command = subprocess.Popen(arguments, stdin=subprocess.DEVNULL)  # noqa: S603 -- what the user asked for
     threading.Thread(target=_kill_at_end_of_input, daemon=True).start()
     sys.exit(command.wait())
 

@@ -317,17 +317,14 @@ class Supervised(Engine):
             await asyncio.wait(lost)
 
 
-async def spawn(
-    *command: str, merge_stderr: bool = False, env: Mapping[str, str] | None = None, private: bool = False
-) -> asyncio.subprocess.Process:
+async def spawn(*command: str, merge_stderr: bool = False, env: Mapping[str, str] | None = None) -> asyncio.subprocess.Process:
     """Start a process with pipes for its standard streams.
 
     It leads a process group, so that Ctrl-C in a terminal reaches only the parent, which then ends the child in order.
     With `merge_stderr`, standard error goes to standard output. `env` is its environment, by default that of this process.
-    If `private`, only this user may read the files that it makes, unless it says otherwise.
     """
     pipe = asyncio.subprocess.PIPE
     output = asyncio.subprocess.STDOUT if merge_stderr else pipe
     return await asyncio.create_subprocess_exec(
-        *command, stdin=pipe, stdout=pipe, stderr=output, env=env, start_new_session=True, umask=0o077 if private else -1
+        *command, stdin=pipe, stdout=pipe, stderr=output, env=env, start_new_session=True
     )

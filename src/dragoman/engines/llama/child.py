@@ -73,6 +73,7 @@ def main() -> None:
     """Serve until standard input ends."""
     config = msgspec.json.decode(sys.stdin.buffer.readline(), type=ChildConfig)
     _die_with_parent()
+    os.umask(0o077)  # saved slots hold conversations
     answer = os.dup(1)
     os.dup2(2, 1)  # whatever llama.cpp prints, the only line on standard output is ours
     try:

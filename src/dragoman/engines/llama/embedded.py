@@ -134,11 +134,11 @@ class EmbeddedLlama(Supervised):
         """Start a process that loads the model."""
         config = self._next_config()
         if self.program is None:
-            process = await spawn(sys.executable, "-P", "-m", "dragoman.engines.llama.child", private=True)
+            process = await spawn(sys.executable, "-P", "-m", "dragoman.engines.llama.child")
             return _LlamaChild(process, config, saves=self._saves)
         port = free_port() if config.host == LOOPBACK else None
-        command = launched(self.program.command(config, port, self.args))
-        process = await spawn(*command, merge_stderr=True, env=self.program.environment(config), private=True)
+        command = launched(self.program.command(config, port, self.args), private=True)
+        process = await spawn(*command, merge_stderr=True, env=self.program.environment(config))
         return _ProgramChild(process, config, self.program, self._saves, port)
 
     def _next_config(self) -> ChildConfig:
