@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dragoman.models.fit import Fit, Wish, fit
+from dragoman.models.fit import COMFORTABLE, Fit, Wanted, Wish, fit, fit_all
 from dragoman.models.memory import Footprint, Memory
 from dragoman.models.resolve import ModelFile
 
@@ -80,6 +80,22 @@ def test_weights_and_the_image_projector_reduce_the_window(model: ModelFile, tmp
 
 def test_a_model_that_fits_on_the_devices_is_fitted_to_them(model: ModelFile) -> None:
     system = memory_for(model, 1_000_000)
-    on_device = fit(model, Memory(system, memory_for(model, 70_000)), SERVE)
-    assert on_device == Fit(65_536, 1, Footprint.of(model).total(65_536, 1))
+    device = Footprint.of(model).total(70_000, 1) + 1024 * MIB
+    assert fit(model, Memory(system, device), SERVE) == Fit(65_536, 1, Footprint.of(model).total(65_536, 1))
     assert fit(model, Memory(system, 1000 * MIB), SERVE).parallel == 4
+
+
+def test_models_that_fit_together_share_the_memory(model: ModelFile) -> None:
+    big, small = Wanted.of(model, SERVE), Wanted(SERVE, Footprint(0, 1024), 8_192)
+    memory = Memory(memory_for(model, 140_000) + small.footprint.total(8_192, 4) + small.footprint.per_token * 8_192 * 4)
+    assert fit_all([big, small], memory) == [
+        Fit(65_536, 2, big.footprint.total(65_536, 2)),  # as if it had the rest to itself
+        Fit(8_192, 4, small.footprint.total(8_192, 4)),
+    ]
+
+
+def test_models_that_do_not_fit_together_are_fitted_alone(model: ModelFile) -> None:
+    wanted = Wanted.of(model, SERVE)
+    needed = memory_for(model, 2 * COMFORTABLE) + Footprint.of(model).fixed
+    assert all(each.context >= COMFORTABLE // 1024 * 1024 for each in fit_all([wanted, wanted], Memory(needed)))
+    assert fit_all([wanted, wanted], Memory(needed - 4)) == [fit(model, Memory(needed - 4), SERVE)] * 2

@@ -1,12 +1,14 @@
 """Builds the engine from the options of `dragoman serve`. An engine's module is imported only if it is chosen."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from dragoman.cli.cache import default_folder
 from dragoman.cli.options import Options
 from dragoman.cli.usage_error import UsageError
 from dragoman.engines import Engine
+from dragoman.models.fit import Fit
 from dragoman.models.resolve import ModelFile
 from dragoman.plugins import BadPlugin, EngineOptions, build_engine, engine_names
 
@@ -17,10 +19,19 @@ if TYPE_CHECKING:
 LLAMACPP, SCRIPTED, VLLM = "llamacpp", "scripted", "vllm"
 
 
-def build(options: Options, weights: ModelFile | None) -> Engine:
-    """The engine, not yet started. `weights` is the model file of the embedded engine. Raises `UsageError`."""
-    if weights is not None:
-        return _embedded(options, weights)
+@dataclass(frozen=True, slots=True)
+class LocalModel:
+    """A model file that is run on this machine: by which program (None: llama.cpp in the wheel), and with which windows."""
+
+    file: ModelFile
+    program: "LlamaProgram | None"
+    fit: Fit
+
+
+def build(options: Options, local: LocalModel | None) -> Engine:
+    """The engine, not yet started. `local` is the model of the embedded engine. Raises `UsageError`."""
+    if local is not None:
+        return _embedded(options, local)
     if options.engine == SCRIPTED:
         return _scripted(options)
     if options.engine == VLLM and options.engine_url is None:
@@ -40,21 +51,20 @@ def _of_other_package(options: Options) -> Engine:
         raise UsageError(str(error)) from error
 
 
-def _embedded(options: Options, weights: ModelFile) -> Engine:
+def _embedded(options: Options, local: LocalModel) -> Engine:
     from dragoman.engines.llama.disk_cache import DiskSettings  # noqa: PLC0415
     from dragoman.engines.llama.embedded import EmbeddedLlama  # noqa: PLC0415
 
-    program = llama_program(options)
-    if options.engine_args and program is None:
+    if options.engine_args and local.program is None:
         raise UsageError("arguments after -- are for a program: give --llama-server PATH, or --engine vllm.")
     return EmbeddedLlama(
-        weights.path,
-        name=weights.id,
-        context=options.context_length or 0,
-        parallel=options.parallel or 4,
-        projector=weights.projector,
+        local.file.path,
+        name=local.file.id,
+        context=local.fit.context,
+        parallel=local.fit.parallel,
+        projector=local.file.projector,
         disk=DiskSettings(options.cache_dir or default_folder(), options.cache_limit) if options.cache_limit else None,
-        program=program,
+        program=local.program,
         gpu_layers=options.gpu_layers,
         args=options.engine_args,
     )

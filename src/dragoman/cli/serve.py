@@ -13,7 +13,8 @@ import click
 
 from dragoman import dialects
 from dragoman.cli.access import Access
-from dragoman.cli.engines import ENGINES, LLAMACPP, VLLM, build
+from dragoman.cli.engines import ENGINES, LLAMACPP, VLLM, LocalModel, build, llama_program
+from dragoman.cli.fitting import fitted, wish
 from dragoman.cli.folders import check_writable
 from dragoman.cli.named_model import named_model
 from dragoman.cli.options import Options
@@ -23,6 +24,8 @@ from dragoman.cli.vision import build_vision
 from dragoman.cli.workers import own_listener, run_workers
 from dragoman.dialects import Dialect
 from dragoman.limits import DEFAULT, Limits
+from dragoman.models.memory import free_memory
+from dragoman.models.resolve import ModelFile
 from dragoman.observability import LOG_FORMATS
 from dragoman.plugins import BadPlugin, register_dialects
 from dragoman.server import ModelRegistry, Settings
@@ -198,7 +201,7 @@ def serve(**given: Any) -> None:
     )
     if options.workers > 1 and (weights or (options.engine == VLLM and not options.engine_url)):
         raise UsageError("--workers needs a remote engine: give --engine-url URL.")
-    engine, vision = build(options, weights), build_vision(options)
+    engine, vision = build(options, _local(options, weights) if weights else None), build_vision(options)
     listener = _listen(options.host, options.port)
 
     from dragoman.cli.run import run  # noqa: PLC0415 -- the HTTP stack is not needed to report a wrong path
@@ -214,6 +217,13 @@ def serve(**given: Any) -> None:
     code = run_workers(options.workers, work, reload=bool(access.files))
     shutil.rmtree(counts, ignore_errors=True)  # only the parent process gets here
     sys.exit(code)
+
+
+def _local(options: Options, weights: ModelFile) -> LocalModel:
+    program = llama_program(options)
+    memory = free_memory(program.free_memory if program else 0)
+    (fit,) = fitted([(weights, wish(options.context_length, options.parallel))], memory)
+    return LocalModel(weights, program, fit)
 
 
 def _check_engine_options(options: Options) -> None:

@@ -15,7 +15,9 @@ AMPLE: Final = 65_536
 _SMALLEST: Final = 4_096
 _STEP: Final = 1_024
 _SHARE: Final = 2
-"""The KV cache gets half of the memory beside the weights; the rest is for prompts that are kept outside the slots."""
+"""KV caches get half of the memory beside the weights; the rest is for prompts that are kept outside the slots."""
+_DEVICE_RESERVE: Final = 1 << 30
+"""Bytes that stay free on devices, as llama.cpp has it. Prompts are kept in the system's memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +42,59 @@ class Wish:
     context: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is wanted of a model, what it takes, and the longest window that is chosen for it, in tokens."""
+
+    wish: Wish
+    footprint: Footprint
+    longest: int
+
+    @classmethod
+    def of(cls, model: ModelFile, wish: Wish) -> "Wanted":
+        """Read the model's header."""
+        return cls(wish, Footprint.of(model), min(wish.longest, trained_window(model.path) or wish.longest))
+
+    @property
+    def comfortable_cache(self) -> int:
+        """The bytes of the KV cache of one comfortable window, or of the longest if that is shorter."""
+        return self.footprint.per_token * min(COMFORTABLE, self.longest)
+
+
 def fit(model: ModelFile, memory: Memory, wish: Wish) -> Fit:
-    """Choose for a model that has the memory to itself: only that of the devices, if a comfortable window fits there."""
-    footprint, trained = Footprint.of(model), trained_window(model.path)
-    fits_on_devices = footprint.total(min(COMFORTABLE, trained or COMFORTABLE), 1) <= memory.devices
-    available = memory.devices if fits_on_devices else memory.total
-    tokens = max(0, available - footprint.fixed) // _SHARE // footprint.per_token
-    longest = min(wish.longest, trained or wish.longest)
-    enough = min(wish.context or AMPLE, longest)
+    """Choose for a model that has the memory to itself."""
+    return fit_all([Wanted.of(model, wish)], memory)[0]
+
+
+def fit_all(models: Sequence[Wanted], memory: Memory) -> list[Fit]:
+    """Choose for each model: so that all are in memory together, if that leaves each a comfortable window; else for each alone.
+
+    Only the memory of the devices is used if that is enough.
+    """
+    needed = sum(wanted.comfortable_cache for wanted in models)
+    left = _left_for_caches(sum(wanted.footprint.fixed for wanted in models), needed, memory)
+    if left < needed and len(models) > 1:
+        return [fit_all([wanted], memory)[0] for wanted in models]
+    chosen: dict[int, Fit] = {}
+    # Those that need the least come first: what they leave is for the others.
+    for index in sorted(range(len(models)), key=lambda index: models[index].footprint.per_token * models[index].longest):
+        share = left // (len(models) - len(chosen))
+        chosen[index] = _choose(models[index], share)
+        left -= min(share, chosen[index].memory - models[index].footprint.fixed)
+    return [chosen[index] for index in range(len(models))]
+
+
+def _left_for_caches(fixed: int, needed: int, memory: Memory) -> int:
+    """The bytes for KV caches beside the `fixed` ones."""
+    on_devices = memory.devices - fixed - _DEVICE_RESERVE
+    return on_devices if on_devices >= needed else max(0, memory.total - fixed) // _SHARE
+
+
+def _choose(wanted: Wanted, cache: int) -> Fit:
+    """Choose for a model whose KV cache may take `cache` bytes."""
+    footprint, wish = wanted.footprint, wanted.wish
+    tokens = cache // footprint.per_token
+    enough = min(wish.context or AMPLE, wanted.longest)
     parallel = next((number for number in wish.parallel if tokens // number >= enough), wish.parallel[-1])
-    context = wish.context or min(longest, max(tokens // parallel // _STEP * _STEP, _SMALLEST))
+    context = wish.context or min(wanted.longest, max(tokens // parallel // _STEP * _STEP, _SMALLEST))
     return Fit(context, parallel, footprint.total(context, parallel))

@@ -54,6 +54,7 @@ def test_a_program_is_described_by_its_own_output(tmp_path: Path) -> None:
     assert found.missing == ""
     assert found.saves_slots
     assert found.listens_on_sockets
+    assert found.free_memory == 23_700 << 20
 
 
 def test_what_an_older_program_lacks_is_said(tmp_path: Path) -> None:

@@ -77,6 +77,11 @@ class LlamaProgram(Struct, frozen=True):
         return self.has(_SAVES)
 
     @property
+    def free_memory(self) -> int:
+        """The bytes that are free on its devices."""
+        return sum(int(mib) << 20 for _, device in self.devices for mib in re.findall(r"(\d+) MiB free", device))
+
+    @property
     def listens_on_sockets(self) -> bool:
         """Whether it can listen on a unix socket."""
         return "UNIX socket" in self.options
