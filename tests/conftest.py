@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
@@ -19,7 +19,8 @@ from starlette.types import ASGIApp
 from controllable_engine import ControllableEngine
 from dragoman.engines import Engine
 from dragoman.engines.scripted import Line, ScriptedEngine
-from dragoman.server import ModelRegistry, Settings, create_app
+from dragoman.media.vision import Vision
+from dragoman.server import ModelEntry, ModelRegistry, Settings, create_app
 from dragoman.server.connection import Connection
 
 # The tests start about a hundred processes that import the same files: compile those once.
@@ -58,9 +59,19 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
-def live_server(engine: Engine, settings: Settings) -> AbstractContextManager[str]:
-    """Serve `engine` from a thread with its own event loop, and yield the URL."""
-    return live_registry(ModelRegistry(engine, settings))
+ENTRY_FIELDS = frozenset(field.name for field in fields(ModelEntry))
+
+
+def registry_of(engine: Engine, *, vision: Vision | None = None, **given: Any) -> ModelRegistry:
+    """The registry of one engine; keywords go to its `ModelEntry` or to the `Settings`."""
+    entry = {name: value for name, value in given.items() if name in ENTRY_FIELDS}
+    settings = {name: value for name, value in given.items() if name not in ENTRY_FIELDS}
+    return ModelRegistry([ModelEntry.of(engine, **entry)], replace(Settings(), **settings), vision)
+
+
+def live_server(engine: Engine, **given: Any) -> AbstractContextManager[str]:
+    """Serve `engine` from a thread with its own event loop, and yield the URL; keywords as for `registry_of`."""
+    return live_registry(registry_of(engine, **given))
 
 
 @contextmanager
@@ -98,13 +109,13 @@ Serve = Callable[..., str]
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    """`serve("model output", ...)`: the URL of a new server whose scripted engine generates it; keywords go to `Settings`."""
+    """`serve("model output", ...)`: the URL of a new server whose scripted engine says it; keywords as for `registry_of`."""
     with ExitStack() as stack:
 
         def start(*script: str | Line, window: int = 200_000, slots: int = 64, **settings: Any) -> str:
             lines = [line if isinstance(line, Line) else Line(line) for line in script or ("Hello there.",)]
             engine = ScriptedEngine(lines, model=MODEL, window=window, slots=slots)
-            return stack.enter_context(live_server(engine, replace(Settings(), **settings)))
+            return stack.enter_context(live_server(engine, **settings))
 
         yield start
 
@@ -113,7 +124,7 @@ def serve() -> Iterator[Serve]:
 def shared_server() -> Iterator[ControllableEngine]:
     """The engine of one server that all tests with default settings share."""
     engine = ControllableEngine()
-    with live_server(engine, Settings(model_id=MODEL, aliases=("small", "org/model"))) as engine.url:
+    with live_server(engine, id=MODEL, aliases=("small", "org/model")) as engine.url:
         yield engine
 
 

@@ -47,14 +47,13 @@ def test_an_engine_of_another_package_answers(installed: Path) -> None:
     code = """
 import sys
 sys.path.insert(0, "tests")
-from conftest import live_registry
+from conftest import live_registry, registry_of
 from dragoman.cli.engines import ENGINES, build
 from dragoman.plugins import EngineOptions, build_engine, register_dialects
-from dragoman.server import ModelRegistry, Settings
 from server.http import post
 assert "echo" in ENGINES
 register_dialects()
-with live_registry(ModelRegistry(build_engine("echo", EngineOptions()), Settings())) as url:
+with live_registry(registry_of(build_engine("echo", EngineOptions()))) as url:
     body = {"model": "echo", "max_tokens": 50, "messages": [{"role": "user", "content": "Line one\\nHello."}]}
     print(post(url, body).json["content"][0]["text"])
 """

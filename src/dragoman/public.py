@@ -1,5 +1,7 @@
 """The public API: the server as an ASGI application for embedding, and the classes with which other packages extend it."""
 
+from collections.abc import Sequence
+
 from starlette.types import ASGIApp
 
 from dragoman import server
@@ -18,7 +20,7 @@ from dragoman.engines import (
 )
 from dragoman.engines.scripted import Line, ScriptedEngine
 from dragoman.plugins import EngineOptions, register_dialects
-from dragoman.server import ModelRegistry, Settings
+from dragoman.server import ModelEntry, ModelRegistry, Settings
 
 __all__ = [
     "Capabilities",
@@ -32,6 +34,7 @@ __all__ = [
     "Image",
     "ImageSpan",
     "Line",
+    "ModelEntry",
     "OutputChunk",
     "PrefillProgress",
     "Routing",
@@ -42,10 +45,17 @@ __all__ = [
 ]
 
 
-def create_app(engine: Engine, settings: Settings | None = None) -> ASGIApp:
+def create_app(
+    models: Engine | ModelEntry | Sequence[ModelEntry], settings: Settings | None = None, *, memory: int | None = None
+) -> ASGIApp:
     """The server as an ASGI application. Its lifespan starts the engine, and closes it at the end.
 
-    Raises `BadPlugin` where a dialect of another package cannot be used.
+    Of several models, the first is started; the others are loaded when they are asked for, and unloaded where the loaded
+    ones would take more than `memory` bytes together (None: no limit). Raises `BadPlugin` where a dialect of another package
+    cannot be used, `ValueError` for models with the same name, or without one.
     """
     register_dialects()
-    return server.create_app(ModelRegistry(engine, settings or Settings()))
+    if isinstance(models, Engine):
+        models = ModelEntry.of(models)
+    entries = [models] if isinstance(models, ModelEntry) else models
+    return server.create_app(ModelRegistry(entries, settings or Settings(), memory=memory))

@@ -163,7 +163,7 @@ def test_a_server_at_the_default_url_with_another_key_is_not_used(serve: Serve, 
 
 def test_the_variables_are_printed_for_a_shell(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-real")
-    url = serve(model_id="a model's name")
+    url = serve(id="a model's name")
     done = invoke("--url", url, "--print-env")
     assert done.exit_code == 0
     shell = subprocess.run(["sh", "-c", f"{done.stdout}\nenv"], capture_output=True, text=True, check=True)

@@ -10,12 +10,11 @@ from conftest import live_server
 from doctor.reference_server import ReferenceEngine
 from dragoman.cli import main
 from dragoman.doctor import CHECKS
-from dragoman.server import Settings
 
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    with live_server(ReferenceEngine(), Settings(api_key="sesame")) as url:
+    with live_server(ReferenceEngine(), api_key="sesame") as url:
         yield url
 
 

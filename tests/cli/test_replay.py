@@ -18,7 +18,6 @@ from dragoman.engines.scripted import Line, ScriptedEngine
 from dragoman.errors import EngineFailed
 from dragoman.observability import CapturedExchange
 from dragoman.observability.response_summary import ResponseSummary, summarize
-from dragoman.server import Settings
 from server.http import get, post
 
 KEY = "sesame"
@@ -37,7 +36,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server_url(folder: Path) -> Iterator[str]:
     """A server that captures requests and requires a key."""
     engine = ScriptedEngine(SCRIPT, model=MODEL)
-    with live_server(engine, Settings(api_key=KEY, capture=folder)) as url:
+    with live_server(engine, api_key=KEY, capture=folder) as url:
         yield url
 
 

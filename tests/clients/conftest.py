@@ -1,18 +1,17 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from anthropic import Anthropic
 
-from conftest import MODEL, live_registry
+from conftest import MODEL, live_registry, registry_of
 from controllable_engine import ControllableEngine
 from dragoman import dialects
 from dragoman.dialects import Dialect
 from dragoman.engines.scripted import Line
-from dragoman.server import ModelRegistry, Settings, create_app
+from dragoman.server import create_app
 
 from .claude_code import ClaudeCode
 from .network_sandbox import network_sandbox
@@ -59,7 +58,7 @@ def client_sessions(folder: Path) -> Iterator[StartSession]:
         ) -> Session:
             lines = [line if isinstance(line, Line) else Line(line) for line in script]
             engine = RecordingEngine(lines, window, sees=sees)
-            registry = ModelRegistry(engine, replace(Settings(), dialect=dialect, **settings))
+            registry = registry_of(engine, dialect=dialect, **settings)
             sandbox = stack.enter_context(network_sandbox())
             recorder = Recorder(create_app(registry))
             stack.enter_context(live_registry(registry, recorder, sandbox.listener))

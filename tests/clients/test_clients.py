@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from conftest import MODEL, live_registry
+from conftest import MODEL, live_registry, registry_of
 from dragoman.cli.launch.servers import DEFAULT_URL
 from dragoman.engines.scripted import Line, ScriptedEngine
-from dragoman.server import ModelRegistry, Settings, create_app
+from dragoman.server import create_app
 from media.pdf_files import text_pdf
 
 from .client_list import CLAUDE_CODE_STEPS, CLIENTS, STEPS, Client
@@ -51,7 +51,7 @@ def call_text(name: str, arguments: dict[str, str]) -> str:
 @pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.name)
 def test_the_steps_of_a_client(client: Client, tmp_path: Path) -> None:
     engine = RecordingEngine(script(client), sees=True)
-    registry = ModelRegistry(engine, Settings(api_key="secret"))
+    registry = registry_of(engine, api_key="secret")
     recorder = Recorder(create_app(registry))
     with network_sandbox() as sandbox, live_registry(registry, recorder, sandbox.listener):
         write_files(tmp_path)
@@ -66,7 +66,7 @@ def test_the_steps_of_a_client(client: Client, tmp_path: Path) -> None:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.name)
 def test_the_lines_to_paste_work(client: Client, tmp_path: Path) -> None:
-    registry = ModelRegistry(ScriptedEngine(script(client), model=MODEL), Settings())
+    registry = registry_of(ScriptedEngine(script(client), model=MODEL))
     with network_sandbox() as sandbox, live_registry(registry, listener=sandbox.listener):
         program = tmp_path / f"pasted{Path(client.program).suffix}"
         program.write_text(lines_to_paste(client).replace(DEFAULT_URL, sandbox.url), encoding="utf-8")

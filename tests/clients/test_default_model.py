@@ -12,11 +12,11 @@ from anthropic import Anthropic
 from anthropic.types import Message, MessageParam, ToolParam
 from openai import OpenAI
 
-from conftest import live_registry
+from conftest import live_registry, registry_of
 from controllable_engine import until
 from dragoman.engines.llama.embedded import EmbeddedLlama
 from dragoman.models.resolve import resolve
-from dragoman.server import ModelRegistry, Settings
+from dragoman.server import ModelRegistry
 
 from .conftest import sdk
 
@@ -32,7 +32,7 @@ def engine() -> EmbeddedLlama:
 
 @pytest.fixture(scope="module")
 def registry(engine: EmbeddedLlama) -> ModelRegistry:
-    return ModelRegistry(engine, Settings(model_id="default"))
+    return registry_of(engine, id="default")
 
 
 @pytest.fixture(scope="module")

@@ -15,10 +15,9 @@ import anthropic
 import jsonschema_rs
 import pytest
 
-from conftest import live_registry
+from conftest import live_registry, registry_of
 from dragoman.engines.llama.embedded import EmbeddedLlama
 from dragoman.models.resolve import resolve
-from dragoman.server import ModelRegistry, Settings
 
 STEP = 1 if os.environ.get("DRAGOMAN_TESTS") == "thorough" else 8
 TEXT, WHOLE, NUMBER = {"type": "string"}, {"type": "integer"}, {"type": "number"}
@@ -69,7 +68,7 @@ QUESTIONS = [
 @pytest.fixture
 def url() -> Iterator[str]:
     engine = EmbeddedLlama(resolve(None).path, context=2048, parallel=1)
-    with live_registry(ModelRegistry(engine, Settings(model_id="default"))) as served:
+    with live_registry(registry_of(engine, id="default")) as served:
         yield served
 
 

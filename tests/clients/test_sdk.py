@@ -85,7 +85,7 @@ def test_count_tokens(client: Anthropic) -> None:
 def test_models_with_pages(client: Anthropic) -> None:
     for limit in (1, 2, 1000):
         names = [model.id for model in client.models.list(limit=limit)]
-        assert names == [MODEL, "small", "org/model"]
+        assert names == [MODEL, "small", "org/model", f"claude-{MODEL}"]
     assert [model.id for model in client.models.list(lifecycle=["active"])] == names
     model = client.models.retrieve("org/model")
     assert (model.id, model.lifecycle) == (MODEL, "active")

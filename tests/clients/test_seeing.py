@@ -9,7 +9,6 @@ from anthropic import Anthropic
 from openai import OpenAI
 
 from conftest import MODEL, live_server
-from dragoman.server import Settings
 from media.pdf_files import scan, text_pdf
 from media.pictures import in_base64
 from vision_model import seeing_engine
@@ -25,7 +24,7 @@ ASK = "What is it?"
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    with live_server(seeing_engine(), Settings(model_id=MODEL)) as url:
+    with live_server(seeing_engine(), id=MODEL) as url:
         yield url
 
 

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import pytest
 
-from conftest import live_registry
+from conftest import live_registry, registry_of
 from dragoman.doctor import CHECKS, Check, Client, Outcome, run_checks
-from dragoman.server import ModelRegistry, Settings, create_app
+from dragoman.server import create_app
 
 from .defects import DEFECTS, Defect
 from .reference_server import ReferenceEngine
@@ -41,7 +41,7 @@ class RelayedServer:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[RelayedServer]:
-    registry = ModelRegistry(ReferenceEngine(), Settings())
+    registry = registry_of(ReferenceEngine())
     relay = Relay(create_app(registry))
     with live_registry(registry, relay) as url:
         yield RelayedServer(url, relay)

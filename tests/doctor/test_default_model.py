@@ -8,7 +8,6 @@ from conftest import live_server
 from dragoman.doctor import CHECKS, Client, Outcome, Result, run_checks
 from dragoman.engines.llama.embedded import EmbeddedLlama
 from dragoman.models.resolve import resolve
-from dragoman.server import Settings
 
 SKIPPED = {"wrong-key", "thinking-first", "thinking-signed", "thinking-replay", "image-count"}
 """The server requires no key, and the model neither thinks nor sees."""
@@ -25,7 +24,7 @@ async def run_all(url: str) -> list[Result]:
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_the_default_model_passes_every_check() -> None:
-    with live_server(EmbeddedLlama(resolve(None).path), Settings(model_id="default")) as url:
+    with live_server(EmbeddedLlama(resolve(None).path), id="default") as url:
         results = asyncio.run(run_all(url))
     assert [(result.check.id, result.reason) for result in results if result.outcome in (Outcome.FAIL, Outcome.DEFECT)] == []
     assert {result.check.id for result in results if result.outcome is Outcome.SKIP} - TOO_FAST == SKIPPED

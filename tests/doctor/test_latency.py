@@ -7,11 +7,11 @@ from contextlib import aclosing
 import pytest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from conftest import live_registry
+from conftest import live_registry, registry_of
 from dragoman.doctor import CHECKS, Client, Outcome, run_checks
 from dragoman.doctor.checks import latency
 from dragoman.engines import EngineRequest, OutputChunk
-from dragoman.server import ModelRegistry, Settings, create_app, stream
+from dragoman.server import create_app, stream
 
 from .reference_server import ReferenceEngine
 from .relay import Relay
@@ -65,7 +65,7 @@ def short_limits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def failed(*, slots: int = 64, around: type[Relay | IgnoredDisconnects] | None = None) -> Sequence[str]:
     """The ids of the latency checks that fail on such a server."""
-    registry = ModelRegistry(SlowReader(slots=slots), Settings())
+    registry = registry_of(SlowReader(slots=slots))
     app = create_app(registry)
     with live_registry(registry, around(app) if around else app) as url:
         return asyncio.run(_failed(url))

@@ -18,7 +18,6 @@ from dragoman.engines.llama.server import LlamaServer
 from dragoman.engines.llama.wire import Slot
 from dragoman.engines.supervised import Child, RestartTimes, Supervised, spawn
 from dragoman.errors import EngineFailed, EngineUnavailable
-from dragoman.server import Settings
 from engines.conftest import GREEDY, collect, long_prompt, make_request, text, until
 from server.http import get, post, wire
 
@@ -232,7 +231,7 @@ def test_a_suspended_engine_shows_in_health_and_ends_the_stream_with_an_error(mo
     engine = EmbeddedLlama(
         model, parallel=1, threads=1, context=2048, probes=QUICK, restart=RestartTimes(first_pause=2, steady=3600)
     )
-    with live_server(engine, Settings(model_id=MODEL)) as url:
+    with live_server(engine, id=MODEL) as url:
         assert get(url, "/health").status == 200
         with wire(url) as client:
             client.send(body(user("Count to 1000."), stream=True, max_tokens=1500))

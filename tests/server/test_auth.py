@@ -8,7 +8,6 @@ import pytest
 
 from conftest import Serve, body, live_server
 from controllable_engine import ControllableEngine
-from dragoman.server import Settings
 from server.http import Answer, get, post
 
 KEY = "sk-ant-a-key"
@@ -16,7 +15,7 @@ KEY = "sk-ant-a-key"
 
 @pytest.fixture(scope="module")
 def guarded() -> Iterator[str]:
-    with live_server(ControllableEngine(), Settings(api_key=KEY)) as url:
+    with live_server(ControllableEngine(), api_key=KEY) as url:
         yield url
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace as with_fields
 
-from conftest import MODEL, body, live_registry, user
+from conftest import MODEL, body, live_registry, registry_of, user
 from controllable_engine import until
 from dragoman import dialects
 from dragoman.api.anthropic.lowering import lower
@@ -25,7 +25,7 @@ from dragoman.engines.llama.child import CPU_BATCH
 from dragoman.engines.llama.embedded import EmbeddedLlama, EngineStatus
 from dragoman.engines.llama.wire import Slot
 from dragoman.models.resolve import resolve
-from dragoman.server import ModelRegistry, Settings, messages
+from dragoman.server import ModelRegistry, messages
 from prompt import templates
 from server.http import Wire, post, wire
 
@@ -72,7 +72,7 @@ class InspectedEngine(EmbeddedLlama):
 @pytest.fixture(scope="module")
 def engine() -> Iterator[InspectedEngine]:
     engine = InspectedEngine(resolve(None).path, context=4096, parallel=2, threads=1)
-    engine.registry = ModelRegistry(engine, Settings(model_id=MODEL, dialect=dialects.get("qwen3")))
+    engine.registry = registry_of(engine, id=MODEL, dialect=dialects.get("qwen3"))
     with live_registry(engine.registry) as engine.url:
         yield engine
 

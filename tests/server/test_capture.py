@@ -15,7 +15,6 @@ from captured import exchange_of, file_of
 from conftest import MODEL, body, live_server, user
 from controllable_engine import FIRST_TOKEN, ControllableEngine, until
 from dragoman.observability import CapturedExchange
-from dragoman.server import Settings
 from server.http import get, post, wire
 
 KEY = "sesame-opens"
@@ -31,7 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def capturing(folder: Path) -> Iterator[ControllableEngine]:
     """A server that captures, and needs an API key."""
     engine = ControllableEngine()
-    with live_server(engine, Settings(model_id=MODEL, api_key=KEY, capture=folder)) as engine.url:
+    with live_server(engine, id=MODEL, api_key=KEY, capture=folder) as engine.url:
         yield engine
 
 

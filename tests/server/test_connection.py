@@ -18,7 +18,7 @@ from cli.process import script, serving
 from conftest import MODEL, body, live_server
 from controllable_engine import PREFILL, ControllableEngine, until
 from dragoman.errors import Overloaded, RequestTooLarge
-from dragoman.server import Settings, connection, pace
+from dragoman.server import connection, pace
 from dragoman.server.body import ALL_BODIES, MAX_BODY, SMALL_BODY, BodyMemory, read_json_body
 from server.http import Wire, post, wire
 
@@ -29,7 +29,7 @@ HEAD = b"POST /v1/messages HTTP/1.1\r\nhost: localhost\r\ncontent-type: applicat
 @pytest.fixture(scope="module")
 def server() -> Iterator[ControllableEngine]:
     engine = ControllableEngine()
-    with live_server(engine, Settings(model_id=MODEL)) as engine.url:
+    with live_server(engine, id=MODEL) as engine.url:
         yield engine
 
 

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from dragoman import dialects
 from dragoman.engines import Capabilities
 from dragoman.engines.scripted import ScriptedEngine
-from dragoman.server import ServedModel, Settings
+from dragoman.server import ModelEntry, ServedModel, Settings
 from prompt.templates import CHATML
 
 HERMES = dialects.get("hermes").reference_template
@@ -46,5 +46,5 @@ class EngineWithTemplate(ScriptedEngine):
 async def test_the_dialect_is_the_chosen_or_the_detected_one(
     engine: EngineWithTemplate, settings: dict[str, Any], dialect: str, found: str
 ) -> None:
-    service = await ServedModel.load(engine, Settings(**settings))
+    service = await ServedModel.load(ModelEntry.of(engine, **settings), Settings())
     assert (service.detection.dialect.name, service.detection.found) == (dialect, found)

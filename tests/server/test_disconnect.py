@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 import pytest
 
-from conftest import body, live_registry, user
+from conftest import body, live_registry, registry_of, user
 from controllable_engine import FIRST_TOKEN, PREFILL, ControllableEngine, until, until_still
-from dragoman.server import ModelRegistry, Settings, stream
+from dragoman.server import stream
 from dragoman.server.admission import Admission
 from server.http import post, wire
 
@@ -29,7 +29,7 @@ class SingleSlotServer(NamedTuple):
 @pytest.fixture(scope="module")
 def started() -> Iterator[SingleSlotServer]:
     engine = ControllableEngine(slots=1)
-    registry = ModelRegistry(engine, Settings(model_id="scripted"))
+    registry = registry_of(engine, id="scripted")
     with live_registry(registry) as url:
         assert registry.ready is not None
         yield SingleSlotServer(url, engine, registry.ready.admission)

@@ -6,12 +6,11 @@ from typing import Any
 
 import pytest
 
-from conftest import MODEL, Serve, body, live_registry, user
+from conftest import MODEL, Serve, body, live_registry, registry_of, user
 from controllable_engine import ControllableEngine
 from dragoman.engines import Capabilities
 from dragoman.engines.scripted import Line, ScriptedEngine
 from dragoman.errors import DragomanError, EngineFailed, EngineUnavailable
-from dragoman.server import ModelRegistry, Settings
 from server.http import Answer, ask, get, post
 
 INVALID = "invalid_request_error"
@@ -199,7 +198,7 @@ class _FailingEngine(ControllableEngine):
 
 
 def test_a_model_that_cannot_be_loaded_fails_every_request_and_the_health_check() -> None:
-    registry = ModelRegistry(_FailingEngine(), Settings())
+    registry = registry_of(_FailingEngine())
     with live_registry(registry) as url:
         answer = post(url, body())
         assert (answer.status, answer.error) == (500, ("api_error", "no weights in there"))
@@ -298,6 +297,6 @@ def test_unsupported_fields_that_would_change_the_answer_are_refused(
 )
 def test_constraints_that_the_engine_cannot_enforce_are_refused(fields: dict[str, object], path: str) -> None:
     engine = ScriptedEngine([Line("Well.")], model=MODEL, constrains=False)
-    with live_registry(ModelRegistry(engine, Settings(model_id=MODEL))) as url:
+    with live_registry(registry_of(engine, id=MODEL)) as url:
         assert refusal(post(url, body(**fields))).startswith(f"{path}: this server's engine cannot hold")
         assert get(url, f"/v1/models/{MODEL}").json["capabilities"]["structured_outputs"] == {"supported": False}

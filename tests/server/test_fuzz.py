@@ -11,9 +11,9 @@ from typing import Any, Protocol
 
 import pytest
 
-from conftest import MODEL, user
+from conftest import MODEL, registry_of, user
 from dragoman.engines.scripted import Line, ScriptedEngine
-from dragoman.server import ModelRegistry, Settings, create_app
+from dragoman.server import create_app
 from server.test_malformed import BODY, STRANGE
 
 SEED = 20261128
@@ -93,7 +93,7 @@ class Ask(Protocol):
 async def application() -> AsyncIterator[Ask]:
     """The application without a socket: `ask(path, body, headers, method)` returns status, headers and body."""
     engine = ScriptedEngine([Line("Hello.")], model=MODEL, window=100_000, slots=64)
-    registry = ModelRegistry(engine, Settings(model_id=MODEL))
+    registry = registry_of(engine, id=MODEL)
     app = create_app(registry)
     await registry.load()
 

@@ -13,7 +13,6 @@ from controllable_engine import ControllableEngine
 from dragoman.conversation import Image as Seen
 from dragoman.engines import Capabilities
 from dragoman.errors import EngineRefused
-from dragoman.server import Settings
 from media.pdf_files import scan
 from media.pictures import encoded, half, in_base64
 from server.http import count, get, post
@@ -28,7 +27,7 @@ PADDING = {"type": "text", "text": "x" * 130_000}
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    with live_server(seeing_engine(), Settings(model_id=MODEL)) as url:
+    with live_server(seeing_engine(), id=MODEL) as url:
         yield url
 
 
@@ -122,7 +121,7 @@ def test_a_broken_image_in_the_history_is_a_note(url: str) -> None:
 
 @pytest.mark.clause("MOD-5")
 def test_the_list_of_models_says_that_the_model_sees(url: str) -> None:
-    (model,) = get(url, "/v1/models").json["data"]
+    model = get(url, "/v1/models").json["data"][0]
     assert model["capabilities"]["image_input"] == model["capabilities"]["pdf_input"] == {"supported": True}
 
 
@@ -140,7 +139,7 @@ class RefusingEngine(ControllableEngine):
 def test_images_that_the_engine_refuses_are_a_400_from_which_clients_recover() -> None:
     engine = RefusingEngine()
     engine.fails_at_once, engine.failure = True, EngineRefused("Failed to load image")
-    with live_server(engine, Settings(model_id=MODEL)) as url:
+    with live_server(engine, id=MODEL) as url:
         refused = post(url, asked(block(RED)))
         assert refused.status == HTTPStatus.BAD_REQUEST
         assert refused.error[1].endswith("Failed to load image (capability_rejected: image_block)")

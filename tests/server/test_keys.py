@@ -13,11 +13,11 @@ import anthropic
 import pytest
 from starlette.datastructures import Headers
 
-from conftest import MODEL, body, live_registry
+from conftest import MODEL, body, live_registry, registry_of
 from controllable_engine import PREFILL, ControllableEngine, until
 from dragoman.errors import RateLimited
 from dragoman.observability.log_entry import Tokens
-from dragoman.server import ModelRegistry, Settings, create_app
+from dragoman.server import create_app
 from dragoman.server.auth import Keyring
 from dragoman.server.key_file import UnusableKeys, read_keys
 from dragoman.server.rate_limits import Kind, RateLimits, Spending
@@ -37,7 +37,7 @@ def limited(tmp_path: Path) -> Iterator[LimitedServer]:
 
         def start(limits: str) -> ControllableEngine:
             engine = ControllableEngine()
-            registry = ModelRegistry(engine, Settings(model_id=MODEL))
+            registry = registry_of(engine, id=MODEL)
             file = tmp_path / "keys.toml"
             file.write_text(f'[ann]\nkey = "sk-ann"\n{limits}\n[bob]\nkey = "sk-bob"\n', encoding="utf-8")
             app = create_app(registry, keyring=Keyring.read(file))

@@ -8,11 +8,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from conftest import HEADERS, Serve, body, live_registry, user
+from conftest import HEADERS, Serve, body, live_registry, registry_of, user
 from controllable_engine import FIRST_TOKEN, ControllableEngine, until, until_still
 from dragoman.engines import SHORT_PROMPT
 from dragoman.errors import ShuttingDown
-from dragoman.server import ModelRegistry, Settings
 from dragoman.server.admission import Admission
 from server.http import Answer, get, post, wire
 
@@ -57,7 +56,7 @@ async def test_200_connections_at_once_are_all_answered(serve: Serve) -> None:
 @pytest.mark.parametrize(("slots", "queue"), [(1, 0), (1, 2), (2, 1)])
 def test_beyond_slots_and_queue_the_answer_is_overloaded(slots: int, queue: int) -> None:
     engine = ControllableEngine(slots=slots)
-    registry = ModelRegistry(engine, Settings(model_id="scripted", queue=queue))
+    registry = registry_of(engine, id="scripted", queue=queue)
     with live_registry(registry) as url, ExitStack() as stack:
         assert registry.ready is not None
         admission = registry.ready.admission
@@ -84,7 +83,7 @@ def test_beyond_slots_and_queue_the_answer_is_overloaded(slots: int, queue: int)
 @pytest.mark.clause("ERR-8")
 def test_the_queue_is_first_come_first_served() -> None:
     engine = ControllableEngine(slots=1)
-    registry = ModelRegistry(engine, Settings(model_id="scripted"))
+    registry = registry_of(engine, id="scripted")
     with live_registry(registry) as url, ExitStack() as stack:
         assert registry.ready is not None
         admission = registry.ready.admission
@@ -103,7 +102,7 @@ def test_the_queue_is_first_come_first_served() -> None:
 
 def test_a_short_request_does_not_wait_for_long_ones_in_all_slots() -> None:
     engine = ControllableEngine(slots=4)
-    registry = ModelRegistry(engine, Settings(model_id="scripted"))
+    registry = registry_of(engine, id="scripted")
     with live_registry(registry) as url, ExitStack() as stack:
         assert registry.ready is not None
         admission = registry.ready.admission
@@ -123,7 +122,7 @@ def test_a_short_request_does_not_wait_for_long_ones_in_all_slots() -> None:
 @pytest.mark.clause("ERR-8")
 def test_a_server_that_shuts_down_admits_nothing_and_cancels_after_the_grace_period() -> None:
     engine = ControllableEngine(slots=1)
-    registry = ModelRegistry(engine, Settings(model_id="scripted"))
+    registry = registry_of(engine, id="scripted")
     with live_registry(registry) as url, wire(url) as streaming, wire(url) as whole:
         assert registry.ready is not None
         admission = registry.ready.admission
@@ -150,7 +149,7 @@ def test_a_server_that_shuts_down_admits_nothing_and_cancels_after_the_grace_per
 @pytest.mark.clause("SSE-18")
 def test_a_slow_reader_gets_the_shutdown_error() -> None:
     engine = ControllableEngine()
-    registry = ModelRegistry(engine, Settings(model_id="scripted"))
+    registry = registry_of(engine, id="scripted")
     with live_registry(registry) as url, wire(url, buffer=65536) as slow:
         assert registry.ready is not None
         engine.says("".join(f"{number:04x} " for number in range(200_000)), chunk=5)

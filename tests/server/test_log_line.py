@@ -11,7 +11,6 @@ import pytest
 from conftest import MODEL, Serve, body, live_server, user
 from controllable_engine import FIRST_TOKEN, ControllableEngine, until
 from dragoman.observability import LOG_FORMATS
-from dragoman.server import Settings
 from server.http import get, post, wire
 
 TOOL = {"name": "now", "input_schema": {"type": "object"}}
@@ -160,7 +159,7 @@ def test_metrics_need_the_key(serve: Serve) -> None:
 @pytest.mark.clause("TRN-18")
 def test_gauges_show_the_queue_and_disconnects_are_timed(log: RequestLog) -> None:
     engine = ControllableEngine(slots=1)
-    with live_server(engine, Settings(model_id=MODEL)) as url:
+    with live_server(engine, id=MODEL) as url:
         engine.hold(before=FIRST_TOKEN)
         with wire(url) as working:
             working.send(body(stream=True))

@@ -8,16 +8,15 @@ import pytest
 
 from conftest import MODEL, Serve, body, live_server
 from controllable_engine import ControllableEngine
-from dragoman.server import Settings
 from server.http import get, post
 
-NAMES = [MODEL, "b", "c", "d", "e"]
+NAMES = [MODEL, "b", "c", "d", "claude-e"]
 
 
 @pytest.fixture(scope="module")
 def many_names() -> Iterator[str]:
     """The URL of a server whose model has five names."""
-    with live_server(ControllableEngine(), Settings(model_id=MODEL, aliases=NAMES[1:])) as url:
+    with live_server(ControllableEngine(), id=MODEL, aliases=NAMES[1:]) as url:
         yield url
 
 
@@ -41,8 +40,8 @@ def test_the_list_is_the_served_id_and_its_aliases(many_names: str) -> None:
 def test_the_list_is_paged_forward_and_backward(many_names: str) -> None:
     assert page(many_names, "?limit=2") == (NAMES[:2], True)
     assert page(many_names, "?limit=2&after_id=b") == (["c", "d"], True)
-    assert page(many_names, "?limit=2&after_id=d") == (["e"], False)
-    assert page(many_names, "?after_id=e") == ([], False)
+    assert page(many_names, "?limit=2&after_id=d") == (["claude-e"], False)
+    assert page(many_names, "?after_id=claude-e") == ([], False)
     assert page(many_names, "?limit=2&before_id=d") == (["b", "c"], True)
     assert page(many_names, f"?before_id={MODEL}") == ([], False)
     assert page(many_names, "?after_id=unknown") == ([], False)
@@ -61,7 +60,7 @@ def test_a_limit_must_be_a_number_from_1_to_1000(many_names: str, limit: str) ->
 def test_a_model_describes_itself(serve: Serve) -> None:
     url = serve(
         window=5000,
-        model_id="tiny",
+        id="tiny",
         display_name="Tiny",
         aliases=["t"],
         created_at=datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC),
@@ -136,3 +135,12 @@ def test_claude_code_finds_claude_models_and_uses_its_small_one(serve: Serve) ->
     assert {item["id"]: item["display_name"] for item in listed.json["data"]}["claude-local"] == "Local"
     for name in ("claude-local", "claude-haiku-4-5-20251001", "claude-local[1m]"):
         assert post(url, body(model=name, max_tokens=1)).json["stop_reason"] == "max_tokens"
+
+
+@pytest.mark.clause("CC-3")
+def test_a_model_without_claude_in_its_names_is_listed_under_such_a_name_too(serve: Serve) -> None:
+    url = serve(id="org/tiny", display_name="Tiny", aliases=["t"])
+    listed = {item["id"]: item["display_name"] for item in get(url, "/v1/models").json["data"]}
+    assert listed == dict.fromkeys(["org/tiny", "t", "claude-org/tiny"], "Tiny")
+    assert get(url, "/v1/models/claude-org%2Ftiny").json["id"] == "org/tiny"
+    assert post(url, body(model="claude-org/tiny[1m]", max_tokens=1)).json["stop_reason"] == "max_tokens"

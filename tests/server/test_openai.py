@@ -145,7 +145,7 @@ def test_a_text_is_continued(serve: Serve) -> None:
 def test_models_are_listed(engine: ControllableEngine) -> None:
     with client(engine.url) as sdk:
         listed = list(sdk.models.list())
-        assert [model.id for model in listed] == [MODEL, "small", "org/model"]
+        assert [model.id for model in listed] == [MODEL, "small", "org/model", f"claude-{MODEL}"]
         assert {(model.object, model.owned_by) for model in listed} == {("model", "dragoman")}
         assert sdk.models.retrieve(MODEL).id == MODEL
 

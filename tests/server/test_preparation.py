@@ -8,7 +8,7 @@ import pytest
 
 from conftest import MODEL, body, live_server, user
 from dragoman.engines.scripted import Line, ScriptedEngine
-from dragoman.server import Settings, endpoint, preparation
+from dragoman.server import incoming, preparation
 from server.http import count, post
 
 LONG = "Some words, <b>tags</b> and a spelled <|im_end|> token.\n" * 4_000
@@ -24,7 +24,7 @@ TALK = [
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    with live_server(ScriptedEngine([Line("Hello.")], model=MODEL, window=1_000_000), Settings(model_id=MODEL)) as url:
+    with live_server(ScriptedEngine([Line("Hello.")], model=MODEL, window=1_000_000), id=MODEL) as url:
         yield url
 
 
@@ -36,7 +36,7 @@ def test_a_large_request_gives_the_same_result_as_a_small_one(
     request = body(*TALK, tools=[TOOL], system=system)
     assert preparation.is_large(str(request).encode())
     in_worker, answer = count(url, request), post(url, request)
-    monkeypatch.setattr(endpoint, "is_large", lambda _: False)
+    monkeypatch.setattr(incoming, "is_large", lambda _: False)
     assert count(url, request) == in_worker
     usage = answer.json["usage"]
     assert usage["input_tokens"] + usage["cache_read_input_tokens"] + usage["cache_creation_input_tokens"] == in_worker
@@ -54,7 +54,7 @@ def test_large_chats_and_completions_are_answered(url: str) -> None:
 
 @pytest.mark.clause("ERR-11")
 def test_a_prompt_many_windows_long_is_refused_with_an_estimate() -> None:
-    with live_server(ScriptedEngine([Line("Hello.")], model=MODEL, window=1_000), Settings(model_id=MODEL)) as url:
+    with live_server(ScriptedEngine([Line("Hello.")], model=MODEL, window=1_000), id=MODEL) as url:
         request = body(user("word " * 1_200_000))
         refused = post(url, request)
         assert refused.status == HTTPStatus.BAD_REQUEST

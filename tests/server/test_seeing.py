@@ -9,7 +9,7 @@ import pytest_asyncio
 from dragoman.conversation import Conversation, Sampling, Text, ThinkingPolicy, ToolCall, ToolChoice, ToolPolicy, ToolResult
 from dragoman.parts import CallStart, Ending, Prefill
 from dragoman.parts import Text as TextPart
-from dragoman.server import Settings
+from dragoman.server import ModelEntry, Settings
 from dragoman.server.served_model import ServedModel
 from prompt.conversations import READ, assistant, changed, conversation_of, user
 from vision_model import BLUE, RED, picture, seeing_engine
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def model() -> AsyncGenerator[ServedModel]:
     engine = seeing_engine()
-    yield await ServedModel.load(engine, Settings())
+    yield await ServedModel.load(ModelEntry.of(engine), Settings())
     await engine.close()
 
 

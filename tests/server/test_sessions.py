@@ -9,7 +9,6 @@ from bench.session import requests
 from conftest import MODEL, body, live_server, user
 from dragoman.engines.llama.embedded import EmbeddedLlama
 from dragoman.models.resolve import resolve
-from dragoman.server import Settings
 from server.http import post
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -20,7 +19,7 @@ Request = Mapping[str, Any]
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    with live_server(EmbeddedLlama(resolve(None).path, parallel=4), Settings(model_id=MODEL)) as url:
+    with live_server(EmbeddedLlama(resolve(None).path, parallel=4), id=MODEL) as url:
         yield url
 
 

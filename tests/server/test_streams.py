@@ -14,7 +14,7 @@ from dragoman.engines import EngineRequest, OutputChunk
 from dragoman.engines.base import PrefillProgress
 from dragoman.engines.scripted import Line, ScriptedEngine
 from dragoman.errors import EngineFailed, EngineUnavailable
-from dragoman.server import Settings, stream
+from dragoman.server import stream
 from server.http import count, parse_events, post, wire
 from server.test_answers import THOUGHT, WEATHER
 from server.test_count import TOOL
@@ -186,7 +186,7 @@ class EndlessPrefill(ScriptedEngine):
 @pytest.mark.clause("CC-5", "SSE-19")
 def test_prefill_progress_does_not_replace_pings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream, "PING_INTERVAL", 0.04)
-    with live_server(EndlessPrefill([], model=MODEL), Settings()) as url, wire(url) as connection:
+    with live_server(EndlessPrefill([], model=MODEL)) as url, wire(url) as connection:
         connection.send(body(stream=True))
         for _ in range(3):
             connection.read_until(b'event: ping\ndata: {"type":"ping"}\n\n')

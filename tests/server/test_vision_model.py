@@ -7,11 +7,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from conftest import MODEL, body, live_registry, live_server
+from conftest import MODEL, body, live_registry, live_server, registry_of
 from controllable_engine import ControllableEngine
 from dragoman.engines.scripted import Line, ScriptedEngine
 from dragoman.media.vision import Vision, VisionServer
-from dragoman.server import ModelRegistry, Settings
 from dragoman.server.vision_model import VisionModel
 from media.pictures import encoded, in_base64
 from server.http import count, get, post
@@ -27,7 +26,7 @@ def shown(*pictures: bytes) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def seeing_url() -> Iterator[str]:
-    with live_server(seeing_engine(), Settings(model_id="sees")) as url:
+    with live_server(seeing_engine(), id="sees") as url:
         yield url
 
 
@@ -40,21 +39,21 @@ def seeing_url() -> Iterator[str]:
 )
 def test_images_are_described_and_counted(seeing_url: str, vision: Callable[[str], Vision]) -> None:
     engine = ControllableEngine()
-    with live_registry(ModelRegistry(engine, Settings(model_id=MODEL), vision(seeing_url))) as url:
+    with live_registry(registry_of(engine, vision=vision(seeing_url), id=MODEL)) as url:
         for pictures in ((RED,), (BLUE,), (RED,)):
             usage = post(url, shown(*pictures)).json["usage"]
             assert count(url, shown(*pictures)) == sum(usage[name] for name in usage if name.endswith("input_tokens")) > 100
         red, blue, again = engine.prompts
         assert red == again != blue
-        (model,) = get(url, "/v1/models").json["data"]
+        model = get(url, "/v1/models").json["data"][0]
         assert model["capabilities"]["image_input"] == {"supported": True}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("answer", [Line(""), Line("", finish_reason="error")])
 def test_without_a_description_the_request_is_answered(answer: Line) -> None:
-    with live_server(ScriptedEngine([answer]), Settings()) as other:
+    with live_server(ScriptedEngine([answer])) as other:
         for url in (other, "http://127.0.0.1:9"):
             engine = ControllableEngine()
-            with live_registry(ModelRegistry(engine, Settings(model_id=MODEL), VisionServer(url))) as served:
+            with live_registry(registry_of(engine, vision=VisionServer(url), id=MODEL)) as served:
                 assert post(served, shown(RED)).status == HTTPStatus.OK

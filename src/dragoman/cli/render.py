@@ -27,7 +27,7 @@ from dragoman.media.reader import MediaReader
 from dragoman.models.resolve import UnusableModel, resolve
 from dragoman.prompt import ChatTemplate, TemplateRefusal
 from dragoman.prompt.render import Renderer
-from dragoman.server import ServedModel, Settings
+from dragoman.server import ModelEntry, ServedModel, Settings
 
 
 class RenderedRequest(Struct, frozen=True):
@@ -123,7 +123,7 @@ async def _with_model(model: str | None, conversation: Conversation, dialect: Di
     weights = resolve(model)
     engine = EmbeddedLlama(weights.path, name=weights.id, parallel=1)
     try:
-        served = await ServedModel.load(engine, Settings(dialect=dialect))
+        served = await ServedModel.load(ModelEntry.of(engine, dialect=dialect), Settings())
         prompt = await served.prompt(await _without_attachments(conversation, served.media))
     finally:
         await engine.close()

@@ -19,7 +19,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from dragoman.cli.access import Access
 from dragoman.cli.reload import reload_on_hangup
-from dragoman.errors import DragomanError
+from dragoman.errors import DragomanError, ShuttingDown
 from dragoman.server import ModelRegistry, ServedModel, create_app
 from dragoman.server.connection import Connection
 from dragoman.worker_pool import POOL
@@ -86,8 +86,6 @@ class _Server(uvicorn.Server):
         with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
             progress.add_task("loading the model", total=None)
             await asyncio.wait({loading})
-        if loading.cancelled():
-            return
         failure = loading.exception()
         if failure is None:
             POOL.warm()
@@ -102,6 +100,8 @@ class _Server(uvicorn.Server):
                     )
                 )
                 sys.stdout.flush()
+            return
+        if isinstance(failure, ShuttingDown):
             return
         click.echo(f"Error: {failure}", err=True)
         if not isinstance(failure, DragomanError):
@@ -121,11 +121,12 @@ class _Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Drain requests, and end those that still run after `DRAIN_SECONDS`; a second signal ends them at once."""
-        served = self._registry.ready
-        if served is not None:
-            served.admission.drain()
-            asyncio.get_running_loop().call_later(0 if self.should_exit else DRAIN_SECONDS, served.admission.expire)
+        asyncio.get_running_loop().call_soon_threadsafe(self._drain, 0 if self.should_exit else DRAIN_SECONDS)
         super().handle_exit(sig, frame)
+
+    def _drain(self, seconds: float) -> None:
+        self._registry.residents.drain()
+        asyncio.get_running_loop().call_later(seconds, self._registry.residents.expire)
 
 
 def _url(listener: socket.socket, *, encrypted: bool) -> str:
@@ -149,7 +150,7 @@ def banner(served: ServedModel, url: str, *, needs_key: bool) -> str:
         f'from anthropic import Anthropic; print(Anthropic(base_url="{url}", api_key={key}).messages.create('
         f'model="{model}", max_tokens=64, messages=[{{"role": "user", "content": "Hello!"}}]).content[0].text)'
     )
-    window = served.info.max_input_tokens + 1
+    window = served.prompts.window
     variables = f"ANTHROPIC_BASE_URL={url} ANTHROPIC_AUTH_TOKEN={token} ANTHROPIC_MODEL={model}"
     lines = [
         "",

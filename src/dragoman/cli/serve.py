@@ -28,7 +28,7 @@ from dragoman.models.memory import free_memory
 from dragoman.models.resolve import ModelFile
 from dragoman.observability import LOG_FORMATS
 from dragoman.plugins import BadPlugin, register_dialects
-from dragoman.server import ModelRegistry, Settings
+from dragoman.server import ModelEntry, ModelRegistry, Settings
 
 
 def _gpu_layers(_context: click.Context, _option: click.Parameter, given: str | None) -> str | None:
@@ -184,16 +184,18 @@ def serve(**given: Any) -> None:
     _check_engine_options(options)
     dialect = _dialect(options)
     weights = named_model("serve", options.model, options.mmproj) if options.engine == LLAMACPP else None
+    names = {
+        "id": weights.id if weights else None if options.engine == VLLM else options.model,
+        "created_at": datetime.fromtimestamp(weights.path.stat().st_mtime if weights else 0, UTC),
+        "aliases": options.aliases,
+        "dialect": dialect,
+    }
     settings = Settings(
-        model_id=weights.id if weights else None if options.engine == VLLM else options.model,
-        created_at=datetime.fromtimestamp(weights.path.stat().st_mtime if weights else 0, UTC),
-        aliases=options.aliases,
         any_model=options.any_model,
         queue=options.queue,
         strict=options.strict,
         strict_input=options.strict_input,
         fetch_urls=options.fetch_urls,
-        dialect=dialect,
         capture=options.capture,
         cors_origins=options.cors_origins,
         hosts=access.hosts,
@@ -207,11 +209,11 @@ def serve(**given: Any) -> None:
     from dragoman.cli.run import run  # noqa: PLC0415 -- the HTTP stack is not needed to report a wrong path
 
     if options.workers == 1:
-        sys.exit(run(ModelRegistry(engine, settings, vision), listener, access))
+        sys.exit(run(ModelRegistry([ModelEntry.of(engine, **names)], settings, vision), listener, access))
     counts = Path(tempfile.mkdtemp(prefix="dragoman-"))
 
     def work(index: int) -> int:
-        registry = ModelRegistry(engine, settings, vision)
+        registry = ModelRegistry([ModelEntry.of(engine, **names)], settings, vision)
         return run(registry, own_listener(listener), access, announces=index == 0, counts=counts)
 
     code = run_workers(options.workers, work, reload=bool(access.files))

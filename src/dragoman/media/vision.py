@@ -28,7 +28,7 @@ class Vision(ABC):
 
     @abstractmethod
     async def start(self) -> None:
-        """Make it ready. Raises `EngineFailed`, `EngineUnavailable`."""
+        """Make it ready; several models may each ask for that. Raises `EngineFailed`, `EngineUnavailable`."""
 
     @abstractmethod
     async def describe(self, image: Image) -> str:

@@ -20,7 +20,7 @@ from dragoman.server.registry import ModelRegistry
 
 
 def create_app(registry: ModelRegistry, counts: Path | None = None, keyring: Keyring | None = None) -> ASGIApp:
-    """Return the ASGI application. Its lifespan loads the model in the background, and closes the engine at shutdown.
+    """Return the ASGI application. Its lifespan loads models in the background, and unloads all at shutdown.
 
     `counts` is a folder in which several processes share their metrics. `keyring` replaces the key of the settings.
     """
@@ -33,7 +33,7 @@ def create_app(registry: ModelRegistry, counts: Path | None = None, keyring: Key
         finally:
             await registry.close()
 
-    metrics = Metrics(lambda: registry.engine.restarts, counts)
+    metrics = Metrics(lambda: registry.residents.restarts, counts)
     router = Router(
         [
             Route("/v1/messages", Messages(registry), methods=["POST"]),

@@ -19,7 +19,8 @@ from dragoman.errors import DragomanError, EngineRefused, InvalidRequest
 from dragoman.generation import Generation
 from dragoman.limits import Limits
 from dragoman.observability import Record
-from dragoman.server.endpoint import GeneratingEndpoint, Prepared
+from dragoman.server.endpoint import GeneratingEndpoint
+from dragoman.server.incoming import Incoming, IncomingCompletion, IncomingConversation, Prepared
 from dragoman.server.preparation import Read, in_worker, is_large
 from dragoman.server.served_model import ServedModel, Settings
 
@@ -33,9 +34,9 @@ class ChatCompletions(GeneratingEndpoint[ChatChunk]):
 
     api_format = CHAT
 
-    async def read(self, request: Request, body: bytes) -> Prepared:
-        """Read and prepare a request. Raises `InvalidRequest`."""
-        return await self.prepare(request.state.record, read_chat, body, self.registry.settings)
+    async def read(self, request: Request, body: bytes) -> Incoming:
+        """Read a request as far as that is possible without its model. Raises `InvalidRequest`."""
+        return await IncomingConversation.of(read_chat, body, self.registry.settings)
 
     def encoder(self, read: Read) -> ChatEncoder:
         """Return the encoder of one answer."""
@@ -47,15 +48,14 @@ class Completions(GeneratingEndpoint[Completion]):
 
     api_format = COMPLETIONS
 
-    async def read(self, request: Request, body: bytes) -> Prepared:
-        """Read a request. Raises `InvalidRequest`."""
+    async def read(self, request: Request, body: bytes) -> Incoming:
+        """Read a request, which needs no model. Raises `InvalidRequest`."""
         limits = self.registry.settings.limits
         if is_large(body) or body.count(b",") > _MANY_IDS:
             read, packed = await in_worker(read_completion, body, limits)
         else:
             read, packed = read_completion(body, limits)
-        self.record_request(request.state.record, read)
-        return Prepared(read, plain=packed if isinstance(packed, str) else packed.tolist())
+        return IncomingCompletion(read, packed if isinstance(packed, str) else packed.tolist())
 
     def encoder(self, read: Read) -> CompletionEncoder:
         """Return the encoder of one answer."""

@@ -1,9 +1,7 @@
 """Base of the endpoints that take a prompt: read the body, run the generation, send it in the endpoint's API format."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
@@ -13,39 +11,19 @@ from dragoman.api.format import ApiFormat, Encoder
 from dragoman.engines import Routing
 from dragoman.errors import DragomanError, EngineRefused, InvalidRequest
 from dragoman.generation import Generation
-from dragoman.media.outcomes import needs_reading
 from dragoman.observability import Record
-from dragoman.prompt import Prompt
 from dragoman.server.affinity import affinity
 from dragoman.server.body import read_json_body
 from dragoman.server.disconnect import until_disconnect
-from dragoman.server.preparation import Facts, Read, Reader, facts_of, in_text, is_large, prepared
+from dragoman.server.early_stream import EarlyStream
+from dragoman.server.incoming import Incoming, Prepared
+from dragoman.server.preparation import Read
 from dragoman.server.rate_limits import SPENDING, Spending
 from dragoman.server.registry import ModelRegistry
 from dragoman.server.served_model import ServedModel
 from dragoman.server.stream import EventStream, ResponseContext, send_message
 
 E = TypeVar("E")
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A request that was read, with its facts. `prompt` is set if a worker process rendered it.
-
-    `plain` is the text or the token ids of a completion, which has no conversation and no facts.
-    """
-
-    read: Read
-    facts: Facts | None = None
-    prompt: Prompt | None = None
-    plain: str | Sequence[int] = ""
-
-    async def prompt_of(self, model: ServedModel) -> Prompt:
-        """Return the prompt, for counting and generating (CNT-2). Raises `InvalidRequest`, and what building raises."""
-        if self.prompt is None:
-            return await model.prompt(self.read.conversation)
-        model.check(self.read.conversation.policy, self.prompt)
-        return self.prompt
 
 
 class Endpoint(ABC):
@@ -66,38 +44,13 @@ class Endpoint(ABC):
     async def answer(self, request: Request, body: bytes, send: Send) -> None:
         """Answer the request; every refusal is raised before the first byte (ERR-8). Cancelled if the client disconnects."""
 
-    async def model(self, record: Record) -> tuple[ServedModel, str | None]:
-        """Return the model and the adapter that the request names. Raises `EngineUnavailable`, `UnknownModel`."""
-        model = await self.registry.model()
-        return model, self.registry.resolve(model, record.model)
-
-    async def prepare(self, record: Record, reader: Reader, body: bytes, *options: Any) -> Prepared:
-        """Read a body here; read a large one, or one with attachments, and render its prompt in a worker process.
-
-        Raises `InvalidRequest`; without attachments that must be read, for a small body only if reading fails.
-        """
-        read, facts, prompt = await self._read(reader, body, options)
-        record.content = facts.content
-        self.record_request(record, read)
-        return Prepared(read, facts, prompt)
-
-    async def _read(self, reader: Reader, body: bytes, options: Sequence[Any]) -> tuple[Read, Facts, Prompt | None]:
-        if is_large(body):
-            model = await self.registry.model()
-        else:
-            read = reader(body, *options)
-            if not read.conversation.dialogue.attachments:
-                return read, facts_of(read.conversation), None
-            model = await self.registry.model()
-            if not needs_reading(read.conversation.dialogue, model.media.sight):
-                read = in_text(read, model.media.sight)
-                return read, facts_of(read.conversation), None
-        return await prepared(reader, body, options, model.prompts, model.media)
-
-    def record_request(self, record: Record, read: Read) -> None:
-        """Record the model, the stream flag and the unknown fields of a request for its log entry."""
-        record.model, record.stream = read.model, read.stream
-        record.unknown = self.registry.new_names(read.unknown)
+    async def prepare(self, record: Record, incoming: Incoming, model: ServedModel) -> Prepared:
+        """Read the rest of a request for its model, and record it. Raises as `Incoming.prepared`."""
+        made = await incoming.prepared(model)
+        record.model, record.stream = made.read.model, made.read.stream
+        record.content = made.facts.content if made.facts else {}
+        record.unknown = self.registry.new_names(made.read.unknown)
+        return made
 
 
 class GeneratingEndpoint(Endpoint, Generic[E]):
@@ -106,8 +59,8 @@ class GeneratingEndpoint(Endpoint, Generic[E]):
     api_format: ApiFormat[E]
 
     @abstractmethod
-    async def read(self, request: Request, body: bytes) -> Prepared:
-        """Read and prepare a request. Raises `InvalidRequest`."""
+    async def read(self, request: Request, body: bytes) -> Incoming:
+        """Read a request as far as that is possible without its model. Raises `InvalidRequest`."""
 
     @abstractmethod
     def encoder(self, read: Read) -> Encoder[E]:
@@ -122,20 +75,24 @@ class GeneratingEndpoint(Endpoint, Generic[E]):
         """Answer the request; every refusal is raised before the first byte (ERR-8)."""
         record: Record = request.state.record
         spending: Spending = request.state.spending
-        made = await self.read(request, body)
-        model, adapter = await self.model(record)
-        routing = Routing(adapter, affinity(request.headers, **made.read.named))
-        with model.admission.admitted():
-            generation = await self.generation(made, model, routing, record)
-            spending.reserve(generation.counts.prompt)
-            response = ResponseContext(generation, self.api_format, self.encoder(made.read), record)
-            try:
-                if record.stream:
-                    await EventStream(response, model.admission).run(send)
-                else:
-                    await send_message(response, model.admission, send)
-            except EngineRefused as refused:
-                raise (_images_refused(refused) if generation.has_images else self.refusal(made, refused)) from None
+        incoming = await self.read(request, body)
+        record.model, record.stream = incoming.head.model, bool(incoming.head.stream)
+        early = EarlyStream(send, self.api_format, record)
+        async with early, self.registry.use(record.model, early.patience) as (model, adapter):
+            early.settle()
+            made = await self.prepare(record, incoming, model)
+            routing = Routing(adapter, affinity(request.headers, **made.read.named))
+            with model.admission.admitted():
+                generation = await self.generation(made, model, routing, record)
+                spending.reserve(generation.counts.prompt)
+                response = ResponseContext(generation, self.api_format, self.encoder(made.read), record)
+                try:
+                    if record.stream:
+                        await EventStream(response, model.admission).run(early.send)
+                    else:
+                        await send_message(response, model.admission, send)
+                except EngineRefused as refused:
+                    raise (_images_refused(refused) if generation.has_images else self.refusal(made, refused)) from None
 
     def refusal(self, made: Prepared, refused: EngineRefused) -> DragomanError:
         """Return the error to raise if the engine refuses a request."""

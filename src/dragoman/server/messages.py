@@ -15,7 +15,10 @@ from dragoman.api.anthropic.lowering import lower
 from dragoman.api.anthropic.request import CountTokensRequest, MessagesRequest, PromptRequest
 from dragoman.api.base import parse, unknown_fields
 from dragoman.errors import InvalidRequest
-from dragoman.server.endpoint import Endpoint, GeneratingEndpoint, Prepared
+from dragoman.observability import Record
+from dragoman.server.early_stream import LOADING_PATIENCE
+from dragoman.server.endpoint import Endpoint, GeneratingEndpoint
+from dragoman.server.incoming import Incoming, IncomingConversation
 from dragoman.server.preparation import Read
 from dragoman.server.respond import send_json
 from dragoman.server.served_model import Settings
@@ -35,9 +38,9 @@ class Messages(GeneratingEndpoint[Event]):
 
     api_format = MESSAGES
 
-    async def read(self, request: Request, body: bytes) -> Prepared:
-        """Read and prepare a request. Raises `InvalidRequest`."""
-        return await _prepared(self, request, body, MessagesRequest)
+    async def read(self, request: Request, body: bytes) -> Incoming:
+        """Read a request as far as that is possible without its model. Raises `InvalidRequest`."""
+        return await _read(request, body, MessagesRequest, self.registry.settings)
 
     def encoder(self, read: Read) -> MessageEncoder:
         """Return the encoder of one message."""
@@ -49,15 +52,18 @@ class CountTokens(Endpoint):
 
     async def answer(self, request: Request, body: bytes, send: Send) -> None:
         """Answer the request. Raises what the message would raise."""
-        made = await _prepared(self, request, body, CountTokensRequest)
-        model, _ = await self.model(request.state.record)
-        await send_json(send, TokenCount((await made.prompt_of(model)).length))
+        record: Record = request.state.record
+        incoming = await _read(request, body, CountTokensRequest, self.registry.settings)
+        record.model = incoming.head.model
+        async with self.registry.use(record.model, LOADING_PATIENCE) as (model, _):
+            made = await self.prepare(record, incoming, model)
+            count = TokenCount((await made.prompt_of(model)).length)
+        await send_json(send, count)
 
 
-async def _prepared(endpoint: Endpoint, request: Request, body: bytes, kind: type[PromptRequest]) -> Prepared:
+async def _read(request: Request, body: bytes, kind: type[PromptRequest], settings: Settings) -> Incoming:
     version, betas = _version(request.headers), _betas(request.headers)
-    settings = endpoint.registry.settings
-    return await endpoint.prepare(request.state.record, read_messages, body, kind, betas, settings, version)
+    return await IncomingConversation.of(read_messages, body, kind, betas, settings, version)
 
 
 def read_messages(body: bytes, kind: type[PromptRequest], betas: frozenset[str], settings: Settings, version: str) -> Read:

@@ -1,5 +1,6 @@
 """`GET /v1/models` and `GET /v1/models/{id}`."""
 
+import asyncio
 from collections.abc import Mapping
 from http import HTTPStatus
 
@@ -9,7 +10,7 @@ from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
 from dragoman.api.anthropic.models import ModelPage
-from dragoman.errors import InvalidRequest
+from dragoman.errors import EngineUnavailable, InvalidRequest
 from dragoman.server.registry import ModelRegistry
 from dragoman.server.respond import send_json
 
@@ -20,7 +21,7 @@ _PATIENCE = 2.0
 
 
 class ModelList:
-    """Lists the served id and its aliases, each as a model."""
+    """Lists every model under each of its names, loaded or not."""
 
     def __init__(self, registry: ModelRegistry) -> None:
         self._registry = registry
@@ -28,8 +29,9 @@ class ModelList:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the request."""
         query = Request(scope, receive).query_params
-        model = await self._registry.model(_PATIENCE)
-        models = [replace(model.info, id=name) for name in self._registry.names(model)]
+        await _first_load(self._registry)
+        described = [(entry, self._registry.info(entry)) for entry in self._registry.entries]
+        models = [replace(info, id=name) for entry, info in described if info for name in self._registry.names(entry)]
         wanted = query.getlist("lifecycle[]") + query.getlist("lifecycle")
         if wanted:
             models = [model for model in models if model.lifecycle in wanted]
@@ -44,10 +46,21 @@ class ModelDetail:
         self._registry = registry
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer the request."""
-        model = await self._registry.model(_PATIENCE)
-        self._registry.resolve(model, scope["path_params"]["model"])
-        await send_json(send, model.info)
+        """Answer the request. Raises `UnknownModel`."""
+        await _first_load(self._registry)
+        name = scope["path_params"]["model"]
+        entry = self._registry.find(name)
+        self._registry.adapter(entry, name)
+        await send_json(send, self._registry.info(entry))
+
+
+async def _first_load(registry: ModelRegistry) -> None:
+    """Wait for the default model at the start of the server, for a moment. Raises what fails if not even its name is known."""
+    done, _ = await asyncio.wait({registry.load()}, timeout=_PATIENCE)
+    if registry.info(registry.default) is None:
+        if not done:
+            raise EngineUnavailable("the model is still loading")
+        registry.load().result()
 
 
 class Health(Struct, frozen=True, omit_defaults=True):

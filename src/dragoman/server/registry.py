@@ -1,62 +1,124 @@
-"""Loads the served model, and resolves the names that clients use for it."""
+"""The models of a server: resolves the names that clients use to entries, and loads the models."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import Final
 
-from dragoman.engines import Engine
-from dragoman.errors import EngineUnavailable, UnknownModel
+from dragoman.api.anthropic.models import ModelInfo
+from dragoman.errors import UnknownModel
 from dragoman.media.vision import Vision
 from dragoman.server.body import BodyMemory
-from dragoman.server.served_model import ServedModel, Settings
+from dragoman.server.model_entry import ModelEntry
+from dragoman.server.residents import Residents
+from dragoman.server.served_model import ServedModel, Settings, describe
 from dragoman.worker_pool import POOL
 
-_FAMILY_PREFIX = "claude-"
+FAMILY: Final = "claude"
+_FAMILY_PREFIX = f"{FAMILY}-"
 _LONG_CONTEXT_SUFFIX = "[1m]"
-_LOADING_PATIENCE = 30.0
 _MOST_SEEN = 10_000
 
 
 class ModelRegistry:
-    """Holds the served model, loads it, and resolves its names. `vision` describes images for a model that does not see."""
+    """Holds the models of a server; the first entry is the default. `vision` describes images for those that do not see.
 
-    def __init__(self, engine: Engine, settings: Settings, vision: Vision | None = None) -> None:
-        self.engine = engine
+    `memory` is how many bytes the loaded models may take together, None for no limit. Raises `ValueError` where two entries
+    have a name in common, or one of several has none.
+    """
+
+    def __init__(
+        self,
+        entries: Sequence[ModelEntry],
+        settings: Settings,
+        vision: Vision | None = None,
+        memory: int | None = None,
+    ) -> None:
+        _check(entries)
+        self.entries = entries
         self.vision = vision
         self.settings = settings
-        self._loading: asyncio.Task[ServedModel] | None = None
+        self.residents = Residents(settings, vision, memory)
         self.bodies = BodyMemory()
+        self._loading: asyncio.Future[ServedModel] | None = None
         self._seen: set[str] = set()
 
-    def load(self) -> "asyncio.Task[ServedModel]":
-        """Start loading the model, once, and return the task; its result is the model or the error."""
-        if self._loading is None:
-            self._loading = asyncio.create_task(ServedModel.load(self.engine, self.settings, self.vision))
-        return self._loading
-
-    async def model(self, patience: float = _LOADING_PATIENCE) -> ServedModel:
-        """Wait at most `patience` seconds for the model. Raises `EngineUnavailable`, and the error if loading failed."""
-        try:
-            return await asyncio.wait_for(asyncio.shield(self.load()), patience)
-        except TimeoutError:
-            raise EngineUnavailable("the model is still loading") from None
+    @property
+    def default(self) -> ModelEntry:
+        """The entry that names of no other entry mean."""
+        return self.entries[0]
 
     @property
     def ready(self) -> ServedModel | None:
-        """The model, if it is loaded."""
-        done = self._loading is not None and self._loading.done() and not self._loading.cancelled()
-        return self._loading.result() if done and self._loading and not self._loading.exception() else None
+        """The default model, if it is loaded."""
+        return self.residents.loaded(self.default)
 
-    async def close(self) -> None:
-        """Stop loading, and close the engine."""
-        if self._loading is not None:
-            self._loading.cancel()
-            await asyncio.wait({self._loading})  # an engine that was starting is stopped in order
-        if self.ready:
-            await self.ready.media.close()
-        if self.vision:
-            await self.vision.close()
-        await self.engine.close()
-        await POOL.close()
+    def load(self) -> "asyncio.Future[ServedModel]":
+        """Start loading the models that are wanted at the start, once, and return the default one, or why it is not loaded."""
+        if self._loading is None:
+            self._loading = self.residents.begin(self.default, wanted=True).ready
+            for entry in self.entries[1:]:
+                if entry.preload:
+                    self.residents.begin(entry, wanted=True)
+        return self._loading
+
+    @asynccontextmanager
+    async def use(self, name: str, patience: float | None = None) -> AsyncIterator[tuple[ServedModel, str | None]]:
+        """Yield the model that a client names, kept loaded for the duration of the context, and the adapter that it names.
+
+        Raises `UnknownModel`, and as `Residents.use`.
+        """
+        entry = self.find(name)
+        async with self.residents.use(entry, patience) as model:
+            yield model, self.adapter(entry, name)
+
+    def find(self, name: str) -> ModelEntry:
+        """Return the entry that a client names. The only entry is returned for every name: `adapter` checks it.
+
+        Raises `UnknownModel`.
+        """
+        if len(self.entries) == 1:
+            return self.default
+        plain = name.removesuffix(_LONG_CONTEXT_SUFFIX)
+        for names in (self._own_names, self.names):
+            for entry in self.entries:
+                if plain in names(entry):
+                    return entry
+        if plain.startswith(_FAMILY_PREFIX):
+            return next((entry for entry in self.entries if any(tier in plain for tier in entry.tiers)), self.default)
+        if self.settings.any_model:
+            return self.default
+        raise self._unknown(name)
+
+    def adapter(self, entry: ModelEntry, name: str) -> str | None:
+        """Return the adapter that `name` names, None for the model itself; the entry's model was loaded before.
+
+        Raises `UnknownModel` if this server does not serve `name` (ERR-10).
+        """
+        plain = name.removesuffix(_LONG_CONTEXT_SUFFIX)
+        described = self.residents.described(entry)
+        if described and plain in described.found.adapters:
+            return plain
+        if self.settings.any_model or plain in self.names(entry) or plain.startswith(_FAMILY_PREFIX):
+            return None
+        raise self._unknown(name)
+
+    def names(self, entry: ModelEntry) -> list[str]:
+        """Return the names of a model: id, aliases (MOD-6), adapters, as far as they are known.
+
+        One without `claude` in its names is also `claude-ID`, since some clients show such names only (CC-3).
+        """
+        names = self._own_names(entry)
+        return names if not names or any(FAMILY in name for name in names) else [*names, f"{_FAMILY_PREFIX}{names[0]}"]
+
+    def info(self, entry: ModelEntry) -> ModelInfo | None:
+        """Return the description of a model for clients, in which is null what is not known before it is loaded.
+
+        None if not even its name is known.
+        """
+        if described := self.residents.described(entry):
+            return described.info
+        return describe(entry, entry.id, entry.window) if entry.id else None
 
     def new_names(self, names: Iterable[str]) -> list[str]:
         """Return the names that this process has not seen before: each ignored name is logged once (BETA-2)."""
@@ -65,21 +127,28 @@ class ModelRegistry:
             self._seen.update(fresh)
         return fresh
 
-    def names(self, model: ServedModel) -> list[str]:
-        """Return the served id, then the aliases (MOD-6), then the model's adapters."""
-        return [model.info.id, *self.settings.aliases, *model.found.adapters]
+    async def close(self) -> None:
+        """Stop loading, and unload all models."""
+        await self.residents.close()
+        if self.vision:
+            await self.vision.close()
+        await POOL.close()
 
-    def resolve(self, model: ServedModel, name: str) -> str | None:
-        """Return the adapter that `name` names, None for the model itself.
+    def _own_names(self, entry: ModelEntry) -> list[str]:
+        described = self.residents.described(entry)
+        if described is None:
+            return list(entry.names)
+        return [described.info.id, *entry.aliases, *described.found.adapters]
 
-        Raises `UnknownModel` if this server does not serve `name` (ERR-10).
-        """
-        plain = name.removesuffix(_LONG_CONTEXT_SUFFIX)
-        if plain in model.found.adapters:
-            return plain
-        known = self.names(model)
-        if self.settings.any_model or plain in known or plain.startswith(_FAMILY_PREFIX):
-            return None
-        raise UnknownModel(
-            f"model: {name} (this server has {', '.join(known)}, and accepts any name that begins with {_FAMILY_PREFIX})"
-        )
+    def _unknown(self, name: str) -> UnknownModel:
+        known = ", ".join(name for entry in self.entries for name in self.names(entry))
+        return UnknownModel(f"model: {name} (this server has {known}, and accepts any name that begins with {_FAMILY_PREFIX})")
+
+
+def _check(entries: Sequence[ModelEntry]) -> None:
+    """Raise `ValueError` for entries whose names are not clear."""
+    names = [name for entry in entries for name in entry.names]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"two models are named {twice[0]}")
+    if not entries or (len(entries) > 1 and not all(entry.id for entry in entries)):
+        raise ValueError("a server has at least one model, and each of several has an id")

@@ -3,8 +3,8 @@
 import asyncio
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -28,6 +28,7 @@ from dragoman.prompt import ChatTemplate, Prompt, PromptBuilder, TemplateRefusal
 from dragoman.prompt.capabilities import TemplateCapabilities
 from dragoman.server.admission import Admission
 from dragoman.server.feasibility import Feasibility
+from dragoman.server.model_entry import ModelEntry
 from dragoman.special_tokens import SpecialTokens
 
 _LOG = logging.getLogger(__name__)
@@ -35,26 +36,21 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The operator's settings.
+    """The operator's settings for the whole server; what belongs to one model is in its `ModelEntry`.
 
-    `queue` is how many requests may wait. With `strict_input`, content that the model cannot see is refused instead of replaced
-    by a note. With `fetch_urls`, images and documents by URL are fetched from public addresses. `model_id` None means the
-    engine's name, `dialect` None the detected one. `capture` is a folder for every request and its response. `cors_origins` are
-    origins of web pages that may use the server, in addition to those of this machine. `hosts` are host names, without ports,
-    under which clients may reach it, in addition to those of this machine; None: any.
+    With `any_model`, every unknown name means the first model. `queue` is how many requests may wait for each model. With
+    `strict_input`, content that the model cannot see is refused instead of replaced by a note. With `fetch_urls`, images and
+    documents by URL are fetched from public addresses. `capture` is a folder for every request and its response. `cors_origins`
+    are origins of web pages that may use the server, in addition to those of this machine. `hosts` are host names, without
+    ports, under which clients may reach it, in addition to those of this machine; None: any.
     """
 
-    model_id: str | None = None
-    display_name: str | None = None
-    created_at: datetime = field(default=datetime.fromtimestamp(0, UTC))
-    aliases: Sequence[str] = ()
     any_model: bool = False
     api_key: str | None = None
     queue: int = 256
     strict: bool = False
     strict_input: bool = False
     fetch_urls: bool = False
-    dialect: Dialect | None = None
     capture: Path | None = None
     cors_origins: Sequence[str] = ()
     hosts: Sequence[str] | None = None
@@ -87,28 +83,38 @@ class ServedModel:
         self.media = media
 
     @classmethod
-    async def load(cls, engine: Engine, settings: Settings, vision: Vision | None = None) -> "ServedModel":
-        """Start the engine, and inspect its model and template. `vision` is started if the model does not see.
+    async def load(cls, entry: ModelEntry, settings: Settings, vision: Vision | None = None) -> "ServedModel":
+        """Build and start an engine, and inspect its model and template. `vision` is started if the model does not see.
 
-        Raises `EngineFailed`, `EngineUnavailable`.
+        The engine is closed if that fails. Raises `EngineFailed`, `EngineUnavailable`.
         """
-        found = await engine.start()
+        engine = await asyncio.to_thread(entry.build)  # reads files
         try:
-            own = _template(found, found.chat_template)
-            detection = Detection(settings.dialect, "chosen") if settings.dialect else await _detect(own, engine)
-            template = own or _template(found, detection.dialect.reference_template or dialects.DEFAULT.reference_template)
-            assert template is not None
-            profile = inspect(template, detection.dialect)
-            found = replace(found, images=found.images and await engine.accept_images(profile.capabilities.image))
-            prompts = await PromptBuilder.load(
-                profile,
-                engine.tokenize,
-                found.window,
-                image_length=engine.image_length if found.images else None,
-                reserved=found.reserved,
-            )
+            return await cls._started(engine, entry, settings, vision)
         except TemplateRefusal as refusal:
+            await engine.close()
             raise EngineFailed(str(refusal)) from refusal
+        except BaseException:
+            await engine.close()
+            raise
+
+    @classmethod
+    async def _started(cls, engine: Engine, entry: ModelEntry, settings: Settings, vision: Vision | None) -> "ServedModel":
+        """Start the engine and inspect its model. Raises `TemplateRefusal`, and as `load`."""
+        found = await engine.start()
+        own = _template(found, found.chat_template)
+        detection = Detection(entry.dialect, "chosen") if entry.dialect else await _detect(own, engine)
+        template = own or _template(found, detection.dialect.reference_template or dialects.DEFAULT.reference_template)
+        assert template is not None
+        profile = inspect(template, detection.dialect)
+        found = replace(found, images=found.images and await engine.accept_images(profile.capabilities.image))
+        prompts = await PromptBuilder.load(
+            profile,
+            engine.tokenize,
+            found.window,
+            image_length=engine.image_length if found.images else None,
+            reserved=found.reserved,
+        )
         if vision is not None and found.images:
             _LOG.info("the model sees images itself: the vision model is not used")
         elif vision is not None:
@@ -116,26 +122,18 @@ class ServedModel:
         capabilities = prompts.renderer.profile.capabilities
         losses = ", ".join(capabilities.losses) or "nothing"
         _LOG.info("dialect %s (%s); the template loses: %s", detection.dialect.name, detection.found, losses)
-        name = settings.model_id or found.model
-        info = ModelInfo(
-            id=name,
-            display_name=settings.display_name or name,
-            created_at=settings.created_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-            created=int(settings.created_at.timestamp()),
-            max_input_tokens=found.window - 1,
-            max_tokens=found.window - 1,
-            capabilities=ModelCapabilities(
-                effort=_effort(capabilities),
-                image_input=Flag(supported=found.images or vision is not None),
-                structured_outputs=Flag(supported=found.constrains or found.formats),
-                thinking=ThinkingFlags(supported=capabilities.thinking is not None),
-            ),
-        )
         admission = Admission(found.slots, settings.queue)
         sight = Sight(images=found.images, strict=settings.strict_input, limits=settings.limits)
         fetcher = Fetcher(settings.limits.attachment_bytes) if settings.fetch_urls else None
         media = MediaReader(sight, fetcher, vision)
+        sees = found.images or vision is not None
+        info = describe(entry, entry.id or found.model, found.window, _capabilities(found, capabilities, sees=sees))
         return cls(engine, detection, prompts, admission, info, media=media, found=found)
+
+    async def close(self) -> None:
+        """Close the engine, and end the workers that read attachments."""
+        await self.media.close()
+        await self.engine.close()
 
     @property
     def dialect(self) -> Dialect:
@@ -194,6 +192,28 @@ class ServedModel:
             raise PromptTooLong(prompt.length, self.prompts.window - 1)
         plain = Dialect(name="plain", stop_strings=self.dialect.stop_strings)
         return Generation(self.engine, Constrainer(plain), policy, prompt, routing=routing)
+
+
+def describe(entry: ModelEntry, name: str, window: int | None, capabilities: ModelCapabilities | None = None) -> ModelInfo:
+    """Return a model's description for clients; `window` and `capabilities` are None if they are not known yet."""
+    return ModelInfo(
+        id=name,
+        display_name=entry.display_name or name,
+        created_at=entry.created_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        created=int(entry.created_at.timestamp()),
+        max_input_tokens=window and window - 1,
+        max_tokens=window and window - 1,
+        capabilities=capabilities,
+    )
+
+
+def _capabilities(found: Capabilities, template: TemplateCapabilities, *, sees: bool) -> ModelCapabilities:
+    return ModelCapabilities(
+        effort=_effort(template),
+        image_input=Flag(supported=sees),
+        structured_outputs=Flag(supported=found.constrains or found.formats),
+        thinking=ThinkingFlags(supported=template.thinking is not None),
+    )
 
 
 def _effort(capabilities: TemplateCapabilities) -> EffortFlags:

@@ -34,7 +34,7 @@ _OUTBOX_LIMIT = 64 * 1024
 
 E = TypeVar("E")
 
-_HEADERS = {
+HEADERS = {
     "content-type": "text/event-stream; charset=utf-8",
     "cache-control": "no-cache",
     "x-accel-buffering": "no",  # asks proxies not to buffer the stream
@@ -155,7 +155,7 @@ class EventStream(Generic[E]):
         """Write the outbox until the producer is done. One timer task runs beside it, so that no event needs its own timer."""
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         assert task is not None
-        await send(response_start(200, _HEADERS))
+        await send(response_start(200, HEADERS))
         self._sent = loop.time()
         timer = asyncio.create_task(self._watch(task))
         try:

@@ -7,6 +7,7 @@ from dragoman.engines import Engine
 from dragoman.errors import DragomanError, EngineFailed
 from dragoman.media.vision import INSTRUCTION, MOST_TOKENS, Undescribed, Vision
 from dragoman.parts import Text as TextPart
+from dragoman.server.model_entry import ModelEntry
 from dragoman.server.served_model import ServedModel, Settings
 
 _POLICY = AnswerPolicy(max_tokens=MOST_TOKENS, sampling=Sampling(temperature=0))
@@ -17,10 +18,16 @@ class VisionModel(Vision):
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._starting: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Load the model. Raises `EngineFailed` if it does not see or cannot start, `EngineUnavailable`."""
-        self._served = await ServedModel.load(self._engine, Settings())
+        """Load the model, once. Raises `EngineFailed` if it does not see or cannot start, `EngineUnavailable`."""
+        if self._starting is None:
+            self._starting = asyncio.create_task(self._start())
+        await asyncio.shield(self._starting)
+
+    async def _start(self) -> None:
+        self._served = await ServedModel.load(ModelEntry.of(self._engine), Settings())
         if not self._served.found.images:
             raise EngineFailed(f"the vision model {self._served.info.id} has no image projector, so that it sees nothing")
         self._free = asyncio.Semaphore(self._served.found.slots)
@@ -39,5 +46,8 @@ class VisionModel(Vision):
         raise Undescribed("the vision model gave an empty answer")
 
     async def close(self) -> None:
-        """End the engine."""
+        """End the engine, also while it starts."""
+        if self._starting is not None:
+            self._starting.cancel()
+            await asyncio.wait({self._starting})
         await self._engine.close()

@@ -12,7 +12,6 @@ from controllable_engine import until
 from dragoman import dialects
 from dragoman.engines import EngineKind
 from dragoman.engines.image_files import data_url
-from dragoman.server import Settings
 from dragoman.server.feasibility import SUPPORT, Support
 from engines.remote.engine_cases import ENGINE_CASES, EngineCase
 from engines.remote.fake_engines import ADAPTER
@@ -69,7 +68,7 @@ class Server:
 
 @pytest.fixture(scope="module")
 def url(case: EngineCase, running: Any) -> Iterator[str]:
-    with live_server(case.connect(running), Settings(model_id=MODEL, dialect=dialects.get("qwen3"))) as url:
+    with live_server(case.connect(running), id=MODEL, dialect=dialects.get("qwen3")) as url:
         yield url
 
 

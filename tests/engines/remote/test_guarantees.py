@@ -21,7 +21,6 @@ from dragoman.constraints.structural_tag import structural_tag
 from dragoman.conversation import Tool
 from dragoman.dialects import Constrainer, call_opening
 from dragoman.observability.log_entry import RequestLogEntry
-from dragoman.server import Settings
 from engines.remote.constraint_check import by_tag, passes
 from engines.remote.engine_cases import ENGINE_CASES, EngineCase, differs
 from engines.remote.guarantees import COLUMNS, GUARANTEES, PAGE, UNREADABLE, Guarantee, How, call, renewed
@@ -90,8 +89,8 @@ def served(folder: Path) -> Iterator[Serve]:
             upstream = upstreams[case.name]
             upstream.reset()
             if (case.name, dialect) not in urls:
-                settings = Settings(model_id="scripted", dialect=dialects.get(dialect))
-                urls[case.name, dialect] = running.enter_context(live_server(case.connect(upstream), settings))
+                server = live_server(case.connect(upstream), id="scripted", dialect=dialects.get(dialect))
+                urls[case.name, dialect] = running.enter_context(server)
             return urls[case.name, dialect], upstream
 
         yield serve

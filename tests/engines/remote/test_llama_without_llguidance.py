@@ -10,7 +10,6 @@ from anthropic import Anthropic
 from clients.conftest import sdk
 from conftest import live_server
 from dragoman.engines.llama.server import LlamaServer
-from dragoman.server import Settings
 from engines.remote.fake_engine import ReceivedRequest
 from engines.remote.fake_engines import LlamaUpstream
 
@@ -33,7 +32,7 @@ def upstream(folder: Path) -> Iterator[Any]:
 
 @pytest.fixture
 def client(upstream: Any) -> Iterator[Anthropic]:
-    with live_server(LlamaServer(upstream.url), Settings(model_id="m")) as url, sdk(url) as client:
+    with live_server(LlamaServer(upstream.url), id="m") as url, sdk(url) as client:
         yield client
 
 

@@ -11,7 +11,6 @@ from tokenizers import Tokenizer
 from conftest import body, live_server, user
 from controllable_engine import until
 from dragoman import dialects
-from dragoman.server import Settings
 from engines.remote.engine_cases import EngineCase, differs
 from engines.remote.fake_engine import FIRST_EVENT, MIDDLE, STATUS
 from server.http import Answer, count, post, wire
@@ -66,8 +65,7 @@ def without_id(block: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def module_server(case: EngineCase, running: Any) -> Iterator[Server]:
-    settings = Settings(model_id="scripted", dialect=dialects.get("qwen3"))
-    with live_server(case.connect(running), settings) as url:
+    with live_server(case.connect(running), id="scripted", dialect=dialects.get("qwen3")) as url:
         yield Server(case, url, running)
 
 

@@ -8,11 +8,11 @@ import pytest
 from anthropic import Anthropic
 
 from clients.conftest import sdk
-from conftest import live_registry
+from conftest import live_registry, registry_of
 from dragoman import dialects
 from dragoman.engines.vllm.engine import Vllm
 from dragoman.models.resolve import resolve
-from dragoman.server import ModelRegistry, Settings
+from dragoman.server import ModelRegistry
 
 from .external_server import SLOTS, STARTS_WITHIN, External
 from .installed import model_folder
@@ -52,7 +52,7 @@ def running(external: External) -> str:
 @pytest.fixture(scope="package")
 def registry(running: str) -> ModelRegistry:
     """Dragoman with that vLLM, as if its model used Qwen 3's dialect."""
-    return ModelRegistry(Vllm(running, Path, slots=SLOTS), Settings(dialect=dialects.get("qwen3")))
+    return registry_of(Vllm(running, Path, slots=SLOTS), dialect=dialects.get("qwen3"))
 
 
 @pytest.fixture(scope="package")

@@ -9,10 +9,10 @@ from pathlib import Path
 import jsonschema_rs
 import pytest
 
+from conftest import registry_of
 from controllable_engine import until
 from dragoman import dialects
 from dragoman.engines.vllm.child import StartedVllm
-from dragoman.server import ModelRegistry, Settings
 
 from .conftest import connected
 from .external_server import SIZE, SLOTS, STARTS_WITHIN
@@ -44,7 +44,7 @@ def computes(pid: int) -> bool:
 @pytest.mark.clause("SSE-17", "STOP-7")
 def test_a_child_enforces_calls_and_is_restarted_when_it_dies(folder: Path) -> None:
     engine = StartedVllm(str(folder), Path, slots=SLOTS, args=SIZE, program=str(vllm() / "vllm"))
-    with connected(ModelRegistry(engine, Settings(dialect=dialects.get("qwen3")))) as model:
+    with connected(registry_of(engine, dialect=dialects.get("qwen3"))) as model:
         until(lambda: engine.pid is not None, STARTS_WITHIN)
         health = model.get("/health", cast_to=object)
         assert isinstance(health, dict)

@@ -13,6 +13,7 @@ from anthropic import Anthropic
 from anthropic.types import Message, MessageParam
 from msgspec.structs import replace as with_fields
 
+from conftest import registry_of
 from controllable_engine import until
 from dragoman import dialects
 from dragoman.api.anthropic.lowering import lower
@@ -20,7 +21,7 @@ from dragoman.api.anthropic.request import PromptRequest
 from dragoman.conversation import Conversation
 from dragoman.engines import Capabilities
 from dragoman.engines.vllm.engine import Vllm
-from dragoman.server import ModelRegistry, Settings, messages
+from dragoman.server import ModelRegistry, messages
 from prompt import templates
 
 from .conftest import connected
@@ -174,7 +175,7 @@ def test_reasoning_ends_at_its_budget_and_an_answer_follows(running: str, monkey
     monkeypatch.setattr(messages, "lower", with_small_budget)
     asked = {"model": "claude-local", "messages": STORY, "thinking": {"type": "enabled", "budget_tokens": 1024}}
     form = {"output_config": {"format": {"type": "json_schema", "schema": ONE_NUMBER}}} if held else {}
-    with connected(ModelRegistry(ThinkingVllm(running, Path, slots=SLOTS), Settings(dialect=dialects.get("qwen3")))) as model:
+    with connected(registry_of(ThinkingVllm(running, Path, slots=SLOTS), dialect=dialects.get("qwen3"))) as model:
         with model.messages.stream(**asked, **form, max_tokens=BUDGET + 60, extra_headers=INTERLEAVED) as stream:
             message = stream.get_final_message()
         counted = model.messages.count_tokens(**asked).input_tokens

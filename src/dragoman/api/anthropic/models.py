@@ -75,6 +75,8 @@ class ModelCapabilities(Struct, frozen=True):
 class ModelInfo(Struct, frozen=True, tag="model"):
     """One model, under one of its names (MOD-3, MOD-4). Limits are in tokens.
 
+    Limits and capabilities are null if they are not known, since the model was not loaded yet (MOD-5).
+
     The last three fields are for clients of the OpenAI-compatible API, which has the same list (MOD-7); `created` is
     `created_at` in seconds since the epoch.
     """
@@ -82,9 +84,9 @@ class ModelInfo(Struct, frozen=True, tag="model"):
     id: str
     display_name: str
     created_at: str
-    max_input_tokens: int
-    max_tokens: int
-    capabilities: ModelCapabilities
+    max_input_tokens: int | None
+    max_tokens: int | None
+    capabilities: ModelCapabilities | None
     lifecycle: str = "active"
     line: None = None
     deprecated_at: None = None
