@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from html import escape
 from pathlib import Path
 
@@ -36,6 +37,7 @@ def _tables() -> Iterator[tuple[str, str]]:
         yield package, "".join(f"| `{path.relative_to(ROOT).as_posix()}` | {summary(path)} |\n" for path in paths)
 
 
+@cache
 def summary(path: Path) -> str:
     """The first sentence of a module's docstring, as a cell of a table."""
     text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""

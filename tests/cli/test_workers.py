@@ -80,8 +80,8 @@ def test_every_worker_reports_the_metrics_of_all(tmp_path: Path, monkeypatch: py
 
 
 def test_a_port_in_use_is_refused_for_workers(tmp_path: Path) -> None:
-    with two_workers(tmp_path) as (server, _):
-        port = str(urlsplit(server.url).port)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
         lines = script(tmp_path, HELLO)
         done = CliRunner().invoke(main, ["serve", "--engine", "scripted", "--script", lines, "--workers", "2", "--port", port])
     assert done.exit_code != 0

@@ -29,7 +29,7 @@ from pathlib import Path
 from dragoman.engines.llama.embedded import EmbeddedLlama
 
 async def main():
-    engine = EmbeddedLlama(Path(sys.argv[1]), parallel=1)
+    engine = EmbeddedLlama(Path(sys.argv[1]), parallel=1, threads=1, context=512)
     await engine.start()
     print(engine.pid, flush=True)
     await asyncio.sleep(600)
@@ -87,7 +87,7 @@ async def test_requests_in_flight_fail_and_waiting_ones_run_on_the_next_child(en
 
 
 async def test_closing_removes_the_process_and_its_files(model: Path, home: Path) -> None:
-    engine = EmbeddedLlama(model, parallel=1)
+    engine = EmbeddedLlama(model, parallel=1, threads=1, context=4096)
     await engine.start()
     (private,) = contents(home)
     assert stat.S_IMODE(private.lstat().st_mode) == 0o700
@@ -109,7 +109,7 @@ async def test_closing_removes_the_process_and_its_files(model: Path, home: Path
 
 @pytest.mark.slow
 async def test_closing_during_a_restart_fails_waiting_requests(model: Path, home: Path) -> None:
-    engine = EmbeddedLlama(model, parallel=1)
+    engine = EmbeddedLlama(model, parallel=1, threads=1, context=4096)
     await engine.start()
     kill(engine)
 
@@ -129,7 +129,7 @@ async def test_closing_during_a_restart_fails_waiting_requests(model: Path, home
 @pytest.mark.slow
 @pytest.mark.parametrize("home", ["a_name_that_is_too_long_for_the_path_of_a_socket" * 3], indirect=True)
 async def test_with_a_socket_path_that_is_too_long_it_listens_on_loopback(model: Path, home: Path) -> None:
-    engine = EmbeddedLlama(model, parallel=1)
+    engine = EmbeddedLlama(model, parallel=1, threads=1, context=4096)
     await engine.start()
     assert await engine.tokenize("<|im_end|>") == [2]
     (private,) = contents(home)

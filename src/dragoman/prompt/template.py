@@ -11,6 +11,8 @@ from functools import lru_cache
 from time import thread_time
 from typing import Any, Final
 
+from jinja2 import Template
+
 from dragoman.prompt.meter import metered
 from dragoman.prompt.sandbox import Sandbox
 
@@ -33,20 +35,19 @@ class ChatTemplate:
     It is pickled as its source, which each process compiles once.
     """
 
-    def __init__(self, source: str, *, bos_token: str = "", eos_token: str = "") -> None:
+    def __init__(self, source: str, bos_token: str = "", eos_token: str = "") -> None:
         self.source = source
         self.names = (bos_token, eos_token)
         self._allowance: float | None = None
         try:
             if len(source) > _SOURCE:
                 raise TemplateRefusal(f"it is longer than {_SOURCE:,} characters")
-            with metered():
-                self._template = _ENVIRONMENT.from_string(source)
+            self._template = _compiled(source)
         except Exception as error:  # Jinja's errors, and Python's if Jinja generates invalid code
             raise TemplateRefusal(f"the chat template does not compile: {str(error)[:_REASON]}") from error
 
     def __reduce__(self) -> tuple[Callable[..., "ChatTemplate"], tuple[str, str, str]]:
-        return _compiled, (self.source, *self.names)
+        return ChatTemplate, (self.source, *self.names)
 
     @contextmanager
     def inspected(self) -> Iterator[None]:
@@ -80,10 +81,11 @@ class ChatTemplate:
                 self._allowance -= thread_time() - began
 
 
-@lru_cache(maxsize=8)
-def _compiled(source: str, bos_token: str, eos_token: str) -> ChatTemplate:
-    """The template of a renderer from another process. Raises `TemplateRefusal`."""
-    return ChatTemplate(source, bos_token=bos_token, eos_token=eos_token)
+@lru_cache(maxsize=32)
+def _compiled(source: str) -> Template:
+    """The compiled source. Raises Jinja's errors, and Python's."""
+    with metered():
+        return _ENVIRONMENT.from_string(source)
 
 
 _ENVIRONMENT = Sandbox()
