@@ -99,3 +99,14 @@ def test_models_that_do_not_fit_together_are_fitted_alone(model: ModelFile) -> N
     needed = memory_for(model, 2 * COMFORTABLE) + Footprint.of(model).fixed
     assert all(each.context >= COMFORTABLE // 1024 * 1024 for each in fit_all([wanted, wanted], Memory(needed)))
     assert fit_all([wanted, wanted], Memory(needed - 4)) == [fit(model, Memory(needed - 4), SERVE)] * 2
+
+
+def test_what_is_given_for_one_model_leaves_the_rest_to_the_other(model: ModelFile) -> None:
+    big = Wanted.of(model, Wish(context=100_000, parallel=[1]))
+    small = Wanted(SERVE, Footprint(0, 1024), 65_536)
+    left = 2 * 100 * 1024 * 1024
+    memory = Memory(big.footprint.fixed + small.footprint.fixed + 2 * 100_000 * PER_TOKEN + left)
+    assert fit_all([big, small], memory) == [
+        Fit(100_000, 1, big.footprint.total(100_000, 1)),
+        Fit(65_536, 1, small.footprint.total(65_536, 1)),
+    ]

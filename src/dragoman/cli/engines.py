@@ -21,11 +21,15 @@ LLAMACPP, SCRIPTED, VLLM = "llamacpp", "scripted", "vllm"
 
 @dataclass(frozen=True, slots=True)
 class LocalModel:
-    """A model file that is run on this machine: by which program (None: llama.cpp in the wheel), and with which windows."""
+    """A model file that is run on this machine: by which program (None: llama.cpp in the wheel), and with which windows.
+
+    `sharing` is how many of them this server has.
+    """
 
     file: ModelFile
     program: "LlamaProgram | None"
     fit: Fit
+    sharing: int = 1
 
 
 def build(options: Options, local: LocalModel | None) -> Engine:
@@ -67,15 +71,16 @@ def _embedded(options: Options, local: LocalModel) -> Engine:
         program=local.program,
         gpu_layers=options.gpu_layers,
         args=options.engine_args,
+        sharing=local.sharing,
     )
 
 
-def llama_program(options: Options) -> "LlamaProgram | None":
-    """The llama-server that runs in place of the llama.cpp in the wheel. Raises `UsageError`."""
+def llama_program(named: str | None) -> "LlamaProgram | None":
+    """The llama-server that runs in place of the llama.cpp in the wheel; `named` by the user. Raises `UsageError`."""
     from dragoman.engines.llama.program import UnusableProgram, choose  # noqa: PLC0415
 
     try:
-        return choose(options.llama_server)
+        return choose(named)
     except UnusableProgram as reason:
         raise UsageError(f"--llama-server: {reason}") from reason
 

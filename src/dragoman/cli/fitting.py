@@ -16,19 +16,22 @@ def wish(context: int | None, parallel: int | None) -> Wish:
     return Wish(context=context, parallel=(parallel,)) if parallel else Wish(context=context)
 
 
-def fitted(models: Sequence[tuple[ModelFile, Wish]], memory: Memory) -> list[Fit]:
-    """Choose for all models that are served together. A window that is too small for a coding agent is a warning."""
-    wanted = [Wanted.of(model, wish) for model, wish in models]
+def fitted(models: Sequence[tuple[str, ModelFile, Wish]], memory: Memory) -> list[Fit]:
+    """Choose for all models that are served together, each with its name for the log.
+
+    A window that is too small for a coding agent is a warning.
+    """
+    wanted = [Wanted.of(model, wish) for _, model, wish in models]
     chosen = fit_all(wanted, memory)
-    for (model, wish), want, fit in zip(models, wanted, chosen, strict=True):
+    for (name, _, wish), want, fit in zip(models, wanted, chosen, strict=True):
         each = "one conversation" if fit.parallel == 1 else f"each of {fit.parallel} conversations"
         takes = f"about {shown(fit.memory)} of memory; {shown(memory.total)} are free"
-        _LOG.info("%s: a window of %s tokens for %s, %s", model.id, f"{fit.context:,}", each, takes)
+        _LOG.info("%s: a window of %s tokens for %s, %s", name, f"{fit.context:,}", each, takes)
         if wish.context is None and fit.context < min(COMFORTABLE, want.longest):
             _LOG.warning(
                 "%s: memory for more than %s tokens is lacking, and coding agents need about %s: a smaller model or a "
                 "stronger quantisation leaves more (--context-length N takes more memory than was chosen)",
-                model.id,
+                name,
                 f"{fit.context:,}",
                 f"{COMFORTABLE:,}",
             )

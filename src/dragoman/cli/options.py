@@ -1,7 +1,11 @@
 """The options of `dragoman serve`."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
+
+GPU_LAYERS: Final = re.compile(r"auto|all|[0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -9,6 +13,8 @@ class Options:
     """The values, by the names of the options."""
 
     model: str | None
+    small: str | None
+    models: Path | None
     engine_args: tuple[str, ...]
     host: str
     port: int
@@ -32,6 +38,8 @@ class Options:
     cache_dir: Path | None
     cache_limit: int
     parallel: int | None
+    memory: int | None
+    keep_alive: float | None
     queue: int
     workers: int
     aliases: tuple[str, ...]

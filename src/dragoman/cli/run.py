@@ -8,7 +8,7 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -20,7 +20,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from dragoman.cli.access import Access
 from dragoman.cli.reload import reload_on_hangup
 from dragoman.errors import DragomanError, ShuttingDown
-from dragoman.server import ModelRegistry, ServedModel, create_app
+from dragoman.server import ModelEntry, ModelRegistry, ServedModel, create_app
 from dragoman.server.connection import Connection
 from dragoman.worker_pool import POOL
 
@@ -97,6 +97,7 @@ class _Server(uvicorn.Server):
                         loading.result(),
                         _url(listener, encrypted=self.config.is_ssl),
                         needs_key=self._access.keyring.required,
+                        others=self._registry.entries[1:],
                     )
                 )
                 sys.stdout.flush()
@@ -135,12 +136,17 @@ def _url(listener: socket.socket, *, encrypted: bool) -> str:
     return f"{'https' if encrypted else 'http'}://{shown}:{port}"
 
 
+def _named(entry: ModelEntry) -> str:
+    """The name of another model, with the names for which it is used."""
+    return f"{entry.id} (for names with {' or '.join(entry.tiers)})" if entry.tiers else str(entry.id)
+
+
 KEY_VARIABLE = "DRAGOMAN_KEY"
 """The variable for the key in the lines to paste: a key is never printed."""
 
 
-def banner(served: ServedModel, url: str, *, needs_key: bool) -> str:
-    """The URL, the model, its dialect, and three lines to paste, with a variable in place of the key."""
+def banner(served: ServedModel, url: str, *, needs_key: bool, others: Sequence[ModelEntry] = ()) -> str:
+    """The URL, the models, the dialect, and three lines to paste, with a variable in place of the key."""
     model, token = served.info.id, f"${KEY_VARIABLE}" if needs_key else "none"
     key = f'__import__("os").environ["{KEY_VARIABLE}"]' if needs_key else '"none"'
     detection = served.detection
@@ -155,6 +161,7 @@ def banner(served: ServedModel, url: str, *, needs_key: bool) -> str:
     lines = [
         "",
         f"Dragoman serves {model} at {url}",
+        *([f"It also has {', '.join(map(_named, others))}: loaded when a request names it"] if others else []),
         f"It reads the dialect {detection.dialect.name} ({detection.found})",
         *(f"  {what}: {found}" for what, found in served.found.found.items()),
         *([f"It requires a key; the lines below read it from the variable {KEY_VARIABLE}"] if needs_key else []),

@@ -5,34 +5,31 @@ import shutil
 import socket
 import sys
 import tempfile
-from datetime import UTC, datetime
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from dragoman import dialects
 from dragoman.cli.access import Access
-from dragoman.cli.engines import ENGINES, LLAMACPP, VLLM, LocalModel, build, llama_program
-from dragoman.cli.fitting import fitted, wish
+from dragoman.cli.durations import KeepAlive
+from dragoman.cli.engines import ENGINES, LLAMACPP
+from dragoman.cli.entries import build_entries
 from dragoman.cli.folders import check_writable
-from dragoman.cli.named_model import named_model
-from dragoman.cli.options import Options
+from dragoman.cli.options import GPU_LAYERS, Options
+from dragoman.cli.served_models import served_models
 from dragoman.cli.sizes import Size
 from dragoman.cli.usage_error import UsageError
 from dragoman.cli.vision import build_vision
 from dragoman.cli.workers import own_listener, run_workers
-from dragoman.dialects import Dialect
 from dragoman.limits import DEFAULT, Limits
-from dragoman.models.memory import free_memory
-from dragoman.models.resolve import ModelFile
+from dragoman.media.vision import Vision
 from dragoman.observability import LOG_FORMATS
-from dragoman.plugins import BadPlugin, register_dialects
 from dragoman.server import ModelEntry, ModelRegistry, Settings
 
 
 def _gpu_layers(_context: click.Context, _option: click.Parameter, given: str | None) -> str | None:
-    if given is None or given in ("auto", "all") or (given.isascii() and given.isdecimal()):
+    if given is None or GPU_LAYERS.fullmatch(given):
         return given
     raise click.BadParameter("it is a number of layers, or auto, or all")
 
@@ -40,6 +37,13 @@ def _gpu_layers(_context: click.Context, _option: click.Parameter, given: str | 
 @click.command(short_help="Serve a model.")
 @click.argument("model", required=False)
 @click.argument("engine_args", nargs=-1, metavar="[-- ENGINE ARGS]")
+@click.option("--small", metavar="MODEL", help="A second, small model, for names with haiku; named like MODEL.")
+@click.option(
+    "--models",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Serve the models of this file, each with its options (docs/models.md), in place of MODEL.",
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
     "--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="Port to listen on; 0 takes a free one."
@@ -108,6 +112,20 @@ def _gpu_layers(_context: click.Context, _option: click.Parameter, given: str | 
     help="How much it may save there; with 0, nothing.",
 )
 @click.option("--parallel", type=click.IntRange(min=1), metavar="N", help="Requests processed at once.")
+@click.option(
+    "--memory",
+    type=Size(),
+    metavar="SIZE",
+    help="How much memory the models may take together; otherwise what is free. With more than one, others are unloaded.",
+)
+@click.option(
+    "--keep-alive",
+    type=KeepAlive(),
+    default="never",
+    show_default=True,
+    metavar="TIME|never",
+    help="How long a model stays loaded without requests, such as 5m.",
+)
 @click.option(
     "--queue",
     default=256,
@@ -181,15 +199,7 @@ def serve(**given: Any) -> None:
     check_writable(options.capture, "capture")
     check_writable(options.cache_dir if options.cache_limit else None, "save conversations")
     access = Access.of(options)
-    _check_engine_options(options)
-    dialect = _dialect(options)
-    weights = named_model("serve", options.model, options.mmproj) if options.engine == LLAMACPP else None
-    names = {
-        "id": weights.id if weights else None if options.engine == VLLM else options.model,
-        "created_at": datetime.fromtimestamp(weights.path.stat().st_mtime if weights else 0, UTC),
-        "aliases": options.aliases,
-        "dialect": dialect,
-    }
+    models = served_models(options)
     settings = Settings(
         any_model=options.any_model,
         queue=options.queue,
@@ -201,19 +211,19 @@ def serve(**given: Any) -> None:
         hosts=access.hosts,
         limits=_limits(options),
     )
-    if options.workers > 1 and (weights or (options.engine == VLLM and not options.engine_url)):
-        raise UsageError("--workers needs a remote engine: give --engine-url URL.")
-    engine, vision = build(options, _local(options, weights) if weights else None), build_vision(options)
+    vision, reserved = build_vision(options)
+    entries, memory = build_entries(models, options.memory, reserved)
+    registry = _registry(entries, settings, vision, memory)
     listener = _listen(options.host, options.port)
 
     from dragoman.cli.run import run  # noqa: PLC0415 -- the HTTP stack is not needed to report a wrong path
 
     if options.workers == 1:
-        sys.exit(run(ModelRegistry([ModelEntry.of(engine, **names)], settings, vision), listener, access))
+        sys.exit(run(registry, listener, access))
     counts = Path(tempfile.mkdtemp(prefix="dragoman-"))
 
     def work(index: int) -> int:
-        registry = ModelRegistry([ModelEntry.of(engine, **names)], settings, vision)
+        registry = _registry(entries, settings, vision, memory)
         return run(registry, own_listener(listener), access, announces=index == 0, counts=counts)
 
     code = run_workers(options.workers, work, reload=bool(access.files))
@@ -221,28 +231,11 @@ def serve(**given: Any) -> None:
     sys.exit(code)
 
 
-def _local(options: Options, weights: ModelFile) -> LocalModel:
-    program = llama_program(options)
-    memory = free_memory(program.free_memory if program else 0)
-    (fit,) = fitted([(weights, wish(options.context_length, options.parallel))], memory)
-    return LocalModel(weights, program, fit)
-
-
-def _check_engine_options(options: Options) -> None:
-    """Raise `UsageError` for an option of another engine than the chosen one."""
-    if options.engine_args and options.engine not in (LLAMACPP, VLLM):
-        raise UsageError("arguments after -- are for an engine that is started here.")
-    if options.engine_args and options.engine_url:
-        raise UsageError("arguments after -- are for an engine that is started here, without --engine-url.")
-    given = {
-        "--mmproj": options.mmproj,
-        "--llama-server": options.llama_server,
-        "--gpu-layers": options.gpu_layers,
-        "--cache-dir": options.cache_dir,
-    }
-    for name, value in given.items():
-        if value and options.engine != LLAMACPP:
-            raise UsageError(f"{name} is for the embedded engine.")
+def _registry(entries: Sequence[ModelEntry], settings: Settings, vision: Vision | None, memory: int | None) -> ModelRegistry:
+    try:
+        return ModelRegistry(entries, settings, vision, memory)
+    except ValueError as error:
+        raise UsageError(f"{error}: give the models names of their own with --models FILE.") from error
 
 
 def _log(options: Options) -> None:
@@ -258,24 +251,6 @@ def _limits(options: Options) -> Limits:
         return DEFAULT.changed((name, int(number)) for name, _, number in pairs)
     except ValueError as error:
         raise UsageError(f"--limit: {error}") from error
-
-
-def _dialect(options: Options) -> Dialect | None:
-    """The named dialect; or one with the calls of one parser and the reasoning of another."""
-    try:
-        register_dialects()
-    except BadPlugin as error:
-        raise UsageError(str(error)) from error
-    try:
-        if options.dialect:
-            return dialects.get(options.dialect)
-        calls = options.tool_call_parser and dialects.by_tool_parser(options.tool_call_parser)
-        reasoning = options.reasoning_parser and dialects.by_reasoning_parser(options.reasoning_parser)
-    except dialects.UnknownDialect as error:
-        raise UsageError(str(error)) from error
-    if calls and reasoning:
-        return dialects.combine(calls, reasoning)
-    return calls or reasoning or None
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -4,16 +4,17 @@ from dragoman.cli.engines import llama_program
 from dragoman.cli.options import Options
 from dragoman.cli.usage_error import UsageError
 from dragoman.media.vision import Vision, VisionServer
+from dragoman.models.memory import Footprint
 from dragoman.models.resolve import UnusableModel, resolve
 
 
-def build_vision(options: Options) -> Vision | None:
-    """The vision model, not yet started; None without one. Raises `UsageError`."""
+def build_vision(options: Options) -> tuple[Vision | None, int]:
+    """The vision model, not yet started, and the bytes that it takes here; None without one. Raises `UsageError`."""
     named = options.vision_model
     if not named:
-        return None
+        return None, 0
     if named.startswith(("http://", "https://")):
-        return VisionServer(named, options.vision_key)
+        return VisionServer(named, options.vision_key), 0
     if options.workers > 1:
         raise UsageError("--workers needs the address of a vision model: give --vision-model URL.")
     from dragoman.engines.llama.embedded import EmbeddedLlama  # noqa: PLC0415
@@ -25,5 +26,7 @@ def build_vision(options: Options) -> Vision | None:
         raise UsageError(f"--vision-model: {error}") from error
     if model.projector is None:
         raise UsageError(f"--vision-model: {model.id} sees nothing: there is no image projector (mmproj*.gguf) beside it.")
-    program = llama_program(options)
-    return VisionModel(EmbeddedLlama(model.path, name=model.id, parallel=1, projector=model.projector, program=program))
+    engine = EmbeddedLlama(
+        model.path, name=model.id, parallel=1, projector=model.projector, program=llama_program(options.llama_server)
+    )
+    return VisionModel(engine), Footprint.of(model).total(engine.context, 1)

@@ -56,9 +56,17 @@ class Wanted:
         return cls(wish, Footprint.of(model), min(wish.longest, trained_window(model.path) or wish.longest))
 
     @property
-    def comfortable_cache(self) -> int:
-        """The bytes of the KV cache of one comfortable window, or of the longest if that is shorter."""
-        return self.footprint.per_token * min(COMFORTABLE, self.longest)
+    def given(self) -> Fit | None:
+        """What the user gave: the window, and the number of conversations."""
+        if self.wish.context is None or len(self.wish.parallel) > 1:
+            return None
+        return Fit(self.wish.context, self.wish.parallel[0], self.footprint.total(self.wish.context, self.wish.parallel[0]))
+
+    @property
+    def needed(self) -> int:
+        """The bytes that it takes at least: with what the user gave, or with one comfortable window."""
+        given = self.given
+        return given.memory if given else self.footprint.total(min(COMFORTABLE, self.longest), 1)
 
 
 def fit(model: ModelFile, memory: Memory, wish: Wish) -> Fit:
@@ -71,17 +79,22 @@ def fit_all(models: Sequence[Wanted], memory: Memory) -> list[Fit]:
 
     Only the memory of the devices is used if that is enough.
     """
-    needed = sum(wanted.comfortable_cache for wanted in models)
-    left = _left_for_caches(sum(wanted.footprint.fixed for wanted in models), needed, memory)
+    fixed = sum(wanted.footprint.fixed for wanted in models)
+    needed = sum(wanted.needed for wanted in models) - fixed
+    left = _left_for_caches(fixed, needed, memory)
     if left < needed and len(models) > 1:
         return [fit_all([wanted], memory)[0] for wanted in models]
     chosen: dict[int, Fit] = {}
-    # Those that need the least come first: what they leave is for the others.
-    for index in sorted(range(len(models)), key=lambda index: models[index].footprint.per_token * models[index].longest):
-        share = left // (len(models) - len(chosen))
-        chosen[index] = _choose(models[index], share)
-        left -= min(share, chosen[index].memory - models[index].footprint.fixed)
+    for index in sorted(range(len(models)), key=lambda index: _rank(models[index])):
+        wanted, share = models[index], left // (len(models) - len(chosen))
+        chosen[index] = wanted.given or _choose(wanted, share)
+        left = max(0, left - chosen[index].memory + wanted.footprint.fixed)
     return [chosen[index] for index in range(len(models))]
+
+
+def _rank(wanted: Wanted) -> tuple[bool, int]:
+    """What is given comes first, then the models that need the least: what they leave is for the others."""
+    return wanted.given is None, wanted.footprint.per_token * wanted.longest
 
 
 def _left_for_caches(fixed: int, needed: int, memory: Memory) -> int:

@@ -47,7 +47,8 @@ class ChildConfig(Struct, frozen=True):
     `context` is in tokens per slot. `similarity` is the share of a prompt that a slot must hold for the server to choose the
     slot for that reason; with 0 it never does. `projector` is the file that makes the model see, None for no images.
     `saves` is the folder in which slots may be saved, None for none.
-    `gpu_layers` is the number of layers on GPUs, or `all` or `auto`; None for as many as fit.
+    `gpu_layers` is the number of layers on GPUs, or `all` or `auto`; None for as many as fit. `sharing` is how many models
+    share the memory for prompts outside the slots.
     """
 
     model: str
@@ -61,6 +62,7 @@ class ChildConfig(Struct, frozen=True):
     projector: str | None = None
     saves: str | None = None
     gpu_layers: str | None = None
+    sharing: int = 1
 
 
 class Listening(Struct, frozen=True):
@@ -121,7 +123,7 @@ def _serve(config: ChildConfig) -> Any:
     params.slot_prompt_similarity = config.similarity
     if config.saves is not None:
         params.slot_save_path = f"{config.saves}{os.sep}"
-    params.cache_ram_mib = prompt_cache_mib()
+    params.cache_ram_mib = prompt_cache_mib(config.sharing)
     params.verbosity = LOAD_LOG
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = config.threads
     if config.gpu_layers is not None:
@@ -132,12 +134,12 @@ def _serve(config: ChildConfig) -> Any:
     return xllamacpp.Server(params)
 
 
-def prompt_cache_mib() -> int:
-    """The memory for prompts outside the slots: at most a quarter of the machine's."""
+def prompt_cache_mib(models: int) -> int:
+    """The memory for prompts outside the slots of one of `models`: all of them get at most a quarter of the machine's."""
     if not hasattr(os, "sysconf"):
-        return LARGEST_PROMPT_CACHE_MIB
+        return LARGEST_PROMPT_CACHE_MIB // models
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return min(LARGEST_PROMPT_CACHE_MIB, memory // 4 >> 20)
+    return min(LARGEST_PROMPT_CACHE_MIB, memory // 4 >> 20) // models
 
 
 if __name__ == "__main__":

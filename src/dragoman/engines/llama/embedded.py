@@ -67,7 +67,8 @@ class EmbeddedLlama(Supervised):
     `context` is in tokens per slot; 0 means the context length that the model was trained for, but at most
     `LARGEST_DEFAULT_WINDOW`. More than the trained length is reduced to it, with a warning. `parallel` is the number of slots.
     `projector` is the image projector of the model, with which it sees. `disk` is where the slots are saved, None for nowhere.
-    `gpu_layers` are the layers on GPUs: a number, `all`, or as many as fit.
+    `gpu_layers` are the layers on GPUs: a number, `all`, or as many as fit. `sharing` is how many models share the memory for
+    prompts outside the slots.
     """
 
     def __init__(  # noqa: PLR0913 -- options of the command line, and times for tests
@@ -83,6 +84,7 @@ class EmbeddedLlama(Supervised):
         program: LlamaProgram | None = None,
         gpu_layers: str | None = None,
         args: Sequence[str] = (),
+        sharing: int = 1,
         probes: ProbeTimes = DEFAULT_PROBE_TIMES,
         compute_probes: ProbeTimes = COMPUTE_PROBE_TIMES,
         restart: RestartTimes = DEFAULT_RESTART_TIMES,
@@ -97,6 +99,7 @@ class EmbeddedLlama(Supervised):
         self.program = program
         self.gpu_layers = gpu_layers
         self.args = args
+        self.sharing = sharing
         self._children = 0
         self._disk = disk
         self._saves: SavedSlots | None = None
@@ -158,6 +161,7 @@ class EmbeddedLlama(Supervised):
             projector=str(self.projector) if self.projector else None,
             saves=str(self._saves.path) if self._saves else None,
             gpu_layers=self.gpu_layers,
+            sharing=self.sharing,
         )
 
 

@@ -99,7 +99,7 @@ class LlamaProgram(Struct, frozen=True):
         if config.saves is not None:
             command += [_SAVES, f"{config.saves}{os.sep}"]
         if self.has("--cache-ram"):
-            command += ["--cache-ram", str(prompt_cache_mib())]
+            command += ["--cache-ram", str(prompt_cache_mib(config.sharing))]
         if "trace" in self.options:
             command += ["--log-verbosity", str(LOAD_LOG)]  # the lines that `load_log` reads
         command += [option for option in ("--no-context-shift", "--no-webui") if self.has(option)]

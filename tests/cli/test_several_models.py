@@ -1,0 +1,77 @@
+"""`dragoman serve` with several models: names, the banner, workers, and models that take turns in memory."""
+
+import json
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from server.http import get
+from vision_model import vision_model
+
+from .process import script, serving
+
+
+def ask(url: str, model: str) -> dict[str, Any]:
+    """The answer of a model to a short prompt."""
+    body = json.dumps(
+        {"model": model, "max_tokens": 4, "temperature": 0, "messages": [{"role": "user", "content": "Hello!"}]}
+    ).encode()
+    headers = {"content-type": "application/json", "anthropic-version": "2023-06-01"}
+    with urllib.request.urlopen(urllib.request.Request(f"{url}/v1/messages", body, headers), timeout=60) as answer:
+        return json.load(answer)
+
+
+def text(url: str, model: str) -> str:
+    return ask(url, model)["content"][0]["text"]
+
+
+def file(folder: Path) -> Path:
+    """A file of two models, which say their names."""
+    for name in ("big", "small"):
+        (folder / name).mkdir()
+        script(folder / name, json.dumps({"output": f"I am {name}."}))
+    tables = """
+        [big]
+        engine = "scripted"
+        script = "big/script.jsonl"
+        aliases = ["large"]
+        [small]
+        engine = "scripted"
+        script = "small/script.jsonl"
+        tier = "haiku"
+        display_name = "A small one"
+    """
+    path = folder / "models.toml"
+    path.write_text(tables)
+    return path
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_the_models_of_a_file_are_served_under_their_names(tmp_path: Path, workers: str) -> None:
+    with serving("--models", str(file(tmp_path)), "--workers", workers) as server:
+        assert server.model == "big"
+        assert "\nIt also has small (for names with haiku): loaded when a request names it\n" in server.banner
+        for name in ("big", "large", "claude-big", "claude-opus-4-5"):
+            assert text(server.url, name) == "I am big."
+        for name in ("small", "claude-small", "claude-haiku-4-5"):
+            assert text(server.url, name) == "I am small."
+        listed = {model["id"]: model["display_name"] for model in get(server.url, "/v1/models").json["data"]}
+        assert listed["claude-small"] == listed["small"] == "A small one"
+
+
+@pytest.mark.slow
+def test_a_small_model_is_served_beside_the_default_one() -> None:
+    with serving("default", "--small", str(vision_model()), "--parallel", "1") as server:
+        assert server.model == "SmolLM2-135M-Instruct"
+        assert text(server.url, "claude-haiku-4-5") == text(server.url, "tiny") != text(server.url, "claude-opus-4-5")
+
+
+@pytest.mark.slow
+def test_models_that_do_not_fit_together_take_turns(tmp_path: Path) -> None:
+    path = tmp_path / "models.toml"
+    path.write_text(f'[one]\nsource = "{vision_model()}"\n[two]\nsource = "{vision_model().with_name("beginning.gguf")}"')
+    with serving("--models", str(path), "--memory", "200MB", "--keep-alive", "5m") as server:
+        first = {name: text(server.url, name) for name in ("one", "two")}
+        assert {name: text(server.url, name) for name in ("one", "two")} == first
