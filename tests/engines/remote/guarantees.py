@@ -9,6 +9,8 @@ from typing import Any
 
 from dragoman import dialects
 from dragoman.conversation import ToolCall
+from engines.remote.pictures import showing
+from vision_model import RED
 
 PAGE = Path(__file__).parents[3] / "docs" / "engines.md"
 _PART = re.compile(r"(<!-- guarantees: made by scripts/engine-table -->\n).*?(\n<!-- /guarantees -->)", re.DOTALL)
@@ -44,6 +46,8 @@ class How(StrEnum):
     ALONE = "only it is relaxed"
     TOGETHER = "all schemas are relaxed"
     RELAXED = "relaxed"
+    SEEN = "seen, if the model sees"
+    AS_TEXT = "replaced by text"
 
 
 @dataclass(frozen=True)
@@ -211,6 +215,11 @@ GUARANTEES = [
         {"output_config": {"format": {"type": "json_schema", "schema": {**_STRING, "pattern": UNREADABLE}}}},
         kept=['"lm"'],
         broken=["5"],
+    ),
+    Guarantee(
+        "an image",
+        dict(zip(COLUMNS, (How.SEEN, How.AS_TEXT, How.AS_TEXT, How.SEEN, How.AS_TEXT, How.AS_TEXT), strict=True)),
+        showing(RED),
     ),
 ]
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from http import HTTPStatus
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import pytest
@@ -20,12 +21,16 @@ from dragoman.api.base import parse
 from dragoman.constraints.structural_tag import structural_tag
 from dragoman.conversation import Tool
 from dragoman.dialects import Constrainer, call_opening
+from dragoman.media.notes import CANNOT_SEE
 from dragoman.observability.log_entry import RequestLogEntry
 from engines.remote.constraint_check import by_tag, passes
 from engines.remote.engine_cases import ENGINE_CASES, EngineCase, differs
 from engines.remote.guarantees import COLUMNS, GUARANTEES, PAGE, UNREADABLE, Guarantee, How, call, renewed
+from engines.remote.pictures import SEEING
 from engines.vllm_real.test_structural_tags import xgrammar_accepts
+from media.pictures import in_base64
 from server.http import Answer, post
+from vision_model import BLUE, RED
 
 Serve = Callable[[EngineCase, str], tuple[str, Any]]
 
@@ -183,6 +188,20 @@ def is_relaxed(cell: Cell) -> None:
     is_held(cell)
 
 
+def is_replaced_by_text(cell: Cell) -> None:
+    assert cell.ask("I see.").status == HTTPStatus.OK
+    received = cell.upstream.received[-1]
+    assert in_base64(RED.data) not in str(received.body)
+    tokenizer = Tokenizer.from_file(str(cell.folder / "tokenizer.json"))
+    assert CANNOT_SEE.sentence in tokenizer.decode(list(received.prompt))
+
+
+def is_seen(cell: Cell) -> None:
+    is_replaced_by_text(cell)  # the model of the stand-in sees nothing
+    with TemporaryDirectory() as folder, SEEING[cell.case.name](Path(folder)) as seen:
+        assert seen(RED) == seen(RED) != seen(BLUE)
+
+
 PROOFS: Mapping[How, Callable[[Cell], None]] = {
     How.LARK: sends("%llguidance"),
     How.TAGS: sends("structural_tag"),
@@ -201,6 +220,8 @@ PROOFS: Mapping[How, Callable[[Cell], None]] = {
     How.ALONE: is_held,
     How.TOGETHER: is_relaxed_together,
     How.RELAXED: is_relaxed,
+    How.SEEN: is_seen,
+    How.AS_TEXT: is_replaced_by_text,
 }
 
 
