@@ -16,6 +16,8 @@ from dragoman.json_schema.size import counted, unfold
 class Limits:
     """The limits, as counts; those from `schema_nodes` on apply to each schema.
 
+    `attachment_seconds` is how long reading the attachments of a request may take, `pdf_pages` how many pages its PDFs have.
+
     `schema_depth` is the nesting of objects and arrays as written, `schema_unfolded` with references followed, where schemas
     that refer to each other in a cycle count with their sum.
     `schema_least` is the largest lower bound of a length (`minItems` and the like).
@@ -25,6 +27,8 @@ class Limits:
     blocks: int = 200_000
     attachments: int = 2_000
     attachment_bytes: int = 32_000_000
+    attachment_seconds: int = 300
+    pdf_pages: int = 600
     tools: int = 4_000
     stop_sequences: int = 10_000
     stop_characters: int = 100_000

@@ -2,6 +2,7 @@
 
 import base64
 from dataclasses import replace
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from api.bodies import assistant, body, call, read, result, system, text, user
 from dragoman.api.openai.lowering import lower_chat
 from dragoman.api.openai.request import ChatRequest
-from dragoman.conversation import Attachment, AttachmentKind, Dialogue, Inline, Role, Text, ToolResult, Turn, Url
+from dragoman.conversation import Attachment, AttachmentKind, Dialogue, Inline, Role, Text, ToolResult, Turn, Url, types
 from dragoman.errors import InvalidRequest
 from dragoman.media.outcomes import Outcome, Sight, wanted, without_attachments
 
@@ -184,6 +185,34 @@ def test_what_cannot_be_read_in_the_history_is_a_note_so_that_a_session_is_never
         ),
         Text("B"),
     )
+
+
+@pytest.mark.clause("IN-5", "CC-8")
+def test_the_pages_of_all_pdfs_of_a_request_are_counted_together() -> None:
+    pages = replace(PAGES, pages=200)
+    three = [document("base64") for _ in range(3)]
+    assert all("It rained." in text for text in seen(*three))
+    assert read_as_text(body(user(*three)), pages).attachments == 0
+    with pytest.raises(InvalidRequest) as refused:
+        read_as_text(body(user(*three), assistant("A"), user(document("base64"))), pages)
+    assert refused.value.message == (
+        "messages.2.content.0.document.source.base64.data: A maximum of 600 PDF pages may be provided. (pdf_pages)"
+        " (capability_rejected: document_block)"
+    )
+    history = read_as_text(body(user(*three, document("base64")), assistant("A"), user("B")), pages).turns[0].content
+    assert [str(history).count(words) for words in ("It rained.", "document omitted: it cannot be read")] == [3, 1]
+
+
+def test_the_data_of_an_attachment_is_hashed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    hashed: list[bytes] = []
+
+    def counting(data: bytes) -> Any:
+        hashed.append(data)
+        return sha256(data)
+
+    monkeypatch.setattr(types, "sha256", counting)
+    read_as_text(body(user(document("base64"))))
+    assert hashed == [b"AAAA"]
 
 
 @pytest.mark.clause("IN-4", "CC-8")

@@ -16,7 +16,7 @@ from .pdf_files import text_pdf
 @pytest.mark.slow
 async def test_every_pdf_is_read_or_refused_in_bounded_time() -> None:
     pool = WorkerPool(workers=2, seconds=1, memory=256 << 20, preload=("dragoman.media.pdf_pages", "pypdfium2", "PIL.Image"))
-    reader, outcomes = PdfReader(pool, seconds=2, side=64), Counter[str]()
+    reader, outcomes = PdfReader(600, pool, seconds=2, side=64), Counter[str]()
     whole = await reader.read(text_pdf(b"Hello"), sees=False)
     for data in chain(bombs(), islice(damaged(seed=12), 250)):
         try:

@@ -41,14 +41,14 @@ async def test_a_model_that_only_reads_gets_the_text_of_each_page_with_its_numbe
         '<page number="2">\n[picture of this page omitted: this model cannot see images]\n</page>\n'
         '<page number="3">\nIt rained.\n</page>'
     )
-    assert await PdfReader(pool, side=LONGEST).read(files.text_pdf(b"Hello\nWorld", b"", b"It rained."), sees=False) == Pdf(
-        (text,), 1
-    )
+    assert await PdfReader(600, pool, side=LONGEST).read(
+        files.text_pdf(b"Hello\nWorld", b"", b"It rained."), sees=False
+    ) == Pdf((text,), 3, 1)
     assert pool.jobs == ["texts"]
 
 
 async def test_a_model_that_sees_gets_an_image_of_each_page_without_text(pool: CountingPool) -> None:
-    pdf = await PdfReader(pool, side=LONGEST).read(MIXED, sees=True)
+    pdf = await PdfReader(600, pool, side=LONGEST).read(MIXED, sees=True)
     assert pdf.omitted == 0
     before, second, between, fourth, after = pdf.parts
     assert before == Text('<page number="1">\nHello\n</page>\n<page number="2">')
@@ -63,11 +63,11 @@ async def test_a_model_that_sees_gets_an_image_of_each_page_without_text(pool: C
 async def test_a_damaged_page_is_named(pool: CountingPool) -> None:
     data = files.text_pdf(b"one", b"two").replace(b"/Kids[4 0 R 6 0 R]", b"/Kids[4 0 R 9 0 R]")
     text = Text('<page number="1">\none\n</page>\n<page number="2">\n[page omitted: it is damaged]\n</page>')
-    assert await PdfReader(pool, side=LONGEST).read(data, sees=True) == Pdf((text,), 1)
+    assert await PdfReader(600, pool, side=LONGEST).read(data, sees=True) == Pdf((text,), 2, 1)
 
 
 async def test_a_long_scan_is_drawn_in_parts_up_to_a_number_of_pages(pool: CountingPool) -> None:
-    pdf = await PdfReader(pool, side=LONGEST).read(files.text_pdf(*[b""] * (MOST_IMAGES + 2)), sees=True)
+    pdf = await PdfReader(600, pool, side=LONGEST).read(files.text_pdf(*[b""] * (MOST_IMAGES + 2)), sees=True)
     assert sum(isinstance(part, Image) for part in pdf.parts) == MOST_IMAGES
     assert pdf.omitted == 2
     assert pdf.parts[-1].text.count("[picture of this page omitted: only 100 pages are shown]") == 2
@@ -100,15 +100,15 @@ MANY_TILES = files.stream(
 )
 @pytest.mark.slow
 async def test_a_pdf_that_exceeds_a_limit_is_refused_and_others_are_read(workers: WorkerPool, data: bytes, reason: str) -> None:
-    reader = PdfReader(workers, side=LONGEST)
+    reader = PdfReader(600, workers, side=LONGEST)
     with pytest.raises(TooExpensive, match=reason):
         await reader.read(data, sees=True)
-    assert await reader.read(MIXED, sees=False) == await PdfReader(CountingPool()).read(MIXED, sees=False)
+    assert await reader.read(MIXED, sees=False) == await PdfReader(600, CountingPool()).read(MIXED, sees=False)
 
 
 async def test_a_refusal_comes_from_a_worker_as_it_is(workers: WorkerPool) -> None:
     with pytest.raises(UnreadablePdf, match="The PDF specified was not valid"):
-        await PdfReader(workers, side=LONGEST).read(b"%PDF-", sees=False)
+        await PdfReader(600, workers, side=LONGEST).read(b"%PDF-", sees=False)
 
 
 async def test_the_time_of_a_whole_pdf_is_limited() -> None:
@@ -117,4 +117,4 @@ async def test_the_time_of_a_whole_pdf_is_limited() -> None:
             return await (asyncio.Event().wait() if function is pictures else super().run(function, *args, **kwargs))
 
     with pytest.raises(TooExpensive, match=r"takes more than 0\.05 seconds"):
-        await PdfReader(Slow(), seconds=0.05).read(MIXED, sees=True)
+        await PdfReader(600, Slow(), seconds=0.05).read(MIXED, sees=True)

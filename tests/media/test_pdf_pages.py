@@ -8,12 +8,14 @@ import pypdfium2
 import pytest
 from PIL import Image
 
+from dragoman.limits import DEFAULT
 from dragoman.media import pdf_pages
-from dragoman.media.pdf_pages import MOST_PAGES, UnreadablePdf, pictures, texts
+from dragoman.media.pdf_pages import UnreadablePdf, pictures, texts
 
 from . import pdf_files as files
 
 LONGEST = 400
+MOST_PAGES = DEFAULT.pdf_pages
 SHALOM = "\u05e9\u05dc\u05d5\u05dd"
 
 
@@ -24,7 +26,7 @@ def _picture(data: bytes | None) -> Image.Image:
 
 def words(data: bytes) -> list[str | None]:
     """The text of each page."""
-    return [None if page is None else page.text for page in texts(data)]
+    return [None if page is None else page.text for page in texts(data, MOST_PAGES)]
 
 
 def test_each_page_has_its_text() -> None:
@@ -107,7 +109,7 @@ def stamped(text: bytes, width: int) -> bytes:
     ],
 )
 def test_a_page_is_a_picture_if_a_picture_covers_it_and_it_has_little_text(data: bytes, pictured: bool) -> None:
-    assert [page and page.pictured for page in texts(data)] == [pictured]
+    assert [page and page.pictured for page in texts(data, MOST_PAGES)] == [pictured]
 
 
 def test_a_damaged_page_is_none_and_the_others_are_read() -> None:
@@ -143,13 +145,13 @@ HELLO = files.text_pdf(b"Hello")
         (HELLO[: len(HELLO) // 2], "The PDF specified was not valid."),
         (files.text_pdf(), "The PDF specified was not valid."),
         (files.encrypted(b"Hello", b"secret"), "The PDF specified is password protected."),
-        (files.pdf([b"null"] * (MOST_PAGES + 1)), "A maximum of 600 PDF pages may be provided."),
-        (HELLO.replace(b"/Count 1", b"/Count 1000000"), "A maximum of 600 PDF pages may be provided."),
+        (files.pdf([b"null"] * (MOST_PAGES + 1)), "A maximum of 600 PDF pages may be provided. (pdf_pages)"),
+        (HELLO.replace(b"/Count 1", b"/Count 1000000"), "A maximum of 600 PDF pages may be provided. (pdf_pages)"),
     ],
 )
 def test_what_cannot_be_read_is_refused_with_its_reason(data: bytes, reason: str) -> None:
     with pytest.raises(UnreadablePdf) as refused:
-        texts(data)
+        texts(data, MOST_PAGES)
     assert str(refused.value) == reason
 
 
@@ -161,7 +163,7 @@ def test_the_characters_of_all_pages_together_are_limited(monkeypatch: pytest.Mo
     monkeypatch.setattr(pdf_pages, "MOST_CHARACTERS", 9)
     assert words(files.text_pdf(b"four", b"five!")) == ["four", "five!"]
     with pytest.raises(UnreadablePdf, match="The PDF specified has more than 9 characters"):
-        texts(files.text_pdf(b"four", b"five!", b"s"))
+        texts(files.text_pdf(b"four", b"five!", b"s"), MOST_PAGES)
 
 
 @pytest.mark.parametrize(

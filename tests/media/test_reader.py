@@ -13,9 +13,10 @@ from PIL import Image as Pictures
 from dragoman.conversation import Attachment, AttachmentKind, Dialogue, Image, Inline, Role, Text, ToolResult, Turn, Url
 from dragoman.errors import InvalidRequest
 from dragoman.limits import DEFAULT
+from dragoman.media.descriptions import Descriptions
 from dragoman.media.fetching import Fetcher
 from dragoman.media.image_decoding import LONGEST_SIDE
-from dragoman.media.outcomes import Sight
+from dragoman.media.outcomes import Outcome, Sight
 from dragoman.media.reader import FIRST_FRAME, MediaReader
 from dragoman.media.vision import Undescribed, Vision
 from media.pdf_files import scan, text_pdf
@@ -124,11 +125,12 @@ async def test_there_are_at_most_so_many_attachments(readers: list[MediaReader])
 
 
 class Describer(Vision):
-    """A vision model that counts what it is asked; the first calls are `failures`."""
+    """A vision model that counts what it is asked; the first calls are `failures`, and from a number on none is answered."""
 
     def __init__(self, failures: int = 0) -> None:
         self.asked = 0
         self.failures = failures
+        self.held_from = 1000
 
     async def start(self) -> None:
         pass
@@ -136,6 +138,8 @@ class Describer(Vision):
     async def describe(self, image: Image) -> str:
         self.asked += 1
         await asyncio.sleep(0)
+        if self.asked >= self.held_from:
+            await asyncio.Event().wait()
         if self.asked <= self.failures:
             raise Undescribed("tired")
         return f"{len(image.data)} bytes."
@@ -167,6 +171,35 @@ async def test_an_image_that_was_not_described_is_a_note(readers: list[MediaRead
         Text("[image omitted: this model cannot see images, and the one that describes them failed]"),
     )
     assert dialogue.notes == ("omitted: images that the vision model did not describe",)
+
+
+async def test_the_time_for_the_attachments_of_a_request_is_limited_and_the_next_continues(readers: list[MediaReader]) -> None:
+    readers.append(reader := MediaReader(Sight(), vision=(vision := Describer())))
+    scanned = inline(scan(1, 1, b"\xff\0\0"), AttachmentKind.DOCUMENT)
+    await reader.read(dialogue_of(scanned))  # the workers are started and the page is known
+    vision.held_from = 3
+    limits = reader.sight.limits
+    reader.sight = replace(reader.sight, limits=replace(limits, attachment_seconds=2))
+    three = [inline(RED), inline(encoded(half(size=(3, 3)))), inline(encoded(half(size=(4, 4))))]
+    with pytest.raises(InvalidRequest) as refused:
+        await reader.read(dialogue_of(scanned, *three))
+    assert refused.value.message == (
+        "messages.0.content.0.data: Reading the attachments of a request may take 2 seconds (attachment_seconds)."
+        " (capability_rejected: image_block)"
+    )
+    older = await reader.read(replace(dialogue_of(*three), newest="messages.1."))
+    assert [str(older).count(words) for words in ("another model", "image omitted: it cannot be read")] == [1, 2]
+    vision.held_from = 1000
+    assert len(await parts_of(reader, *three)) == 3
+    assert vision.asked == 6  # the page, and the images: the first once, the second three times, the third once
+
+
+async def test_images_of_a_document_are_described_one_by_one_and_kept() -> None:
+    descriptions = Descriptions(vision := Describer(failures=1))
+    scanned = Outcome(tuple(Image(data, "image/png", digest=data.decode()) for data in (b"a", b"bb")))
+    for asked in (2, 3, 3):
+        await descriptions.in_place_of(scanned)
+        assert vision.asked == asked
 
 
 async def test_a_model_that_sees_gets_no_descriptions(readers: list[MediaReader]) -> None:

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
+from hashlib import sha256
 from itertools import groupby
 from typing import Any, TypeVar
 
@@ -37,12 +39,17 @@ class Image:
     digest: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Inline:
     """Data in the request: base64, not decoded yet, and the media type that the client declares, which may be wrong."""
 
     data: str
     media_type: str
+
+    @cached_property
+    def digest(self) -> str:
+        """The digest of the base64, computed once: a millisecond per megabyte."""
+        return sha256(self.data.encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from hashlib import sha256
 from typing import Final
 
 from dragoman.conversation import Attachment, AttachmentKind, Dialogue, FileId, Image, Inline, Text, Url
@@ -17,6 +16,7 @@ from dragoman.errors import InvalidRequest
 from dragoman.limits import DEFAULT, Limits
 from dragoman.media.image_decoding import LONGEST_SIDE
 from dragoman.media.notes import CANNOT_SEE, NOT_FETCHED, UNKNOWN_FILE, UNREADABLE, Omission, log_notes, note
+from dragoman.media.pdf_pages import too_many_pages
 from dragoman.media.substitution import substitute, unresolved
 
 _OVERHEAD: Final = 1024
@@ -34,14 +34,15 @@ Key = str
 class Outcome:
     """The text and the images of an attachment, and notes for the log; or why it is `unreadable`, a sentence for the client.
 
-    `scaled_down`: it is an image that was too large. `expires`: the time of the monotonic clock from which another try may give
-    another outcome.
+    `scaled_down`: it is an image that was too large. `pages` is the number of pages of a PDF, 0 for anything else. `expires`:
+    the time of the monotonic clock from which another try may give another outcome.
     """
 
     parts: Sequence[Text | Image] = ()
     notes: Sequence[str] = ()
     unreadable: str = ""
     scaled_down: bool = False
+    pages: int = 0
     expires: float = math.inf
 
     @property
@@ -143,15 +144,16 @@ def without_attachments(dialogue: Dialogue, sight: Sight, outcomes: Mapping[Key,
     return replace(replaced, notes=(*log_notes(replacing.omitted), *replacing.notes, *dialogue.notes))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Replacing:
-    """Finds what takes the place of each attachment, and collects what was omitted."""
+    """Finds what takes the place of each attachment, collects what was omitted, and counts the pages of PDFs."""
 
     sight: Sight
     outcomes: Mapping[Key, Outcome]
     newest: str
     omitted: list[tuple[Omission, AttachmentKind]] = field(default_factory=list)
     notes: dict[str, None] = field(default_factory=dict)
+    pages: int = 0
 
     def parts(self, attachment: Attachment) -> Sequence[Text | Image]:
         """What takes the place of an attachment. Raises `InvalidRequest`."""
@@ -159,7 +161,7 @@ class _Replacing:
             if self.sight.strict:
                 raise _refused(attachment, attachment.path, obstacle.sentence)
             return self._omit(attachment, obstacle)
-        outcome = self.outcomes[key_of(attachment)]
+        outcome = self._counted(self.outcomes[key_of(attachment)])
         newest = attachment.path.startswith(self.newest)
         if outcome.scaled_down and attachment.full_size and newest:
             raise _too_large(attachment)
@@ -170,6 +172,13 @@ class _Replacing:
             raise _refused(attachment, f"{attachment.path}.{attachment.field}", outcome.unreadable)
         return self._omit(attachment, UNREADABLE)
 
+    def _counted(self, outcome: Outcome) -> Outcome:
+        """The outcome, which is unreadable if the PDFs of the request have too many pages with it (IN-5)."""
+        if self.pages + outcome.pages > (most := self.sight.limits.pdf_pages):
+            return Outcome(unreadable=too_many_pages(most))
+        self.pages += outcome.pages
+        return outcome
+
     def _omit(self, attachment: Attachment, omission: Omission) -> Sequence[Text]:
         self.omitted.append((omission, attachment.kind))
         return (note(attachment, omission),)
@@ -178,8 +187,8 @@ class _Replacing:
 def key_of(attachment: Attachment) -> Key:
     """The key of an attachment with data or a URL."""
     match attachment.source:
-        case Inline(data=data):
-            return f"{attachment.kind.value} {sha256(data.encode()).hexdigest()}"
+        case Inline() as inline:
+            return f"{attachment.kind.value} {inline.digest}"
         case Url(url=url):
             return f"{attachment.kind.value} {url}"
         case _:

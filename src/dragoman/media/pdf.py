@@ -38,16 +38,20 @@ _PRELOAD: Final = ("dragoman.media.pdf_pages", "pypdfium2", "PIL.Image")
 
 @dataclass(frozen=True, slots=True)
 class Pdf:
-    """What the model gets of a PDF; of `omitted` pages that is a note."""
+    """What the model gets of a PDF, and the number of its pages; of `omitted` ones the model gets a note."""
 
     parts: Sequence[Text | Image]
+    pages: int
     omitted: int
 
 
 class PdfReader:
-    """Reads PDFs. `side` is how many pixels the longer side of a page has."""
+    """Reads PDFs of at most `most_pages`. `side` is how many pixels the longer side of a page has."""
 
-    def __init__(self, pool: WorkerPool | None = None, seconds: float = SECONDS, side: int = PAGE_SIDE) -> None:
+    def __init__(
+        self, most_pages: int, pool: WorkerPool | None = None, seconds: float = SECONDS, side: int = PAGE_SIDE
+    ) -> None:
+        self._most_pages = most_pages
         self._pool = pool or WorkerPool(preload=_PRELOAD)
         self._seconds = seconds
         self._side = side
@@ -59,7 +63,7 @@ class PdfReader:
         """
         try:
             async with asyncio.timeout(self._seconds):
-                read = await self._pool.run(texts, data)
+                read = await self._pool.run(texts, data, self._most_pages)
                 drawn = await self._drawn(data, read) if sees else {}
         except TimeoutError:
             raise TooExpensive(f"takes more than {self._seconds:g} seconds") from None
@@ -99,7 +103,7 @@ def _pdf(read: Sequence[PageText | None], drawn: Mapping[int, Image], *, sees: b
             parts.append(drawn.get(number) or _note(page, sees=sees))
             omitted += number not in drawn
         parts.append(Text("</page>"))
-    return Pdf(join_texts(parts), omitted)
+    return Pdf(join_texts(parts), len(read), omitted)
 
 
 def _note(page: PageText | None, *, sees: bool) -> Text:

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-MOST_PAGES: Final = 600
-"""Pages of a PDF, as in the API (IN-5)."""
 MOST_CHARACTERS: Final = 5_000_000
 """Characters of a PDF: more than fits into the window of any model."""
 _LITTLE_TEXT: Final = 200
@@ -48,8 +46,8 @@ class UnreadablePdf(Exception):
     """A PDF that cannot be read; the message is a sentence for the client, in the API's words where it has any."""
 
 
-def texts(data: bytes) -> Sequence[PageText | None]:
-    """The text of each page, None for a page that is damaged. Raises `UnreadablePdf`."""
+def texts(data: bytes, most_pages: int) -> Sequence[PageText | None]:
+    """The text of each page, None for a page that is damaged. Raises `UnreadablePdf`, also if there are more pages."""
     characters = 0
 
     def read(page: Any) -> PageText:
@@ -62,7 +60,14 @@ def texts(data: bytes) -> Sequence[PageText | None]:
         return PageText(text, _is_pictured(page, text))
 
     with _opened(data) as document:
+        if len(document) > most_pages:
+            raise UnreadablePdf(too_many_pages(most_pages))
         return [_from_page(document, number, read) for number in range(1, len(document) + 1)]
+
+
+def too_many_pages(most: int) -> str:
+    """The sentence for a client whose PDFs have more pages than that (IN-5), in the API's words; it names the limit."""
+    return f"A maximum of {most} PDF pages may be provided. (pdf_pages)"
 
 
 def pictures(data: bytes, numbers: Sequence[int], longest: int) -> Sequence[bytes | None]:
@@ -88,8 +93,6 @@ def _opened(data: bytes) -> Iterator[Any]:
     with document:
         if len(document) < 1:
             raise UnreadablePdf("The PDF specified has no pages.")
-        if len(document) > MOST_PAGES:
-            raise UnreadablePdf(f"A maximum of {MOST_PAGES} PDF pages may be provided.")
         yield document
 
 

@@ -6,6 +6,7 @@ Every outcome is kept by the digest of the data or by the URL, also that somethi
 again with each turn of a conversation.
 """
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -47,7 +48,7 @@ class MediaReader:
         self.sight = replace(sight, images=sight.images or vision is not None, urls=fetcher is not None)
         self._fetcher = fetcher
         self._descriptions = Descriptions(vision) if vision and not sight.images else None
-        self._pdfs = PdfReader()
+        self._pdfs = PdfReader(sight.limits.pdf_pages)
         self._pool = WorkerPool(preload=_PRELOAD, idle_seconds=_IDLE_SECONDS)
         self._running: SharedWork[Key, Outcome] = SharedWork()
         self._kept: Kept[Key, Outcome] = Kept(kept_bytes)
@@ -62,15 +63,22 @@ class MediaReader:
         return without_attachments(dialogue, self.sight, await self.outcomes(wanted(dialogue, self.sight, {})))
 
     async def outcomes(self, missing: Mapping[Key, Wanted]) -> dict[Key, Outcome]:
-        """The outcomes of reading these, from memory where they are kept. Raises `Overloaded`."""
-        found: dict[Key, Outcome] = {}
-        for key, item in missing.items():  # one after another, so that one request does not take all workers
-            outcome = self._kept.get(key)
-            if outcome is None or outcome.outdated:
-                outcome = await self._running.result(key, partial(self._read, item))
-                self._kept.put(key, outcome, outcome.size)
-            found[key] = outcome
-        return found
+        """The outcomes of reading these, from memory where they are kept. Raises `Overloaded`.
+
+        Those for which the time of a request is not enough are unreadable; the next request continues with them.
+        """
+        found = {key: outcome for key in missing if (outcome := self._kept.get(key)) and not outcome.outdated}
+        seconds = self.sight.limits.attachment_seconds
+        try:
+            async with asyncio.timeout(seconds) as limit:
+                for key in [key for key in missing if key not in found]:  # in turn: one request does not take all workers
+                    found[key] = await self._running.result(key, partial(self._read, missing[key]))
+                    self._kept.put(key, found[key], found[key].size)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+        late = Outcome(unreadable=f"Reading the attachments of a request may take {seconds} seconds (attachment_seconds).")
+        return {key: found.get(key, late) for key in missing}
 
     def recent(self) -> dict[Key, Outcome]:
         """The newest outcomes, as far as their text is not too long together."""
@@ -135,4 +143,4 @@ def _document(pdf: Pdf) -> Outcome:
     notes = (
         (f"omitted: {pdf.omitted} page{'s' * (pdf.omitted > 1)} of a PDF that the model cannot read",) if pdf.omitted else ()
     )
-    return Outcome(pdf.parts, notes)
+    return Outcome(pdf.parts, notes, pages=pdf.pages)
