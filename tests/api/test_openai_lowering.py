@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from dragoman.api.base import parse
-from dragoman.api.openai.lowering import UNLIMITED, lower_chat
+from dragoman.api.openai.content import UNLIMITED
+from dragoman.api.openai.lowering import lower_chat
 from dragoman.api.openai.request import ChatRequest, CompletionRequest
 from dragoman.api.openai.rules import check_chat, check_completion, check_strict_input
 from dragoman.conversation import (

@@ -22,14 +22,20 @@ class Encoder(Protocol[E_co]):
     def encode(self, part: Part) -> Sequence[E_co]:
         """The events of this part."""
 
+    def ping(self) -> Sequence[E_co]:
+        """The events that keep a silent stream alive."""
+
+    def fail(self, error: DragomanError, request_id: str) -> Sequence[E_co]:
+        """The events that end the stream after a failure."""
+
 
 @dataclass(frozen=True, slots=True)
 class ApiFormat(Generic[E]):
     """An API format.
 
-    `frame` gives the bytes of an event in a stream, `fold` makes the non-streamed answer from all events. `ping` keeps a silent
-    stream alive, `end` is sent after the last event. `error_body` makes the body of an error, given the request id;
-    `error_frame` frames it in a stream.
+    `frame` gives the bytes of an event in a stream, `fold` makes the non-streamed answer from all events. `end` is sent after
+    the last event. `error_body` makes the body of an error, given the request id. `ping` and `error_frame` are for a stream
+    whose answer has not begun: a sign of life, and the error that ends it. `ping` also follows the first events.
     """
 
     frame: Callable[[E], bytes]

@@ -17,6 +17,7 @@ from dragoman.server.messages import CountTokens, Messages
 from dragoman.server.middleware import METRICS, Middleware
 from dragoman.server.models import HealthCheck, ModelDetail, ModelList
 from dragoman.server.registry import ModelRegistry
+from dragoman.server.responses import InputTokens, Responses
 
 
 def create_app(registry: ModelRegistry, counts: Path | None = None, keyring: Keyring | None = None) -> ASGIApp:
@@ -40,6 +41,8 @@ def create_app(registry: ModelRegistry, counts: Path | None = None, keyring: Key
             Route("/v1/messages/count_tokens", CountTokens(registry), methods=["POST"]),
             Route("/v1/chat/completions", ChatCompletions(registry), methods=["POST"]),
             Route("/v1/completions", Completions(registry), methods=["POST"]),
+            Route("/v1/responses", Responses(registry), methods=["POST"]),
+            Route("/v1/responses/input_tokens", InputTokens(registry), methods=["POST"]),
             Route("/v1/models", ModelList(registry), methods=["GET"]),
             Route("/v1/models/{model:path}", ModelDetail(registry), methods=["GET"]),
             Route(METRICS, _Scrape(metrics), methods=["GET"]),

@@ -7,7 +7,7 @@ from array import array
 from starlette.requests import Request
 
 from dragoman.api.base import check_known, parse, unknown_fields
-from dragoman.api.openai.completions import ChatChunk, Completion
+from dragoman.api.openai.completions import ChatEvent, CompletionEvent
 from dragoman.api.openai.encoder import ChatEncoder, CompletionEncoder
 from dragoman.api.openai.formats import CHAT, COMPLETIONS
 from dragoman.api.openai.lowering import lower_chat, sampling
@@ -29,7 +29,7 @@ _DEFAULT_COMPLETION = 16
 """Tokens of a completion if the request sets no limit: the default of the API."""
 
 
-class ChatCompletions(GeneratingEndpoint[ChatChunk]):
+class ChatCompletions(GeneratingEndpoint[ChatEvent]):
     """Answers a conversation."""
 
     api_format = CHAT
@@ -43,7 +43,7 @@ class ChatCompletions(GeneratingEndpoint[ChatChunk]):
         return ChatEncoder(_id("chatcmpl"), int(time.time()), read.model, usage=read.usage)
 
 
-class Completions(GeneratingEndpoint[Completion]):
+class Completions(GeneratingEndpoint[CompletionEvent]):
     """Continues a text, without a chat template."""
 
     api_format = COMPLETIONS

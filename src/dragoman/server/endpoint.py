@@ -15,7 +15,7 @@ from dragoman.observability import Record
 from dragoman.server.affinity import affinity
 from dragoman.server.body import read_json_body
 from dragoman.server.disconnect import until_disconnect
-from dragoman.server.early_stream import EarlyStream
+from dragoman.server.early_stream import LOADING_PATIENCE, EarlyStream
 from dragoman.server.incoming import Incoming, Prepared
 from dragoman.server.preparation import Read
 from dragoman.server.rate_limits import SPENDING, Spending
@@ -51,6 +51,13 @@ class Endpoint(ABC):
         record.content = made.facts.content if made.facts else {}
         record.unknown = self.registry.new_names(made.read.unknown)
         return made
+
+    async def count(self, record: Record, incoming: Incoming) -> int:
+        """Return the length in tokens of the prompt of a request. Raises what generating would raise."""
+        record.model = incoming.head.model
+        async with self.registry.use(record.model, LOADING_PATIENCE) as (model, _):
+            made = await self.prepare(record, incoming, model)
+            return (await made.prompt_of(model)).length
 
 
 class GeneratingEndpoint(Endpoint, Generic[E]):

@@ -15,8 +15,6 @@ from dragoman.api.anthropic.lowering import lower
 from dragoman.api.anthropic.request import CountTokensRequest, MessagesRequest, PromptRequest
 from dragoman.api.base import parse, unknown_fields
 from dragoman.errors import InvalidRequest
-from dragoman.observability import Record
-from dragoman.server.early_stream import LOADING_PATIENCE
 from dragoman.server.endpoint import Endpoint, GeneratingEndpoint
 from dragoman.server.incoming import Incoming, IncomingConversation
 from dragoman.server.preparation import Read
@@ -52,13 +50,8 @@ class CountTokens(Endpoint):
 
     async def answer(self, request: Request, body: bytes, send: Send) -> None:
         """Answer the request. Raises what the message would raise."""
-        record: Record = request.state.record
         incoming = await _read(request, body, CountTokensRequest, self.registry.settings)
-        record.model = incoming.head.model
-        async with self.registry.use(record.model, LOADING_PATIENCE) as (model, _):
-            made = await self.prepare(record, incoming, model)
-            count = TokenCount((await made.prompt_of(model)).length)
-        await send_json(send, count)
+        await send_json(send, TokenCount(await self.count(request.state.record, incoming)))
 
 
 async def _read(request: Request, body: bytes, kind: type[PromptRequest], settings: Settings) -> Incoming:

@@ -32,7 +32,11 @@ _ATTACHED: Final = b"base64"
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A parsed and checked request. `named`: the fields that identify a conversation or its user, the most specific first."""
+    """A parsed and checked request.
+
+    `named`: the fields that identify a conversation or its user, the most specific first. `reply`: what else the encoder of the
+    format needs.
+    """
 
     model: str
     stream: bool
@@ -40,6 +44,7 @@ class Read:
     unknown: Sequence[str] = ()
     named: Mapping[str, object] = field(default_factory=dict)
     usage: bool = True
+    reply: Any = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,18 @@ from starlette.types import Message, Send
 
 from dragoman.api.anthropic.formats import MESSAGES
 from dragoman.api.format import ApiFormat
-from dragoman.api.openai.formats import CHAT, COMPLETIONS
+from dragoman.api.openai.formats import CHAT, COMPLETIONS, RESPONSES_API
 from dragoman.errors import OVERLOADED_STATUS, RESPONSES, DragomanError
 
 _PREFIX = "/anthropic"
 _encode = msgspec.json.Encoder().encode
 _RETRYABLE = frozenset({408, 429, 500, 504, OVERLOADED_STATUS})
-_FORMATS: Mapping[str, ApiFormat[Any]] = {"/v1/chat/completions": CHAT, "/v1/completions": COMPLETIONS}
+_RESPONSES = "/v1/responses"
+_FORMATS: Mapping[str, ApiFormat[Any]] = {
+    "/v1/chat/completions": CHAT,
+    "/v1/completions": COMPLETIONS,
+    _RESPONSES: RESPONSES_API,
+}
 
 
 def plain_path(path: str) -> str:
@@ -27,7 +32,7 @@ def plain_path(path: str) -> str:
 
 def format_of(path: str) -> ApiFormat[Any]:
     """Return the API format of a plain path, for responses and errors."""
-    return _FORMATS.get(path, MESSAGES)
+    return RESPONSES_API if path.startswith(f"{_RESPONSES}/") else _FORMATS.get(path, MESSAGES)
 
 
 async def send_json(send: Send, body: object, *, status: int = 200, headers: dict[str, str] | None = None) -> None:

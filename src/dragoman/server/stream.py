@@ -8,7 +8,7 @@ A failure before the first byte is an ordinary HTTP error; after it, it is a fin
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -111,10 +111,13 @@ class EventStream(Generic[E]):
     def _start(self) -> None:
         if not self._started:
             self._started = True
-            for event in self._encoder.start(self._generation.counts):
-                self._outbox += self._format.frame(event)
+            self._put(self._encoder.start(self._generation.counts))
             self._outbox += self._format.ping
             self._wake()
+
+    def _put(self, events: Sequence[E]) -> None:
+        for event in events:
+            self._outbox += self._format.frame(event)
 
     def _wake(self) -> None:
         """Wake the sender. A future for each wait costs less than one event object for all waits."""
@@ -141,15 +144,14 @@ class EventStream(Generic[E]):
     def _add(self, part: Part) -> None:
         self._start()
         self._record.add_part(part)
-        for event in self._encoder.encode(part):
-            self._outbox += self._format.frame(event)
+        self._put(self._encoder.encode(part))
         self._wake()
 
     def _fail(self, error: Exception) -> None:
         """Record the failure, and send it as an error event, so that the stream never ends silently."""
         known = error if isinstance(error, DragomanError) else Unexpected()
         self._record.fail(error)
-        self._outbox += self._format.error_frame(known, self._record.request_id)
+        self._put(self._encoder.fail(known, self._record.request_id))
 
     async def _send(self, send: Send) -> None:
         """Write the outbox until the producer is done. One timer task runs beside it, so that no event needs its own timer."""
@@ -192,6 +194,6 @@ class EventStream(Generic[E]):
                 continue
             wait = self._sent + PING_INTERVAL - loop.time()
             if wait <= 0:
-                self._outbox += self._format.ping
+                self._put(self._encoder.ping())
                 self._wake()
             await asyncio.sleep(min(wait if wait > 0 else PING_INTERVAL / 4, STALL_LIMIT))

@@ -14,6 +14,7 @@ from typing import assert_never
 
 from msgspec.structs import replace
 
+from dragoman.api.anthropic.errors import ErrorBody
 from dragoman.api.anthropic.events import (
     ContentBlockDelta,
     ContentBlockStart,
@@ -25,11 +26,13 @@ from dragoman.api.anthropic.events import (
     MessageDelta,
     MessageStart,
     MessageStop,
+    Ping,
     SignatureDelta,
     TextDelta,
     ThinkingDelta,
 )
 from dragoman.api.anthropic.message import BlockOut, MessageOut, TextOut, ThinkingOut, ToolUseOut, Usage
+from dragoman.errors import DragomanError
 from dragoman.parts import CallDelta, CallEnd, CallStart, Ending, Part, Prefill, Text, Thinking, ThinkingEnd, TokenCounts
 
 
@@ -101,6 +104,14 @@ class MessageEncoder:
                 return [*closing, MessageDelta(final, Usage.of(counts)), MessageStop()]
             case _:
                 assert_never(part)
+
+    def ping(self) -> list[Event]:
+        """A `ping` (SSE-19)."""
+        return [Ping()]
+
+    def fail(self, error: DragomanError, request_id: str) -> list[Event]:
+        """The `error` event, which is the last one (SSE-17)."""
+        return [ErrorBody.of(error, request_id)]
 
     def _delta(self, delta: Delta) -> ContentBlockDelta:
         return ContentBlockDelta(self._index, delta)

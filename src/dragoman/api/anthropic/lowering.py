@@ -47,6 +47,7 @@ from dragoman.api.anthropic.request import (
 from dragoman.api.anthropic.server_tools import server_tool_text
 from dragoman.api.anthropic.tool_search import added, described, removed
 from dragoman.api.anthropic.tools import CustomTool, DefinedTool
+from dragoman.conversation.call_order import in_call_order
 from dragoman.conversation.signature import recover
 from dragoman.conversation.types import (
     AnswerPolicy,
@@ -143,14 +144,7 @@ def _turns(request: PromptRequest) -> Iterator[Turn]:
                 content.append(Text(message.content))
             for place, block in enumerate(message.blocks):
                 content.extend(_content(block, f"messages.{index}.content.{place}", names, tools))
-        yield Turn(Role(role), _in_call_order(content, places))
-
-
-def _in_call_order(content: Sequence[Content], places: Mapping[str, int]) -> Sequence[Content]:
-    """Sort results by the order of their calls: where a template has no ids, only the order links a result to its call."""
-    results = [part for part in content if isinstance(part, ToolResult)]
-    in_order = iter(sorted(results, key=lambda result: places.get(result.call_id, 0)))
-    return tuple(next(in_order) if isinstance(part, ToolResult) else part for part in content)
+        yield Turn(Role(role), in_call_order(content, places))
 
 
 def _content(block: ContentBlock, path: str, names: Mapping[str, str], tools: dict[str, Tool]) -> Iterator[Content]:

@@ -1,1 +1,1 @@
-"""The OpenAI-compatible API: chat completions and completions."""
+"""The OpenAI-compatible API: chat completions, completions and responses."""

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from msgspec import UNSET, Struct, UnsetType, field
 
+from dragoman.api.openai.errors import ErrorBody
 from dragoman.parts import StopReason, TokenCounts
 
 FINISHES: dict[StopReason, str] = {
@@ -145,3 +146,13 @@ class Completion(Struct, frozen=True):
     usage: Usage | UnsetType | None = UNSET
     object: str = "text_completion"
     system_fingerprint: None = field(default=None)
+
+
+class Comment(Struct, frozen=True):
+    """A comment in a stream, which clients ignore."""
+
+    text: str
+
+
+ChatEvent = ChatChunk | Comment | ErrorBody
+CompletionEvent = Completion | Comment | ErrorBody

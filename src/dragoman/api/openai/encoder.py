@@ -4,8 +4,8 @@ This API has no blocks to open and close: each chunk names what it adds. The ord
 encoder of the Messages API.
 """
 
-from collections.abc import Iterable
-from typing import assert_never
+from collections.abc import Iterable, Iterator
+from typing import TypeVar, assert_never
 
 from msgspec import UNSET, UnsetType
 
@@ -15,18 +15,35 @@ from dragoman.api.openai.completions import (
     ChatChoice,
     ChatChunk,
     ChatCompletion,
+    ChatEvent,
     ChatMessageOut,
     ChunkChoice,
+    Comment,
     Completion,
+    CompletionEvent,
     Delta,
     FunctionOut,
     TextChoice,
     Usage,
 )
+from dragoman.api.openai.errors import ErrorBody
+from dragoman.errors import DragomanError
 from dragoman.parts import CallDelta, CallEnd, CallStart, Ending, Part, Prefill, Text, Thinking, ThinkingEnd, TokenCounts
 
 
-class ChatEncoder:
+class _StreamEncoder:
+    """What both encoders do with a silent and with a failed stream."""
+
+    def ping(self) -> list[Comment]:
+        """A comment: this API has no event for it."""
+        return [Comment("ping")]
+
+    def fail(self, error: DragomanError, request_id: str) -> list[ErrorBody]:
+        """The error as the last event."""
+        return [ErrorBody.of(error, request_id)]
+
+
+class ChatEncoder(_StreamEncoder):
     """Encodes one answer: `start` first, then each part in order; the `Ending` is the last.
 
     `created` is in seconds since the epoch; `usage` is whether the client requested a chunk with the counts.
@@ -68,13 +85,13 @@ class ChatEncoder:
         return ChatChunk(*self._head, (ChunkChoice(delta, finish_reason=finish),), self._usage)
 
 
-def fold_chat(chunks: Iterable[ChatChunk]) -> ChatCompletion:
+def fold_chat(chunks: Iterable[ChatEvent]) -> ChatCompletion:
     """Collect a whole stream, which includes its usage."""
     content: list[str] = []
     reasoning: list[str] = []
     calls: list[tuple[CallOut, list[str]]] = []
     finish, last = "", None
-    for last in chunks:
+    for last in _chunks(chunks, ChatChunk):
         for choice in last.choices:
             delta = choice.delta
             content += [delta.content] if delta.content else []
@@ -97,7 +114,7 @@ def fold_chat(chunks: Iterable[ChatChunk]) -> ChatCompletion:
     return ChatCompletion(last.id, last.created, last.model, (ChatChoice(message, finish),), last.usage)
 
 
-class CompletionEncoder:
+class CompletionEncoder(_StreamEncoder):
     """Encodes a completion, which is text only, with the arguments of `ChatEncoder`."""
 
     def __init__(self, completion_id: str, created: int, model: str, *, usage: bool) -> None:
@@ -120,14 +137,21 @@ class CompletionEncoder:
                 return []
 
 
-def fold_completion(chunks: Iterable[Completion]) -> Completion:
+def fold_completion(chunks: Iterable[CompletionEvent]) -> Completion:
     """Collect a whole stream, which includes its usage."""
     texts: list[str] = []
     finish, last = None, None
-    for last in chunks:
+    for last in _chunks(chunks, Completion):
         for choice in last.choices:
             texts.append(choice.text)
             finish = choice.finish_reason or finish
     if last is None or not isinstance(last.usage, Usage):
         raise ValueError("an answer needs a stream that ends with its usage")
     return Completion(last.id, last.created, last.model, (TextChoice("".join(texts), finish),), last.usage)
+
+
+C = TypeVar("C", ChatChunk, Completion)
+
+
+def _chunks(stream: Iterable[object], kind: type[C]) -> Iterator[C]:
+    return (event for event in stream if isinstance(event, kind))

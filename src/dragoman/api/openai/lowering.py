@@ -4,22 +4,11 @@ Reasoning is on unless the request turns it off (`reasoning_effort: none`), as c
 is the assistant's, the model continues it.
 """
 
-import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import dropwhile, groupby
 
-from dragoman.api.openai.parts import (
-    Attached,
-    FilePart,
-    ImagePart,
-    MediaPart,
-    OtherPart,
-    RefusalPart,
-    TextPart,
-    ThinkingPart,
-    parts_of,
-)
+from dragoman.api.openai.content import UNLIMITED, attachments, omitted, read, texts, thinking_policy, unread
+from dragoman.api.openai.parts import parts_of
 from dragoman.api.openai.request import (
     AssistantMessage,
     ChatMessage,
@@ -33,10 +22,10 @@ from dragoman.api.openai.request import (
     ToolMessage,
     UserMessage,
 )
-from dragoman.conversation.call_arguments import UNREAD, called_with
+from dragoman.conversation.call_arguments import called_with
+from dragoman.conversation.call_order import in_call_order
 from dragoman.conversation.types import (
     AnswerPolicy,
-    Attachment,
     Content,
     Conversation,
     Dialogue,
@@ -55,10 +44,6 @@ from dragoman.conversation.types import (
     join_texts,
 )
 
-UNLIMITED = 1 << 31
-"""The `max_tokens` of a request without a limit, in tokens: larger than any context window."""
-
-_WORD = re.compile(r"[\w.-]{1,40}")
 _CHOICES = {None: ToolChoice.AUTO, "auto": ToolChoice.AUTO, "required": ToolChoice.ANY, "none": ToolChoice.NONE}
 
 
@@ -68,10 +53,10 @@ def lower_chat(request: ChatRequest) -> Conversation:
     rest = list(dropwhile(_is_system, messages)) or messages
     top = [message for _, message in messages[: len(messages) - len(rest)] if isinstance(message, SystemMessage)]
     tools = tuple(_tools(request))
-    attached = _attachments(request.messages)
+    attached = attachments(_parts(request.messages))
     dialogue = Dialogue(
         turns=tuple(_turns(rest)),
-        system=tuple(Text(text) for message in top for text in _texts(message.content)),
+        system=tuple(Text(text) for message in top for text in texts(message.content)),
         tools=tools,
         attachments=attached,
         newest=_newest(request.messages) if attached else "",
@@ -127,53 +112,28 @@ def _turns(messages: Sequence[tuple[int, ChatMessage]]) -> Iterator[Turn]:
             if isinstance(message, AssistantMessage):
                 calls |= {call.id: call.function.name for call in message.calls}
             content += _content(message, f"messages.{index}.content", calls)
-        yield Turn(role, tuple(_in_call_order(content, list(calls))))
+        yield Turn(role, in_call_order(content, {identifier: place for place, identifier in enumerate(calls)}))
 
 
 def _content(message: ChatMessage, path: str, calls: dict[str, str]) -> Iterator[Content]:
     match message:
         case SystemMessage():
-            yield from map(Text, _texts(message.content))
+            yield from map(Text, texts(message.content))
         case UserMessage():
-            yield from _read(message.content, path)
+            yield from read(message.content, path)
         case AssistantMessage():
             if message.thought:
                 yield Thinking(message.thought)
-            yield from _read(message.content or message.refusal or "", path)
+            yield from read(message.content or message.refusal or "", path)
             for call in message.calls:
                 yield ToolCall(call.id, call.function.name, called_with(call.function.arguments))
         case ToolMessage() | FunctionMessage():
-            content = join_texts(_read(message.content or "", path))
+            content = join_texts(read(message.content or "", path))
             yield ToolResult(message.tool_call_id, calls[message.tool_call_id], content, is_error=False)
 
 
-def _texts(content: str | Sequence[TextPart]) -> Iterator[str]:
-    texts = [content] if isinstance(content, str) else [part.text for part in content]
-    return filter(None, texts)
-
-
-def _read(content: str | Sequence[TextPart | RefusalPart | ThinkingPart | Attached], path: str) -> Iterator[Text | Attachment]:
-    """The texts and attachments of the content, without reasoning."""
-    if isinstance(content, str):
-        yield from (Text(content),) if content else ()
-        return
-    for place, part in enumerate(content):
-        match part:
-            case TextPart(text=text) | RefusalPart(refusal=text):
-                if text:
-                    yield Text(text)
-            case ThinkingPart():
-                pass
-            case ImagePart() | FilePart():
-                yield part.attachment(f"{path}.{place}")
-            case MediaPart() | OtherPart():
-                kind = part.kind if _WORD.fullmatch(part.kind) else "part"
-                yield Text(f"[{kind} omitted: this model cannot take it]")
-
-
-def _attachments(messages: Sequence[ChatMessage]) -> int:
-    parts = (part for message in messages for part in parts_of(message.content))
-    return sum(isinstance(part, ImagePart | FilePart) for part in parts)
+def _parts(messages: Sequence[ChatMessage]) -> Iterator[object]:
+    return (part for message in messages for part in parts_of(message.content))
 
 
 def _newest(messages: Sequence[ChatMessage]) -> str:
@@ -184,23 +144,11 @@ def _newest(messages: Sequence[ChatMessage]) -> str:
 
 def _notes(messages: Sequence[ChatMessage]) -> Iterator[str]:
     """Notes about what the model does not get, or gets in another form."""
-    parts = [part for message in messages for part in parts_of(message.content) if isinstance(part, MediaPart | OtherPart)]
-    for kind, count in Counter(part.kind for part in parts).items():
-        yield f"omitted: {count} {kind[:40]} part{'s' * (count > 1)} that the model cannot take"
+    yield from omitted(_parts(messages))
     calls = [call.function for message in messages if isinstance(message, AssistantMessage) for call in message.calls]
-    unread = sum(UNREAD in called_with(call.arguments) for call in calls)
-    if unread:
-        yield f"kept as text: the arguments of {unread} call{'s' * (unread > 1)}, not a JSON object"
+    yield from unread(call.arguments for call in calls)
     if any(message.name for message in messages if isinstance(message, SystemMessage | UserMessage | AssistantMessage)):
         yield "ignored: names of speakers"
-
-
-def _in_call_order(content: Sequence[Content], order: Sequence[str]) -> Iterator[Content]:
-    """Sort results by the order of their calls: where a template has no ids, only the order links a result to its call."""
-    places = {identifier: place for place, identifier in enumerate(order)}
-    in_order = iter(sorted((part for part in content if isinstance(part, ToolResult)), key=lambda part: places[part.call_id]))
-    for part in content:
-        yield next(in_order) if isinstance(part, ToolResult) else part
 
 
 def _tools(request: ChatRequest) -> Iterator[Tool]:
@@ -219,12 +167,9 @@ def _tool_policy(request: ChatRequest) -> ToolPolicy:
 
 
 def _thinking_policy(request: ChatRequest) -> ThinkingPolicy:
-    effort = request.reasoning_effort
     switches = request.chat_template_kwargs
     asked = [switches.enable_thinking, switches.thinking] if switches else []
-    enabled = effort != "none" and False not in asked
-    level = "low" if effort == "minimal" else effort
-    return ThinkingPolicy(enabled=enabled, effort=level if enabled else None)
+    return thinking_policy(request.reasoning_effort, off=False in asked)
 
 
 def _output(request: ChatRequest) -> JsonObject | None:

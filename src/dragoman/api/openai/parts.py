@@ -17,6 +17,10 @@ class TextPart(WireModel):
 
     type: Literal["text", "input_text", "output_text"]
     text: str
+    # Of earlier answers; may be ignored.
+    annotations: Any = None
+    logprobs: Any = None
+    prompt_cache_breakpoint: Any = None
 
 
 class RefusalPart(WireModel):
@@ -50,6 +54,8 @@ class ImagePart(WireModel):
     type: Literal["image_url", "input_image"]
     image_url: str | ImageUrl | None = None
     file_id: str | None = None
+    detail: Any = None
+    prompt_cache_breakpoint: Any = None
 
     def attachment(self, path: str) -> Attachment:
         """The neutral form of this part at `path`."""
@@ -60,11 +66,22 @@ class ImagePart(WireModel):
 
 
 class FileData(WireModel):
-    """A file: its content as a `data:` URL or as base64, or an id, which this server does not know."""
+    """A file: its content as a `data:` URL or as base64, a URL, or an id, which this server does not know."""
 
     file_data: str | None = None
     file_id: str | None = None
+    file_url: str | None = None
     filename: str | None = None
+
+    def document(self, path: str, prefix: str) -> Attachment:
+        """The neutral form of the file at `path`; its fields have the prefix in errors."""
+        title = self.filename or ""
+        if self.file_data:
+            source = _inline(self.file_data) or Inline(self.file_data, "application/pdf")
+            return Attachment(AttachmentKind.DOCUMENT, source, path, f"{prefix}file_data", title=title)
+        if self.file_url:
+            return Attachment(AttachmentKind.DOCUMENT, Url(self.file_url), path, f"{prefix}file_url", title=title)
+        return Attachment(AttachmentKind.DOCUMENT, FileId(self.file_id or ""), path, f"{prefix}file_id", title=title)
 
 
 class FilePart(WireModel):
@@ -75,11 +92,19 @@ class FilePart(WireModel):
 
     def attachment(self, path: str) -> Attachment:
         """The neutral form of this part at `path`."""
-        data, title = self.file.file_data, self.file.filename or ""
-        if not data:
-            return Attachment(AttachmentKind.DOCUMENT, FileId(self.file.file_id or ""), path, "file.file_id", title=title)
-        source = _inline(data) or Inline(data, "application/pdf")
-        return Attachment(AttachmentKind.DOCUMENT, source, path, "file.file_data", title=title)
+        return self.file.document(path, "file.")
+
+
+class InputFilePart(FileData):
+    """A document in the Responses API, which may also be at a URL."""
+
+    type: Literal["input_file"]
+    detail: Any = None
+    prompt_cache_breakpoint: Any = None
+
+    def attachment(self, path: str) -> Attachment:
+        """The neutral form of this part at `path`."""
+        return self.document(path, "")
 
 
 def _inline(url: str) -> Inline | None:
@@ -114,7 +139,7 @@ class OtherPart(WireModel):
         return self.type
 
 
-Attached = ImagePart | FilePart | MediaPart | OtherPart
+Attached = ImagePart | FilePart | InputFilePart | MediaPart | OtherPart
 """A part that is not text."""
 
 P = TypeVar("P")
@@ -132,7 +157,7 @@ AnswerPart = Annotated[
 ]
 
 _KNOWN = frozenset(
-    {"text", "input_text", "output_text", "refusal", "image_url", "input_image", "file"}
+    {"text", "input_text", "output_text", "refusal", "image_url", "input_image", "file", "input_file"}
     | {"input_audio", "audio_url", "input_video", "video_url"}
 )
 
@@ -146,7 +171,7 @@ def _result_part(value: Any) -> str | None:
 
 ResultPart = Annotated[
     Annotated[
-        TextPart | RefusalPart | ImagePart | FilePart | MediaPart,
+        TextPart | RefusalPart | ImagePart | FilePart | InputFilePart | MediaPart,
         Field(discriminator="type"),
         Tag("(known)"),
     ]

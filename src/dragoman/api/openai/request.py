@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, Literal, cast
 from pydantic import Discriminator, Field, Tag
 
 from dragoman.api.base import PlainOrList, WireModel
+from dragoman.api.openai.content import Effort
 from dragoman.api.openai.parts import AnswerPart, ResultPart, TextPart, ThinkingPart, UserPart, parts_of
 
 LARGEST: Final = (1 << 63) - 1
@@ -229,7 +230,7 @@ class ChatRequest(_Request):
     tool_choice: Literal["none", "auto", "required"] | NamedChoice | None = None
     parallel_tool_calls: bool | None = None
     response_format: Annotated[TextFormat | JsonFormat | SchemaFormat, Field(discriminator="type")] | None = None
-    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
+    reasoning_effort: Effort | None = None
     chat_template_kwargs: TemplateVariables | None = None
     # Must be honoured or refused: `rules` refuses them.
     top_logprobs: int | None = None

@@ -1,0 +1,191 @@
+"""The events of a stream, and their server-sent event frames."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from dragoman.api.openai.errors import ErrorBody
+from dragoman.api.openai.responses.response import OutputItem, OutputText, ReasoningText, Response, SummaryText
+from dragoman.errors import DragomanError
+
+
+class Numbered(Struct, frozen=True):
+    """An event; `sequence_number` counts the events of a stream from 0."""
+
+    sequence_number: int
+
+
+class Lifecycle(Numbered, frozen=True):
+    """An event with the response as it is now."""
+
+    response: Response
+
+
+class Created(Lifecycle, frozen=True, tag="response.created"):
+    """The response was accepted."""
+
+
+class InProgress(Lifecycle, frozen=True, tag="response.in_progress"):
+    """The response is being generated."""
+
+
+class Completed(Lifecycle, frozen=True, tag="response.completed"):
+    """The response is complete."""
+
+
+class Incomplete(Lifecycle, frozen=True, tag="response.incomplete"):
+    """The response reached a limit."""
+
+
+class Failed(Lifecycle, frozen=True, tag="response.failed"):
+    """The response failed."""
+
+
+class ErrorEvent(Numbered, frozen=True, tag="error"):
+    """The request failed before the response began."""
+
+    message: str
+    code: str | None
+    param: str | None
+
+    @classmethod
+    def of(cls, error: DragomanError, number: int) -> "ErrorEvent":
+        """The event for one of our errors."""
+        body = ErrorBody.of(error, "").error
+        return cls(number, body.message, body.code, body.param)
+
+
+class Keepalive(Numbered, frozen=True, tag="keepalive"):
+    """Keeps a silent stream alive: a comment would not, as some clients wait only for events."""
+
+
+class OfItem(Numbered, frozen=True):
+    """An event of an output item."""
+
+    output_index: int
+
+
+class ItemAdded(OfItem, frozen=True, tag="response.output_item.added"):
+    """An item begins."""
+
+    item: OutputItem
+
+
+class ItemDone(OfItem, frozen=True, tag="response.output_item.done"):
+    """An item is complete."""
+
+    item: OutputItem
+
+
+class InItem(OfItem, frozen=True):
+    """An event of something in an item."""
+
+    item_id: str
+
+
+class PartAdded(InItem, frozen=True, tag="response.content_part.added"):
+    """A part of an item's content begins."""
+
+    part: OutputText | ReasoningText
+    content_index: int = 0
+
+
+class PartDone(InItem, frozen=True, tag="response.content_part.done"):
+    """A part of an item's content is complete."""
+
+    part: OutputText | ReasoningText
+    content_index: int = 0
+
+
+class TextDelta(InItem, frozen=True, tag="response.output_text.delta"):
+    """More text of a message."""
+
+    delta: str
+    content_index: int = 0
+    logprobs: Sequence[Any] = ()
+
+
+class TextDone(InItem, frozen=True, tag="response.output_text.done"):
+    """The whole text of a message."""
+
+    text: str
+    content_index: int = 0
+    logprobs: Sequence[Any] = ()
+
+
+class ReasoningDelta(InItem, frozen=True, tag="response.reasoning_text.delta"):
+    """More reasoning."""
+
+    delta: str
+    content_index: int = 0
+
+
+class ReasoningDone(InItem, frozen=True, tag="response.reasoning_text.done"):
+    """The whole reasoning of an item."""
+
+    text: str
+    content_index: int = 0
+
+
+class SummaryPartAdded(InItem, frozen=True, tag="response.reasoning_summary_part.added"):
+    """A part of a summary begins."""
+
+    part: SummaryText
+    summary_index: int = 0
+
+
+class SummaryPartDone(InItem, frozen=True, tag="response.reasoning_summary_part.done"):
+    """A part of a summary is complete."""
+
+    part: SummaryText
+    summary_index: int = 0
+
+
+class SummaryDelta(InItem, frozen=True, tag="response.reasoning_summary_text.delta"):
+    """More of a summary."""
+
+    delta: str
+    summary_index: int = 0
+
+
+class SummaryDone(InItem, frozen=True, tag="response.reasoning_summary_text.done"):
+    """The whole summary."""
+
+    text: str
+    summary_index: int = 0
+
+
+class ArgumentsDelta(InItem, frozen=True, tag="response.function_call_arguments.delta"):
+    """More of the arguments of a call."""
+
+    delta: str
+
+
+class ArgumentsDone(InItem, frozen=True, tag="response.function_call_arguments.done"):
+    """The arguments of a call."""
+
+    arguments: str
+    name: str
+
+
+class InputDelta(InItem, frozen=True, tag="response.custom_tool_call_input.delta"):
+    """More of the input of a custom tool call."""
+
+    delta: str
+
+
+class InputDone(InItem, frozen=True, tag="response.custom_tool_call_input.done"):
+    """The input of a custom tool call."""
+
+    input: str
+
+
+Event = Numbered
+_encode = msgspec.json.Encoder().encode
+
+
+def frame(event: Event) -> bytes:
+    """The event as a server-sent event, whose name is its type."""
+    return b"event: %b\ndata: %b\n\n" % (str(event.__struct_config__.tag).encode(), _encode(event))

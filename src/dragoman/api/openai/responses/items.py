@@ -1,0 +1,171 @@
+"""The items of `input`: messages, calls and their outputs, reasoning, references to stored items."""
+
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any, ClassVar, Final, Literal
+
+from pydantic import Discriminator, Field, Tag
+
+from dragoman.api.base import PlainOrList, WireModel
+from dragoman.api.openai.parts import (
+    FilePart,
+    ImagePart,
+    InputFilePart,
+    MediaPart,
+    RefusalPart,
+    ResultPart,
+    TextPart,
+)
+from dragoman.conversation.signature import recover
+
+Part = Annotated[
+    TextPart | RefusalPart | ImagePart | FilePart | InputFilePart | MediaPart,
+    Field(discriminator="type"),
+]
+
+
+class Message(WireModel):
+    """A message of any role. The type may be left out. `developer` is the newer name of `system`."""
+
+    role: Literal["user", "assistant", "system", "developer"]
+    content: PlainOrList[Part]
+    type: Literal["message"] | None = None
+    id: Any = None
+    status: Any = None
+    phase: Any = None
+
+    @property
+    def is_system(self) -> bool:
+        """Whether it is an instruction of the application."""
+        return self.role in ("system", "developer")
+
+
+class Call(WireModel):
+    """A call in an earlier answer."""
+
+    call_id: str
+    name: str
+    namespace: str | None = None
+    id: Any = None
+    status: Any = None
+    caller: Any = None
+
+
+class FunctionCall(Call):
+    """A call of a function. `arguments` is the model's text, usually JSON."""
+
+    type: Literal["function_call"]
+    arguments: Any = None
+
+
+class CustomToolCall(Call):
+    """A call of a custom tool. Its input is plain text."""
+
+    type: Literal["custom_tool_call"]
+    input: str
+
+
+class Output(WireModel):
+    """The output of a call."""
+
+    call_id: str
+    output: PlainOrList[ResultPart] | None = None
+    name: Any = None
+    namespace: Any = None
+    id: Any = None
+    status: Any = None
+    caller: Any = None
+
+
+class FunctionCallOutput(Output):
+    """The output of a function call."""
+
+    type: Literal["function_call_output"]
+
+
+class CustomToolCallOutput(Output):
+    """The output of a custom tool call."""
+
+    type: Literal["custom_tool_call_output"]
+
+
+class ReasoningPart(WireModel):
+    """A text of a reasoning item."""
+
+    type: Any = None
+    text: str
+
+
+class ReasoningItem(WireModel):
+    """Reasoning of an earlier answer: encrypted by this server, as text, or as a summary."""
+
+    type: Literal["reasoning"]
+    summary: list[ReasoningPart] | None = None
+    content: list[ReasoningPart] | None = None
+    encrypted_content: str | None = None
+    id: Any = None
+    status: Any = None
+
+    @property
+    def text(self) -> str:
+        """The reasoning. What another server has encrypted is not readable; then the text or the summary is used."""
+        kept = recover(self.encrypted_content) if self.encrypted_content else None
+        return (
+            kept or "".join(part.text for part in self.content or ()) or "\n\n".join(part.text for part in self.summary or ())
+        )
+
+
+class ItemReference(WireModel):
+    """A reference to an item of a stored response."""
+
+    type: Literal["item_reference"] | None = None
+    id: str
+
+
+class OtherItem(WireModel):
+    """An item of any other type, which belongs to a tool or a feature that this server does not have."""
+
+    open: ClassVar = True
+
+    type: str
+
+
+KINDS: Final = frozenset(
+    {"message", "function_call", "function_call_output", "custom_tool_call", "custom_tool_call_output"}
+    | {"reasoning", "item_reference"}
+)
+"""The types of items that are read."""
+
+
+def _kind(value: object) -> str | None:
+    if not isinstance(value, dict):
+        return None
+    kind = value.get("type") or ("message" if "role" in value else "item_reference" if "id" in value else None)
+    return f"({kind})" if kind in KINDS else "(other)" if isinstance(kind, str) else None
+
+
+InputItem = Annotated[
+    Annotated[Message, Tag("(message)")]
+    | Annotated[FunctionCall, Tag("(function_call)")]
+    | Annotated[FunctionCallOutput, Tag("(function_call_output)")]
+    | Annotated[CustomToolCall, Tag("(custom_tool_call)")]
+    | Annotated[CustomToolCallOutput, Tag("(custom_tool_call_output)")]
+    | Annotated[ReasoningItem, Tag("(reasoning)")]
+    | Annotated[ItemReference, Tag("(item_reference)")]
+    | Annotated[OtherItem, Tag("(other)")],
+    Discriminator(_kind, custom_error_type="item", custom_error_message="Input should be an item with a type or a role"),
+]
+
+
+def is_assistant(item: object) -> bool:
+    """Whether the model wrote the item."""
+    return isinstance(item, Call | ReasoningItem) or (isinstance(item, Message) and item.role == "assistant")
+
+
+def parts_with_paths(items: Sequence[object]) -> Iterator[tuple[str, Any]]:
+    """Every part of the content of messages and outputs, with its path in the request."""
+    for index, item in enumerate(items):
+        match item:
+            case Message(content=list(parts)):
+                yield from ((f"input.{index}.content.{place}", part) for place, part in enumerate(parts))
+            case Output(output=list(parts)):
+                yield from ((f"input.{index}.output.{place}", part) for place, part in enumerate(parts))

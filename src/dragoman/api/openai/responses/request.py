@@ -1,0 +1,120 @@
+"""The request bodies of `POST /v1/responses` and `POST /v1/responses/input_tokens`.
+
+Unknown fields are kept, ignored and named in the log (BETA-2). Unsupported fields that would change the meaning of the answer
+are declared here and refused by `rules`.
+"""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from dragoman.api.base import PlainOrList, WireModel
+from dragoman.api.openai.content import Effort
+from dragoman.api.openai.request import JsonFormat, TextFormat
+from dragoman.api.openai.responses.items import InputItem, Message
+from dragoman.api.openai.responses.tools import AnyChoice, AnyTool
+
+Summary = Literal["auto", "concise", "detailed"]
+
+
+class Reasoning(WireModel):
+    """How much to reason, and whether the client wants a summary of the reasoning instead of its text."""
+
+    effort: Effort | None = None
+    summary: Summary | None = None
+    generate_summary: Summary | None = None
+    mode: str | None = None
+    context: Any = None
+
+
+class SchemaFormat(WireModel):
+    """An answer that is JSON of a schema."""
+
+    type: Literal["json_schema"]
+    name: str
+    schema_: Annotated[dict[str, Any], Field(alias="schema")]
+    description: str | None = None
+    strict: bool | None = None
+
+
+class TextOptions(WireModel):
+    """The format of the answer's text."""
+
+    format: Annotated[TextFormat | JsonFormat | SchemaFormat, Field(discriminator="type")] | None = None
+    verbosity: Literal["low", "medium", "high"] | None = None
+
+
+class PromptCacheOptions(WireModel):
+    """Options of a prompt cache. `prewarm`: read the prompt and generate nothing."""
+
+    prewarm: bool | None = None
+    mode: Any = None
+    ttl: Any = None
+    comparison_response_id: Any = None
+
+
+class PromptRequest(WireModel):
+    """What both endpoints take: the fields that determine the prompt."""
+
+    model: str
+    input: PlainOrList[InputItem] | None = None
+    instructions: str | None = None
+    previous_response_id: str | None = None
+    tools: list[AnyTool] | None = None
+    tool_choice: AnyChoice | None = None
+    parallel_tool_calls: bool | None = None
+    reasoning: Reasoning | None = None
+    text: TextOptions | None = None
+    truncation: Literal["auto", "disabled"] | None = None
+    # Must be honoured or refused: `rules` refuses it.
+    conversation: Any = None
+    # May be ignored.
+    personality: Any = None
+
+    @property
+    def items(self) -> Sequence[Any]:
+        """The items of `input`; a text is a message of the user."""
+        if isinstance(self.input, str):
+            return [Message(role="user", content=self.input)] if self.input else []
+        return self.input or []
+
+    @property
+    def summarized(self) -> bool:
+        """Whether the client asks for a summary of the reasoning."""
+        return bool(self.reasoning and (self.reasoning.summary or self.reasoning.generate_summary))
+
+
+class ResponsesRequest(PromptRequest):
+    """The body of `POST /v1/responses`."""
+
+    stream: bool | None = None
+    store: bool | None = None
+    include: list[str] | None = None
+    max_output_tokens: Annotated[int, Field(ge=1)] | None = None
+    metadata: Annotated[dict[str, str], Field(max_length=16)] | None = None
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    user: str | None = None
+    safety_identifier: str | None = None
+    prompt_cache_key: str | None = None
+    prompt_cache_options: PromptCacheOptions | None = None
+    # Must be honoured or refused: `rules` refuses them.
+    background: bool | None = None
+    prompt: Any = None
+    context_management: Any = None
+    moderation: Any = None
+    top_logprobs: int | None = None
+    # May be ignored.
+    max_tool_calls: Any = None
+    service_tier: Any = None
+    stream_options: Any = None
+    prompt_cache_retention: Any = None
+    background_options: Any = None
+    access_programs: Any = None
+    image: Any = None
+    client_metadata: Any = None
+
+
+class CountRequest(PromptRequest):
+    """The body of `POST /v1/responses/input_tokens`."""

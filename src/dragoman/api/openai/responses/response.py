@@ -1,0 +1,169 @@
+"""A response and its output items."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+from dragoman.api.openai.responses.tools import ToolName
+from dragoman.parts import TokenCounts
+
+
+class OutputText(Struct, frozen=True, tag="output_text"):
+    """The text of a message."""
+
+    text: str = ""
+    annotations: Sequence[Any] = ()
+    logprobs: Sequence[Any] = ()
+
+
+class ReasoningText(Struct, frozen=True, tag="reasoning_text"):
+    """The text of reasoning."""
+
+    text: str = ""
+
+
+class SummaryText(Struct, frozen=True, tag="summary_text"):
+    """A summary of reasoning."""
+
+    text: str = ""
+
+
+class MessageItem(Struct, frozen=True, tag="message"):
+    """A message for the user."""
+
+    id: str
+    status: str = "in_progress"
+    content: Sequence[OutputText] = ()
+    role: str = "assistant"
+
+
+class ReasoningOut(Struct, frozen=True, tag="reasoning"):
+    """Reasoning. `encrypted_content` contains its text, so that a client can send it back without reading it."""
+
+    id: str
+    status: str = "in_progress"
+    summary: Sequence[SummaryText] = ()
+    content: Sequence[ReasoningText] | UnsetType = UNSET
+    encrypted_content: str | None = None
+
+
+class FunctionCallItem(Struct, frozen=True, tag="function_call"):
+    """A call of a function. `arguments` is JSON text; of a call that was cut, the part that was written."""
+
+    id: str
+    call_id: str
+    name: str
+    status: str = "in_progress"
+    arguments: str = ""
+    namespace: str | UnsetType = UNSET
+
+
+class CustomToolCallItem(Struct, frozen=True, tag="custom_tool_call"):
+    """A call of a custom tool, with plain text as its input."""
+
+    id: str
+    call_id: str
+    name: str
+    status: str = "in_progress"
+    input: str = ""
+    namespace: str | UnsetType = UNSET
+
+
+OutputItem = MessageItem | ReasoningOut | FunctionCallItem | CustomToolCallItem
+
+
+class InputDetails(Struct, frozen=True):
+    """The number of input tokens that came from the cache."""
+
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
+
+
+class OutputDetails(Struct, frozen=True):
+    """The number of output tokens that were reasoning."""
+
+    reasoning_tokens: int = 0
+
+
+class Usage(Struct, frozen=True):
+    """Token counts. Cached tokens are included in the input, reasoning tokens in the output."""
+
+    input_tokens: int
+    input_tokens_details: InputDetails
+    output_tokens: int
+    output_tokens_details: OutputDetails
+    total_tokens: int
+
+    @classmethod
+    def of(cls, counts: TokenCounts) -> "Usage":
+        """The usage of these counts."""
+        return cls(
+            counts.prompt,
+            InputDetails(counts.cached),
+            counts.output,
+            OutputDetails(counts.thinking),
+            counts.prompt + counts.output,
+        )
+
+
+class IncompleteDetails(Struct, frozen=True):
+    """Why a response is incomplete."""
+
+    reason: str
+
+
+class ResponseError(Struct, frozen=True):
+    """Why a response failed."""
+
+    code: str
+    message: str
+
+
+class ReasoningEcho(Struct, frozen=True):
+    """The reasoning options of the request."""
+
+    effort: str | None = None
+    summary: str | None = None
+
+
+class Response(Struct, frozen=True, tag_field="object", tag="response"):
+    """A response. Most fields repeat those of the request; times are in seconds since the epoch."""
+
+    model: str
+    id: str = ""
+    created_at: int = 0
+    status: str = "in_progress"
+    completed_at: int | None = None
+    error: ResponseError | None = None
+    incomplete_details: IncompleteDetails | None = None
+    output: Sequence[OutputItem] = ()
+    usage: Usage | None = None
+    instructions: str | None = None
+    max_output_tokens: int | None = None
+    metadata: Mapping[str, str] = {}
+    parallel_tool_calls: bool = True
+    previous_response_id: str | None = None
+    prompt_cache_key: str | None = None
+    reasoning: ReasoningEcho = ReasoningEcho()
+    safety_identifier: str | None = None
+    store: bool = True
+    temperature: float | None = None
+    text: Raw = Raw(b'{"format":{"type":"text"}}')
+    tool_choice: Raw = Raw(b'"auto"')
+    tools: Raw = Raw(b"[]")
+    top_p: float | None = None
+    truncation: str = "disabled"
+    user: str | None = None
+    background: bool = False
+
+
+class Reply(Struct, frozen=True):
+    """What the encoder needs of a request: the response before it began, and the names of its tools by those for the model.
+
+    `summarized`: reasoning is sent as a summary, not as its text.
+    """
+
+    response: Response
+    names: Mapping[str, ToolName] = {}
+    summarized: bool = False
