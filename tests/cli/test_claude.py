@@ -7,6 +7,8 @@ import signal
 import socket
 import struct
 import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from dragoman.cli.launch import servers
 from dragoman.cli.launch.environment import REMOVED, VARIABLES, Target, environment, variables
 from dragoman.cli.launch.overrides import overriding, replaced
 from server.http import get
+from vision_model import vision_model
 
 from .process import DRAGOMAN
 
@@ -179,6 +182,37 @@ def test_a_small_window_is_reported(serve: Serve, window: int, word: str) -> Non
     done = invoke("--url", serve(window=window), "--print-env")
     assert f"a window of {window:,} tokens" in done.stderr
     assert word in done.stderr
+
+
+def test_small_requests_go_to_the_small_model(serve: Serve) -> None:
+    url = serve(aliases=("little",))
+    found = invoke("--url", url, "--small", "little", "--print-env").stdout.splitlines()
+    assert "export ANTHROPIC_DEFAULT_HAIKU_MODEL=little" in found
+    assert f"export ANTHROPIC_DEFAULT_SONNET_MODEL={MODEL}" in found
+    assert f"export ANTHROPIC_MODEL={MODEL}" in found
+    refused = invoke("--url", url, "--small", "tiny", "--print-env")
+    assert refused.stderr.startswith(f"Error: {url} has no model tiny; it has {MODEL}")
+
+
+def test_a_server_is_started_with_the_options_for_it(
+    client: None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    given: list[str] = []
+
+    @contextmanager
+    def started(arguments: Sequence[str]) -> Iterator[Target]:
+        given.extend(arguments)
+        yield TARGET
+
+    monkeypatch.setattr(servers, "started", started)
+    small = str(vision_model())
+    options = ["--llama-server", "none", "--gpu-layers", "3"]
+    done = invoke("default", "--small", small, "--context-length", "4096", *options)
+    assert done.exit_code == 7
+    assert given == ["default", "--context-length", "4096", "--parallel", "1", "--small", small, *options]
+    assert "A window of 4,096 tokens for one conversation" in done.stderr
+    assert "Claude Code works with qwen and tiny at" in done.stderr
+    assert "it is a number of layers" in invoke("--gpu-layers", "some").stderr
 
 
 def test_a_window_can_be_made_smaller_but_not_larger(serve: Serve) -> None:

@@ -14,8 +14,9 @@ import click
 
 from dragoman.cli.launch import servers
 from dragoman.cli.launch.environment import PROMPT, Target, environment, removed, variables
-from dragoman.cli.launch.find import server
+from dragoman.cli.launch.find import Launch, server
 from dragoman.cli.launch.overrides import overriding, replaced
+from dragoman.cli.options import check_gpu_layers
 from dragoman.cli.usage_error import UsageError
 from dragoman.models.fit import COMFORTABLE
 
@@ -44,7 +45,15 @@ class _WithArguments(click.Command):
 @click.option(
     "--context-length", type=click.IntRange(min=16), metavar="N", help="Context window in tokens; otherwise what fits."
 )
+@click.option("--small", metavar="MODEL", help="A second, small model for small requests, named like MODEL.")
 @click.option("--mmproj", metavar="FILE|none", help="Image projector of MODEL for a server that is started, as for `serve`.")
+@click.option("--llama-server", metavar="PATH|none", help="The llama-server of a server that is started, as for `serve`.")
+@click.option(
+    "--gpu-layers",
+    metavar="N|auto|all",
+    callback=check_gpu_layers,
+    help="Layers on GPUs of a server that is started, as for `serve`.",
+)
 @click.option("--print-env", is_flag=True, help="Print the environment variables as shell lines, and start nothing.")
 @click.pass_obj
 def claude(  # noqa: PLR0913 -- the options
@@ -54,7 +63,10 @@ def claude(  # noqa: PLR0913 -- the options
     url: str | None,
     api_key: str | None,
     context_length: int | None,
+    small: str | None,
     mmproj: str | None,
+    llama_server: str | None,
+    gpu_layers: str | None,
     print_env: bool,
 ) -> None:
     """Run Claude Code on a local model, with the settings it needs; ARGS are passed to Claude Code.
@@ -65,7 +77,8 @@ def claude(  # noqa: PLR0913 -- the options
     program = shutil.which(_CLIENT)
     if program is None and not print_env:
         raise UsageError(_ABSENT)
-    found = server(model, url, api_key, context_length, projector=mmproj, may_start=not print_env)
+    launch = Launch(model, small, url, api_key, context_length, mmproj, llama_server, gpu_layers)
+    found = server(launch, may_start=not print_env)
     with _signals(_ENDS, _exit), found as target:
         for line in _warnings(target):
             click.echo(f"Warning: {line}.", err=True)
@@ -73,7 +86,8 @@ def claude(  # noqa: PLR0913 -- the options
             click.echo("\n".join(_exports(target)))
             return
         assert program is not None
-        click.echo(f"Claude Code works with {target.model} at {target.url}", err=True)
+        models = f"{target.model} and {target.small}" if target.small else target.model
+        click.echo(f"Claude Code works with {models} at {target.url}", err=True)
         status = _run([program, *arguments], environment(target, os.environ))
     raise SystemExit(status)
 

@@ -5,7 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import click
+
 GPU_LAYERS: Final = re.compile(r"auto|all|[0-9]+")
+
+
+def check_gpu_layers(_context: click.Context, _option: click.Parameter, given: str | None) -> str | None:
+    """The callback of `--gpu-layers`."""
+    if given is None or GPU_LAYERS.fullmatch(given):
+        return given
+    raise click.BadParameter("it is a number of layers, or auto, or all")
 
 
 @dataclass(frozen=True, slots=True)

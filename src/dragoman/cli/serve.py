@@ -16,7 +16,7 @@ from dragoman.cli.durations import KeepAlive
 from dragoman.cli.engines import ENGINES, LLAMACPP
 from dragoman.cli.entries import build_entries
 from dragoman.cli.folders import check_writable
-from dragoman.cli.options import GPU_LAYERS, Options
+from dragoman.cli.options import Options, check_gpu_layers
 from dragoman.cli.served_models import served_models
 from dragoman.cli.sizes import Size
 from dragoman.cli.usage_error import UsageError
@@ -26,12 +26,6 @@ from dragoman.limits import DEFAULT, Limits
 from dragoman.media.vision import Vision
 from dragoman.observability import LOG_FORMATS
 from dragoman.server import ModelEntry, ModelRegistry, Settings
-
-
-def _gpu_layers(_context: click.Context, _option: click.Parameter, given: str | None) -> str | None:
-    if given is None or GPU_LAYERS.fullmatch(given):
-        return given
-    raise click.BadParameter("it is a number of layers, or auto, or all")
 
 
 @click.command(short_help="Serve a model.")
@@ -66,7 +60,7 @@ def _gpu_layers(_context: click.Context, _option: click.Parameter, given: str | 
     help="The llama-server to start in place of the llama.cpp in the wheel; otherwise one on the path, if only it has a GPU.",
 )
 @click.option(
-    "--gpu-layers", metavar="N|auto|all", callback=_gpu_layers, help="Layers of MODEL on GPUs; otherwise as many as fit."
+    "--gpu-layers", metavar="N|auto|all", callback=check_gpu_layers, help="Layers of MODEL on GPUs; otherwise as many as fit."
 )
 @click.option(
     "--vision-model",

@@ -37,17 +37,21 @@ NO_KEY = "none"
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The server and model for the client. `window` is in tokens, for prompt and answer together; None if unknown."""
+    """The server and model for the client. `window` is in tokens, for prompt and answer together; None if unknown.
+
+    `small` is a second model for small requests.
+    """
 
     url: str
     model: str
     window: int | None
     key: str = NO_KEY
+    small: str | None = None
 
     @classmethod
-    def of(cls, url: str, model: str, window: int | None, key: str | None) -> "Target":
+    def of(cls, url: str, model: str, window: int | None, key: str | None, small: str | None = None) -> "Target":
         """The target with `NO_KEY` in place of a missing key."""
-        return cls(url, model, window, key or NO_KEY)
+        return cls(url, model, window, key or NO_KEY, small)
 
     @property
     def output(self) -> int:
@@ -99,7 +103,11 @@ VARIABLES = (
     Variable("ANTHROPIC_MODEL", _model, "model of the main conversation"),
     Variable("ANTHROPIC_DEFAULT_OPUS_MODEL", _model, "model of agents and skills that request opus"),
     Variable("ANTHROPIC_DEFAULT_SONNET_MODEL", _model, "model of agents and skills that request sonnet"),
-    Variable("ANTHROPIC_DEFAULT_HAIKU_MODEL", _model, "model of those that request haiku, and of small side requests"),
+    Variable(
+        "ANTHROPIC_DEFAULT_HAIKU_MODEL",
+        lambda target: target.small or target.model,
+        "model of those that request haiku, and of small side requests; with `--small`, the small one",
+    ),
     Variable("ANTHROPIC_DEFAULT_FABLE_MODEL", _model, "model of agents and skills that request fable"),
     Variable("CLAUDE_CODE_SUBAGENT_MODEL", _model, "model of agents that request no model"),
     Variable(

@@ -2,76 +2,113 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import click
 
+from dragoman.cli.engines import llama_program
 from dragoman.cli.launch import servers
 from dragoman.cli.launch.environment import Target
 from dragoman.cli.named_model import named_model
 from dragoman.cli.usage_error import UsageError
-from dragoman.models.fit import Wish, fit
+from dragoman.models.fit import Fit, Wanted, Wish, fit_all
 from dragoman.models.memory import free_memory
+from dragoman.models.resolve import ModelFile
 
 _LARGEST = 131_072
 """Tokens. Without a large GPU a longer prompt takes too long to read; `--context-length` sets a larger window."""
 
 
-@contextmanager
-def server(  # noqa: PLR0913 -- options of the command line
-    model: str | None,
-    url: str | None,
-    key: str | None,
-    context: int | None,
-    *,
-    projector: str | None = None,
-    may_start: bool,
-) -> Iterator[Target]:
-    """The server at `url`, the one at the default URL, or one that is started here, with this `projector`, and ends with us.
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """What the user wants: a server at `url`, or one for these models, with these options of `dragoman serve`.
 
-    `context` is the requested window in tokens: it can reduce the window of a running server, not extend it. Raises
-    `UsageError`.
+    `context` is the requested window in tokens: it can reduce the window of a running server, not extend it.
     """
-    found = _named(url, key, model) if url else _running(key, model)
+
+    model: str | None = None
+    small: str | None = None
+    url: str | None = None
+    key: str | None = None
+    context: int | None = None
+    mmproj: str | None = None
+    llama_server: str | None = None
+    gpu_layers: str | None = None
+
+
+@contextmanager
+def server(launch: Launch, *, may_start: bool) -> Iterator[Target]:
+    """The server at the URL, the one at the default URL, or one that is started here and ends with us. Raises `UsageError`."""
+    found = _named(launch.url, launch) if launch.url else _running(launch)
     if found:
-        windows = [window for window in (found.window, context) if window is not None]
+        windows = [window for window in (found.window, launch.context) if window is not None]
         yield replace(found, window=min(windows, default=None))
         return
     if not may_start:
         raise UsageError(
             f"no usable server runs at {servers.DEFAULT_URL}: start one with `dragoman serve`, or name one with --url."
         )
-    weights = named_model("claude", model, projector)
-    memory = free_memory()
-    chosen = fit(weights, memory, Wish(_LARGEST, (1,) if context else (2, 1), context))
+    files = [named_model("claude", launch.model, launch.mmproj)]
+    files += [named_model("claude", launch.small)] if launch.small else []
+    with servers.started(_arguments(launch, _fitted(launch, files))) as target:
+        yield replace(target, small=files[1].id) if launch.small else target
+
+
+def _fitted(launch: Launch, files: list[ModelFile]) -> Fit:
+    """The window of the first model, beside the second one."""
+    program = llama_program(launch.llama_server)
+    memory = free_memory(program.free_memory if program else 0)
+    wishes = [Wish(_LARGEST, (1,) if launch.context else (2, 1), launch.context), Wish()]
+    chosen, *_ = fit_all([Wanted.of(file, wish) for file, wish in zip(files, wishes, strict=False)], memory)
     conversations = "one conversation" if chosen.parallel == 1 else f"each of {chosen.parallel} conversations"
     click.echo(f"A window of {chosen.context:,} tokens for {conversations}; {memory.total >> 20:,} MiB were free", err=True)
-    options = ["--context-length", str(chosen.context), "--parallel", str(chosen.parallel)]
-    options += ["--mmproj", projector] if projector else []
-    with servers.started([*([model] if model else []), *options]) as target:
-        yield target
+    return chosen
 
 
-def _named(url: str, key: str | None, model: str | None) -> Target:
+def _arguments(launch: Launch, chosen: Fit) -> list[str]:
+    """The arguments of `dragoman serve`."""
+    options = {
+        "--context-length": str(chosen.context),
+        "--parallel": str(chosen.parallel),
+        "--small": launch.small,
+        "--mmproj": launch.mmproj,
+        "--llama-server": launch.llama_server,
+        "--gpu-layers": launch.gpu_layers,
+    }
+    given = [word for name, value in options.items() if value for word in (name, value)]
+    return [*([launch.model] if launch.model else []), *given]
+
+
+def _named(url: str, launch: Launch) -> Target:
     url = url.rstrip("/")
     try:
-        listed = servers.models(url, key)
+        listed = servers.models(url, launch.key)
     except servers.NoServer as error:
         raise UsageError(f"{url} cannot be used: {error}.") from None
-    chosen = servers.choose(listed, model)
-    if chosen is None:
-        raise UsageError(f"{url} has no model {model}; it has {', '.join(found.id for found in listed)}.")
-    return Target.of(url, chosen.id, chosen.window, key)
+    chosen, small = (servers.choose(listed, name) for name in (launch.model, launch.small))
+    for name, found in ((launch.model, chosen), (launch.small, small)):
+        if found is None:
+            raise UsageError(f"{url} has no model {name}; it has {', '.join(model.id for model in listed)}.")
+    assert chosen is not None
+    return Target.of(url, chosen.id, chosen.window, launch.key, launch.small)
 
 
-def _running(key: str | None, model: str | None) -> Target | None:
-    """The server at the default URL, if it reports its context window and has the model."""
+def _running(launch: Launch) -> Target | None:
+    """The server at the default URL, if it reports its context window and has the models."""
+    url = servers.DEFAULT_URL
     try:
-        listed = [found for found in servers.models(servers.DEFAULT_URL, key) if found.window is not None]
+        listed = [found for found in servers.models(url, launch.key) if found.window is not None]
     except servers.WrongKey as error:
-        click.echo(f"The server at {servers.DEFAULT_URL} is not used: {error}", err=True)
+        click.echo(f"The server at {url} is not used: {error}", err=True)
         return None
     except servers.NoServer:
         return None
-    chosen = listed and (servers.choose(listed, model) or servers.choose(listed, named_model("claude", model).id))
-    return Target.of(servers.DEFAULT_URL, chosen.id, chosen.window, key) if chosen else None
+    if not listed:
+        return None
+    chosen, small = (
+        servers.choose(listed, name) or servers.choose(listed, named_model("claude", name).id)
+        for name in (launch.model, launch.small)
+    )
+    if chosen is None or small is None:
+        return None
+    return Target.of(url, chosen.id, chosen.window, launch.key, small.id if launch.small else None)
