@@ -3,13 +3,15 @@
 import os
 import shutil
 import stat
+import time
 from array import array
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from dragoman.engines.llama.cache_folder import CacheFolder, CacheKey, StoredFile, excess, stored_files
+from dragoman.engines.llama.cache_folder import CacheFolder, CacheKey, StoredFile, clear, excess, read_key, stored_files
 from dragoman.engines.llama.saved_prompts import SavedPrompt
 
 KEY = CacheKey("tiny", (("tiny.gguf", 8, 1),), "engine 1", 4096)
@@ -70,7 +72,6 @@ def test_images_keep_the_numbers_that_stand_for_them(folder: CacheFolder) -> Non
     assert saved.tokens == sent
     (folder.path / "two.new").write_bytes(state(sent))
     assert folder.finish("two", PROMPT + PROMPT, len(sent)) is None, "which image it is, is not known"
-    assert not (folder.path / "two.new").exists()
 
 
 def test_files_and_folders_are_private(folder: CacheFolder) -> None:
@@ -89,8 +90,9 @@ def test_files_and_folders_are_private(folder: CacheFolder) -> None:
         CacheKey("tiny", (("tiny.gguf", 8, 1), ("mmproj.gguf", 8, 1)), "engine 1", 4096),
         CacheKey("tiny", (("tiny.gguf", 8, 1),), "engine 2", 4096),
         CacheKey("tiny", (("tiny.gguf", 8, 1),), "engine 1", 8192),
+        CacheKey("tiny", (("tiny.gguf", 8, 1),), "engine 1", 4096, "a digest"),
     ],
-    ids=["size", "time", "projector", "engine", "context"],
+    ids=["size", "time", "projector", "engine", "context", "settings"],
 )
 def test_another_model_engine_or_context_has_other_files(folder: CacheFolder, other: CacheKey) -> None:
     save(folder, "one", PROMPT)
@@ -164,8 +166,8 @@ def test_a_full_disk_leaves_half_of_its_space_free(folder: CacheFolder, monkeypa
     save(folder, "one", PROMPT)
     size = (folder.path / "one.state").stat().st_size
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(0, 0, size))
-    assert folder.has_room(size // 2)
-    assert not folder.has_room(size // 2 + 1)
+    assert folder.make_room(size // 2)
+    assert not folder.make_room(size // 2 + 1)
     assert folder.prune() == {"one"}
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(0, 0, size - 2))
     assert folder.prune() == set()
@@ -183,8 +185,38 @@ def test_what_a_writer_left_that_died_is_removed_later(folder: CacheFolder) -> N
     assert [path.name for path in folder.path.iterdir()] == ["model.json"]
 
 
-def test_the_outcome_of_the_trial_is_kept_for_this_model_only(folder: CacheFolder) -> None:
-    assert folder.restores is None
-    folder.record_trial(restores=False)
-    assert reopened(folder)[0].restores is False
-    assert reopened(folder, CacheKey("other", (), "engine 1", 4096))[0].restores is None
+def test_a_file_that_another_process_has_removed_is_not_broken(folder: CacheFolder, caplog: pytest.LogCaptureFixture) -> None:
+    saved = save(folder, "one", PROMPT)
+    assert saved is not None
+    assert len(clear(folder.root)) == 1
+    assert not folder.check(saved)
+    assert caplog.text == ""
+
+
+def test_the_folder_is_made_again_if_another_process_has_removed_it(folder: CacheFolder) -> None:
+    for remove in (clear, shutil.rmtree):
+        remove(folder.root)
+        assert folder.make_room(0)
+        assert save(folder, "one", PROMPT) is not None
+        assert [prompt.name for prompt in reopened(folder)[1]] == ["one"]
+        assert stat.S_IMODE(folder.path.stat().st_mode) == 0o700
+
+
+def test_servers_may_open_the_folder_at_the_same_time(folder: CacheFolder) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda _: reopened(folder), range(100)))
+    assert [path.name for path in folder.path.iterdir()] == ["model.json"]
+    assert read_key(folder.path) == KEY
+
+
+def test_a_time_that_is_still_to_come_counts_as_long_ago(folder: CacheFolder) -> None:
+    """The clock was ahead when that file was written, and what is used now must not seem older for years."""
+    for name in ("old", "wrong", "new"):
+        save(folder, name, PROMPT)
+    now = time.time()
+    for name, used in {"old": now - 60, "wrong": now + 10**8, "new": now + 1}.items():
+        os.utime(folder.path / f"{name}.state", (used, used))
+    (*_, newest) = reopened(folder)[1]
+    assert newest.name == "new"
+    folder.limit = 2 * (folder.path / "new.state").stat().st_size
+    assert folder.prune() == {"old", "new"}

@@ -2,7 +2,9 @@
 
 import asyncio
 import os
+import shutil
 import signal
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,13 +13,14 @@ import pytest
 
 from dragoman.conversation import Image, ImageSpan, Sampling, Span, TextSpan
 from dragoman.conversation.spans import tokens_of
-from dragoman.engines import EngineRequest
-from dragoman.engines.llama.cache_folder import CacheFolder
-from dragoman.engines.llama.disk_cache import DiskCache, DiskSettings
+from dragoman.engines import EngineRequest, supervised
+from dragoman.engines.llama import disk_cache
+from dragoman.engines.llama.cache_folder import CacheFolder, clear
+from dragoman.engines.llama.disk_cache import DiskSettings
 from dragoman.engines.llama.embedded import EmbeddedLlama
 from dragoman.engines.supervised import RestartTimes
 from engines.conftest import collect, first_progress, long_prompt, make_request, text, until
-from vision_model import BLUE, PROJECTOR, RED, vision_model
+from vision_model import BLUE, PROJECTOR, RED, model_with_beginning, vision_model
 
 pytestmark = pytest.mark.asyncio
 
@@ -48,6 +51,10 @@ async def running(folder: Path, *, idle: float = NEVER, parallel: int = 1, limit
 
 def states(folder: Path) -> list[Path]:
     return list(folder.glob("*/*.state"))
+
+
+def contents(folder: Path) -> list[str]:
+    return [path.name for path in folder.glob("*/*")]
 
 
 async def until_saved(folder: Path, count: int = 1) -> None:
@@ -197,28 +204,105 @@ async def test_a_folder_that_cannot_be_made_switches_saving_off(tmp_path: Path, 
 
 
 @pytest.mark.slow
-async def test_nothing_is_saved_of_a_model_that_reads_a_restored_prompt_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def nothing(*_: object) -> int:
-        return 0
-
-    with monkeypatch.context() as trial:
-        trial.setattr(DiskCache, "_cached", nothing)  # as with a recurrent state, of which only the end is saved
-        trial.setattr(DiskCache, "_act", nothing)
-        async with running(tmp_path) as engine:
-            await grown(engine, MAIN)
+async def test_a_conversation_that_is_too_large_is_not_saved_and_others_stay(tmp_path: Path) -> None:
     async with running(tmp_path) as engine:
+        await grown(engine, OTHER)
+    (other,) = states(tmp_path)
+    async with running(tmp_path, limit=other.stat().st_size + 1) as engine:
         await grown(engine, MAIN)
-    assert states(tmp_path) == []
+        await grown(engine, long_prompt(1300, seed=3))
+    assert states(tmp_path) == [other]
 
 
 @pytest.mark.slow
-async def test_nothing_is_saved_where_there_is_no_room(tmp_path: Path) -> None:
-    async with running(tmp_path, limit=1000) as engine:
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the size of files for another process")
+async def test_a_disk_that_is_full_costs_nothing_but_the_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    import resource  # noqa: PLC0415  # does not exist on all platforms
+
+    async with running(tmp_path) as engine:
+        assert engine.pid is not None
+        resource.prlimit(engine.pid, resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
         await grown(engine, MAIN)
         await grown(engine, OTHER)
-    assert states(tmp_path) == []
+        assert contents(tmp_path) == ["model.json"]
+        assert "a prompt of 1200 tokens could not be saved" in caplog.text
+        resource.prlimit(engine.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    assert len(states(tmp_path)) == 1
+
+
+@pytest.mark.slow
+async def test_conversations_are_saved_again_after_the_folder_was_cleared(tmp_path: Path) -> None:
+    async with running(tmp_path) as engine:
+        longer = await grown(engine, MAIN)
+        await grown(engine, OTHER)
+        clear(tmp_path)
+        prefill = (await collect(engine, make_request([*longer, 5], 1)))[0].prefill
+        assert prefill is not None  # it is read again, or the engine has a copy in memory
+    assert len(states(tmp_path)) == 2
+
+
+@pytest.mark.slow
+async def test_another_model_file_of_the_same_name_and_another_window_have_other_conversations(tmp_path: Path) -> None:
+    path, saved = tmp_path / "tiny.gguf", tmp_path / "saved"
+    cached = []
+    for weights, context in ((vision_model(), 4096), (model_with_beginning(), 4096), (vision_model(), 2048)):
+        shutil.copyfile(weights, path)
+        engine = EmbeddedLlama(path, context=context, parallel=1, threads=1, disk=DiskSettings(saved, ROOM))
+        await engine.start()
+        prefill = (await collect(engine, make_request(MAIN, 1)))[0].prefill
+        cached.append(prefill and prefill.cached)
+        await engine.close()
+    assert cached == [0, 0, 0]
+    assert len(states(saved)) == 3
+
+
+@pytest.mark.slow
+async def test_two_servers_use_one_folder_at_the_same_time(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async with running(tmp_path) as engine:
+        longer = await grown(engine, MAIN)
+    async with running(tmp_path, idle=AT_ONCE) as one, running(tmp_path, idle=AT_ONCE) as other:
+        (before,) = states(tmp_path)
+        longest = await grown(one, longer)
+
+        async def replaced() -> bool:
+            return states(tmp_path) not in ([], [before])
+
+        await until(replaced)
+        assert await first_progress(other, make_request(longer, 1)) == 0
+        await asyncio.gather(*(grown(engine, prompt) for engine in (one, other) for prompt in (OTHER, longer)))
+    assert "broken" not in caplog.text
+    assert "could not" not in caplog.text
+    async with running(tmp_path) as engine:
+        assert await first_progress(engine, make_request([*longest, 5], 1)) >= 0.95 * len(longer)
+
+
+@pytest.mark.slow
+async def test_closing_saves_every_slot_that_is_not_saved_yet(tmp_path: Path) -> None:
+    async with running(tmp_path, parallel=4) as engine:
+        grew = [await grown(engine, prompt) for prompt in (MAIN, OTHER)]
+        await grown(engine, long_prompt(20, seed=5))
+        assert states(tmp_path) == []
+        await engine.close()
+        assert len(states(tmp_path)) == 2
+    async with running(tmp_path, parallel=4) as engine:
+        for longer, prompt in zip(grew, (MAIN, OTHER), strict=True):
+            assert await first_progress(engine, make_request(longer, 1)) >= 0.95 * len(prompt)
+
+
+@pytest.mark.slow
+async def test_closing_does_not_wait_for_an_engine_that_saves_too_slowly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(disk_cache, "_LONGEST_STOP", 0.2)
+    monkeypatch.setattr(supervised, "_GRACE", 0.2)
+    async with running(tmp_path) as engine:
+        await grown(engine, MAIN)
+        assert engine.pid is not None
+        os.kill(engine.pid, signal.SIGSTOP)
+        async with asyncio.timeout(10):
+            await engine.close()
+    assert contents(tmp_path) == ["model.json"]
+    assert "stopped before all prompts were saved" in caplog.text
 
 
 @pytest.mark.slow

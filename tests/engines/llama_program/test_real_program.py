@@ -4,7 +4,6 @@ import asyncio
 import os
 import select
 import signal
-import stat
 import sys
 import tempfile
 from collections.abc import AsyncGenerator
@@ -13,15 +12,14 @@ from pathlib import Path
 import pytest
 
 from dragoman.engines import Engine
-from dragoman.engines.llama.disk_cache import DiskSettings
 from dragoman.engines.llama.embedded import EmbeddedLlama
-from dragoman.engines.llama.program import LlamaProgram, choose
+from dragoman.engines.llama.program import LlamaProgram
 from dragoman.engines.supervised import RestartTimes
 from dragoman.errors import EngineFailed
-from engines.conftest import assert_idle, collect, first_progress, long_prompt, make_request, text
+from engines.conftest import assert_idle, collect, first_progress, make_request, text
 from vision_model import BLUE, IMAGE_TOKENS, PROJECTOR, RED, vision_model
 
-from .programs import SOFTWARE_DEVICE, need_software_device, real_program
+from .programs import SOFTWARE_DEVICE, chosen, need_software_device, real_program
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -41,12 +39,6 @@ async def main():
 
 asyncio.run(main())
 """
-
-
-def chosen() -> LlamaProgram:
-    program = choose(str(real_program()))
-    assert program is not None
-    return program
 
 
 @pytest.fixture(params=["socket", "port"])
@@ -97,28 +89,6 @@ async def test_it_serves_as_the_one_in_the_wheel(engine: EmbeddedLlama) -> None:
     os.killpg(engine.pid, signal.SIGKILL)
     assert await generated(engine) == first
     assert engine.restarts == 1
-
-
-async def test_its_conversations_survive_a_restart_with_the_same_arguments(tmp_path: Path) -> None:
-    prompt = long_prompt(1200, seed=1)
-    longer = [*prompt, *long_prompt(20, seed=2)]
-    cached: list[int] = []
-    for args in ([], [], ["--cache-type-k", "f32"], ["--cache-type-k", "f32"], []):
-        engine = EmbeddedLlama(
-            vision_model(), parallel=1, threads=1, program=chosen(), args=args, disk=DiskSettings(tmp_path, 1 << 30)
-        )
-        found = await engine.start()
-        assert "conversations" not in found.found["missing"]
-        prefill = (await collect(engine, make_request(longer if cached else prompt, 1)))[0].prefill
-        assert prefill is not None
-        cached.append(prefill.cached or 0)
-        await engine.close()
-    assert [count >= len(prompt) for count in cached] == [False, True, False, True, True]
-    assert file_modes(tmp_path) == {0o600}
-
-
-def file_modes(folder: Path) -> set[int]:
-    return {stat.S_IMODE(path.stat().st_mode) for path in folder.rglob("*") if path.is_file()}
 
 
 async def test_its_own_reason_is_raised_where_a_model_does_not_load(tmp_path: Path) -> None:

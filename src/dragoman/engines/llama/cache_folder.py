@@ -1,8 +1,8 @@
 """The folder of saved KV caches: `FOLDER/KEY/NAME.state`, which llama.cpp writes, with `NAME.prompt`, which says what is in it.
 
 There is a subfolder for each model with its settings, since a file is of use only to the same ones; its `model.json` has them.
-Several servers may share the folder. When a file was used last is its time of modification. Files are private (0600, in folders
-of 0700). A file that is broken or incomplete is removed when it is found.
+Several servers may share the folder, and `dragoman cache clear` may empty it, so any file may be gone. When a file was used
+last is its time of modification. Files are private (0600, in folders of 0700). A broken or incomplete file is removed.
 
 Everything here reads and writes files, so it is called in threads.
 """
@@ -10,6 +10,7 @@ Everything here reads and writes files, so it is called in threads.
 import contextlib
 import logging
 import os
+import secrets
 import shutil
 import time
 import zlib
@@ -30,6 +31,8 @@ MODEL: Final = "model.json"
 
 _ABANDONED: Final = 600.0
 """Seconds after which an unfinished file is one whose writer has died."""
+_FUTURE: Final = 3600.0
+"""Seconds by which a file's time may be ahead of the clock. One that is further ahead is from when the clock was wrong."""
 _CHUNK: Final = 1 << 22
 
 _log = logging.getLogger(__name__)
@@ -40,7 +43,7 @@ class CacheKey(Struct, frozen=True):
 
     `files` are the model file, its image projector and what else the engine reads, or is: path, size and time of modification.
     `engine` is the engine's build. `context` is the length of a slot in tokens. `settings` is a digest of the operator's own
-    arguments to the engine, which may hold secrets. `restores` is the outcome of the trial, None before it.
+    arguments to the engine, which may hold secrets.
     """
 
     model: str
@@ -48,7 +51,6 @@ class CacheKey(Struct, frozen=True):
     engine: str
     context: int
     settings: str = ""
-    restores: bool | None = None
 
     @classmethod
     def of(cls, model: str, files: Sequence[Path], engine: str, context: int, settings: Sequence[str] = ()) -> "CacheKey":
@@ -60,7 +62,7 @@ class CacheKey(Struct, frozen=True):
     @property
     def name(self) -> str:
         """The name of the subfolder."""
-        return sha256(msgspec.json.encode(msgspec.structs.replace(self, restores=None))).hexdigest()[:32]
+        return sha256(msgspec.json.encode(self)).hexdigest()[:32]
 
 
 class _Record(Struct, frozen=True):
@@ -91,36 +93,19 @@ class CacheFolder:
 
     def open(self) -> list[SavedPrompt]:
         """Make the folder, remove what is broken, and return the prompts, the last used one last. Raises `OSError`."""
-        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.path.mkdir(mode=0o700, exist_ok=True)
-        self.path.chmod(0o700)
-        before = read_key(self.path)
-        if before is not None and before.name == self._key.name:
-            self._key = before
-        self._write(self.path / MODEL, msgspec.json.encode(self._key))
+        self._make()
         self.prune()
         newest = sorted(stored_files(self.path), key=lambda file: file.used)[-MOST_PROMPTS:]
         return [prompt for file in newest if (prompt := self._prompt(file)) is not None]
 
-    @property
-    def restores(self) -> bool | None:
-        """Whether a trial with this model has shown that what is saved helps later; None before the trial."""
-        return self._key.restores
-
-    def record_trial(self, *, restores: bool) -> None:
-        """Record the outcome of the trial, for later starts. Raises `OSError`."""
-        self._key = msgspec.structs.replace(self._key, restores=restores)
-        self._write(self.path / MODEL, msgspec.json.encode(self._key))
-
     def finish(self, name: str, sent: "array[int]", length: int) -> SavedPrompt | None:
         """Take in the file that llama.cpp has written: `length` tokens of a slot to which the prompt `sent` was sent.
 
-        None, and the file is removed, if it is not what it should be. Raises `OSError`.
+        None if it is not what it should be. Raises `OSError`.
         """
         written = self.path / f"{name}{UNFINISHED}"
         tokens = saved_tokens(written, sent, length)
         if tokens is None:
-            written.unlink(missing_ok=True)
             return None
         written.chmod(0o600)
         record = _Record(tokens.tobytes(), written.stat().st_size, _checksum(written))
@@ -130,13 +115,17 @@ class CacheFolder:
         return SavedPrompt(name, tokens)
 
     def check(self, prompt: SavedPrompt) -> bool:
-        """Whether the file is whole, once for each file. A file that is not whole is removed. Marks it as used."""
+        """Whether the file is there and whole; it is read once. A file that is not whole is removed. Marks it as used."""
         state = self.path / f"{prompt.name}{STATE}"
         try:
+            size = state.stat().st_size
             record = msgspec.msgpack.decode((self.path / f"{prompt.name}{PROMPT}").read_bytes(), type=_Record)
-            whole = state.stat().st_size == record.size
+            whole = size == record.size
             whole = whole and (prompt.name in self._checked or _checksum(state) == record.checksum)
             os.utime(state)
+        except FileNotFoundError:
+            self.remove(prompt.name)
+            return False
         except (OSError, ValueError):  # msgspec's errors are ValueErrors, too
             whole = False
         if whole:
@@ -148,12 +137,22 @@ class CacheFolder:
 
     def remove(self, name: str) -> None:
         """Remove a saved prompt."""
-        for suffix in (STATE, PROMPT, UNFINISHED):
+        for suffix in (STATE, PROMPT):
             with contextlib.suppress(OSError):
                 (self.path / f"{name}{suffix}").unlink(missing_ok=True)
 
-    def has_room(self, size: int) -> bool:
-        """Whether a file of this size may be written: it is within the limit, and half of the free space is left."""
+    def remove_unfinished(self, name: str) -> None:
+        """Remove a file that llama.cpp has written, if it was not taken in."""
+        with contextlib.suppress(OSError):
+            (self.path / f"{name}{UNFINISHED}").unlink(missing_ok=True)
+
+    def make_room(self, size: int) -> bool:
+        """Whether a file of this size may be written: it is within the limit, and half of the free space is left.
+
+        Makes the folder if another process has removed it. Raises `OSError`.
+        """
+        if not (self.path / MODEL).exists():
+            self._make()
         return size <= min(self.limit, shutil.disk_usage(self.root).free // 2)
 
     def prune(self) -> set[str]:
@@ -183,10 +182,16 @@ class CacheFolder:
         remove(file)
         return None
 
+    def _make(self) -> None:
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.path.mkdir(mode=0o700, exist_ok=True)
+        self.path.chmod(0o700)
+        self._write(self.path / MODEL, msgspec.json.encode(self._key))
+
     def _write(self, path: Path, data: bytes) -> None:
-        """Write a private file, which is there as a whole or not at all."""
-        unfinished = path.with_suffix(f"{path.suffix}{UNFINISHED}")
-        unfinished.touch(mode=0o600)
+        """Write a private file, which is there as a whole or not at all, whatever another process writes."""
+        unfinished = path.with_name(f"{path.name}.{secrets.token_hex(8)}{UNFINISHED}")
+        unfinished.touch(mode=0o600, exist_ok=False)
         unfinished.write_bytes(data)
         unfinished.replace(path)
 
@@ -204,11 +209,12 @@ def excess(files: list[StoredFile], room: int) -> list[StoredFile]:
 
 
 def stored_files(folder: Path) -> Iterator[StoredFile]:
-    """The saved KV caches in a folder and its subfolders."""
+    """The saved KV caches in a folder and its subfolders. When one was used that is of the future is not known: long ago."""
+    latest = time.time() + _FUTURE
     for path in folder.rglob(f"*{STATE}"):
         with contextlib.suppress(OSError):  # another process has removed it
             found = path.stat()
-            yield StoredFile(path, found.st_size, found.st_mtime)
+            yield StoredFile(path, found.st_size, found.st_mtime if found.st_mtime <= latest else 0)
 
 
 def remove(file: StoredFile) -> None:

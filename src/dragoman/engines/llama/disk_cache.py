@@ -7,8 +7,7 @@ milliseconds for each megabyte) nothing else is computed. It never does so while
 - A slot that is taken from a conversation is saved before, unless it was already, or would take too long.
 - A slot is restored if that spares the request a good part of its prefill, into a slot whose contents matter least.
 
-Whether a restored slot is of use depends on the model: of a recurrent state only the end is saved, so no other continuation
-can begin there. A trial at the first start finds out, and a slot that was restored in vain later switches saving off.
+Whether a restored slot is of use depends on the model (`saved_prompts`): one that was restored in vain is a lesson.
 """
 
 import asyncio
@@ -27,8 +26,7 @@ from dragoman.engines.http import EngineHttp
 from dragoman.engines.llama.cache_folder import STATE, UNFINISHED, CacheFolder, CacheKey
 from dragoman.engines.llama.saved_prompts import Match, SavedPrompts
 from dragoman.engines.llama.slot_choice import SlotLease
-from dragoman.engines.llama.wire import Completion, CompletionReader, Tokens
-from dragoman.errors import EngineError, EngineFailed
+from dragoman.errors import EngineError
 
 IDLE_SECONDS: Final = 20.0
 """For how long no request runs before slots are saved: an agent's tools usually take less, so its turns are not each saved."""
@@ -37,13 +35,8 @@ _LONGEST_WAIT: Final = 0.5
 """Seconds that a request may wait while the slot that it takes is saved."""
 _LONGEST_STOP: Final = 20.0
 """Seconds for saving when the server stops."""
-_TRIAL_TEXT: Final = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen"
-_TRIAL_OTHER: Final = " apples"
-_LEAST_USED: Final = 0.5
-"""The share of the restored tokens that a request must find, or else restoring is of no use with this model."""
 
-_MOST_USELESS: Final = 3
-"""After so many in a row, saving is switched off."""
+_NO_ROOM: Final = "there is no room"
 
 T = TypeVar("T")
 
@@ -108,50 +101,12 @@ class DiskCache:
         self._running = 0
         self._rate = 0.0  # seconds of saving a token, as last measured
         self._size = 0.0  # bytes of a token, as last measured
-        self._useless = 0  # restored slots in a row that were of no use
         self._timer: asyncio.TimerHandle | None = None
         self._saving: asyncio.Task[None] | None = None
 
-    async def restores(self) -> bool:
-        """Whether a prompt that was saved and restored serves another prompt with the same beginning. Uses slot 0.
-
-        Tried once for each model with its settings. Raises `EngineError`.
-        """
-        if self._folder.restores is None:
-            outcome = await self._try_restoring()
-            await asyncio.to_thread(self._folder.record_trial, restores=outcome)
-        return bool(self._folder.restores)
-
-    async def _try_restoring(self) -> bool:
-        text = msgspec.json.encode({"content": _TRIAL_TEXT})
-        other = msgspec.json.encode({"content": _TRIAL_OTHER})
-        shared = (await self._http.call("POST", "/tokenize", Tokens, text)).tokens
-        end = (await self._http.call("POST", "/tokenize", Tokens, other)).tokens
-        await self._cached([*shared, *shared], 0)
-        name = f"trial-{secrets.token_hex(8)}"
-        try:
-            await self._act(0, "save", f"{name}{UNFINISHED}", _Saved)
-            await self._act(0, "erase", "", msgspec.Raw)
-            await self._act(0, "restore", f"{name}{UNFINISHED}", _Restored)
-            return await self._cached([*shared, *end], 0) >= len(shared) // 2
-        finally:
-            await asyncio.to_thread(self._folder.remove, name)
-
-    async def _cached(self, tokens: list[int], slot: int) -> int:
-        """Process a prompt, and return how many of its tokens were cached."""
-        reader = CompletionReader()
-        cached = 0
-        async with self._http.stream("/completion", msgspec.json.encode(Completion(tokens, 1, id_slot=slot))) as answer:
-            async for data in answer:
-                for chunk in reader.feed(data):
-                    cached = max(cached, chunk.prefill.cached or 0) if chunk.prefill else cached
-                if reader.finished:
-                    return cached
-        raise EngineFailed("it does not finish a prompt")
-
     def match(self, tokens: "array[int]") -> Match | None:
         """What is saved of a prompt; None if nothing is."""
-        return self._prompts.match(tokens) if self._useless < _MOST_USELESS else None
+        return self._prompts.match(tokens)
 
     async def begin(self, lease: SlotLease, match: Match | None) -> None:
         """Prepare the slot of a request: save what the request takes from it, restore what is saved of its prompt."""
@@ -165,12 +120,12 @@ class DiskCache:
             await self._restore(lease.slot, match)
 
     def record_prefill(self, slot: int | UnsetType, progress: PrefillProgress) -> None:
-        """Check the first report on a prompt before which a slot was restored. If that is of no use repeatedly, stop saving."""
+        """Learn from the first report on a prompt before which a slot was restored. If that can be of no use, stop saving."""
         match = self._restored.pop(slot, None) if slot is not UNSET else None
         if match is None:
             return
-        self._useless = 0 if (progress.cached or 0) >= _LEAST_USED * match.length else self._useless + 1
-        if self._useless == _MOST_USELESS:
+        self._prompts.record_use(match, progress.cached or 0)
+        if self._prompts.useless:
             _log.warning("prompts are no longer saved: this model reads restored ones again")
 
     def end(self, lease: SlotLease, sent: "array[int]") -> None:
@@ -206,27 +161,37 @@ class DiskCache:
             _log.warning("stopped before all prompts were saved: that takes longer than %.0f s", _LONGEST_STOP)
 
     async def _save(self, slot: int, sent: "array[int]") -> bool:
-        """Save a slot; whether that worked."""
-        if self._useless >= _MOST_USELESS:
+        """Save a slot. Returns whether to go on with others."""
+        if self._prompts.useless:
             return False
-        name, clock = secrets.token_hex(16), asyncio.get_running_loop().time
-        began = clock()
+        name = secrets.token_hex(16)
         try:
-            if not await asyncio.to_thread(self._folder.has_room, round(len(sent) * self._size)):
-                _log.warning("a prompt of %d tokens is not saved: there is no room in %s", len(sent), self._folder.root)
-                return False
-            saved = await self._act(slot, "save", f"{name}{UNFINISHED}", _Saved)
-            if saved.n_saved:
-                self._rate, self._size = (clock() - began) / saved.n_saved, saved.n_written / saved.n_saved
-            prompt = await asyncio.to_thread(self._folder.finish, name, sent, saved.n_saved)
-            for replaced in self._prompts.add(prompt) if prompt is not None else ():
-                await asyncio.to_thread(self._folder.remove, replaced.name)
-            self._prompts.keep_only(await asyncio.to_thread(self._folder.prune))
+            await self._write(slot, sent, name)
         except (EngineError, OSError) as error:
-            _log.warning("a prompt could not be saved: %s", error)
-            await asyncio.to_thread(self._folder.remove, name)
-            return False
+            _log.warning("a prompt of %d tokens could not be saved in %s: %s", len(sent), self._folder.root, error)
+            return not isinstance(error, EngineError)
+        finally:
+            await asyncio.to_thread(self._folder.remove_unfinished, name)
         return True
+
+    async def _write(self, slot: int, sent: "array[int]", name: str) -> None:
+        """Save a slot under a name. Raises `EngineError` and `OSError`."""
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        if not await asyncio.to_thread(self._folder.make_room, round(len(sent) * self._size)):
+            raise OSError(_NO_ROOM)
+        saved = await self._act(slot, "save", f"{name}{UNFINISHED}", _Saved)
+        if not saved.n_saved:
+            return  # the request was cancelled before it was read
+        self._rate, self._size = (clock() - began) / saved.n_saved, saved.n_written / saved.n_saved
+        if not 0 < saved.n_written <= self._folder.limit:
+            raise OSError(_NO_ROOM)
+        prompt = await asyncio.to_thread(self._folder.finish, name, sent, saved.n_saved)
+        if prompt is None:
+            return
+        for replaced in self._prompts.add(prompt):
+            await asyncio.to_thread(self._folder.remove, replaced.name)
+        self._prompts.keep_only(await asyncio.to_thread(self._folder.prune))
 
     async def _restore(self, slot: int, match: Match) -> None:
         prompt = match.prompt

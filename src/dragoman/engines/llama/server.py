@@ -106,9 +106,6 @@ class LlamaServer(Engine):
             await self._watch.start()
         constrains = await self._constrains()
         self._images = await ImageInput.probe(self._http, props, 0 if self._exclusive else UNSET)
-        if self._disk is not None and not await self._disk.restores():
-            _log.info("prompts are not saved on disk: this model reads a restored prompt again")
-            self._disk = None
         return Capabilities(
             model=_model_name(models.data[0].id if models.data else props.model_path),
             window=clamped(props.default_generation_settings.n_ctx, self._requested_window, self._http.name),

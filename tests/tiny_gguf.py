@@ -1,0 +1,71 @@
+"""Writes tiny random models as GGUF files, with the default model's tokenizer. Their answers are noise, but always the same."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from gguf import GGUFReader, GGUFValueType, GGUFWriter
+
+from dragoman.models.resolve import resolve
+
+WIDTH: Final = 64
+HEADS: Final = 4
+WINDOW: Final = 8_192
+
+_EMBEDDING = 0.1
+"""Small beside what the layers add: they are the output matrix, too, and large ones would repeat the last token for ever."""
+
+
+def language_model(path: Path, architecture: str, layers: int, numbers: np.random.Generator, **tokenizer: bool) -> GGUFWriter:
+    """A writer with the tokenizer, what all models have, and the matrices that belong to no layer.
+
+    `tokenizer` has settings of the tokenizer that differ from the default model's.
+    """
+    reader = GGUFReader(resolve(None).path)
+    writer = GGUFWriter(path, architecture)
+    changed = {f"tokenizer.ggml.{name}": value for name, value in tokenizer.items()}
+    for name, value in changed.items():
+        writer.add_bool(name, value)
+    for name, field in reader.fields.items():
+        if name.startswith("tokenizer.") and name not in changed:
+            kind = field.types[0]
+            writer.add_key_value(name, field.contents(), kind, field.types[-1] if kind is GGUFValueType.ARRAY else None)
+    vocabulary = len(reader.fields["tokenizer.ggml.tokens"].data)
+    writer.add_name(path.stem)
+    writer.add_context_length(WINDOW)
+    writer.add_embedding_length(WIDTH)
+    writer.add_block_count(layers)
+    writer.add_feed_forward_length(2 * WIDTH)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_vocab_size(vocabulary)
+    writer.add_tensor("token_embd.weight", (numbers.standard_normal((vocabulary, WIDTH)) * _EMBEDDING).astype(np.float16))
+    ones(writer, WIDTH, "output_norm.weight")
+    return writer
+
+
+def transformer_layer(width: int, output: str = "attn_output") -> Iterator[tuple[str, tuple[int, int]]]:
+    """The matrices of a transformer layer, with their shapes."""
+    for name in ("attn_q", "attn_k", "attn_v", output):
+        yield name, (width, width)
+    yield "ffn_up", (2 * width, width)
+    yield "ffn_down", (width, 2 * width)
+
+
+def weights(numbers: np.random.Generator, *shape: int) -> Any:
+    """A matrix that leaves the size of what it is multiplied with about as it is."""
+    return (numbers.standard_normal(shape) / np.sqrt(shape[-1])).astype(np.float32)
+
+
+def ones(writer: GGUFWriter, width: int, *names: str) -> None:
+    """Add vectors of ones, which most norms are."""
+    for name in names:
+        writer.add_tensor(name, np.ones(width, np.float32))
+
+
+def finish(writer: GGUFWriter) -> None:
+    """Write the file."""
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
