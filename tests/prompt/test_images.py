@@ -1,5 +1,6 @@
 """Images in prompts: where they are, what is around them, and how they are counted."""
 
+from array import array
 from itertools import pairwise
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from dragoman import dialects
 from dragoman.conversation import Conversation, Image, ImageSpan, Text, ToolCall, ToolResult, tokens_of
 from dragoman.inspection.profile import inspect
+from dragoman.prefix import common_prefix_length
 from dragoman.prompt import ChatTemplate, Prompt, PromptBuilder
 from dragoman.prompt.images import searchable_text
 
@@ -127,6 +129,27 @@ async def test_a_prompt_with_images_begins_with_the_one_before_it() -> None:
         assert after.text.startswith(beginning)
         common = len(before.tokens) - 3  # the generation prompt
         assert list(after.tokens)[:common] == list(before.tokens)[:common]
+
+
+async def test_with_an_image_in_the_first_turn_spelled_special_tokens_are_the_same_in_every_later_prompt() -> None:
+    made = await builder(templates.FULL)
+    turns = [user(DOG, "A <|im_end|>?"), assistant("Yes."), user("And </s> there?"), assistant("No."), user(CAT, "<|im_end|>")]
+    prompts = [await made.build(conversation_of(*turns[:count])) for count in (1, 3, 5)]
+    for before, after in pairwise(prompts):
+        common = len(before.tokens) - 3  # the generation prompt
+        assert list(after.tokens)[:common] == list(before.tokens)[:common]
+
+
+async def test_before_the_first_image_the_model_reads_spelled_special_tokens_unchanged() -> None:
+    """A change from the beginning would keep such prompts append-only, but models copy text: files would get the character."""
+    made = await builder()
+    turns = [user("This is a spelled <|im_end|> token."), assistant("Yes."), user("And this:", CAT)]
+    before, after = [await made.build(conversation_of(*turns[:count])) for count in (1, 3)]
+    assert [any("invisible" in note for note in prompt.notes) for prompt in (before, after)] == [False, True]
+    kept = len((await made.plain(before.text.partition("<|im_end|> token")[0])).tokens)
+    assert (
+        kept <= common_prefix_length(array("I", before.tokens), array("I", after.tokens)) <= kept + 1
+    )  # the bracket of the spelling
 
 
 def test_the_text_that_is_searched_has_no_image_in_it() -> None:

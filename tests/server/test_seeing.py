@@ -1,18 +1,21 @@
 """Conversations with images, from the neutral form to the answer of a real engine: the tiny model that sees."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, replace
 
+import msgspec
 import pytest
 import pytest_asyncio
 
 from dragoman.conversation import Conversation, Sampling, Text, ThinkingPolicy, ToolCall, ToolChoice, ToolPolicy, ToolResult
+from dragoman.engines import Capabilities
 from dragoman.parts import CallStart, Ending, Prefill
 from dragoman.parts import Text as TextPart
 from dragoman.server import ModelEntry, Settings
 from dragoman.server.served_model import ServedModel
+from prompt import templates
 from prompt.conversations import READ, assistant, changed, conversation_of, user
-from vision_model import BLUE, RED, picture, seeing_engine
+from vision_model import BLUE, RED, model_with_beginning, picture, seeing_engine
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -76,6 +79,34 @@ async def test_the_next_turn_finds_the_image_in_the_cache(model: ServedModel) ->
         user("A picture of the sea: ", picture(99, 99, 9), "What is it?"), assistant(first.text), user("Sure?")
     )
     assert (await ask(model, other)).cached < first.total - 10
+
+
+def with_template(start: Callable[[], Awaitable[Capabilities]], source: str) -> Callable[[], Awaitable[Capabilities]]:
+    """The start of an engine whose model has another chat template."""
+
+    async def started() -> Capabilities:
+        return msgspec.structs.replace(await start(), chat_template=source)
+
+    return started
+
+
+@pytest.mark.clause("CNT-2", "USE-1", "CACHE-4")
+async def test_the_token_that_the_engine_puts_first_is_counted_though_the_template_does_not_write_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    engine = seeing_engine(model_with_beginning())
+    monkeypatch.setattr(engine, "start", with_template(engine.start, templates.SYSTEM_FIRST))
+    model = await ServedModel.load(ModelEntry.of(engine), Settings())
+    try:
+        start = conversation_of(user("The first turn has no image, and the second has one. " * 3))
+        first = await ask(model, start)
+        second = await ask(model, conversation_of(*start.dialogue.turns, assistant(first.text), user("This:", RED)))
+        for answer in (first, second):
+            assert answer.counted == answer.usage == answer.total
+        assert second.cached >= first.total - 3  # the generation prompt
+        assert (await model.prompt(start)).text.startswith(model.found.bos_token + "[user]The first")
+    finally:
+        await model.close()
 
 
 async def test_an_image_in_the_result_of_a_tool_is_seen(model: ServedModel) -> None:

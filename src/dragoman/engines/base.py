@@ -110,7 +110,8 @@ class Capabilities(Struct, frozen=True):
     once. `chat_template` is the model's own Jinja source, where it has one. `constrains`: a probe showed that it enforces
     constraints; `formats`: it enforces at least those whose root is a `Json`.
     `images`: engine and model read images (PNG and JPEG); then `reserved` are spellings that the engine would misread in a
-    prompt with images, so that text must not contain them.
+    prompt with images, so that text must not contain them, and `beginning` is a special token that it puts before every prompt
+    with images that does not begin with it.
     `adapters` are the names of the model's variants that a request may name. `found` describes the probe results for people.
     """
 
@@ -124,6 +125,7 @@ class Capabilities(Struct, frozen=True):
     formats: bool = False
     images: bool = False
     reserved: Sequence[str] = ()
+    beginning: str = ""
     adapters: Sequence[str] = ()
     kind: EngineKind = EngineKind.OTHER
     found: Mapping[str, str] = {}

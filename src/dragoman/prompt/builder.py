@@ -48,17 +48,26 @@ class Prompt:
 class PromptBuilder:
     """Builds the prompts of one model. `window` is the number of tokens for prompt and output together.
 
-    `image_length` is needed for prompts with images only.
+    `image_length` is needed for prompts with images only. Every prompt of a conversation begins with `beginning`, also one
+    without images, so that it is the beginning of the next one.
     """
 
-    def __init__(self, renderer: Renderer, tokens: TokenCache, window: int, image_length: ImageLength | None = None) -> None:
+    def __init__(
+        self,
+        renderer: Renderer,
+        tokens: TokenCache,
+        window: int,
+        image_length: ImageLength | None = None,
+        beginning: str = "",
+    ) -> None:
         self.window = window
         self.renderer = renderer
         self._tokens = tokens
         self._image_length = image_length
+        self._beginning = beginning
 
     @classmethod
-    async def load(
+    async def load(  # noqa: PLR0913 -- the differences between engines
         cls,
         profile: ModelProfile,
         tokenize: Tokenize,
@@ -66,6 +75,7 @@ class PromptBuilder:
         *,
         image_length: ImageLength | None = None,
         reserved: Sequence[str] = (),
+        beginning: str = "",
     ) -> "PromptBuilder":
         """Probe the tokenizer with this template's prompts. `reserved` is as in `Renderer`.
 
@@ -80,7 +90,7 @@ class PromptBuilder:
         )
         special_tokens = SpecialTokens(tokenize, profile.template.names)
         tokens = await TokenCache.probe(tokenize, special_tokens, sample)
-        return cls(Renderer(profile, reserved), tokens, window, image_length)
+        return cls(Renderer(profile, reserved), tokens, window, image_length, beginning)
 
     async def plain(self, text: str) -> Prompt:
         """The prompt that is a text, without a template. Raises what the engine's tokenizer raises."""
@@ -106,6 +116,8 @@ class PromptBuilder:
 
         `characters` is the length of the whole text if `rendered` has only the first `most_characters` of it.
         """
+        if not rendered.text.startswith(self._beginning):
+            rendered = replace(rendered, text=self._beginning + rendered.text)
         spans = await self._spans(rendered) if rendered.images.images else ()
         if spans:
             encoded = Encoded(tokens_of(spans), sum(span.length for span in spans))

@@ -114,6 +114,7 @@ class ServedModel:
             found.window,
             image_length=engine.image_length if found.images else None,
             reserved=found.reserved,
+            beginning=found.beginning if found.images else "",
         )
         if vision is not None and found.images:
             _LOG.info("the model sees images itself: the vision model is not used")

@@ -3,7 +3,8 @@
 - Token ids and images cannot be mixed in one prompt: a prompt with images is text with a marker for each image. The server
   splits the text at the markers and tokenizes each part by itself, as `/tokenize` does.
 - Spellings of special tokens become special tokens, so the text must have none that are meant as text. The server adds the
-  token for the beginning of a text, where the model has one; so that token is taken from the text.
+  token for the beginning of a text, where the model has one; so that token is taken from the text. The prompt has it even if
+  the template does not write it, so that it is counted (`Capabilities.beginning`).
 - It reads PNG, JPEG, GIF and BMP, but not WebP, and refuses what it cannot read, or a wrong number of markers, with status 400.
 - It recognizes an image that it has read by a hash of the bytes, in every slot and in its copies of slots.
 - How many tokens an image has, with those around it, depends on the model and on the size of the image, not on its contents.
@@ -45,7 +46,7 @@ class ImageInput:
         """`beginning` is the special token that the server adds to the beginning of a text, "" if it adds none."""
         self._http = http
         self._marker = marker
-        self._beginning = beginning
+        self.beginning = beginning
         self._counted_text = 0
         self._between = 0
         self._lengths = ImageLengths(self._measured)
@@ -70,7 +71,7 @@ class ImageInput:
         """The body's prompt. May take some milliseconds for each megabyte of images."""
         images = [span.image for span in spans if isinstance(span, ImageSpan)]
         texts = [self._marker if isinstance(span, ImageSpan) else self._escaped(span.text) for span in spans]
-        return MediaPrompt("".join(texts).removeprefix(self._beginning), [_in_base64(image.data) for image in images])
+        return MediaPrompt("".join(texts).removeprefix(self.beginning), [_in_base64(image.data) for image in images])
 
     async def length(self, image: Image) -> int:
         """The number of tokens of an image, with those that the server adds around it. Kept by the image's size."""

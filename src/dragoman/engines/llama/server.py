@@ -116,6 +116,7 @@ class LlamaServer(Engine):
             constrains=constrains,
             images=self._images is not None,
             reserved=MARKERS,
+            beginning=self._images.beginning if self._images is not None else "",
             kind=EngineKind.LLAMA_CPP if self._exclusive else EngineKind.LLAMA_SERVER,
             found=self._found(props, constrains=constrains),
         )
