@@ -13,7 +13,7 @@ import dragoman
 
 ROOT = Path(dragoman.__file__).parent
 
-LEAVES = {"conversation", "errors", "parts", "prefix", "special_tokens"}
+LEAVES = {"child_process", "conversation", "errors", "parts", "prefix", "special_tokens"}
 """They import nothing of ours, and every other package may import them."""
 
 ALLOWED: dict[str, set[str]] = {

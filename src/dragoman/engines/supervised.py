@@ -26,6 +26,7 @@ from typing import Final, TypeVar
 
 from msgspec import Struct
 
+from dragoman.child_process import start_process
 from dragoman.constraints.tree import Constraint
 from dragoman.conversation import Image
 from dragoman.engines.base import Capabilities, Engine, EngineRequest, OutputChunk
@@ -325,6 +326,4 @@ async def spawn(*command: str, merge_stderr: bool = False, env: Mapping[str, str
     """
     pipe = asyncio.subprocess.PIPE
     output = asyncio.subprocess.STDOUT if merge_stderr else pipe
-    return await asyncio.create_subprocess_exec(
-        *command, stdin=pipe, stdout=pipe, stderr=output, env=env, start_new_session=True
-    )
+    return await start_process(*command, stdin=pipe, stdout=pipe, stderr=output, env=env, start_new_session=True)

@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import Any, Final, ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
 
+from dragoman.child_process import start_process
 from dragoman.errors import Overloaded
 from dragoman.worker_pool.worker import INTEGER, Job, Message, Outcome, SetUp, TooExpensive, decoded, message
 
@@ -185,9 +186,7 @@ class _Worker:
         """Start a process, and wait until it is ready. Raises `OSError`, and `EOFError` if it ends instead."""
         pipe = asyncio.subprocess.PIPE
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        process = await asyncio.create_subprocess_exec(
-            *_COMMAND, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, env=environment
-        )
+        process = await start_process(*_COMMAND, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, env=environment)
         worker = cls(process)
         try:
             async with asyncio.timeout(_START_SECONDS):
