@@ -8,6 +8,7 @@ from dragoman.dialects.codecs import ArgumentReader
 from dragoman.dialects.spec import IdKey, Ids, JsonArguments, JsonKey, KeyIsName
 from dragoman.dialects.values.json_encoded import EncodedObject
 from dragoman.dialects.values.json_value import JsonValue
+from dragoman.dialects.values.step_reader import StepReader
 
 _NO_ARGUMENTS = ("null", "[]")  # written by models and templates for no arguments
 _COMMON_KEYS = ("type", "id")  # other keys of a call
@@ -24,7 +25,7 @@ class _Role(Enum):
     OTHER = auto()
 
 
-class CallObject(ArgumentReader):
+class CallObject(ArgumentReader, StepReader):
     """Reads a call from after its brace, by the rules of `JsonValue`. `out` holds the arguments.
 
     While it is `strict`, a key that calls do not have leaves it stuck, because it is some other object.
@@ -51,14 +52,8 @@ class CallObject(ArgumentReader):
 
     def read(self, text: str, pos: int, *, final: bool) -> int:
         """Read as `ArgumentReader.read` describes, but stop also as soon as the name is known."""
-        self.stuck = self._broken
-        named = self.name is not None
-        while pos < len(text) and not self.done and not self.stuck and named == (self.name is not None):
-            before, step = pos, self._step
-            pos = self._step(self, text, pos)
-            if pos == before and self._step is step:
-                break
-        return pos
+        self.stuck, self.paused = self._broken, False
+        return self._read_steps(text, pos)
 
     @property
     def begun(self) -> bool:
@@ -145,7 +140,7 @@ class CallObject(ArgumentReader):
         if self._role is _Role.KEY:
             self._end_key(json.loads(written))
         elif self._role is _Role.NAME:
-            self.name = json.loads(written)
+            self._take_name(json.loads(written))
         elif self._role is _Role.ID:
             self.id = written.strip('"')
         elif not self._is_whole and self._holds_arguments():
@@ -156,9 +151,13 @@ class CallObject(ArgumentReader):
         self._key = key
         self._step = CallObject._colon
         if self._arguments_keys is None:
-            self.name = self.name or key
+            self._take_name(self.name or key)
         elif self.strict and key not in (*self._name_keys, *self._arguments_keys, *_COMMON_KEYS, self._id_key):
             self.stuck = self._broken = True
+
+    def _take_name(self, name: str) -> None:
+        self.paused = self.name is None
+        self.name = name
 
     def _holds_arguments(self) -> bool:
         """Whether the current member holds the arguments."""

@@ -18,6 +18,7 @@ from dragoman.dialects.values.json_value import MAX_DEPTH
 from dragoman.dialects.values.literal_containers import DICT, KEYWORDS, LIST, PARENTHESES, SET, TUPLE, UNPACKED, Container
 from dragoman.dialects.values.numbers import python_scalar
 from dragoman.dialects.values.python_string import PREFIX, PREFIX_BEGINS, python_piece, raw_piece
+from dragoman.dialects.values.step_reader import StepReader
 from dragoman.dialects.values.token_string import End, TokenString
 
 CONTAINERS = ("{", "[", "(")
@@ -29,7 +30,7 @@ _VALUE = re.compile(r"[^,()\[\]{}\"'\n]+")
 _UNPACK = re.compile(r"\*(?:\Z|\*\s*(?:\Z|(\{)))")
 
 
-class LiteralValue:
+class LiteralValue(StepReader):
     """Reads one value. `out` holds the JSON text written so far; the owner empties it.
 
     `strings` reads strings between two tokens; without it, strings have Python's quotes. `is_string` decides for a key of the
@@ -46,8 +47,6 @@ class LiteralValue:
     ) -> None:
         self.out: list[str] = []
         self.repairs = repairs
-        self.done = False
-        self.stuck = False
         self._token = strings.token if strings else ""
         self._strings = strings
         self.final = False
@@ -76,12 +75,7 @@ class LiteralValue:
     def read(self, text: str, pos: int) -> int:
         """Read from `pos` on; returns the end of what was consumed, before the text's end if `done` or undecided."""
         self.stuck = False
-        while pos < len(text) and not self.done and not self.stuck:
-            before, step = pos, self._step
-            pos = self._step(self, text, pos)
-            if pos == before and self._step is step:
-                break
-        return pos
+        return self._read_steps(text, pos)
 
     @property
     def clean(self) -> bool:
