@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from dragoman.models.cache_size import CacheSize
 from dragoman.models.fit import COMFORTABLE, Fit, Wanted, Wish, fit, fit_all
 from dragoman.models.memory import Footprint, Memory
 from dragoman.models.resolve import ModelFile
@@ -86,8 +87,8 @@ def test_a_model_that_fits_on_the_devices_is_fitted_to_them(model: ModelFile) ->
 
 
 def test_models_that_fit_together_share_the_memory(model: ModelFile) -> None:
-    big, small = Wanted.of(model, SERVE), Wanted(SERVE, Footprint(0, 1024), 8_192)
-    memory = Memory(memory_for(model, 140_000) + small.footprint.total(8_192, 4) + small.footprint.per_token * 8_192 * 4)
+    big, small = Wanted.of(model, SERVE), Wanted(SERVE, Footprint(0, CacheSize(1024)), 8_192)
+    memory = Memory(memory_for(model, 140_000) + small.footprint.total(8_192, 4) + small.footprint.conversations(8_192, 4))
     assert fit_all([big, small], memory) == [
         Fit(65_536, 2, big.footprint.total(65_536, 2)),  # as if it had the rest to itself
         Fit(8_192, 4, small.footprint.total(8_192, 4)),
@@ -103,7 +104,7 @@ def test_models_that_do_not_fit_together_are_fitted_alone(model: ModelFile) -> N
 
 def test_what_is_given_for_one_model_leaves_the_rest_to_the_other(model: ModelFile) -> None:
     big = Wanted.of(model, Wish(context=100_000, parallel=[1]))
-    small = Wanted(SERVE, Footprint(0, 1024), 65_536)
+    small = Wanted(SERVE, Footprint(0, CacheSize(1024)), 65_536)
     left = 2 * 100 * 1024 * 1024
     memory = Memory(big.footprint.fixed + small.footprint.fixed + 2 * 100_000 * PER_TOKEN + left)
     assert fit_all([big, small], memory) == [

@@ -1,9 +1,7 @@
 import struct
 from pathlib import Path
 
-import pytest
-
-from dragoman.models.gguf_header import Tokenizer, cache_bytes, tokenizer, trained_window
+from dragoman.models.gguf_header import Tokenizer, tokenizer, trained_window
 
 STRING, ARRAY, UINT32, INT32, FLOAT = 8, 9, 4, 5, 6
 
@@ -71,46 +69,6 @@ def test_a_broken_header_has_no_tokenizer(tmp_path: Path) -> None:
     assert tokenizer(gguf(tmp_path, [absurd])) == Tokenizer()
     assert tokenizer(gguf(tmp_path, [absurd[:-3]])) == Tokenizer()
     assert tokenizer(tmp_path / "missing.gguf") == Tokenizer()
-
-
-def test_the_cache_size_of_a_token_is_read_from_a_real_file(model: Path) -> None:
-    assert cache_bytes(model) == 30 * 3 * (64 + 64) * 2  # layers, heads, a key and a value, two bytes each
-
-
-@pytest.mark.parametrize(
-    ("shape", "expected"),
-    [
-        ({"block_count": 4, "embedding_length": 64, "attention.head_count": 8}, 4 * 8 * (8 + 8) * 2),
-        ({"block_count": 4, "embedding_length": 64, "attention.head_count": 8, "attention.head_count_kv": 2}, 4 * 2 * 16 * 2),
-        (
-            {"block_count": 3, "embedding_length": 64, "attention.head_count": 8, "attention.head_count_kv": [0, 2, 1]},
-            3 * 16 * 2,
-        ),
-        (
-            {
-                "block_count": 1,
-                "embedding_length": 64,
-                "attention.head_count": 8,
-                "attention.key_length": 192,
-                "attention.value_length": 128,
-            },
-            8 * 320 * 2,
-        ),
-        ({"block_count": 4, "embedding_length": 64}, None),
-        ({"block_count": 4, "embedding_length": 64, "attention.head_count": 0}, None),
-    ],
-)
-def test_the_cache_size_of_a_token_follows_from_the_shape(
-    tmp_path: Path, shape: dict[str, int | list[int]], expected: int | None
-) -> None:
-    pairs = [string(f"toy.{name}") + number(value) for name, value in shape.items()]
-    assert cache_bytes(gguf(tmp_path, pairs)) == expected
-
-
-def number(value: int | list[int]) -> bytes:
-    if isinstance(value, int):
-        return kind(UINT32) + struct.pack("<I", value)
-    return kind(ARRAY) + kind(INT32) + struct.pack(f"<Q{len(value)}i", len(value), *value)
 
 
 def gguf(folder: Path, pairs: list[bytes]) -> Path:

@@ -44,7 +44,7 @@ def test_all_parts_and_the_projector_are_counted(tmp_path: Path) -> None:
         part.write_bytes(fake_model(part.name))
     footprint = Footprint.of(ModelFile(parts[0], "big", tmp_path / "mmproj.gguf"))
     assert footprint.weights == 4000
-    assert footprint.total(1000, 2) == footprint.fixed + 2000 * footprint.per_token
+    assert footprint.total(1000, 2) == footprint.fixed + 2000 * footprint.cache.per_token
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

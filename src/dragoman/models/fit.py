@@ -94,7 +94,7 @@ def fit_all(models: Sequence[Wanted], memory: Memory) -> list[Fit]:
 
 def _rank(wanted: Wanted) -> tuple[bool, int]:
     """What is given comes first, then the models that need the least: what they leave is for the others."""
-    return wanted.given is None, wanted.footprint.per_token * wanted.longest
+    return wanted.given is None, wanted.footprint.conversations(wanted.longest, 1)
 
 
 def _left_for_caches(fixed: int, needed: int, memory: Memory) -> int:
@@ -106,8 +106,8 @@ def _left_for_caches(fixed: int, needed: int, memory: Memory) -> int:
 def _choose(wanted: Wanted, cache: int) -> Fit:
     """Choose for a model whose KV cache may take `cache` bytes."""
     footprint, wish = wanted.footprint, wanted.wish
-    tokens = cache // footprint.per_token
     enough = min(wish.context or AMPLE, wanted.longest)
-    parallel = next((number for number in wish.parallel if tokens // number >= enough), wish.parallel[-1])
-    context = wish.context or min(wanted.longest, max(tokens // parallel // _STEP * _STEP, _SMALLEST))
+    parallel = next((number for number in wish.parallel if footprint.window_in(cache, number) >= enough), wish.parallel[-1])
+    longest = footprint.window_in(cache, parallel) // _STEP * _STEP
+    context = wish.context or min(wanted.longest, max(longest, _SMALLEST))
     return Fit(context, parallel, footprint.total(context, parallel))

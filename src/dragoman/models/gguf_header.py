@@ -20,16 +20,6 @@ _FORMATS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<
 _LONGEST_KEY = 65_535
 _LONGEST_TEXT = 1 << 24
 _BROKEN = (OSError, ValueError, KeyError, OverflowError, struct.error)
-_SHAPE = (
-    ".block_count",
-    ".embedding_length",
-    ".attention.head_count",
-    ".attention.head_count_kv",
-    ".attention.key_length",
-    ".attention.value_length",
-)
-_HALF = 2
-"""Bytes of a number in llama.cpp's cache."""
 _SPECIAL_TYPES = (3, 4)
 """The types of tokens that the tokenizer never splits: control tokens and user-defined ones."""
 
@@ -58,11 +48,7 @@ class Tokenizer:
 
 def tokenizer(path: Path) -> Tokenizer:
     """The tokenizer's metadata of a file; empty where its header is not complete."""
-    try:
-        with path.open("rb") as file:
-            found = dict(_pairs(file, lambda key: key.startswith("tokenizer.")))
-    except _BROKEN:
-        return Tokenizer()
+    found = metadata(path, lambda key: key.startswith("tokenizer."))
     tokens: list[str] = found.get("tokenizer.ggml.tokens", [])
     kinds: list[int] = found.get("tokenizer.ggml.token_type", [])
     spellings = dict(enumerate(tokens))
@@ -74,23 +60,13 @@ def tokenizer(path: Path) -> Tokenizer:
     )
 
 
-def cache_bytes(path: Path) -> int | None:
-    """The size of one token in llama.cpp's KV cache, in bytes: a key and a value for each head of each layer.
-
-    It may be too large: layers with a sliding window or a compressed cache are counted as if they had neither. None where the
-    file lacks the numbers.
-    """
+def metadata(path: Path, wanted: Callable[[str], bool]) -> dict[str, Any]:
+    """The wanted metadata by their keys; empty where the header is not complete."""
     try:
         with path.open("rb") as file:
-            found = {key.partition(".")[2]: value for key, value in _pairs(file, lambda key: key.endswith(_SHAPE))}
-        layers, heads = int(found["block_count"]), found["attention.head_count"]
-        cached = found.get("attention.head_count_kv", heads)
-        cached_heads = sum(cached) if isinstance(cached, list) else cached * layers
-        usual = found["embedding_length"] // (max(heads) if isinstance(heads, list) else heads)
-        lengths = found.get("attention.key_length", usual) + found.get("attention.value_length", usual)
-        return int(cached_heads * lengths * _HALF)
-    except (*_BROKEN, TypeError, ZeroDivisionError):
-        return None
+            return dict(_pairs(file, wanted))
+    except _BROKEN:
+        return {}
 
 
 def _pairs(file: BinaryIO, wanted: Callable[[str], bool]) -> Iterator[tuple[str, Any]]:

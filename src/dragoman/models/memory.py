@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Final
 
 from dragoman.models import gguf_file as gguf
-from dragoman.models.gguf_header import cache_bytes
+from dragoman.models.cache_size import CacheSize, cache_size
 from dragoman.models.resolve import ModelFile
 
-_UNKNOWN_CACHE: Final = 128 * 1024
-"""Bytes per token if the file does not say: those of a usual model with eight billion parameters."""
+_UNKNOWN_CACHE: Final = CacheSize(128 * 1024)
+"""The KV cache if the file does not say: that of a usual model with eight billion parameters."""
 _PROCESS: Final = 96 << 20
 """Bytes of llama.cpp's process without a model: its libraries, and the smallest buffers."""
 _BUFFERS: Final = 20
@@ -21,24 +21,32 @@ _BUFFERS: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Footprint:
-    """What a model takes, in bytes: `weights` with its image projector, and `per_token` of the window for each conversation."""
+    """What a model takes, in bytes: `weights` with its image projector, and the KV cache of each conversation."""
 
     weights: int
-    per_token: int
+    cache: CacheSize
 
     @classmethod
     def of(cls, model: ModelFile) -> "Footprint":
         """Read the sizes of all parts of the model, and of its image projector, and the header of the first part."""
-        return cls(sum(path.stat().st_size for path in files(model)), cache_bytes(model.path) or _UNKNOWN_CACHE)
+        return cls(sum(path.stat().st_size for path in files(model)), cache_size(model.path) or _UNKNOWN_CACHE)
 
     @property
     def fixed(self) -> int:
         """What it takes beside the KV cache."""
         return self.weights + self.weights // _BUFFERS + _PROCESS
 
+    def conversations(self, window: int, slots: int) -> int:
+        """The KV cache of `slots` conversations of `window` tokens each."""
+        return slots * (self.cache.per_slot + self.cache.per_token * window)
+
+    def window_in(self, memory: int, slots: int) -> int:
+        """The window, in tokens, of each of `slots` conversations whose KV cache takes `memory` bytes."""
+        return max(0, memory // slots - self.cache.per_slot) // max(1, self.cache.per_token)
+
     def total(self, window: int, slots: int) -> int:
         """What it takes with `slots` conversations of `window` tokens each."""
-        return self.fixed + self.per_token * window * slots
+        return self.fixed + self.conversations(window, slots)
 
 
 def files(model: ModelFile) -> Sequence[Path]:
