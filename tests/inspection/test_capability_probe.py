@@ -7,8 +7,7 @@ import pytest
 from dragoman import dialects
 from dragoman.inspection.capability_probe import probe
 from dragoman.prompt import ChatTemplate, TemplateRefusal
-from dragoman.prompt.capabilities import CallIds, LateSystem, TemplateCapabilities, TextBeforeCall
-from dragoman.prompt.template_variables import EffortVariable, ThinkingVariable
+from dragoman.prompt.profile import CallIds, EffortVariable, LateSystem, TemplateCapabilities, TextBeforeCall, ThinkingVariable
 from prompt import templates
 
 ALL = TemplateCapabilities(

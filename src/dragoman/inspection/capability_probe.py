@@ -25,9 +25,8 @@ from dragoman.inspection.conversations import (
 )
 from dragoman.inspection.image_notation import find_image_notation
 from dragoman.inspection.template_variables import find_effort_variable, find_thinking_variable
-from dragoman.prompt.capabilities import CallIds, LateSystem, TemplateCapabilities, TextBeforeCall
+from dragoman.prompt.profile import DEFAULT_VARIABLES, CallIds, LateSystem, TemplateCapabilities, TextBeforeCall
 from dragoman.prompt.template import ChatTemplate, TemplateRefusal
-from dragoman.prompt.template_variables import DEFAULT_VARIABLES
 
 _REASONING_FIELDS = ("reasoning_content", "reasoning", "thinking", "content")
 _THINKING: tuple[Message, ...] = ({}, {"enable_thinking": True}, {"thinking": True})

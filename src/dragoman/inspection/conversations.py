@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from dragoman.conversation.types import JsonObject, Tool, ToolCall
-from dragoman.prompt.capabilities import CallIds
+from dragoman.prompt.profile import CallIds
 
 Message = dict[str, Any]
 

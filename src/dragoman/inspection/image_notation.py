@@ -6,8 +6,8 @@ Engines that take images beside token ids find the place of an image in a prompt
 import re
 from typing import Final
 
+from dragoman.prompt.profile import DEFAULT_VARIABLES
 from dragoman.prompt.template import ChatTemplate, TemplateRefusal
-from dragoman.prompt.template_variables import DEFAULT_VARIABLES
 
 _LONGEST: Final = 200
 """Characters of a notation; more is not one."""

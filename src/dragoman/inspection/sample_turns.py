@@ -29,7 +29,7 @@ from dragoman.inspection.conversations import (
     call_turn,
     typed,
 )
-from dragoman.prompt.capabilities import CallIds
+from dragoman.prompt.profile import CallIds
 
 
 class Template(Protocol):

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
+from dragoman.prompt.profile import DEFAULT_VARIABLES, EffortVariable, ThinkingVariable
 from dragoman.prompt.template import ChatTemplate, Messages, TemplateRefusal
-from dragoman.prompt.template_variables import DEFAULT_VARIABLES, EffortVariable, ThinkingVariable
 
 _SWITCHES: Sequence[tuple[str, Any, Any]] = (
     ("enable_thinking", True, False),

@@ -14,8 +14,7 @@ from itertools import pairwise
 from dragoman.conversation import ThinkingPolicy
 from dragoman.inspection.conversations import ANSWER, THOUGHT, USER, WORDS, Message, call_turn, probe_calls, result_turn
 from dragoman.prompt import Renderer, TemplateRefusal
-from dragoman.prompt.capabilities import CallIds, TemplateCapabilities
-from dragoman.prompt.turn_boundary import TurnBoundary
+from dragoman.prompt.profile import CallIds, TemplateCapabilities, TurnBoundary
 
 Render = Callable[[Sequence[Message]], str]
 

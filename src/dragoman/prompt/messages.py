@@ -12,8 +12,7 @@ from typing import Any
 from dragoman.conversation import Role, Text, Thinking, ToolCall, ToolResult, Turn
 from dragoman.dialects import Dialect
 from dragoman.dialects.writer import short_id
-from dragoman.prompt.capabilities import CallIds, LateSystem, TemplateCapabilities, TextBeforeCall
-from dragoman.prompt.turn_boundary import TurnBoundary
+from dragoman.prompt.profile import CallIds, LateSystem, TemplateCapabilities, TextBeforeCall, TurnBoundary
 
 Message = dict[str, Any]
 

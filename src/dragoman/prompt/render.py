@@ -27,9 +27,8 @@ from dragoman.prompt import volatile_metadata as volatile
 from dragoman.prompt.escaping import escape_special_tokens
 from dragoman.prompt.images import NO_IMAGES, PlacedImages, place_images, searchable_text
 from dragoman.prompt.messages import PARAGRAPH, Message, MessageBuilder, words_of
-from dragoman.prompt.profile import ModelProfile
+from dragoman.prompt.profile import DEFAULT_VARIABLES, ModelProfile
 from dragoman.prompt.template import TemplateRefusal
-from dragoman.prompt.template_variables import DEFAULT_VARIABLES
 from dragoman.prompt.tool_listing import ToolListing
 
 

@@ -18,8 +18,8 @@ from typing import Any, Final
 
 from dragoman.conversation import Tool
 from dragoman.prompt import schema_forms as forms
+from dragoman.prompt.profile import DEFAULT_VARIABLES
 from dragoman.prompt.template import ChatTemplate, TemplateRefusal
-from dragoman.prompt.template_variables import DEFAULT_VARIABLES
 
 Schema = Mapping[str, Any]
 Function = dict[str, Any]

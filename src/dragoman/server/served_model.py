@@ -25,7 +25,7 @@ from dragoman.media.reader import MediaReader
 from dragoman.media.vision import Vision
 from dragoman.observability.prefix_tracker import PrefixTracker
 from dragoman.prompt import ChatTemplate, Prompt, PromptBuilder, TemplateRefusal
-from dragoman.prompt.capabilities import TemplateCapabilities
+from dragoman.prompt.profile import TemplateCapabilities
 from dragoman.server.admission import Admission
 from dragoman.server.feasibility import Feasibility
 from dragoman.server.model_entry import ModelEntry

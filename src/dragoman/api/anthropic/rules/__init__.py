@@ -6,7 +6,7 @@ Each rule raises `InvalidRequest` with Anthropic's own wording where that is kno
 from collections.abc import Sequence
 from itertools import islice
 
-from dragoman.api.anthropic.blocks import DocumentBlock, TextBlock, ToolReferenceBlock, walk
+from dragoman.api.anthropic.blocks import CitableBlock, DocumentBlock, FileSource, TextBlock, ToolReferenceBlock, walk
 from dragoman.api.anthropic.offer import offer_of
 from dragoman.api.anthropic.request import (
     AnyToolChoice,
@@ -16,13 +16,10 @@ from dragoman.api.anthropic.request import (
     ThinkingBetweenTools,
     ThinkingEnabled,
 )
-from dragoman.api.anthropic.rules.attachments import check_attachments
 from dragoman.api.anthropic.rules.breakpoints import check_breakpoints
-from dragoman.api.anthropic.rules.calls import check_calls
-from dragoman.api.anthropic.rules.tool_changes import check_tool_changes
-from dragoman.api.anthropic.rules.tools import check_choice, check_tools
-from dragoman.api.anthropic.rules.turns import check_turns
-from dragoman.api.base import check_known, unknown_fields
+from dragoman.api.anthropic.rules.tools import check_choice, check_tool_changes, check_tools
+from dragoman.api.anthropic.rules.turns import check_calls, check_turns
+from dragoman.api.base import capability_rejected, check_known, unknown_fields
 from dragoman.api.schemas import check_valid
 from dragoman.errors import InvalidRequest, ThreadsUnsupported
 from dragoman.limits import DEFAULT, Limits
@@ -38,7 +35,7 @@ def check(request: PromptRequest, betas: frozenset[str] = frozenset(), limits: L
     _check_unsupported(request)
     check_turns(request.messages)
     check_calls(request.messages)
-    check_attachments(request)
+    _check_attachments(request)
     check_tools(request, limits)
     check_tool_changes(request, limits)
     check_choice(request.tool_choice, offer_of(request, betas).callable)
@@ -91,6 +88,16 @@ def _check_sizes(request: PromptRequest, limits: Limits) -> None:
     limits.check("blocks", len(request.system) if isinstance(request.system, list) else 0, "system")
     limits.check_stops(request.stop_sequences or (), "stop_sequences")
     limits.check("unknown_fields", sum(1 for _ in islice(unknown_fields(request), limits.unknown_fields + 1)), "(body)")
+
+
+def _check_attachments(request: PromptRequest) -> None:
+    """Refuse uploaded files, and citations together with an output format (FIL-4, STR-7)."""
+    for path, block in request.attachments():
+        if isinstance(block.source, FileSource):
+            reason = f"File `{block.source.file_id}` not found. This server keeps no files: send the data itself."
+            raise InvalidRequest.at(f"{path}.source.file_id", reason + capability_rejected(block.type))
+        if request.format and isinstance(block, CitableBlock) and block.wants_citations:
+            raise InvalidRequest.at(f"{path}.citations", "citations cannot be combined with an output format")
 
 
 def _check_format(request: PromptRequest, limits: Limits) -> None:

@@ -1,8 +1,9 @@
-"""Rules for the declared tools and the tool choice."""
+"""Rules for the declared tools, those that messages add and remove, and the tool choice."""
 
 from collections import Counter
 from collections.abc import Collection
 
+from dragoman.api.anthropic.blocks import McpToolReference, ToolAdditionBlock, ToolDefinition, ToolReference, ToolRemovalBlock
 from dragoman.api.anthropic.defined_tools import definition
 from dragoman.api.anthropic.request import AnyChoice, AnyToolChoice, NamedToolChoice, PromptRequest
 from dragoman.api.anthropic.tools import CustomTool, DefinedTool
@@ -13,12 +14,12 @@ from dragoman.limits import DEFAULT, Limits
 
 def check_tools(request: PromptRequest, limits: Limits = DEFAULT) -> None:
     """Check the declared tools (TOOL-2, TOOL-3, TOOL-12, TOOL-14, TOOL-15)."""
-    names = [checked_name(tool, f"tools.{index}", limits) for index, tool in enumerate(request.tools or ())]
+    names = [_checked_name(tool, f"tools.{index}", limits) for index, tool in enumerate(request.tools or ())]
     if any(count > 1 for count in Counter(names).values()):
         raise InvalidRequest.at("tools", "Tool names must be unique.")
 
 
-def checked_name(tool: CustomTool | DefinedTool, path: str, limits: Limits = DEFAULT) -> str:
+def _checked_name(tool: CustomTool | DefinedTool, path: str, limits: Limits = DEFAULT) -> str:
     """The name of the tool declared at `path`. Raises `InvalidRequest` if the declaration is not valid."""
     if isinstance(tool, CustomTool):
         path, name, schema = f"{path}.custom", tool.name, tool.input_schema
@@ -43,3 +44,32 @@ def check_choice(choice: AnyChoice | None, names: Collection[str]) -> None:
             raise InvalidRequest.at("tool_choice", f"{choice.type} needs `tools`, but there are none")
         if isinstance(choice, NamedToolChoice) and choice.name not in names:
             raise InvalidRequest.at("tool_choice", f"Tool '{choice.name}' not found in provided tools")
+
+
+def check_tool_changes(request: PromptRequest, limits: Limits = DEFAULT) -> None:
+    """Check that changes are in system messages, and refer to tools declared before them (IN-14, TOOL-16)."""
+    declared = {tool.name for tool in request.tools or ()}
+    for index, message in enumerate(request.messages):
+        for position, block in enumerate(message.blocks):
+            if isinstance(block, ToolAdditionBlock | ToolRemovalBlock):
+                path = f"messages.{index}.content.{position}"
+                if message.role != "system":
+                    raise InvalidRequest.at(path, f"`{block.type}` blocks can only be in `system` messages")
+                declared.add(_name(block.tool, declared, f"{path}.{block.type}.tool", limits))
+
+
+def _name(tool: ToolReference | McpToolReference | ToolDefinition, declared: set[str | None], path: str, limits: Limits) -> str:
+    match tool:
+        case ToolDefinition(definition=definition):
+            return _checked_name(definition, f"{path}.tool_definition.definition", limits)
+        case McpToolReference():
+            reason = f"{tool.type} names a tool of an MCP server; this server does not call MCP servers"
+            raise InvalidRequest.at(f"{path}.type", reason)
+        case ToolReference(name=name):
+            if name not in declared:
+                raise InvalidRequest.at(
+                    f"{path}.tool_reference.name",
+                    f"Tool reference '{name}' not found in available tools",
+                    details={"error_code": "tool_reference_unresolved"},
+                )
+            return name

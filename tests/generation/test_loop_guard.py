@@ -2,7 +2,7 @@
 
 import pytest
 
-from dragoman.generation.repetition import Repetition
+from dragoman.generation.loop_guard import Repetition
 
 
 def fed(text: str, chunk: int = 5) -> Repetition:
