@@ -89,6 +89,7 @@ THIRD_PARTY = {
     "click": {"cli"},
     "rich": {"cli"},
     "huggingface_hub": {"models"},
+    "psutil": {"models"},
 }
 """The packages that may import a library; libraries that are not here may be imported everywhere."""
 

@@ -1,11 +1,12 @@
 """The memory that this machine has free, and an estimate of what a model takes while it is loaded."""
 
-import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+import psutil
 
 from dragoman.models import gguf_file as gguf
 from dragoman.models.cache_size import CacheSize, cache_size
@@ -70,12 +71,7 @@ class Memory:
 
 def free_memory(devices: int = 0) -> Memory:
     """The free memory of this machine. `devices` is what a llama-server reports as free on its devices, in bytes."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        available = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
-    except (OSError, StopIteration):
-        return Memory(_physical() // 2, devices)
-    return Memory(min([available, *left_in_container()]), devices)
+    return Memory(min([psutil.virtual_memory().available, *left_in_container()]), devices)
 
 
 def left_in_container(root: Path = Path("/")) -> Iterator[int]:
@@ -98,10 +94,3 @@ def left_in_container(root: Path = Path("/")) -> Iterator[int]:
         except (OSError, ValueError):  # no such file, or "max"
             continue
         yield max(0, limit - used + int(idle[1] if idle else 0))
-
-
-def _physical() -> int:
-    names = getattr(os, "sysconf_names", {})
-    if {"SC_PHYS_PAGES", "SC_PAGE_SIZE"} <= names.keys():
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return 8 << 30
