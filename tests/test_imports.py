@@ -21,6 +21,7 @@ ALLOWED: dict[str, set[str]] = {
     "worker_pool": set(),
     "models": set(),
     "media": {"limits", "worker_pool"},
+    "storage": set(),
     "doctor": set(),  # it examines any server from outside
     "limits": {"json_schema"},
     "constraints": {"json_schema", "worker_pool"},
@@ -34,6 +35,7 @@ ALLOWED: dict[str, set[str]] = {
     "plugins": {"dialects", "engines"},
     "public": {"dialects", "engines", "plugins", "server"},
     "server": {
+        "storage",
         "api",
         "generation",
         "inspection",

@@ -4,10 +4,12 @@
     ├── ClientError              the request is at fault: the same request will fail again
     │   ├── InvalidRequest       an invalid field, block or order of turns (ERR-9)
     │   │   ├── PromptTooLong    the input alone exceeds the context window (ERR-11)
+    │   │   ├── LostResponse     it continues a response that is not stored
     │   │   └── ThreadsUnsupported   `thread` was sent (THR-3)
     │   ├── Unauthenticated      no key, or a wrong one (AUTH-3)
     │   ├── RateLimited          its key has used up what it may use in a minute (TRN-17)
     │   ├── UnknownModel         a model that this server does not serve (ERR-10)
+    │   ├── UnknownResponse      a response that is not stored
     │   ├── UnknownRoute         no such path
     │   ├── MethodNotAllowed     no such method on that path
     │   ├── ForeignHost          a `Host` header that does not name this server
@@ -80,6 +82,10 @@ class PromptTooLong(InvalidRequest):
         super().__init__(f"prompt is too long: {tokens} tokens > {maximum} maximum")
 
 
+class LostResponse(InvalidRequest):
+    """The request continues a response that is not stored, or not any more: its client sends the whole conversation instead."""
+
+
 class ThreadsUnsupported(InvalidRequest):
     """`thread` was sent; this response makes the SDK's tool runner resend the whole conversation (THR-3)."""
 
@@ -105,6 +111,10 @@ class RateLimited(ClientError):
 
 class UnknownModel(ClientError):
     """The request names a model that this server does not serve."""
+
+
+class UnknownResponse(ClientError):
+    """The path names a response that is not stored."""
 
 
 class UnknownRoute(ClientError):
@@ -189,10 +199,12 @@ OVERLOADED_STATUS = 529
 RESPONSES: dict[type[DragomanError], Response] = {
     InvalidRequest: Response(HTTPStatus.BAD_REQUEST, "invalid_request_error"),
     PromptTooLong: Response(HTTPStatus.BAD_REQUEST, "invalid_request_error"),
+    LostResponse: Response(HTTPStatus.BAD_REQUEST, "invalid_request_error"),
     ThreadsUnsupported: Response(HTTPStatus.BAD_REQUEST, "invalid_request_error"),
     Unauthenticated: Response(HTTPStatus.UNAUTHORIZED, "authentication_error"),
     RateLimited: Response(HTTPStatus.TOO_MANY_REQUESTS, "rate_limit_error"),
     UnknownModel: Response(HTTPStatus.NOT_FOUND, "not_found_error"),
+    UnknownResponse: Response(HTTPStatus.NOT_FOUND, "not_found_error"),
     UnknownRoute: Response(HTTPStatus.NOT_FOUND, "not_found_error"),
     MethodNotAllowed: Response(HTTPStatus.METHOD_NOT_ALLOWED, "invalid_request_error"),
     ForeignHost: Response(HTTPStatus.FORBIDDEN, "permission_error"),

@@ -13,9 +13,9 @@ BANNER = re.compile(r"^Dragoman serves (?P<model>\S+) at (?P<url>\S+)$", re.MULT
 
 
 def environment() -> dict[str, str]:
-    """The environment without variables that set options; nothing is saved in the user's cache folder."""
+    """The environment without variables that set options; nothing is saved in the user's folders."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("DRAGOMAN_")}
-    return {**kept, "DRAGOMAN_SERVE_CACHE_LIMIT": "0"}
+    return {**kept, "DRAGOMAN_SERVE_CACHE_LIMIT": "0", "DRAGOMAN_SERVE_RESPONSES_LIMIT": "0"}
 
 
 def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:

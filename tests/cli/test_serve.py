@@ -172,6 +172,20 @@ def test_json_logs_and_captured_requests(hello: list[str], tmp_path: Path) -> No
     assert [request_id in path.name for path in (tmp_path / "captured").iterdir()] == [True]
 
 
+def test_responses_are_stored_in_the_data_folder(hello: list[str], tmp_path: Path) -> None:
+    options = ["--data-dir", str(tmp_path / "data"), "--responses-limit", "1MB", "--responses-age", "1h"]
+    with serving(*hello, *options) as server:
+        answer = post(server.url, {"model": server.model, "input": "Hi"}, "/v1/responses").json
+        assert get(server.url, f"/v1/responses/{answer['id']}").json == answer
+    assert (tmp_path / "data" / "responses.db").is_file()
+
+
+def test_an_unwritable_data_folder_is_one_line(hello: list[str], tmp_path: Path) -> None:
+    (tmp_path / "a file").touch()
+    folder = str(tmp_path / "a file" / "below")
+    assert "cannot store responses" in refused(*hello, "--data-dir", folder, "--responses-limit", "1MB")
+
+
 def test_an_unwritable_capture_folder_is_one_line(hello: list[str], tmp_path: Path) -> None:
     (tmp_path / "a file").touch()
     assert "cannot capture" in refused(*hello, "--capture", str(tmp_path / "a file" / "below"))

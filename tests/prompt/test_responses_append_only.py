@@ -1,4 +1,4 @@
-"""Prompts are append-only for clients of the Responses API, too: the items of an answer, sent back, become what the model wrote."""
+"""Prompts are append-only for clients of the Responses API: the items of an answer, sent back, are what the model wrote."""
 
 import json
 from collections.abc import Callable, Sequence

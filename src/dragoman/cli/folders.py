@@ -1,6 +1,7 @@
 """Folders that options name."""
 
 import os
+import sys
 from pathlib import Path
 
 from dragoman.cli.usage_error import UsageError
@@ -16,3 +17,12 @@ def check_writable(folder: Path | None, purpose: str) -> None:
         raise UsageError(f"cannot {purpose} to {folder}: {error.strerror or error}") from error
     if not os.access(folder, os.W_OK | os.X_OK):
         raise UsageError(f"cannot {purpose} to {folder}: it is not writable")
+
+
+def data_folder() -> Path:
+    """Our folder for data, in the platform's place for it."""
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "dragoman" / "Data"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "dragoman"
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "dragoman"

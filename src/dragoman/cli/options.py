@@ -46,6 +46,9 @@ class Options:
     context_length: int | None
     cache_dir: Path | None
     cache_limit: int
+    data_dir: Path | None
+    responses_limit: int
+    responses_age: float | None
     parallel: int | None
     memory: int | None
     keep_alive: float | None

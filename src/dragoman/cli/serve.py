@@ -15,7 +15,7 @@ from dragoman.cli.access import Access
 from dragoman.cli.durations import KeepAlive
 from dragoman.cli.engines import ENGINES, LLAMACPP
 from dragoman.cli.entries import build_entries
-from dragoman.cli.folders import check_writable
+from dragoman.cli.folders import check_writable, data_folder
 from dragoman.cli.options import Options, check_gpu_layers
 from dragoman.cli.served_models import served_models
 from dragoman.cli.sizes import Size
@@ -105,6 +105,27 @@ from dragoman.server import ModelEntry, ModelRegistry, Settings
     show_default=True,
     help="How much it may save there; with 0, nothing.",
 )
+@click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Where stored responses of the Responses API are kept; by default below the user's data folder.",
+)
+@click.option(
+    "--responses-limit",
+    type=Size(),
+    default="1GB",
+    show_default=True,
+    help="How much they may take; beyond it, those used least recently are removed. With 0, none is stored.",
+)
+@click.option(
+    "--responses-age",
+    type=KeepAlive(),
+    default="30d",
+    show_default=True,
+    metavar="TIME|never",
+    help="How long after its last use a stored response is removed.",
+)
 @click.option("--parallel", type=click.IntRange(min=1), metavar="N", help="Requests processed at once.")
 @click.option(
     "--memory",
@@ -192,6 +213,7 @@ def serve(**given: Any) -> None:
     _log(options)
     check_writable(options.capture, "capture")
     check_writable(options.cache_dir if options.cache_limit else None, "save conversations")
+    check_writable(options.data_dir if options.responses_limit else None, "store responses")
     access = Access.of(options)
     models = served_models(options)
     settings = Settings(
@@ -204,6 +226,9 @@ def serve(**given: Any) -> None:
         cors_origins=options.cors_origins,
         hosts=access.hosts,
         limits=_limits(options),
+        data=options.data_dir or data_folder(),
+        responses_limit=options.responses_limit,
+        responses_age=options.responses_age,
     )
     vision, reserved = build_vision(options)
     entries, memory = build_entries(models, options.memory, reserved)

@@ -18,6 +18,8 @@ from dragoman.server.middleware import METRICS, Middleware
 from dragoman.server.models import HealthCheck, ModelDetail, ModelList
 from dragoman.server.registry import ModelRegistry
 from dragoman.server.responses import InputTokens, Responses
+from dragoman.server.stored_responses import StoredResponses
+from dragoman.storage.responses import ResponseStore
 
 
 def create_app(registry: ModelRegistry, counts: Path | None = None, keyring: Keyring | None = None) -> ASGIApp:
@@ -33,7 +35,11 @@ def create_app(registry: ModelRegistry, counts: Path | None = None, keyring: Key
             yield
         finally:
             await registry.close()
+            await store.close()
 
+    settings = registry.settings
+    store = ResponseStore(settings.data, settings.responses_limit, settings.responses_age)
+    stored = StoredResponses(store)
     metrics = Metrics(lambda: registry.residents.restarts, counts)
     router = Router(
         [
@@ -41,8 +47,12 @@ def create_app(registry: ModelRegistry, counts: Path | None = None, keyring: Key
             Route("/v1/messages/count_tokens", CountTokens(registry), methods=["POST"]),
             Route("/v1/chat/completions", ChatCompletions(registry), methods=["POST"]),
             Route("/v1/completions", Completions(registry), methods=["POST"]),
-            Route("/v1/responses", Responses(registry), methods=["POST"]),
-            Route("/v1/responses/input_tokens", InputTokens(registry), methods=["POST"]),
+            Route("/v1/responses", Responses(registry, store), methods=["POST"]),
+            Route("/v1/responses/input_tokens", InputTokens(registry, store), methods=["POST"]),
+            Route("/v1/responses/{response}", stored.retrieve, methods=["GET"]),
+            Route("/v1/responses/{response}", stored.delete, methods=["DELETE"]),
+            Route("/v1/responses/{response}/cancel", stored.cancel, methods=["POST"]),
+            Route("/v1/responses/{response}/input_items", stored.input_items, methods=["GET"]),
             Route("/v1/models", ModelList(registry), methods=["GET"]),
             Route("/v1/models/{model:path}", ModelDetail(registry), methods=["GET"]),
             Route(METRICS, _Scrape(metrics), methods=["GET"]),

@@ -1,6 +1,7 @@
 """Base of the endpoints that take a prompt: read the body, run the generation, send it in the endpoint's API format."""
 
 from abc import ABC, abstractmethod
+from functools import partial
 from typing import Generic, TypeVar
 
 from starlette.requests import Request
@@ -92,7 +93,9 @@ class GeneratingEndpoint(Endpoint, Generic[E]):
             with model.admission.admitted():
                 generation = await self.generation(made, model, routing, record)
                 spending.reserve(generation.counts.prompt)
-                response = ResponseContext(generation, self.api_format, self.encoder(made.read), record)
+                encoder = self.encoder(made.read)
+                keep = partial(self.keep, encoder, record)
+                response = ResponseContext(generation, self.api_format, encoder, record, keep)
                 try:
                     if record.stream:
                         await EventStream(response, model.admission).run(early.send)
@@ -100,6 +103,9 @@ class GeneratingEndpoint(Endpoint, Generic[E]):
                         await send_message(response, model.admission, send)
                 except EngineRefused as refused:
                     raise (_images_refused(refused) if generation.has_images else self.refusal(made, refused)) from None
+
+    async def keep(self, encoder: Encoder[E], record: Record) -> None:
+        """Keep an answer that is complete, if the API has that."""
 
     def refusal(self, made: Prepared, refused: EngineRefused) -> DragomanError:
         """Return the error to raise if the engine refuses a request."""

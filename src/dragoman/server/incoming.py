@@ -84,9 +84,12 @@ class IncomingConversation(Incoming):
         self._read = read
 
     @classmethod
-    async def of(cls, reader: Reader, body: bytes, *options: Any) -> "IncomingConversation":
-        """Read a small body, and the head of a large one. Raises `InvalidRequest`."""
-        if is_large(body):
+    async def of(cls, reader: Reader, body: bytes, *options: Any, large: bool | None = None) -> "IncomingConversation":
+        """Read a small body, and the head of a large one. Raises `InvalidRequest`.
+
+        `large`: whether reading it may take too long for the event loop; None: that depends on the body alone.
+        """
+        if is_large(body) if large is None else large:
             return cls(await _head(reader, body, options), reader, body, options)
         read = reader(body, *options)
         return cls(Head(read.model, read.stream), reader, body, options, read)

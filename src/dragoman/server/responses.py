@@ -1,13 +1,18 @@
 """`POST /v1/responses` and `POST /v1/responses/input_tokens`."""
 
+import logging
+import sqlite3
 import time
 from dataclasses import replace
 
+import msgspec
 from msgspec import Struct
+from msgspec.structs import replace as changed
 from starlette.requests import Request
 from starlette.types import Send
 
 from dragoman.api.base import check_known, parse, unknown_fields
+from dragoman.api.format import Encoder
 from dragoman.api.openai.formats import RESPONSES_API
 from dragoman.api.openai.responses.echo import reply_of
 from dragoman.api.openai.responses.encoder import ResponseEncoder
@@ -15,11 +20,19 @@ from dragoman.api.openai.responses.events import Event
 from dragoman.api.openai.responses.lowering import lower
 from dragoman.api.openai.responses.request import CountRequest, PromptRequest, ResponsesRequest
 from dragoman.api.openai.responses.rules import check, check_strict_input
+from dragoman.api.openai.responses.stored import Kept, Needs, may_need, needs_of, with_kept
+from dragoman.errors import LostResponse
+from dragoman.observability import Record
 from dragoman.server.endpoint import Endpoint, GeneratingEndpoint
-from dragoman.server.incoming import Incoming, IncomingConversation
-from dragoman.server.preparation import Read
+from dragoman.server.incoming import QUICK_BODY, Incoming, IncomingConversation
+from dragoman.server.preparation import Read, in_worker, is_large
+from dragoman.server.registry import ModelRegistry
 from dragoman.server.respond import send_json
 from dragoman.server.served_model import Settings
+from dragoman.storage.responses import ResponseStore, StoredItem, StoredResponse
+
+_LOG = logging.getLogger(__name__)
+_encode = msgspec.json.Encoder().encode
 
 
 class InputTokenCount(Struct, frozen=True, tag_field="object", tag="response.input_tokens"):
@@ -29,35 +42,79 @@ class InputTokenCount(Struct, frozen=True, tag_field="object", tag="response.inp
 
 
 class Responses(GeneratingEndpoint[Event]):
-    """Answers a conversation."""
+    """Answers a conversation, and keeps the response."""
 
     api_format = RESPONSES_API
 
+    def __init__(self, registry: ModelRegistry, store: ResponseStore) -> None:
+        super().__init__(registry)
+        self._store = store
+
     async def read(self, request: Request, body: bytes) -> Incoming:
         """Read a request as far as that is possible without its model. Raises `InvalidRequest`."""
-        return await _incoming(self, body, ResponsesRequest)
+        return await _incoming(self, self._store, request, body, ResponsesRequest)
 
     def encoder(self, read: Read) -> ResponseEncoder:
         """Return the encoder of one response."""
         return ResponseEncoder(read.reply, lambda: int(time.time()))
 
+    async def keep(self, encoder: Encoder[Event], record: Record) -> None:
+        """Keep the response; where that fails, it is sent all the same."""
+        assert isinstance(encoder, ResponseEncoder)
+        response = encoder.response
+        if not response.store:
+            return
+        stored = StoredResponse(
+            response.id,
+            record.key,
+            response.previous_response_id,
+            _encode(changed(response, output=())),
+            [StoredItem(item.id, item.item) for item in encoder.reply.given],
+            [StoredItem(item.id, _encode(item)) for item in response.output],
+        )
+        try:
+            await self._store.save(stored)
+        except (sqlite3.Error, OSError) as error:
+            _LOG.warning("%s is not kept: %s", response.id, error)
+
 
 class InputTokens(Endpoint):
     """Counts the tokens of the prompt that a response would have."""
 
+    def __init__(self, registry: ModelRegistry, store: ResponseStore) -> None:
+        super().__init__(registry)
+        self._store = store
+
     async def answer(self, request: Request, body: bytes, send: Send) -> None:
         """Answer the request. Raises what the response would raise."""
-        incoming = await _incoming(self, body, CountRequest)
+        incoming = await _incoming(self, self._store, request, body, CountRequest)
         await send_json(send, InputTokenCount(await self.count(request.state.record, incoming)))
 
 
-async def _incoming(endpoint: Endpoint, body: bytes, kind: type[PromptRequest]) -> Incoming:
-    return await IncomingConversation.of(read_responses, body, kind, endpoint.registry.settings)
+async def _incoming(
+    endpoint: Endpoint, store: ResponseStore, request: Request, body: bytes, kind: type[PromptRequest]
+) -> Incoming:
+    kept = await _kept(store, request.state.record.key, body) if may_need(body) else Kept()
+    settings = endpoint.registry.settings
+    large = is_large(body) or is_large(b"".join(kept.history))
+    return await IncomingConversation.of(read_responses, body, kind, settings, store.keeps, kept, large=large)
 
 
-def read_responses(body: bytes, kind: type[PromptRequest], settings: Settings) -> Read:
+async def _kept(store: ResponseStore, owner: str, body: bytes) -> Kept:
+    """Return what a body needs of stored responses. Raises `LostResponse`."""
+    needs: Needs = needs_of(body) if len(body) <= QUICK_BODY else await in_worker(needs_of, body)
+    items = await store.items(needs.items, owner) if needs.items else {}
+    if needs.previous is None:
+        return Kept(items=items)
+    history = await store.history(needs.previous, owner)
+    if history is None:
+        raise LostResponse.at("previous_response_id", f"the response {needs.previous[:80]} is not stored")
+    return Kept([item.item for item in history], items)
+
+
+def read_responses(body: bytes, kind: type[PromptRequest], settings: Settings, keeps: bool, kept: Kept) -> Read:
     """Parse, check and lower a request. Raises `InvalidRequest`."""
-    wanted = parse(kind, body)
+    wanted = with_kept(parse(kind, body), kept)
     check(wanted, settings.limits)
     if settings.strict:
         check_known(wanted)
@@ -67,4 +124,4 @@ def read_responses(body: bytes, kind: type[PromptRequest], settings: Settings) -
     if not isinstance(wanted, ResponsesRequest):
         return read
     named = {name: getattr(wanted, name) for name in ("prompt_cache_key", "safety_identifier", "user")}
-    return replace(read, stream=bool(wanted.stream), named=named, reply=reply_of(wanted))
+    return replace(read, stream=bool(wanted.stream), named=named, reply=reply_of(wanted, keeps=keeps))

@@ -30,6 +30,8 @@ from dragoman.server.admission import Admission
 from dragoman.server.feasibility import Feasibility
 from dragoman.server.model_entry import ModelEntry
 from dragoman.special_tokens import SpecialTokens
+from dragoman.storage.responses import AGE_S as RESPONSES_AGE_S
+from dragoman.storage.responses import LIMIT as RESPONSES_LIMIT
 
 _LOG = logging.getLogger(__name__)
 
@@ -43,6 +45,9 @@ class Settings:
     documents by URL are fetched from public addresses. `capture` is a folder for every request and its response. `cors_origins`
     are origins of web pages that may use the server, in addition to those of this machine. `hosts` are host names, without
     ports, under which clients may reach it, in addition to those of this machine; None: any.
+
+    `data` is the folder in which responses of the Responses API are kept, None: in memory. They take at most `responses_limit`
+    bytes, and each is kept for `responses_age` seconds after its last use, None: for ever. With a limit of 0 none is kept.
     """
 
     any_model: bool = False
@@ -55,6 +60,9 @@ class Settings:
     cors_origins: Sequence[str] = ()
     hosts: Sequence[str] | None = None
     limits: Limits = DEFAULT
+    data: Path | None = None
+    responses_limit: int = RESPONSES_LIMIT
+    responses_age: float | None = RESPONSES_AGE_S
 
 
 class ServedModel:

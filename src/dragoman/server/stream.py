@@ -8,7 +8,7 @@ A failure before the first byte is an ordinary HTTP error; after it, it is a fin
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -20,7 +20,7 @@ from dragoman.engines import SHORT_PROMPT
 from dragoman.errors import ClientStalled, DragomanError, Unexpected
 from dragoman.generation import Generation
 from dragoman.observability import Record
-from dragoman.parts import Part
+from dragoman.parts import Ending, Part
 from dragoman.server.admission import Admission
 from dragoman.server.respond import response_start, send_json
 
@@ -43,12 +43,24 @@ HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class ResponseContext(Generic[E]):
-    """A generation to send, with its API format, encoder and request record."""
+    """A generation to send, with its API format, encoder and request record.
+
+    `keep` is awaited when the answer is complete, before its last events are sent.
+    """
 
     generation: Generation
     api_format: ApiFormat[E]
     encoder: Encoder[E]
     record: Record
+    keep: Callable[[], Awaitable[None]]
+
+    async def events(self, part: Part) -> Sequence[E]:
+        """Record a part and return its events; those of the ending once the answer is kept."""
+        self.record.add_part(part)
+        events = self.encoder.encode(part)
+        if type(part) is Ending:
+            await self.keep()
+        return events
 
 
 @asynccontextmanager
@@ -66,8 +78,7 @@ async def send_message(answer: ResponseContext[E], admission: Admission, send: S
     events = [*answer.encoder.start(answer.generation.counts)]
     async with running(answer.generation, admission, answer.record) as parts:
         async for part in parts:
-            answer.record.add_part(part)
-            events.extend(answer.encoder.encode(part))
+            events.extend(await answer.events(part))
     await send_json(send, answer.api_format.fold(events))
 
 
@@ -75,6 +86,7 @@ class EventStream(Generic[E]):
     """Sends one generation as a stream of events."""
 
     def __init__(self, answer: ResponseContext[E], admission: Admission) -> None:
+        self._answer = answer
         self._generation = answer.generation
         self._format = answer.api_format
         self._encoder = answer.encoder
@@ -128,7 +140,9 @@ class EventStream(Generic[E]):
         try:
             async with running(self._generation, self._admission, self._record) as parts:
                 async for part in parts:
-                    self._add(part)
+                    self._start()
+                    self._put(await self._answer.events(part))
+                    self._wake()
                     if len(self._outbox) > _OUTBOX_LIMIT:  # the client reads more slowly than the model generates
                         self._emptied.clear()
                         await self._emptied.wait()
@@ -140,12 +154,6 @@ class EventStream(Generic[E]):
             self._outbox += self._format.end
             self._done = True
             self._wake()
-
-    def _add(self, part: Part) -> None:
-        self._start()
-        self._record.add_part(part)
-        self._put(self._encoder.encode(part))
-        self._wake()
 
     def _fail(self, error: Exception) -> None:
         """Record the failure, and send it as an error event, so that the stream never ends silently."""

@@ -6,6 +6,7 @@ from dragoman.errors import (
     ClientError,
     DragomanError,
     InvalidRequest,
+    LostResponse,
     PromptTooLong,
     RateLimited,
     Unauthenticated,
@@ -14,6 +15,7 @@ from dragoman.errors import (
 
 _CODES: dict[type[DragomanError], str] = {
     PromptTooLong: "context_length_exceeded",
+    LostResponse: "previous_response_not_found",
     Unauthenticated: "invalid_api_key",
     RateLimited: "rate_limit_exceeded",
     UnknownModel: "model_not_found",

@@ -8,13 +8,15 @@ from pydantic import BaseModel
 
 from dragoman.api.openai.responses.request import ResponsesRequest
 from dragoman.api.openai.responses.response import ReasoningEcho, Reply, Response
+from dragoman.api.openai.responses.stored import stored_input
 from dragoman.api.openai.responses.tools import by_flat_name, offered
 
 _encode = msgspec.json.Encoder().encode
 
 
-def reply_of(request: ResponsesRequest) -> Reply:
-    """What the encoder needs of a request that has passed `rules`."""
+def reply_of(request: ResponsesRequest, *, keeps: bool = True) -> Reply:
+    """What the encoder needs of a request that has passed `rules`. `keeps`: the server stores responses."""
+    stored = keeps and request.store is not False
     reasoning = request.reasoning
     response = Response(
         model=request.model,
@@ -28,7 +30,7 @@ def reply_of(request: ResponsesRequest) -> Reply:
         if reasoning
         else ReasoningEcho(),
         safety_identifier=request.safety_identifier,
-        store=False,
+        store=stored,
         temperature=request.temperature,
         text=_raw({"format": {"type": "text"}, **(_plain(request.text) if request.text else {})}),
         tool_choice=_raw(_plain(request.tool_choice or "auto")),
@@ -36,7 +38,8 @@ def reply_of(request: ResponsesRequest) -> Reply:
         top_p=request.top_p,
         user=request.user,
     )
-    return Reply(response, by_flat_name(list(offered(request.tools))), request.summarized)
+    given = stored_input(request) if stored else ()
+    return Reply(response, by_flat_name(list(offered(request.tools))), request.summarized, given)
 
 
 def _plain(value: BaseModel | str) -> Any:

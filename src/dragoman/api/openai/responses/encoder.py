@@ -50,11 +50,12 @@ LIMITS = {StopReason.MAX_TOKENS: "max_output_tokens", StopReason.CONTEXT_WINDOW:
 class ResponseEncoder:
     """Encodes one response: `start` first, then each part in order; the `Ending` is the last.
 
-    `now` returns the time in seconds since the epoch. `response` is the response so far.
+    `now` returns the time in seconds since the epoch. `reply` is what is needed of the request, `response` the response so
+    far.
     """
 
     def __init__(self, reply: Reply, now: Callable[[], int]) -> None:
-        self._reply = reply
+        self.reply = reply
         self._now = now
         self._numbers = count()
         self._open: OpenItem | None = None
@@ -96,7 +97,7 @@ class ResponseEncoder:
                 yield from self._reason()
                 yield from self._leave(COMPLETED)
             case CallStart(name, identifier):
-                yield from self._call(self._reply.names.get(name, ToolName(name)), identifier)
+                yield from self._call(self.reply.names.get(name, ToolName(name)), identifier)
             case CallDelta(json):
                 yield from self._add(json)
             case CallEnd(complete):
@@ -122,7 +123,7 @@ class ResponseEncoder:
         yield self._lifecycle(events.Incomplete if limit else events.Completed)
 
     def _reason(self) -> Iterator[Event]:
-        summarized = self._reply.summarized
+        summarized = self.reply.summarized
         return self._enter(OpenReasoning, lambda: OpenReasoning(_id("rs"), *self._place, summarized=summarized))
 
     def _call(self, name: ToolName, call_id: str) -> Iterator[Event]:

@@ -161,11 +161,11 @@ def is_assistant(item: object) -> bool:
     return isinstance(item, Call | ReasoningItem) or (isinstance(item, Message) and item.role == "assistant")
 
 
-def parts_with_paths(items: Sequence[object]) -> Iterator[tuple[str, Any]]:
-    """Every part of the content of messages and outputs, with its path in the request."""
+def parts_of_items(items: Sequence[object]) -> Iterator[tuple[int, str, Any]]:
+    """Every part of the content of messages and outputs, with the index of its item and its path in that."""
     for index, item in enumerate(items):
         match item:
             case Message(content=list(parts)):
-                yield from ((f"input.{index}.content.{place}", part) for place, part in enumerate(parts))
+                yield from ((index, f"content.{place}", part) for place, part in enumerate(parts))
             case Output(output=list(parts)):
-                yield from ((f"input.{index}.output.{place}", part) for place, part in enumerate(parts))
+                yield from ((index, f"output.{place}", part) for place, part in enumerate(parts))

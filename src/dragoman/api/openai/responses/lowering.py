@@ -18,7 +18,7 @@ from dragoman.api.openai.responses.items import (
     Output,
     ReasoningItem,
     is_assistant,
-    parts_with_paths,
+    parts_of_items,
 )
 from dragoman.api.openai.responses.request import PromptRequest, ResponsesRequest, SchemaFormat
 from dragoman.api.openai.responses.tools import (
@@ -65,14 +65,14 @@ def lower(request: PromptRequest) -> Conversation:
     rest = list(dropwhile(_is_system, items))
     top = [item for _, item in items[: len(items) - len(rest)]]
     tools = list(offered(request.tools))
-    attached = attachments(part for _, part in parts_with_paths(request.items))
+    attached = attachments(part for *_, part in parts_of_items(request.items))
     instructions = (Text(request.instructions),) if request.instructions else ()
     dialogue = Dialogue(
-        turns=tuple(_turns(rest)),
+        turns=tuple(_turns(request, rest)),
         system=(*instructions, *(Text(text) for message in top for text in texts(message.content))),
         tools=tuple(tool.neutral for tool in tools),
         attachments=attached,
-        newest=_newest(request.items) if attached else "",
+        newest=_newest(request) if attached else "",
         notes=tuple(_notes(request)),
     )
     return Conversation(dialogue, _policy(request, tools))
@@ -102,13 +102,13 @@ def _role(entry: tuple[int, Any]) -> Role:
     return Role.ASSISTANT if is_assistant(entry[1]) else Role.USER
 
 
-def _turns(items: Sequence[tuple[int, Any]]) -> Iterator[Turn]:
+def _turns(request: PromptRequest, items: Sequence[tuple[int, Any]]) -> Iterator[Turn]:
     """One turn for each group of adjacent items with the same role."""
     calls: dict[str, str] = {}  # names by call id; a later call with the same id replaces an earlier one
     for role, run in groupby(items, key=_role):
         content: list[Content] = []
         for index, item in run:
-            content += _content(item, f"input.{index}", calls)
+            content += _content(item, request.path(index), calls)
         yield Turn(role, in_call_order(content, {identifier: place for place, identifier in enumerate(calls)}))
 
 
@@ -139,15 +139,16 @@ def _arguments(call: Call) -> JsonObject:
             raise TypeError(type(call).__name__)
 
 
-def _newest(items: Sequence[Any]) -> str:
+def _newest(request: PromptRequest) -> str:
     """The beginning of the paths in the newest message of the user or output of a call; empty if there is none."""
-    asking = [index for index, item in enumerate(items) if isinstance(item, Output) or getattr(item, "role", "") == "user"]
-    return f"input.{asking[-1]}." if asking else ""
+    items = enumerate(request.items)
+    asking = [index for index, item in items if isinstance(item, Output) or getattr(item, "role", "") == "user"]
+    return f"{request.path(asking[-1])}." if asking else ""
 
 
 def _notes(request: PromptRequest) -> Iterator[str]:
     """Notes about what the model does not get, or gets in another form."""
-    yield from omitted(part for _, part in parts_with_paths(request.items))
+    yield from omitted(part for *_, part in parts_of_items(request.items))
     yield from unread(item.arguments for item in request.items if isinstance(item, FunctionCall))
     ignored = [f"the tool {tool.type[:40]}" for tool in request.tools or () if isinstance(tool, HostedTool)]
     if request.text and request.text.verbosity not in (None, "medium"):

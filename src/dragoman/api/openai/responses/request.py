@@ -5,9 +5,9 @@ are declared here and refused by `rules`.
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
 from dragoman.api.base import PlainOrList, WireModel
 from dragoman.api.openai.content import Effort
@@ -72,12 +72,30 @@ class PromptRequest(WireModel):
     # May be ignored.
     personality: Any = None
 
+    _history: Sequence[Any] = PrivateAttr(default=())
+
     @property
-    def items(self) -> Sequence[Any]:
+    def own_items(self) -> Sequence[Any]:
         """The items of `input`; a text is a message of the user."""
         if isinstance(self.input, str):
             return [Message(role="user", content=self.input)] if self.input else []
         return self.input or []
+
+    @property
+    def items(self) -> Sequence[Any]:
+        """The items of the response that the request continues, then its own."""
+        return [*self._history, *self.own_items]
+
+    def path(self, index: int) -> str:
+        """The path of an item, for errors."""
+        own = index - len(self._history)
+        return f"input.{own}" if own >= 0 else f"previous_response_id.{index}"
+
+    def continuing(self, history: Sequence[Any], items: Sequence[Any]) -> Self:
+        """The request with the items of the response that it continues, and with other items of its own."""
+        made = self.model_copy(update={"input": list(items)})
+        made._history = history
+        return made
 
     @property
     def summarized(self) -> bool:

@@ -5,6 +5,7 @@ from typing import Any
 
 from msgspec import UNSET, Raw, Struct, UnsetType
 
+from dragoman.api.openai.responses.stored import StoredInput
 from dragoman.api.openai.responses.tools import ToolName
 from dragoman.parts import TokenCounts
 
@@ -161,9 +162,10 @@ class Response(Struct, frozen=True, tag_field="object", tag="response"):
 class Reply(Struct, frozen=True):
     """What the encoder needs of a request: the response before it began, and the names of its tools by those for the model.
 
-    `summarized`: reasoning is sent as a summary, not as its text.
+    `summarized`: reasoning is sent as a summary, not as its text. `given` are the items of the request, if they are stored.
     """
 
     response: Response
     names: Mapping[str, ToolName] = {}
     summarized: bool = False
+    given: Sequence[StoredInput] = ()

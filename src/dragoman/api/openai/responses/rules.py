@@ -15,7 +15,7 @@ from dragoman.api.openai.responses.items import (
     OtherItem,
     Output,
     is_assistant,
-    parts_with_paths,
+    parts_of_items,
 )
 from dragoman.api.openai.responses.request import PromptRequest, ResponsesRequest, SchemaFormat
 from dragoman.api.openai.responses.tools import (
@@ -44,13 +44,13 @@ def check(request: PromptRequest, limits: Limits = DEFAULT) -> None:
     """Raise `InvalidRequest` for the first rule that a request breaks."""
     items = request.items
     limits.check("messages", len(items), "input")
-    limits.check("blocks", sum(1 for _ in parts_with_paths(items)), "input")
+    limits.check("blocks", sum(1 for _ in parts_of_items(items)), "input")
     limits.check("unknown_fields", sum(1 for _ in islice(unknown_fields(request), limits.unknown_fields + 1)), "(body)")
     _refuse(request)
-    if not items and not request.instructions:
+    if not request.own_items and (not request.instructions or request.previous_response_id):
         raise InvalidRequest.at("input", "must not be empty")
-    _check_items(items)
-    _check_calls(items)
+    _check_items(request)
+    _check_calls(request)
     _check_tools(request, limits)
     if request.text and isinstance(request.text.format, SchemaFormat):
         check_valid(request.text.format.schema_, "text.format.schema", limits)
@@ -58,14 +58,14 @@ def check(request: PromptRequest, limits: Limits = DEFAULT) -> None:
 
 def check_strict_input(request: PromptRequest) -> None:
     """Refuse parts that no model gets here, such as audio (CC-8)."""
-    for path, part in parts_with_paths(request.items):
+    for index, path, part in parts_of_items(request.items):
         if isinstance(part, MediaPart | OtherPart):
-            raise InvalidRequest.at(path, f"this model cannot take {part.type} parts")
+            raise InvalidRequest.at(f"{request.path(index)}.{path}", f"this model cannot take {part.type} parts")
 
 
 def _refuse(request: PromptRequest) -> None:
     """Refuse fields that would change the answer and that this server does not have."""
-    names = ("conversation", "previous_response_id", *(_REFUSED if isinstance(request, ResponsesRequest) else ()))
+    names = ("conversation", *(_REFUSED if isinstance(request, ResponsesRequest) else ()))
     for name in names:
         if getattr(request, name):
             raise InvalidRequest.at(name, _UNSUPPORTED)
@@ -79,43 +79,45 @@ def _refuse(request: PromptRequest) -> None:
         raise InvalidRequest.at("include", f"{_LOGPROBS} is {_UNSUPPORTED}")
 
 
-def _check_items(items: Sequence[object]) -> None:
-    for index, item in enumerate(items):
+def _check_items(request: PromptRequest) -> None:
+    for index, item in enumerate(request.items):
+        path = request.path(index)
         if isinstance(item, OtherItem):
-            raise InvalidRequest.at(f"input.{index}.type", f"items of type {item.type[:40]} are {_UNSUPPORTED}")
+            raise InvalidRequest.at(f"{path}.type", f"items of type {item.type[:40]} are {_UNSUPPORTED}")
         if isinstance(item, ItemReference):
-            raise InvalidRequest.at(f"input.{index}", f"there is no stored item {item.id[:80]}")
+            raise InvalidRequest.at(path, f"there is no stored item {item.id[:80]}")
         if isinstance(item, Message) and item.is_system:
             for place, part in enumerate(parts_of(item.content)):
                 if not isinstance(part, TextPart):
-                    raise InvalidRequest.at(f"input.{index}.content.{place}", f"a {item.role} message has text only")
+                    raise InvalidRequest.at(f"{path}.content.{place}", f"a {item.role} message has text only")
 
 
-def _check_calls(items: Sequence[object]) -> None:
+def _check_calls(request: PromptRequest) -> None:
     """Check that every call has one output before the next items of the model, and that every output has a call."""
     waiting: dict[str, Call] = {}
     calling = False  # whether the item before this one is the model's
-    for index, item in enumerate(items):
-        match item:
-            case Output():
-                call = waiting.pop(item.call_id, None)
-                if call is None:
-                    raise InvalidRequest.at(
-                        f"input.{index}.call_id", f"there is no call {item.call_id} without an output before it"
-                    )
-                if isinstance(call, CustomToolCall) != isinstance(item, CustomToolCallOutput):
-                    raise InvalidRequest.at(f"input.{index}.type", f"the call {item.call_id} is one of another type")
-            case Message() if item.is_system and waiting:
-                raise _without_output(f"input.{index}", waiting)
-            case _ if is_assistant(item) and waiting and not calling:
-                raise _without_output(f"input.{index}", waiting)
+    for index, item in enumerate(request.items):
+        path, ends = request.path(index), isinstance(item, Message) and item.is_system
+        if waiting and (ends or (is_assistant(item) and not calling)):
+            raise _without_output(path, waiting)
+        if isinstance(item, Output):
+            _take(item, waiting, path)
         if isinstance(item, Call):
             if item.call_id in waiting:
-                raise InvalidRequest.at(f"input.{index}.call_id", f"the id {item.call_id} is that of the call before it")
+                raise InvalidRequest.at(f"{path}.call_id", f"the id {item.call_id} is that of the call before it")
             waiting[item.call_id] = item
         calling = is_assistant(item)
     if waiting:
         raise _without_output("input", waiting)
+
+
+def _take(output: Output, waiting: dict[str, Call], path: str) -> None:
+    """Take the call of an output from those that wait for one."""
+    call = waiting.pop(output.call_id, None)
+    if call is None:
+        raise InvalidRequest.at(f"{path}.call_id", f"there is no call {output.call_id} without an output before it")
+    if isinstance(call, CustomToolCall) != isinstance(output, CustomToolCallOutput):
+        raise InvalidRequest.at(f"{path}.type", f"the call {output.call_id} is one of another type")
 
 
 def _without_output(path: str, waiting: dict[str, Call]) -> InvalidRequest:
