@@ -5,6 +5,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from dragoman.observability import Record, RequestLogEntry
 from dragoman.observability.log_entry import Seconds, Tokens
 from dragoman.observability.metrics import Metrics
+from dragoman.observability.model_metrics import ModelCounts
 
 from .test_record import FinishedWork
 
@@ -26,7 +27,7 @@ def entry(status: int = 200, **fields: object) -> RequestLogEntry:
 
 
 def test_an_answer_counts_its_tokens_and_times() -> None:
-    metrics = Metrics(lambda: 0)
+    metrics = Metrics(list)
     metrics.count(
         entry(
             seconds=Seconds(3.0, first_token=0.7, decode=2.0),
@@ -56,7 +57,7 @@ def test_an_answer_counts_its_tokens_and_times() -> None:
 
 
 def test_failures_count_by_type_and_disconnects_by_duration() -> None:
-    metrics = Metrics(lambda: 0)
+    metrics = Metrics(list)
     metrics.count(entry(529, ending="error", error="overloaded_error"))
     metrics.count(entry(499, ending="client_left", seconds=Seconds(1.0, stop=0.02)))
     found = scraped(metrics)
@@ -66,14 +67,14 @@ def test_failures_count_by_type_and_disconnects_by_duration() -> None:
 
 
 def test_unknown_paths_share_one_name() -> None:
-    metrics = Metrics(lambda: 0)
+    metrics = Metrics(list)
     for path in ("/a", "/b"):
         metrics.count(RequestLogEntry("req_1", "GET", path, "", 404, Seconds(0.0)))
     assert scraped(metrics) == {"requests_total unknown 404": 2}
 
 
 def test_gauges_show_open_requests() -> None:
-    metrics = Metrics(lambda: 0)
+    metrics = Metrics(list)
     one, other = (Record(request_id, "POST", "/v1/messages") for request_id in ("req_1", "req_2"))
     with metrics.open(one):
         with metrics.open(other):
@@ -87,11 +88,20 @@ def test_gauges_show_open_requests() -> None:
     assert scraped(metrics) == {}
 
 
-def test_restarts_are_read_from_the_engine() -> None:
-    assert scraped(Metrics(lambda: 3)) == {"engine_restarts_total": 3}
+def test_counts_are_read_from_the_models() -> None:
+    big = ModelCounts("big", loaded=True, loads=3, failures=0, restarts=2, memory=5)
+    small = ModelCounts("small", loaded=False, loads=1, failures=4, restarts=1, memory=7)
+    assert scraped(Metrics(lambda: [big, small])) == {
+        "engine_restarts_total": 3,
+        "model_loaded big": 1,
+        "model_memory_bytes big": 5,
+        "model_loads_total big": 3,
+        "model_loads_total small": 1,
+        "model_load_failures_total small": 4,
+    }
 
 
 def test_two_applications_in_a_process_do_not_share_metrics() -> None:
-    one, other = Metrics(lambda: 0), Metrics(lambda: 0)
+    one, other = Metrics(list), Metrics(list)
     one.count(entry())
     assert scraped(other) == {}

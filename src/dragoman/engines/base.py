@@ -147,6 +147,11 @@ class Engine(ABC):
         """The number of token ids, which begin at 0; None where the engine does not report it."""
         return None
 
+    @property
+    def conversations(self) -> int | None:
+        """The number of conversations whose prompts are in its KV cache; None where it is not known."""
+        return None
+
     @abstractmethod
     async def start(self) -> Capabilities:
         """Start the engine, or connect to it, and return its capabilities.

@@ -189,6 +189,11 @@ class Supervised(Engine):
         return self._child.engine.vocabulary if self._child is not None else None
 
     @property
+    def conversations(self) -> int | None:
+        """Those of the engine in the child, None while there is no child."""
+        return self._child.engine.conversations if self._child is not None else None
+
+    @property
     def pid(self) -> int | None:
         """The child's process id, None while no child is ready."""
         return self._child.process.pid if self._child is not None and self._status is EngineStatus.READY else None

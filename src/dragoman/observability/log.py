@@ -113,7 +113,8 @@ def _context(entry: RequestLogEntry) -> Iterator[str]:
     if entry.session or entry.agent:
         yield "/".join(name[:_SHORT_ID] for name in (entry.session, entry.agent) if name)
     if entry.model:
-        yield f"{entry.model} stream" if entry.stream else entry.model
+        model = f"{entry.model} ({entry.served})" if entry.served else entry.model
+        yield f"{model} stream" if entry.stream else model
     if entry.content:
         yield ", ".join(f"{volume.count:,} {kind} {_short(volume.characters)}" for kind, volume in entry.content.items())
 
@@ -131,7 +132,13 @@ def _listed(label: str, items: Sequence[str]) -> Iterator[str]:
 
 def _durations(seconds: Seconds) -> Sequence[str]:
     """Return the durations that are long enough to notice."""
-    named = {"queue": seconds.queue, "prefill": seconds.prefill, "decode": seconds.decode, "stopped in": seconds.stop}
+    named = {
+        "load": seconds.load,
+        "queue": seconds.queue,
+        "prefill": seconds.prefill,
+        "decode": seconds.decode,
+        "stopped in": seconds.stop,
+    }
     return [f"{name} {value:.2f}s" for name, value in named.items() if value is not None and value >= _NOTICEABLE]
 
 

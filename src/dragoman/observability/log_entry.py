@@ -36,12 +36,13 @@ class Tokens(Struct, frozen=True):
 class Seconds(Struct, frozen=True, omit_defaults=True):
     """Durations of the phases of a request in seconds; None for a phase that did not happen.
 
-    `prepare` ends with the finished prompt, `queue` is the wait for a slot, `prefill` the processing of the prompt, `decode`
-    the rest; the last phase may have been cut short.
+    `load` is the wait for the model to be loaded, which is part of `prepare`. `prepare` ends with the finished prompt, `queue`
+    is the wait for a slot, `prefill` the processing of the prompt, `decode` the rest; the last phase may have been cut short.
     `first_token` counts from the request's arrival, `stop` from the client's disconnect to the end of its work.
     """
 
     total: float
+    load: float | None = None
     prepare: float | None = None
     queue: float | None = None
     prefill: float | None = None
@@ -53,9 +54,9 @@ class Seconds(Struct, frozen=True, omit_defaults=True):
 class RequestLogEntry(Struct, frozen=True, omit_defaults=True):
     """The log entry of one request.
 
-    `endpoint` is the route, empty for an unknown path. `key` is the name of the API key, if it has one. `ending` is
-    the `stop_reason`, `client_left` or `error`; `error` is the Anthropic error type, `message` the client's error message, or
-    for a bug the internal one. `content` is by kind of block.
+    `endpoint` is the route, empty for an unknown path. `served` is the id of the model if `model` is another name. `key` is the
+    name of the API key, if it has one. `ending` is the `stop_reason`, `client_left` or `error`; `error` is the Anthropic error
+    type, `message` the client's error message, or for a bug the internal one. `content` is by kind of block.
     """
 
     request_id: str
@@ -69,6 +70,7 @@ class RequestLogEntry(Struct, frozen=True, omit_defaults=True):
     session: str = ""
     agent: str = ""
     model: str = ""
+    served: str = ""
     stream: bool = False
     body_bytes: int = 0
     content: Mapping[str, Volume] = field(default_factory=dict)

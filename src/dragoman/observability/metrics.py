@@ -7,18 +7,16 @@ processes share their counts through files in a folder, and any of them serves t
 
 import os
 from collections import Counter as Tallied
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, values
-from prometheus_client.core import CounterMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
-from prometheus_client.metrics_core import Metric
 from prometheus_client.multiprocess import MultiProcessCollector
-from prometheus_client.registry import Collector
 
 from dragoman.observability.log_entry import CLIENT_LEFT, RequestLogEntry
+from dragoman.observability.model_metrics import ModelCollector, ModelCounts
 from dragoman.observability.record import Record
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
@@ -32,13 +30,13 @@ _STOP = (0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 
 class Metrics:
-    """Counts requests. `restarts` returns how often the engine was restarted.
+    """Counts requests. `models` returns the counts of the models.
 
     With `shared`, a folder, it shares its counts with the other processes that use the same folder; from then on, all metrics
     of this process are shared, since the library has one mode per process.
     """
 
-    def __init__(self, restarts: Callable[[], int], shared: Path | None = None) -> None:
+    def __init__(self, models: Callable[[], Sequence[ModelCounts]], shared: Path | None = None) -> None:
         self._scraped = registry = CollectorRegistry()
         if shared is not None:
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(shared)
@@ -82,7 +80,7 @@ class Metrics:
             buckets=_STOP,
             registry=registry,
         )
-        self._scraped.register(_Restarts(restarts))
+        self._scraped.register(ModelCollector(models))
 
     @staticmethod
     def _gauge(name: str, about: str, registry: CollectorRegistry) -> Gauge:
@@ -137,15 +135,3 @@ class Metrics:
     def page(self) -> bytes:
         """Return the page that Prometheus scrapes."""
         return generate_latest(self._scraped)
-
-
-class _Restarts(Collector):
-    """Reads the count of restarts from the engine."""
-
-    def __init__(self, restarts: Callable[[], int]) -> None:
-        self._restarts = restarts
-
-    def collect(self) -> Iterable[Metric]:
-        yield CounterMetricFamily(
-            "dragoman_engine_restarts", "How often the engine died and was restarted", value=self._restarts()
-        )

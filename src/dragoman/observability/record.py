@@ -15,6 +15,8 @@ from dragoman.observability.log_entry import CLIENT_LEFT, FAILED, RequestLogEntr
 from dragoman.parts import Ending, Part, Prefill, TokenCounts
 
 _LOG = logging.getLogger(__name__)
+_NOTICEABLE = 0.005
+"""Seconds. A loaded model takes no time."""
 
 
 class Work(Protocol):
@@ -41,6 +43,7 @@ class Work(Protocol):
 class Record:
     """One request so far. Times are seconds since its arrival, by the monotonic clock; None for what has not happened.
 
+    `served` is the id of the model that answers. `asked`: the name of the model is known; `loaded`: the request has its model;
     `ready`: the prompt is built, and the request waits for a slot; `started`: it has one; `read`: the prefill is complete;
     `first`: the first part with output; `ended`: the last part. `stop` is the time from the client's disconnect to the end of
     its work. `on_change` is called when the request starts to wait or to run.
@@ -55,6 +58,7 @@ class Record:
     session: str = ""
     agent: str = ""
     model: str = ""
+    served: str = ""
     stream: bool = False
     status: int = 0
     body_bytes: int = 0
@@ -63,6 +67,8 @@ class Record:
     unknown: Sequence[str] = ()
     diverged: str = ""
     work: Work | None = None
+    asked: float | None = None
+    loaded: float | None = None
     ready: float | None = None
     started: float | None = None
     read: float | None = None
@@ -93,6 +99,14 @@ class Record:
     def running(self) -> bool:
         """Whether the request holds a slot, which it does almost to its end."""
         return self.started is not None
+
+    def ask(self, model: str, *, stream: bool) -> None:
+        """Record the named model and the stream flag; from now on the request waits for its model."""
+        self.model, self.stream, self.asked = model, stream, self.age
+
+    def use(self, served: str) -> None:
+        """Record that the request has its model, the one with the id `served`."""
+        self.served, self.loaded = served, self.age
 
     def wait(self, work: Work) -> None:
         """Record that the prompt is built, and `work` waits for a slot."""
@@ -144,6 +158,7 @@ class Record:
             session=self.session,
             agent=self.agent,
             model=self.model,
+            served=self.served if self.served != self.model else "",
             stream=self.stream,
             body_bytes=self.body_bytes,
             content=self.content,
@@ -169,6 +184,7 @@ class Record:
         read = self.read if self.read is not None else self.first
         return Seconds(
             total=round(total, 6),
+            load=self._load(end),
             prepare=None if self.ready is None else round(self.ready, 6),
             queue=_between(self.ready, self.started, end),
             prefill=_between(self.started, read, end),
@@ -176,6 +192,11 @@ class Record:
             first_token=None if self.first is None else round(self.first, 6),
             stop=None if self.stop is None else round(self.stop, 6),
         )
+
+    def _load(self, end: float) -> float | None:
+        """Return how long the request waited for its model; None if that was loaded."""
+        waited = _between(self.asked, self.loaded, end)
+        return waited if waited is not None and waited >= _NOTICEABLE else None
 
 
 def _between(begin: float | None, until: float | None, end: float) -> float | None:

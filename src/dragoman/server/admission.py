@@ -21,7 +21,7 @@ class Admission:
         self._capacity = slots + queue
         self._slots = asyncio.Semaphore(slots)
         self._long = asyncio.Semaphore(slots - (slots >= FEWEST_WITH_RESERVED_SLOT))
-        self._active = 0
+        self._active = self._running = 0
         self._working: set[asyncio.Task[object]] = set()
         self._draining = False
         self._expired = False
@@ -30,6 +30,11 @@ class Admission:
     def active(self) -> int:
         """The number of requests that run or wait."""
         return self._active
+
+    @property
+    def running(self) -> int:
+        """The number of requests that hold a slot."""
+        return self._running
 
     @contextmanager
     def admitted(self) -> Iterator[None]:
@@ -57,7 +62,11 @@ class Admission:
         self._working.add(task)
         try:
             async with nullcontext() if short else self._long, self._slots:
-                yield
+                self._running += 1
+                try:
+                    yield
+                finally:
+                    self._running -= 1
         except asyncio.CancelledError:
             if not self._expired:
                 raise

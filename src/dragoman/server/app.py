@@ -15,6 +15,7 @@ from dragoman.server.auth import Keyring
 from dragoman.server.completions import ChatCompletions, Completions
 from dragoman.server.messages import CountTokens, Messages
 from dragoman.server.middleware import METRICS, Middleware
+from dragoman.server.model_status import StatusList, StopModel
 from dragoman.server.models import HealthCheck, ModelDetail, ModelList
 from dragoman.server.registry import ModelRegistry
 from dragoman.server.responses import InputTokens, Responses
@@ -40,7 +41,7 @@ def create_app(registry: ModelRegistry, counts: Path | None = None, keyring: Key
     settings = registry.settings
     store = ResponseStore(settings.data, settings.responses_limit, settings.responses_age)
     stored = StoredResponses(store)
-    metrics = Metrics(lambda: registry.residents.restarts, counts)
+    metrics = Metrics(registry.counts, counts)
     router = Router(
         [
             Route("/v1/messages", Messages(registry), methods=["POST"]),
@@ -55,6 +56,8 @@ def create_app(registry: ModelRegistry, counts: Path | None = None, keyring: Key
             Route("/v1/responses/{response}/input_items", stored.input_items, methods=["GET"]),
             Route("/v1/models", ModelList(registry), methods=["GET"]),
             Route("/v1/models/{model:path}", ModelDetail(registry), methods=["GET"]),
+            Route("/api/models", StatusList(registry), methods=["GET"]),
+            Route("/api/models/{model:path}/stop", StopModel(registry), methods=["POST"]),
             Route(METRICS, _Scrape(metrics), methods=["GET"]),
             Route("/health", HealthCheck(registry), methods=["GET"]),
             Route("/", _quiet, methods=["GET"]),

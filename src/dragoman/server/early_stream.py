@@ -5,7 +5,6 @@ failure is an `error` event (SSE-17); before, it is an ordinary HTTP error.
 """
 
 import asyncio
-from contextlib import suppress
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -30,6 +29,7 @@ class EarlyStream:
         self._record = record
         self._started = False
         self._answered = False
+        self._sending = asyncio.Lock()
         self._pinging: asyncio.Task[None] | None = None
 
     @property
@@ -69,15 +69,17 @@ class EarlyStream:
         return True
 
     async def _stop(self) -> None:
-        if self._pinging is not None:
-            self._pinging.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._pinging
+        pinging, self._pinging = self._pinging, None
+        if pinging is not None:
+            async with self._sending:  # a message is sent whole
+                pinging.cancel()
+            await asyncio.wait({pinging})
 
     async def _ping(self) -> None:
-        await asyncio.sleep(stream.PING_INTERVAL)
-        self._started = True
-        await self._send(response_start(200, stream.HEADERS))
         while True:
-            await self._send({"type": "http.response.body", "body": self._format.ping, "more_body": True})
             await asyncio.sleep(stream.PING_INTERVAL)
+            async with self._sending:
+                if not self._started:
+                    self._started = True
+                    await self._send(response_start(200, stream.HEADERS))
+                await self._send({"type": "http.response.body", "body": self._format.ping, "more_body": True})

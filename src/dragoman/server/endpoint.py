@@ -55,8 +55,9 @@ class Endpoint(ABC):
 
     async def count(self, record: Record, incoming: Incoming) -> int:
         """Return the length in tokens of the prompt of a request. Raises what generating would raise."""
-        record.model = incoming.head.model
+        record.ask(incoming.head.model, stream=False)
         async with self.registry.use(record.model, LOADING_PATIENCE) as (model, _):
+            record.use(model.info.id)
             made = await self.prepare(record, incoming, model)
             return (await made.prompt_of(model)).length
 
@@ -84,10 +85,11 @@ class GeneratingEndpoint(Endpoint, Generic[E]):
         record: Record = request.state.record
         spending: Spending = request.state.spending
         incoming = await self.read(request, body)
-        record.model, record.stream = incoming.head.model, bool(incoming.head.stream)
+        record.ask(incoming.head.model, stream=bool(incoming.head.stream))
         early = EarlyStream(send, self.api_format, record)
         async with early, self.registry.use(record.model, early.patience) as (model, adapter):
             early.settle()
+            record.use(model.info.id)
             made = await self.prepare(record, incoming, model)
             routing = Routing(adapter, affinity(request.headers, **made.read.named))
             with model.admission.admitted():
@@ -103,6 +105,7 @@ class GeneratingEndpoint(Endpoint, Generic[E]):
                         await send_message(response, model.admission, send)
                 except EngineRefused as refused:
                     raise (_images_refused(refused) if generation.has_images else self.refusal(made, refused)) from None
+            model.speed.add(record.entry())
 
     async def keep(self, encoder: Encoder[E], record: Record) -> None:
         """Keep an answer that is complete, if the API has that."""

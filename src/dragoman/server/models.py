@@ -13,9 +13,11 @@ from dragoman.api.anthropic.models import ModelPage
 from dragoman.errors import EngineUnavailable, InvalidRequest
 from dragoman.server.registry import ModelRegistry
 from dragoman.server.respond import send_json
+from dragoman.server.stay import State
 
 _DEFAULT_LIMIT, _MAX_LIMIT = 20, 1000
 _DIGITS = 6
+_OK = "ok"
 _PATIENCE = 2.0
 """Seconds to wait for the model: clients that discover models time out after three (CC-3)."""
 
@@ -64,29 +66,43 @@ async def _first_load(registry: ModelRegistry) -> None:
 
 
 class Health(Struct, frozen=True, omit_defaults=True):
-    """The response to a health probe; `engine` are the properties that were found at startup."""
+    """The response to a health probe. `engine` are the properties of the default model's engine that were found at startup.
+
+    `models` are the states of all models by their ids, if there are several.
+    """
 
     status: str
     model: str | None = None
     engine: Mapping[str, str] = {}
+    models: Mapping[str, State] = {}
 
 
 class HealthCheck:
-    """Answers 200 when a message would be answered, 503 otherwise."""
+    """Answers 200 when a message to the default model would be answered, at once or once it is loaded; 503 otherwise."""
 
     def __init__(self, registry: ModelRegistry) -> None:
         self._registry = registry
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the request."""
-        model = self._registry.ready
-        if model is None:
-            await send_json(send, Health("loading"), status=HTTPStatus.SERVICE_UNAVAILABLE)
-            return
-        status = model.engine.status
-        code = HTTPStatus.OK if status == "ready" else HTTPStatus.SERVICE_UNAVAILABLE
-        health = Health("ok" if code is HTTPStatus.OK else status, model.info.id, model.found.found)
-        await send_json(send, health, status=code)
+        status = self._status()
+        residents, entries = self._registry.residents, self._registry.entries
+        described = residents.described(self._registry.default)
+        health = Health(
+            status,
+            described.info.id if described else None,
+            described.found.found if described else {},
+            {str(entry.id): residents.state(entry) for entry in entries} if len(entries) > 1 else {},
+        )
+        await send_json(send, health, status=HTTPStatus.OK if status == _OK else HTTPStatus.SERVICE_UNAVAILABLE)
+
+    def _status(self) -> str:
+        if not self._registry.load().done():
+            return State.LOADING
+        if model := self._registry.ready:
+            return _OK if model.engine.status == "ready" else model.engine.status
+        state = self._registry.residents.state(self._registry.default)
+        return state if state is State.FAILED else _OK
 
 
 def _limit(given: str | None) -> int:

@@ -8,6 +8,7 @@ from typing import Final
 from dragoman.api.anthropic.models import ModelInfo
 from dragoman.errors import UnknownModel
 from dragoman.media.vision import Vision
+from dragoman.observability.model_metrics import ModelCounts
 from dragoman.server.body import BodyMemory
 from dragoman.server.model_entry import ModelEntry
 from dragoman.server.residents import Residents
@@ -51,7 +52,7 @@ class ModelRegistry:
     @property
     def ready(self) -> ServedModel | None:
         """The default model, if it is loaded."""
-        return self.residents.loaded(self.default)
+        return stay.model if (stay := self.residents.stay(self.default)) else None
 
     def load(self) -> "asyncio.Future[ServedModel]":
         """Start loading the models that are wanted at the start, once, and return the default one, or why it is not loaded."""
@@ -90,6 +91,13 @@ class ModelRegistry:
             return self.default
         raise self._unknown(name)
 
+    def find_exactly(self, name: str) -> ModelEntry:
+        """Return the entry with this id or other name. Raises `UnknownModel`."""
+        for entry in self.entries:
+            if name in self.names(entry):
+                return entry
+        raise self._unknown(name)
+
     def adapter(self, entry: ModelEntry, name: str) -> str | None:
         """Return the adapter that `name` names, None for the model itself; the entry's model was loaded before.
 
@@ -119,6 +127,10 @@ class ModelRegistry:
         if described := self.residents.described(entry):
             return described.info
         return describe(entry, entry.id, entry.window) if entry.id else None
+
+    def counts(self) -> list[ModelCounts]:
+        """Return the counts of all models for the metrics."""
+        return [self.residents.counts(entry) for entry in self.entries]
 
     def new_names(self, names: Iterable[str]) -> list[str]:
         """Return the names that this process has not seen before: each ignored name is logged once (BETA-2)."""

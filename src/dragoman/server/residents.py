@@ -11,6 +11,7 @@ fails to load, what was unloaded for it is loaded again.
 import asyncio
 import copy
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Any, Final, NamedTuple
@@ -19,9 +20,10 @@ from dragoman.api.anthropic.models import ModelInfo
 from dragoman.engines import Capabilities
 from dragoman.errors import DragomanError, EngineUnavailable, InvalidRequest, ShuttingDown, Unexpected
 from dragoman.media.vision import Vision
+from dragoman.observability.model_metrics import ModelCounts
 from dragoman.server.model_entry import ModelEntry
 from dragoman.server.served_model import ServedModel, Settings
-from dragoman.server.stay import Stay
+from dragoman.server.stay import State, Stay
 
 RETRY_SECONDS: Final = 30.0
 """For how long requests for a model that failed to load get the same error, before it is tried again: that unloads others."""
@@ -43,7 +45,7 @@ class Residents:
     def __init__(self, settings: Settings, vision: Vision | None = None, memory: int | None = None) -> None:
         self._settings = settings
         self._vision = vision
-        self._memory = memory
+        self.memory = memory
         self._stays: dict[ModelEntry, Stay] = {}  # those that new requests use
         self._leaving: set[Stay] = set()
         self._failures: dict[ModelEntry, tuple[DragomanError, float]] = {}
@@ -51,7 +53,9 @@ class Residents:
         self._turn = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
-        self._past_restarts = 0
+        self._loads: Counter[ModelEntry] = Counter()
+        self._load_failures: Counter[ModelEntry] = Counter()
+        self._past_restarts: Counter[ModelEntry] = Counter()
 
     @asynccontextmanager
     async def use(self, entry: ModelEntry, patience: float | None = None) -> AsyncIterator[ServedModel]:
@@ -77,19 +81,46 @@ class Residents:
             stay.task = self._start(self._load(stay))
         return stay
 
-    def loaded(self, entry: ModelEntry) -> ServedModel | None:
-        """Return the model of an entry, if it is loaded."""
-        stay = self._stays.get(entry)
-        return stay.model if stay else None
+    def stay(self, entry: ModelEntry) -> Stay | None:
+        """Return the stay of a model, the next one if it is unloading and asked for again; None if it is not in memory."""
+        return self._stays.get(entry) or next((stay for stay in self._leaving if stay.entry is entry), None)
+
+    def state(self, entry: ModelEntry) -> State:
+        """Return the state of a model."""
+        if stay := self.stay(entry):
+            return State.UNLOADING if stay.unloading else State.LOADED if stay.model else State.LOADING
+        return State.FAILED if entry in self._failures else State.UNLOADED
+
+    def failure(self, entry: ModelEntry) -> str | None:
+        """Return why a model failed to load when that was last tried; None if it did not fail."""
+        return self._failures[entry][0].message if entry in self._failures else None
+
+    async def stop(self, entry: ModelEntry, patience: float) -> None:
+        """Unload a model when the requests that use it are complete, or stop loading it; waits at most `patience` seconds."""
+        stay = self.stay(entry)
+        if stay is None:
+            return
+        if stay.model is None:
+            self._abandon(stay, EngineUnavailable("the model was stopped while it was loading"))
+        else:
+            await asyncio.wait({self._unload(stay)}, timeout=patience)
 
     def described(self, entry: ModelEntry) -> Described | None:
         """Return what is known of a model that was loaded before; None otherwise."""
         return self._described.get(entry)
 
-    @property
-    def restarts(self) -> int:
-        """How often engines were restarted, those of unloaded models included."""
-        return self._past_restarts + sum(model.engine.restarts for model in self._models())
+    def counts(self, entry: ModelEntry) -> ModelCounts:
+        """Return the counts of a model for the metrics."""
+        described = self._described.get(entry)
+        running = [stay.model for stay in (*self._stays.values(), *self._leaving) if stay.entry is entry and stay.model]
+        return ModelCounts(
+            model=described.info.id if described else entry.id or "",
+            loaded=bool(running),
+            loads=self._loads[entry],
+            failures=self._load_failures[entry],
+            restarts=self._past_restarts[entry] + sum(model.engine.restarts for model in running),
+            memory=entry.memory,
+        )
 
     def drain(self) -> None:
         """Admit no more requests, and load no more models."""
@@ -106,18 +137,14 @@ class Residents:
             model.admission.expire()
 
     async def close(self) -> None:
-        """Stop loading, and unload all models; engines that were starting are stopped in order."""
+        """Stop loading, and unload all models, used or not; engines that were starting are stopped in order."""
         self.drain()
-        models = list(self._models())
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
+        for stay in list(self._stays.values()):
+            self._unload(stay)
+        for stay in self._leaving:
+            stay.idle.set()
+        while self._tasks:
             await asyncio.wait(self._tasks)
-        for stay in self._stays.values():
-            stay.stop_timer()
-        self._stays.clear()
-        self._leaving.clear()
-        await asyncio.gather(*(model.close() for model in models))
 
     def _models(self) -> Iterator[ServedModel]:
         return (stay.model for stay in (*self._stays.values(), *self._leaving) if stay.model)
@@ -148,11 +175,11 @@ class Residents:
             raise copy.copy(error)
 
     def _check_size(self, entry: ModelEntry) -> None:
-        if self._memory is None:
+        if self.memory is None:
             return
         pinned = sum(stay.entry.memory for stay in self._in_memory() if stay.entry.pinned and not stay.unloading)
-        if entry.memory + pinned > self._memory:
-            reason = f"{entry.id} needs {entry.memory / _GB:.1f} GB of memory, and this server has {self._memory / _GB:.1f} GB"
+        if entry.memory + pinned > self.memory:
+            reason = f"{entry.id} needs {entry.memory / _GB:.1f} GB of memory, and this server has {self.memory / _GB:.1f} GB"
             reason += f", of which models that stay loaded take {pinned / _GB:.1f} GB" if pinned else ""
             raise InvalidRequest.at("model", reason)
 
@@ -161,7 +188,7 @@ class Residents:
 
     def _fits(self, entry: ModelEntry) -> bool:
         taken = sum(stay.entry.memory for stay in self._in_memory())
-        return self._memory is None or taken + entry.memory <= self._memory
+        return self.memory is None or taken + entry.memory <= self.memory
 
     async def _load(self, stay: Stay) -> None:
         """Load a model when it is its turn. Engines elsewhere need no room, so they do not wait for a turn."""
@@ -207,6 +234,7 @@ class Residents:
             return
         _LOG.info("loaded %s in %.1f s", model.info.id, asyncio.get_running_loop().time() - began)
         self._failures.pop(stay.entry, None)
+        self._loads[stay.entry] += 1
         self._described[stay.entry] = Described(model.info, model.found)
         stay.ready.set_result(model)
         self._start_timer(stay)
@@ -225,6 +253,7 @@ class Residents:
         known = copy.copy(error) if isinstance(error, DragomanError) else Unexpected()
         _LOG.error("%s was not loaded: %s", stay.entry.id or "the model", error, exc_info=bug)
         pause = 0.0 if isinstance(error, EngineUnavailable) else RETRY_SECONDS
+        self._load_failures[stay.entry] += 1
         self._failures[stay.entry] = known, asyncio.get_running_loop().time() + pause
         self._abandon(stay, error)
 
@@ -255,7 +284,7 @@ class Residents:
         except Exception:
             _LOG.exception("%s did not end in order", stay.entry.id)
         finally:
-            self._past_restarts += stay.model.engine.restarts
+            self._past_restarts[stay.entry] += stay.model.engine.restarts
             self._leaving.discard(stay)
 
 

@@ -29,6 +29,7 @@ from dragoman.prompt.profile import TemplateCapabilities
 from dragoman.server.admission import Admission
 from dragoman.server.feasibility import Feasibility
 from dragoman.server.model_entry import ModelEntry
+from dragoman.server.speed import Speed
 from dragoman.special_tokens import SpecialTokens
 from dragoman.storage.responses import AGE_S as RESPONSES_AGE_S
 from dragoman.storage.responses import LIMIT as RESPONSES_LIMIT
@@ -87,6 +88,7 @@ class ServedModel:
         self.admission = admission
         self.info = info
         self.prefix_tracker = PrefixTracker()
+        self.speed = Speed()
         self.prompts = prompts
         self.media = media
 

@@ -1,9 +1,20 @@
 """One stay of a model in memory, from the first request for it until it is unloaded."""
 
 import asyncio
+from enum import StrEnum
 
 from dragoman.server.model_entry import ModelEntry
 from dragoman.server.served_model import ServedModel
+
+
+class State(StrEnum):
+    """The state of a model, for people and programs."""
+
+    UNLOADED = "unloaded"
+    LOADING = "loading"  # or waiting for its turn
+    LOADED = "loaded"
+    UNLOADING = "unloading"  # when the requests that use it are complete
+    FAILED = "failed"  # the last time it was to be loaded
 
 
 class Stay:

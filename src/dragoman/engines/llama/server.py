@@ -92,6 +92,11 @@ class LlamaServer(Engine):
         self._images: ImageInput | None = None
         self._disk = DiskCache(self._http, saves) if saves is not None else None
 
+    @property
+    def conversations(self) -> int | None:
+        """The number of slots with the prompt of a conversation; None where the server has other clients."""
+        return self._slots.conversations if self._slots else None
+
     async def start(self) -> Capabilities:
         """Ask the server which model and settings it runs, and probe what it supports."""
         props = await self._http.call("GET", "/props", Props)

@@ -62,6 +62,11 @@ class SlotChoice:
         self._uncopied: set[int] = set()
         self._evicted: deque[array[int]] = deque(maxlen=_REMEMBERED)
 
+    @property
+    def conversations(self) -> int:
+        """The number of slots with a long prompt."""
+        return sum(len(contents) > SHORT_PROMPT for contents in self._contents.values())
+
     def lease(self, tokens: Sequence[int], saved: int = 0) -> SlotLease:
         """Lease a slot for a prompt, until `release`. There must be no more leases at once than slots.
 

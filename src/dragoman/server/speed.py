@@ -1,0 +1,27 @@
+"""The recent decoding speed of a model."""
+
+from collections import deque
+from typing import Final
+
+from dragoman.observability import RequestLogEntry
+
+_RECENT: Final = 16
+"""Answers."""
+
+
+class Speed:
+    """The speed of the last answers, each by itself: several at once are not added."""
+
+    def __init__(self) -> None:
+        self._answers: deque[tuple[int, float]] = deque(maxlen=_RECENT)
+
+    def add(self, entry: RequestLogEntry) -> None:
+        """Take an answer that is over into account."""
+        if entry.tokens is not None and entry.tokens.output and entry.seconds.decode:
+            self._answers.append((entry.tokens.output, entry.seconds.decode))
+
+    @property
+    def tokens_per_second(self) -> float | None:
+        """Tokens per second of decoding; None before the first answer."""
+        tokens, seconds = (sum(values) for values in zip(*self._answers, strict=True)) if self._answers else (0, 0.0)
+        return round(tokens / seconds, 1) if seconds else None
