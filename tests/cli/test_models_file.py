@@ -167,7 +167,7 @@ def test_two_models_with_one_name_are_refused(write: Write, tmp_path: Path) -> N
     table = 'engine = "scripted"\nscript = "x"\naliases = ["same"]\n'
     path = write(f"[a]\n{table}[b]\n{table}")
     assert serve("--models", str(path), "--port", "0") == (
-        "Error: two models are named same: give the models names of their own with --models FILE."
+        "Error: two models are named same: in a file (--models FILE) each model has a name of its own."
     )
     remote = ["--engine", "vllm", "--engine-url", "http://127.0.0.1:9"]
     assert serve(*remote, "--small", "default") == "Error: of several models each needs a name: give MODEL."

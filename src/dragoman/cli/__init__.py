@@ -11,6 +11,7 @@ from dragoman.cli.library import list_models, pull, rm
 from dragoman.cli.parse import parse
 from dragoman.cli.render import render
 from dragoman.cli.replay import replay
+from dragoman.cli.running import ps, stop
 from dragoman.cli.serve import serve
 
 
@@ -25,6 +26,8 @@ main.add_command(claude)
 main.add_command(pull)
 main.add_command(list_models)
 main.add_command(rm)
+main.add_command(ps)
+main.add_command(stop)
 main.add_command(doctor)
 main.add_command(parse)
 main.add_command(detect)

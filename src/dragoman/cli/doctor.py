@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from dragoman.cli.http import DEFAULT_URL
 from dragoman.cli.usage_error import UsageError
 from dragoman.doctor import CHECKS, Check, Client, Outcome, Result, Unreachable, run_checks
 
-DEFAULT_URL = "http://127.0.0.1:8000"
 _SIGNS = {
     Outcome.PASS: ("pass", "green"),
     Outcome.FAIL: ("FAIL", "bold red"),

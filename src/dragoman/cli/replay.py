@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import click
 
+from dragoman.cli.http import DEFAULT_URL
 from dragoman.cli.usage_error import UsageError
 from dragoman.observability import BadCapture, CapturedExchange
 from dragoman.observability.response_summary import ResponseSummary, summarize
@@ -18,7 +19,7 @@ _TIMEOUT = 600.0
 
 @click.command(short_help="Send captured requests again.")
 @click.argument("paths", nargs=-1, required=True, metavar="FILE|DIR...", type=click.Path(exists=True, path_type=Path))
-@click.option("--url", default="http://127.0.0.1:8000", show_default=True, help="Server to send the requests to.")
+@click.option("--url", default=DEFAULT_URL, show_default=True, help="Server to send the requests to.")
 @click.option("--key", metavar="KEY", help="API key of the server.")
 def replay(paths: Sequence[Path], url: str, key: str | None) -> None:
     """Send the requests that `dragoman serve --capture` wrote again, one after the other, and report differences.

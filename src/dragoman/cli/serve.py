@@ -254,7 +254,7 @@ def _registry(entries: Sequence[ModelEntry], settings: Settings, vision: Vision 
     try:
         return ModelRegistry(entries, settings, vision, memory)
     except ValueError as error:
-        raise UsageError(f"{error}: give the models names of their own with --models FILE.") from error
+        raise UsageError(f"{error}: in a file (--models FILE) each model has a name of its own.") from error
 
 
 def _log(options: Options) -> None:

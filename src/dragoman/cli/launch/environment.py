@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from dragoman.cli.http import LOOPBACK, NO_KEY
+
 LARGEST_OUTPUT = 32_000
 """Tokens: the `max_tokens` that the client sends for a model that it does not know."""
 _SMALLEST_OUTPUT = 2_048
@@ -28,11 +30,7 @@ _RESULT_SHARE = 4
 _TIMEOUT_MS = 30 * 60_000
 """The longest idle time that the client can be set to accept."""
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy")
-
-NO_KEY = "none"
-"""Sent as the key if the server requires none: without a key, the client reports that it is not logged in."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,5 @@
 """Asks a running server for its models, or starts a server of our own for as long as the client runs."""
 
-import json
 import os
 import re
 import secrets
@@ -13,23 +12,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError, URLError
-from urllib.parse import urlsplit
-from urllib.request import ProxyHandler, Request, build_opener
+from urllib.error import URLError
 
 import click
 
-from dragoman.cli.launch.environment import LOOPBACK, NO_KEY, Target
+from dragoman.cli.http import DEFAULT_URL, StatusError, fetch
+from dragoman.cli.launch.environment import Target
 from dragoman.cli.usage_error import UsageError
 
-DEFAULT_URL = "http://127.0.0.1:8000"
-"""The default address of `dragoman serve`."""
-
-_TIMEOUT_S = 5.0
 _PAUSE_S = 0.2
 _TERMINATE_S = 10.0
 _ANNOUNCED = re.compile(r"^Dragoman serves \S+ at (?P<url>\S+)$", re.MULTILINE)
 _LAST_LINES = 5
+
+
+__all__ = ["DEFAULT_URL", "Model", "NoServer", "WrongKey", "choose", "models", "started"]
 
 
 class NoServer(Exception):
@@ -52,12 +49,12 @@ def models(url: str, key: str | None) -> list[Model]:
     """The models of the server at `url`. Waits while it loads. Raises `NoServer`, `WrongKey`."""
     _await_health(url)
     try:
-        page = _get(f"{url}/v1/models?limit=1000", key)
+        page = fetch(f"{url}/v1/models?limit=1000", key)
         listed = [Model(entry["id"], _window(entry)) for entry in page["data"]]
-    except HTTPError as error:
-        if error.code in (401, 403):
+    except StatusError as error:
+        if error.needs_key:
             raise WrongKey(f"it requires {'another' if key else 'a'} key: --api-key KEY") from None
-        raise NoServer(f"it answers a request for its models with {error.code}") from None
+        raise NoServer(f"it answers a request for its models with {error.status}") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise NoServer(f"its list of models cannot be read: {error}") from None
     if not listed:
@@ -137,9 +134,9 @@ def _await_health(url: str) -> None:
     with _status(f"waiting for the server at {url}"):
         while True:
             try:
-                _get(f"{url}/health", None)
-            except HTTPError as error:
-                if error.code != 503:  # a reverse proxy need not have the path
+                fetch(f"{url}/health", None)
+            except StatusError as error:
+                if error.status != 503:  # a reverse proxy need not have the path
                     return
             except URLError as error:
                 raise NoServer(f"no answer ({error.reason})") from None
@@ -148,17 +145,6 @@ def _await_health(url: str) -> None:
             else:
                 return
             time.sleep(_PAUSE_S)
-
-
-def _get(url: str, key: str | None) -> Any:
-    headers = {"anthropic-version": "2023-06-01", "authorization": f"Bearer {key or NO_KEY}"}
-    direct = [ProxyHandler({})] if urlsplit(url).hostname in LOOPBACK else []
-    try:
-        with build_opener(*direct).open(Request(url, headers=headers), timeout=_TIMEOUT_S) as response:  # noqa: S310
-            return json.load(response)
-    except HTTPError as error:
-        error.close()  # the exception is also the open response
-        raise
 
 
 def _window(entry: dict[str, Any]) -> int | None:
