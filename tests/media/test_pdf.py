@@ -13,29 +13,18 @@ from dragoman.media.pdf_pages import UnreadablePdf, pictures
 from dragoman.worker_pool import TooExpensive, WorkerPool
 
 from . import pdf_files as files
+from .inline_pool import InlinePool
 
 LONGEST = 64
 MIXED = files.text_pdf(b"Hello", b"", b"World", b"")
 
 
-class CountingPool(WorkerPool):
-    """Runs jobs here, without a worker, and counts them."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.jobs: list[str] = []
-
-    async def run(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        self.jobs.append(function.__name__)
-        return function(*args, **kwargs)
-
-
 @pytest.fixture
-def pool() -> CountingPool:
-    return CountingPool()
+def pool() -> InlinePool:
+    return InlinePool()
 
 
-async def test_a_model_that_only_reads_gets_the_text_of_each_page_with_its_number(pool: CountingPool) -> None:
+async def test_a_model_that_only_reads_gets_the_text_of_each_page_with_its_number(pool: InlinePool) -> None:
     text = Text(
         '<page number="1">\nHello\nWorld\n</page>\n'
         '<page number="2">\n[picture of this page omitted: this model cannot see images]\n</page>\n'
@@ -47,7 +36,7 @@ async def test_a_model_that_only_reads_gets_the_text_of_each_page_with_its_numbe
     assert pool.jobs == ["texts"]
 
 
-async def test_a_model_that_sees_gets_an_image_of_each_page_without_text(pool: CountingPool) -> None:
+async def test_a_model_that_sees_gets_an_image_of_each_page_without_text(pool: InlinePool) -> None:
     pdf = await PdfReader(600, pool, side=LONGEST).read(MIXED, sees=True)
     assert pdf.omitted == 0
     before, second, between, fourth, after = pdf.parts
@@ -60,13 +49,13 @@ async def test_a_model_that_sees_gets_an_image_of_each_page_without_text(pool: C
         assert image == Image(drawn, "image/png", sha256(drawn).hexdigest())
 
 
-async def test_a_damaged_page_is_named(pool: CountingPool) -> None:
+async def test_a_damaged_page_is_named(pool: InlinePool) -> None:
     data = files.text_pdf(b"one", b"two").replace(b"/Kids[4 0 R 6 0 R]", b"/Kids[4 0 R 9 0 R]")
     text = Text('<page number="1">\none\n</page>\n<page number="2">\n[page omitted: it is damaged]\n</page>')
     assert await PdfReader(600, pool, side=LONGEST).read(data, sees=True) == Pdf((text,), 2, 1)
 
 
-async def test_a_long_scan_is_drawn_in_parts_up_to_a_number_of_pages(pool: CountingPool) -> None:
+async def test_a_long_scan_is_drawn_in_parts_up_to_a_number_of_pages(pool: InlinePool) -> None:
     pdf = await PdfReader(600, pool, side=LONGEST).read(files.text_pdf(*[b""] * (MOST_IMAGES + 2)), sees=True)
     assert sum(isinstance(part, Image) for part in pdf.parts) == MOST_IMAGES
     assert pdf.omitted == 2
@@ -103,7 +92,7 @@ async def test_a_pdf_that_exceeds_a_limit_is_refused_and_others_are_read(workers
     reader = PdfReader(600, workers, side=LONGEST)
     with pytest.raises(TooExpensive, match=reason):
         await reader.read(data, sees=True)
-    assert await reader.read(MIXED, sees=False) == await PdfReader(600, CountingPool()).read(MIXED, sees=False)
+    assert await reader.read(MIXED, sees=False) == await PdfReader(600, InlinePool()).read(MIXED, sees=False)
 
 
 async def test_a_refusal_comes_from_a_worker_as_it_is(workers: WorkerPool) -> None:
@@ -112,7 +101,7 @@ async def test_a_refusal_comes_from_a_worker_as_it_is(workers: WorkerPool) -> No
 
 
 async def test_the_time_of_a_whole_pdf_is_limited() -> None:
-    class Slow(CountingPool):
+    class Slow(InlinePool):
         async def run(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
             return await (asyncio.Event().wait() if function is pictures else super().run(function, *args, **kwargs))
 

@@ -13,12 +13,15 @@ from PIL import Image as Pictures
 from dragoman.conversation import Attachment, AttachmentKind, Dialogue, Image, Inline, Role, Text, ToolResult, Turn, Url
 from dragoman.errors import InvalidRequest
 from dragoman.limits import DEFAULT
+from dragoman.media import pdf as pdf_module
+from dragoman.media import reader as reader_module
 from dragoman.media.descriptions import Descriptions
 from dragoman.media.fetching import Fetcher
 from dragoman.media.image_decoding import LONGEST_SIDE
 from dragoman.media.outcomes import Outcome, Sight
 from dragoman.media.reader import FIRST_FRAME, MediaReader
 from dragoman.media.vision import Undescribed, Vision
+from media.inline_pool import InlinePool
 from media.pdf_files import scan, text_pdf
 from media.pictures import encoded, half, in_base64
 
@@ -32,6 +35,13 @@ def inline(data: bytes, kind: AttachmentKind = AttachmentKind.IMAGE) -> Attachme
 
 def dialogue_of(*content: Attachment | Text) -> Dialogue:
     return Dialogue((Turn(Role.USER, content),), attachments=len(content), newest="messages.0.")
+
+
+@pytest.fixture(autouse=True)
+def _inline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read in this process: other tests have workers."""
+    for module in (reader_module, pdf_module):
+        monkeypatch.setattr(module, "WorkerPool", InlinePool)
 
 
 @pytest_asyncio.fixture
@@ -176,15 +186,15 @@ async def test_an_image_that_was_not_described_is_a_note(readers: list[MediaRead
 async def test_the_time_for_the_attachments_of_a_request_is_limited_and_the_next_continues(readers: list[MediaReader]) -> None:
     readers.append(reader := MediaReader(Sight(), vision=(vision := Describer())))
     scanned = inline(scan(1, 1, b"\xff\0\0"), AttachmentKind.DOCUMENT)
-    await reader.read(dialogue_of(scanned))  # the workers are started and the page is known
+    await reader.read(dialogue_of(scanned))
     vision.held_from = 3
     limits = reader.sight.limits
-    reader.sight = replace(reader.sight, limits=replace(limits, attachment_seconds=2))
+    reader.sight = replace(reader.sight, limits=replace(limits, attachment_seconds=0.3))
     three = [inline(RED), inline(encoded(half(size=(3, 3)))), inline(encoded(half(size=(4, 4))))]
     with pytest.raises(InvalidRequest) as refused:
         await reader.read(dialogue_of(scanned, *three))
     assert refused.value.message == (
-        "messages.0.content.0.data: Reading the attachments of a request may take 2 seconds (attachment_seconds)."
+        "messages.0.content.0.data: Reading the attachments of a request takes more than 0.3 s (attachment_seconds)."
         " (capability_rejected: image_block)"
     )
     older = await reader.read(replace(dialogue_of(*three), newest="messages.1."))

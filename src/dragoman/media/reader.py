@@ -77,7 +77,7 @@ class MediaReader:
         except TimeoutError:
             if not limit.expired():
                 raise
-        late = Outcome(unreadable=f"Reading the attachments of a request may take {seconds} seconds (attachment_seconds).")
+        late = Outcome(unreadable=f"Reading the attachments of a request takes more than {seconds:g} s (attachment_seconds).")
         return {key: found.get(key, late) for key in missing}
 
     def recent(self) -> dict[Key, Outcome]:

@@ -31,7 +31,7 @@ TURNS: list[list[tuple[str, dict[str, Any]]]] = [
     [("now", {})],
     [("get.time-x", {"zone": "Europe/Riga"})],
 ]
-EVERYDAY = frozenset(list(dialects.BY_NAME)[::8])
+EVERYDAY = frozenset(list(dialects.BY_NAME)[::12])
 """The families whose calls are read in the everyday tests; those of the others are read in the slow tests."""
 EACH = pytest.mark.parametrize(
     "writer",
