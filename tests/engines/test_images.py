@@ -19,7 +19,7 @@ from dragoman.engines.llama.embedded import EmbeddedLlama
 from dragoman.engines.llama.server import LlamaServer
 from dragoman.errors import EngineFailed
 from engines.conftest import GREEDY, assert_idle, collect, first_progress, output, text
-from vision_model import BLUE, IMAGE_TOKENS, RED, model_with_beginning, picture, seeing_engine
+from vision_model import BLUE, IMAGE_TOKENS, RED, picture, seeing_engine
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -198,17 +198,6 @@ async def test_a_restart_with_images_in_flight_fails_them_and_serves_the_next(se
     assert [type(result) for result in results] == [EngineFailed, EngineFailed]
     assert await answer(seeing, QUESTION, RED, REST) == expected
     assert await seeing.image_length(RED) == made.spans[1].length
-
-
-async def test_the_token_that_the_engine_puts_first_is_not_there_twice() -> None:
-    engine = seeing_engine(model_with_beginning())
-    first = (await engine.start()).bos_token
-    try:
-        made = await request(engine, f"{first}Look: ", RED, REST)
-        await cached(engine, made)
-        assert await first_progress(engine, EngineRequest([*made.spans[0].tokens, 1], 1, GREEDY)) == len(made.spans[0].tokens)
-    finally:
-        await engine.close()
 
 
 async def _started(engine: EmbeddedLlama, made: EngineRequest) -> None:
