@@ -23,7 +23,7 @@ def test_the_choice_is_logged_with_the_memory(file: ModelFile, caplog: pytest.Lo
     with caplog.at_level(logging.INFO):
         fitted([("m", file, wish(None, None))], Memory(40 * 10**9))
     (line,) = caplog.messages
-    assert line == "m: a window of 65,536 tokens for each of 2 conversations, about 17.3 GB of memory; 40.0 GB are free"
+    assert line == "m: a window of 65,536 tokens for each of 2 conversations, about 17.3 GB of 40.0 GB of memory"
 
 
 def test_a_window_that_is_too_small_for_an_agent_is_a_warning(file: ModelFile, caplog: pytest.LogCaptureFixture) -> None:

@@ -25,7 +25,7 @@ def fitted(models: Sequence[tuple[str, ModelFile, Wish]], memory: Memory) -> lis
     chosen = fit_all(wanted, memory)
     for (name, _, wish), want, fit in zip(models, wanted, chosen, strict=True):
         each = "one conversation" if fit.parallel == 1 else f"each of {fit.parallel} conversations"
-        takes = f"about {shown(fit.memory)} of memory; {shown(memory.total)} are free"
+        takes = f"about {shown(fit.memory)} of {shown(memory.total)} of memory"
         _LOG.info("%s: a window of %s tokens for %s, %s", name, f"{fit.context:,}", each, takes)
         if wish.context is None and fit.context < min(COMFORTABLE, want.longest):
             _LOG.warning(
