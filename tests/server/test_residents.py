@@ -81,6 +81,24 @@ def test_a_model_that_never_fits_is_an_error_for_its_requests_only() -> None:
         assert server.states == {"a": "loaded", "huge": "unloaded"}
 
 
+def test_a_default_model_that_never_fits_is_an_error_for_its_requests_only() -> None:
+    with serving([Model("huge", memory=3), Model("a")], memory=2) as server:
+        refused = server.ask("huge")
+        assert (refused.status, refused.error[0]) == (400, "invalid_request_error")
+        assert server.said("a") == "I am a."
+        assert server.states == {"huge": "failed", "a": "loaded"}
+        assert get(server.url, "/health").json["status"] == "failed"
+
+
+def test_an_unknown_name_does_not_load_the_only_model_again() -> None:
+    model = Model("only", keep_alive=0.01)
+    with serving([model]) as server:
+        until(lambda: server.states["only"] == "unloaded")
+        assert server.ask("other").status == HTTPStatus.NOT_FOUND
+        assert len(model.engines) == 1
+        assert server.said("claude-haiku-4-5") == "I am only."
+
+
 def test_an_idle_model_is_unloaded_after_its_keep_alive() -> None:
     model = Model("brief", keep_alive=0.05)
     with serving([Model("a"), model, Model("long", keep_alive=100)]) as server:

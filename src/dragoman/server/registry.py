@@ -74,11 +74,11 @@ class ModelRegistry:
             yield model, self.adapter(entry, name)
 
     def find(self, name: str) -> ModelEntry:
-        """Return the entry that a client names. The only entry is returned for every name: `adapter` checks it.
+        """Return the entry that a client names. Raises `UnknownModel`.
 
-        Raises `UnknownModel`.
+        If there is only one, and it was not loaded yet, every name may be one of its adapters: `adapter` finds out.
         """
-        if len(self.entries) == 1:
+        if len(self.entries) == 1 and not self.residents.described(self.default):
             return self.default
         plain = name.removesuffix(_LONG_CONTEXT_SUFFIX)
         for names in (self._own_names, self.names):

@@ -196,14 +196,14 @@ class Residents:
         async with turn:
             if stay.ready.done():
                 return
-            if not stay.users and not (stay.wanted and self._fits(stay.entry)):
-                self._abandon(stay, EngineUnavailable("no request waited for the model any more"))
-                return
             unloaded: list[ModelEntry] = []
             try:
                 self._check_size(stay.entry)
-                await self._make_room(stay.entry, unloaded)
-                await self._bring_in(stay)
+                if stay.users or (stay.wanted and self._fits(stay.entry)):
+                    await self._make_room(stay.entry, unloaded)
+                    await self._bring_in(stay)
+                else:
+                    self._abandon(stay, EngineUnavailable("no request waits for the model any more"))
             except Exception as error:
                 self._fail(stay, error)
                 for entry in unloaded:
@@ -226,7 +226,7 @@ class Residents:
 
     async def _bring_in(self, stay: Stay) -> None:
         """Load a model, for which there is room. Raises what fails."""
-        stay.begun = True
+        stay.begun, stay.task = True, asyncio.current_task()
         began = asyncio.get_running_loop().time()
         model = await ServedModel.load(stay.entry, self._settings, self._vision)
         if stay.ready.done():  # it was abandoned
@@ -241,6 +241,8 @@ class Residents:
 
     async def _bring_back(self, entry: ModelEntry) -> None:
         """Load a model again that was unloaded in vain, for the requests that may wait for it already."""
+        if self._closing:
+            return
         stay = self._stays.setdefault(entry, Stay(entry))
         try:
             await self._bring_in(stay)
