@@ -97,4 +97,6 @@ _DATA = tomllib.loads((_HERE / "clients.toml").read_text(encoding="utf-8"))
 STEPS: Sequence[str] = _DATA["steps"]
 CLAUDE_CODE_VERSION: str = _DATA["claude_code"]["version"]
 CLAUDE_CODE_STEPS: Mapping[str, str] = _DATA["claude_code"]["steps"]
+CODEX_VERSION: str = _DATA["codex"]["version"]
+CODEX_STEPS: Mapping[str, str] = _DATA["codex"]["steps"]
 CLIENTS = [Client(**entry) for entry in _DATA["client"]]

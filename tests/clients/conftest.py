@@ -1,4 +1,4 @@
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,10 @@ from dragoman.engines.scripted import Line
 from dragoman.server import create_app
 
 from .claude_code import ClaudeCode
-from .network_sandbox import network_sandbox
+from .codex import Codex
+from .network_sandbox import NetworkSandbox, network_sandbox
 from .recorder import Recorder
-from .session import SILENCE_S, RecordingEngine, Session, Silence, StartSession
+from .session import SILENCE_S, CodexSession, RecordingEngine, Session, Silence, StartCodex, StartSession
 
 
 @pytest.fixture(scope="session")
@@ -44,9 +45,33 @@ def start_session(tmp_path: Path) -> Iterator[StartSession]:
         yield start
 
 
+@pytest.fixture
+def start_codex(tmp_path: Path) -> Iterator[StartCodex]:
+    """`start_codex(line, ...)` starts a session of Codex in the same way."""
+    with recorded_servers(tmp_path) as serve:
+
+        def start(*script: str | Line, **options: Any) -> CodexSession:
+            sandbox, recorder, engine = serve(*script, **options)
+            return CodexSession(Codex(sandbox, tmp_path, MODEL), recorder, engine)
+
+        yield start
+
+
 @contextmanager
 def client_sessions(folder: Path) -> Iterator[StartSession]:
-    """A function that starts sessions; the recorded requests are written to `folder` at the end."""
+    """A function that starts sessions of Claude Code; the recorded requests are written to `folder` at the end."""
+    with recorded_servers(folder) as serve:
+
+        def start(*script: str | Line, **options: Any) -> Session:
+            sandbox, recorder, engine = serve(*script, **options)
+            return Session(ClaudeCode(sandbox, folder, MODEL), recorder, engine)
+
+        yield start
+
+
+@contextmanager
+def recorded_servers(folder: Path) -> Iterator[Callable[..., tuple[NetworkSandbox, Recorder, RecordingEngine]]]:
+    """A function that starts servers in networks of their own; the recorded requests are written to `folder` at the end."""
     with ExitStack() as stack:
 
         def start(
@@ -55,7 +80,7 @@ def client_sessions(folder: Path) -> Iterator[StartSession]:
             sees: bool = False,
             dialect: Dialect = dialects.DEFAULT,
             **settings: Any,
-        ) -> Session:
+        ) -> tuple[NetworkSandbox, Recorder, RecordingEngine]:
             lines = [line if isinstance(line, Line) else Line(line) for line in script]
             engine = RecordingEngine(lines, window, sees=sees)
             registry = registry_of(engine, dialect=dialect, **settings)
@@ -63,7 +88,7 @@ def client_sessions(folder: Path) -> Iterator[StartSession]:
             recorder = Recorder(create_app(registry))
             stack.enter_context(live_registry(registry, recorder, sandbox.listener))
             stack.callback(recorder.write, folder / "requests.jsonl")
-            return Session(ClaudeCode(sandbox, folder, MODEL), recorder, engine)
+            return sandbox, recorder, engine
 
         yield start
 

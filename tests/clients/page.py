@@ -4,24 +4,50 @@ import ast
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from dragoman.cli.launch.environment import REMOVED, VARIABLES
 
-from .client_list import CLAUDE_CODE_STEPS, CLAUDE_CODE_VERSION, CLIENTS, NOT_YET, STEPS, WORKS, Client
+from .client_list import (
+    CLAUDE_CODE_STEPS,
+    CLAUDE_CODE_VERSION,
+    CLIENTS,
+    CODEX_STEPS,
+    CODEX_VERSION,
+    NOT_YET,
+    STEPS,
+    WORKS,
+    Client,
+)
 
 _DOCS = Path(__file__).parents[2] / "docs"
 _PAGES = _DOCS / "clients"
 _CLAUDE_CODE = "claude-code"
-_SCENARIOS = Path(__file__).with_name("test_claude_code.py")
+
+
+class Program(NamedTuple):
+    """A program with a test for each step: its name, its page, its version, and the test of each step in `tests`."""
+
+    name: str
+    page: str
+    version: str
+    steps: Mapping[str, str]
+    tests: str
+
+    @property
+    def scenarios(self) -> Sequence[str]:
+        """Its tests, as sentences."""
+        module = ast.parse(Path(__file__).with_name(self.tests).read_text(encoding="utf-8"))
+        names = [node.name for node in module.body if isinstance(node, ast.FunctionDef)]
+        return [name.removeprefix("test_").replace("_", " ") for name in names if name.startswith("test_")]
+
+
+PROGRAMS = [
+    Program("Claude Code", _CLAUDE_CODE, CLAUDE_CODE_VERSION, CLAUDE_CODE_STEPS, "test_claude_code.py"),
+    Program("Codex", "codex", CODEX_VERSION, CODEX_STEPS, "test_codex.py"),
+]
 _SIGNS = {WORKS: "✓", NOT_YET: "not yet", None: ""}
 _LANGUAGES = {".py": "python", ".mjs": "javascript"}
-
-
-def scenarios() -> Sequence[str]:
-    """The tests of Claude Code, as sentences."""
-    module = ast.parse(_SCENARIOS.read_text(encoding="utf-8"))
-    names = [node.name for node in module.body if isinstance(node, ast.FunctionDef)]
-    return [name.removeprefix("test_").replace("_", " ") for name in names if name.startswith("test_")]
 
 
 def lines_to_paste(client: Client) -> str:
@@ -34,13 +60,14 @@ def lines_to_paste(client: Client) -> str:
 
 def generated() -> Mapping[Path, Mapping[str, Iterable[str]]]:
     """The lines of each generated part of each page."""
-    tried = {_CLAUDE_CODE: [_tried("Claude Code", CLAUDE_CODE_VERSION, CLAUDE_CODE_STEPS)]}
+    tried = {program.page: [_tried(program.name, program.version, program.steps)] for program in PROGRAMS}
     for client in CLIENTS:
         works = [step for step, outcome in client.expected.items() if outcome == WORKS]
         tried.setdefault(client.page, []).append(_tried(f"`{client.name}`", client.version, works))
     parts: dict[Path, dict[str, Iterable[str]]] = {_PAGES / f"{page}.md": {"tried": lines} for page, lines in tried.items()}
     parts[_PAGES / f"{_CLAUDE_CODE}.md"] |= {"variables": _variables(), "removed": _removed()}
-    parts[_DOCS / "clients.md"] = {"table": _table(), "scenarios": (f"- {scenario}" for scenario in scenarios())}
+    scenarios = {f"scenarios of {program.name}": [f"- {words}" for words in program.scenarios] for program in PROGRAMS}
+    parts[_DOCS / "clients.md"] = {"table": _table(), **scenarios}
     return parts
 
 
@@ -66,8 +93,7 @@ def _tried(name: str, version: str, steps: Iterable[str]) -> str:
 def _table() -> Iterator[str]:
     yield _row("client", "version", *STEPS)
     yield _row(*["---"] * (2 + len(STEPS)))
-    claude_code = dict.fromkeys(CLAUDE_CODE_STEPS, WORKS)
-    rows = [("Claude Code", _CLAUDE_CODE, CLAUDE_CODE_VERSION, claude_code)]
+    rows = [(program.name, program.page, program.version, dict.fromkeys(program.steps, WORKS)) for program in PROGRAMS]
     rows += [(f"`{client.name}`", client.page, client.version, dict(client.expected)) for client in CLIENTS]
     for name, page, version, outcome in rows:
         yield _row(f"[{name}](clients/{page}.md)", version, *(_SIGNS[outcome.get(step)] for step in STEPS))

@@ -47,6 +47,11 @@ class Recorder:
         return [exchange for exchange in self.exchanges if exchange.path == "/v1/messages"]
 
     @property
+    def responses(self) -> Sequence[Exchange]:
+        """The requests to /v1/responses."""
+        return [exchange for exchange in self.exchanges if exchange.path == "/v1/responses"]
+
+    @property
     def refused(self) -> Sequence[str]:
         """The requests that were answered with an error."""
         return [str(exchange) for exchange in self.exchanges if exchange.status >= 400]

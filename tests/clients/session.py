@@ -19,6 +19,7 @@ from dragoman.engines import Capabilities, EngineRequest, OutputChunk
 from dragoman.engines.scripted import Line, ScriptedEngine
 
 from .claude_code import ClaudeCode, Transcript, read_transcript
+from .codex import Codex
 from .recorder import Recorder
 
 _IMAGE_TOKENS = 4
@@ -95,6 +96,28 @@ class Silence:
 
 
 StartSession = Callable[..., Session]
+
+
+@dataclass(frozen=True, slots=True)
+class CodexSession:
+    """Codex, the recorder of its requests, and the engine."""
+
+    codex: Codex
+    recorder: Recorder
+    engine: RecordingEngine
+
+    @property
+    def items(self) -> list[dict[str, Any]]:
+        """The items of the latest request."""
+        return list(self.recorder.responses[-1].body["input"])
+
+    def texts(self, role: str) -> list[str]:
+        """The texts of the messages with a role in the latest request."""
+        messages = [item for item in self.items if item.get("role") == role]
+        return [part["text"] for message in messages for part in message["content"] if "text" in part]
+
+
+StartCodex = Callable[..., CodexSession]
 
 
 def call(*calls: tuple[str, Mapping[str, Any]], dialect: Dialect = dialects.DEFAULT) -> str:

@@ -11,9 +11,10 @@ from dragoman.engines.scripted import Line, ScriptedEngine
 from dragoman.server import create_app
 from media.pdf_files import text_pdf
 
-from .client_list import CLAUDE_CODE_STEPS, CLIENTS, STEPS, Client
+from .client_list import CLIENTS, STEPS, Client
+from .codex import CONFIG
 from .network_sandbox import network_sandbox
-from .page import generated, lines_to_paste, scenarios, updated
+from .page import PROGRAMS, Program, generated, lines_to_paste, updated
 from .pictures import RED, color_of, write_picture
 from .recorder import Recorder
 from .session import RecordingEngine
@@ -82,6 +83,12 @@ def test_a_page_about_clients_is_up_to_date(page: Path) -> None:
     assert page.read_text(encoding="utf-8") == updated(page, generated()[page]), "run scripts/client-table"
 
 
-def test_the_steps_of_claude_code_have_tests() -> None:
-    assert set(CLAUDE_CODE_STEPS) <= set(STEPS)
-    assert set(CLAUDE_CODE_STEPS.values()) <= set(scenarios())
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.name)
+def test_the_steps_of_a_program_have_tests(program: Program) -> None:
+    assert set(program.steps) <= set(STEPS)
+    assert set(program.steps.values()) <= set(program.scenarios)
+
+
+def test_the_configuration_of_codex_is_the_one_of_its_page() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "clients" / "codex.md").read_text(encoding="utf-8")
+    assert CONFIG.replace("URL", DEFAULT_URL).replace("MODEL", "claude-local") in page

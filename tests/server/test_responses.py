@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from conftest import MODEL, Serve
 from controllable_engine import FIRST_TOKEN, ControllableEngine, until
 from dragoman.engines.scripted import Line
+from dragoman.server import stream
 from server.http import ask, parse_events, post
 
 THOUGHT = "<think>\nIt rains.\n</think>\n\nTake a coat."
@@ -189,6 +190,22 @@ def test_an_early_failure_is_a_status(engine: ControllableEngine) -> None:
     engine.fails_at_once = True
     with pytest.raises(openai.InternalServerError, match="the engine fails here"):
         events_of(engine.url)
+
+
+def test_silence_is_filled_with_events(engine: ControllableEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "PING_INTERVAL", 0.02)
+    engine.says("Hello there.")
+    engine.hold(FIRST_TOKEN)
+    sdk = OpenAI(base_url=f"{engine.url}/v1", api_key="any")  # its types do not have this event, although OpenAI sends it
+    with sdk, sdk.responses.create(model=MODEL, input="Hi", stream=True) as events:
+        kinds: list[str] = []
+        for number, event in enumerate(events):
+            assert event.sequence_number == number
+            kinds.append(event.type)
+            if kinds.count("keepalive") == 3:
+                engine.release()
+    assert kinds[:5] == ["response.created", "response.in_progress", *["keepalive"] * 3]
+    assert kinds[-1] == "response.completed"
 
 
 def test_a_disconnect_cancels_the_request(engine: ControllableEngine) -> None:

@@ -129,9 +129,9 @@ def _check_tools(request: PromptRequest, limits: Limits) -> None:
     limits.check("tools", len(tools), "tools")
     for index, tool in enumerate(request.tools or ()):
         if isinstance(tool, HostedTool) and not tool.finds_nothing:
-            raise InvalidRequest.at(
-                f"tools.{index}.type", f"the tool {tool.type[:40]} is {_UNSUPPORTED}, which runs no tools itself"
-            )
+            hint = ' (in Codex: web_search = "disabled")' if tool.type.startswith("web_search") else ""
+            reason = f"the tool {tool.type[:40]} is {_UNSUPPORTED}, which runs no tools itself: leave it out{hint}"
+            raise InvalidRequest.at(f"tools.{index}.type", reason)
     for name, times in Counter(tool.name.flat for tool in tools).items():
         if times > 1:
             raise InvalidRequest.at("tools", f"the name {name} is used {times} times")
