@@ -22,12 +22,17 @@ class StopReason(StrEnum):
 
 
 class TokenCounts(Struct, frozen=True):
-    """Token counts of an answer so far. `cached` is the engine's own count of prompt tokens that it reused."""
+    """Token counts of an answer so far. `cached` is the engine's own count of prompt tokens that it reused.
+
+    `drafted` tokens were checked by speculative decoding, and `accepted` of them are among the output; known at the end only.
+    """
 
     prompt: int
     cached: int = 0
     output: int = 0
     thinking: int = 0
+    drafted: int = 0
+    accepted: int = 0
 
 
 class Prefill(Struct, frozen=True):

@@ -9,6 +9,7 @@ from dragoman.conversation import Image, ImageSpan, TextSpan
 from dragoman.dialects import Dialect
 from dragoman.engines import (
     Capabilities,
+    Drafts,
     Engine,
     EngineKind,
     EngineRequest,
@@ -25,6 +26,7 @@ from dragoman.server import ModelEntry, ModelRegistry, Settings
 __all__ = [
     "Capabilities",
     "Dialect",
+    "Drafts",
     "Engine",
     "EngineKind",
     "EngineOptions",

@@ -17,6 +17,8 @@ def refused(*arguments: str) -> Result:
     [
         (("--engine", "vllm", "m", "--llama-server", "x"), "--llama-server is for the embedded engine."),
         (("--engine", "sglang", "--gpu-layers", "all"), "--gpu-layers is for the embedded engine."),
+        (("--engine", "sglang", "--speculate", "off"), "--speculate is for the embedded engine."),
+        (("--speculate", "on"), "--speculate is auto, off, ngram or a draft model: on: no such file"),
         (("--engine", "scripted", "m", "--", "--x"), "arguments after -- are for an engine that is started here."),
         (
             ("--llama-server", "/no/such/program"),

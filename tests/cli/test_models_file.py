@@ -43,6 +43,7 @@ def test_a_table_is_a_model_in_the_order_of_the_file(write: Write, tmp_path: Pat
         keep_alive = "5m"
         memory = "20GB"
         gpu_layers = 12
+        speculate = "draft.gguf"
         window = 65536
 
         ["org/small"]
@@ -50,6 +51,7 @@ def test_a_table_is_a_model_in_the_order_of_the_file(write: Write, tmp_path: Pat
         mmproj = "models/mmproj.gguf"
         llama_server = "bin/llama-server"
         tier = "haiku"
+        speculate = "ngram"
 
         [remote]
         engine = "vllm"
@@ -63,6 +65,7 @@ def test_a_table_is_a_model_in_the_order_of_the_file(write: Write, tmp_path: Pat
     assert list(tables) == ["big", "org/small", "remote"]
     big, small, remote = tables.values()
     assert (big.source, big.aliases, big.tiers, big.layers) == ("hf:Owner/Repo:Q4_K_M", ["opus"], ("opus", "sonnet"), "12")
+    assert (big.speculate, small.speculate, remote.speculate) == (f"{tmp_path}/draft.gguf", "ngram", None)
     assert (keep_alive(big), memory(big), big.window) == (300, 20 * 10**9, 65_536)
     assert (small.source, small.tiers) == (f"{tmp_path}/models/small.gguf", ("haiku",))
     assert (small.mmproj, small.llama_server) == (f"{tmp_path}/models/mmproj.gguf", f"{tmp_path}/bin/llama-server")
@@ -134,6 +137,8 @@ def test_mistakes_in_the_options_of_a_model_say_which_model(write: Write, tmp_pa
     assert serve("--models", str(path)).startswith(f"{place}the engine 'none' is none of llamacpp, scripted, ")
     write('[a]\nengine = "sglang"\nurl = "x"\nmmproj = "x"')
     assert serve("--models", str(path)) == f"{place}--mmproj is for the embedded engine."
+    write('[a]\nengine = "sglang"\nurl = "x"\nspeculate = "ngram"')
+    assert serve("--models", str(path)) == f"{place}--speculate is for the embedded engine."
     write('[a]\nengine = "sglang"\nsource = "x"')
     assert serve("--models", str(path)) == f"{place}--engine sglang needs --engine-url URL."
     write('[a]\nengine = "scripted"\nscript = "x"\ndialect = "klingon"')
@@ -151,6 +156,7 @@ def test_mistakes_in_the_options_of_a_model_say_which_model(write: Write, tmp_pa
         (["--engine", "vllm"], "--engine"),
         (["--context-length", "4096"], "--context-length"),
         (["--mmproj", "x"], "--mmproj"),
+        (["--speculate", "draft.gguf"], "--speculate DRAFT_MODEL"),
     ],
 )
 def test_options_of_one_model_and_a_file_exclude_each_other(arguments: list[str], name: str) -> None:

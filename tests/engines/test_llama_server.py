@@ -12,7 +12,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from dragoman.conversation import Sampling
-from dragoman.engines import EngineRequest, Finish, FinishReason, OutputChunk, PrefillProgress
+from dragoman.engines import Drafts, EngineRequest, Finish, FinishReason, OutputChunk, PrefillProgress
 from dragoman.engines.llama.server import LlamaServer
 from dragoman.engines.llama.wire import CompletionReader
 from dragoman.errors import EngineFailed, EngineUnavailable
@@ -51,6 +51,12 @@ def test_chunks_are_the_same_byte_by_byte() -> None:
 
 def test_a_limit_of_zero_gives_no_text_and_ends_with_length() -> None:
     assert read(HEALTHY, silent=True) == [CHUNKS[0], OutputChunk(finish=Finish(FinishReason.LENGTH))]
+
+
+def test_drafts_are_counted_at_the_end() -> None:
+    last = LAST.replace(b"}", b',"timings/draft_n":16,"timings/draft_n_accepted":3}')
+    (chunk,) = CompletionReader().feed(last)
+    assert chunk.finish == Finish(FinishReason.STOP, drafts=Drafts(16, 3))
 
 
 @pytest.mark.parametrize(
@@ -225,7 +231,14 @@ async def test_only_fields_that_the_client_set_are_sent() -> None:
         "stream": True,
         "return_progress": True,
         "cache_prompt": True,
-        "response_fields": ["content", "stop", "stop_type", "tokens_predicted"],
+        "response_fields": [
+            "content",
+            "stop",
+            "stop_type",
+            "tokens_predicted",
+            "timings/draft_n",
+            "timings/draft_n_accepted",
+        ],
     }
     assert bodies == [
         {**fixed, "n_predict": 9},

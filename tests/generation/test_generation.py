@@ -8,7 +8,7 @@ import pytest
 from dragoman import dialects
 from dragoman.conversation import AnswerPolicy, ThinkingDisplay, ThinkingPolicy, Tool, ToolChoice, ToolPolicy
 from dragoman.conversation.signature import recover, sign
-from dragoman.engines import EngineRequest, Finish, FinishReason, OutputChunk, PrefillProgress
+from dragoman.engines import Drafts, EngineRequest, Finish, FinishReason, OutputChunk, PrefillProgress
 from dragoman.engines.scripted import Line, ScriptedEngine
 from dragoman.errors import EngineFailed
 from dragoman.generation import Generation
@@ -431,15 +431,16 @@ async def test_a_call_that_the_model_broke_off_ends_like_a_cut_one(written: str)
 
 
 class _LateCacheReport(ScriptedEngine):
-    """An engine that reports its cached tokens at the end."""
+    """An engine that reports its cached tokens at the end, and what it drafted."""
 
     async def generate(self, request: EngineRequest) -> AsyncGenerator[OutputChunk, None]:
         yield OutputChunk(prefill=PrefillProgress(len(request.tokens), None, 0))
         yield OutputChunk("Yes.", 1)
-        yield OutputChunk(finish=Finish(FinishReason.STOP, 3))
+        yield OutputChunk(finish=Finish(FinishReason.STOP, 3, Drafts(9, 7)))
 
 
 async def test_a_late_report_of_cached_tokens_is_used_at_the_end() -> None:
     generated = await generation(_LateCacheReport([]), ask())
     counts = [(type(part), generated.counts.cached) async for part in generated.run()]
     assert counts == [(Prefill, 0), (TextPart, 0), (Ending, 3)]
+    assert (generated.counts.drafted, generated.counts.accepted) == (9, 7)

@@ -23,7 +23,7 @@ TURN = RequestLogEntry(
     stream=True,
     body_bytes=140_000,
     content={"system": Volume(3, 6900), "tools": Volume(12, 32_000), "text": Volume(4, 720)},
-    tokens=Tokens(prompt=18_204, new=364, cached=17_840, output=231, thinking=80),
+    tokens=Tokens(prompt=18_204, new=364, cached=17_840, output=231, thinking=80, drafted=96, accepted=83),
     tokens_per_second=44.42,
     diverged='token 412 of 18,204: system block 2, "gitStatus:"',
     calls=2,
@@ -74,6 +74,7 @@ def logged(name: str, entry: RequestLogEntry) -> str:
 def test_a_text_line_has_columns_then_exceptions_then_client_and_model() -> None:
     assert line(TURN) == (
         "200 messages        5.6s   18,204 in  98% cached    231 out    44.4 tok/s  tool_use    2 calls  80 thinking"
+        "  83 of 96 drafted"
         '  [diverged at token 412 of 18,204: system block 2, "gitStatus:"]  [repaired: quotes]'
         "  prefill 0.41s decode 5.20s  claude-cli/2.1.330  b1946ac9/a77c01d9  qwen3 stream"
         "  3 system 6.9k, 12 tools 32.0k, 4 text 720  [an image was left out]  req_1"
@@ -118,7 +119,15 @@ def test_json_has_all_fields_by_name_and_omits_defaults() -> None:
             "tools": {"count": 12, "characters": 32_000},
             "text": {"count": 4, "characters": 720},
         },
-        "tokens": {"prompt": 18_204, "new": 364, "cached": 17_840, "output": 231, "thinking": 80},
+        "tokens": {
+            "prompt": 18_204,
+            "new": 364,
+            "cached": 17_840,
+            "output": 231,
+            "thinking": 80,
+            "drafted": 96,
+            "accepted": 83,
+        },
         "tokens_per_second": 44.42,
         "diverged": 'token 412 of 18,204: system block 2, "gitStatus:"',
         "calls": 2,

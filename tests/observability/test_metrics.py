@@ -31,7 +31,7 @@ def test_an_answer_counts_its_tokens_and_times() -> None:
     metrics.count(
         entry(
             seconds=Seconds(3.0, first_token=0.7, decode=2.0),
-            tokens=Tokens(prompt=100, new=20, cached=80, output=40, thinking=10),
+            tokens=Tokens(prompt=100, new=20, cached=80, output=40, thinking=10, drafted=30, accepted=25),
             repairs=("quotes", "bracket", "quotes"),
             diverged="at token 3",
         )
@@ -44,6 +44,8 @@ def test_an_answer_counts_its_tokens_and_times() -> None:
         "cached_tokens_total": 80,
         "output_tokens_total": 40,
         "thinking_tokens_total": 10,
+        "drafted_tokens_total": 30,
+        "accepted_tokens_total": 25,
         "repairs_total quotes": 2,
         "repairs_total bracket": 1,
         "divergences_total": 1,

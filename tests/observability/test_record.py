@@ -9,7 +9,7 @@ from dragoman.observability import Record
 from dragoman.observability.log_entry import Seconds, Tokens
 from dragoman.parts import Ending, Prefill, StopReason, Text, TokenCounts
 
-COUNTS = TokenCounts(prompt=100, cached=80, output=20, thinking=5)
+COUNTS = TokenCounts(prompt=100, cached=80, output=20, thinking=5, drafted=9, accepted=7)
 
 
 @dataclass
@@ -63,7 +63,7 @@ def test_the_durations_add_up(clock: Clock) -> None:
     clock.wait(1)
     entry = found.entry()
     assert entry.seconds == Seconds(total=12, prepare=1, queue=2, prefill=4, decode=4, first_token=7.5)
-    assert entry.tokens == Tokens(prompt=100, new=20, cached=80, output=20, thinking=5)
+    assert entry.tokens == Tokens(prompt=100, new=20, cached=80, output=20, thinking=5, drafted=9, accepted=7)
     assert (entry.tokens_per_second, entry.calls, entry.repairs, entry.ending) == (5.0, 2, ("quotes",), "end_turn")
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from dragoman.cli.cache import default_folder
 from dragoman.cli.options import Options
+from dragoman.cli.speculate import speculation
 from dragoman.cli.usage_error import UsageError
 from dragoman.engines import Engine
 from dragoman.models.fit import Fit
@@ -70,6 +71,7 @@ def _embedded(options: Options, local: LocalModel) -> Engine:
         disk=DiskSettings(options.cache_dir or default_folder(), options.cache_limit) if options.cache_limit else None,
         program=local.program,
         gpu_layers=options.gpu_layers,
+        speculation=speculation(options.speculate, local.file.draft),
         args=options.engine_args,
         sharing=local.sharing,
     )

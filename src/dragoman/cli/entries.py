@@ -1,6 +1,7 @@
 """Makes the entries of a server's models from their options: finds files, fits windows, and says how engines are built."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from dragoman import dialects
@@ -9,6 +10,7 @@ from dragoman.cli.fitting import fitted, wish
 from dragoman.cli.named_model import named_model
 from dragoman.cli.options import Options
 from dragoman.cli.served_models import Served
+from dragoman.cli.speculate import draft_model
 from dragoman.cli.usage_error import UsageError
 from dragoman.dialects import Dialect
 from dragoman.engines import Engine
@@ -32,7 +34,8 @@ def build_entries(models: Sequence[Served], limit: int | None, reserved: int) ->
     for model in models:
         if model.is_file:
             with model.placed():
-                files[model] = named_model("serve", model.options.model, model.options.mmproj)
+                found = named_model("serve", model.options.model, model.options.mmproj)
+                files[model] = replace(found, draft=draft_model(model.options.speculate))
     local, memory = _local_models(files, limit, reserved)
     entries = []
     for model in models:

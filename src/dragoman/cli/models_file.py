@@ -21,6 +21,7 @@ from msgspec import Meta, Struct
 from dragoman.cli.durations import parse_keep_alive
 from dragoman.cli.options import GPU_LAYERS
 from dragoman.cli.sizes import parsed
+from dragoman.cli.speculate import WORDS
 from dragoman.models.resolve import DEFAULT, HUB_PREFIX, NO_PROJECTOR
 
 _TIER: Final = re.compile(r"[a-z]+")
@@ -50,6 +51,7 @@ class ModelTable(Struct, frozen=True, forbid_unknown_fields=True):
     mmproj: str | None = None
     llama_server: str | None = None
     gpu_layers: int | str | None = None
+    speculate: str | None = None
     args: Sequence[str] = ()
     memory: int | str | None = None
     keep_alive: int | str | None = None
@@ -96,6 +98,7 @@ def _table(file: Path, text: str, name: str, table: object) -> ModelTable:
         name: str(file.parent / value)
         for name, value in (
             ("source", read.source if _is_path(read) else None),
+            ("speculate", None if read.speculate in WORDS or _is_name(read.speculate) else read.speculate),
             ("script", read.script),
             ("mmproj", None if read.mmproj == NO_PROJECTOR else read.mmproj),
             ("llama_server", read.llama_server if "/" in (read.llama_server or "") else None),
@@ -107,8 +110,12 @@ def _table(file: Path, text: str, name: str, table: object) -> ModelTable:
 
 def _is_path(table: ModelTable) -> bool:
     """Whether the source is a path, not a name of the Hub or of another engine's model."""
-    source = table.source or DEFAULT
-    return table.engine is None and source != DEFAULT and not source.startswith(HUB_PREFIX)
+    return table.engine is None and not _is_name(table.source)
+
+
+def _is_name(model: str | None) -> bool:
+    """Whether it names a model otherwise than by a path."""
+    return model is None or model == DEFAULT or model.startswith(HUB_PREFIX)
 
 
 def _check(table: ModelTable) -> None:

@@ -19,6 +19,7 @@ from dragoman.cli.folders import check_writable, data_folder
 from dragoman.cli.options import Options, check_gpu_layers
 from dragoman.cli.served_models import served_models
 from dragoman.cli.sizes import Size
+from dragoman.cli.speculate import AUTO
 from dragoman.cli.usage_error import UsageError
 from dragoman.cli.vision import build_vision
 from dragoman.cli.workers import own_listener, run_workers
@@ -61,6 +62,13 @@ from dragoman.server import ModelEntry, ModelRegistry, Settings
 )
 @click.option(
     "--gpu-layers", metavar="N|auto|all", callback=check_gpu_layers, help="Layers of MODEL on GPUs; otherwise as many as fit."
+)
+@click.option(
+    "--speculate",
+    default=AUTO,
+    show_default=True,
+    metavar="auto|off|ngram|DRAFT_MODEL",
+    help="Draft tokens, which MODEL checks several at a time: from n-grams of the conversation, or with a small model.",
 )
 @click.option(
     "--vision-model",

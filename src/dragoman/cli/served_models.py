@@ -10,6 +10,7 @@ from dragoman.cli import models_file
 from dragoman.cli.engines import ENGINES, LLAMACPP, VLLM
 from dragoman.cli.models_file import ModelTable, UnusableModels, read_models
 from dragoman.cli.options import Options
+from dragoman.cli.speculate import AUTO, without_draft
 from dragoman.cli.usage_error import UsageError
 
 _SMALL_TIER: Final = "haiku"
@@ -78,7 +79,8 @@ def served_models(options: Options) -> list[Served]:
 def _of_command_line(options: Options) -> Iterator[Served]:
     yield Served(options, keep_alive=options.keep_alive)
     if options.small:
-        small = replace(options, **_OF_ONE_MODEL, model=options.small, engine=LLAMACPP)
+        speculate = without_draft(options.speculate)
+        small = replace(options, **_OF_ONE_MODEL, model=options.small, engine=LLAMACPP, speculate=speculate)
         yield Served(small, tiers=(_SMALL_TIER,), keep_alive=options.keep_alive, preload=True)
 
 
@@ -88,8 +90,14 @@ def _of_file(options: Options) -> Iterator[Served]:
     given += [name for name in ("model", "small") if getattr(options, name)] + (
         ["engine"] if options.engine != LLAMACPP else []
     )
+    given += ["speculate"] if without_draft(options.speculate) != options.speculate else []
     if given:
-        shown = {"model": "MODEL", "engine_args": "arguments after --", "aliases": "--alias"}
+        shown = {
+            "model": "MODEL",
+            "engine_args": "arguments after --",
+            "aliases": "--alias",
+            "speculate": "--speculate DRAFT_MODEL",
+        }
         name = shown.get(given[0], f"--{given[0].replace('_', '-')}")
         raise UsageError(f"--models and {name} exclude each other: the file has the models and their options.")
     try:
@@ -114,7 +122,9 @@ def _options(options: Options, name: str, table: ModelTable) -> Options:
     engine = table.engine or LLAMACPP
     if engine not in ENGINES:
         raise UsageError(f"--models: {options.models}: [{name}]: the engine {engine!r} is none of {', '.join(ENGINES)}")
-    usual = options if engine == LLAMACPP else replace(options, llama_server=None, gpu_layers=None, cache_dir=None)
+    usual = (
+        options if engine == LLAMACPP else replace(options, llama_server=None, gpu_layers=None, cache_dir=None, speculate=AUTO)
+    )
     return replace(
         usual,
         **_OF_ONE_MODEL
@@ -131,6 +141,7 @@ def _options(options: Options, name: str, table: ModelTable) -> Options:
             "mmproj": table.mmproj,
             "llama_server": table.llama_server or usual.llama_server,
             "gpu_layers": table.layers or usual.gpu_layers,
+            "speculate": table.speculate or usual.speculate,
             "engine_args": tuple(table.args),
             "aliases": tuple(table.aliases),
         },
@@ -147,6 +158,7 @@ def _check(options: Options) -> None:
         "--mmproj": options.mmproj,
         "--llama-server": options.llama_server,
         "--gpu-layers": options.gpu_layers,
+        "--speculate": options.speculate != AUTO,
         "--cache-dir": options.cache_dir,
     }
     for name, value in given.items():

@@ -55,14 +55,25 @@ class FinishReason(StrEnum):
     LENGTH = "length"  # `limit` tokens were generated, or the window is full
 
 
+class Drafts(Struct, frozen=True):
+    """How many tokens speculative decoding drafted, and how many of them the model accepted."""
+
+    drafted: int = 0
+    accepted: int = 0
+
+
+NO_DRAFTS: Final = Drafts()
+
+
 class Finish(Struct, frozen=True):
     """The end of the generation, on the last chunk only.
 
-    `cached` is the number of cached prompt tokens, from engines that report it only at the end.
+    `cached` is the number of cached prompt tokens, from engines that report it only at the end; so are the `drafts`.
     """
 
     reason: FinishReason
     cached: int | None = None
+    drafts: Drafts = NO_DRAFTS
 
 
 class PrefillProgress(Struct, frozen=True):

@@ -63,11 +63,19 @@ class Generation:
         self._cached: int | None = None
         self._output = 0
         self._thinking_tokens = 0
+        self._drafted = self._accepted = 0
 
     @property
     def counts(self) -> TokenCounts:
         """The current token counts."""
-        return TokenCounts(len(self._prompt.tokens), self._cached or 0, self._output, self._thinking_tokens)
+        return TokenCounts(
+            len(self._prompt.tokens),
+            self._cached or 0,
+            self._output,
+            self._thinking_tokens,
+            self._drafted,
+            self._accepted,
+        )
 
     @property
     def has_images(self) -> bool:
@@ -210,6 +218,8 @@ class Generation:
         )
         if chunk.finish is not None:
             self._cached = chunk.finish.cached if self._cached is None else self._cached
+            self._drafted += chunk.finish.drafts.drafted
+            self._accepted += chunk.finish.drafts.accepted
             if self._policies.end_cause is None:
                 yield from self._finish(chunk.finish)
 

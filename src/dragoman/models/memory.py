@@ -22,15 +22,20 @@ _BUFFERS: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Footprint:
-    """What a model takes, in bytes: `weights` with its image projector, and the KV cache of each conversation."""
+    """What a model takes, in bytes: `weights` of all its files, and the KV cache of each conversation."""
 
     weights: int
     cache: CacheSize
 
     @classmethod
     def of(cls, model: ModelFile) -> "Footprint":
-        """Read the sizes of all parts of the model, and of its image projector, and the header of the first part."""
-        return cls(sum(path.stat().st_size for path in files(model)), cache_size(model.path) or _UNKNOWN_CACHE)
+        """Read the sizes of all parts of the model, of its image projector and its draft model, and the headers."""
+        weights, cache = sum(path.stat().st_size for path in files(model)), cache_size(model.path) or _UNKNOWN_CACHE
+        if model.draft is None:
+            return cls(weights, cache)
+        draft = cls.of(model.draft)
+        both = CacheSize(cache.per_token + draft.cache.per_token, cache.per_slot + draft.cache.per_slot)
+        return cls(weights + draft.weights, both)
 
     @property
     def fixed(self) -> int:

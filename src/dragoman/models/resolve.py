@@ -48,12 +48,14 @@ class NoModel(UnusableModel):
 class ModelFile:
     """A readable GGUF file, the first one where the model is split, and the id it is served under.
 
-    `projector` is the file of its image projector, None for a model that reads only text.
+    `projector` is the file of its image projector, None for a model that reads only text. `draft` is the model that drafts
+    tokens for it, if there is one.
     """
 
     path: Path
     id: str
     projector: Path | None = None
+    draft: "ModelFile | None" = None
 
 
 def resolve(spec: str | None, projector: str | None = None) -> ModelFile:

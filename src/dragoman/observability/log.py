@@ -96,6 +96,8 @@ def _exceptional(entry: RequestLogEntry) -> Iterator[str]:
         yield f"{entry.calls} call{'s' if entry.calls > 1 else ''}"
     if entry.tokens is not None and entry.tokens.thinking:
         yield f"{entry.tokens.thinking:,} thinking"
+    if entry.tokens is not None and entry.tokens.drafted:
+        yield f"{entry.tokens.accepted:,} of {entry.tokens.drafted:,} drafted"
     if entry.diverged:
         yield f"[diverged at {entry.diverged}]"
     yield from _listed("repaired: ", entry.repairs)

@@ -23,14 +23,19 @@ class Volume(Struct, frozen=True):
         return Volume(self.count + other.count, self.characters + other.characters)
 
 
-class Tokens(Struct, frozen=True):
-    """Tokens of an answer. `new` and `cached` add up to `prompt`; `thinking` is a part of `output`."""
+class Tokens(Struct, frozen=True, omit_defaults=True):
+    """Tokens of an answer. `new` and `cached` add up to `prompt`; `thinking` is a part of `output`.
+
+    `accepted` of the `drafted` tokens are also a part of `output`; both are 0 if the answer was ended before the engine did.
+    """
 
     prompt: int
     new: int
     cached: int
     output: int
     thinking: int
+    drafted: int = 0
+    accepted: int = 0
 
 
 class Seconds(Struct, frozen=True, omit_defaults=True):

@@ -52,6 +52,8 @@ class Metrics:
         self._cached = Counter("dragoman_cached_tokens", "Tokens of prompts that were not computed again", registry=registry)
         self._output = Counter("dragoman_output_tokens", "Tokens generated, reasoning included", registry=registry)
         self._thinking = Counter("dragoman_thinking_tokens", "Tokens of reasoning", registry=registry)
+        self._drafted = Counter("dragoman_drafted_tokens", "Tokens that speculative decoding drafted", registry=registry)
+        self._accepted = Counter("dragoman_accepted_tokens", "Drafted tokens that the model accepted", registry=registry)
         self._repairs = Counter("dragoman_repairs", "Repairs of the output of models", ["kind"], registry=registry)
         self._divergences = Counter(
             "dragoman_divergences", "Prompts that diverged from the one they continue", registry=registry
@@ -120,6 +122,8 @@ class Metrics:
         self._cached.inc(entry.tokens.cached)
         self._output.inc(entry.tokens.output)
         self._thinking.inc(entry.tokens.thinking)
+        self._drafted.inc(entry.tokens.drafted)
+        self._accepted.inc(entry.tokens.accepted)
         if entry.seconds.first_token is not None:
             self._first_token.observe(entry.seconds.first_token)
         if entry.seconds.decode is not None and entry.tokens.output:

@@ -204,4 +204,12 @@ def _between(begin: float | None, until: float | None, end: float) -> float | No
 
 
 def _tokens(counts: TokenCounts) -> Tokens:
-    return Tokens(counts.prompt, counts.prompt - counts.cached, counts.cached, counts.output, counts.thinking)
+    return Tokens(
+        counts.prompt,
+        counts.prompt - counts.cached,
+        counts.cached,
+        counts.output,
+        counts.thinking,
+        counts.drafted,
+        counts.accepted,
+    )

@@ -7,11 +7,14 @@ from collections.abc import Callable
 from itertools import combinations, pairwise
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from dragoman.engines.llama import program
 from dragoman.engines.llama.child import ChildConfig
 from dragoman.engines.llama.program import LlamaProgram, UnusableProgram, choose, examine
+from dragoman.engines.llama.speculation import AUTO, NGRAM, OFF, Speculation, Way
+from dragoman.errors import EngineFailed
 
 from .programs import HELP, NEWER_HELP, ONE_DEVICE, describing_program
 
@@ -28,6 +31,8 @@ CONFIG = ChildConfig(
     projector="p.gguf",
     saves="/cache",
 )
+
+NGRAMS = ["--spec-type", "ngram-map-k", "--spec-ngram-map-k-size-n", "12", "--spec-ngram-map-k-size-m"]
 
 
 def values(command: list[str], option: str) -> list[str]:
@@ -165,3 +170,39 @@ def test_whatever_the_operator_sets_is_a_setting_of_the_saved_conversations(
     assert seen[0] == []
     assert all(one != other for one, other in combinations(seen, 2))
     assert found.settings(args) == seen[-1]
+
+
+@pytest.mark.parametrize(
+    ("asked", "devices", "arguments"),
+    [
+        (AUTO, (), [*NGRAMS, "16"]),
+        (AUTO, (("CUDA0", "a GPU"),), []),
+        (NGRAM, (("CUDA0", "a GPU"),), [*NGRAMS, "48"]),
+        (OFF, (), []),
+        (Speculation(Way.MODEL, "d.gguf"), (), ["--spec-type", "draft-simple", "--spec-draft-model", "d.gguf"]),
+    ],
+)
+def test_a_program_speculates_as_asked(asked: Speculation, devices: tuple[tuple[str, str], ...], arguments: list[str]) -> None:
+    found = LlamaProgram("llama-server", "1", devices, NEWER_HELP)
+    config = msgspec.structs.replace(CONFIG, speculation=found.speculation(asked, []))
+    command = found.command(config, None, ["--end"])
+    given = [word for word in command if word.startswith("--spec")]
+    assert command[len(command) - 1 - len(arguments) : -1] == arguments
+    assert given == [word for word in arguments if word.startswith("--spec")]
+
+
+def test_an_older_program_speculates_only_if_asked_and_that_is_refused() -> None:
+    found = LlamaProgram("llama-server", "1", (), HELP)
+    assert found.speculation(AUTO, []) == AUTO.off("this llama-server cannot")
+    assert found.speculation(OFF, []) == OFF
+    with pytest.raises(EngineFailed, match=r"llama-server \(version 1\) cannot speculate: it has no ngram-map-k, "):
+        found.speculation(NGRAM, [])
+    with pytest.raises(EngineFailed, match="cannot speculate: it has no draft-simple, --spec-draft-model"):
+        found.speculation(Speculation(Way.MODEL, "d.gguf"), [])
+
+
+@pytest.mark.parametrize("args", [["--spec-type", "ngram-mod"], ["-md", "d.gguf"]])
+def test_the_operator_s_own_arguments_decide_unless_the_option_is_given(args: list[str]) -> None:
+    found = LlamaProgram("llama-server", "1", (), NEWER_HELP)
+    assert found.speculation(AUTO, args).way is Way.OFF
+    assert found.speculation(NGRAM, args) == NGRAM

@@ -13,6 +13,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from dragoman.engines.llama.speculation import KEY, OFF, Speculation, Way, longest_draft
+
 CPU_BATCH = 256
 """Prompt tokens per step without a GPU. A cancellation waits for a step, and so do the other slots: on two cores with a 135M
 model 1.5 s at worst with 256, 2.9 s with 512, 8 s with llama.cpp's 2,048, all at the same speed; 128 costs a tenth of it."""
@@ -48,7 +50,7 @@ class ChildConfig(Struct, frozen=True):
     slot for that reason; with 0 it never does. `projector` is the file that makes the model see, None for no images.
     `saves` is the folder in which slots may be saved, None for none.
     `gpu_layers` is the number of layers on GPUs, or `all` or `auto`; None for as many as fit. `sharing` is how many models
-    share the memory for prompts outside the slots.
+    share the memory for prompts outside the slots. By default nothing speculates, as in llama.cpp.
     """
 
     model: str
@@ -63,12 +65,14 @@ class ChildConfig(Struct, frozen=True):
     saves: str | None = None
     gpu_layers: str | None = None
     sharing: int = 1
+    speculation: Speculation = OFF
 
 
 class Listening(Struct, frozen=True):
-    """The child's report that the model is loaded; `address` is `unix://…` or `http://…`."""
+    """The child's report that the model is loaded: its address, `unix://…` or `http://…`, and whether the library has a GPU."""
 
     address: str
+    on_gpu: bool = False
 
 
 def main() -> None:
@@ -79,11 +83,11 @@ def main() -> None:
     answer = os.dup(1)
     os.dup2(2, 1)  # whatever llama.cpp prints, the only line on standard output is ours
     try:
-        server = _serve(config)
+        server, on_gpu = _serve(config)
     except RuntimeError:  # the reason is in the log
         sys.exit(1)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a service manager sends it to all processes: the parent saves slots first
-    os.write(answer, msgspec.json.encode(Listening(server.listening_address)) + b"\n")
+    os.write(answer, msgspec.json.encode(Listening(server.listening_address, on_gpu)) + b"\n")
     sys.stdin.buffer.read()
     os._exit(0)  # skip the clean-up: what is to be saved was saved, and open streams could delay it
 
@@ -101,7 +105,8 @@ def _die_with_parent() -> None:
         fcntl.fcntl(0, fcntl.F_SETFL, fcntl.fcntl(0, fcntl.F_GETFL) | os.O_ASYNC)
 
 
-def _serve(config: ChildConfig) -> Any:
+def _serve(config: ChildConfig) -> tuple[Any, bool]:
+    """Load the model; the server, and whether the library has a device other than the CPU."""
     os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)  # read once, when the library is loaded
     import xllamacpp  # noqa: PLC0415  # the parent, which imports `ChildConfig`, does not need it
 
@@ -129,9 +134,21 @@ def _serve(config: ChildConfig) -> Any:
     if config.gpu_layers is not None:
         params.n_gpu_layers = GPU_LAYERS.get(config.gpu_layers) or int(config.gpu_layers)
     cpu = xllamacpp.ggml_backend_dev_type.GGML_BACKEND_DEVICE_TYPE_CPU
-    if all(device["type"] == cpu for device in xllamacpp.get_device_info()):
+    on_gpu = any(device["type"] != cpu for device in xllamacpp.get_device_info())
+    if not on_gpu:
         params.n_batch = params.n_ubatch = CPU_BATCH if config.projector is None else LEAST_IMAGE_BATCH
-    return xllamacpp.Server(params)
+    _speculate(params.speculative, config.speculation.chosen(on_gpu=on_gpu), xllamacpp, on_gpu=on_gpu)
+    return xllamacpp.Server(params), on_gpu
+
+
+def _speculate(params: Any, speculation: Speculation, library: Any, *, on_gpu: bool) -> None:
+    types = library.common_speculative_type
+    if speculation.way is Way.NGRAM:
+        params.types = [types.COMMON_SPECULATIVE_TYPE_NGRAM_MAP_K]
+        params.ngram_map_k.size_n, params.ngram_map_k.size_m = KEY, longest_draft(on_gpu=on_gpu)
+    elif speculation.way is Way.MODEL:
+        params.types = [types.COMMON_SPECULATIVE_TYPE_DRAFT_SIMPLE]
+        params.draft.mparams.path = speculation.draft
 
 
 def prompt_cache_mib(models: int) -> int:

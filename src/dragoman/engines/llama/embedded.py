@@ -31,6 +31,7 @@ from dragoman.engines.llama.gpus import unused_gpu
 from dragoman.engines.llama.load_log import LoadLog
 from dragoman.engines.llama.program import LlamaProgram
 from dragoman.engines.llama.server import NO_CONSTRAINTS, LlamaServer
+from dragoman.engines.llama.speculation import AUTO, OTHER_KIND, Speculation
 from dragoman.engines.llama.wire import Slot
 from dragoman.engines.supervised import (
     COMPUTE_PROBE_TIMES,
@@ -45,6 +46,8 @@ from dragoman.engines.supervised import (
 )
 from dragoman.errors import EngineFailed, EngineUnavailable
 from dragoman.models.gguf_header import trained_window
+from dragoman.models.layers import is_plain
+from dragoman.models.vocabulary import vocabulary_difference
 
 __all__ = ["EmbeddedLlama", "EngineStatus"]
 
@@ -67,6 +70,7 @@ class EmbeddedLlama(Supervised):
     `context` is in tokens per slot; 0 means the context length that the model was trained for, but at most
     `LARGEST_DEFAULT_WINDOW`. More than the trained length is reduced to it, with a warning. `parallel` is the number of slots.
     `projector` is the image projector of the model, with which it sees. `disk` is where the slots are saved, None for nowhere.
+    With a draft model it is nowhere, because a saved slot lacks that model's state, without which hardly a draft is accepted.
     `gpu_layers` are the layers on GPUs: a number, `all`, or as many as fit. `sharing` is how many models share the memory for
     prompts outside the slots.
     """
@@ -85,6 +89,7 @@ class EmbeddedLlama(Supervised):
         gpu_layers: str | None = None,
         args: Sequence[str] = (),
         sharing: int = 1,
+        speculation: Speculation = AUTO,
         probes: ProbeTimes = DEFAULT_PROBE_TIMES,
         compute_probes: ProbeTimes = COMPUTE_PROBE_TIMES,
         restart: RestartTimes = DEFAULT_RESTART_TIMES,
@@ -100,6 +105,7 @@ class EmbeddedLlama(Supervised):
         self.gpu_layers = gpu_layers
         self.args = args
         self.sharing = sharing
+        self.speculation = speculation
         self._children = 0
         self._disk = disk
         self._saves: SavedSlots | None = None
@@ -107,10 +113,21 @@ class EmbeddedLlama(Supervised):
 
     async def start(self) -> Capabilities:
         """Load the model in a first child. Raises `EngineFailed` with llama.cpp's own reason where it does not load."""
+        self.speculation = await asyncio.to_thread(self._usable_speculation)
         self._folder = Path(tempfile.mkdtemp(prefix="dragoman-"))
-        if self._disk is not None and (self.program is None or self.program.saves_slots):
+        saves_slots = (self.program is None or self.program.saves_slots) and self.speculation.draft is None
+        if self._disk is not None and saves_slots:
             self._saves = await asyncio.to_thread(self._open, self._disk)
         return await super().start()
+
+    def _usable_speculation(self) -> Speculation:
+        """What speculates, as far as that is known before the child runs. Reads files. Raises `EngineFailed`."""
+        asked = self.speculation if is_plain(self.model) else self.speculation.off(OTHER_KIND)
+        if self.program is not None:
+            asked = self.program.speculation(asked, self.args)
+        if asked.draft is not None and (difference := vocabulary_difference(self.model, Path(asked.draft))):
+            raise EngineFailed(f"the draft model {asked.draft} does not fit {self.model}: {difference}")
+        return asked
 
     def _open(self, disk: DiskSettings) -> SavedSlots | None:
         """What is saved for this model with these settings."""
@@ -162,6 +179,7 @@ class EmbeddedLlama(Supervised):
             saves=str(self._saves.path) if self._saves else None,
             gpu_layers=self.gpu_layers,
             sharing=self.sharing,
+            speculation=self.speculation,
         )
 
 
@@ -183,6 +201,7 @@ class _LlamaChild(Child):
         self._program = program
         self._saves = saves
         self._load_log = LoadLog()
+        self._on_gpu = False
 
     async def start_engine(self) -> Capabilities:
         """Wait until the model is loaded. Raises `EngineFailed` with llama.cpp's own reason."""
@@ -201,7 +220,9 @@ class _LlamaChild(Child):
         if not answer:
             await asyncio.wait({self.exit, self._log_reader})
             raise self._not_loaded()
-        return msgspec.json.decode(answer, type=Listening).address
+        listening = msgspec.json.decode(answer, type=Listening)
+        self._on_gpu = listening.on_gpu
+        return listening.address
 
     async def _wait_until_loaded(self) -> None:
         """Wait until the server answers; this one listens when it has loaded the model."""
@@ -214,7 +235,12 @@ class _LlamaChild(Child):
         """What computes, and what would help, for people."""
         program = self._program
         engine = f"{program.path}, version {program.version}" if program else f"llama.cpp in xllamacpp {version('xllamacpp')}"
-        found = {"engine": engine, "computes": self._load_log.computes}
+        speculation = self._config.speculation.chosen(on_gpu=self._on_gpu)
+        found = {
+            "engine": engine,
+            "computes": self._load_log.computes,
+            "speculates": speculation.shown(on_gpu=self._on_gpu),
+        }
         if not self._load_log.used and (unused := unused_gpu(program)):
             found["GPU"] = unused
         lacks = [program.missing] if program and program.missing else []
@@ -253,6 +279,7 @@ class _ProgramChild(_LlamaChild):
     ) -> None:
         super().__init__(process, config, program=program, saves=saves)
         self._port = port
+        self._on_gpu = bool(program.devices)
 
     async def _listening_address(self) -> str:
         return f"unix://{self._config.host}" if self._port is None else f"http://{LOOPBACK}:{self._port}"

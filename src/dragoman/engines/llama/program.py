@@ -25,6 +25,8 @@ from dragoman.engines.llama.child import (
     ChildConfig,
     prompt_cache_mib,
 )
+from dragoman.engines.llama.speculation import DRAFT_TYPE, NGRAM_TYPE, Speculation, Way, arguments
+from dragoman.errors import EngineFailed
 
 NAME: Final = "llama-server"
 NONE: Final = "none"
@@ -41,6 +43,9 @@ _WANTED: Final = {
     "--fit": "layers are not fitted to the device's memory (give --gpu-layers)",
     "--cache-ram": "prompts are kept in the slots only",
 }
+_NGRAM_OPTIONS: Final = (NGRAM_TYPE, "--spec-ngram-map-k-size-n")
+_DRAFT_OPTIONS: Final = (DRAFT_TYPE, "--spec-draft-model")
+_OWN_SPECULATION: Final = ("--spec-", "--model-draft", "-md", "--hf-repo-draft", "-hfd")
 _WHEEL_DEVICES: Final = """
 import xllamacpp
 cpu = xllamacpp.ggml_backend_dev_type.GGML_BACKEND_DEVICE_TYPE_CPU
@@ -110,7 +115,22 @@ class LlamaProgram(Struct, frozen=True):
         if not self.devices:
             batch = str(CPU_BATCH if config.projector is None else LEAST_IMAGE_BATCH)
             command += ["--batch-size", batch, "--ubatch-size", batch]
+        command += arguments(config.speculation, on_gpu=bool(self.devices))
         return [*command, *args]
+
+    def speculation(self, asked: Speculation, args: Sequence[str]) -> Speculation:
+        """What speculates with this program. Raises `EngineFailed` if it cannot do what was asked for.
+
+        The operator's `args` and variables decide where we are to choose.
+        """
+        if any(arg.startswith(_OWN_SPECULATION) for arg in args) or "LLAMA_ARG_SPEC_TYPE" in os.environ:
+            asked = asked.off("arguments or variables of llama-server decide")
+        needed = {Way.AUTO: _NGRAM_OPTIONS, Way.NGRAM: _NGRAM_OPTIONS, Way.MODEL: _DRAFT_OPTIONS}.get(asked.way, ())
+        if lacks := [option for option in needed if not self.has(option)]:
+            if asked.way is not Way.AUTO:
+                raise EngineFailed(f"{self.path} (version {self.version}) cannot speculate: it has no {', '.join(lacks)}")
+            asked = asked.off("this llama-server cannot")
+        return asked.chosen(on_gpu=bool(self.devices))
 
     def settings(self, args: Sequence[str]) -> list[str]:
         """The operator's own settings, any of which may change what the program computes: arguments, and llama.cpp's variables.

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from msgspec import UNSET, Raw, Struct, UnsetType, field
 
-from dragoman.engines.base import Finish, FinishReason, OutputChunk, PrefillProgress
+from dragoman.engines.base import NO_DRAFTS, Drafts, Finish, FinishReason, OutputChunk, PrefillProgress
 from dragoman.engines.reply import Event, EventDecoder
 from dragoman.engines.reply_reader import ReplyReader
 
@@ -35,7 +35,14 @@ class Completion(Struct):
     stream: bool = True
     return_progress: bool = True
     cache_prompt: bool = True
-    response_fields: tuple[str, ...] = ("content", "stop", "stop_type", "tokens_predicted")
+    response_fields: tuple[str, ...] = (
+        "content",
+        "stop",
+        "stop_type",
+        "tokens_predicted",
+        "timings/draft_n",
+        "timings/draft_n_accepted",
+    )
 
 
 class _Progress(Struct):
@@ -52,6 +59,8 @@ class Chunk(Event, gc=False):
     stop: bool = False
     stop_type: str = "none"
     prompt_progress: _Progress | None = None
+    drafted: int = field(default=0, name="timings/draft_n")
+    accepted: int = field(default=0, name="timings/draft_n_accepted")
 
 
 class SchemaTrial(Struct):
@@ -77,12 +86,16 @@ class CompletionReader(ReplyReader):
         chunk = _chunk(payload)
         output = self.new_tokens(chunk.tokens_predicted)
         if chunk.stop:
-            yield OutputChunk(chunk.content, output, finish=Finish(self.finish_reason(chunk.stop_type)))
+            yield OutputChunk(chunk.content, output, finish=_finish(self.finish_reason(chunk.stop_type), chunk))
         elif chunk.prompt_progress is not None:
             progress = chunk.prompt_progress
             yield OutputChunk(prefill=PrefillProgress(progress.total, progress.cache, progress.processed))
         elif output or chunk.content:
             yield OutputChunk(chunk.content, output)
+
+
+def _finish(reason: FinishReason, chunk: Chunk) -> Finish:
+    return Finish(reason, drafts=Drafts(chunk.drafted, chunk.accepted) if chunk.drafted else NO_DRAFTS)
 
 
 _chunk = EventDecoder(Chunk)
