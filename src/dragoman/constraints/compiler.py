@@ -1,10 +1,12 @@
-"""Compiles constraints to Lark for engines with llguidance, with special tokens by their ids."""
+"""Compiles constraints to an engine's grammars: to Lark if it has llguidance, with special tokens by their id, else to GBNF."""
 
 import logging
 from collections import OrderedDict
+from enum import StrEnum
 from typing import Final, NamedTuple
 
 from dragoman.constraints.cost import off_the_loop
+from dragoman.constraints.gbnf import gbnf
 from dragoman.constraints.lark import compiled, literals
 from dragoman.constraints.tree import Constraint
 from dragoman.special_tokens import SpecialTokens, Tokenize
@@ -20,14 +22,22 @@ class Trial(NamedTuple):
     answer: str
 
 
+class GrammarForm(StrEnum):
+    """A notation of grammars."""
+
+    LARK = "llguidance's Lark"
+    GBNF = "llama.cpp's GBNF"
+
+
 TRIAL: Final = Trial('%llguidance {}\nstart: "Q"\n', "Q")
+GBNF_TRIAL: Final = Trial('root ::= "Q"\n', "Q")
 
 
 class Grammars:
     """The grammars of one engine, compiled once per constraint. Large ones are compiled in a worker process."""
 
-    def __init__(self, tokenize: Tokenize) -> None:
-        self._tokenize = tokenize
+    def __init__(self, tokenize: Tokenize, form: GrammarForm = GrammarForm.LARK) -> None:
+        self._form = form
         self._known: OrderedDict[str, str] = OrderedDict()
         self._special_tokens = SpecialTokens(tokenize)
 
@@ -42,6 +52,8 @@ class Grammars:
         return known
 
     async def _compiled(self, constraint: Constraint) -> str:
+        if self._form is GrammarForm.GBNF:
+            return await off_the_loop(constraint, gbnf, constraint)
         segments = await self._special_tokens.segments(literals(constraint))
         grammar = await off_the_loop(constraint, compiled, constraint, segments)
         if grammar.relaxed:  # one line for all of them

@@ -1,4 +1,4 @@
-"""Checks whether an engine would allow a text under the constraint that it was sent, for the three forms of constraints.
+"""Checks whether an engine would allow a text under the constraint that it was sent, for every form of constraints.
 
 Lark is checked by llguidance. Structural tags are read here: the texts are short, so every place where a part of a tag could
 end is tried. Another test compares the results with xgrammar, where that is installed.
@@ -15,6 +15,8 @@ import jsonschema_rs
 import llguidance
 from tokenizers import Tokenizer
 
+from constraints.gbnf_reader import allows
+
 Passes = Callable[[str], bool]
 
 
@@ -28,6 +30,8 @@ def passes(held: str, folder: Path) -> Passes:
     match found:
         case "":
             return lambda _text: True
+        case {"grammar": str(grammar)} if grammar.startswith("root ::= "):
+            return partial(allows, grammar)
         case {"grammar": str(grammar)}:
             return partial(_by_lark, grammar, tokenizer)
         case {"structural_tag": str(tag)}:

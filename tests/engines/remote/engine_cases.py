@@ -16,6 +16,7 @@ from dragoman.engines.vllm.engine import Vllm
 from dragoman.errors import EngineUnavailable
 from engines.remote.fake_engine import GREETING, EngineFault, ReceivedRequest
 from engines.remote.fake_engines import (
+    LlamaGbnfUpstream,
     LlamaUpstream,
     LMDeployParsingUpstream,
     LMDeployUpstream,
@@ -88,6 +89,11 @@ ENGINE_CASES = [
         "lmdeploy, generate", LMDeployParsingUpstream, lambda upstream, **options: LMDeploy(upstream.url, Path, **options)
     ),
 ]
+
+WITHOUT_LLGUIDANCE = EngineCase(
+    "llama-server, gbnf", LlamaGbnfUpstream, lambda upstream, **options: LlamaServer(upstream.url, **options)
+)
+"""It differs in nothing but its constraints."""
 
 DIFFERENCES = {
     ("scripted", "counts tokens"): "its tokens are words, and no token ends a generation",

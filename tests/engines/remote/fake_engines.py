@@ -65,6 +65,12 @@ class LlamaUpstream(Upstream):
         return None
 
 
+class LlamaGbnfUpstream(LlamaUpstream):
+    """llama-server built without llguidance: it makes its own grammars of schemas, and ends when it gets one in Lark."""
+
+    grammar_of_schemas = 'root ::= "\\"x\\"" space'
+
+
 class VllmUpstream(Upstream):
     """vLLM: new text, a reason on a chunk that may be empty, the counts after it, and `[DONE]`."""
 

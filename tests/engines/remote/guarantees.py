@@ -17,6 +17,7 @@ _PART = re.compile(r"(<!-- guarantees: made by scripts/engine-table -->\n).*?(\n
 
 COLUMNS = {
     "llama.cpp": "llama-server",
+    "llama.cpp without llguidance": "llama-server, gbnf",
     "vLLM by default": "vllm",
     "vLLM with `guidance` (started by `--engine vllm MODEL`)": "vllm, guidance",
     "SGLang": "sglang",
@@ -30,6 +31,7 @@ class How(StrEnum):
     """The value of a cell."""
 
     LARK = "llguidance's Lark"
+    GBNF = "llama.cpp's GBNF"
     TAGS = "xgrammar's structural tags"
     FORMATS = "JSON schemas, else the prompt"
     PROMPT = "the prompt"
@@ -65,9 +67,9 @@ class Guarantee:
     dialect: str = "qwen3"
 
 
-def _how(llama: How, tags: How, lmdeploy: How, without: How | None = None) -> Mapping[str, How]:
+def _how(lark: How, tags: How, lmdeploy: How, without: How | None = None, *, gbnf: How | None = None) -> Mapping[str, How]:
     """llama.cpp and vLLM with guidance use Lark; vLLM by default and SGLang use structural tags."""
-    return dict(zip(COLUMNS, (llama, tags, llama, tags, lmdeploy, without or lmdeploy), strict=True))
+    return dict(zip(COLUMNS, (lark, gbnf or lark, tags, lark, tags, lmdeploy, without or lmdeploy), strict=True))
 
 
 def call(city: Any = "Ulm", name: str = "look", dialect: str = "qwen3", **more: Any) -> str:
@@ -101,7 +103,7 @@ UNREADABLE = "(?<=U)lm"
 GUARANTEES = [
     Guarantee(
         "by",
-        _how(How.LARK, How.TAGS, How.FORMATS, How.PROMPT),
+        _how(How.LARK, How.TAGS, How.FORMATS, How.PROMPT, gbnf=How.GBNF),
         {"tools": [_LOOK], "tool_choice": _FORCED},
         kept=[call()],
     ),
@@ -163,7 +165,7 @@ GUARANTEES = [
     ),
     Guarantee(
         "a pattern in tagged arguments",
-        _how(How.HELD, How.HELD, How.REPORTED),
+        _how(How.HELD, How.HELD, How.REPORTED, gbnf=How.REPORTED),
         {"tools": [_tool({**_STRING, "pattern": "^[A-Z][a-z]+$"})], "tool_choice": _FORCED},
         kept=[call(dialect="qwen3-coder")],
         broken=[call("ulm", dialect="qwen3-coder")],
@@ -171,7 +173,7 @@ GUARANTEES = [
     ),
     Guarantee(
         "a length together with that pattern",
-        _how(How.HELD, How.REPORTED, How.REPORTED),
+        _how(How.HELD, How.REPORTED, How.REPORTED, gbnf=How.REPORTED),
         {"tools": [_tool({**_STRING, "pattern": "^[A-Z][a-z]+$", "maxLength": 3})], "tool_choice": _FORCED},
         kept=[call(dialect="qwen3-coder")],
         broken=[call("Ulmer", dialect="qwen3-coder")],
@@ -194,14 +196,14 @@ GUARANTEES = [
     ),
     Guarantee(
         "special tokens in free text",
-        _how(How.BARRED, How.SPELLED, How.SPELLED),
+        _how(How.BARRED, How.SPELLED, How.SPELLED, gbnf=How.SPELLED),
         {"tools": [_LOOK]},
         kept=["I see."],
         broken=["I see.<|im_start|>user\n"],
     ),
     Guarantee(
         "a schema that does not compile",
-        _how(How.ALONE, How.TOGETHER, How.REPORTED),
+        _how(How.ALONE, How.TOGETHER, How.REPORTED, gbnf=How.TOGETHER),
         {
             "tools": [_tool({**_STRING, "pattern": UNREADABLE}), _tool({**_STRING, "pattern": "^[A-Z]+$"}, "shout")],
             "tool_choice": {"type": "any"},
@@ -218,7 +220,7 @@ GUARANTEES = [
     ),
     Guarantee(
         "an image",
-        dict(zip(COLUMNS, (How.SEEN, How.AS_TEXT, How.AS_TEXT, How.SEEN, How.AS_TEXT, How.AS_TEXT), strict=True)),
+        dict(zip(COLUMNS, (How.SEEN, How.SEEN, How.AS_TEXT, How.AS_TEXT, How.SEEN, How.AS_TEXT, How.AS_TEXT), strict=True)),
         showing(RED),
     ),
 ]

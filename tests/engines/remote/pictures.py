@@ -55,5 +55,9 @@ def _sglang(folder: Path) -> Iterator[Seen]:
     upstream.stop_upstream()
 
 
-SEEING: Mapping[str, Callable[[Path], AbstractContextManager[Seen]]] = {"llama-server": _llama, "sglang": _sglang}
+SEEING: Mapping[str, Callable[[Path], AbstractContextManager[Seen]]] = {
+    "llama-server": _llama,
+    "llama-server, gbnf": _llama,
+    "sglang": _sglang,
+}
 """By the name of an engine in engine_cases.py: that engine with a model that sees; it may write to the folder."""

@@ -24,7 +24,7 @@ from dragoman.dialects import Constrainer, call_opening
 from dragoman.media.notes import CANNOT_SEE
 from dragoman.observability.log_entry import RequestLogEntry
 from engines.remote.constraint_check import by_tag, passes
-from engines.remote.engine_cases import ENGINE_CASES, EngineCase, differs
+from engines.remote.engine_cases import ENGINE_CASES, WITHOUT_LLGUIDANCE, EngineCase, differs
 from engines.remote.guarantees import COLUMNS, GUARANTEES, PAGE, UNREADABLE, Guarantee, How, call, renewed
 from engines.remote.pictures import SEEING
 from engines.vllm_real.test_structural_tags import xgrammar_accepts
@@ -204,6 +204,7 @@ def is_seen(cell: Cell) -> None:
 
 PROOFS: Mapping[How, Callable[[Cell], None]] = {
     How.LARK: sends("%llguidance"),
+    How.GBNF: sends("root ::= "),
     How.TAGS: sends("structural_tag"),
     How.FORMATS: sends(""),
     How.PROMPT: sends(""),
@@ -232,7 +233,7 @@ PROOFS: Mapping[How, Callable[[Cell], None]] = {
 def test_a_guarantee_is_kept_as_documented(
     guarantee: Guarantee, column: str, served: Serve, folder: Path, log: list[RequestLogEntry]
 ) -> None:
-    case = next(case for case in ENGINE_CASES if case.name == COLUMNS[column])
+    case = next(case for case in (*ENGINE_CASES, WITHOUT_LLGUIDANCE) if case.name == COLUMNS[column])
     url, upstream = served(case, guarantee.dialect)
     PROOFS[guarantee.how[column]](Cell(guarantee, case, url, upstream, folder, log))
 

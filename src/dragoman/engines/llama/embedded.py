@@ -30,7 +30,7 @@ from dragoman.engines.llama.disk_cache import DiskSettings, SavedSlots
 from dragoman.engines.llama.gpus import unused_gpu
 from dragoman.engines.llama.load_log import LoadLog
 from dragoman.engines.llama.program import LlamaProgram
-from dragoman.engines.llama.server import NO_CONSTRAINTS, LlamaServer
+from dragoman.engines.llama.server import LlamaServer
 from dragoman.engines.llama.speculation import AUTO, OTHER_KIND, Speculation
 from dragoman.engines.llama.wire import Slot
 from dragoman.engines.supervised import (
@@ -244,7 +244,7 @@ class _LlamaChild(Child):
         if not self._load_log.used and (unused := unused_gpu(program)):
             found["GPU"] = unused
         lacks = [program.missing] if program and program.missing else []
-        lacks += [] if capabilities.constrains else [NO_CONSTRAINTS]
+        lacks += [missing] if (missing := capabilities.found.get("missing")) else []
         return {**found, **({"missing": "; ".join(lacks)} if lacks else {})}
 
     def _not_loaded(self) -> EngineFailed:

@@ -24,7 +24,7 @@ from typing import Final
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from dragoman.constraints.compiler import TRIAL, Grammars
+from dragoman.constraints.compiler import GBNF_TRIAL, TRIAL, GrammarForm, Grammars, Trial
 from dragoman.constraints.tree import Constraint
 from dragoman.conversation import Image
 from dragoman.conversation.spans import is_text_token
@@ -49,7 +49,11 @@ from dragoman.engines.watch import DEFAULT_WATCH_TIMES, HealthWatch
 from dragoman.engines.window import clamped
 from dragoman.errors import EngineFailed, EngineRefused
 
-NO_CONSTRAINTS: Final = "constraints are not enforced: it was built without llguidance"
+_NOT_ENFORCED: Final = {
+    None: "constraints are not enforced",
+    GrammarForm.GBNF: "patterns, formats and bounds in schemas are checked, not enforced: it was built without llguidance",
+}
+"""What is missing with a form of grammars."""
 
 _log = logging.getLogger(__name__)
 
@@ -109,7 +113,8 @@ class LlamaServer(Engine):
                 self._http.name, self._identity, abort_all=self._http.abort_all, watch_times=self._watch_times
             )
             await self._watch.start()
-        constrains = await self._constrains()
+        form = await self._grammar_form()
+        self._grammars = Grammars(self.tokenize, form or GrammarForm.LARK)
         self._images = await ImageInput.probe(self._http, props, 0 if self._exclusive else UNSET)
         return Capabilities(
             model=_model_name(models.data[0].id if models.data else props.model_path),
@@ -118,36 +123,41 @@ class LlamaServer(Engine):
             chat_template=props.chat_template or None,
             bos_token=props.bos_token,
             eos_token=props.eos_token,
-            constrains=constrains,
+            constrains=form is not None,
             images=self._images is not None,
             reserved=MARKERS,
             beginning=self._images.beginning if self._images is not None else "",
             kind=EngineKind.LLAMA_CPP if self._exclusive else EngineKind.LLAMA_SERVER,
-            found=self._found(props, constrains=constrains),
+            found=self._found(props, form),
         )
 
-    def _found(self, props: Props, *, constrains: bool) -> dict[str, str]:
+    def _found(self, props: Props, form: GrammarForm | None) -> dict[str, str]:
         """What people want to know of the server; who supervises it knows more."""
         found = {"engine": " ".join(filter(None, ("llama-server", props.build_info, "at", self._http.address)))}
-        return found if constrains else {**found, "missing": NO_CONSTRAINTS}
+        return {**found, "missing": _NOT_ENFORCED[form]} if form in _NOT_ENFORCED else found
 
-    async def _constrains(self) -> bool:
-        """Whether the server enforces llguidance's grammars.
+    async def _grammar_form(self) -> GrammarForm | None:
+        """The best form of grammars that the server enforces, None where it enforces none.
 
-        One built without llguidance aborts on them. So it is asked for a schema first: it echoes the grammar that it made.
+        One built without llguidance aborts on Lark. So it is asked for a schema first: it echoes the grammar that it made.
         """
-        trial = {"prompt": "x", "n_predict": 1, "temperature": 0}
-        if self._exclusive:
-            trial["id_slot"] = 0  # so that the other slots stay unused
-        schema = {**trial, "json_schema": {"const": "x"}, "response_fields": SchemaTrial.fields}
+        schema = {**self._trial, "json_schema": {"const": "x"}, "response_fields": SchemaTrial.fields}
         try:
             made = await self._http.call("POST", "/completion", SchemaTrial, msgspec.json.encode(schema))
-            if not made.grammar.startswith("%llguidance"):
-                return False
-            body = msgspec.json.encode({**trial, "grammar": TRIAL.grammar})
-            return (await self._http.call("POST", "/completion", Chunk, body)).content == TRIAL.answer
+            if made.grammar.startswith("%llguidance") and await self._enforces(TRIAL):
+                return GrammarForm.LARK
+            return GrammarForm.GBNF if await self._enforces(GBNF_TRIAL) else None
         except EngineFailed:
-            return False
+            return None
+
+    async def _enforces(self, trial: Trial) -> bool:
+        body = msgspec.json.encode({**self._trial, "grammar": trial.grammar})
+        return (await self._http.call("POST", "/completion", Chunk, body)).content == trial.answer
+
+    @property
+    def _trial(self) -> dict[str, object]:
+        """A request of one token, in the first slot of an exclusive server, so that the others stay unused."""
+        return {"prompt": "x", "n_predict": 1, "temperature": 0, **({"id_slot": 0} if self._exclusive else {})}
 
     @property
     def status(self) -> str:
