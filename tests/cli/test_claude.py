@@ -7,7 +7,7 @@ import signal
 import socket
 import struct
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -18,8 +18,11 @@ from click.testing import CliRunner, Result
 from conftest import MODEL, Serve
 from dragoman.cli import main
 from dragoman.cli.launch import servers
-from dragoman.cli.launch.environment import REMOVED, VARIABLES, Target, environment, variables
-from dragoman.cli.launch.overrides import overriding, replaced
+from dragoman.cli.launch.environment import Prepared, prepare
+from dragoman.cli.launch.program import User
+from dragoman.cli.launch.programs.claude import CLAUDE
+from dragoman.cli.launch.target import Target
+from dragoman.cli.launch.warnings import replaced
 from server.http import get
 from vision_model import vision_model
 
@@ -37,7 +40,7 @@ exit 7
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home and a project without settings, on a machine without a running server."""
-    for variable in [*(variable.name for variable in VARIABLES), *REMOVED, "CLAUDE_CONFIG_DIR", "HTTP_PROXY", "http_proxy"]:
+    for variable in [*CLAUDE.names, "CLAUDE_CONFIG_DIR", "HTTP_PROXY", "http_proxy"]:
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
@@ -53,6 +56,22 @@ def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program.write_text(REPORTER)
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+
+
+def prepared(target: Target, given: Mapping[str, str]) -> Prepared:
+    return prepare(CLAUDE, target, given)
+
+
+def variables(target: Target, given: Mapping[str, str]) -> Mapping[str, str]:
+    return prepared(target, given).variables
+
+
+def environment(target: Target, given: Mapping[str, str]) -> Mapping[str, str]:
+    return prepared(target, given).environment(given)
+
+
+def overriding(home: Path, project: Path, ours: Mapping[str, str]) -> Iterable[str]:
+    return CLAUDE.overriding(User({"HOME": str(home)}, project), ours, CLAUDE.names)
 
 
 def invoke(*arguments: str) -> Result:
@@ -108,7 +127,7 @@ def test_no_proxy_is_used_for_this_machine() -> None:
 
 def test_replaced_variables_of_the_shell_are_reported() -> None:
     given = {"ANTHROPIC_API_KEY": "sk-real", "ANTHROPIC_MODEL": "theirs", "DISABLE_TELEMETRY": "1", "API_TIMEOUT_MS": ""}
-    key, model = replaced(given, variables(TARGET, given))
+    key, model = replaced(CLAUDE, given, variables(TARGET, given))
     assert key.startswith("ANTHROPIC_API_KEY is removed (")
     assert model == "ANTHROPIC_MODEL has another value in this run"
 
@@ -126,7 +145,7 @@ def test_settings_that_take_precedence_are_reported(home: Path, file: str) -> No
         "EDITOR": "vi",
     }
     path.write_text(json.dumps({"env": settings, "apiKeyHelper": "get-key", "model": "opus"}))
-    url, key, helper = overriding({"HOME": str(home)}, home / "project", variables(TARGET, {}))
+    url, key, helper = overriding(home, home / "project", variables(TARGET, {}))
     assert url.startswith(f"{path} sets ANTHROPIC_BASE_URL in its env")
     assert key.startswith(f"{path} sets ANTHROPIC_API_KEY in its env")
     assert helper.startswith(f"{path} has an apiKeyHelper")
@@ -136,7 +155,7 @@ def test_settings_that_take_precedence_are_reported(home: Path, file: str) -> No
 def test_empty_and_invalid_settings_are_ignored(home: Path, text: str) -> None:
     (home / ".claude").mkdir()
     (home / ".claude" / "settings.json").write_text(text)
-    assert list(overriding({"HOME": str(home)}, home, {})) == []
+    assert list(overriding(home, home, {})) == []
 
 
 def test_the_client_gets_its_arguments_and_its_exit_status_is_returned(

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from dragoman.cli.launch.environment import REMOVED, VARIABLES
+from dragoman.cli.launch.programs.claude import CLAUDE
 
 from .client_list import (
     CLAUDE_CODE_STEPS,
@@ -19,6 +19,8 @@ from .client_list import (
     WORKS,
     Client,
 )
+from .launch_page import launch_parts
+from .markdown import table
 
 _DOCS = Path(__file__).parents[2] / "docs"
 _PAGES = _DOCS / "clients"
@@ -67,6 +69,7 @@ def generated() -> Mapping[Path, Mapping[str, Iterable[str]]]:
     parts: dict[Path, dict[str, Iterable[str]]] = {_PAGES / f"{page}.md": {"tried": lines} for page, lines in tried.items()}
     parts[_PAGES / f"{_CLAUDE_CODE}.md"] |= {"variables": _variables(), "removed": _removed()}
     scenarios = {f"scenarios of {program.name}": [f"- {words}" for words in program.scenarios] for program in PROGRAMS}
+    parts[_PAGES / "launch.md"] = dict(launch_parts())
     parts[_DOCS / "clients.md"] = {"table": _table(), **scenarios}
     return parts
 
@@ -91,25 +94,18 @@ def _tried(name: str, version: str, steps: Iterable[str]) -> str:
 
 
 def _table() -> Iterator[str]:
-    yield _row("client", "version", *STEPS)
-    yield _row(*["---"] * (2 + len(STEPS)))
     rows = [(program.name, program.page, program.version, dict.fromkeys(program.steps, WORKS)) for program in PROGRAMS]
     rows += [(f"`{client.name}`", client.page, client.version, dict(client.expected)) for client in CLIENTS]
-    for name, page, version, outcome in rows:
-        yield _row(f"[{name}](clients/{page}.md)", version, *(_SIGNS[outcome.get(step)] for step in STEPS))
+    cells = (
+        (f"[{name}](clients/{page}.md)", version, *(_SIGNS[outcome.get(step)] for step in STEPS))
+        for name, page, version, outcome in rows
+    )
+    return table(("client", "version", *STEPS), cells)
 
 
 def _variables() -> Iterator[str]:
-    yield _row("variable", "why")
-    yield _row("---", "---")
-    yield from (_row(f"`{variable.name}`", variable.reason) for variable in VARIABLES)
+    return table(("variable", "why"), ((f"`{variable.name}`", variable.reason) for variable in CLAUDE.variables))
 
 
 def _removed() -> Iterator[str]:
-    yield _row("variable", "why")
-    yield _row("---", "---")
-    yield from (_row(f"`{name}`", reason) for name, reason in REMOVED.items())
-
-
-def _row(*cells: str) -> str:
-    return f"| {' | '.join(cells)} |"
+    return table(("variable", "why"), ((f"`{name}`", reason) for name, reason in CLAUDE.removed.items()))

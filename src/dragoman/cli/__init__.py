@@ -4,9 +4,9 @@ import click
 
 from dragoman import __version__
 from dragoman.cli.cache import cache
-from dragoman.cli.claude import claude
 from dragoman.cli.detect import detect
 from dragoman.cli.doctor import doctor
+from dragoman.cli.launch.command import claude, launch
 from dragoman.cli.library import list_models, pull, rm
 from dragoman.cli.parse import parse
 from dragoman.cli.render import render
@@ -22,6 +22,7 @@ def main() -> None:
 
 
 main.add_command(serve)
+main.add_command(launch)
 main.add_command(claude)
 main.add_command(pull)
 main.add_command(list_models)

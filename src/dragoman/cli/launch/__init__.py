@@ -1,1 +1,1 @@
-"""The parts of `dragoman claude`: finding or starting a server, its context window, the client's environment, overrides."""
+"""`dragoman launch`: finding or starting a server, what each program needs, and warnings about the user's own settings."""

@@ -1,4 +1,4 @@
-"""Finds or starts the server for the client."""
+"""Finds or starts the server for a program."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ import click
 
 from dragoman.cli.engines import llama_program
 from dragoman.cli.launch import servers
-from dragoman.cli.launch.environment import Target
+from dragoman.cli.launch.target import Target
 from dragoman.cli.named_model import named_model
 from dragoman.cli.usage_error import UsageError
 from dragoman.models.fit import Fit, Wanted, Wish, fit_all
@@ -23,9 +23,11 @@ _LARGEST = 131_072
 class Launch:
     """What the user wants: a server at `url`, or one for these models, with these options of `dragoman serve`.
 
-    `context` is the requested window in tokens: it can reduce the window of a running server, not extend it.
+    `command` is the command that the user gave, without "dragoman". `context` is the requested window in tokens: it can reduce
+    the window of a running server, not extend it.
     """
 
+    command: str
     model: str | None = None
     small: str | None = None
     url: str | None = None
@@ -48,8 +50,8 @@ def server(launch: Launch, *, may_start: bool) -> Iterator[Target]:
         raise UsageError(
             f"no usable server runs at {servers.DEFAULT_URL}: start one with `dragoman serve`, or name one with --url."
         )
-    files = [named_model("claude", launch.model, launch.mmproj)]
-    files += [named_model("claude", launch.small)] if launch.small else []
+    files = [named_model(launch.command, launch.model, launch.mmproj)]
+    files += [named_model(launch.command, launch.small)] if launch.small else []
     with servers.started(_arguments(launch, _fitted(launch, files))) as target:
         yield replace(target, small=files[1].id) if launch.small else target
 
@@ -106,7 +108,7 @@ def _running(launch: Launch) -> Target | None:
     if not listed:
         return None
     chosen, small = (
-        servers.choose(listed, name) or servers.choose(listed, named_model("claude", name).id)
+        servers.choose(listed, name) or servers.choose(listed, named_model(launch.command, name).id)
         for name in (launch.model, launch.small)
     )
     if chosen is None or small is None:

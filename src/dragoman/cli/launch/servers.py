@@ -17,7 +17,7 @@ from urllib.error import URLError
 import click
 
 from dragoman.cli.http import DEFAULT_URL, StatusError, fetch
-from dragoman.cli.launch.environment import Target
+from dragoman.cli.launch.target import Target
 from dragoman.cli.usage_error import UsageError
 
 _PAUSE_S = 0.2
