@@ -56,6 +56,8 @@ def user_id(session: str) -> dict[str, Any]:
         ("/v1/messages", {"x_session_id": "1"}, {"x_session_id": "2"}),
         ("/v1/chat/completions", {"prompt_cache_key": "1", "user": "u"}, {"prompt_cache_key": "2", "user": "u"}),
         ("/v1/chat/completions", {"user": "1"}, {"user": "2"}),
+        ("/v1/responses", {"prompt_cache_key": "1", "input": "Hi"}, {"prompt_cache_key": "2", "input": "Hi"}),
+        ("/v1/responses", {"safety_identifier": "1", "input": "Hi"}, {"safety_identifier": "2", "input": "Hi"}),
         ("/v1/completions", {"prompt_cache_key": "1", "prompt": "Hi"}, {"prompt_cache_key": "2", "prompt": "Hi"}),
         ("/v1/completions", {"x_session_id": "1", "prompt": "Hi"}, {"x_session_id": "2", "prompt": "Hi"}),
     ],

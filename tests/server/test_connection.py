@@ -117,6 +117,8 @@ def test_what_is_not_http_is_a_400(server: ControllableEngine) -> None:
         ("/v1/chat/completions", {"error"}),
         ("/v1/chat/completions/?a=b", {"error"}),
         ("/anthropic/v1/completions", {"error"}),
+        ("/v1/responses", {"error"}),
+        ("/v1/responses/resp_1/cancel", {"error"}),
     ],
 )
 def test_a_refusal_has_the_format_of_its_path(server: ControllableEngine, path: str, keys: set[str]) -> None:

@@ -37,6 +37,50 @@ CHAT: dict[str, Any] = {
     "stream": False,
     "response_format": {"type": "text"},
 }
+FUNCTION = {"type": "function", "name": "look", "parameters": {"type": "object", "properties": {"x": {}}}}
+RESPONSE: dict[str, Any] = {
+    "model": MODEL,
+    "instructions": "You are a duck.",
+    "input": [
+        {"role": "developer", "content": [{"type": "input_text", "text": "Be brief."}]},
+        {
+            "role": "user",
+            "content": [
+                {"type": "input_text", "text": "Hi"},
+                {"type": "input_image", "image_url": "data:image/png;base64,AAAA", "detail": "auto"},
+                {"type": "input_file", "filename": "a.txt", "file_data": "data:text/plain;base64,aGk="},
+            ],
+        },
+        {
+            "type": "reasoning",
+            "id": "rs_1",
+            "summary": [{"type": "summary_text", "text": "hm"}],
+            "encrypted_content": "dgm1.AAAA",
+        },
+        {"type": "function_call", "id": "fc_1", "call_id": "a", "name": "look", "arguments": '{"x": [1, {"y": null}]}'},
+        {"type": "custom_tool_call", "call_id": "b", "name": "patch", "input": "-a"},
+        {"type": "function_call_output", "call_id": "a", "output": [{"type": "input_text", "text": "ok"}]},
+        {"type": "custom_tool_call_output", "call_id": "b", "output": "done"},
+        {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "So.", "annotations": []}]},
+        {"role": "user", "content": "And?"},
+    ],
+    "tools": [
+        FUNCTION,
+        {"type": "custom", "name": "patch", "format": {"type": "grammar", "syntax": "regex", "definition": "[+-]a"}},
+        {"type": "namespace", "name": "crm", "description": "Customers.", "tools": [FUNCTION]},
+        {"type": "web_search", "external_web_access": False},
+    ],
+    "tool_choice": {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "function", "name": "look"}]},
+    "reasoning": {"effort": "low", "summary": "auto"},
+    "text": {"format": {"type": "text"}, "verbosity": "low"},
+    "include": ["reasoning.encrypted_content"],
+    "metadata": {"a": "b"},
+    "max_output_tokens": 64,
+    "parallel_tool_calls": False,
+    "store": True,
+    "truncation": "auto",
+}
+CONTINUED: dict[str, Any] = {"model": MODEL, "input": [{"type": "item_reference", "id": "msg_1"}], "previous_response_id": None}
 PLAIN: dict[str, Any] = {"model": MODEL, "prompt": [1, 2, 3], "max_tokens": 5, "stop": "x", "stream": False, "seed": 1}
 CHANGES: dict[str, Any] = {
     **BODY,
@@ -58,12 +102,21 @@ VALID = {
     "/v1/messages/count_tokens": (BODY, CHANGES),
     "/v1/chat/completions": (CHAT,),
     "/v1/completions": (PLAIN,),
+    "/v1/responses": (RESPONSE, CONTINUED),
+    "/v1/responses/input_tokens": (RESPONSE,),
 }
 BROKEN = (b"\xff", b"\xed\xa0\x80", b"\x00", b"\\ud83c", b"[" * 300, b"9" * 5000, b"1e999", b"'", b",", b"")
 
 PATHS = (
     *VALID,
     *("/", "/health", "/metrics", "/props", "/v1", "/v1/", "/v1/models", f"/v1/models/{MODEL}", "/v1/models/none"),
+    *(
+        "/v1/responses/resp_1",
+        "/v1/responses/resp_1/input_items",
+        "/v1/responses/resp_1/cancel",
+        "/v1/responses/",
+        "/v1/responses/\u00e9",
+    ),
     *("/v1/messages/batches", "/v1/files", "//v1/models", "/v1/models/../messages", "/v1/models/\u00e9\U0001f98a", "/\x00"),
 )
 QUERIES = (
@@ -77,6 +130,7 @@ QUERIES = (
     "after_id=a&before_id=b",
     "%ff=%",
     "&&=",
+    "stream=true&limit=x&order=&after=%00",
 )
 METHODS = ("GET", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH", "TRACE", "get", "BREW")
 
@@ -157,6 +211,8 @@ def _mutate(body: Any, rng: random.Random) -> None:
             (*STRANGE, "\ud83c", '{"a": "\\ud83c', '{"a":' * 3000, 2**63, -(2**63) - 1, 1e-320, [0] * 300, {"a": {"b": [None]}})
         )
     )
+    if not place:
+        return
     if isinstance(place, dict):
         key = rng.choice(list(place))
         match rng.randrange(4):

@@ -63,6 +63,15 @@ def test_a_prompt_many_windows_long_is_refused_with_an_estimate() -> None:
         assert count(url, request) == tokens
 
 
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1/chat/completions", "/v1/responses"])
+def test_a_large_body_that_is_not_utf_8_is_refused(url: str, path: str) -> None:
+    content = b'{"model": "\xed", "input": "Hi", "messages": [], "metadata": {"a": %b}}' % (
+        b"[{}," * 1_500 + b"1" + b"]" * 1_500
+    )
+    assert preparation.is_large(content)
+    assert post(url, content, path).status == HTTPStatus.BAD_REQUEST
+
+
 @pytest.mark.parametrize(
     ("fields", "limit"),
     [

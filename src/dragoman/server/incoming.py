@@ -111,7 +111,7 @@ async def _head(reader: Reader, body: bytes, options: Sequence[Any]) -> Head:
     if len(body) <= QUICK_BODY:
         try:
             return _decode_head(body)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             pass
     head: Head = await in_worker(_head_in_worker, reader, body, options)
     return head

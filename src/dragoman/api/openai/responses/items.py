@@ -140,7 +140,9 @@ def _kind(value: object) -> str | None:
     if not isinstance(value, dict):
         return None
     kind = value.get("type") or ("message" if "role" in value else "item_reference" if "id" in value else None)
-    return f"({kind})" if kind in KINDS else "(other)" if isinstance(kind, str) else None
+    if not isinstance(kind, str):
+        return None
+    return f"({kind})" if kind in KINDS else "(other)"
 
 
 InputItem = Annotated[

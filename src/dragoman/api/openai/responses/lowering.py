@@ -62,7 +62,7 @@ _KNOWN_INCLUDES = frozenset(
 def lower(request: PromptRequest) -> Conversation:
     """The conversation of a request."""
     items = list(enumerate(request.items))
-    rest = list(dropwhile(_is_system, items))
+    rest = list(dropwhile(_is_system, items)) or items
     top = [item for _, item in items[: len(items) - len(rest)]]
     tools = list(offered(request.tools))
     attached = attachments(part for *_, part in parts_of_items(request.items))

@@ -47,7 +47,7 @@ def check(request: PromptRequest, limits: Limits = DEFAULT) -> None:
     limits.check("blocks", sum(1 for _ in parts_of_items(items)), "input")
     limits.check("unknown_fields", sum(1 for _ in islice(unknown_fields(request), limits.unknown_fields + 1)), "(body)")
     _refuse(request)
-    if not request.own_items and (not request.instructions or request.previous_response_id):
+    if not request.own_items:
         raise InvalidRequest.at("input", "must not be empty")
     _check_items(request)
     _check_calls(request)
@@ -151,8 +151,10 @@ def _check_tool(offer: Offered, limits: Limits) -> None:
             pattern = pattern_of(offer.tool)
             if pattern is None:
                 raise InvalidRequest.at(f"{offer.path}.format.syntax", f"grammars in lark are {_UNSUPPORTED}; regex is")
-            if validator({"pattern": pattern}) is None:
-                raise InvalidRequest.at(f"{offer.path}.format.definition", "is not a regular expression")
+            path, schema = f"{offer.path}.format.definition", {"type": "string", "pattern": pattern}
+            check_valid(schema, path, limits)
+            if validator(schema) is None:
+                raise InvalidRequest.at(path, "is not a regular expression")
 
 
 def _check_choice(request: PromptRequest, tools: Sequence[Offered]) -> None:
