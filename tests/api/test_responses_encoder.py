@@ -56,6 +56,7 @@ TURN: Sequence[Part] = [
 ]
 
 
+@pytest.mark.clause("RSP-1")
 def test_a_stream_has_the_documented_sequence_of_events() -> None:
     events = sent(encode(TURN))
     assert [event["type"].removeprefix("response.") for event in events] == [
@@ -89,6 +90,7 @@ def test_a_stream_has_the_documented_sequence_of_events() -> None:
     ]
 
 
+@pytest.mark.clause("RSP-1", "RSP-2")
 def test_the_answer_has_an_item_for_each_span() -> None:
     answer = whole(encode(TURN))
     assert [answer[name] for name in ("object", "status", "completed_at", "incomplete_details")] == [
@@ -125,6 +127,7 @@ def test_the_answer_has_an_item_for_each_span() -> None:
     assert (patch["type"], patch["name"], patch["input"]) == ("custom_tool_call", "patch", "a\nb")
 
 
+@pytest.mark.clause("RSP-7")
 def test_requested_summaries_have_the_reasoning() -> None:
     events = encode([Thinking("It may "), Thinking("rain."), ThinkingEnd(), Ending(StopReason.END_TURN, COUNTS)], SUMMARIZED)
     assert [event["type"].removeprefix("response.") for event in sent(events)][2:-1] == [
@@ -142,6 +145,7 @@ def test_requested_summaries_have_the_reasoning() -> None:
     assert recover(thought["encrypted_content"]) == "It may rain."
 
 
+@pytest.mark.clause("RSP-2")
 @given(legal_parts(), st.sampled_from([REPLY, SUMMARIZED]))
 def test_the_deltas_of_a_stream_give_the_answer_for_any_parts(parts: list[Part], reply: Reply) -> None:
     events = encode(parts, reply)
@@ -160,6 +164,7 @@ SCRIPTS = {
 }
 
 
+@pytest.mark.clause("RSP-2", "RSP-6")
 @pytest.mark.parametrize("cut", [False, True])
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_a_response_is_the_same_at_every_split_of_the_models_output(name: str, cut: bool) -> None:
@@ -179,6 +184,7 @@ def test_a_response_is_the_same_at_every_split_of_the_models_output(name: str, c
     same_at_every_split(read, output)
 
 
+@pytest.mark.clause("RSP-10")
 @pytest.mark.parametrize(
     ("reason", "status"), [(reason, reason in (StopReason.MAX_TOKENS, StopReason.CONTEXT_WINDOW)) for reason in StopReason]
 )
@@ -197,12 +203,14 @@ def test_a_call_that_was_cut_is_incomplete() -> None:
     assert (call["status"], call["arguments"]) == ("incomplete", '{"a')
 
 
+@pytest.mark.clause("RSP-5")
 def test_a_tool_of_a_namespace_has_its_own_name_and_that_of_the_namespace() -> None:
     events = encode([CallStart("crm__find", "c"), CallDelta("{}"), CallEnd(), Ending(StopReason.TOOL_USE, COUNTS)])
     (call,) = whole(events)["output"]
     assert (call["name"], call["namespace"]) == ("find", "crm")
 
 
+@pytest.mark.clause("RSP-10")
 @pytest.mark.parametrize(
     ("error", "code"),
     [(EngineFailed("it broke"), "server_error"), (PromptTooLong(3, 2), "context_length_exceeded")],
@@ -219,11 +227,13 @@ def test_a_failure_ends_the_open_item_and_the_response(error: DragomanError, cod
         fold(events)
 
 
+@pytest.mark.clause("RSP-10")
 def test_a_failure_before_the_response_is_an_error_event() -> None:
     (event,) = sent(ResponseEncoder(REPLY, lambda: 5).fail(EngineFailed("it broke"), "req_1"))
     assert event == {"type": "error", "sequence_number": 0, "message": "it broke", "code": None, "param": None}
 
 
+@pytest.mark.clause("RSP-12")
 def test_silence_is_filled_with_numbered_events() -> None:
     encoder = ResponseEncoder(REPLY, lambda: 5)
     events = [*encoder.start(TokenCounts(7)), *encoder.ping(), *encoder.encode(Text("Hi"))]
@@ -231,6 +241,7 @@ def test_silence_is_filled_with_numbered_events() -> None:
     assert json.loads(msgspec.json.encode(events[2])) == {"type": "keepalive", "sequence_number": 2}
 
 
+@pytest.mark.clause("RSP-6")
 @given(st.text(), st.booleans(), st.sampled_from([None, 1]), st.integers(0, 1000))
 def test_the_input_of_a_custom_call_is_read_from_any_json(text: str, ascii_only: bool, indent: int | None, seed: int) -> None:
     arguments = json.dumps({"input": text}, ensure_ascii=ascii_only, indent=indent)

@@ -65,6 +65,7 @@ def refusal(*items: Any, **fields: Any) -> str:
     return raised.value.message
 
 
+@pytest.mark.clause("RSP-3")
 def test_an_agents_conversation_keeps_its_turns_its_reasoning_and_the_order_of_its_calls() -> None:
     conversation = lowered(
         {"type": "message", "role": "developer", "content": [{"type": "input_text", "text": "And kind."}]},
@@ -108,10 +109,12 @@ def test_an_agents_conversation_keeps_its_turns_its_reasoning_and_the_order_of_i
     )
 
 
+@pytest.mark.clause("RSP-3")
 def test_a_text_is_a_message_of_the_user() -> None:
     assert lowered().dialogue.turns == (Turn(Role.USER, (Text("Hi"),)),)
 
 
+@pytest.mark.clause("RSP-8")
 @pytest.mark.parametrize(
     ("item", "thought"),
     [
@@ -136,6 +139,7 @@ def test_reasoning_that_is_not_readable_is_left_out() -> None:
     assert [turn.content for turn in conversation.dialogue.turns] == [(Text("Hi"),), (), (Text("So?"),)]
 
 
+@pytest.mark.clause("RSP-3")
 def test_images_and_files_are_attachments() -> None:
     image, file = (
         {"type": "input_image", "image_url": "data:image/png;base64,AAAA"},
@@ -166,6 +170,7 @@ def test_sound_is_omitted_with_a_note_or_refused() -> None:
         check_strict_input(request)
 
 
+@pytest.mark.clause("RSP-5", "RSP-6")
 def test_tools_of_every_kind_are_offered_under_one_name_each() -> None:
     word = {**PATCH, "name": "word", "format": {"type": "grammar", "syntax": "regex", "definition": "[a-z]+|-"}}
     plain, patch, found, held = lowered(tools=[NOW, PATCH, CRM, word]).dialogue.tools
@@ -183,6 +188,7 @@ def test_a_call_of_a_namespace_keeps_its_name_in_the_history() -> None:
     assert turns[2].content == (ToolResult.of_text("a", "crm__find", "noon"),)
 
 
+@pytest.mark.clause("RSP-5")
 @pytest.mark.parametrize(
     ("choice", "policy"),
     [
@@ -202,6 +208,7 @@ def test_every_tool_choice_is_a_policy(choice: Any, policy: ToolPolicy) -> None:
     assert conversation.policy.tools == conversation.dialogue.tools
 
 
+@pytest.mark.clause("RSP-5")
 def test_allowed_tools_limit_the_calls_and_not_the_prompt() -> None:
     allowed = {"type": "allowed_tools", "mode": "required", "tools": [{"type": "custom", "name": "patch"}]}
     conversation = lowered(tools=[NOW, PATCH, CRM], tool_choice=allowed, parallel_tool_calls=False)
@@ -227,6 +234,7 @@ def test_the_answer_is_generated_as_asked_for() -> None:
     assert lowered(text={"format": {"type": "json_object"}}).policy.output == {"type": "object"}
 
 
+@pytest.mark.clause("RSP-9")
 def test_ignored_fields_are_noted() -> None:
     search = {"type": "web_search", "external_web_access": False}
     conversation = lowered(
@@ -252,6 +260,7 @@ def test_a_count_takes_what_determines_the_prompt() -> None:
 SPOKEN = {"type": "grammar", "syntax": "lark", "definition": 'start: "a"'}
 
 
+@pytest.mark.clause("RSP-4", "RSP-9")
 @pytest.mark.parametrize(
     ("items", "fields", "message"),
     [

@@ -15,7 +15,9 @@ _LINE = re.compile(
     r'- <a id="(?P<id>[A-Z]+-\d+)"></a>\*\*(?P=id)\*\* \((?P<weight>core|full|edge)\): (?P<text>.+?\.)'
     r"(?: \*Not built: (?P<deferred>.+)\.\*)?"
 )
-_CITED = re.compile(r"\b(?:TRN|AUTH|ERR|REQ|IN|RES|USE|STOP|SSE|THK|TOOL|STR|SEQ|PRE|CACHE|CNT|MOD|BAT|FIL|THR|BETA|CC)-\d+\b")
+_CITED = re.compile(
+    r"\b(?:TRN|AUTH|ERR|REQ|IN|RES|USE|STOP|SSE|THK|TOOL|STR|SEQ|PRE|CACHE|CNT|MOD|BAT|FIL|THR|BETA|CC|RSP)-\d+\b"
+)
 
 
 class Clause(NamedTuple):

@@ -18,6 +18,7 @@ def shell(command: str) -> str:
     return call(("exec_command", {"cmd": command}))
 
 
+@pytest.mark.clause("RSP-17")
 def test_it_answers(start_codex: StartCodex) -> None:
     session = start_codex("The capital is Ulm.")
     assert session.codex.run("Name a capital.").answer == "The capital is Ulm."
@@ -33,6 +34,7 @@ def test_a_search_without_access_to_the_web_is_left_out(start_codex: StartCodex)
     assert {"type": "web_search", "external_web_access": False} in session.recorder.responses[-1].body["tools"]
 
 
+@pytest.mark.clause("RSP-17")
 def test_it_reads_edits_and_runs_over_several_turns(start_codex: StartCodex) -> None:
     session = start_codex(
         "I look.\n" + shell("cat hello.sh"),
@@ -54,6 +56,7 @@ def test_it_reads_edits_and_runs_over_several_turns(start_codex: StartCodex) -> 
     assert {exchange.diverged for exchange in session.recorder.exchanges} == {""}
 
 
+@pytest.mark.clause("RSP-17")
 def test_two_calls_in_one_turn_are_both_answered(start_codex: StartCodex) -> None:
     session = start_codex(shell("seq 3") + "\n" + shell("echo two"), "Both.")
     assert session.codex.run("Count twice.").answer == "Both."
@@ -61,6 +64,7 @@ def test_two_calls_in_one_turn_are_both_answered(start_codex: StartCodex) -> Non
     assert [text.splitlines()[-1] for text in outputs] == ["3", "two"]
 
 
+@pytest.mark.clause("RSP-17")
 def test_a_failed_call_is_reported_to_the_model(start_codex: StartCodex) -> None:
     session = start_codex(shell("echo broken >&2; exit 3"), "It fails.")
     transcript = session.codex.run("Try it.")
@@ -71,6 +75,7 @@ def test_a_failed_call_is_reported_to_the_model(start_codex: StartCodex) -> None
     assert "exited with code 3" in output
 
 
+@pytest.mark.clause("RSP-8", "RSP-17")
 def test_reasoning_before_a_call_is_sent_back_unchanged(start_codex: StartCodex) -> None:
     session = start_codex('<think>\nI must "look".\n</think>\n\n' + shell("pwd"), "Here.")
     transcript = session.codex.run("Where are you?")
@@ -91,6 +96,7 @@ def test_an_answer_has_the_schema_of_its_user(start_codex: StartCodex) -> None:
     assert session.recorder.responses[-1].body["text"]["format"]["schema"] == schema
 
 
+@pytest.mark.clause("RSP-17")
 def test_it_sees_a_picture(start_codex: StartCodex) -> None:
     session = start_codex(call(("view_image", {"path": "dot.png"})), "A red dot, twice.", sees=True)
     write_picture(session.codex.project / "dot.png", RED)
@@ -106,6 +112,7 @@ def test_a_picture_that_the_model_cannot_see_is_replaced_by_a_note(start_codex: 
     assert session.recorder.refused == []
 
 
+@pytest.mark.clause("RSP-17")
 def test_a_long_conversation_is_compacted_and_continues(start_codex: StartCodex) -> None:
     summary = Line("We counted.", when="CONTEXT CHECKPOINT COMPACTION")
     session = start_codex(summary, shell("seq 1500"), "We have counted enough.", "And on.")
@@ -123,6 +130,7 @@ def test_an_overlong_prompt_is_reported(start_codex: StartCodex) -> None:
     assert [exchange.status for exchange in session.recorder.responses] == [400]
 
 
+@pytest.mark.clause("RSP-17")
 def test_an_interrupted_turn_is_resumed(start_codex: StartCodex) -> None:
     session = start_codex(shell("echo started; sleep 60"), "We were interrupted.")
     with session.codex.start("Wait.") as process:

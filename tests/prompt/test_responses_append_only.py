@@ -84,7 +84,7 @@ class Client:
         self.items += [{"type": f"{item['type']}_output", "call_id": item["call_id"], "output": "done"} for item in calls]
 
 
-@pytest.mark.clause("CACHE-4", "THK-10", "REQ-12")
+@pytest.mark.clause("CACHE-4", "THK-10", "REQ-12", "RSP-8")
 @pytest.mark.parametrize("keep", [whole, as_codex])
 @pytest.mark.parametrize("summary", [None, "auto"])
 @pytest.mark.parametrize(
@@ -109,6 +109,7 @@ def test_each_prompt_begins_with_the_previous_one_and_its_output(
     assert [following.startswith(before) for before, following in pairwise(client.prompts)] == [True] * 3
 
 
+@pytest.mark.clause("RSP-8")
 def test_reasoning_that_was_changed_is_read_from_what_else_there_is() -> None:
     client = Client(Renderer(inspect(ChatTemplate(templates.CHATML), QWEN3)), QWEN3, whole, {})
     client.answer("Hm.", "I look.", ("read", {"path": "a"}))

@@ -55,6 +55,7 @@ def test_an_answer_has_its_text_and_usage(engine: ControllableEngine) -> None:
     assert answer.usage.input_tokens_details.cached_tokens == 0
 
 
+@pytest.mark.clause("RSP-1", "RSP-2")
 def test_a_stream_gives_the_same_answer(serve: Serve) -> None:
     url = serve(Line(THOUGHT + CALL + PATCH, chunk=3))
     with client(url) as sdk, sdk.responses.stream(model=MODEL, input="Rain?", tools=[TOOL, CUSTOM]) as stream:
@@ -80,6 +81,7 @@ def test_the_stream_has_no_sentinel_and_its_events_have_names(engine: Controllab
     assert (types[:2], types[-1]) == (["response.created", "response.in_progress"], "response.completed")
 
 
+@pytest.mark.clause("RSP-16")
 def test_the_messages_api_has_the_same_counts(engine: ControllableEngine) -> None:
     url = engine.says("Hello there.")
     messages = {"model": MODEL, "messages": [{"role": "user", "content": "Hi"}]}
@@ -89,6 +91,7 @@ def test_the_messages_api_has_the_same_counts(engine: ControllableEngine) -> Non
         assert sdk.responses.input_tokens.count(model=MODEL, input="Hi", reasoning={"effort": "none"}).input_tokens == counted
 
 
+@pytest.mark.clause("RSP-7")
 def test_reasoning_comes_as_text_or_as_a_summary_and_goes_back(serve: Serve) -> None:
     url = serve(THOUGHT, Line("So it does.", when="Sure?"))
     answer = respond(url)
@@ -104,6 +107,7 @@ def test_reasoning_comes_as_text_or_as_a_summary_and_goes_back(serve: Serve) -> 
     assert respond(url, input=looped).output_text == "So it does."
 
 
+@pytest.mark.clause("RSP-5")
 def test_a_tool_loop_works_with_functions_and_custom_tools(serve: Serve) -> None:
     url = serve("I look. " + CALL + PATCH, Line("It rains in Ulm.", when="rain, 12 degrees"))
     asked = {"role": "user", "content": "Weather in Ulm?"}
@@ -127,6 +131,7 @@ def test_one_call_ends_the_answer_if_parallel_calls_are_off(engine: Controllable
     assert len(respond(engine.says(CALL + "\n" + CALL), tools=[TOOL], parallel_tool_calls=False).output) == 1
 
 
+@pytest.mark.clause("RSP-10")
 def test_a_limit_makes_the_response_incomplete(engine: ControllableEngine) -> None:
     url = engine.says("One two three four.")
     cut = respond(url, max_output_tokens=2)
@@ -151,6 +156,7 @@ def failures(serve: Serve) -> str:
     return serve("Hello there.", window=300, api_key="secret")
 
 
+@pytest.mark.clause("RSP-11")
 @pytest.mark.parametrize(
     ("fields", "kind", "code", "param"),
     [
@@ -169,6 +175,7 @@ def test_errors_have_the_openai_format(
     assert raised.value.request_id
 
 
+@pytest.mark.clause("RSP-11")
 def test_errors_of_all_paths_have_the_openai_format(failures: str) -> None:
     for path in ("/v1/responses", "/v1/responses/input_tokens"):
         for key in ("secret", "wrong"):
@@ -177,6 +184,7 @@ def test_errors_of_all_paths_have_the_openai_format(failures: str) -> None:
             assert set(answer.json["error"]) == {"message", "type", "param", "code"}
 
 
+@pytest.mark.clause("RSP-10")
 def test_a_late_failure_ends_the_response(serve: Serve) -> None:
     *_, last = events_of(serve(Line("Hello there.", finish_reason="error")))
     assert last.type == "response.failed"
@@ -185,6 +193,7 @@ def test_a_late_failure_ends_the_response(serve: Serve) -> None:
     assert last.response.output[0].content[0].text == "Hello there."
 
 
+@pytest.mark.clause("RSP-10")
 def test_an_early_failure_is_a_status(engine: ControllableEngine) -> None:
     engine.says("Hello there.", finish_reason="error")
     engine.fails_at_once = True
@@ -192,6 +201,7 @@ def test_an_early_failure_is_a_status(engine: ControllableEngine) -> None:
         events_of(engine.url)
 
 
+@pytest.mark.clause("RSP-12")
 def test_silence_is_filled_with_events(engine: ControllableEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream, "PING_INTERVAL", 0.02)
     engine.says("Hello there.")

@@ -24,6 +24,7 @@ def words(engine: ControllableEngine) -> str:
     return "".join(engine._words[token] for token in engine.prompts[-1])
 
 
+@pytest.mark.clause("RSP-13")
 def test_a_stored_response_is_retrieved_as_it_was_answered(serve: Serve) -> None:
     url = serve(THOUGHT + CALL + PATCH)
     answer = respond(url, tools=[TOOL, CUSTOM], metadata={"a": "b"}, instructions="Be brief.")
@@ -33,6 +34,7 @@ def test_a_stored_response_is_retrieved_as_it_was_answered(serve: Serve) -> None
         assert sdk.responses.retrieve(last.id) == last
 
 
+@pytest.mark.clause("RSP-13")
 def test_a_conversation_continues_from_a_stored_response(serve: Serve) -> None:
     url = serve(THOUGHT + CALL, Line("Yes.", when="Really?"), Line("Wet.", when="rain, 12 degrees"))
     first = respond(url, input="Weather in Ulm?", tools=[TOOL], instructions="Be brief.")
@@ -44,6 +46,7 @@ def test_a_conversation_continues_from_a_stored_response(serve: Serve) -> None:
     assert third.output[0].content[0].text == "Yes."
 
 
+@pytest.mark.clause("RSP-13", "RSP-16")
 def test_the_prompt_of_a_continued_response_is_that_of_the_whole_conversation(engine: ControllableEngine) -> None:
     url = engine.says(THOUGHT)
     first = respond(url, input="Rain?")
@@ -76,6 +79,7 @@ def test_a_reference_is_resolved_to_its_item(engine: ControllableEngine) -> None
         ]
 
 
+@pytest.mark.clause("RSP-13")
 def test_input_items_have_ids_and_pages(engine: ControllableEngine) -> None:
     url = engine.says(THOUGHT)
     image = {"type": "input_image", "detail": "auto", "image_url": "data:image/png;base64,AAAA"}
@@ -94,6 +98,7 @@ def test_input_items_have_ids_and_pages(engine: ControllableEngine) -> None:
     assert not page.has_more
 
 
+@pytest.mark.clause("RSP-13")
 def test_a_deleted_response_is_gone(engine: ControllableEngine) -> None:
     url = engine.says("Hello there.")
     answer = respond(url)
@@ -109,6 +114,7 @@ def test_a_deleted_response_is_gone(engine: ControllableEngine) -> None:
                 attempt()
 
 
+@pytest.mark.clause("RSP-14")
 def test_what_must_not_be_stored_is_not(engine: ControllableEngine) -> None:
     answer = respond(engine.says("Hello there."), store=False)
     assert not answer.store
@@ -158,6 +164,7 @@ def test_nothing_is_stored_with_a_limit_of_zero(serve: Serve) -> None:
     assert not respond(serve("Hello there.", responses_limit=0)).store
 
 
+@pytest.mark.clause("RSP-14")
 def test_a_key_finds_its_own_responses_only(tmp_path: Path) -> None:
     file = tmp_path / "keys.toml"
     file.write_text('[ann]\nkey = "sk-ann"\n[bob]\nkey = "sk-bob"\n', encoding="utf-8")
@@ -181,6 +188,7 @@ def test_a_large_history_is_prepared_in_a_worker(engine: ControllableEngine) -> 
     assert post(url, body, "/v1/responses/input_tokens").json["input_tokens"] == second.usage.input_tokens
 
 
+@pytest.mark.clause("RSP-13")
 def test_the_stream_ends_after_the_response_is_stored(engine: ControllableEngine) -> None:
     with OpenAI(base_url=f"{engine.says('Hello there.')}/v1", api_key="any") as sdk:
         for _ in range(20):

@@ -68,6 +68,7 @@ async def test_a_history_with_a_gap_is_not_found(store: ResponseStore) -> None:
     assert await store.items(["in_1"], "") == {}
 
 
+@pytest.mark.clause("RSP-14")
 async def test_only_the_owner_finds_a_response(store: ResponseStore) -> None:
     await store.save(response(1, owner="ann"))
     await store.save(response(2, previous=1, owner="bob"))
@@ -79,6 +80,7 @@ async def test_only_the_owner_finds_a_response(store: ResponseStore) -> None:
     assert await kept(store, 1, owner="ann") == [1]
 
 
+@pytest.mark.clause("RSP-15")
 async def test_what_was_not_used_for_long_is_removed(store: ResponseStore, clock: Clock) -> None:
     for number, previous in ((1, None), (2, 1), (3, None)):
         await store.save(response(number, previous))
@@ -89,6 +91,7 @@ async def test_what_was_not_used_for_long_is_removed(store: ResponseStore, clock
     assert await kept(store, 1, 2, 3, 4) == [1, 2, 4]
 
 
+@pytest.mark.clause("RSP-15")
 async def test_the_least_recently_used_responses_make_room(store: ResponseStore, clock: Clock) -> None:
     for number in range(1, 11):
         clock.now += 1
@@ -99,6 +102,7 @@ async def test_the_least_recently_used_responses_make_room(store: ResponseStore,
     assert await kept(store, *range(1, 12)) == [1, 4, 5, 6, 7, 8, 9, 10, 11]
 
 
+@pytest.mark.clause("RSP-14")
 async def test_the_file_is_private_and_outlives_the_process(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     for expected in ([], [1]):
