@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -69,18 +70,22 @@ def events(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
 
 
 @pytest.mark.clause("CC-4", "CC-6")
-def test_every_model_name_is_the_servers_and_one_key_is_sent(start_session: StartSession) -> None:
+def test_every_model_name_is_one_of_the_servers_and_one_key_is_sent(start_session: StartSession) -> None:
     tasks = [{"model": tier} for tier in TIERS] + [{}, {"subagent_type": "Explore"}]
     calls = [
         ("Agent", {"description": "Find", "prompt": f"Find {number}.", "run_in_background": False, **task})
         for number, task in enumerate(tasks)
     ]
     session = start_session(
-        call(*calls), Line("All have found it.", when="has found it"), *["It has found it."] * len(tasks), api_key="secret"
+        call(*calls),
+        Line("All have found it.", when="has found it"),
+        *["It has found it."] * len(tasks),
+        api_key="secret",
+        aliases=("little",),
     )
     done = launch(
         session,
-        *("--api-key", "secret", "--", *WORKING, "--allowedTools", "Agent", "--", "Find them."),
+        *("--api-key", "secret", "--small", "little", "--", *WORKING, "--allowedTools", "Agent", "--", "Find them."),
         ANTHROPIC_API_KEY="sk-real",
         ANTHROPIC_MODEL="opus",
         HTTP_PROXY="http://127.0.0.1:9",
@@ -88,7 +93,7 @@ def test_every_model_name_is_the_servers_and_one_key_is_sent(start_session: Star
     assert events(done)[-1]["result"] == "All have found it."
     assert done.returncode == 0
     assert len(session.recorder.messages) == len(tasks) + 2
-    assert {exchange.body["model"] for exchange in session.recorder.messages} == {MODEL}
+    assert Counter(exchange.body["model"] for exchange in session.recorder.messages) == {MODEL: len(tasks) + 1, "little": 1}
     headers = [exchange.headers for exchange in session.recorder.messages]
     assert {(sent.get("authorization"), sent.get("x-api-key")) for sent in headers} == {("Bearer secret", None)}
     assert {sent["x-stainless-timeout"] for sent in headers} == {"1800"}
