@@ -114,9 +114,18 @@ def _skip(file: BinaryIO, kind: int) -> None:
     elif kind == _ARRAY:
         element, count = _scalar(file, _UINT32), _scalar(file, _UINT64)
         if element == _STRING:
-            for _ in range(count):
-                _skip(file, element)
+            _skip_strings(file, count)
         else:
             file.seek(count * struct.calcsize(_FORMATS[element]), 1)
     else:
         file.seek(struct.calcsize(_FORMATS[kind]), 1)
+
+
+def _skip_strings(file: BinaryIO, count: int) -> None:
+    """Skip strings; a vocabulary has some hundred thousand, so the loop is short. Raises `ValueError` for absurd lengths."""
+    read, length_of = file.read, struct.Struct(_FORMATS[_UINT64]).unpack
+    for _ in range(count):
+        (length,) = length_of(read(8))
+        if length > _LONGEST_TEXT:
+            raise ValueError(length)
+        read(length)
