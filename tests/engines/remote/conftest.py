@@ -1,6 +1,6 @@
 """Fixtures that run each test with every engine and its fake upstream."""
 
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,7 +9,8 @@ import pytest_asyncio
 
 from dragoman.engines import Capabilities, Engine
 from engines.folders import model_folder
-from engines.remote.engine_cases import ENGINE_CASES, EngineCase
+from engines.real_servers.upstream import STARTS_WITHIN
+from engines.remote.engine_cases import ENGINE_CASES, REAL_CASES, EngineCase
 
 
 @pytest.fixture(scope="session")
@@ -18,16 +19,38 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return model_folder(tmp_path_factory.mktemp("model"))
 
 
-@pytest.fixture(scope="module", params=ENGINE_CASES, ids=lambda case: case.name)
+_REAL = [pytest.param(case, marks=[pytest.mark.slow, pytest.mark.timeout(2 * STARTS_WITHIN)]) for case in REAL_CASES]
+
+
+@pytest.fixture(scope="module", params=[*ENGINE_CASES, *_REAL], ids=lambda case: case.name)
 def case(request: pytest.FixtureRequest) -> EngineCase:
     """The engine of this test."""
     case: EngineCase = request.param
     return case
 
 
+@pytest.fixture(scope="session")
+def real_servers(folder: Path) -> Iterator[Callable[[EngineCase], Any]]:
+    """Gives the real server of a case, which takes some seconds to start and is started once."""
+    started: dict[str, Any] = {}
+
+    def server(case: EngineCase) -> Any:
+        if case.name not in started:
+            started[case.name] = case.upstream(folder)
+        started[case.name].start_upstream()
+        return started[case.name]
+
+    yield server
+    for upstream in started.values():
+        upstream.close()
+
+
 @pytest.fixture(scope="module")
-def running(case: EngineCase, folder: Path) -> Iterator[Any]:
+def running(case: EngineCase, folder: Path, real_servers: Callable[[EngineCase], Any]) -> Iterator[Any]:
     """The engine's upstream, started."""
+    if case in REAL_CASES:
+        yield real_servers(case)
+        return
     upstream = case.upstream(folder)
     upstream.start_upstream()
     yield upstream

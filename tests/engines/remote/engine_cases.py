@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from controllable_engine import ControllableEngine
 from dragoman.engines import Engine
@@ -14,7 +14,8 @@ from dragoman.engines.scripted import Line
 from dragoman.engines.sglang.engine import SGLang
 from dragoman.engines.vllm.engine import Vllm
 from dragoman.errors import EngineUnavailable
-from engines.remote.fake_engine import GREETING, EngineFault, ReceivedRequest
+from engines.real_servers.upstream import RealLMDeploy
+from engines.remote.fake_engine import GREETING, MESSAGES, EngineFault, ReceivedRequest
 from engines.remote.fake_engines import (
     LlamaGbnfUpstream,
     LlamaUpstream,
@@ -29,6 +30,8 @@ from engines.remote.fake_engines import (
 
 class ScriptedUpstream(ControllableEngine):
     """The scripted engine, which is its own upstream: the test controls it as it controls a fake engine."""
+
+    messages: ClassVar = {**MESSAGES, "fails midway": "the engine fails here"}
 
     def __init__(self, _folder: Path) -> None:
         super().__init__(window=2048)
@@ -95,6 +98,9 @@ WITHOUT_LLGUIDANCE = EngineCase(
 )
 """It differs in nothing but its constraints."""
 
+REAL_CASES = [EngineCase("lmdeploy, real", RealLMDeploy, lambda upstream, **options: LMDeploy(upstream.url, Path, **options))]
+"""The real servers, for the slow tests."""
+
 DIFFERENCES = {
     ("scripted", "counts tokens"): "its tokens are words, and no token ends a generation",
     ("scripted", "refuses"): "it accepts every request",
@@ -117,6 +123,13 @@ DIFFERENCES = {
     ("lmdeploy, generate", "enforces calls"): "this endpoint has no field for constraints",
     ("lmdeploy, generate", "enforces formats"): "this endpoint has no field for constraints",
     ("lmdeploy, generate", "is sent constraints"): "this endpoint has no field for constraints",
+    ("lmdeploy, real", "hangs up"): "only the end of its process closes a connection",
+    ("lmdeploy, real", "breaks off"): "only the end of its process closes a connection",
+    ("lmdeploy, real", "restarts"): "its start takes many seconds, and the stand-in's restart shows the same",
+    ("lmdeploy, real", "reports its context length"): "the user's value is used for it",
+    ("lmdeploy, real", "reports cached tokens early"): "its counts come after the text",
+    ("lmdeploy, real", "enforces calls"): "it enforces JSON schemas, and no text around them",
+    ("lmdeploy, real", "is sent constraints"): "it enforces JSON schemas, and no text around them",
 }
 """The behaviours in which an engine differs from the others, and the reasons. The tests assert the difference as well."""
 

@@ -75,6 +75,7 @@ class Upstream(ABC):
 
     kind: ClassVar[str]
     endpoint: ClassVar[str]
+    messages: ClassVar[Mapping[EngineFault, str]] = MESSAGES
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

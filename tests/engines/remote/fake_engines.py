@@ -205,12 +205,12 @@ class LMDeployUpstream(Upstream):
     def chunks(self, received: ReceivedRequest, reply: Reply) -> Iterator[dict[str, Any]]:
         cut, sent = is_cut(received, reply), steps(received, reply)
         for step in sent:
-            reason = {"finish_reason": "length"} if cut and step is sent[-1] else {}
-            yield self._chunk([self._choice(step.text, [7], **reason)], None)
+            yield self._chunk([self._choice(step.text, [7])], None)
         if not cut:
-            yield self._chunk([self._choice("", [], finish_reason="stop")], None)
+            yield self._chunk([self._choice("", [])], None)  # for the token that ends the generation
+        yield self._chunk([self._choice("", [], finish_reason="length" if cut else "stop")], None)
         if received.body["stream_options"]["include_usage"]:
-            prompt, count = len(received.prompt), output(received, reply)
+            prompt, count = len(received.prompt), len(sent)
             usage = {"prompt_tokens": prompt, "total_tokens": prompt + count, "completion_tokens": count}
             yield self._chunk([], {**usage, "prompt_tokens_details": {"cached_tokens": reply.cached}})
 
@@ -250,10 +250,8 @@ class LMDeployParsingUpstream(LMDeployUpstream):
     def chunks(self, received: ReceivedRequest, reply: Reply) -> Iterator[dict[str, Any]]:
         cut, sent = is_cut(received, reply), steps(received, reply)
         for step in sent:
-            reason = "length" if cut and step is sent[-1] else None
-            yield self._event(received, step.text, [7], step.count, reason)
-        if not cut:
-            yield self._event(received, "", [], output(received, reply), "stop")
+            yield self._event(received, step.text, [7], step.count, None)
+        yield self._event(received, "", [], len(sent), "length" if cut else "stop")
 
     def _event(self, received: ReceivedRequest, text: str, ids: list[int], count: int, reason: str | None) -> dict[str, Any]:
         counts = {"prompt_tokens": len(received.prompt), "completion_tokens": count}

@@ -12,13 +12,12 @@ from dragoman.engines import EngineRequest, Finish, FinishReason, OutputChunk
 from dragoman.engines.liveness import ProbeTimes
 from dragoman.errors import EngineFailed, EngineUnavailable
 from engines.conftest import collect, output, reason, text, until
+from engines.folders import TOKENS
 from engines.remote.conftest import Connected
 from engines.remote.engine_cases import DIFFERENCES, EngineCase, differs
 from engines.remote.fake_engine import FIRST_EVENT, MIDDLE, STATUS
 from engines.remote.fake_engines import WINDOW
 
-FOX = "🦊".encode()
-TOKENS = [b"The", b" fox ", FOX[:1], FOX[1:3], FOX[3:], b" is", b" quick", b" and", b" wet", b".\n\n"]
 TEXT = "The fox 🦊 is quick and wet.\n\n"
 GREEDY = Sampling(temperature=0, seed=7)
 PROMPT = "What is the fox?"
@@ -147,7 +146,7 @@ async def has_disconnected(connected: Connected) -> bool:
 
 async def test_a_loading_engine_is_unavailable(connected: Connected) -> None:
     connected.upstream.says(fault="loads")
-    with pytest.raises(EngineUnavailable, match="the model is loading"):
+    with pytest.raises(EngineUnavailable, match=connected.upstream.messages["loads"]):
         await collect(connected.engine, await make_request(connected))
 
 
@@ -156,7 +155,7 @@ async def test_a_refusal_carries_its_reason(connected: Connected) -> None:
     if differs(connected.case, "refuses"):
         assert text(await collect(connected.engine, await make_request(connected))) == TEXT
         return
-    with pytest.raises(EngineFailed, match="this is too long"):
+    with pytest.raises(EngineFailed, match=connected.upstream.messages["refuses"]):
         await collect(connected.engine, await make_request(connected))
 
 
@@ -176,7 +175,7 @@ async def chunks_before_failure(connected: Connected, failure: str) -> list[Outp
 
 async def test_a_failure_in_the_stream_comes_after_the_text(connected: Connected) -> None:
     connected.upstream.says(*TOKENS, fault="fails midway")
-    chunks = await chunks_before_failure(connected, "out of luck|the engine fails here")
+    chunks = await chunks_before_failure(connected, connected.upstream.messages["fails midway"])
     assert TEXT.startswith(text(chunks))
     assert text(chunks)
     assert all(chunk.finish is None for chunk in chunks)

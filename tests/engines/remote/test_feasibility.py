@@ -66,6 +66,13 @@ class Server:
         return any("ignored by the engine" in line for line in self.log.messages)
 
 
+@pytest.fixture(scope="module", params=ENGINE_CASES, ids=lambda case: case.name)
+def case(request: pytest.FixtureRequest) -> EngineCase:
+    """An engine with a stand-in: the real servers are sent the same."""
+    case: EngineCase = request.param
+    return case
+
+
 @pytest.fixture(scope="module")
 def url(case: EngineCase, running: Any) -> Iterator[str]:
     with live_server(case.connect(running), id=MODEL, dialect=dialects.get("qwen3")) as url:

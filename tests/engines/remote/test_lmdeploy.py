@@ -27,7 +27,7 @@ def event(content: str | None = "", ids: tuple[int, ...] = (), finish: str | Non
 
 
 USAGE = (
-    b'data: {"choices":[],"usage":{"prompt_tokens":4,"completion_tokens":5,"prompt_tokens_details":{"cached_tokens":3}}}\n\n'
+    b'data: {"choices":[],"usage":{"prompt_tokens":4,"completion_tokens":4,"prompt_tokens_details":{"cached_tokens":3}}}\n\n'
 )
 DONE = b"data: [DONE]\n\n"
 WORDS = event(" word", (7,)) + event("", (8,)) + b": still here\n\n" + event("😀", (9, 9))
@@ -47,6 +47,12 @@ def test_chunks_are_the_same_at_every_split_point() -> None:
     for at in range(len(STREAM) + 1):
         assert read(STREAM[:at], STREAM[at:]) == CHUNKS
     assert read(*(STREAM[at:end] for at, end in pairwise(range(len(STREAM) + 1)))) == CHUNKS
+
+
+def test_the_token_that_ends_the_generation_is_counted_once() -> None:
+    """LMDeploy's counts leave it out; a version that includes it changes nothing."""
+    including = USAGE.replace(b'"completion_tokens":4', b'"completion_tokens":5')
+    assert read(STREAM.replace(USAGE, including)) == CHUNKS
 
 
 def test_without_usage_cached_tokens_are_unknown() -> None:

@@ -4,7 +4,7 @@
     POST /generate               supports none of these, and has no output parser
 
 What they share: unset fields get the server's own defaults (top-k 50 among them), so all of them are sent; a chunk holds only
-new text; the token that ends the generation is in no chunk, but in the counts; an error is flat, `{"message": …}`, both as a
+new text; the token that ends the generation is in no chunk and not in the counts; an error is flat, `{"message": …}`, both as a
 body and in an `{"error": …}` event; `data: [DONE]` comes last.
 """
 
@@ -38,7 +38,7 @@ class LMDeployEndpoint(ABC):
 
 
 class AnswerReader(ReplyReader):
-    """Reads the stream of a reply. The counts are complete only at the end, so the last chunk carries the difference."""
+    """Reads the stream of a reply. The last chunk carries the tokens that no chunk had; one, at least, ended the generation."""
 
     __slots__ = ("_cached", "_reason", "_total")
 
@@ -54,7 +54,8 @@ class AnswerReader(ReplyReader):
         """The last chunk, at `data: [DONE]`."""
         if self._reason is None:
             return super().end()
-        return OutputChunk("", max(0, self._total - self._output), finish=Finish(self._reason, self._cached))
+        ending = int(self._reason is FinishReason.STOP)
+        return OutputChunk("", max(ending, self._total - self._output), finish=Finish(self._reason, self._cached))
 
     def _new(self, text: str, tokens: Sequence[int] | None, reason: str | None) -> Iterator[OutputChunk]:
         """The chunk of an event, if it has text; `reason` is on the event with the last text."""

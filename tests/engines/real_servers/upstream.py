@@ -1,0 +1,198 @@
+"""A real server over a scripted engine, as an upstream of the engines' tests (see `fake_engine.Upstream`).
+
+The server runs as a process of its own, always at the same port; what its engine generates is set over a socket.
+"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory, TemporaryFile
+from typing import Any, ClassVar
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from tokenizers import Tokenizer
+
+from controllable_engine import until
+from dragoman.engines.launcher import launched
+from engines.folders import spelled
+from engines.real_servers.installed import lmdeploy, python
+from engines.real_servers.script import SOCKET, Fault, Script
+from engines.remote.fake_engine import GREETING, EngineFault, ReceivedRequest
+
+STARTS_WITHIN = 300
+"""Upper limit of the start on a busy machine, in seconds."""
+
+
+class RealServer(ABC):
+    """A server whose model folder is `folder`. Its faults have messages of its own."""
+
+    module: ClassVar[str]
+    messages: ClassVar[Mapping[EngineFault, str]]
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.unreadable = ""  # the server itself decides what it cannot read
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self._port = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self._port}"
+        self._scratch = TemporaryDirectory(prefix="script-")
+        self._log = TemporaryFile()  # noqa: SIM115 -- open as long as the process
+        self._process: subprocess.Popen[bytes] | None = None
+        self._script = Script()
+
+    @abstractmethod
+    def packages(self) -> Path:
+        """The folder with the server's packages."""
+
+    def start_upstream(self) -> None:
+        """Start the server, unless it runs, and wait until it answers."""
+        if self._process is None:
+            self.begin()
+        until(self._answers, STARTS_WITHIN, pause=0.1)
+        self.reset()
+
+    def begin(self) -> None:
+        """Start the server without waiting for it."""
+        Path(self._socket).unlink(missing_ok=True)
+        paths = os.pathsep.join(map(str, (Path(__file__).parents[2], self.packages())))
+        offline = {"HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1"}
+        self._process = subprocess.Popen(
+            launched([str(python()), "-m", self.module, str(self.folder), str(self._port)]),  # ends with this process
+            env={**os.environ, **offline, "PYTHONPATH": paths, SOCKET: self._socket},
+            stdin=subprocess.PIPE,
+            stdout=self._log,
+            stderr=self._log,
+            process_group=0,
+        )
+
+    def stop_upstream(self) -> None:
+        """Kill all its processes."""
+        assert self._process is not None
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.communicate()
+        self._process = None
+        until(self._refuses)
+
+    def _refuses(self) -> bool:
+        with socket.socket() as connection:
+            return connection.connect_ex(("127.0.0.1", self._port)) != 0
+
+    def close(self) -> None:
+        """Kill it for good."""
+        if self._process is not None:
+            self.stop_upstream()
+        self._log.close()
+        self._scratch.cleanup()
+
+    def freeze(self) -> None:
+        """Suspend its processes, until `thaw`."""
+        assert self._process is not None
+        os.killpg(self._process.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Continue after `freeze`."""
+        assert self._process is not None
+        os.killpg(self._process.pid, signal.SIGCONT)
+
+    def reset(self) -> None:
+        """Let it say a greeting, and forget what was received."""
+        self.says(*GREETING.tokens)
+        self._tell(forget=True)
+
+    def says(self, *tokens: bytes | str, cached: int = 0, fault: Fault = "") -> None:
+        """Set the reply to the next requests: each token is a step, of several tokens where the vocabulary does not have it."""
+        steps = [self._ids(token.encode() if isinstance(token, str) else token) for token in tokens]
+        self._tell(Script(steps, self._ending, cached, fault))
+
+    def hold(self, at: int) -> None:
+        """Stop every reply before that step, until its client disconnects; the engine is not reached before the first."""
+        self._tell(Script(**{**asdict(self._script), "held_at": max(at, 0)}))
+
+    @property
+    def received(self) -> Sequence[ReceivedRequest]:
+        """The requests that reached the engine."""
+        return [
+            ReceivedRequest(one["prompt"], one["limit"], json.dumps(one["constraint"]) if one["constraint"] else "", one)
+            for one in self._tell()["received"]
+        ]
+
+    @property
+    def holding(self) -> int:
+        """The requests that wait in `hold`."""
+        return int(self._tell()["holding"])
+
+    @property
+    def disconnects(self) -> int:
+        """The requests that were cancelled in the engine."""
+        return int(self._tell()["cancelled"])
+
+    @property
+    def keys(self) -> list[str | None]:
+        """The keys of all requests."""
+        return list(self._tell()["keys"])
+
+    @property
+    def headers(self) -> list[dict[str, str]]:
+        """The headers of the requests for tokens."""
+        return list(self._tell()["headers"])
+
+    def _tell(self, script: Script | None = None, **line: Any) -> dict[str, Any]:
+        """Send a line, and return the records."""
+        if script is not None:
+            self._script, line["script"] = script, asdict(script)
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(self._socket)
+            connection.sendall(json.dumps(line).encode() + b"\n")
+            with connection.makefile() as answers:
+                records: dict[str, Any] = json.loads(answers.readline())
+        return records
+
+    def _answers(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, self._log_tail()
+        try:
+            return bool(urlopen(f"{self.url}/health", timeout=5).status == 200)
+        except (URLError, TimeoutError, OSError):
+            return False
+
+    def _log_tail(self) -> str:
+        self._log.seek(0)
+        return self._log.read().decode(errors="replace")[-3000:]
+
+    @property
+    def _socket(self) -> str:
+        return f"{self._scratch.name}/script.sock"
+
+    def _ids(self, token: bytes) -> list[int]:
+        whole = self._vocabulary.get(spelled(token))
+        return [self._vocabulary[spelled(bytes([byte]))] for byte in token] if whole is None else [whole]
+
+    @cached_property
+    def _vocabulary(self) -> dict[str, int]:
+        return Tokenizer.from_file(str(self.folder / "tokenizer.json")).get_vocab()
+
+    @property
+    def _ending(self) -> int:
+        return self._vocabulary["<|im_end|>"]
+
+
+class RealLMDeploy(RealServer):
+    """The real LMDeploy."""
+
+    module = "engines.real_servers.lmdeploy_server"
+    messages: ClassVar = {
+        "refuses": "must be smaller than the model context length",
+        "loads": "Engine is sleeping",
+        "fails midway": "An internal server error occurred",
+    }
+
+    def packages(self) -> Path:
+        return lmdeploy()
