@@ -65,29 +65,8 @@ with live_registry(registry_of(build_engine("echo", EngineOptions()))) as url:
     assert done.stdout == "Hello.\n"
 
 
-def test_a_dialect_of_another_package_is_detected_and_reads_its_calls(installed: Path) -> None:
-    code = """
-from dragoman.plugins import register_dialects
-register_dialects()
-from dragoman import dialects
-from dragoman.inspection.detection import detect
-from dragoman.prompt import ChatTemplate
-template = ChatTemplate(
-    "{% for message in messages %}<|im_start|>{{ message.role }}\\n{{ message.content or '' }}"
-    "{% for call in message.tool_calls or [] %}<example_call>\\n"
-    '{"name": "{{ call.function.name }}", "arguments": {{ call.function.arguments | tojson }}}\\n</example_call>'
-    "{% endfor %}<|im_end|>\\n{% endfor %}"
-)
-print(detect(template).dialect.name)
-print(dialects.get("example").name)
-"""
-    done = run(installed, code)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == ["example", "example"]
-
-
-def test_a_codec_of_another_package_reads_writes_and_constrains(installed: Path) -> None:
-    """What `tests/dialects` checks for the codecs of this package: the writer's calls are read back and allowed."""
+def test_a_dialect_of_another_package_is_detected_and_its_codec_reads_writes_and_constrains(installed: Path) -> None:
+    """Of the codec, what `tests/dialects` checks for those of this package: the writer's calls are read back and allowed."""
     code = """
 import json, random, sys
 sys.path.insert(0, "tests")
@@ -95,9 +74,18 @@ from dragoman.plugins import register_dialects
 register_dialects()
 from dragoman import dialects
 from dragoman.conversation import ToolCall
+from dragoman.inspection.detection import detect
+from dragoman.prompt import ChatTemplate
 from dialects.reading import read
 from dialects.test_constraint import CALLS, accepts, asked, calls, constraint, read as read_parts, random_output
 from splits import same_at_every_split
+template = ChatTemplate(
+    "{% for message in messages %}<|im_start|>{{ message.role }}\\n{{ message.content or '' }}"
+    "{% for call in message.tool_calls or [] %}<example_call>\\n"
+    '{"name": "{{ call.function.name }}", "arguments": {{ call.function.arguments | tojson }}}\\n</example_call>'
+    "{% endfor %}<|im_end|>\\n{% endfor %}"
+)
+print(detect(template).dialect.name, dialects.get("example").name)
 lines = dialects.get("example-lines")
 written = lines.encode_turn("Hm.", CALLS)
 print(lines.encode_calls([ToolCall("1", "add", {"a": 1, "b": [True, "x"]})]))
@@ -115,7 +103,7 @@ for call in CALLS:
 """
     done = run(installed, code)
     assert done.returncode == 0, done.stderr
-    assert done.stdout == '<line_call>add\na = 1\nb = [true, "x"]\n</line_call>\n'
+    assert done.stdout == 'example example\n<line_call>add\na = 1\nb = [true, "x"]\n</line_call>\n'
 
 
 @pytest.mark.parametrize(

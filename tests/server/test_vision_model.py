@@ -1,6 +1,8 @@
 """`--vision-model`: a second model describes images for one that does not see."""
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
@@ -11,6 +13,7 @@ from conftest import MODEL, body, live_registry, live_server, registry_of
 from controllable_engine import ControllableEngine
 from dragoman.engines.scripted import Line, ScriptedEngine
 from dragoman.media.vision import Vision, VisionServer
+from dragoman.server import vision_model
 from dragoman.server.vision_model import VisionModel
 from media.pictures import encoded, in_base64
 from server.http import count, get, post
@@ -24,22 +27,25 @@ def shown(*pictures: bytes) -> dict[str, Any]:
     return body({"role": "user", "content": [{"type": "image", "source": source} for source in sources]})
 
 
-@pytest.fixture(scope="module")
-def seeing_url() -> Iterator[str]:
+@contextmanager
+def vision_server() -> Iterator[Vision]:
     with live_server(seeing_engine(), id="sees") as url:
-        yield url
+        yield VisionServer(url)
 
 
 @pytest.mark.parametrize(
     "vision",
     [
-        pytest.param(VisionServer, id="server", marks=pytest.mark.slow),
-        pytest.param(lambda _: VisionModel(seeing_engine()), id="model"),
+        pytest.param(vision_server, id="server", marks=pytest.mark.slow),
+        pytest.param(lambda: nullcontext(VisionModel(seeing_engine())), id="model"),
     ],
 )
-def test_images_are_described_and_counted(seeing_url: str, vision: Callable[[str], Vision]) -> None:
+def test_images_are_described_and_counted(
+    vision: Callable[[], AbstractContextManager[Vision]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vision_model, "_POLICY", replace(vision_model._POLICY, max_tokens=200))  # a random model rambles
     engine = ControllableEngine()
-    with live_registry(registry_of(engine, vision=vision(seeing_url), id=MODEL)) as url:
+    with vision() as describes, live_registry(registry_of(engine, vision=describes, id=MODEL)) as url:
         for pictures in ((RED,), (BLUE,), (RED,)):
             usage = post(url, shown(*pictures)).json["usage"]
             assert count(url, shown(*pictures)) == sum(usage[name] for name in usage if name.endswith("input_tokens")) > 100
