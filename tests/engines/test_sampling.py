@@ -1,14 +1,17 @@
 """Sampling values that engines refuse, overflow on or misread."""
 
 import asyncio
+from collections.abc import AsyncGenerator
 
 import pytest
+import pytest_asyncio
 
 from dragoman.conversation import Sampling
 from dragoman.engines import EngineRequest
 from dragoman.engines.llama.embedded import EmbeddedLlama
 from dragoman.engines.sampling import bounded
 from engines.conftest import GREEDY, collect, text
+from vision_model import vision_model
 
 PROMPT = [504, 3575, 282, 4649, 314]
 """The capital of France is"""
@@ -23,6 +26,15 @@ EXTREMES = [
     {"temperature": 1e-38, "top_p": 1e-320, "top_k": 10**30, "seed": 10**30, "min_p": 1.0, "presence_penalty": 2.0},
     {"temperature": 2.0, "top_p": 0.0, "top_k": 2**63, "seed": -1, "frequency_penalty": -2.0, "presence_penalty": -2.0},
 ]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def engine() -> AsyncGenerator[EmbeddedLlama]:
+    """An engine with the tiny model: what is sampled does not matter here."""
+    embedded = EmbeddedLlama(vision_model(), context=512, parallel=1, threads=1)
+    await embedded.start()
+    yield embedded
+    await embedded.close()
 
 
 @pytest.mark.parametrize("tiny", [0.0, -0.0, 1e-320, 1e-45, 1e-38, 1e-7])
