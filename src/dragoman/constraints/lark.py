@@ -23,6 +23,7 @@ from typing import Any, Final
 
 from llguidance import LLMatcher, LLParserLimits
 
+from dragoman.constraints.patterns import readable
 from dragoman.constraints.tree import Choice, Constraint, Json, Literal, Node, Pattern, Ref, Repeat, Series, Text, Until
 from dragoman.json_schema.references import Schema, rewritten
 from dragoman.special_tokens import Segments
@@ -210,7 +211,7 @@ def _form(schema: str, step: int) -> str:
     form: dict[str, Any] = dict(_FORM)
     if step:
         form["lenient"] = True
-    return json.dumps({"x-guidance": form, **relaxed(json.loads(schema), step)}, ensure_ascii=False)
+    return json.dumps({"x-guidance": form, **readable(relaxed(json.loads(schema), step))}, ensure_ascii=False)
 
 
 def relaxed(schema: Schema, step: int) -> Schema:
