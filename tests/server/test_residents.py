@@ -257,6 +257,23 @@ def test_a_load_that_no_client_waits_for_any_more_is_left_out() -> None:
         assert a.open == 0
 
 
+@pytest.mark.clause("TRN-18")
+def test_a_model_whose_clients_leave_while_another_is_drained_is_not_loaded() -> None:
+    a, b = Model("a"), Model("b")
+    with serving([a, b], memory=1) as server:
+        a.engine.hold(before=FIRST_TOKEN)
+        running = server.later(a)
+        until(lambda: a.engine.waiting == 1)
+        with wire(server.url) as leaves:
+            leaves.send({"model": "b", "max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}]})
+            until(lambda: server.states["a"] == "unloading")
+        until(lambda: server.statuses["b"]["waiting"] == 0)
+        a.engine.release()
+        assert running.result().status == HTTPStatus.OK
+        until(lambda: server.states == {"a": "loaded", "b": "unloaded"})
+        assert (len(a.engines), b.engines) == (2, [])
+
+
 def test_an_unstreamed_request_waits_for_its_model_for_a_limited_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(early_stream, "LOADING_PATIENCE", 0.05)
     small = Model("small")

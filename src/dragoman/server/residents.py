@@ -199,15 +199,20 @@ class Residents:
             unloaded: list[ModelEntry] = []
             try:
                 self._check_size(stay.entry)
-                if stay.users or (stay.wanted and self._fits(stay.entry)):
+                if self._is_wanted(stay):
                     await self._make_room(stay.entry, unloaded)
+                if self._is_wanted(stay):  # its requests may have left while others ended
                     await self._bring_in(stay)
-                else:
-                    self._abandon(stay, EngineUnavailable("no request waits for the model any more"))
+                    return
+                self._abandon(stay, EngineUnavailable("no request waits for the model any more"))
             except Exception as error:
                 self._fail(stay, error)
-                for entry in unloaded:
-                    await self._bring_back(entry)
+            for entry in unloaded:
+                await self._bring_back(entry)
+
+    def _is_wanted(self, stay: Stay) -> bool:
+        """Whether a request waits for a model, or it is to be loaded at the start and fits beside what is loaded."""
+        return bool(stay.users) or (stay.wanted and self._fits(stay.entry))
 
     async def _make_room(self, entry: ModelEntry, unloaded: list[ModelEntry]) -> None:
         """Unload models until the one of the entry fits; adds those that it unloads to `unloaded`."""
