@@ -12,7 +12,7 @@
     │   ├── UnknownResponse      a response that is not stored
     │   ├── UnknownRoute         no such path
     │   ├── MethodNotAllowed     no such method on that path
-    │   ├── ForeignHost          a `Host` header that does not name this server
+    │   ├── ForeignHost          a `Host` header that does not name this server, or a page of a foreign origin
     │   ├── RequestTimedOut      the request did not arrive in time
     │   ├── HeadTooLarge         the request line and headers exceed the limit
     │   └── RequestTooLarge      the body exceeds the limit (TRN-12)
@@ -126,7 +126,7 @@ class MethodNotAllowed(ClientError):
 
 
 class ForeignHost(ClientError):
-    """The `Host` header does not name this server."""
+    """The `Host` header does not name this server, or the `Origin` header is that of a page that may not do this."""
 
 
 class RequestTimedOut(ClientError):

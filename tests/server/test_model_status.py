@@ -120,6 +120,17 @@ def test_an_engine_that_the_application_built_is_not_started_again(serve: Serve)
     assert get(url, "/health").json["status"] == "failed"
 
 
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [("https://example.org", 403), ("null", 403), ("http://localhost:3000", 200), ("https://chat.test", 200)],
+)
+def test_pages_of_foreign_origins_unload_no_model(origin: str, status: int) -> None:
+    with serving([Model("big")], cors_origins=["https://chat.test"]) as server:
+        answer = post(server.url, None, "/api/models/big/stop", origin=origin, content_type="text/plain")
+        assert answer.status == status
+        assert server.states == {"big": "loaded" if status == 403 else "unloaded"}
+
+
 def test_the_status_needs_the_key() -> None:
     with serving([Model("big")], api_key="sesame") as server:
         for method, path in (("GET", "/api/models"), ("POST", "/api/models/big/stop")):

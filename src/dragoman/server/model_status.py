@@ -4,9 +4,12 @@ from collections.abc import Sequence
 from typing import Final
 
 from msgspec import Struct
+from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
+from dragoman.errors import ForeignHost
 from dragoman.server.model_entry import ModelEntry
+from dragoman.server.origins import is_allowed_origin
 from dragoman.server.registry import ModelRegistry
 from dragoman.server.respond import send_json
 from dragoman.server.stay import State
@@ -68,7 +71,10 @@ class StopModel:
         self._registry = registry
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer the request, at the latest after `STOP_SECONDS`. Raises `UnknownModel`."""
+        """Answer the request, at the latest after `STOP_SECONDS`. Raises `UnknownModel`, `ForeignHost`."""
+        origin = Headers(scope=scope).get("origin", "")
+        if not is_allowed_origin(origin, self._registry.settings.cors_origins):  # browsers send this without asking first
+            raise ForeignHost(f"origin: {origin} may not unload models; --cors-origin adds origins")
         entry = self._registry.find_exactly(scope["path_params"]["model"])
         await self._registry.residents.stop(entry, STOP_SECONDS)
         await send_json(send, status_of(self._registry, entry))

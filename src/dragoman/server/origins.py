@@ -77,6 +77,11 @@ def _varying(send: Send) -> Send:
     return varying
 
 
+def is_allowed_origin(origin: str, named: Collection[str]) -> bool:
+    """Whether an `Origin` header is that of a page of this machine, or in `named`. It is empty outside browsers."""
+    return not origin or ANY in named or origin in named or re.fullmatch(_LOCAL_ORIGIN, origin) is not None
+
+
 def is_allowed_host(host: str, named: Collection[str]) -> bool:
     """Whether a `Host` header means this machine or, without its port, is in `named`. It may be empty (HTTP/1.0)."""
     found = _HOST.fullmatch(host.strip())

@@ -255,7 +255,9 @@ class Residents:
             self._fail(stay, error)
 
     def _fail(self, stay: Stay, error: Exception) -> None:
-        """Record why a model was not loaded."""
+        """Record why a model was not loaded, unless it was stopped before."""
+        if stay.ready.done():
+            return
         bug = None if isinstance(error, DragomanError) else error
         known = copy.copy(error) if isinstance(error, DragomanError) else Unexpected()
         _LOG.error("%s was not loaded: %s", stay.entry.id or "the model", error, exc_info=bug)
