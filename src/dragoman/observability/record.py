@@ -100,6 +100,14 @@ class Record:
         """Whether the request holds a slot, which it does almost to its end."""
         return self.started is not None
 
+    @property
+    def decoded(self) -> tuple[int, float]:
+        """The tokens of a complete answer, and the seconds of decoding them; zeros without one."""
+        begun = self.read if self.read is not None else self.first
+        if self.work is None or begun is None or self.ended is None:
+            return 0, 0.0
+        return self.work.counts.output, self.ended - begun
+
     def ask(self, model: str, *, stream: bool) -> None:
         """Record the named model and the stream flag; from now on the request waits for its model."""
         self.model, self.stream, self.asked = model, stream, self.age

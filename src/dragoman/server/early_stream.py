@@ -30,6 +30,7 @@ class EarlyStream:
         self._started = False
         self._answered = False
         self._sending = asyncio.Lock()
+        self._timer: asyncio.TimerHandle | None = None  # runs until the first ping
         self._pinging: asyncio.Task[None] | None = None
 
     @property
@@ -40,13 +41,13 @@ class EarlyStream:
     async def __aenter__(self) -> Self:
         """Begin to wait."""
         if self._record.stream:
-            self._pinging = asyncio.create_task(self._ping())
+            self._timer = asyncio.get_running_loop().call_later(stream.PING_INTERVAL, self._start)
         return self
 
     def settle(self) -> None:
         """End the wait for the model: a response that has not started does not start early any more."""
-        if self._pinging is not None and not self._started:
-            self._pinging.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
 
     async def send(self, message: Message) -> None:
         """Send a message of the answer; its start is left out if the response has started."""
@@ -68,7 +69,11 @@ class EarlyStream:
         await self._send({"type": "http.response.body", "body": frame})
         return True
 
+    def _start(self) -> None:
+        self._pinging = asyncio.create_task(self._ping())
+
     async def _stop(self) -> None:
+        self.settle()
         pinging, self._pinging = self._pinging, None
         if pinging is not None:
             async with self._sending:  # a message is sent whole
@@ -76,10 +81,10 @@ class EarlyStream:
             await asyncio.wait({pinging})
 
     async def _ping(self) -> None:
+        async with self._sending:
+            self._started = True
+            await self._send(response_start(200, stream.HEADERS))
         while True:
-            await asyncio.sleep(stream.PING_INTERVAL)
             async with self._sending:
-                if not self._started:
-                    self._started = True
-                    await self._send(response_start(200, stream.HEADERS))
                 await self._send({"type": "http.response.body", "body": self._format.ping, "more_body": True})
+            await asyncio.sleep(stream.PING_INTERVAL)

@@ -105,7 +105,7 @@ class GeneratingEndpoint(Endpoint, Generic[E]):
                         await send_message(response, model.admission, send)
                 except EngineRefused as refused:
                     raise (_images_refused(refused) if generation.has_images else self.refusal(made, refused)) from None
-            model.speed.add(record.entry())
+            model.speed.add(*record.decoded)
 
     async def keep(self, encoder: Encoder[E], record: Record) -> None:
         """Keep an answer that is complete, if the API has that."""

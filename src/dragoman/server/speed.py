@@ -3,8 +3,6 @@
 from collections import deque
 from typing import Final
 
-from dragoman.observability import RequestLogEntry
-
 _RECENT: Final = 16
 """Answers."""
 
@@ -15,10 +13,10 @@ class Speed:
     def __init__(self) -> None:
         self._answers: deque[tuple[int, float]] = deque(maxlen=_RECENT)
 
-    def add(self, entry: RequestLogEntry) -> None:
-        """Take an answer that is over into account."""
-        if entry.tokens is not None and entry.tokens.output and entry.seconds.decode:
-            self._answers.append((entry.tokens.output, entry.seconds.decode))
+    def add(self, tokens: int, seconds: float) -> None:
+        """Take an answer into account: its tokens, and the seconds of decoding them."""
+        if tokens and seconds:
+            self._answers.append((tokens, seconds))
 
     @property
     def tokens_per_second(self) -> float | None:
