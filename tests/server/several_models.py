@@ -11,9 +11,13 @@ from msgspec import structs
 
 from conftest import body, live_registry
 from controllable_engine import ControllableEngine
+from dragoman import dialects
 from dragoman.engines import Capabilities, Engine
 from dragoman.server import ModelEntry, ModelRegistry, Settings
 from server.http import Answer, get, post
+
+_DIALECT = dialects.get("qwen3")
+"""Not detected, so that models load fast."""
 
 
 class Model:
@@ -28,7 +32,7 @@ class Model:
         self.loading = 0  # engines that are starting
         self.loop: asyncio.AbstractEventLoop | None = None
         self.gate: asyncio.Event | None = None
-        self.entry = replace(ModelEntry(name, self._build, memory=1), **fields)
+        self.entry = replace(ModelEntry(name, self._build, memory=1, dialect=_DIALECT), **fields)
 
     @property
     def engine(self) -> "LoadedEngine":
@@ -103,6 +107,8 @@ class SeveralModels:
         """The text of the answer of a model."""
         answer = self.ask(model, **fields)
         assert answer.status == 200, answer.content
+        if fields.get("stream"):
+            return "".join(event["delta"]["text"] for event in answer.events if event["type"] == "content_block_delta")
         text: str = answer.json["content"][0]["text"]
         return text
 

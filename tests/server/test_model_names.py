@@ -102,9 +102,14 @@ def test_models_are_listed_without_loading_them() -> None:
 def test_a_body_that_is_wrong_loads_no_model() -> None:
     small = Model("small")
     with serving([Model("big"), small]) as server:
-        for request in (body(model="small", max_tokens=-1), b'{"model": "small"', b'{"model": "small", ' + b" " * 200_000):
+        for request in (body(model="small", max_tokens=-1), b'{"model": "small"', body(model=["small"])):
             assert post(server.url, request).status == HTTPStatus.BAD_REQUEST
         assert small.engines == []
+
+
+def test_a_large_body_whose_model_cannot_be_read_is_refused(server: SeveralModels) -> None:
+    for beginning in (b'{"model": "small", ', b'{"model": 7, "messages": []}', b"{"):
+        assert post(server.url, beginning + b" " * 200_000).status == HTTPStatus.BAD_REQUEST
 
 
 @pytest.mark.parametrize("size", [200_000, 2_500_000])

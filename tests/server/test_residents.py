@@ -294,20 +294,34 @@ def test_tokens_are_counted_by_the_model_that_is_named() -> None:
         assert counted == server.ask(small, messages=request["messages"]).json["usage"]["input_tokens"]
 
 
-def test_two_models_that_do_not_fit_together_take_turns_under_load() -> None:
-    """Eight clients ask for the two models in turn, and every request is answered by the model that it names."""
-    models = [Model("a"), Model("b")]
-    with serving(models, memory=1) as server:
-        start = Barrier(8)
+@pytest.mark.parametrize(("names", "room"), [("ab", 1), ("abcd", 2)])
+def test_models_that_do_not_fit_together_take_turns_under_load(names: str, room: int) -> None:
+    """Eight clients ask for the models in turn, while others disconnect; each is answered by the model that it names."""
+    models = [Model(name) for name in names]
+    with serving(models, memory=room) as server:
+        start = Barrier(12)
 
-        def client(number: int) -> list[str]:
+        def client(number: int) -> list[tuple[str, str]]:
             start.wait()
-            return [server.said(models[(number + turn) % 2], stream=False) for turn in range(12)]
+            asked = [models[(number + turn) % len(models)] for turn in range(8)]
+            return [(model.says, server.said(model, stream=number % 2 == 0)) for model in asked]
 
-        said = list(server.threads.map(client, range(8)))
-        assert said == [[models[(number + turn) % 2].says for turn in range(12)] for number in range(8)]
+        def leaving(number: int) -> None:
+            start.wait()
+            for turn in range(4):
+                with wire(server.url) as connection:
+                    name = names[(number + turn) % len(names)]
+                    connection.send({"model": name, "max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}]})
+                    until(lambda name=name: server.statuses[name]["state"] != "unloaded")  # type: ignore[misc]
+
+        left = [server.threads.submit(leaving, number) for number in range(4)]
+        for expected, said in [answer for answers in server.threads.map(client, range(8)) for answer in answers]:
+            assert said == expected
+        for departure in left:
+            departure.result()
         assert all(len(model.engines) >= 2 for model in models)
-        assert sum(model.open for model in models) == 1
+        until(lambda: sum(model.open for model in models) <= room)
+        assert set(server.states.values()) <= {"loaded", "unloaded", "loading"}
 
 
 def test_the_server_stops_while_models_load_and_wait() -> None:
