@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import sys
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,9 +28,12 @@ class Launched:
     name: str
     package: str
     arguments: Sequence[str]
-    read: Mapping[str, Mapping[str, Any]]
-    edit: Mapping[str, Mapping[str, Any]]
-    folder: str = "node_modules/.bin"
+    read: Mapping[str, Mapping[str, Any]] | None = None
+    edit: Mapping[str, Mapping[str, Any]] | None = None
+    says: str = ""
+    module: str = ""
+    own_version: str = ""
+    other_models: Sequence[str] = ()
 
     @property
     def program(self) -> Program:
@@ -37,15 +41,25 @@ class Launched:
 
     @property
     def version(self) -> str:
-        return re.split("==|@", self.package)[-1]
+        """The program's own version."""
+        return self.own_version or self._package_version
 
     @property
-    def path(self) -> str:
-        """The PATH with the program, which is installed if it is missing, and with node."""
-        is_python = "==" in self.package
-        install = python_packages if is_python else node_packages
-        installed = install(f"clients/{self.name}-{self.version}", [self.package])
-        return os.pathsep.join([str(installed / self.folder), str(node().parent), os.environ["PATH"]])
+    def _package_version(self) -> str:
+        return re.split("==|@", self.package)[-1]
+
+    def path(self, scripts: Path) -> str:
+        """The PATH with the program, which is installed if it is missing, and with node; `scripts` is an empty folder."""
+        folder = f"clients/{self.name}-{self._package_version}"
+        if self.module:
+            # Not PYTHONPATH: it would be that of `dragoman launch`, too.
+            start = f"PYTHONPATH={python_packages(folder, [self.package])} exec {sys.executable} -S -m {self.module}"
+            script = scripts / self.program.executable
+            script.write_text(f'#!/bin/sh\n{start} "$@"\n', encoding="utf-8")
+            script.chmod(0o755)
+        else:
+            scripts = node_packages(folder, [self.package]) / "node_modules" / ".bin"
+        return os.pathsep.join([str(scripts), str(node().parent), os.environ["PATH"]])
 
     def command(self) -> list[str]:
         """The arguments for the program."""
@@ -53,7 +67,8 @@ class Launched:
 
     def calls(self, project: Path) -> tuple[str, str]:
         """What the model writes to read and to change the note."""
-        return _call(self.read, project), _call(self.edit, project)
+        read, edit = (_call(described, project) if described else self.says for described in (self.read, self.edit))
+        return read, edit
 
 
 def _call(described: Mapping[str, Mapping[str, Any]], project: Path) -> str:

@@ -23,8 +23,8 @@ _TIMEOUT = 120
 @pytest.mark.timeout(600)  # the first run installs it
 @pytest.mark.parametrize("launched", LAUNCHED, ids=lambda launched: launched.name)
 def test_a_launched_program_changes_a_file(launched: Launched, tmp_path: Path) -> None:
-    home, project, scratch = (tmp_path / name for name in ("home", "project", "scratch"))
-    for folder in (home, project, scratch):
+    home, project, scratch, scripts = (tmp_path / name for name in ("home", "project", "scratch", "scripts"))
+    for folder in (home, project, scratch, scripts):
         folder.mkdir()
     note = project / "note.txt"
     note.write_text(f"{BEFORE}\n")
@@ -39,7 +39,7 @@ def test_a_launched_program_changes_a_file(launched: Launched, tmp_path: Path) -
                 *("--url", sandbox.url, "--api-key", "secret", "--", *launched.command()),
             ],
             cwd=project,
-            env={"PATH": launched.path, "HOME": str(home), "TMPDIR": str(scratch), "LANG": "C.UTF-8", "TERM": "dumb"},
+            env={"PATH": launched.path(scripts), "HOME": str(home), "TMPDIR": str(scratch), "LANG": "C.UTF-8", "TERM": "dumb"},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -54,7 +54,7 @@ def test_a_launched_program_changes_a_file(launched: Launched, tmp_path: Path) -
     assert recorder.refused == []
     asked = [exchange for exchange in recorder.exchanges if exchange.path in {api.value for api in Api}]
     assert {exchange.path for exchange in asked} == {launched.program.api.value}
-    assert {exchange.body["model"] for exchange in asked} == {MODEL}
+    assert {exchange.body["model"] for exchange in asked} == {MODEL, *launched.other_models}
     assert not list(scratch.glob("dragoman-*"))
 
 
