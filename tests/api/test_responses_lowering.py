@@ -180,6 +180,15 @@ def test_tools_of_every_kind_are_offered_under_one_name_each() -> None:
     assert (found.name, found.description) == ("crm__find", "Customers.\n\nThe time.")
     assert held.strict
     assert held.schema["properties"]["input"]["pattern"] == "^(?:[a-z]+|-)$"
+    assert held.description == "Applies a patch.\n\nIts input matches this regular expression:\n[a-z]+|-"
+
+
+def test_a_grammar_is_shown_and_enforced() -> None:
+    start = 'start: "a" LF\n%import common.LF'
+    [tool] = lowered(tools=[{"type": "custom", "name": "x", "format": {**NESTED, "definition": start}}]).dialogue.tools
+    assert tool.strict
+    assert tool.description == f"Its input matches this Lark grammar:\n{start}"
+    assert tool.schema["properties"]["input"]["pattern"] == r"^(?:a(?:\n))$"
 
 
 def test_a_call_of_a_namespace_keeps_its_name_in_the_history() -> None:
@@ -257,7 +266,7 @@ def test_a_count_takes_what_determines_the_prompt() -> None:
     assert lower(request).dialogue == lowered(instructions="Be brief.").dialogue
 
 
-SPOKEN = {"type": "grammar", "syntax": "lark", "definition": 'start: "a"'}
+NESTED = {"type": "grammar", "syntax": "lark", "definition": 'start: "(" start? ")"'}
 
 
 @pytest.mark.clause("RSP-4", "RSP-9")
@@ -280,8 +289,12 @@ SPOKEN = {"type": "grammar", "syntax": "lark", "definition": 'start: "a"'}
         ([], {"tools": [{"type": "mcp", "server_label": "a"}]}, "tools.0.type: the tool mcp is not supported"),
         ([], {"tools": [NOW, NOW]}, "tools: the name now is used 2 times"),
         ([], {"tools": [{**NOW, "parameters": {"type": "x"}}]}, "tools.0.parameters: JSON schema is invalid"),
-        ([], {"tools": [{**PATCH, "format": SPOKEN}]}, "tools.0.format.syntax: grammars in lark are not supported"),
-        ([], {"tools": [{**PATCH, "format": {**SPOKEN, "syntax": "regex", "definition": "["}}]}, "tools.0.format.definition: "),
+        (
+            [],
+            {"tools": [{**PATCH, "format": NESTED}]},
+            "tools.0.format.definition: this grammar cannot be enforced: the rule start",
+        ),
+        ([], {"tools": [{**PATCH, "format": {**NESTED, "syntax": "regex", "definition": "["}}]}, "tools.0.format.definition: "),
         ([], {"tool_choice": "required"}, "tool_choice: there are no tools"),
         ([], {"tool_choice": {"type": "function", "name": "x"}}, "tool_choice.name: x is not among the tools"),
         ([], {"tools": [NOW], "tool_choice": {"type": "custom", "name": "now"}}, "tool_choice.name: now is not among"),

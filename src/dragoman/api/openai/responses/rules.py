@@ -17,6 +17,7 @@ from dragoman.api.openai.responses.items import (
     is_assistant,
     parts_of_items,
 )
+from dragoman.api.openai.responses.lark_grammar import UnsupportedGrammar
 from dragoman.api.openai.responses.request import PromptRequest, ResponsesRequest, SchemaFormat
 from dragoman.api.openai.responses.tools import (
     AllowedTools,
@@ -148,10 +149,11 @@ def _check_tool(offer: Offered, limits: Limits) -> None:
         case CustomTool(format=None | AnyText()):
             pass
         case CustomTool():
-            pattern = pattern_of(offer.tool)
-            if pattern is None:
-                raise InvalidRequest.at(f"{offer.path}.format.syntax", f"grammars in lark are {_UNSUPPORTED}; regex is")
-            path, schema = f"{offer.path}.format.definition", {"type": "string", "pattern": pattern}
+            path = f"{offer.path}.format.definition"
+            try:
+                schema = {"type": "string", "pattern": pattern_of(offer.tool)}
+            except UnsupportedGrammar as error:
+                raise InvalidRequest.at(path, f"this grammar cannot be enforced: {error}") from None
             check_valid(schema, path, limits)
             if validator(schema) is None:
                 raise InvalidRequest.at(path, "is not a regular expression")

@@ -8,10 +8,12 @@ from msgspec import Struct
 from pydantic import Discriminator, Field, Tag
 
 from dragoman.api.base import WireModel
+from dragoman.api.openai.responses.lark_grammar import lark_pattern
 from dragoman.conversation.types import Tool
 
 INPUT: Final = "input"
 """The argument by which the model gives the input of a custom tool: models are trained on calls with JSON arguments only."""
+_KINDS: Final = {"lark": "Its input matches this Lark grammar:", "regex": "Its input matches this regular expression:"}
 _BETWEEN: Final = "__"
 _Name = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_.-]{1,128}$")]
 
@@ -156,6 +158,8 @@ class Offered:
             schema = {"type": "object", "properties": {}, **(self.tool.parameters or {})}
             return Tool(self.name.flat, words, schema, bool(self.tool.strict))
         pattern = pattern_of(self.tool)
+        if isinstance(self.tool.format, Grammar):
+            words = f"{words}\n\n{_KINDS[self.tool.format.syntax]}\n{self.tool.format.definition}".strip()
         schema = _input_schema("The input as plain text.", pattern)
         return Tool(self.name.flat, words, schema, strict=pattern is not None)
 
@@ -166,10 +170,11 @@ def _input_schema(description: str, pattern: str | None) -> dict[str, Any]:
 
 
 def pattern_of(tool: CustomTool) -> str | None:
-    """The pattern that the input of a custom tool matches from end to end; None for any text."""
-    if not isinstance(tool.format, Grammar) or tool.format.syntax != "regex":
+    """The pattern that the input of a custom tool matches from end to end; None for any text. Raises `UnsupportedGrammar`."""
+    if not isinstance(tool.format, Grammar):
         return None
-    return f"^(?:{tool.format.definition})$"
+    definition = tool.format.definition
+    return f"^(?:{lark_pattern(definition) if tool.format.syntax == 'lark' else definition})$"
 
 
 def offered(tools: Sequence[FunctionTool | CustomTool | Namespace | HostedTool] | None) -> Iterator[Offered]:
