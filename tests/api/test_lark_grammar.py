@@ -2,6 +2,8 @@
 
 import json
 import re
+import time
+from contextlib import suppress
 
 import pytest
 
@@ -90,3 +92,12 @@ def test_a_grammar_that_cannot_be_enforced_is_refused_with_the_reason(definition
     with pytest.raises(UnsupportedGrammar) as raised:
         lark_pattern(definition)
     assert str(raised.value).startswith(reason)
+
+
+@pytest.mark.parametrize("piece", ['\\"', "/", "\n", "\n|", '"', "(", "a.", "/a", "\\", '"a" ', "!"])
+def test_the_time_for_a_grammar_is_in_proportion_to_its_length(piece: str) -> None:
+    definition = "start: " + piece * (20_000 // len(piece) - 10)
+    began = time.process_time()
+    with suppress(UnsupportedGrammar):
+        lark_pattern(definition)
+    assert time.process_time() - began < 2

@@ -41,7 +41,8 @@ _TOKEN: Final = re.compile(
 )
 _ESCAPE: Final = re.compile(r"\\(x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|.)")
 _ESCAPES: Final = {"n": "\n", "r": "\r", "t": "\t", "f": "\f", "v": "\v", "b": "\b", "0": "\0"}
-_BEFORE: Final = re.compile(r"""(?P<kept>"(?:\\.|[^"\\\n])*"|/(?!/)(?:\\.|[^/\\\n])+/)|//[^\n]*""")
+_BEFORE: Final = re.compile(r"""(?P<kept>"(?:\\.|[^"\\\n])*"?|/(?!/)(?:\\.|[^/\\\n])+/?)|//[^\n]*""")
+"""A string, an expression or a comment; one that does not end is taken to the end of its line, in one step."""
 
 
 class UnsupportedGrammar(ValueError):
