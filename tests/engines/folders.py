@@ -2,6 +2,7 @@
 
 import json
 from functools import cache
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +47,8 @@ def _with_generated(tokenizer: Tokenizer) -> str:
     """The tokenizer in JSON, with `_GENERATED` in its vocabulary."""
     saved = json.loads(tokenizer.to_str())
     vocabulary = saved["model"]["vocab"]
-    for token in map(spelled, _GENERATED):
-        vocabulary.setdefault(token, tokenizer.get_vocab_size() + len(vocabulary))
+    missing = [token for token in map(spelled, _GENERATED) if token not in vocabulary]
+    vocabulary.update(zip(missing, count(tokenizer.get_vocab_size())))
     return json.dumps(saved)
 
 

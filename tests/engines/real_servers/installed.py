@@ -22,6 +22,8 @@ LMDEPLOY = (
     "yapf==0.43.0",
 )
 
+SGLANG = ("sglang==0.5.23", "orjson==3.13.0", "soundfile==0.14.0")
+
 
 def python() -> Path:
     """The Python that runs the servers."""
@@ -31,6 +33,11 @@ def python() -> Path:
 def lmdeploy() -> Path:
     """The folder with LMDeploy."""
     return _packages(LMDEPLOY, "lmdeploy/turbomind/_turbomind*.so", "lmdeploy/turbomind/lib64")
+
+
+def sglang() -> Path:
+    """The folder with SGLang."""
+    return _packages(SGLANG)
 
 
 def _packages(requirements: Sequence[str], *compiled: str) -> Path:

@@ -13,10 +13,14 @@ from dataclasses import asdict, dataclass, field
 from itertools import takewhile
 from typing import Any, Literal
 
+from engines.folders import spelled
+
 Fault = Literal["", "loads", "refuses", "fails midway"]
 
 SOCKET = "DRAGOMAN_TEST_SCRIPT"
 """The environment variable with the path of the socket."""
+HTTP = ".http"
+"""What follows in the path of the socket of the HTTP server, where that is another process than the engine."""
 CUT = 4
 """The step instead of which a reply that fails midway fails."""
 
@@ -25,11 +29,13 @@ CUT = 4
 class Script:
     """What the engine generates: the token ids of each step, and how it fails.
 
+    `whole` is the same text as the tokenizer writes it.
     `ending` is the token that ends a generation; `held_at` the number of the step before which every request waits; `pace` the
     seconds between steps, in which all requests advance by one.
     """
 
     steps: Sequence[Sequence[int]] = ()
+    whole: Sequence[int] = ()
     ending: int = 0
     cached: int = 0
     fault: Fault = ""
@@ -64,7 +70,7 @@ class Control:
         self.script = Script()
         self.records = Records()
 
-    def listen(self) -> None:
+    def listen(self, suffix: str = "") -> None:
         """Answer the test's lines from a thread, at the path in the environment."""
         control = self
 
@@ -73,7 +79,7 @@ class Control:
                 for line in self.rfile:
                     self.wfile.write(json.dumps(asdict(control.obey(json.loads(line)))).encode() + b"\n")
 
-        server = socketserver.ThreadingUnixStreamServer(os.environ[SOCKET], Handler)
+        server = socketserver.ThreadingUnixStreamServer(os.environ[SOCKET] + suffix, Handler)
         threading.Thread(target=server.serve_forever, daemon=True).start()
 
     def record(self, **request: Any) -> None:
@@ -100,13 +106,21 @@ class Enforcer:
         self._vocabulary: Mapping[str, int] = tokenizer.get_vocab()
 
     def steps(self, compiled: Any, script: Script) -> Sequence[Sequence[int]]:
-        """The script's steps as far as the constraint allows them; if it allows none, what it leaves no choice about."""
+        """The script's steps as far as the constraint allows them; if it allows none, what it leaves no choice about.
+
+        A constraint may ask for special tokens, which only `whole` has.
+        """
         if not compiled:
             return script.steps
-        matcher = self._matcher(compiled)
-        forced = [self._vocabulary[letter] for letter in matcher.find_jump_forward_string()]
-        kept = list(takewhile(lambda ids: all(map(matcher.accept_token, ids)), script.steps))
+        forced = [self._vocabulary[letter] for letter in spelled(self._matcher(compiled).find_jump_forward_string().encode())]
+        kept = self._kept(compiled, script.steps)
+        if len(kept) < len(script.steps):
+            kept = self._kept(compiled, [[token] for token in script.whole])
         return kept or [forced]
+
+    def _kept(self, compiled: Any, steps: Sequence[Sequence[int]]) -> Sequence[Sequence[int]]:
+        matcher = self._matcher(compiled)
+        return list(takewhile(lambda ids: all(map(matcher.accept_token, ids)), steps))
 
 
 class Recorder:

@@ -10,7 +10,8 @@ import socket
 import subprocess
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from contextlib import suppress
+from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
@@ -23,9 +24,9 @@ from tokenizers import Tokenizer
 from controllable_engine import until
 from dragoman.engines.launcher import launched
 from engines.folders import spelled
-from engines.real_servers.installed import lmdeploy, python
-from engines.real_servers.script import SOCKET, Fault, Script
-from engines.remote.fake_engine import GREETING, EngineFault, ReceivedRequest
+from engines.real_servers.installed import lmdeploy, python, sglang
+from engines.real_servers.script import HTTP, SOCKET, Fault, Script
+from engines.remote.fake_engine import GREETING, MESSAGES, EngineFault, ReceivedRequest
 
 STARTS_WITHIN = 300
 """Upper limit of the start on a busy machine, in seconds."""
@@ -36,6 +37,8 @@ class RealServer(ABC):
 
     module: ClassVar[str]
     messages: ClassVar[Mapping[EngineFault, str]]
+    http: ClassVar[str] = ""
+    """The suffix of the socket of the HTTP server."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -61,7 +64,8 @@ class RealServer(ABC):
 
     def begin(self) -> None:
         """Start the server without waiting for it."""
-        Path(self._socket).unlink(missing_ok=True)
+        for path in {self._socket, self._socket + self.http}:
+            Path(path).unlink(missing_ok=True)
         paths = os.pathsep.join(map(str, (Path(__file__).parents[2], self.packages())))
         offline = {"HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1"}
         self._process = subprocess.Popen(
@@ -76,7 +80,8 @@ class RealServer(ABC):
     def stop_upstream(self) -> None:
         """Kill all its processes."""
         assert self._process is not None
-        os.killpg(self._process.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
         self._process.communicate()
         self._process = None
         until(self._refuses)
@@ -105,22 +110,26 @@ class RealServer(ABC):
     def reset(self) -> None:
         """Let it say a greeting, and forget what was received."""
         self.says(*GREETING.tokens)
-        self._tell(forget=True)
+        for suffix in {"", self.http}:
+            self._tell(suffix, forget=True)
 
     def says(self, *tokens: bytes | str, cached: int = 0, fault: Fault = "") -> None:
         """Set the reply to the next requests: each token is a step, of several tokens where the vocabulary does not have it."""
-        steps = [self._ids(token.encode() if isinstance(token, str) else token) for token in tokens]
-        self._tell(Script(steps, self._ending, cached, fault))
+        raw = [token.encode() if isinstance(token, str) else token for token in tokens]
+        whole = self._tokenizer.encode(b"".join(raw).decode()).ids
+        self._run(Script([*map(self._ids, raw)], whole, self._ending, cached, fault))
 
     def hold(self, at: int) -> None:
         """Stop every reply before that step, until its client disconnects; the engine is not reached before the first."""
-        self._tell(Script(**{**asdict(self._script), "held_at": max(at, 0)}))
+        self._run(replace(self._script, held_at=max(at, 0)))
 
     @property
     def received(self) -> Sequence[ReceivedRequest]:
         """The requests that reached the engine."""
         return [
-            ReceivedRequest(one["prompt"], one["limit"], json.dumps(one["constraint"]) if one["constraint"] else "", one)
+            ReceivedRequest(
+                one["prompt"], one["limit"], json.dumps(one["constraint"]) if one["constraint"] else "", one, one.get("rid", "")
+            )
             for one in self._tell()["received"]
         ]
 
@@ -137,19 +146,21 @@ class RealServer(ABC):
     @property
     def keys(self) -> list[str | None]:
         """The keys of all requests."""
-        return list(self._tell()["keys"])
+        return list(self._tell(self.http)["keys"])
 
     @property
     def headers(self) -> list[dict[str, str]]:
         """The headers of the requests for tokens."""
-        return list(self._tell()["headers"])
+        return list(self._tell(self.http)["headers"])
 
-    def _tell(self, script: Script | None = None, **line: Any) -> dict[str, Any]:
+    def _run(self, script: Script) -> None:
+        self._script = script
+        self._tell(script=asdict(script))
+
+    def _tell(self, suffix: str = "", **line: Any) -> dict[str, Any]:
         """Send a line, and return the records."""
-        if script is not None:
-            self._script, line["script"] = script, asdict(script)
         with socket.socket(socket.AF_UNIX) as connection:
-            connection.connect(self._socket)
+            connection.connect(self._socket + suffix)
             connection.sendall(json.dumps(line).encode() + b"\n")
             with connection.makefile() as answers:
                 records: dict[str, Any] = json.loads(answers.readline())
@@ -176,8 +187,12 @@ class RealServer(ABC):
         return [self._vocabulary[spelled(bytes([byte]))] for byte in token] if whole is None else [whole]
 
     @cached_property
+    def _tokenizer(self) -> Tokenizer:
+        return Tokenizer.from_file(str(self.folder / "tokenizer.json"))
+
+    @cached_property
     def _vocabulary(self) -> dict[str, int]:
-        return Tokenizer.from_file(str(self.folder / "tokenizer.json")).get_vocab()
+        return self._tokenizer.get_vocab()
 
     @property
     def _ending(self) -> int:
@@ -196,3 +211,14 @@ class RealLMDeploy(RealServer):
 
     def packages(self) -> Path:
         return lmdeploy()
+
+
+class RealSGLang(RealServer):
+    """The real SGLang. Refusals and failures are its scheduler's, which is scripted."""
+
+    module = "engines.real_servers.sglang_server"
+    messages = MESSAGES
+    http = HTTP
+
+    def packages(self) -> Path:
+        return sglang()

@@ -14,7 +14,7 @@ from dragoman.engines.scripted import Line
 from dragoman.engines.sglang.engine import SGLang
 from dragoman.engines.vllm.engine import Vllm
 from dragoman.errors import EngineUnavailable
-from engines.real_servers.upstream import RealLMDeploy
+from engines.real_servers.upstream import RealLMDeploy, RealSGLang
 from engines.remote.fake_engine import GREETING, MESSAGES, EngineFault, ReceivedRequest
 from engines.remote.fake_engines import (
     LlamaGbnfUpstream,
@@ -98,7 +98,10 @@ WITHOUT_LLGUIDANCE = EngineCase(
 )
 """It differs in nothing but its constraints."""
 
-REAL_CASES = [EngineCase("lmdeploy, real", RealLMDeploy, lambda upstream, **options: LMDeploy(upstream.url, Path, **options))]
+REAL_CASES = [
+    EngineCase("lmdeploy, real", RealLMDeploy, lambda upstream, **options: LMDeploy(upstream.url, Path, **options)),
+    EngineCase("sglang, real", RealSGLang, lambda upstream, **options: SGLang(upstream.url, Path, **options)),
+]
 """The real servers, for the slow tests."""
 
 DIFFERENCES = {
@@ -125,6 +128,10 @@ DIFFERENCES = {
     ("lmdeploy, generate", "is sent constraints"): "this endpoint has no field for constraints",
     ("lmdeploy, real", "hangs up"): "only the end of its process closes a connection",
     ("lmdeploy, real", "breaks off"): "only the end of its process closes a connection",
+    ("sglang, real", "hangs up"): "only the end of its process closes a connection",
+    ("sglang, real", "breaks off"): "only the end of its process closes a connection",
+    ("sglang, real", "restarts"): "its start takes many seconds, and the stand-in's restart shows the same",
+    ("sglang, real", "uses the whole context"): "prompt and answer have to stay below it",
     ("lmdeploy, real", "restarts"): "its start takes many seconds, and the stand-in's restart shows the same",
     ("lmdeploy, real", "reports its context length"): "the user's value is used for it",
     ("lmdeploy, real", "reports cached tokens early"): "its counts come after the text",

@@ -172,9 +172,9 @@ class Upstream(ABC):
         if reply.fault == "hangs up":
             assert request.transport is not None
             request.transport.abort()
-        if reply.fault == "loads":
+        if reply.fault == "loads" and reply.fault not in self.in_the_stream:
             return web.json_response(self.fault_body(reply.fault, 503), status=503)
-        if reply.fault == "refuses" and not self.refuses_in_the_stream:
+        if reply.fault == "refuses" and reply.fault not in self.in_the_stream:
             return web.json_response(self.fault_body(reply.fault, 400), status=400)
         if not received.body.get("stream"):
             return web.json_response(self.whole(received, reply))
@@ -198,8 +198,8 @@ class Upstream(ABC):
 
     def _events(self, received: ReceivedRequest, reply: Reply) -> Iterator[bytes | None]:
         """The encoded events; None where the connection breaks."""
-        if reply.fault == "refuses":
-            yield from (event(self.fault_body(reply.fault, 400)), DONE)
+        if reply.fault in self.in_the_stream:
+            yield from (event(self.fault_body(reply.fault, self.in_the_stream[reply.fault])), DONE)
             return
         for number, payload in enumerate(self.chunks(received, reply)):
             if number == MIDDLE and reply.fault == "breaks off":
@@ -223,7 +223,8 @@ class Upstream(ABC):
         finally:
             self.holding -= 1
 
-    refuses_in_the_stream: ClassVar[bool] = False
+    in_the_stream: ClassVar[Mapping[EngineFault, int]] = {}
+    """The faults that it reports in a stream with the status 200, and the status that they have there."""
     says_done: ClassVar[bool] = True
 
     @abstractmethod

@@ -1,7 +1,7 @@
 """The protocol of each engine, field by field, as fake engines."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 from engines.remote.fake_engine import (
@@ -133,7 +133,7 @@ class SGLangUpstream(Upstream):
 
     kind = "sglang"
     endpoint = "/generate"
-    refuses_in_the_stream = True
+    in_the_stream: ClassVar[Mapping[EngineFault, int]] = {"refuses": 400, "loads": 503}
     totals: ClassVar[bool] = TOTALS
     info: ClassVar[str] = "/model_info"
 
@@ -162,7 +162,11 @@ class SGLangUpstream(Upstream):
         return {"text": text, "output_ids": [7] * (count if self.totals else 1), "meta_info": meta}
 
     def fault_body(self, fault: EngineFault, status: int) -> dict[str, Any]:
-        return {"error": {"message": MESSAGES[fault]}}
+        """A refusal of the tokenizer manager is an error, anything from the scheduler a finish with a status."""
+        if fault == "refuses":
+            return {"error": {"message": MESSAGES[fault], "type": "invalid_request_error", "code": status, "retryable": False}}
+        reason = {"type": "abort", "message": MESSAGES[fault], "status_code": status, "err_type": None}
+        return self._chunk(ReceivedRequest([1], 1, "", {}), Reply([]), "", 0, reason)
 
     async def other(self, path: str, body: dict[str, Any]) -> Any:
         match path:

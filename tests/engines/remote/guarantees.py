@@ -25,8 +25,8 @@ COLUMNS = {
     "an engine without constraints": "lmdeploy, generate",
 }
 """The columns of the table, each with the name of its engine in engine_cases.py."""
-REAL = {"LMDeploy": "lmdeploy, real"}
-"""The columns that the real server must agree with, too."""
+REAL = {"SGLang": "sglang, real", "LMDeploy": "lmdeploy, real"}
+"""The columns that the real servers must agree with, too."""
 
 
 class How(StrEnum):
