@@ -20,6 +20,7 @@ from dragoman.engines.llama.speculation import AUTO, NGRAM, OFF, Speculation, Wa
 from dragoman.errors import EngineFailed
 from dragoman.models.layers import is_plain
 from tiny_gguf import finish
+from vision_model import vision_model
 
 from .conftest import GREEDY, assert_idle, collect, output, reason, text
 
@@ -76,7 +77,15 @@ COPY, FREE = held({"const": NOTE}, "copy"), held({"type": "string", "maxLength":
 
 
 @pytest.mark.asyncio(loop_scope="module")
-@pytest.mark.parametrize("fields", [{}, {"sampling": SAMPLED}, {"constraint": COPY}, {"constraint": FREE}])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param({}, marks=pytest.mark.slow),
+        {"sampling": SAMPLED},
+        {"constraint": COPY},
+        pytest.param({"constraint": FREE}, marks=pytest.mark.slow),
+    ],
+)
 async def test_the_output_is_the_same(speculating: EmbeddedLlama, plain: EmbeddedLlama, fields: dict[str, object]) -> None:
     with_drafts = await collect(speculating, await request(speculating, **fields))
     without = await collect(plain, await request(plain, **fields))
@@ -103,6 +112,7 @@ async def test_prose_is_not_drafted(speculating: EmbeddedLlama) -> None:
     assert drafts(await collect(speculating, await request(speculating, PROSE))) == Drafts()
 
 
+@pytest.mark.slow
 @pytest.mark.asyncio(loop_scope="module")
 async def test_all_slots_draft_at_once(speculating: EmbeddedLlama) -> None:
     prompts = [REWRITE.replace("Write it", f"{number}. Write it", 1) for number in range(1, speculating.parallel + 1)]
@@ -147,16 +157,16 @@ async def test_a_restored_slot_drafts_as_before(model: Path, tmp_path: Path) -> 
 
 
 class TestWithADraftModel:
-    """The default model as its own draft model, so that every draft is accepted."""
+    """A model as its own draft model, so that every draft is accepted."""
 
-    @pytest.mark.asyncio(loop_scope="module")
-    async def test_the_output_is_the_same_and_drafts_are_counted(
-        self, model: Path, plain: EmbeddedLlama, tmp_path: Path
-    ) -> None:
+    async def test_the_output_is_the_same_and_drafts_are_counted(self, tmp_path: Path) -> None:
+        model = vision_model()  # a tiny one
         draft = Speculation(Way.MODEL, str(model))
         disk = DiskSettings(tmp_path, 1 << 30)
+        plain = EmbeddedLlama(model, context=512, parallel=1, threads=1, speculation=OFF)
         engine = EmbeddedLlama(model, context=512, parallel=2, threads=1, speculation=draft, disk=disk)
         try:
+            await plain.start()
             assert (await engine.start()).found["speculates"] == f"the draft model {model.stem}"
             for constraint in (None, FREE):
                 chunks = await collect(engine, await request(engine, limit=16, constraint=constraint))
@@ -166,6 +176,7 @@ class TestWithADraftModel:
                 assert drafts(chunks).accepted >= 0.5 * drafts(chunks).drafted  # a constraint refuses some
         finally:
             await engine.close()
+            await plain.close()
         assert not any(os.scandir(tmp_path))  # a saved slot would lack the draft model's state
 
     @pytest.mark.parametrize(
