@@ -1,4 +1,4 @@
-"""An agent's session: prompt reuse from turn to turn, alone and beside other sessions, and waiting times."""
+"""An agent's session: prompt reuse from turn to turn, alone and beside other sessions, waiting times, and decoding."""
 
 import asyncio
 import json
@@ -7,6 +7,7 @@ from typing import Any
 
 import aiohttp
 
+from bench import speculation
 from bench.client import connect, post
 from bench.processes import dragoman, llama_server, nonce
 from bench.report import Row
@@ -31,7 +32,7 @@ async def measure(runs: int) -> list[Row]:
     return [
         Row(figure, ours[figure], f"{theirs[figure]} (llama.cpp's own)", unit, target)
         for figure, (unit, target) in _FIGURES.items()
-    ]
+    ] + await speculation.measure(runs)
 
 
 _FIGURES = {

@@ -79,6 +79,7 @@ async def test_it_serves_as_the_one_in_the_wheel(engine: EmbeddedLlama) -> None:
     assert found.found["engine"].startswith(f"{real_program()}, version ")
     assert found.found["computes"].startswith("CPU (")
     assert found.found["computes"].endswith("1 thread")
+    assert found.found["speculates"] == "n-grams of the conversation, up to 16 tokens"
     assert found.found["missing"].startswith("patterns, formats and bounds in schemas are checked, not enforced")
     first = await generated(engine)
     assert first == await wheel_text()
