@@ -15,7 +15,7 @@ from bench.processes import children, cpu_seconds, dragoman, llama_server, nonce
 from bench.report import Row
 
 CONTEXT = 4096
-TOKENS = 80
+TOKENS = 160
 FILE = 900
 """Characters of the file, about 280 tokens."""
 _DEFAULT, _OFF, _OWN = "Dragoman", "--speculate off", "llama.cpp's own"
@@ -40,8 +40,8 @@ def _body(*turns: str, **fields: Any) -> Body:
 
 def _rewrite() -> Body:
     """The file was read and written before: so small a model copies nothing else faithfully."""
-    file = f"# {nonce()}\n{getsource(report)}"[:FILE]
-    return _body(_ASK + file, file, _ASK + file)
+    file = getsource(report)[:FILE]
+    return _body(f"Session {nonce()}. {_ASK}{file}", file, _ASK + file)
 
 
 def _prose() -> Body:

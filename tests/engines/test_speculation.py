@@ -28,10 +28,19 @@ NOTE = (
     "The harbour lies at the mouth of a small river. Fishing boats leave before dawn, and most of them are back by noon. "
     "The quay was built of grey stone in 1834, after a storm had carried the wooden one away."
 )
-REWRITE = (
-    f"<|im_start|>user\nWrite it again: {NOTE}<|im_end|>\n<|im_start|>assistant\n{NOTE}<|im_end|>\n"
-    f"<|im_start|>user\nWrite it again: {NOTE}<|im_end|>\n<|im_start|>assistant\n"
+OTHER = (
+    "Above the town stands the old mill. Its wheel has not turned since the dam was closed, but the house is kept dry, "
+    "and the daughter of the miller still sweeps the floor each Monday."
 )
+
+
+def rewriting(note: str) -> str:
+    """A prompt after which the model writes the note again."""
+    asked = f"<|im_start|>user\nWrite it again: {note}<|im_end|>\n<|im_start|>assistant\n"
+    return f"{asked}{note}<|im_end|>\n{asked}"
+
+
+REWRITE = rewriting(NOTE)
 PROSE = "<|im_start|>user\nWhat is a lighthouse?<|im_end|>\n<|im_start|>assistant\n"
 LIMIT = 40
 ON_CPU = "n-grams of the conversation, up to 16 tokens"
@@ -130,6 +139,18 @@ async def test_a_cancelled_request_ends_and_its_slot_is_used_again(speculating: 
                 break
     await assert_idle(speculating)
     assert NOTE.startswith(text(await collect(speculating, await request(speculating))))
+
+
+async def test_each_conversation_in_a_slot_is_drafted(model: Path) -> None:
+    engine = EmbeddedLlama(model, context=512, parallel=1, threads=1)
+    await engine.start()
+    try:
+        for note in (NOTE, OTHER):
+            chunks = await collect(engine, await request(engine, rewriting(note)))
+            assert note.startswith(text(chunks))
+            assert drafts(chunks).accepted >= LIMIT // 3
+    finally:
+        await engine.close()
 
 
 @pytest.mark.slow

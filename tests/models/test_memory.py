@@ -2,6 +2,7 @@
 
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,15 @@ def test_all_parts_and_the_projector_are_counted(tmp_path: Path) -> None:
     footprint = Footprint.of(ModelFile(parts[0], "big", tmp_path / "mmproj.gguf"))
     assert footprint.weights == 4000
     assert footprint.total(1000, 2) == footprint.fixed + 2000 * footprint.cache.per_token
+
+
+def test_a_draft_model_is_counted(tmp_path: Path) -> None:
+    for name in ("big.gguf", "draft.gguf"):
+        (tmp_path / name).write_bytes(fake_model(name))
+    alone, draft = ModelFile(tmp_path / "big.gguf", "big"), ModelFile(tmp_path / "draft.gguf", "draft")
+    both = Footprint.of(replace(alone, draft=draft))
+    assert both.weights == Footprint.of(alone).weights + Footprint.of(draft).weights
+    assert both.cache.per_token == 2 * Footprint.of(alone).cache.per_token
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

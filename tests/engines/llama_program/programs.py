@@ -30,8 +30,8 @@ NEWER_HELP = f"""{HELP}
 --slot-save-path PATH          path to save slot kv cache
 --spec-type none,draft-simple,ngram-simple,ngram-map-k,ngram-map-k4v
 --spec-draft-model, -md FNAME  draft model for speculative decoding
---spec-ngram-map-k-size-n N    ngram size N
---spec-ngram-map-k-size-m N    ngram size M
+--spec-ngram-simple-size-n N    ngram size N
+--spec-ngram-simple-size-m N    ngram size M
 --host HOST                    ip address to listen, or bind to an UNIX socket if the address ends with .sock
 --log-verbosity N              - 4: trace (more info)"""
 ONE_DEVICE = "  CUDA0: NVIDIA GeForce RTX 4090 (24080 MiB, 23700 MiB free)"

@@ -32,7 +32,7 @@ CONFIG = ChildConfig(
     saves="/cache",
 )
 
-NGRAMS = ["--spec-type", "ngram-map-k", "--spec-ngram-map-k-size-n", "12", "--spec-ngram-map-k-size-m"]
+NGRAMS = ["--spec-type", "ngram-simple", "--spec-ngram-simple-size-n", "12", "--spec-ngram-simple-size-m"]
 
 
 def values(command: list[str], option: str) -> list[str]:
@@ -195,7 +195,7 @@ def test_an_older_program_speculates_only_if_asked_and_that_is_refused() -> None
     found = LlamaProgram("llama-server", "1", (), HELP)
     assert found.speculation(AUTO, []) == AUTO.off("this llama-server cannot")
     assert found.speculation(OFF, []) == OFF
-    with pytest.raises(EngineFailed, match=r"llama-server \(version 1\) cannot speculate: it has no ngram-map-k, "):
+    with pytest.raises(EngineFailed, match=r"llama-server \(version 1\) cannot speculate: it has no ngram-simple, "):
         found.speculation(NGRAM, [])
     with pytest.raises(EngineFailed, match="cannot speculate: it has no draft-simple, --spec-draft-model"):
         found.speculation(Speculation(Way.MODEL, "d.gguf"), [])

@@ -144,8 +144,8 @@ def _serve(config: ChildConfig) -> tuple[Any, bool]:
 def _speculate(params: Any, speculation: Speculation, library: Any, *, on_gpu: bool) -> None:
     types = library.common_speculative_type
     if speculation.way is Way.NGRAM:
-        params.types = [types.COMMON_SPECULATIVE_TYPE_NGRAM_MAP_K]
-        params.ngram_map_k.size_n, params.ngram_map_k.size_m = KEY, longest_draft(on_gpu=on_gpu)
+        params.types = [types.COMMON_SPECULATIVE_TYPE_NGRAM_SIMPLE]
+        params.ngram_simple.size_n, params.ngram_simple.size_m = KEY, longest_draft(on_gpu=on_gpu)
     elif speculation.way is Way.MODEL:
         params.types = [types.COMMON_SPECULATIVE_TYPE_DRAFT_SIMPLE]
         params.draft.mparams.path = speculation.draft

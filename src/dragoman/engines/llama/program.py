@@ -43,7 +43,7 @@ _WANTED: Final = {
     "--fit": "layers are not fitted to the device's memory (give --gpu-layers)",
     "--cache-ram": "prompts are kept in the slots only",
 }
-_NGRAM_OPTIONS: Final = (NGRAM_TYPE, "--spec-ngram-map-k-size-n")
+_NGRAM_OPTIONS: Final = (NGRAM_TYPE, "--spec-ngram-simple-size-n")
 _DRAFT_OPTIONS: Final = (DRAFT_TYPE, "--spec-draft-model")
 _OWN_SPECULATION: Final = ("--spec-", "--model-draft", "-md", "--hf-repo-draft", "-hfd")
 _WHEEL_DEVICES: Final = """

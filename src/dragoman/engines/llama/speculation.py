@@ -3,8 +3,9 @@
 The output stays as it would be: a drafted token is accepted only if the model chooses the same one, by the request's sampling
 and constraint. Each refused one costs a part of a step, without a GPU about half of it. There are two ways to draft:
 
-- n-grams (llama.cpp's `ngram-map-k`): if the last 12 tokens occur earlier in the conversation, the tokens that follow them
-  there are drafted. llama.cpp remembers for each such place how many were accepted, and then drafts no more of them.
+- n-grams (llama.cpp's `ngram-simple`): if the last 12 tokens occur earlier in the conversation, the tokens that follow them
+  there are drafted. `ngram-map-k` would learn which places are of no use, but in the llama.cpp of the wheel it drafts nothing
+  any more once a slot gets another conversation; and `ngram-mod` shares what it has seen between conversations.
 - A draft model (`draft-simple`): a small model with the same vocabulary.
 
 llama.cpp has no switch for one request, so a way is chosen at the start.
@@ -22,7 +23,7 @@ LONGEST_DRAFT: Final = 16
 """Tokens, without a GPU. With 48, a file is rewritten as fast, and a refused draft costs three times as much."""
 LONGEST_DRAFT_ON_GPU: Final = 48
 """llama.cpp's own number, for devices on which a step with many tokens takes about as long as one with a single token."""
-NGRAM_TYPE: Final = "ngram-map-k"
+NGRAM_TYPE: Final = "ngram-simple"
 DRAFT_TYPE: Final = "draft-simple"
 NOT_ON_GPUS: Final = "not measured on GPUs"
 OTHER_KIND: Final = "not measured with this kind of model"
@@ -76,7 +77,7 @@ def longest_draft(*, on_gpu: bool) -> int:
 def arguments(speculation: Speculation, *, on_gpu: bool) -> list[str]:
     """The arguments of a llama-server."""
     if speculation.way is Way.NGRAM:
-        sizes = ["--spec-ngram-map-k-size-n", str(KEY), "--spec-ngram-map-k-size-m", str(longest_draft(on_gpu=on_gpu))]
+        sizes = ["--spec-ngram-simple-size-n", str(KEY), "--spec-ngram-simple-size-m", str(longest_draft(on_gpu=on_gpu))]
         return ["--spec-type", NGRAM_TYPE, *sizes]
     if speculation.way is Way.MODEL and speculation.draft is not None:
         return ["--spec-type", DRAFT_TYPE, "--spec-draft-model", speculation.draft]
