@@ -29,7 +29,7 @@ NOTE = (
     "The quay was built of grey stone in 1834, after a storm had carried the wooden one away."
 )
 OTHER = (
-    "Above the town stands the old mill. Its wheel has not turned since the dam was closed, but the house is kept dry, "
+    "Above the town stands the old mill. Its wheel has not turned since the dam was closed, but the roof is kept dry, "
     "and the daughter of the miller still sweeps the floor each Monday."
 )
 
