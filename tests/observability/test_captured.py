@@ -48,6 +48,33 @@ def test_a_tool_may_be_called_with_a_user_id() -> None:
     assert removed == ["metadata.user_id"]
 
 
+def test_the_conversation_of_the_responses_api_is_kept_and_its_user_is_not() -> None:
+    items = [
+        {"role": "user", "content": [{"type": "input_text", "text": "Hi"}, {"type": "input_image", "image_url": "data:x"}]},
+        {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "dgm1.x"},
+        {"type": "function_call", "call_id": "a", "name": "f", "arguments": '{"user": "x"}', "namespace": "n"},
+        {"type": "function_call_output", "call_id": "a", "output": [{"type": "input_text", "text": "ok"}]},
+        {"type": "custom_tool_call", "call_id": "b", "name": "g", "input": "-a"},
+        {"type": "custom_tool_call_output", "call_id": "b", "output": "done"},
+    ]
+    function = {"type": "function", "name": "f", "parameters": {"type": "object"}}
+    kept = {
+        "model": "m",
+        "instructions": "Be brief.",
+        "input": items,
+        "tools": [{"type": "namespace", "name": "n", "tools": [function]}, {"type": "custom", "name": "g", "format": {"x": 1}}],
+        "reasoning": {"effort": "low"},
+        "text": {"verbosity": "low"},
+        "previous_response_id": "resp_1",
+    }
+    assert kept_body(json.dumps(kept)) == (json.dumps(kept), [])
+    assert kept_body(json.dumps({**kept, "input": "Hi"}))[1] == []
+    secrets = {"user": "ann", "safety_identifier": "ann", "prompt_cache_key": "s", "client_metadata": {"id": "s"}}
+    body, removed = kept_body(json.dumps({**kept, **secrets, "metadata": {"who": "ann"}}))
+    assert removed == ["client_metadata", "metadata.who", "prompt_cache_key", "safety_identifier", "user"]
+    assert "ann" not in body
+
+
 def test_all_strings_of_a_body_that_is_not_json_are_masked() -> None:
     assert kept_body('{"metadata": {"user_id": "ann"}, "x": {"token": "b-1')[0] == (
         '{"00000000": {"0000_00": "000"}, "0": {"00000": "0-0'

@@ -41,7 +41,7 @@ _HEADERS: Final = frozenset(
         "x-stainless-stream-helper",
     }
 )
-_QUERY: Final = frozenset({"beta", "limit", "after_id", "before_id", "lifecycle", "lifecycle[]"})
+_QUERY: Final = frozenset({"beta", "limit", "after_id", "before_id", "lifecycle", "lifecycle[]", "after", "order"})
 
 
 @dataclass(frozen=True)
@@ -74,16 +74,29 @@ _MESSAGE: Final = _kept(
     tool_calls=_CALL,
     function_call=_kept("name arguments"),
 )
+_PART: Final = _kept(
+    "type text annotations logprobs refusal image_url detail file_data file_url filename input_audio", text=True
+)
+_ITEM: Final = _kept(
+    "type id role status phase call_id name namespace arguments input summary encrypted_content",
+    text=True,
+    content=_PART,
+    output=_PART,
+)
 _TOOL: Final = _kept(
     """type name description input_schema strict cache_control eager_input_streaming defer_loading allowed_callers
-    input_examples max_characters max_uses allowed_domains blocked_domains""",
+    input_examples max_characters max_uses allowed_domains blocked_domains parameters output_schema format
+    external_web_access""",
     function=_kept("name description parameters strict"),
 )
+_TOOL.rules["tools"] = _TOOL
 _BODY: Final = _kept(
     """model max_tokens max_completion_tokens stream stream_options tool_choice parallel_tool_calls thinking output_config
     output_format context_management cache_control temperature top_p top_k min_p seed presence_penalty frequency_penalty
     stop_sequences stop service_tier speed inference_geo betas compaction response_format reasoning_effort
-    chat_template_kwargs n logit_bias logprobs top_logprobs modalities prompt suffix echo best_of store truncation""",
+    chat_template_kwargs n logit_bias logprobs top_logprobs modalities prompt suffix echo best_of store truncation
+    instructions previous_response_id reasoning text include max_output_tokens""",
+    input=_ITEM,
     messages=_MESSAGE,
     system=_BLOCK,
     tools=_TOOL,
