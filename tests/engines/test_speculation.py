@@ -90,9 +90,9 @@ COPY, FREE = held({"const": NOTE}, "copy"), held({"type": "string", "maxLength":
     "fields",
     [
         pytest.param({}, marks=pytest.mark.slow),
-        {"sampling": SAMPLED},
+        pytest.param({"sampling": SAMPLED}, marks=pytest.mark.slow),
         {"constraint": COPY},
-        pytest.param({"constraint": FREE}, marks=pytest.mark.slow),
+        {"constraint": FREE},
     ],
 )
 async def test_the_output_is_the_same(speculating: EmbeddedLlama, plain: EmbeddedLlama, fields: dict[str, object]) -> None:
@@ -121,7 +121,6 @@ async def test_prose_is_not_drafted(speculating: EmbeddedLlama) -> None:
     assert drafts(await collect(speculating, await request(speculating, PROSE))) == Drafts()
 
 
-@pytest.mark.slow
 @pytest.mark.asyncio(loop_scope="module")
 async def test_all_slots_draft_at_once(speculating: EmbeddedLlama) -> None:
     prompts = [REWRITE.replace("Write it", f"{number}. Write it", 1) for number in range(1, speculating.parallel + 1)]
