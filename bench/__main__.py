@@ -6,7 +6,21 @@ import signal
 import sys
 from functools import partial
 
-from bench import agent, constraint, gateway, images, limits, litellm, parser, restart, speculation, surface, vllm, workers
+from bench import (
+    agent,
+    constraint,
+    gateway,
+    images,
+    limits,
+    litellm,
+    parser,
+    restart,
+    servers,
+    speculation,
+    surface,
+    vllm,
+    workers,
+)
 from bench.report import missed, table
 
 _PARTS = {
@@ -18,6 +32,8 @@ _PARTS = {
     "restart": restart.measure,
     "images": images.measure,
     "vllm": vllm.measure,
+    "lmdeploy": servers.lmdeploy,
+    "sglang": servers.sglang,
     "litellm": litellm.measure,
     "workers": workers.measure,
     "limits": limits.measure,

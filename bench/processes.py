@@ -147,6 +147,11 @@ def children(pid: int) -> list[int]:
     return [int(child) for thread in Path(f"/proc/{pid}/task").iterdir() for child in (thread / "children").read_text().split()]
 
 
+def descendants(pid: int) -> list[int]:
+    """The ids of the processes below a process."""
+    return [found for child in children(pid) for found in (child, *descendants(child))]
+
+
 def cpu_seconds(pid: int) -> float:
     """The CPU time of a process so far, in all its threads."""
     return time.clock_gettime(~pid << 3 | 2)  # the clock id of clock_getcpuclockid(3), which Python does not have

@@ -1,4 +1,4 @@
-"""The real LMDeploy API server over a scripted engine: `python -m engines.real_servers.lmdeploy_server FOLDER PORT [PARSER]`.
+"""The real LMDeploy API server over a scripted engine: `python -m engines.real_servers.lmdeploy_server FOLDER PORT [NAME]`.
 
 Its application, tokenizer, async engine and parsers are LMDeploy's. Replaced is what `AsyncEngine` builds below itself, which
 needs a GPU: an engine with instances, each of which generates for one request at a time.
@@ -110,19 +110,19 @@ class ScriptedAsyncEngine(core.AsyncEngine):  # type: ignore[misc]  # untyped he
 
 def main() -> None:
     """Serve."""
-    folder, port, *parser = sys.argv[1:]
+    folder, port, *name = sys.argv[1:]
     core.AsyncEngine = ScriptedAsyncEngine
     run = uvicorn.run
     uvicorn.run = lambda app, **options: run(Recorder(app, CONTROL, "/v1/chat/completions"), **options)
     CONTROL.listen()
     serve(
         folder,
+        model_name=name[0] if name else None,
         backend="pytorch",
         backend_config=messages.PytorchEngineConfig(max_batch_size=128, session_len=WINDOW, adapters={ADAPTER: "lora"}),
         server_name="127.0.0.1",
         server_port=int(port),
         log_level="ERROR",
-        tool_call_parser=parser[0] if parser else None,
     )
 
 

@@ -54,13 +54,17 @@ class Script:
 
 @dataclass
 class Records:
-    """What reached the engine: requests, the headers of their posts, and all keys; and how many wait or were cancelled."""
+    """What reached the engine: requests, the headers of their posts, and all keys; and how many wait or were cancelled.
+
+    `pid` is the process of the engine.
+    """
 
     received: list[dict[str, Any]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     keys: list[str | None] = field(default_factory=list)
     holding: int = 0
     cancelled: int = 0
+    pid: int = field(default_factory=os.getpid)
 
 
 class Control:

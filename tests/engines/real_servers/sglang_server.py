@@ -1,4 +1,4 @@
-"""The real SGLang server over a scripted scheduler: `python -m engines.real_servers.sglang_server FOLDER PORT [OPTION…]`.
+"""The real SGLang server over a scripted scheduler: `python -m engines.real_servers.sglang_server FOLDER PORT [NAME]`.
 
 Its HTTP server, tokenizer manager and detokenizer process are SGLang's, and so is the reading of constraints. Replaced is the
 scheduler process, which needs a GPU: it takes SGLang's messages with token ids from one socket and puts batches of them into
@@ -203,7 +203,7 @@ def run_scheduler(server_args: Any, port_args: Any, *_ranks: Any) -> None:
 
 def main() -> None:
     """Serve. The processes are forked, so that they need not import everything again."""
-    folder, port, *options = sys.argv[1:]
+    folder, port, *name = sys.argv[1:]
     multiprocessing.set_start_method("fork")
     multiprocessing.set_start_method = lambda *_, **__: None
     http = Control()
@@ -211,7 +211,8 @@ def main() -> None:
     http_server.app.add_middleware(Recorder, control=http, path="/generate")
     plain = ["--device", "cpu", "--skip-server-warmup", "--disable-cuda-graph", "--grammar-backend", "xgrammar"]
     quiet = ["--log-level", "warning"]
-    arguments = ["--model-path", folder, "--host", "127.0.0.1", "--port", port, *plain, *quiet, *options]
+    arguments = ["--model-path", folder, "--host", "127.0.0.1", "--port", port, *plain, *quiet]
+    arguments += ["--served-model-name", *name] if name else []
     http_server.launch_server(prepare_server_args(arguments), run_scheduler_process_func=run_scheduler)
 
 

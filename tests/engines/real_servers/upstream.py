@@ -33,15 +33,16 @@ STARTS_WITHIN = 300
 
 
 class RealServer(ABC):
-    """A server whose model folder is `folder`. Its faults have messages of its own."""
+    """A server whose model folder is `folder`, and whose model is called `name`. Its faults have messages of its own."""
 
     module: ClassVar[str]
     messages: ClassVar[Mapping[EngineFault, str]]
     http: ClassVar[str] = ""
     """The suffix of the socket of the HTTP server."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, name: str | None = None) -> None:
         self.folder = folder
+        self._name = [name] if name else []
         self.unreadable = ""  # the server itself decides what it cannot read
         with socket.create_server(("127.0.0.1", 0)) as free:
             self._port = free.getsockname()[1]
@@ -69,7 +70,9 @@ class RealServer(ABC):
         paths = os.pathsep.join(map(str, (Path(__file__).parents[2], self.packages())))
         offline = {"HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1"}
         self._process = subprocess.Popen(
-            launched([str(python()), "-m", self.module, str(self.folder), str(self._port)]),  # ends with this process
+            launched(
+                [str(python()), "-m", self.module, str(self.folder), str(self._port), *self._name]
+            ),  # ends with this process
             env={**os.environ, **offline, "PYTHONPATH": paths, SOCKET: self._socket},
             stdin=subprocess.PIPE,
             stdout=self._log,
@@ -118,6 +121,16 @@ class RealServer(ABC):
         raw = [token.encode() if isinstance(token, str) else token for token in tokens]
         whole = self._tokenizer.encode(b"".join(raw).decode()).ids
         self._run(Script([*map(self._ids, raw)], whole, self._ending, cached, fault))
+
+    def repeats(self, token: bytes, pace: float) -> None:
+        """Reply with one token, a thousand times, every `pace` seconds."""
+        self._run(Script([self._ids(token)] * 1000, ending=self._ending, pace=pace))
+
+    @property
+    def processes(self) -> tuple[int, list[int]]:
+        """The launcher's process id, and that of the engine, where the engine is a process of its own."""
+        assert self._process is not None
+        return self._process.pid, [self._tell()["pid"]] if self.http else []
 
     def hold(self, at: int) -> None:
         """Stop every reply before that step, until its client disconnects; the engine is not reached before the first."""
