@@ -1,11 +1,11 @@
 """Writes tiny random models as GGUF files, with the default model's tokenizer. Their answers are noise, but always the same."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from gguf import GGUFReader, GGUFValueType, GGUFWriter
+from gguf import GGUFReader, GGUFValueType, GGUFWriter, TokenType
 
 from dragoman.models.resolve import resolve
 
@@ -17,21 +17,33 @@ _EMBEDDING = 0.1
 """Small beside what the layers add: they are the output matrix, too, and large ones would repeat the last token for ever."""
 
 
-def language_model(path: Path, architecture: str, layers: int, numbers: np.random.Generator, **tokenizer: bool) -> GGUFWriter:
+def language_model(
+    path: Path,
+    architecture: str,
+    layers: int,
+    numbers: np.random.Generator,
+    control_tokens: Sequence[str] = (),
+    **tokenizer: bool,
+) -> GGUFWriter:
     """A writer with the tokenizer, what all models have, and the matrices that belong to no layer.
 
-    `tokenizer` has settings of the tokenizer that differ from the default model's.
+    `control_tokens` are added to those of the default model; `tokenizer` has settings that differ from its tokenizer's.
     """
     reader = GGUFReader(resolve(None).path)
     writer = GGUFWriter(path, architecture)
     changed = {f"tokenizer.ggml.{name}": value for name, value in tokenizer.items()}
     for name, value in changed.items():
         writer.add_bool(name, value)
+    added = {
+        "tokenizer.ggml.tokens": control_tokens,
+        "tokenizer.ggml.token_type": [TokenType.CONTROL] * len(control_tokens),
+    }
     for name, field in reader.fields.items():
         if name.startswith("tokenizer.") and name not in changed:
             kind = field.types[0]
-            writer.add_key_value(name, field.contents(), kind, field.types[-1] if kind is GGUFValueType.ARRAY else None)
-    vocabulary = len(reader.fields["tokenizer.ggml.tokens"].data)
+            contents = [*field.contents(), *added.get(name, ())] if kind is GGUFValueType.ARRAY else field.contents()
+            writer.add_key_value(name, contents, kind, field.types[-1] if kind is GGUFValueType.ARRAY else None)
+    vocabulary = len(reader.fields["tokenizer.ggml.tokens"].data) + len(control_tokens)
     writer.add_name(path.stem)
     writer.add_context_length(WINDOW)
     writer.add_embedding_length(WIDTH)
@@ -42,6 +54,20 @@ def language_model(path: Path, architecture: str, layers: int, numbers: np.rando
     writer.add_tensor("token_embd.weight", (numbers.standard_normal((vocabulary, WIDTH)) * _EMBEDDING).astype(np.float16))
     ones(writer, WIDTH, "output_norm.weight")
     return writer
+
+
+def llama(path: Path, layers: int, numbers: np.random.Generator, control_tokens: Sequence[str] = (), **tokenizer: bool) -> None:
+    """Write a llama; the arguments are those of `language_model`."""
+    writer = language_model(path, "llama", layers, numbers, control_tokens, **tokenizer)
+    writer.add_head_count(HEADS)
+    writer.add_head_count_kv(HEADS)
+    writer.add_rope_dimension_count(WIDTH // HEADS)
+    for layer in range(layers):
+        for name, shape in transformer_layer(WIDTH):
+            writer.add_tensor(f"blk.{layer}.{name}.weight", weights(numbers, *shape))
+        writer.add_tensor(f"blk.{layer}.ffn_gate.weight", weights(numbers, 2 * WIDTH, WIDTH))
+        ones(writer, WIDTH, f"blk.{layer}.attn_norm.weight", f"blk.{layer}.ffn_norm.weight")
+    finish(writer)
 
 
 def transformer_layer(width: int, output: str = "attn_output") -> Iterator[tuple[str, tuple[int, int]]]:

@@ -19,7 +19,7 @@ from clients.installed import CACHE, once
 from dragoman.conversation import Image
 from dragoman.engines.llama.embedded import EmbeddedLlama
 from dragoman.engines.supervised import RestartTimes
-from tiny_gguf import HEADS, WIDTH, finish, language_model, ones, transformer_layer, weights
+from tiny_gguf import HEADS, WIDTH, finish, llama, transformer_layer, weights
 
 VERSION: Final = 1
 """Of the files; a change of this module that changes them needs another one."""
@@ -66,22 +66,9 @@ RED, BLUE = picture(255, 0, 0), picture(0, 0, 255)
 
 def _write(folder: Path) -> None:
     numbers = np.random.default_rng(7)
-    _write_llama(folder / "tiny.gguf", numbers, adds_beginning=False)
-    _write_llama(folder / "beginning.gguf", numbers, adds_beginning=True)
+    llama(folder / "tiny.gguf", LAYERS, numbers, add_bos_token=False)
+    llama(folder / "beginning.gguf", LAYERS, numbers, add_bos_token=True)
     _write_projector(folder / PROJECTOR, numbers)
-
-
-def _write_llama(path: Path, numbers: np.random.Generator, *, adds_beginning: bool) -> None:
-    writer = language_model(path, "llama", LAYERS, numbers, add_bos_token=adds_beginning)
-    writer.add_head_count(HEADS)
-    writer.add_head_count_kv(HEADS)
-    writer.add_rope_dimension_count(WIDTH // HEADS)
-    for layer in range(LAYERS):
-        for name, shape in transformer_layer(WIDTH):
-            writer.add_tensor(f"blk.{layer}.{name}.weight", weights(numbers, *shape))
-        writer.add_tensor(f"blk.{layer}.ffn_gate.weight", weights(numbers, 2 * WIDTH, WIDTH))
-        ones(writer, WIDTH, f"blk.{layer}.attn_norm.weight", f"blk.{layer}.ffn_norm.weight")
-    finish(writer)
 
 
 def _write_projector(path: Path, numbers: np.random.Generator) -> None:

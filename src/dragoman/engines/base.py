@@ -38,6 +38,8 @@ class EngineRequest(Struct, frozen=True):
     caches it for the next request) and generates nothing. The caller has checked that both fit the context window.
     The output follows `constraint` from its first token on; only engines that report `constrains` get one.
     `spans` are the same prompt as texts and images, only if it has images, which only engines that report `images` get.
+    `special_tokens` are the spellings of special tokens that must be in the text of the output, because they are markers of the
+    dialect; others may be there, too.
     """
 
     tokens: Sequence[int]
@@ -46,6 +48,7 @@ class EngineRequest(Struct, frozen=True):
     constraint: Constraint | None = None
     routing: Routing = NO_ROUTING
     spans: Sequence[Span] = ()
+    special_tokens: Sequence[str] = ()
 
 
 class FinishReason(StrEnum):

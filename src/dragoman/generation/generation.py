@@ -29,7 +29,7 @@ class Generation:
     """One answer, by its policy. `run` may be called once; `counts` can be read at any time.
 
     `constrains`: the engine enforces constraints. For one that does not, the opening of a forced call is added to the prompt.
-    `routing` is passed to its engine requests.
+    `routing` is passed to its engine requests, and so are the `special_tokens` that the parser looks for.
     """
 
     def __init__(  # noqa: PLR0913 -- constructed once, in `ServedModel`
@@ -41,9 +41,11 @@ class Generation:
         *,
         constrains: bool = True,
         routing: Routing = NO_ROUTING,
+        special_tokens: Sequence[str] = (),
     ) -> None:
         self._engine = engine
         self._routing = routing
+        self._special_tokens = special_tokens
         self._constrainer = constrainer
         self._constrains = constrains
         self._policy = policy
@@ -157,7 +159,7 @@ class Generation:
             tokens = tokens_of(spans) if spans else [*tokens, *await self._engine.tokenize(prefix)]
             limit = min(limit, self._prompt.remaining - (len(tokens) - len(self._prompt.tokens)))
         constraint = await self._constraint(policy, thinking_open=thinking_open)
-        return EngineRequest(tokens, limit, bounded(policy.sampling), constraint, self._routing, spans)
+        return EngineRequest(tokens, limit, bounded(policy.sampling), constraint, self._routing, spans, self._special_tokens)
 
     async def _extended(self, spans: Sequence[Span], prefix: str) -> Sequence[Span]:
         """Return the spans of a prompt with images and the text `prefix` after it; nothing if it has no images.

@@ -13,6 +13,7 @@ from dragoman import dialects
 from dragoman.api.anthropic.models import EffortFlags, Flag, ModelCapabilities, ModelInfo, ThinkingFlags
 from dragoman.conversation import AnswerPolicy, Conversation
 from dragoman.dialects import Constrainer, Dialect
+from dragoman.dialects.markup import markup
 from dragoman.engines import NO_ROUTING, Capabilities, Engine, Routing
 from dragoman.errors import EngineFailed, PromptTooLong
 from dragoman.generation import Generation
@@ -79,6 +80,7 @@ class ServedModel:
         *,
         media: MediaReader,
         found: Capabilities,
+        special_tokens: Sequence[str] = (),
     ) -> None:
         self.engine = engine
         self.detection = detection
@@ -91,6 +93,7 @@ class ServedModel:
         self.speed = Speed()
         self.prompts = prompts
         self.media = media
+        self._special_tokens = special_tokens  # markers of the dialect
 
     @classmethod
     async def load(cls, entry: ModelEntry, settings: Settings, vision: Vision | None = None) -> "ServedModel":
@@ -139,7 +142,8 @@ class ServedModel:
         media = MediaReader(sight, fetcher, vision)
         sees = found.images or vision is not None
         info = describe(entry, entry.id or found.model, found.window, _capabilities(found, capabilities, sees=sees))
-        return cls(engine, detection, prompts, admission, info, media=media, found=found)
+        special_tokens = await _marking_tokens(detection.dialect, engine)
+        return cls(engine, detection, prompts, admission, info, media=media, found=found, special_tokens=special_tokens)
 
     async def close(self) -> None:
         """Close the engine, and end the workers that read attachments."""
@@ -182,6 +186,7 @@ class ServedModel:
             prompt,
             constrains=self.feasibility.holds(policy, prompt),
             routing=routing,
+            special_tokens=self._special_tokens,
         )
 
     async def generate_plain(
@@ -247,3 +252,9 @@ async def _detect(template: ChatTemplate | None, engine: Engine) -> Detection:
         return detect(None, special_tokens)
     with template.inspected():
         return await asyncio.to_thread(detect, template, special_tokens)
+
+
+async def _marking_tokens(dialect: Dialect, engine: Engine) -> Sequence[str]:
+    """Return the special tokens with which the model marks reasoning and calls. Raises what the engine's tokenizer raises."""
+    marks = sorted(markup(dialect))
+    return await SpecialTokens(engine.tokenize, marks).among(" ".join(marks))

@@ -6,6 +6,7 @@ What the server does, and what this module relies on:
   and a made-up token), then one chunk per run of whole characters with the number of tokens generated *so far*, then the last
   one with `stop: true`, which would echo the whole prompt and all settings if `response_fields` did not trim it.
 - `n_predict: 0` generates a token all the same.
+- The text of a special token is left out, unless the request names it in `preserved_tokens`.
 - Only a closed connection cancels a request: between two batches of the prompt, or at the next token. So every call has a
   connection of its own, which is closed to cancel it. While a request waits for a slot and other slots are busy, the server
   does not check whether its client is still connected: so requests wait here, and no more are sent than it has slots.
@@ -283,10 +284,15 @@ def _encode(
     slot: int | UnsetType = UNSET,
     prompt: MediaPrompt | None = None,
 ) -> bytes:
-    chosen = request.sampling.chosen
-    return msgspec.json.encode(
-        Completion(prompt or request.tokens, max(request.limit, 1), grammar=grammar, id_slot=slot, **chosen)
+    completion = Completion(
+        prompt or request.tokens,
+        max(request.limit, 1),
+        grammar=grammar,
+        preserved_tokens=request.special_tokens or UNSET,
+        id_slot=slot,
+        **request.sampling.chosen,
     )
+    return msgspec.json.encode(completion)
 
 
 def _model_name(name: str) -> str:

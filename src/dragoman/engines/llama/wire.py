@@ -18,7 +18,7 @@ class MediaPrompt(Struct):
 
 
 class Completion(Struct):
-    """A request body of `POST /completion`."""
+    """A request body of `POST /completion`. Of special tokens, only the `preserved_tokens` are in the text of the reply."""
 
     prompt: Sequence[int] | MediaPrompt
     n_predict: int
@@ -31,6 +31,7 @@ class Completion(Struct):
     min_p: float | UnsetType = UNSET
     repetition_penalty: float | UnsetType = field(default=UNSET, name="repeat_penalty")
     grammar: str | UnsetType = UNSET
+    preserved_tokens: Sequence[str] | UnsetType = UNSET
     id_slot: int | UnsetType = UNSET
     stream: bool = True
     return_progress: bool = True
