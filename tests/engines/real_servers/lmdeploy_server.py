@@ -113,7 +113,7 @@ def main() -> None:
     folder, port, *name = sys.argv[1:]
     core.AsyncEngine = ScriptedAsyncEngine
     run = uvicorn.run
-    uvicorn.run = lambda app, **options: run(Recorder(app, CONTROL, "/v1/chat/completions"), **options)
+    uvicorn.run = lambda app, **options: run(Recorder(app, CONTROL), **options)
     CONTROL.listen()
     serve(
         folder,

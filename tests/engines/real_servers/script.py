@@ -21,6 +21,7 @@ SOCKET = "DRAGOMAN_TEST_SCRIPT"
 """The environment variable with the path of the socket."""
 HTTP = ".http"
 """What follows in the path of the socket of the HTTP server, where that is another process than the engine."""
+ENDPOINTS = ("/generate", "/v1/chat/completions")
 CUT = 4
 """The step instead of which a reply that fails midway fails."""
 
@@ -128,15 +129,15 @@ class Enforcer:
 
 
 class Recorder:
-    """An ASGI application that records the keys of all requests and the headers of those to one path."""
+    """An ASGI application that records the keys of all requests and the headers of those for tokens."""
 
-    def __init__(self, app: Any, control: Control, path: str) -> None:
-        self._app, self._control, self._path = app, control, path
+    def __init__(self, app: Any, control: Control) -> None:
+        self._app, self._control = app, control
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":
             headers = {name.decode().lower(): value.decode() for name, value in scope["headers"]}
             self._control.records.keys.append(headers.get("authorization"))
-            if scope["path"] == self._path:
+            if scope["path"] in ENDPOINTS:
                 self._control.records.headers.append(headers)
         await self._app(scope, receive, send)

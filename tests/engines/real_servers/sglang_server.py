@@ -208,7 +208,7 @@ def main() -> None:
     multiprocessing.set_start_method = lambda *_, **__: None
     http = Control()
     http.listen(HTTP)
-    http_server.app.add_middleware(Recorder, control=http, path="/generate")
+    http_server.app.add_middleware(Recorder, control=http)
     plain = ["--device", "cpu", "--skip-server-warmup", "--disable-cuda-graph", "--grammar-backend", "xgrammar"]
     quiet = ["--log-level", "warning"]
     arguments = ["--model-path", folder, "--host", "127.0.0.1", "--port", port, *plain, *quiet]

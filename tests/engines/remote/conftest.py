@@ -32,13 +32,13 @@ def case(request: pytest.FixtureRequest) -> EngineCase:
 @pytest.fixture(scope="session")
 def real_servers(folder: Path) -> Iterator[Callable[[EngineCase], Any]]:
     """Gives the real server of a case, which takes some seconds to start and is started once."""
-    started: dict[str, Any] = {}
+    started: dict[Any, Any] = {}
 
     def server(case: EngineCase) -> Any:
-        if case.name not in started:
-            started[case.name] = case.upstream(folder)
-        started[case.name].start_upstream()
-        return started[case.name]
+        if case.upstream not in started:
+            started[case.upstream] = case.upstream(folder)
+        started[case.upstream].start_upstream()
+        return started[case.upstream]
 
     yield server
     for upstream in started.values():

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from controllable_engine import ControllableEngine
 from dragoman.engines import Engine
 from dragoman.engines.llama.server import LlamaServer
+from dragoman.engines.lmdeploy.endpoints import GenerateEndpoint, LMDeployEndpoint
 from dragoman.engines.lmdeploy.engine import LMDeploy
 from dragoman.engines.scripted import Line
 from dragoman.engines.sglang.engine import SGLang
@@ -98,8 +99,19 @@ WITHOUT_LLGUIDANCE = EngineCase(
 )
 """It differs in nothing but its constraints."""
 
+
+class GeneratingLMDeploy(LMDeploy):
+    """The adapter at a server whose chat endpoint parses, so that the other endpoint is used."""
+
+    async def _choose_endpoint(self) -> LMDeployEndpoint:
+        return GenerateEndpoint()
+
+
 REAL_CASES = [
     EngineCase("lmdeploy, real", RealLMDeploy, lambda upstream, **options: LMDeploy(upstream.url, Path, **options)),
+    EngineCase(
+        "lmdeploy, generate, real", RealLMDeploy, lambda upstream, **options: GeneratingLMDeploy(upstream.url, Path, **options)
+    ),
     EngineCase("sglang, real", RealSGLang, lambda upstream, **options: SGLang(upstream.url, Path, **options)),
 ]
 """The real servers, for the slow tests."""
@@ -126,19 +138,18 @@ DIFFERENCES = {
     ("lmdeploy, generate", "enforces calls"): "this endpoint has no field for constraints",
     ("lmdeploy, generate", "enforces formats"): "this endpoint has no field for constraints",
     ("lmdeploy, generate", "is sent constraints"): "this endpoint has no field for constraints",
-    ("lmdeploy, real", "hangs up"): "only the end of its process closes a connection",
-    ("lmdeploy, real", "breaks off"): "only the end of its process closes a connection",
-    ("sglang, real", "hangs up"): "only the end of its process closes a connection",
-    ("sglang, real", "breaks off"): "only the end of its process closes a connection",
-    ("sglang, real", "restarts"): "its start takes many seconds, and the stand-in's restart shows the same",
-    ("sglang, real", "uses the whole context"): "prompt and answer have to stay below it",
-    ("lmdeploy, real", "restarts"): "its start takes many seconds, and the stand-in's restart shows the same",
-    ("lmdeploy, real", "reports its context length"): "the user's value is used for it",
-    ("lmdeploy, real", "reports cached tokens early"): "its counts come after the text",
-    ("lmdeploy, real", "enforces calls"): "it enforces JSON schemas, and no text around them",
-    ("lmdeploy, real", "is sent constraints"): "it enforces JSON schemas, and no text around them",
 }
 """The behaviours in which an engine differs from the others, and the reasons. The tests assert the difference as well."""
+_OF_REAL_SERVERS = {
+    "hangs up": "only the end of its process closes a connection",
+    "breaks off": "only the end of its process closes a connection",
+    "restarts": "its start takes many seconds, and the stand-in's restart shows the same",
+}
+"""What a real server has besides the differences of its stand-in."""
+for _real in REAL_CASES:
+    _stand_in = _real.name.removesuffix(", real")
+    DIFFERENCES |= {(_real.name, behaviour): reason for behaviour, reason in _OF_REAL_SERVERS.items()}
+    DIFFERENCES |= {(_real.name, what): reason for (name, what), reason in DIFFERENCES.items() if name == _stand_in}
 
 
 def differs(case: EngineCase, behaviour: str) -> bool:

@@ -25,7 +25,11 @@ COLUMNS = {
     "an engine without constraints": "lmdeploy, generate",
 }
 """The columns of the table, each with the name of its engine in engine_cases.py."""
-REAL = {"SGLang": "sglang, real", "LMDeploy": "lmdeploy, real"}
+REAL = {
+    "SGLang": "sglang, real",
+    "LMDeploy": "lmdeploy, real",
+    "an engine without constraints": "lmdeploy, generate, real",
+}
 """The columns that the real servers must agree with, too."""
 
 
