@@ -30,6 +30,7 @@ class Limits:
     attachment_seconds: int = 300
     pdf_pages: int = 600
     tools: int = 4_000
+    choices: int = 1_000
     stop_sequences: int = 10_000
     stop_characters: int = 100_000
     tool_references: int = 1_000

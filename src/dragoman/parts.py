@@ -6,6 +6,7 @@ them into the events of one API. The union is closed, and the module imports no 
 They are `msgspec` structs because about one is made per token: they cost a tenth of a frozen dataclass.
 """
 
+from collections.abc import Sequence
 from enum import StrEnum
 
 from msgspec import Struct
@@ -33,6 +34,19 @@ class TokenCounts(Struct, frozen=True):
     thinking: int = 0
     drafted: int = 0
     accepted: int = 0
+
+
+def summed(counts: Sequence[TokenCounts], answers: int = 1) -> TokenCounts:
+    """The sum of the counts of several answers. Of each group of `answers`, which have one prompt, it counts once."""
+    prompts = counts[::answers]
+    return TokenCounts(
+        sum(each.prompt for each in prompts),
+        sum(each.cached for each in prompts),
+        sum(each.output for each in counts),
+        sum(each.thinking for each in counts),
+        sum(each.drafted for each in counts),
+        sum(each.accepted for each in counts),
+    )
 
 
 class Prefill(Struct, frozen=True):

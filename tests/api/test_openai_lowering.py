@@ -28,6 +28,15 @@ from dragoman.errors import InvalidRequest
 from dragoman.media.outcomes import Outcome, Sight, wanted, without_attachments
 
 TOOL = {"type": "function", "function": {"name": "now", "description": "The time.", "parameters": {"type": "object"}}}
+FUNCTION = TOOL["function"]
+
+
+def allowed(mode: str, *names: str) -> dict[str, Any]:
+    """A choice among some of the tools."""
+    tools = [{"type": "function", "function": {"name": name}} for name in names]
+    return {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": tools}}
+
+
 CALLS = {
     "role": "assistant",
     "content": None,
@@ -103,6 +112,7 @@ def test_reasoning_is_on_unless_the_request_turns_it_off(fields: dict[str, Any],
     assert lowered(**fields).policy.thinking == expected
 
 
+@pytest.mark.clause("OAI-2")
 @pytest.mark.parametrize(
     ("choice", "expected"),
     [
@@ -117,6 +127,50 @@ def test_a_tool_choice_becomes_a_policy(choice: Any, expected: ToolPolicy) -> No
     assert lowered(tools=[TOOL], tool_choice=choice).policy.tool_policy == expected
     alone = lowered(tools=[TOOL], tool_choice=choice, parallel_tool_calls=False).policy.tool_policy
     assert (alone.choice, alone.name, alone.parallel) == (expected.choice, expected.name, False)
+
+
+@pytest.mark.clause("OAI-2")
+def test_allowed_tools_restrict_the_calls_and_not_the_prompt() -> None:
+    other = {"type": "function", "function": {"name": "later"}}
+    conversation = lowered(tools=[TOOL, other], tool_choice=allowed("required", "later"))
+    assert [tool.name for tool in conversation.dialogue.tools] == ["now", "later"]
+    assert [tool.name for tool in conversation.policy.tools] == ["later"]
+    assert conversation.policy.tool_policy == ToolPolicy(ToolChoice.ANY)
+
+
+@pytest.mark.parametrize(
+    ("choice", "expected"),
+    [
+        (None, ToolPolicy(parallel=False)),
+        ("auto", ToolPolicy(parallel=False)),
+        ("none", ToolPolicy(ToolChoice.NONE, parallel=False)),
+        ({"name": "now"}, ToolPolicy(ToolChoice.TOOL, "now", parallel=False)),
+    ],
+)
+def test_older_functions_are_tools_of_which_an_answer_calls_one(choice: Any, expected: ToolPolicy) -> None:
+    conversation = lowered(functions=[FUNCTION], function_call=choice)
+    assert conversation.policy.tool_policy == expected
+    assert conversation.dialogue.tools == conversation.policy.tools == lowered(tools=[TOOL]).dialogue.tools
+
+
+@pytest.mark.clause("OAI-5")
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        ({"type": "json_object", "schema": {"type": "object", "required": ["a"]}}, {"type": "object", "required": ["a"]}),
+        ({"type": "json_schema", "json_schema": {"name": "x"}}, {"type": "object"}),
+        ({"type": "json_schema", "json_schema": {"name": "x", "schema": None, "strict": None}}, {"type": "object"}),
+        ({"type": "json_schema", "json_schema": {"schema": {}}}, {}),
+        (None, None),
+    ],
+)
+def test_a_response_format_may_leave_out_what_it_need_not_say(wanted: Any, expected: Any) -> None:
+    assert lowered(response_format=wanted).policy.output == expected
+
+
+def test_minus_one_means_no_limit() -> None:
+    policy = lowered(max_tokens=-1, max_completion_tokens=-1, top_k=-1).policy
+    assert (policy.max_tokens, policy.sampling.top_k) == (UNLIMITED, 0)
 
 
 def test_limits_sampling_stops_and_formats_are_kept() -> None:
@@ -136,13 +190,24 @@ def test_limits_sampling_stops_and_formats_are_kept() -> None:
     assert lowered(response_format={"type": "text"}).policy.output is None
 
 
+@pytest.mark.clause("OAI-6")
 @pytest.mark.parametrize(
     ("fields", "path"),
     [
-        ({"n": 2}, "n"),
+        ({"n": 0}, "n"),
+        ({"n": 129}, "n"),
         ({"logprobs": True}, "logprobs"),
         ({"logit_bias": {"5": 1.0}}, "logit_bias"),
-        ({"functions": [{}]}, "functions"),
+        ({"functions": [{}]}, "functions.0.name"),
+        ({"functions": [FUNCTION], "tools": [TOOL]}, "functions"),
+        ({"function_call": "auto", "tools": [TOOL]}, "function_call"),
+        ({"functions": [FUNCTION], "function_call": {"name": "x"}}, "function_call.name"),
+        ({"tools": [TOOL], "tool_choice": allowed("auto", "x")}, "tool_choice.allowed_tools.tools.0.function.name"),
+        ({"moderation": {}, "audio": {"voice": "x", "format": "wav"}}, "audio"),
+        ({"moderation": {"model": "m"}}, "moderation"),
+        ({"response_format": {"type": "grammar", "grammar": "x"}}, "response_format"),
+        ({"response_format": {"type": "json_object", "schema": {"type": 5}}}, "response_format.schema"),
+        ({"max_tokens": -2}, "max_tokens"),
         ({"modalities": ["text", "audio"]}, "modalities"),
         ({"tools": [TOOL, TOOL]}, "tools"),
         (
@@ -207,8 +272,9 @@ def test_strict_input_refuses_what_no_model_takes(part: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "path"), [({"prompt": ["a", "b"]}, "prompt"), ({"prompt": ""}, "prompt"), ({"echo": True}, "echo"),
-                         ({"suffix": "x"}, "suffix"), ({"best_of": 2}, "best_of"), ({"n": 3}, "n")],
+    ("fields", "path"), [({"prompt": ["a", ""]}, "prompt.1"), ({"prompt": ""}, "prompt"), ({"prompt": [[1], []]}, "prompt.1"),
+                         ({"prompt": [1], "echo": True}, "echo"), ({"suffix": "x"}, "suffix"), ({"best_of": 2}, "best_of"),
+                         ({"n": 2, "best_of": 3}, "best_of"), ({"prompt": ["a"] * 9, "n": 128}, "prompt")],
 )  # fmt: skip
 def test_completions_are_checked_too(fields: dict[str, Any], path: str) -> None:
     request = CompletionRequest.model_validate({"model": "m", "prompt": "Once", **fields})

@@ -1,6 +1,7 @@
 """The OpenAI-compatible API, used through OpenAI's SDK."""
 
 import json
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
@@ -160,7 +161,7 @@ def failures(serve: Serve) -> str:
     [
         ({"model": "unknown"}, openai.NotFoundError, "model_not_found", None),
         ({"messages": [user("word " * 500)]}, openai.BadRequestError, "context_length_exceeded", None),
-        ({"n": 2}, openai.BadRequestError, None, "n"),
+        ({"logprobs": True}, openai.BadRequestError, None, "logprobs"),
         ({"messages": []}, openai.BadRequestError, None, "messages"),
     ],
 )
@@ -171,6 +172,27 @@ def test_errors_have_the_openai_format(
         sdk.chat.completions.create(**{"model": MODEL, "messages": [user("Hi")], **fields})
     assert (raised.value.code, raised.value.param, raised.value.type) == (code, param, "invalid_request_error")
     assert raised.value.request_id
+
+
+@pytest.mark.clause("OAI-6")
+@pytest.mark.parametrize(
+    ("name", "call"),
+    [
+        ("embeddings", lambda sdk: sdk.embeddings.create(model=MODEL, input="Hi")),
+        ("moderations", lambda sdk: sdk.moderations.create(input="Hi")),
+        ("images", lambda sdk: sdk.images.generate(prompt="A dot.")),
+        ("audio", lambda sdk: sdk.audio.speech.create(model="tts", voice="alloy", input="Hi")),
+        ("vector_stores", lambda sdk: sdk.vector_stores.create()),
+        ("chat", lambda sdk: sdk.chat.completions.retrieve("chatcmpl-1")),
+    ],
+)
+def test_what_only_openai_has_is_refused_by_name(engine: ControllableEngine, name: str, call: Callable[[OpenAI], Any]) -> None:
+    with (
+        client(engine.url) as sdk,
+        pytest.raises(openai.NotFoundError, match=f"no such path: .*/v1/{name}.*this server has") as raised,
+    ):
+        call(sdk)
+    assert (raised.value.code, raised.value.type) == ("unknown_url", "invalid_request_error")
 
 
 def test_a_wrong_key_and_an_invalid_body_are_refused(failures: str) -> None:

@@ -122,9 +122,10 @@ class Record:
         self.on_change()
 
     def start(self) -> None:
-        """Record that the request has a slot."""
-        self.started = self.age
-        self.on_change()
+        """Record that the request has a slot, the first one if it has several choices."""
+        if self.started is None:
+            self.started = self.age
+            self.on_change()
 
     def add_part(self, part: Part) -> None:
         """Record the times of the complete prefill, the first output and the ending."""

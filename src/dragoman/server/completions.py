@@ -3,12 +3,14 @@
 import secrets
 import time
 from array import array
+from collections.abc import Sequence
+from functools import partial
 
 from starlette.requests import Request
 
 from dragoman.api.base import check_known, parse, unknown_fields
-from dragoman.api.openai.completions import ChatEvent, CompletionEvent
-from dragoman.api.openai.encoder import ChatEncoder, CompletionEncoder
+from dragoman.api.openai.completions import ChatChunk, ChatEvent, Completion, CompletionEvent
+from dragoman.api.openai.encoder import Answer, ChatEncoder, CompletionEncoder
 from dragoman.api.openai.formats import CHAT, COMPLETIONS
 from dragoman.api.openai.lowering import lower_chat, sampling
 from dragoman.api.openai.request import ChatRequest, CompletionRequest
@@ -19,6 +21,7 @@ from dragoman.errors import DragomanError, EngineRefused, InvalidRequest
 from dragoman.generation import Generation
 from dragoman.limits import Limits
 from dragoman.observability import Record
+from dragoman.server.choices import each
 from dragoman.server.endpoint import GeneratingEndpoint
 from dragoman.server.incoming import Incoming, IncomingCompletion, IncomingConversation, Prepared
 from dragoman.server.preparation import Read, in_worker, is_large
@@ -38,9 +41,16 @@ class ChatCompletions(GeneratingEndpoint[ChatEvent]):
         """Read a request as far as that is possible without its model. Raises `InvalidRequest`."""
         return await IncomingConversation.of(read_chat, body, self.registry.settings)
 
-    def encoder(self, read: Read) -> ChatEncoder:
-        """Return the encoder of one answer."""
-        return ChatEncoder(_id("chatcmpl"), int(time.time()), read.model, usage=read.usage)
+    def encoders(self, read: Read) -> Sequence[ChatEncoder]:
+        """Return an encoder for each choice."""
+        chunk_of = partial(ChatChunk, _id("chatcmpl"), int(time.time()), read.model)
+        answer = Answer(
+            chunk_of,
+            usage=read.usage,
+            choices=read.choices,
+            per_prompt=read.choices,
+        )
+        return [ChatEncoder(answer, index, older=read.reply) for index in range(read.choices)]
 
 
 class Completions(GeneratingEndpoint[CompletionEvent]):
@@ -55,20 +65,35 @@ class Completions(GeneratingEndpoint[CompletionEvent]):
             read, packed = await in_worker(read_completion, body, limits)
         else:
             read, packed = read_completion(body, limits)
-        return IncomingCompletion(read, packed if isinstance(packed, str) else packed.tolist())
+        return IncomingCompletion(read, [prompt if isinstance(prompt, str) else prompt.tolist() for prompt in packed])
 
-    def encoder(self, read: Read) -> CompletionEncoder:
-        """Return the encoder of one answer."""
-        return CompletionEncoder(_id("cmpl"), int(time.time()), read.model, usage=read.usage)
+    def encoders(self, read: Read) -> Sequence[CompletionEncoder]:
+        """Return an encoder for each choice: first those of the first prompt."""
+        echoes: Sequence[str] = [echo for echo in read.reply for _ in range(read.choices)]
+        chunk_of = partial(Completion, _id("cmpl"), int(time.time()), read.model)
+        answer = Answer(
+            chunk_of,
+            usage=read.usage,
+            choices=len(echoes),
+            per_prompt=read.choices,
+        )
+        return [CompletionEncoder(answer, index, echo) for index, echo in enumerate(echoes)]
 
-    async def generation(self, made: Prepared, model: ServedModel, routing: Routing, record: Record) -> Generation:
-        """Return the generation that continues the text or the token ids. Raises what `generate_plain` raises."""
-        record.notes = model.feasibility.notes(made.read.conversation.policy, routing.affinity)
-        return await model.generate_plain(made.plain, made.read.conversation.policy, routing)
+    async def generations(self, made: Prepared, model: ServedModel, routing: Routing, record: Record) -> Sequence[Generation]:
+        """Return the generations that continue the texts or the token ids. Raises what the prompts and generating raise."""
+        policy = made.read.conversation.policy
+        record.notes = model.feasibility.notes(policy, routing.affinity)
+        several = len(made.plain) > 1
+        prompts = [
+            await model.plain_prompt(plain, f"prompt.{index}" if several else "prompt")
+            for index, plain in enumerate(made.plain)
+        ]
+        choices = list(each(policy, made.read.choices))
+        return [model.generate_plain(choice, prompt, routing) for prompt in prompts for choice in choices]
 
     def refusal(self, made: Prepared, refused: EngineRefused) -> DragomanError:
         """Return the client's error if the engine refuses token ids, which reach it unchanged."""
-        if isinstance(made.plain, str):
+        if all(isinstance(plain, str) for plain in made.plain):
             return refused
         return InvalidRequest.at("prompt", f"the engine does not accept these token ids: {refused.message}")
 
@@ -81,11 +106,11 @@ def read_chat(body: bytes, settings: Settings) -> Read:
         check_known(wanted)
     if settings.strict_input:
         check_strict_input(wanted)
-    return _read(wanted, lower_chat(wanted))
+    return _read(wanted, lower_chat(wanted), bool(wanted.functions))
 
 
-def read_completion(body: bytes, limits: Limits) -> "tuple[Read, str | array[int]]":
-    """Parse and check a request; the prompt is text or token ids. Raises `InvalidRequest`."""
+def read_completion(body: bytes, limits: Limits) -> "tuple[Read, list[str | array[int]]]":
+    """Parse and check a request; each prompt is text or token ids. Raises `InvalidRequest`."""
     wanted = parse(CompletionRequest, body)
     check_completion(wanted, limits)
     policy = AnswerPolicy(
@@ -93,11 +118,13 @@ def read_completion(body: bytes, limits: Limits) -> "tuple[Read, str | array[int
         stop_sequences=wanted.stops,
         max_tokens=wanted.max_tokens or _DEFAULT_COMPLETION,
     )
-    prompt = wanted.only_prompt
-    return _read(wanted, Conversation(Dialogue(), policy)), prompt if isinstance(prompt, str) else array("I", prompt)
+    prompts = wanted.prompts
+    echoes = [prompt if wanted.echo and isinstance(prompt, str) else "" for prompt in prompts]
+    packed = [prompt if isinstance(prompt, str) else array("I", prompt) for prompt in prompts]
+    return _read(wanted, Conversation(Dialogue(), policy), echoes), packed
 
 
-def _read(wanted: ChatRequest | CompletionRequest, conversation: Conversation) -> Read:
+def _read(wanted: ChatRequest | CompletionRequest, conversation: Conversation, reply: object) -> Read:
     return Read(
         model=wanted.model,
         stream=bool(wanted.stream),
@@ -105,6 +132,8 @@ def _read(wanted: ChatRequest | CompletionRequest, conversation: Conversation) -
         unknown=list(unknown_fields(wanted)),
         named={"prompt_cache_key": wanted.prompt_cache_key, "user": wanted.user},
         usage=_wants_usage(wanted),
+        choices=wanted.n or 1,
+        reply=reply,
     )
 
 

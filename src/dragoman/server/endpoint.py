@@ -1,6 +1,7 @@
 """Base of the endpoints that take a prompt: read the body, run the generation, send it in the endpoint's API format."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from functools import partial
 from typing import Generic, TypeVar
 
@@ -15,6 +16,7 @@ from dragoman.generation import Generation
 from dragoman.observability import Record
 from dragoman.server.affinity import affinity
 from dragoman.server.body import read_json_body
+from dragoman.server.choices import Choices, each
 from dragoman.server.disconnect import until_disconnect
 from dragoman.server.early_stream import LOADING_PATIENCE, EarlyStream
 from dragoman.server.incoming import Incoming, Prepared
@@ -72,8 +74,8 @@ class GeneratingEndpoint(Endpoint, Generic[E]):
         """Read a request as far as that is possible without its model. Raises `InvalidRequest`."""
 
     @abstractmethod
-    def encoder(self, read: Read) -> Encoder[E]:
-        """Return the encoder of one answer."""
+    def encoders(self, read: Read) -> Sequence[Encoder[E]]:
+        """Return an encoder for each choice of the answer; most formats have one."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the request, unless its key has used up a limit: then the body is not read. Raises `RateLimited`."""
@@ -93,18 +95,18 @@ class GeneratingEndpoint(Endpoint, Generic[E]):
             made = await self.prepare(record, incoming, model)
             routing = Routing(adapter, affinity(request.headers, **made.read.named))
             with model.admission.admitted():
-                generation = await self.generation(made, model, routing, record)
-                spending.reserve(generation.counts.prompt)
-                encoder = self.encoder(made.read)
-                keep = partial(self.keep, encoder, record)
-                response = ResponseContext(generation, self.api_format, encoder, record, keep)
+                choices = Choices(await self.generations(made, model, routing, record), made.read.choices)
+                spending.reserve(choices.counts.prompt)
+                encoders = self.encoders(made.read)
+                keep = partial(self.keep, encoders[0], record)
+                response = ResponseContext(choices, self.api_format, encoders, record, keep)
                 try:
                     if record.stream:
                         await EventStream(response, model.admission).run(early.send)
                     else:
                         await send_message(response, model.admission, send)
                 except EngineRefused as refused:
-                    raise (_images_refused(refused) if generation.has_images else self.refusal(made, refused)) from None
+                    raise (_images_refused(refused) if choices.has_images else self.refusal(made, refused)) from None
             model.speed.add(*record.decoded)
 
     async def keep(self, encoder: Encoder[E], record: Record) -> None:
@@ -114,15 +116,16 @@ class GeneratingEndpoint(Endpoint, Generic[E]):
         """Return the error to raise if the engine refuses a request."""
         return refused
 
-    async def generation(self, made: Prepared, model: ServedModel, routing: Routing, record: Record) -> Generation:
-        """Return the generation of a request. Raises what the prompt raises, and `PromptTooLong`."""
+    async def generations(self, made: Prepared, model: ServedModel, routing: Routing, record: Record) -> Sequence[Generation]:
+        """Return the generations of a request. Raises what the prompt raises, and `PromptTooLong`."""
         prompt = await made.prompt_of(model)
         record.notes = [*prompt.notes, *model.feasibility.notes(made.read.conversation.policy, routing.affinity)]
-        generation = model.generate(made.read.conversation.policy, prompt, routing)
-        await generation.prepare()
+        policies = each(made.read.conversation.policy, made.read.choices)
+        generations = [model.generate(policy, prompt, routing) for policy in policies]
+        await generations[0].prepare()
         if made.facts is not None:
             record.diverged = model.prefix_tracker.follow(made.facts.trail, prompt)
-        return generation
+        return generations
 
 
 def _images_refused(refused: EngineRefused) -> InvalidRequest:

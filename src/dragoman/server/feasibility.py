@@ -101,13 +101,13 @@ class Feasibility:
             if SUPPORT[name][self._found.kind] is Support.REFUSED:
                 raise InvalidRequest.at(name, f"this server's engine ({self._found.kind}) has no {name}")
 
-    def check_tokens(self, tokens: Sequence[int], vocabulary: int | None) -> None:
+    def check_tokens(self, tokens: Sequence[int], vocabulary: int | None, path: str) -> None:
         """Raise `InvalidRequest` for a token id that the model does not have. `vocabulary` is their number, if known."""
         count = _MOST_TOKENS if vocabulary is None else vocabulary
         if not tokens or (min(tokens) >= 0 and max(tokens) < count):
             return
         place = next(index for index, token in enumerate(tokens) if not 0 <= token < count)
-        raise InvalidRequest.at(f"prompt.{place}", f"token ids of this model are 0 to {count - 1}")
+        raise InvalidRequest.at(f"{path}.{place}", f"token ids of this model are 0 to {count - 1}")
 
     def notes(self, policy: AnswerPolicy, affinity: str | None) -> list[str]:
         """Return a note on the fields that the engine ignores, for the log."""

@@ -34,13 +34,13 @@ _decode_head = msgspec.json.Decoder(Head).decode
 class Prepared:
     """A request that was read, with its facts. `prompt` is set if a worker process rendered it.
 
-    `plain` is the text or the token ids of a completion, which has no conversation and no facts.
+    `plain` are the texts or the token ids of a completion, which has no conversation and no facts.
     """
 
     read: Read
     facts: Facts | None = None
     prompt: Prompt | None = None
-    plain: str | Sequence[int] = ""
+    plain: Sequence[str | Sequence[int]] = ()
 
     async def prompt_of(self, model: ServedModel) -> Prompt:
         """Return the prompt, for counting and generating (CNT-2). Raises `InvalidRequest`, and what building raises."""
@@ -62,9 +62,9 @@ class Incoming(ABC):
 
 
 class IncomingCompletion(Incoming):
-    """A text or token ids to continue."""
+    """Texts or token ids to continue."""
 
-    def __init__(self, read: Read, plain: str | Sequence[int]) -> None:
+    def __init__(self, read: Read, plain: Sequence[str | Sequence[int]]) -> None:
         super().__init__(Head(read.model, read.stream))
         self._made = Prepared(read, plain=plain)
 

@@ -1,6 +1,7 @@
 """`POST /v1/messages` and `POST /v1/messages/count_tokens`."""
 
 import secrets
+from collections.abc import Sequence
 
 from msgspec import Struct
 from starlette.datastructures import Headers
@@ -40,9 +41,9 @@ class Messages(GeneratingEndpoint[Event]):
         """Read a request as far as that is possible without its model. Raises `InvalidRequest`."""
         return await _read(request, body, MessagesRequest, self.registry.settings)
 
-    def encoder(self, read: Read) -> MessageEncoder:
-        """Return the encoder of one message."""
-        return MessageEncoder(f"msg_{secrets.token_hex(12)}", read.model)
+    def encoders(self, read: Read) -> Sequence[MessageEncoder]:
+        """Return the encoder of the message."""
+        return [MessageEncoder(f"msg_{secrets.token_hex(12)}", read.model)]
 
 
 class CountTokens(Endpoint):

@@ -17,7 +17,7 @@ from dragoman.server.capture import CaptureMiddleware
 from dragoman.server.disconnect import ClientGone
 from dragoman.server.origins import PAGES, Pages, is_allowed_host
 from dragoman.server.rate_limits import SPENDING, Spending
-from dragoman.server.respond import format_of, plain_path, response_start, send_error
+from dragoman.server.respond import format_of, is_openai_only, plain_path, response_start, send_error
 from dragoman.server.served_model import Settings
 
 METRICS = "/metrics"
@@ -153,4 +153,7 @@ def _routing_error(raised: HTTPException, scope: Scope) -> DragomanError:
     """Return our error for an error of the router."""
     if raised.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         return MethodNotAllowed(f"{scope['method']} is not allowed on {scope['path']}")
-    return UnknownRoute(f"no such path: {scope['path']}")
+    offer = ""
+    if is_openai_only(scope["path"]):
+        offer = "; of the OpenAI API, this server has chat completions, completions, responses and models"
+    return UnknownRoute(f"no such path: {scope['method']} {scope['path']}{offer}")

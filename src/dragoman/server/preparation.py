@@ -34,8 +34,8 @@ _ATTACHED: Final = b"base64"
 class Read:
     """A parsed and checked request.
 
-    `named`: the fields that identify a conversation or its user, the most specific first. `reply`: what else the encoder of the
-    format needs.
+    `named`: the fields that identify a conversation or its user, the most specific first. `choices`: how many answers of each
+    prompt are requested. `reply`: what else the encoder of the format needs.
     """
 
     model: str
@@ -44,6 +44,7 @@ class Read:
     unknown: Sequence[str] = ()
     named: Mapping[str, object] = field(default_factory=dict)
     usage: bool = True
+    choices: int = 1
     reply: Any = None
 
 

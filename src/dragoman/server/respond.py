@@ -22,6 +22,13 @@ _FORMATS: Mapping[str, ApiFormat[Any]] = {
     _RESPONSES: RESPONSES_API,
 }
 
+_OPENAI_ONLY = frozenset(
+    {"assistants", "audio", "batches", "chat", "completions", "containers", "conversations", "embeddings", "engines", "evals"}
+    | {"fine_tuning", "images", "moderations", "realtime", "rerank", "responses", "score", "threads", "uploads"}
+    | {"vector_stores", "videos"}
+)
+"""First steps of paths after `/v1/` that only the OpenAI API has: what is missing there is refused in its format, too."""
+
 
 def plain_path(path: str) -> str:
     """Return a path without the `/anthropic` prefix and trailing slashes: both prefixes serve the whole API (TRN-1, TRN-10)."""
@@ -32,7 +39,16 @@ def plain_path(path: str) -> str:
 
 def format_of(path: str) -> ApiFormat[Any]:
     """Return the API format of a plain path, for responses and errors."""
-    return RESPONSES_API if path.startswith(f"{_RESPONSES}/") else _FORMATS.get(path, MESSAGES)
+    if path.startswith(f"{_RESPONSES}/"):
+        return RESPONSES_API
+    if path in _FORMATS:
+        return _FORMATS[path]
+    return CHAT if is_openai_only(path) else MESSAGES
+
+
+def is_openai_only(path: str) -> bool:
+    """Whether a plain path is one that only the OpenAI API has, such as that of embeddings."""
+    return path.startswith("/v1/") and path.split("/")[2] in _OPENAI_ONLY
 
 
 async def send_json(send: Send, body: object, *, status: int = 200, headers: dict[str, str] | None = None) -> None:

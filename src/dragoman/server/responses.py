@@ -3,6 +3,7 @@
 import logging
 import sqlite3
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 
 import msgspec
@@ -54,9 +55,9 @@ class Responses(GeneratingEndpoint[Event]):
         """Read a request as far as that is possible without its model. Raises `InvalidRequest`."""
         return await _incoming(self, self._store, request, body, ResponsesRequest)
 
-    def encoder(self, read: Read) -> ResponseEncoder:
-        """Return the encoder of one response."""
-        return ResponseEncoder(read.reply, lambda: int(time.time()))
+    def encoders(self, read: Read) -> Sequence[ResponseEncoder]:
+        """Return the encoder of the response."""
+        return [ResponseEncoder(read.reply, lambda: int(time.time()))]
 
     async def keep(self, encoder: Encoder[Event], record: Record) -> None:
         """Keep the response; where that fails, it is sent all the same."""

@@ -189,21 +189,22 @@ class ServedModel:
             special_tokens=self._special_tokens,
         )
 
-    async def generate_plain(
-        self, text: str | Sequence[int], policy: AnswerPolicy, routing: Routing = NO_ROUTING
-    ) -> Generation:
-        """Return the generation that continues a text or token ids, without a chat template.
+    async def plain_prompt(self, text: str | Sequence[int], path: str) -> Prompt:
+        """Return the prompt of a text or token ids, without a chat template.
 
-        Raises `InvalidRequest` for fields that the engine cannot honour and for ids that the model does not have,
-        `PromptTooLong`, and what the engine's tokenizer raises.
+        Raises `InvalidRequest` at `path` for ids that the model does not have, and what the engine's tokenizer raises.
+        """
+        if isinstance(text, str):
+            return await self.prompts.plain(text)
+        self.feasibility.check_tokens(text, self.engine.vocabulary, path)
+        return Prompt(text, "", self.prompts.window - len(text), thinking_open=False)
+
+    def generate_plain(self, policy: AnswerPolicy, prompt: Prompt, routing: Routing = NO_ROUTING) -> Generation:
+        """Return the generation that continues a plain prompt.
+
+        Raises `InvalidRequest` for fields that the engine cannot honour, and `PromptTooLong`.
         """
         self.feasibility.check_sampling(policy)
-        if not isinstance(text, str):
-            self.feasibility.check_tokens(text, self.engine.vocabulary)
-        if isinstance(text, str):
-            prompt = await self.prompts.plain(text)
-        else:
-            prompt = Prompt(text, "", self.prompts.window - len(text), thinking_open=False)
         if prompt.remaining < 1:
             raise PromptTooLong(prompt.length, self.prompts.window - 1)
         plain = Dialect(name="plain", stop_strings=self.dialect.stop_strings)

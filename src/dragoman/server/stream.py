@@ -1,27 +1,28 @@
-"""Sends a generation, as one body or as a stream of events.
+"""Sends an answer, as one body or as a stream of events.
 
-Two tasks of a stream share an outbox. The producer runs the generation and encodes its parts; the sender writes everything that
-was added since its last write, so that a fast engine costs one write for many events and a slow one a write per event. A timer
-beside the sender adds a `ping` if nothing was sent for a while, whatever the producer waits for (CC-5).
+Two tasks of a stream share an outbox. The producer runs the generations and encodes their parts; the sender writes everything
+that was added since its last write, so that a fast engine costs one write for many events and a slow one a write per event. A
+timer beside the sender adds a `ping` if nothing was sent for a while, whatever the producer waits for (CC-5).
 
 A failure before the first byte is an ordinary HTTP error; after it, it is a final `error` event (SSE-17).
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from functools import partial
+from typing import Generic, Protocol, TypeVar
 
 from starlette.types import Send
 
 from dragoman.api.format import ApiFormat, Encoder
 from dragoman.engines import SHORT_PROMPT
 from dragoman.errors import ClientStalled, DragomanError, Unexpected
-from dragoman.generation import Generation
 from dragoman.observability import Record
-from dragoman.parts import Ending, Part
+from dragoman.parts import Ending, Prefill
 from dragoman.server.admission import Admission
+from dragoman.server.choices import Choices
 from dragoman.server.respond import response_start, send_json
 
 MOMENT = 0.25
@@ -33,6 +34,7 @@ STALL_LIMIT = 120.0
 _OUTBOX_LIMIT = 64 * 1024
 
 E = TypeVar("E")
+E_contra = TypeVar("E_contra", contravariant=True)
 
 HEADERS = {
     "content-type": "text/event-stream; charset=utf-8",
@@ -41,55 +43,83 @@ HEADERS = {
 }
 
 
+class Output(Protocol[E_contra]):
+    """Where the events of an answer go."""
+
+    def start(self) -> None:
+        """Put out the events that begin the answer, unless they are; called before each part is encoded."""
+
+    async def put(self, events: Sequence[E_contra]) -> None:
+        """Put out the events of a part."""
+
+
 @dataclass(frozen=True, slots=True)
 class ResponseContext(Generic[E]):
-    """A generation to send, with its API format, encoder and request record.
+    """An answer to send: its choices with an encoder for each, its API format and the request's record.
 
-    `keep` is awaited when the answer is complete, before its last events are sent.
+    `keep` is awaited when a choice is complete, before its last events are sent.
     """
 
-    generation: Generation
+    choices: Choices
     api_format: ApiFormat[E]
-    encoder: Encoder[E]
+    encoders: Sequence[Encoder[E]]
     record: Record
     keep: Callable[[], Awaitable[None]]
 
-    async def events(self, part: Part) -> Sequence[E]:
-        """Record a part and return its events; those of the ending once the answer is kept."""
-        self.record.add_part(part)
-        events = self.encoder.encode(part)
-        if type(part) is Ending:
-            await self.keep()
-        return events
+    def start(self) -> list[E]:
+        """Return the events that begin the answer."""
+        pairs = zip(self.encoders, self.choices.generations, strict=True)
+        return [event for encoder, generation in pairs for event in encoder.start(generation.counts)]
+
+    async def run(self, admission: Admission, output: Output[E]) -> None:
+        """Run all choices, and put their events out. Raises like `slot`, and what fails first."""
+        self.record.wait(self.choices)
+        await self.choices.run(partial(self._run, admission, output))
+
+    async def _run(self, admission: Admission, output: Output[E], index: int, began: Callable[[], None]) -> None:
+        """Run one choice once it has a slot, which it holds to its end. Calls `began` when it has begun to answer."""
+        generation, encoder = self.choices.generations[index], self.encoders[index]
+        async with admission.slot(short=generation.counts.prompt <= SHORT_PROMPT):
+            self.record.start()
+            async with aclosing(generation.run()) as parts:
+                async for part in parts:
+                    output.start()
+                    self.record.add_part(part)
+                    events = encoder.encode(part)
+                    if type(part) is Ending:
+                        await self.keep()
+                    if type(part) is not Prefill:
+                        began()
+                    await output.put(events)
 
 
-@asynccontextmanager
-async def running(generation: Generation, admission: Admission, record: Record) -> AsyncIterator[AsyncIterator[Part]]:
-    """Yield the parts of a generation once it has a slot, which it holds until the context ends. Raises like `slot`."""
-    record.wait(generation)
-    async with admission.slot(short=generation.counts.prompt <= SHORT_PROMPT):
-        record.start()
-        async with aclosing(generation.run()) as parts:
-            yield parts
+class _Collected(Generic[E]):
+    """Collects all events."""
+
+    def __init__(self, answer: ResponseContext[E]) -> None:
+        self.events = answer.start()
+
+    def start(self) -> None:
+        """Do nothing: the first events are there."""
+
+    async def put(self, events: Sequence[E]) -> None:
+        """Add the events of a part."""
+        self.events.extend(events)
 
 
 async def send_message(answer: ResponseContext[E], admission: Admission, send: Send) -> None:
-    """Send the generation as one body, folded from its events. Raises whatever fails."""
-    events = [*answer.encoder.start(answer.generation.counts)]
-    async with running(answer.generation, admission, answer.record) as parts:
-        async for part in parts:
-            events.extend(await answer.events(part))
-    await send_json(send, answer.api_format.fold(events))
+    """Send the answer as one body, folded from its events. Raises whatever fails."""
+    collected = _Collected(answer)
+    await answer.run(admission, collected)
+    await send_json(send, answer.api_format.fold(collected.events))
 
 
 class EventStream(Generic[E]):
-    """Sends one generation as a stream of events."""
+    """Sends one answer as a stream of events."""
 
     def __init__(self, answer: ResponseContext[E], admission: Admission) -> None:
         self._answer = answer
-        self._generation = answer.generation
         self._format = answer.api_format
-        self._encoder = answer.encoder
         self._admission = admission
         self._record = answer.record
         self._outbox = bytearray()
@@ -118,16 +148,17 @@ class EventStream(Generic[E]):
         filled.cancel()
         if producer.done() and not self._started:
             producer.result()  # raises
-        self._start()
+        self.start()
 
-    def _start(self) -> None:
+    def start(self) -> None:
+        """Put the events that begin the answer into the outbox, once."""
         if not self._started:
             self._started = True
-            self._put(self._encoder.start(self._generation.counts))
+            self._add(self._answer.start())
             self._outbox += self._format.ping
             self._wake()
 
-    def _put(self, events: Sequence[E]) -> None:
+    def _add(self, events: Sequence[E]) -> None:
         for event in events:
             self._outbox += self._format.frame(event)
 
@@ -138,14 +169,7 @@ class EventStream(Generic[E]):
 
     async def _produce(self) -> None:
         try:
-            async with running(self._generation, self._admission, self._record) as parts:
-                async for part in parts:
-                    self._start()
-                    self._put(await self._answer.events(part))
-                    self._wake()
-                    if len(self._outbox) > _OUTBOX_LIMIT:  # the client reads more slowly than the model generates
-                        self._emptied.clear()
-                        await self._emptied.wait()
+            await self._answer.run(self._admission, self)
         except Exception as error:
             if not self._started:
                 raise
@@ -155,11 +179,19 @@ class EventStream(Generic[E]):
             self._done = True
             self._wake()
 
+    async def put(self, events: Sequence[E]) -> None:
+        """Put the events of a part into the outbox; wait if the client reads more slowly than the model generates."""
+        self._add(events)
+        self._wake()
+        if len(self._outbox) > _OUTBOX_LIMIT:
+            self._emptied.clear()
+            await self._emptied.wait()
+
     def _fail(self, error: Exception) -> None:
         """Record the failure, and send it as an error event, so that the stream never ends silently."""
         known = error if isinstance(error, DragomanError) else Unexpected()
         self._record.fail(error)
-        self._put(self._encoder.fail(known, self._record.request_id))
+        self._add(self._answer.encoders[0].fail(known, self._record.request_id))
 
     async def _send(self, send: Send) -> None:
         """Write the outbox until the producer is done. One timer task runs beside it, so that no event needs its own timer."""
@@ -202,6 +234,6 @@ class EventStream(Generic[E]):
                 continue
             wait = self._sent + PING_INTERVAL - loop.time()
             if wait <= 0:
-                self._put(self._encoder.ping())
+                self._add(self._answer.encoders[0].ping())
                 self._wake()
             await asyncio.sleep(min(wait if wait > 0 else PING_INTERVAL / 4, STALL_LIMIT))

@@ -73,10 +73,11 @@ class Delta(Struct, frozen=True):
     content: str | UnsetType = UNSET
     reasoning_content: str | UnsetType = UNSET
     tool_calls: Sequence[CallOut] | UnsetType = UNSET
+    function_call: FunctionOut | UnsetType = UNSET
 
 
 class ChunkChoice(Struct, frozen=True):
-    """The single choice of a chunk."""
+    """The choice to which a chunk adds something."""
 
     delta: Delta
     index: int = 0
@@ -97,17 +98,18 @@ class ChatChunk(Struct, frozen=True):
 
 
 class ChatMessageOut(Struct, frozen=True):
-    """The message of an answer. `content` is null if there is none."""
+    """The message of an answer. `content` is null if there is none; `function_call` is the older form of a call."""
 
     content: str | None
     role: str = "assistant"
     refusal: None = None
     reasoning_content: str | UnsetType = UNSET
     tool_calls: Sequence[CallOut] | UnsetType = UNSET
+    function_call: FunctionOut | UnsetType = UNSET
 
 
 class ChatChoice(Struct, frozen=True):
-    """The single choice of an answer."""
+    """One of the choices of an answer."""
 
     message: ChatMessageOut
     finish_reason: str
@@ -128,7 +130,7 @@ class ChatCompletion(Struct, frozen=True):
 
 
 class TextChoice(Struct, frozen=True):
-    """The single choice of a completion, or what a chunk adds to it."""
+    """One of the choices of a completion, or what a chunk adds to it."""
 
     text: str = ""
     finish_reason: str | None = None

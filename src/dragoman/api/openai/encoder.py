@@ -1,26 +1,21 @@
-"""Encodes parts as chunks, and folds chunks into a whole answer.
+"""Encodes parts as chunks.
 
-This API has no blocks to open and close: each chunk names what it adds. The order of parts is not checked here, but in the
-encoder of the Messages API.
+This API has no blocks to open and close: each chunk names what it adds, and to which choice. The order of parts is not checked
+here, but in the encoder of the Messages API.
 """
 
-from collections.abc import Iterable, Iterator
-from typing import TypeVar, assert_never
+from collections.abc import Callable
+from typing import Generic, TypeVar, assert_never
 
 from msgspec import UNSET, UnsetType
 
 from dragoman.api.openai.completions import (
     FINISHES,
     CallOut,
-    ChatChoice,
     ChatChunk,
-    ChatCompletion,
-    ChatEvent,
-    ChatMessageOut,
     ChunkChoice,
     Comment,
     Completion,
-    CompletionEvent,
     Delta,
     FunctionOut,
     TextChoice,
@@ -28,7 +23,48 @@ from dragoman.api.openai.completions import (
 )
 from dragoman.api.openai.errors import ErrorBody
 from dragoman.errors import DragomanError
-from dragoman.parts import CallDelta, CallEnd, CallStart, Ending, Part, Prefill, Text, Thinking, ThinkingEnd, TokenCounts
+from dragoman.parts import (
+    CallDelta,
+    CallEnd,
+    CallStart,
+    Ending,
+    Part,
+    Prefill,
+    StopReason,
+    Text,
+    Thinking,
+    ThinkingEnd,
+    TokenCounts,
+    summed,
+)
+
+C = TypeVar("C")
+
+
+class Answer(Generic[C]):
+    """What the choices of one answer share. Its token counts are sent, if the client requested that, when all have ended.
+
+    `chunk_of` makes a chunk of its choices and the usage. There are `choices`, and each group of `per_prompt` has one prompt.
+    """
+
+    def __init__(self, chunk_of: Callable[..., C], *, usage: bool, choices: int = 1, per_prompt: int = 1) -> None:
+        self._chunk_of = chunk_of
+        self._usage: UnsetType | None = None if usage else UNSET
+        self._per_prompt = per_prompt
+        self._counts = [TokenCounts(0)] * choices
+        self._open = choices
+
+    def chunk(self, choice: ChunkChoice | TextChoice) -> C:
+        """A chunk of one choice."""
+        return self._chunk_of((choice,), self._usage)
+
+    def end(self, index: int, counts: TokenCounts) -> list[C]:
+        """The chunk with the counts, after the last choice."""
+        self._counts[index] = counts
+        self._open -= 1
+        if self._open or self._usage is UNSET:
+            return []
+        return [self._chunk_of((), Usage.of(summed(self._counts, self._per_prompt)))]
 
 
 class _StreamEncoder:
@@ -44,14 +80,15 @@ class _StreamEncoder:
 
 
 class ChatEncoder(_StreamEncoder):
-    """Encodes one answer: `start` first, then each part in order; the `Ending` is the last.
+    """Encodes one choice: `start` first, then each part in order; the `Ending` is the last.
 
-    `created` is in seconds since the epoch; `usage` is whether the client requested a chunk with the counts.
+    `older`: the request has `functions`, and the call of the answer is its `function_call`.
     """
 
-    def __init__(self, completion_id: str, created: int, model: str, *, usage: bool) -> None:
-        self._head = (completion_id, created, model)
-        self._usage: UnsetType | None = None if usage else UNSET
+    def __init__(self, answer: Answer[ChatChunk], index: int = 0, *, older: bool = False) -> None:
+        self._answer = answer
+        self._index = index
+        self._older = older
         self._calls = -1
 
     def start(self, _: TokenCounts) -> list[ChatChunk]:
@@ -73,85 +110,39 @@ class ChatEncoder(_StreamEncoder):
             case Prefill() | ThinkingEnd() | CallEnd():  # no signatures here; a call ends where the next one begins
                 return []
             case Ending(reason, counts):
-                last = [self._chunk(Delta(), FINISHES[reason])]
-                return last if self._usage is UNSET else [*last, ChatChunk(*self._head, (), Usage.of(counts))]
+                return [self._chunk(Delta(), self._finish(reason)), *self._answer.end(self._index, counts)]
             case _:
                 assert_never(part)
 
+    def _finish(self, reason: StopReason) -> str:
+        return "function_call" if self._older and reason is StopReason.TOOL_USE else FINISHES[reason]
+
     def _call(self, call: CallOut) -> ChatChunk:
-        return self._chunk(Delta(tool_calls=(call,)))
+        return self._chunk(Delta(function_call=call.function) if self._older else Delta(tool_calls=(call,)))
 
     def _chunk(self, delta: Delta, finish: str | None = None) -> ChatChunk:
-        return ChatChunk(*self._head, (ChunkChoice(delta, finish_reason=finish),), self._usage)
-
-
-def fold_chat(chunks: Iterable[ChatEvent]) -> ChatCompletion:
-    """Collect a whole stream, which includes its usage."""
-    content: list[str] = []
-    reasoning: list[str] = []
-    calls: list[tuple[CallOut, list[str]]] = []
-    finish, last = "", None
-    for last in _chunks(chunks, ChatChunk):
-        for choice in last.choices:
-            delta = choice.delta
-            content += [delta.content] if delta.content else []
-            reasoning += [delta.reasoning_content] if delta.reasoning_content else []
-            for call in delta.tool_calls or ():
-                if call.id is not UNSET:
-                    calls.append((call, []))
-                calls[-1][1].append(call.function.arguments)
-            finish = choice.finish_reason or finish
-    if last is None or not isinstance(last.usage, Usage):
-        raise ValueError("an answer needs a stream that ends with its usage")
-    message = ChatMessageOut(
-        "".join(content) or (None if calls else ""),
-        reasoning_content="".join(reasoning) or UNSET,
-        tool_calls=[
-            CallOut(FunctionOut(call.function.name, "".join(pieces)), id=call.id, type=call.type) for call, pieces in calls
-        ]
-        or UNSET,
-    )
-    return ChatCompletion(last.id, last.created, last.model, (ChatChoice(message, finish),), last.usage)
+        return self._answer.chunk(ChunkChoice(delta, self._index, finish_reason=finish))
 
 
 class CompletionEncoder(_StreamEncoder):
-    """Encodes a completion, which is text only, with the arguments of `ChatEncoder`."""
+    """Encodes one choice of a completion, which is text only; it begins with `echo`."""
 
-    def __init__(self, completion_id: str, created: int, model: str, *, usage: bool) -> None:
-        self._head = (completion_id, created, model)
-        self._usage: UnsetType | None = None if usage else UNSET
+    def __init__(self, answer: Answer[Completion], index: int = 0, echo: str = "") -> None:
+        self._answer = answer
+        self._index = index
+        self._echo = echo
 
     def start(self, _: TokenCounts) -> list[Completion]:
-        """No chunks: the first one comes with the first text."""
-        return []
+        """The chunk with the prompt, if it is wanted; otherwise the first chunk comes with the first text."""
+        return [self._answer.chunk(TextChoice(self._echo, index=self._index))] if self._echo else []
 
     def encode(self, part: Part) -> list[Completion]:
         """The chunks of this part."""
         match part:
             case Text(text):
-                return [Completion(*self._head, (TextChoice(text),), self._usage)]
+                return [self._answer.chunk(TextChoice(text, index=self._index))]
             case Ending(reason, counts):
-                last = [Completion(*self._head, (TextChoice(finish_reason=FINISHES[reason]),), self._usage)]
-                return last if self._usage is UNSET else [*last, Completion(*self._head, (), Usage.of(counts))]
+                last = TextChoice(finish_reason=FINISHES[reason], index=self._index)
+                return [self._answer.chunk(last), *self._answer.end(self._index, counts)]
             case _:
                 return []
-
-
-def fold_completion(chunks: Iterable[CompletionEvent]) -> Completion:
-    """Collect a whole stream, which includes its usage."""
-    texts: list[str] = []
-    finish, last = None, None
-    for last in _chunks(chunks, Completion):
-        for choice in last.choices:
-            texts.append(choice.text)
-            finish = choice.finish_reason or finish
-    if last is None or not isinstance(last.usage, Usage):
-        raise ValueError("an answer needs a stream that ends with its usage")
-    return Completion(last.id, last.created, last.model, (TextChoice("".join(texts), finish),), last.usage)
-
-
-C = TypeVar("C", ChatChunk, Completion)
-
-
-def _chunks(stream: Iterable[object], kind: type[C]) -> Iterator[C]:
-    return (event for event in stream if isinstance(event, kind))

@@ -11,6 +11,7 @@ from dragoman.errors import (
     RateLimited,
     Unauthenticated,
     UnknownModel,
+    UnknownRoute,
 )
 
 _CODES: dict[type[DragomanError], str] = {
@@ -19,6 +20,7 @@ _CODES: dict[type[DragomanError], str] = {
     Unauthenticated: "invalid_api_key",
     RateLimited: "rate_limit_exceeded",
     UnknownModel: "model_not_found",
+    UnknownRoute: "unknown_url",
 }
 """Error codes that clients check in addition to the status."""
 

@@ -4,8 +4,8 @@ import msgspec
 
 from dragoman.api.format import ApiFormat
 from dragoman.api.openai.completions import ChatEvent, Comment, CompletionEvent
-from dragoman.api.openai.encoder import fold_chat, fold_completion
 from dragoman.api.openai.errors import ErrorBody
+from dragoman.api.openai.folding import fold_chat, fold_completion
 from dragoman.api.openai.responses import encoder, events
 from dragoman.errors import DragomanError
 

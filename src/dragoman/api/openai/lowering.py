@@ -7,6 +7,7 @@ is the assistant's, the model continues it.
 from collections.abc import Iterator, Sequence
 from itertools import dropwhile, groupby
 
+from dragoman.api.openai.chat_tools import AllowedTools, FunctionName, NamedChoice
 from dragoman.api.openai.content import UNLIMITED, attachments, omitted, read, texts, thinking_policy, unread
 from dragoman.api.openai.parts import parts_of
 from dragoman.api.openai.request import (
@@ -15,9 +16,6 @@ from dragoman.api.openai.request import (
     ChatRequest,
     CompletionRequest,
     FunctionMessage,
-    JsonFormat,
-    NamedChoice,
-    SchemaFormat,
     SystemMessage,
     ToolMessage,
     UserMessage,
@@ -29,7 +27,6 @@ from dragoman.conversation.types import (
     Content,
     Conversation,
     Dialogue,
-    JsonObject,
     Role,
     Sampling,
     Text,
@@ -63,13 +60,13 @@ def lower_chat(request: ChatRequest) -> Conversation:
         notes=tuple(_notes(request.messages)),
     )
     policy = AnswerPolicy(
-        tools=tools,
+        tools=tuple(_callable(request, tools)),
         tool_policy=_tool_policy(request),
         thinking=_thinking_policy(request),
         sampling=sampling(request),
         stop_sequences=request.stops,
         max_tokens=request.max_completion_tokens or request.max_tokens or UNLIMITED,
-        output=_output(request),
+        output=request.schema_wanted[0],
     )
     return Conversation(dialogue, policy)
 
@@ -79,7 +76,7 @@ def sampling(request: ChatRequest | CompletionRequest) -> Sampling:
     return Sampling(
         request.temperature,
         request.top_p,
-        request.top_k,
+        None if request.top_k is None else max(request.top_k, 0),  # 0 and -1: no limit
         request.seed,
         request.presence_penalty,
         request.frequency_penalty,
@@ -152,31 +149,32 @@ def _notes(messages: Sequence[ChatMessage]) -> Iterator[str]:
 
 
 def _tools(request: ChatRequest) -> Iterator[Tool]:
-    for tool in request.tools or ():
-        function = tool.function
+    for function in request.offered:
         schema = {"type": "object", "properties": {}, **(function.parameters or {})}
         yield Tool(function.name, function.description or "", schema, bool(function.strict))
 
 
+def _callable(request: ChatRequest, tools: Sequence[Tool]) -> Sequence[Tool]:
+    """The tools that the model may call."""
+    if not isinstance(request.tool_choice, AllowedTools):
+        return tools
+    names = set(request.tool_choice.names)
+    return [tool for tool in tools if tool.name in names]
+
+
 def _tool_policy(request: ChatRequest) -> ToolPolicy:
-    parallel = request.parallel_tool_calls is not False
-    choice = request.tool_choice
-    if isinstance(choice, NamedChoice):
-        return ToolPolicy(ToolChoice.TOOL, choice.function.name, parallel=parallel)
-    return ToolPolicy(_CHOICES[choice], parallel=parallel)
+    """The tool choice; an answer in the older form has one call."""
+    parallel = request.parallel_tool_calls is not False and request.functions is None
+    match request.function_call if request.functions else request.tool_choice:
+        case NamedChoice(function=FunctionName(name=name)) | FunctionName(name=name):
+            return ToolPolicy(ToolChoice.TOOL, name, parallel=parallel)
+        case AllowedTools(allowed_tools=allowed):
+            return ToolPolicy(_CHOICES[allowed.mode], parallel=parallel)
+        case choice:
+            return ToolPolicy(_CHOICES[choice], parallel=parallel)
 
 
 def _thinking_policy(request: ChatRequest) -> ThinkingPolicy:
     switches = request.chat_template_kwargs
     asked = [switches.enable_thinking, switches.thinking] if switches else []
     return thinking_policy(request.reasoning_effort, off=False in asked)
-
-
-def _output(request: ChatRequest) -> JsonObject | None:
-    match request.response_format:
-        case JsonFormat():
-            return {"type": "object"}
-        case SchemaFormat() as schema:
-            return schema.json_schema.schema_
-        case _:
-            return None

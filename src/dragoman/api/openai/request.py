@@ -7,10 +7,11 @@ the meaning of the answer are declared here and refused by `rules`.
 from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal, cast
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import BeforeValidator, Discriminator, Field, Tag
 
 from dragoman.api.base import PlainOrList, WireModel
-from dragoman.api.openai.content import Effort
+from dragoman.api.openai.chat_tools import AnyChoice, AnyFunctionCall, Function, FunctionTool
+from dragoman.api.openai.content import UNLIMITED, Effort
 from dragoman.api.openai.parts import AnswerPart, ResultPart, TextPart, ThinkingPart, UserPart, parts_of
 
 LARGEST: Final = (1 << 63) - 1
@@ -115,40 +116,11 @@ ChatMessage = Annotated[
 ]
 
 
-class Function(WireModel):
-    """A declared function."""
-
-    name: Annotated[str, Field(pattern=r"^[a-zA-Z0-9_.-]{1,128}$")]
-    description: str | None = None
-    parameters: dict[str, Any] | None = None
-    strict: bool | None = None
-
-
-class FunctionTool(WireModel):
-    """A tool that the client runs."""
-
-    type: Literal["function"]
-    function: Function
-
-
-class FunctionName(WireModel):
-    """The name of a function."""
-
-    name: str
-
-
-class NamedChoice(WireModel):
-    """The model must call this function."""
-
-    type: Literal["function"]
-    function: FunctionName
-
-
 class JsonSchema(WireModel):
-    """The schema of a JSON answer."""
+    """The schema of a JSON answer; without one, it may be any JSON object."""
 
-    name: str
-    schema_: Annotated[dict[str, Any], Field(alias="schema")]
+    name: str | None = None
+    schema_: Annotated[dict[str, Any] | None, Field(alias="schema")] = None
     description: str | None = None
     strict: bool | None = None
 
@@ -165,6 +137,12 @@ class JsonFormat(WireModel):
     type: Literal["json_object"]
 
 
+class ObjectFormat(JsonFormat):
+    """The same with a schema of the object, an extension that servers of open models accept."""
+
+    schema_: Annotated[dict[str, Any] | None, Field(alias="schema")] = None
+
+
 class SchemaFormat(WireModel):
     """An answer that is JSON of a schema."""
 
@@ -172,10 +150,14 @@ class SchemaFormat(WireModel):
     json_schema: JsonSchema
 
 
+AnyFormat = Annotated[TextFormat | ObjectFormat | SchemaFormat, Field(discriminator="type")]
+
+
 class StreamOptions(WireModel):
     """The options of a stream. `include_usage` adds a last chunk with the token counts."""
 
     include_usage: bool | None = None
+    include_obfuscation: Any = None  # may be ignored: padding against guesses from the lengths of chunks
 
 
 class TemplateVariables(WireModel):
@@ -185,14 +167,22 @@ class TemplateVariables(WireModel):
     thinking: bool | None = None
 
 
+def _without_limit(value: object) -> object:
+    return UNLIMITED if value == -1 else value
+
+
+MaxTokens = Annotated[Annotated[int, Field(ge=1)] | None, BeforeValidator(_without_limit)]
+"""A limit of the answer in tokens. Clients of servers for open models send -1 for none."""
+
+
 class _Request(WireModel):
     """The fields that both endpoints have."""
 
     model: str
-    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    max_tokens: MaxTokens = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: Annotated[float, Field(ge=0, le=1)] | None = None
-    top_k: Annotated[int, Field(ge=0, le=LARGEST)] | None = None
+    top_k: Annotated[int, Field(ge=-1, le=LARGEST)] | None = None
     seed: Annotated[int, Field(ge=-LARGEST - 1, le=LARGEST)] | None = None
     presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
     frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
@@ -202,8 +192,8 @@ class _Request(WireModel):
     stop: PlainOrList[str] | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
+    n: Annotated[int, Field(ge=1, le=128)] | None = None
     # Must be honoured or refused: `rules` refuses them.
-    n: int | None = None
     logit_bias: dict[str, float] | None = None
     logprobs: bool | int | None = None
     # May be ignored.
@@ -212,6 +202,8 @@ class _Request(WireModel):
     store: Any = None
     service_tier: Any = None
     prompt_cache_key: Any = None
+    prompt_cache_options: Any = None
+    prompt_cache_retention: Any = None
     safety_identifier: Any = None
 
     @property
@@ -225,21 +217,40 @@ class ChatRequest(_Request):
     """The body of `POST /v1/chat/completions`."""
 
     messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=100_000)]
-    max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
+    max_completion_tokens: MaxTokens = None
     tools: list[FunctionTool] | None = None
-    tool_choice: Literal["none", "auto", "required"] | NamedChoice | None = None
+    tool_choice: AnyChoice | None = None
     parallel_tool_calls: bool | None = None
-    response_format: Annotated[TextFormat | JsonFormat | SchemaFormat, Field(discriminator="type")] | None = None
+    functions: Annotated[list[Function], Field(min_length=1)] | None = None
+    function_call: AnyFunctionCall | None = None
+    response_format: AnyFormat | None = None
     reasoning_effort: Effort | None = None
     chat_template_kwargs: TemplateVariables | None = None
     # Must be honoured or refused: `rules` refuses them.
     top_logprobs: int | None = None
-    functions: Any = None
-    function_call: Any = None
     audio: Any = None
     modalities: list[str] | None = None
-    prediction: Any = None
+    moderation: Any = None
     web_search_options: Any = None
+    # May be ignored: a prediction only makes the answer faster.
+    prediction: Any = None
+    verbosity: Any = None
+
+    @property
+    def offered(self) -> Sequence[Function]:
+        """The functions that the model may see: those of `tools` or the older `functions`."""
+        return [tool.function for tool in self.tools or ()] or self.functions or ()
+
+    @property
+    def schema_wanted(self) -> tuple[dict[str, Any] | None, str]:
+        """The schema of the answer, None if it may be any text, and the path of the schema."""
+        match self.response_format:
+            case ObjectFormat(schema_=schema):
+                return schema or {"type": "object"}, "response_format.schema"
+            case SchemaFormat(json_schema=JsonSchema(schema_=schema)):
+                return {"type": "object"} if schema is None else schema, "response_format.json_schema.schema"
+            case _:
+                return None, "response_format"
 
 
 TokenId = Annotated[int, Field(ge=0, lt=1 << 31)]
@@ -248,31 +259,35 @@ TokenId = Annotated[int, Field(ge=0, lt=1 << 31)]
 def _prompt_kind(value: object) -> str | None:
     if isinstance(value, str):
         return "(text)"
-    if isinstance(value, list):
-        return "(texts)" if value and isinstance(value[0], str) else "(tokens)"
-    return None
+    if not isinstance(value, list):
+        return None
+    first = value[0] if value else None
+    return "(texts)" if isinstance(first, str) else "(lists)" if isinstance(first, list) else "(tokens)"
 
 
 AnyPrompt = Annotated[
-    Annotated[str, Tag("(text)")] | Annotated[list[TokenId], Tag("(tokens)")] | Annotated[list[str], Tag("(texts)")],
+    Annotated[str, Tag("(text)")]
+    | Annotated[list[str], Tag("(texts)")]
+    | Annotated[list[TokenId], Tag("(tokens)")]
+    | Annotated[list[list[TokenId]], Tag("(lists)")],
     Discriminator(_prompt_kind, custom_error_type="prompt", custom_error_message="Input should be a text or token ids"),
 ]
 
 
 class CompletionRequest(_Request):
-    """The body of `POST /v1/completions`: a text, or its token ids, that the model continues."""
+    """The body of `POST /v1/completions`: texts, or their token ids, that the model continues. `echo` returns them, too."""
 
     prompt: AnyPrompt
+    echo: bool | None = None
     # Must be honoured or refused: `rules` refuses them.
     best_of: int | None = None
-    echo: bool | None = None
     suffix: str | None = None
 
     @property
-    def only_prompt(self) -> str | list[int]:
-        """The prompt, taken out of a list of one text; `rules` has refused longer lists."""
+    def prompts(self) -> Sequence[str | list[int]]:
+        """The prompts, of which each is continued."""
         match self.prompt:
-            case [str(text), *_]:
-                return text
+            case [str() | list(), *_]:
+                return cast("list[str | list[int]]", self.prompt)
             case prompt:
-                return cast("str | list[int]", prompt)
+                return [cast("str | list[int]", prompt)]

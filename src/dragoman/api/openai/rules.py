@@ -1,17 +1,17 @@
 """Rules across fields of the OpenAI-compatible API. Each rule raises `InvalidRequest`."""
 
 from collections import Counter
+from collections.abc import Iterator
 from itertools import islice
 
 from dragoman.api.base import unknown_fields
+from dragoman.api.openai.chat_tools import AllowedTools, FunctionName, NamedChoice
 from dragoman.api.openai.parts import MediaPart, OtherPart, parts_of
 from dragoman.api.openai.request import (
     AssistantMessage,
     ChatRequest,
     CompletionRequest,
     FunctionMessage,
-    NamedChoice,
-    SchemaFormat,
     ToolMessage,
 )
 from dragoman.api.schemas import check_valid
@@ -22,13 +22,11 @@ _UNSUPPORTED = (
     "logit_bias",
     "logprobs",
     "top_logprobs",
-    "functions",
-    "function_call",
     "audio",
-    "prediction",
+    "moderation",
     "web_search_options",
 )
-_UNSUPPORTED_IN_COMPLETIONS = ("logit_bias", "logprobs", "echo", "suffix")
+_UNSUPPORTED_IN_COMPLETIONS = ("logit_bias", "logprobs", "suffix")
 
 
 def check_chat(request: ChatRequest, limits: Limits = DEFAULT) -> None:
@@ -36,15 +34,16 @@ def check_chat(request: ChatRequest, limits: Limits = DEFAULT) -> None:
     limits.check("messages", len(request.messages), "messages")
     parts = [message.content for message in request.messages if isinstance(message.content, list)]
     limits.check("blocks", sum(map(len, parts)) + _calls(request), "messages")
-    limits.check("tools", len(request.tools or ()), "tools")
+    limits.check("tools", len(request.offered), "functions" if request.functions else "tools")
     _check_common(request, limits)
     _refuse(request, _UNSUPPORTED)
     if any(modality != "text" for modality in request.modalities or ()):
         raise InvalidRequest.at("modalities", "this server answers with text only")
     _check_results(request)
     _check_tools(request, limits)
-    if isinstance(request.response_format, SchemaFormat):
-        check_valid(request.response_format.json_schema.schema_, "response_format.json_schema.schema", limits)
+    schema, path = request.schema_wanted
+    if schema is not None:
+        check_valid(schema, path, limits)
 
 
 def check_strict_input(request: ChatRequest) -> None:
@@ -60,6 +59,7 @@ def _calls(request: ChatRequest) -> int:
 
 
 def _check_common(request: ChatRequest | CompletionRequest, limits: Limits) -> None:
+    limits.check("choices", request.n or 1, "n")
     limits.check_stops(request.stops, "stop")
     limits.check("unknown_fields", sum(1 for _ in islice(unknown_fields(request), limits.unknown_fields + 1)), "(body)")
 
@@ -68,20 +68,21 @@ def check_completion(request: CompletionRequest, limits: Limits = DEFAULT) -> No
     """Raise `InvalidRequest` for the first rule that a completions request breaks."""
     _check_common(request, limits)
     _refuse(request, _UNSUPPORTED_IN_COMPLETIONS)
-    if request.best_of not in (None, 1):
-        raise InvalidRequest.at("best_of", "this server generates one answer only")
-    if isinstance(request.prompt, list) and any(isinstance(inner, str) for inner in request.prompt) and len(request.prompt) > 1:
-        raise InvalidRequest.at("prompt", "this server takes one prompt at a time")
-    if not request.prompt:
-        raise InvalidRequest.at("prompt", "must not be empty")
+    if request.best_of not in (None, 1, request.n):
+        raise InvalidRequest.at("best_of", "this server returns every answer that it generates: n of them")
+    prompts = request.prompts
+    limits.check("choices", len(prompts) * (request.n or 1), "n" if len(prompts) == 1 else "prompt")
+    for index, prompt in enumerate(prompts):
+        if not prompt:
+            raise InvalidRequest.at("prompt" if len(prompts) == 1 else f"prompt.{index}", "must not be empty")
+        if request.echo and not isinstance(prompt, str):
+            raise InvalidRequest.at("echo", "only a text can be returned, not token ids")
 
 
 def _refuse(request: ChatRequest | CompletionRequest, names: tuple[str, ...]) -> None:
     for name in names:
         if getattr(request, name):
             raise InvalidRequest.at(name, "not supported by this server")
-    if request.n not in (None, 1):
-        raise InvalidRequest.at("n", "this server generates one answer only")
 
 
 def _check_results(request: ChatRequest) -> None:
@@ -106,15 +107,29 @@ def _check_results(request: ChatRequest) -> None:
 
 
 def _check_tools(request: ChatRequest, limits: Limits) -> None:
-    names = [tool.function.name for tool in request.tools or ()]
+    if request.tools and (request.functions or request.function_call):
+        raise InvalidRequest.at("functions" if request.functions else "function_call", "cannot be used together with tools")
+    place, inner = ("functions", "") if request.functions else ("tools", ".function")
+    names = [function.name for function in request.offered]
     for name, times in Counter(names).items():
         if times > 1:
-            raise InvalidRequest.at("tools", f"the function name {name} is used {times} times")
-    for index, tool in enumerate(request.tools or ()):
-        if tool.function.parameters:
-            check_valid(tool.function.parameters, f"tools.{index}.function.parameters", limits)
-    choice = request.tool_choice
-    if isinstance(choice, NamedChoice) and choice.function.name not in names:
-        raise InvalidRequest.at("tool_choice.function.name", f"{choice.function.name} is not among the tools")
-    if choice == "required" and not names:
+            raise InvalidRequest.at(place, f"the function name {name} is used {times} times")
+    for index, function in enumerate(request.offered):
+        if function.parameters:
+            check_valid(function.parameters, f"{place}.{index}{inner}.parameters", limits)
+    for path, name in _chosen(request):
+        if name not in names:
+            raise InvalidRequest.at(path, f"{name} is not among the {place}")
+    if request.tool_choice == "required" and not names:
         raise InvalidRequest.at("tool_choice", "there are no tools to choose from")
+
+
+def _chosen(request: ChatRequest) -> Iterator[tuple[str, str]]:
+    """The names of functions in the tool choice, with their paths."""
+    match request.tool_choice:
+        case NamedChoice(function=function):
+            yield "tool_choice.function.name", function.name
+        case AllowedTools(names=names):
+            yield from ((f"tool_choice.allowed_tools.tools.{index}.function.name", name) for index, name in enumerate(names))
+    if isinstance(request.function_call, FunctionName):
+        yield "function_call.name", request.function_call.name

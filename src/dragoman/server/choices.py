@@ -1,0 +1,86 @@
+"""The choices of one answer: several generations of a prompt, or of several prompts, which run side by side.
+
+Each choice takes a slot like a request of its own. The first choice of a prompt begins alone: once it answers, the engine has
+the prompt in its cache, and the other choices need not compute it again. If one fails, the others end.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from dragoman.conversation import AnswerPolicy
+from dragoman.generation import Generation
+from dragoman.parts import TokenCounts, summed
+
+RunChoice = Callable[[int, Callable[[], None]], Coroutine[Any, Any, None]]
+"""Runs the choice with this index; calls the given function, at least once, when it has begun to answer."""
+
+
+class Choices:
+    """The generations of an answer; each group of `per_prompt` has one prompt."""
+
+    def __init__(self, generations: Sequence[Generation], per_prompt: int = 1) -> None:
+        self.generations = generations
+        self._per_prompt = per_prompt
+
+    @property
+    def counts(self) -> TokenCounts:
+        """The current token counts of all; each prompt counts once."""
+        return summed([generation.counts for generation in self.generations], self._per_prompt)
+
+    @property
+    def has_images(self) -> bool:
+        """Whether a prompt has images."""
+        return any(generation.has_images for generation in self.generations)
+
+    @property
+    def calls(self) -> int:
+        """The number of complete calls so far."""
+        return sum(generation.calls for generation in self.generations)
+
+    @property
+    def repairs(self) -> list[str]:
+        """Names of the repairs that the outputs needed."""
+        return [repair for generation in self.generations for repair in generation.repairs]
+
+    @property
+    def violations(self) -> list[str]:
+        """The violated constraints of the answers."""
+        return [violation for generation in self.generations for violation in generation.violations]
+
+    async def run(self, choice: RunChoice) -> None:
+        """Run all choices. Raises what the first one that fails raises, after the others have ended."""
+        if len(self.generations) == 1:
+            await choice(0, lambda: None)
+            return
+        try:
+            async with asyncio.TaskGroup() as group:
+                for first in range(0, len(self.generations), self._per_prompt):
+                    group.create_task(self._run_prompt(choice, first))
+        except BaseExceptionGroup as failures:
+            raise _first(failures) from None
+
+    async def _run_prompt(self, choice: RunChoice, first: int) -> None:
+        """Run the choices of one prompt, the others once the first one has begun to answer."""
+        began = asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(choice(first, began.set))
+            await began.wait()
+            for index in range(first + 1, first + self._per_prompt):
+                group.create_task(choice(index, lambda: None))
+
+
+def _first(failures: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the first failure of a group, in which there may be groups."""
+    failure: BaseException = failures
+    while isinstance(failure, BaseExceptionGroup):
+        failure = failure.exceptions[0]
+    return failure
+
+
+def each(policy: AnswerPolicy, choices: int) -> Iterator[AnswerPolicy]:
+    """Yield the policy of each choice: with a seed, each has its own, so that the answers differ and can be repeated."""
+    seed = policy.sampling.seed
+    for index in range(choices):
+        yield policy if seed is None else replace(policy, sampling=replace(policy.sampling, seed=seed + index))
