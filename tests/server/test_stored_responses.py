@@ -1,5 +1,6 @@
 """Stored responses, used through OpenAI's SDK: continued, retrieved, listed, deleted."""
 
+import asyncio
 import json
 from http import HTTPStatus
 from pathlib import Path
@@ -12,8 +13,9 @@ from openai import OpenAI
 from conftest import MODEL, Serve, live_registry, registry_of
 from controllable_engine import ControllableEngine
 from dragoman.engines.scripted import Line
-from dragoman.server import create_app
+from dragoman.server import create_app, stream
 from dragoman.server.auth import Keyring
+from dragoman.storage.responses import ResponseStore, StoredResponse
 from server.http import ask, post
 
 from .test_responses import CALL, CUSTOM, PATCH, THOUGHT, TOOL, client, events_of, respond
@@ -192,6 +194,24 @@ def test_a_large_history_is_prepared_in_a_worker(engine: ControllableEngine) -> 
 def test_the_stream_ends_after_the_response_is_stored(engine: ControllableEngine) -> None:
     with OpenAI(base_url=f"{engine.says('Hello there.')}/v1", api_key="any") as sdk:
         for _ in range(20):
-            with sdk.responses.create(model=MODEL, input="Hi", stream=True) as stream:
-                last: Any = next(event for event in stream if event.type == "response.completed")
+            with sdk.responses.create(model=MODEL, input="Hi", stream=True) as events:
+                last: Any = next(event for event in events if event.type == "response.completed")
             assert json.loads(sdk.responses.retrieve(last.response.id).to_json())["status"] == "completed"
+
+
+@pytest.mark.clause("RSP-10", "RSP-12")
+def test_nothing_comes_between_the_last_events_while_a_response_is_stored(
+    engine: ControllableEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save = ResponseStore.save
+
+    async def slow_save(self: ResponseStore, response: StoredResponse) -> None:
+        await asyncio.sleep(10 * stream.PING_INTERVAL)
+        await save(self, response)
+
+    monkeypatch.setattr(stream, "PING_INTERVAL", 0.02)
+    monkeypatch.setattr(ResponseStore, "save", slow_save)
+    sdk = OpenAI(base_url=f"{engine.says('Hello there.')}/v1", api_key="any")
+    with sdk, sdk.responses.create(model=MODEL, input="Hi", stream=True) as events:
+        numbers = [event.sequence_number for event in events]
+    assert numbers == list(range(len(numbers)))

@@ -73,8 +73,8 @@ class ResponseEncoder:
         return list(self._encode(part))
 
     def ping(self) -> list[Event]:
-        """An event without content."""
-        return [events.Keepalive(next(self._numbers))]
+        """An event without content; none once the last events are made, which are sent after the response is stored."""
+        return [] if self.response.status in (COMPLETED, INCOMPLETE) else [events.Keepalive(next(self._numbers))]
 
     def fail(self, error: DragomanError, _: str) -> list[Event]:
         """The events that end a response that failed; before its start, that is one `error` event."""
