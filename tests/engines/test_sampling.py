@@ -81,3 +81,13 @@ async def test_tiny_values_are_greedy(engine: EmbeddedLlama, extreme: dict[str, 
 async def test_a_seed_makes_answers_repeatable(engine: EmbeddedLlama, seed: int) -> None:
     sampling = bounded(Sampling(temperature=2.0, top_p=1.0, seed=seed))
     assert len({text(await collect(engine, EngineRequest(PROMPT, 12, sampling))) for _ in range(3)}) == 1
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_bias_forces_and_bans_tokens(engine: EmbeddedLlama) -> None:
+    token = (await engine.tokenize("a"))[0]
+    forced = Sampling(temperature=0.0, logit_bias={str(token): 100.0})
+    assert text(await collect(engine, EngineRequest(PROMPT, 4, forced))) == "aaaa"
+    first = (await engine.tokenize(text(await collect(engine, EngineRequest(PROMPT, 1, GREEDY)))))[0]
+    banned = Sampling(temperature=0.0, logit_bias={str(first): -100.0})
+    assert (await engine.tokenize(text(await collect(engine, EngineRequest(PROMPT, 1, banned)))))[0] != first

@@ -195,6 +195,15 @@ def test_what_only_openai_has_is_refused_by_name(engine: ControllableEngine, nam
     assert (raised.value.code, raised.value.type) == ("unknown_url", "invalid_request_error")
 
 
+@pytest.mark.clause("OAI-6")
+def test_a_bias_of_a_token_that_the_model_lacks_is_refused(engine: ControllableEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ControllableEngine, "vocabulary", 100)
+    assert ask_chat(engine.url, logit_bias={"99": 5}).choices
+    with pytest.raises(openai.BadRequestError) as raised:
+        ask_chat(engine.url, logit_bias={"100": 5})
+    assert raised.value.param == "logit_bias.100"
+
+
 def test_a_wrong_key_and_an_invalid_body_are_refused(failures: str) -> None:
     with client(failures, "wrong") as sdk, pytest.raises(openai.AuthenticationError) as raised:
         sdk.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": "Hi"}])

@@ -240,6 +240,8 @@ class Sampling:
     frequency_penalty: float | None = None
     min_p: float | None = None
     repetition_penalty: float | None = None
+    logit_bias: Mapping[str, float] | None = None
+    """What is added to the logits of tokens, by token id in decimal digits."""
 
     @property
     def chosen(self) -> dict[str, Any]:

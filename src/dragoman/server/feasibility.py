@@ -43,6 +43,7 @@ SUPPORT: Final[Mapping[str, Mapping[EngineKind, Support]]] = {
         "repetition_penalty": (_YES, _YES, _YES, _YES, _YES, _YES, _NOTE, _YES),
         "presence_penalty": (_YES, _YES, _YES, _YES, _NO, _NO, _NOTE, _YES),
         "frequency_penalty": (_YES, _YES, _YES, _YES, _NO, _NO, _NOTE, _YES),
+        "logit_bias": (_YES, _YES, _YES, _YES, _NO, _NO, _NOTE, _NO),
         "max_tokens": (_YES, _YES, _YES, _YES, _YES, _YES, _YES, _YES),
         "stop": (_OWN, _OWN, _OWN, _OWN, _OWN, _OWN, _OWN, _OWN),
         "constraint": (_PROBED, _PROBED, _PROBED, _PROBED, _PROBED, _NO, _YES, _PROBED),
@@ -95,11 +96,14 @@ class Feasibility:
         constraint = self._constrainer.constraint(policy, thinking_open=prompt.thinking_open)
         return constraint is not None and isinstance(constraint.root, Json)
 
-    def check_sampling(self, policy: AnswerPolicy) -> None:
-        """Raise `InvalidRequest` for a sampling field that the engine does not honour."""
+    def check_sampling(self, policy: AnswerPolicy, vocabulary: int | None) -> None:
+        """Raise `InvalidRequest` for a sampling field that the engine does not honour, or a token that the model lacks."""
         for name in self._requested(policy):
             if SUPPORT[name][self._found.kind] is Support.REFUSED:
                 raise InvalidRequest.at(name, f"this server's engine ({self._found.kind}) has no {name}")
+        for token in policy.sampling.logit_bias or ():
+            if vocabulary is not None and int(token) >= vocabulary:
+                raise InvalidRequest.at(f"logit_bias.{token}", f"token ids of this model are 0 to {vocabulary - 1}")
 
     def check_tokens(self, tokens: Sequence[int], vocabulary: int | None, path: str) -> None:
         """Raise `InvalidRequest` for a token id that the model does not have. `vocabulary` is their number, if known."""

@@ -171,7 +171,7 @@ class ServedModel:
 
     def check(self, policy: AnswerPolicy, prompt: Prompt) -> None:
         """Raise `InvalidRequest` for a field that the engine or the dialect cannot honour."""
-        self.feasibility.check_sampling(policy)
+        self.feasibility.check_sampling(policy, self.engine.vocabulary)
         self.feasibility.check_call(policy)
         self.feasibility.check_constraint(policy, prompt)
 
@@ -204,7 +204,7 @@ class ServedModel:
 
         Raises `InvalidRequest` for fields that the engine cannot honour, and `PromptTooLong`.
         """
-        self.feasibility.check_sampling(policy)
+        self.feasibility.check_sampling(policy, self.engine.vocabulary)
         if prompt.remaining < 1:
             raise PromptTooLong(prompt.length, self.prompts.window - 1)
         plain = Dialect(name="plain", stop_strings=self.dialect.stop_strings)

@@ -37,6 +37,7 @@ VALUES: dict[str, Any] = {
     "repetition_penalty": 1.5,
     "presence_penalty": -0.5,
     "frequency_penalty": 0.5,
+    "logit_bias": {"5": 2.5, "7": -100},
     "max_tokens": 4,
 }
 NAMES = {
@@ -105,11 +106,14 @@ def test_a_sampling_field_is_honoured_or_refused_or_logged(server: Server, field
             assert answer.status == 200
             sent = server.upstream.received[-1].body
             name = NAMES[server.kind].get(field, field)
-            assert sent.get("sampling_params", sent)[name] == VALUES[field]
+            found = sent.get("sampling_params", sent)[name]
+            pairs = field == "logit_bias" and server.kind is EngineKind.LLAMA_SERVER
+            assert ({str(token): bias for token, bias in found} if pairs else found) == VALUES[field]
             assert "ignored" not in server.log.text
 
 
 def test_neutral_values_are_accepted_everywhere(server: Server) -> None:
+    assert server.chat(logit_bias={}).status == 200
     assert server.chat(presence_penalty=0, frequency_penalty=0.0, min_p=0, repetition_penalty=1).status == 200
     assert "ignored" not in server.log.text
 

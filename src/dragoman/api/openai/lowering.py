@@ -82,6 +82,7 @@ def sampling(request: ChatRequest | CompletionRequest) -> Sampling:
         request.frequency_penalty,
         request.min_p,
         request.repetition_penalty,
+        request.logit_bias or None,
     )
 
 

@@ -175,6 +175,9 @@ MaxTokens = Annotated[Annotated[int, Field(ge=1)] | None, BeforeValidator(_witho
 """A limit of the answer in tokens. Clients of servers for open models send -1 for none."""
 
 
+_TokenKey = Annotated[str, Field(pattern=r"^(0|[1-9][0-9]{0,8})$")]
+
+
 class _Request(WireModel):
     """The fields that both endpoints have."""
 
@@ -193,8 +196,8 @@ class _Request(WireModel):
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     n: Annotated[int, Field(ge=1, le=128)] | None = None
-    # Must be honoured or refused: `rules` refuses them.
-    logit_bias: dict[str, float] | None = None
+    logit_bias: Annotated[dict[_TokenKey, Annotated[float, Field(ge=-100, le=100)]], Field(max_length=1024)] | None = None
+    # Must be honoured or refused: `rules` refuses it.
     logprobs: bool | int | None = None
     # May be ignored.
     user: Any = None

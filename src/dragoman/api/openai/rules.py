@@ -19,14 +19,13 @@ from dragoman.errors import InvalidRequest
 from dragoman.limits import DEFAULT, Limits
 
 _UNSUPPORTED = (
-    "logit_bias",
     "logprobs",
     "top_logprobs",
     "audio",
     "moderation",
     "web_search_options",
 )
-_UNSUPPORTED_IN_COMPLETIONS = ("logit_bias", "logprobs", "suffix")
+_UNSUPPORTED_IN_COMPLETIONS = ("logprobs", "suffix")
 
 
 def check_chat(request: ChatRequest, limits: Limits = DEFAULT) -> None:

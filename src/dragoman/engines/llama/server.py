@@ -20,14 +20,14 @@ from array import array
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from pathlib import PurePath
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from dragoman.constraints.compiler import GBNF_TRIAL, TRIAL, GrammarForm, Grammars, Trial
 from dragoman.constraints.tree import Constraint
-from dragoman.conversation import Image
+from dragoman.conversation import Image, Sampling
 from dragoman.conversation.spans import is_text_token
 from dragoman.engines.base import Capabilities, Engine, EngineKind, EngineRequest, OutputChunk
 from dragoman.engines.http import EngineHttp
@@ -290,9 +290,17 @@ def _encode(
         grammar=grammar,
         preserved_tokens=request.special_tokens or UNSET,
         id_slot=slot,
-        **request.sampling.chosen,
+        **_sampling(request.sampling),
     )
     return msgspec.json.encode(completion)
+
+
+def _sampling(sampling: Sampling) -> dict[str, Any]:
+    """The fields of a request that the client set; biases as pairs, which every version of the server reads."""
+    chosen = sampling.chosen
+    if sampling.logit_bias is not None:
+        chosen["logit_bias"] = [(int(token), bias) for token, bias in sampling.logit_bias.items()]
+    return chosen
 
 
 def _model_name(name: str) -> str:

@@ -30,6 +30,7 @@ class Completion(Struct):
     frequency_penalty: float | UnsetType = UNSET
     min_p: float | UnsetType = UNSET
     repetition_penalty: float | UnsetType = field(default=UNSET, name="repeat_penalty")
+    logit_bias: Sequence[tuple[int, float]] | UnsetType = UNSET
     grammar: str | UnsetType = UNSET
     preserved_tokens: Sequence[str] | UnsetType = UNSET
     id_slot: int | UnsetType = UNSET

@@ -155,6 +155,7 @@ class SGLang(TokenEndpoint):
             repetition_penalty=chosen.repetition_penalty,
             presence_penalty=request.sampling.presence_penalty or 0.0,
             frequency_penalty=request.sampling.frequency_penalty or 0.0,
+            logit_bias=request.sampling.logit_bias or UNSET,
             sampling_seed=UNSET if request.sampling.seed is None else request.sampling.seed,
             structural_tag=_tag(form),
         )

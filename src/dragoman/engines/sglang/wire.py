@@ -9,7 +9,7 @@
 - A finish at a stop string that was not requested is how the server reports that the model computed NaN.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
 
 from msgspec import UNSET, Struct, UnsetType
@@ -34,6 +34,7 @@ class SamplingParams(Struct):
     repetition_penalty: float = 1.0
     presence_penalty: float = 0.0
     frequency_penalty: float = 0.0
+    logit_bias: Mapping[str, float] | UnsetType = UNSET
     sampling_seed: int | UnsetType = UNSET
     structural_tag: str | UnsetType = UNSET
     ignore_eos: bool = False

@@ -14,7 +14,7 @@ What the server does, and what this module relies on:
 - A constraint that does not compile is refused before anything is generated; `structured_outputs` has the rest.
 """
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Final
 
@@ -157,6 +157,7 @@ class _Completion(Struct):
     frequency_penalty: float | UnsetType = UNSET
     min_p: float | UnsetType = UNSET
     repetition_penalty: float | UnsetType = UNSET
+    logit_bias: Mapping[str, float] | UnsetType = UNSET
     structured_outputs: Raw | UnsetType = UNSET
     stream: bool = True
     stream_options: _StreamOptions | None = _StreamOptions()
