@@ -51,6 +51,18 @@ def test_a_short_prompt_gets_any_slot_without_a_long_prompt() -> None:
     assert choice.lease(TITLE) == SlotLease(1, named=False, takes=True)
 
 
+def test_a_repeated_short_prompt_does_not_wait_for_a_long_one() -> None:
+    choice = SlotChoice(4)
+    shorts = [long_prompt(60, seed=seed) for seed in (5, 6, 7)]
+    leases = [choice.lease(short) for short in shorts]
+    assert [lease.slot for lease in leases] == [0, 1, 2]
+    for lease in leases:
+        choice.release(lease)
+    assert leased(choice, shorts[2]) == [2]
+    assert choice.lease(MAIN).slot == 1
+    assert leased(choice, shorts[2], shorts[2]) == [0, 0]
+
+
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_with_few_slots_none_is_reserved(count: int) -> None:
     assert leased(SlotChoice(count), MAIN, grown(MAIN)) == [0, 0]

@@ -3,7 +3,8 @@
 By default the server gives a request the idle slot with the longest common prefix, even if that overwrites another
 conversation. And it prefills prompts in the order of slot numbers: one in the last slot waits until all others are done. Hence:
 
-- A request that continues the contents of a slot gets that slot: nothing is lost.
+- A request that continues the contents of a slot gets that slot: nothing is lost. A short one gets one before the first busy
+  slot instead, if it can: to read it again takes less time than to wait for a long prompt.
 - A request with a short prompt, a title or a probe, gets a slot without a long prompt: where there are enough slots, slot 0,
   which is reserved for them and comes first at every step.
 - So does a new conversation: the lowest of the other slots. So the prompt that came first is prefilled first, and an agent's
@@ -114,11 +115,13 @@ class SlotChoice:
             for slot in self._idle
             if _kept_share(self._contents[slot], prompt) >= _KEPT and (short or slot != self._reserved)
         ]
-        if continued:
-            return max(continued, key=lambda slot: len(self._contents[slot]))
         disposable = [slot for slot in self._idle if len(self._contents[slot]) <= SHORT_PROMPT]
         if short:
-            return min(disposable, default=None)
+            busy = min(self._contents.keys() - self._idle, default=len(self._contents))
+            kept = {slot: len(self._contents[slot]) for slot in continued}
+            return min({*continued, *disposable}, key=lambda slot: (slot > busy, -kept.get(slot, 0), slot), default=None)
+        if continued:
+            return max(continued, key=lambda slot: len(self._contents[slot]))
         others = [other for other in (*self._evicted, *self._contents.values()) if len(other) > SHORT_PROMPT]
         copy = max((_kept_share(other, prompt) for other in others), default=0)
         ordinary = [slot for slot in disposable if slot != self._reserved]
