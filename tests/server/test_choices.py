@@ -1,13 +1,16 @@
 """Several choices of one answer, used through OpenAI's SDK: `n`, lists of prompts, `echo`."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import openai
 import pytest
+from msgspec.structs import replace
 from openai import OpenAI
 
-from conftest import MODEL, Serve, user
+from conftest import MODEL, Serve, live_server, user
 from controllable_engine import FIRST_TOKEN, PREFILL, ControllableEngine, until
+from dragoman.engines import Capabilities, EngineKind
 from dragoman.engines.scripted import Line
 from dragoman.errors import EngineFailed
 from server.http import post
@@ -18,6 +21,20 @@ FUNCTION: Any = {"name": "get_weather", "description": "The weather.", "paramete
 
 def client(url: str, *, strict: bool = True) -> OpenAI:
     return OpenAI(base_url=f"{url}/v1", api_key="any", max_retries=0, _strict_response_validation=strict)
+
+
+class SlottedEngine(ControllableEngine):
+    """Has a KV cache for each slot, as llama.cpp does."""
+
+    async def start(self) -> Capabilities:
+        return replace(await super().start(), kind=EngineKind.LLAMA_CPP)
+
+
+@pytest.fixture
+def slotted() -> Iterator[SlottedEngine]:
+    engine = SlottedEngine()
+    with live_server(engine, id=MODEL) as engine.url:
+        yield engine
 
 
 def ask_chat(url: str, **fields: Any) -> Any:
@@ -117,6 +134,21 @@ def test_a_failure_of_one_choice_ends_all(engine: ControllableEngine) -> None:
 @pytest.mark.clause("OAI-3")
 def test_more_choices_than_slots_take_turns(serve: Serve) -> None:
     assert len(ask_chat(serve("Hello there.", slots=1), n=5).choices) == 5
+
+
+@pytest.mark.clause("OAI-3")
+def test_choices_run_in_turn_where_slots_do_not_share_prompts(slotted: ControllableEngine) -> None:
+    slotted.hold(FIRST_TOKEN)
+    with client(slotted.url, strict=False) as sdk:
+        asked: Any = {"model": MODEL, "prompt": ["a", "b"], "n": 2, "stream": True}
+        with sdk.completions.create(**asked) as stream:
+            until(lambda: slotted.waiting == 2)
+            assert slotted.opened == 2
+            slotted.release()
+            order = [choice.index for chunk in stream for choice in chunk.choices if choice.finish_reason]
+    assert sorted(order) == [0, 1, 2, 3]
+    assert order.index(0) < order.index(1)
+    assert order.index(2) < order.index(3)
 
 
 @pytest.mark.clause("OAI-4")

@@ -115,6 +115,11 @@ class EngineKind(StrEnum):
     SCRIPTED = "scripted"
     OTHER = "other"  # a third-party implementation of `Engine`
 
+    @property
+    def shares_prompts(self) -> bool:
+        """Whether requests that run at the same time share the KV cache of a prompt; llama.cpp has one for each slot."""
+        return self not in (EngineKind.LLAMA_CPP, EngineKind.LLAMA_SERVER)
+
 
 class Capabilities(Struct, frozen=True):
     """The capabilities of an engine and its model, as reported and probed at start-up.

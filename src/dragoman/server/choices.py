@@ -1,7 +1,8 @@
-"""The choices of one answer: several generations of a prompt, or of several prompts, which run side by side.
+"""The choices of one answer: several generations of a prompt, or of several prompts.
 
-Each choice takes a slot like a request of its own. The first choice of a prompt begins alone: once it answers, the engine has
-the prompt in its cache, and the other choices need not compute it again. If one fails, the others end.
+Each choice takes a slot like a request of its own, and each prompt is computed once: its first choice begins alone, and the
+others follow together once it answers, as the engine then has the prompt in its cache. Where each slot has a cache of its own,
+the choices of a prompt run in turn. Prompts run side by side. If a choice fails, the others end.
 """
 
 import asyncio
@@ -18,10 +19,11 @@ RunChoice = Callable[[int, Callable[[], None]], Coroutine[Any, Any, None]]
 
 
 class Choices:
-    """The generations of an answer; each group of `per_prompt` has one prompt."""
+    """The generations of an answer; each group of `per_prompt` has one prompt, and runs `together` or in turn."""
 
-    def __init__(self, generations: Sequence[Generation], per_prompt: int = 1) -> None:
+    def __init__(self, generations: Sequence[Generation], per_prompt: int = 1, *, together: bool = True) -> None:
         self.generations = generations
+        self._together = together
         self._per_prompt = per_prompt
 
     @property
@@ -62,7 +64,11 @@ class Choices:
             raise _first(failures) from None
 
     async def _run_prompt(self, choice: RunChoice, first: int) -> None:
-        """Run the choices of one prompt, the others once the first one has begun to answer."""
+        """Run the choices of one prompt: the others once the first one has begun to answer, or in turn."""
+        if not self._together:
+            for index in range(first, first + self._per_prompt):
+                await choice(index, lambda: None)
+            return
         began = asyncio.Event()
         async with asyncio.TaskGroup() as group:
             group.create_task(choice(first, began.set))

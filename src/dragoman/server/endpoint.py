@@ -95,7 +95,8 @@ class GeneratingEndpoint(Endpoint, Generic[E]):
             made = await self.prepare(record, incoming, model)
             routing = Routing(adapter, affinity(request.headers, **made.read.named))
             with model.admission.admitted():
-                choices = Choices(await self.generations(made, model, routing, record), made.read.choices)
+                generations = await self.generations(made, model, routing, record)
+                choices = Choices(generations, made.read.choices, together=model.found.kind.shares_prompts)
                 spending.reserve(choices.counts.prompt)
                 encoders = self.encoders(made.read)
                 keep = partial(self.keep, encoders[0], record)
