@@ -274,8 +274,9 @@ def test_strict_input_refuses_what_no_model_takes(part: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     ("fields", "path"), [({"prompt": ["a", ""]}, "prompt.1"), ({"prompt": ""}, "prompt"), ({"prompt": [[1], []]}, "prompt.1"),
-                         ({"prompt": [1], "echo": True}, "echo"), ({"suffix": "x"}, "suffix"), ({"best_of": 2}, "best_of"),
-                         ({"n": 2, "best_of": 3}, "best_of"), ({"prompt": ["a"] * 9, "n": 128}, "prompt")],
+                         ({"prompt": [1], "echo": True}, "echo"), ({"prompt": [1], "suffix": "x"}, "suffix"),
+                         ({"best_of": 2}, "best_of"), ({"n": 2, "best_of": 3}, "best_of"),
+                         ({"prompt": ["a"] * 9, "n": 128}, "prompt")],
 )  # fmt: skip
 def test_completions_are_checked_too(fields: dict[str, Any], path: str) -> None:
     request = CompletionRequest.model_validate({"model": "m", "prompt": "Once", **fields})

@@ -23,6 +23,20 @@ def client(url: str, *, strict: bool = True) -> OpenAI:
     return OpenAI(base_url=f"{url}/v1", api_key="any", max_retries=0, _strict_response_validation=strict)
 
 
+class FillingEngine(ControllableEngine):
+    """Has the special tokens that fill in the middle of a text."""
+
+    async def tokenize(self, text: str, *, special: bool = True) -> list[int]:
+        return await super().tokenize(text if special else text.replace("<|fim_", "< |fim_"), special=special)
+
+
+@pytest.fixture
+def filling() -> Iterator[FillingEngine]:
+    engine = FillingEngine()
+    with live_server(engine, id=MODEL) as engine.url:
+        yield engine
+
+
 class SlottedEngine(ControllableEngine):
     """Has a KV cache for each slot, as llama.cpp does."""
 
@@ -188,6 +202,22 @@ def test_echo_returns_the_prompt_before_its_continuation(engine: ControllableEng
         for choice in chunk.choices:
             texts[choice.index] += choice.text
     assert texts == {0: "Once upon a time.", 1: "Twice upon a time."}
+
+
+@pytest.mark.clause("OAI-4")
+def test_a_model_with_fill_in_the_middle_writes_what_is_before_the_suffix(filling: FillingEngine) -> None:
+    answer = complete(filling.says("a + b"), prompt="return ", suffix=";", echo=True)
+    assert answer.choices[0].text == "return a + b"
+    written = "<|fim_prefix|>return <|fim_suffix|>;<|fim_middle|>"
+    complete(filling.url, prompt=written)
+    assert filling.prompts[0] == filling.prompts[1]
+
+
+@pytest.mark.clause("OAI-4", "OAI-6")
+def test_a_suffix_is_refused_by_a_model_without_fill_in_the_middle(engine: ControllableEngine) -> None:
+    with pytest.raises(openai.BadRequestError, match="fill in the middle") as raised:
+        complete(engine.says("a + b"), prompt="return ", suffix=";")
+    assert raised.value.param == "suffix"
 
 
 @pytest.mark.clause("OAI-2")

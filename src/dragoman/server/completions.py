@@ -4,6 +4,7 @@ import secrets
 import time
 from array import array
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 
 from starlette.requests import Request
@@ -21,6 +22,7 @@ from dragoman.errors import DragomanError, EngineRefused, InvalidRequest
 from dragoman.generation import Generation
 from dragoman.limits import Limits
 from dragoman.observability import Record
+from dragoman.prompt import Prompt
 from dragoman.server.choices import each
 from dragoman.server.endpoint import GeneratingEndpoint
 from dragoman.server.incoming import Incoming, IncomingCompletion, IncomingConversation, Prepared
@@ -69,7 +71,7 @@ class Completions(GeneratingEndpoint[CompletionEvent]):
 
     def encoders(self, read: Read) -> Sequence[CompletionEncoder]:
         """Return an encoder for each choice: first those of the first prompt."""
-        echoes: Sequence[str] = [echo for echo in read.reply for _ in range(read.choices)]
+        echoes: Sequence[str] = [echo for echo in read.reply.echoes for _ in range(read.choices)]
         chunk_of = partial(Completion, _id("cmpl"), int(time.time()), read.model)
         answer = Answer(
             chunk_of,
@@ -83,11 +85,7 @@ class Completions(GeneratingEndpoint[CompletionEvent]):
         """Return the generations that continue the texts or the token ids. Raises what the prompts and generating raise."""
         policy = made.read.conversation.policy
         record.notes = model.feasibility.notes(policy, routing.affinity)
-        several = len(made.plain) > 1
-        prompts = [
-            await model.plain_prompt(plain, f"prompt.{index}" if several else "prompt")
-            for index, plain in enumerate(made.plain)
-        ]
+        prompts = [await _prompt(made, index, model) for index in range(len(made.plain))]
         choices = list(each(policy, made.read.choices))
         return [model.generate_plain(choice, prompt, routing) for prompt in prompts for choice in choices]
 
@@ -96,6 +94,21 @@ class Completions(GeneratingEndpoint[CompletionEvent]):
         if all(isinstance(plain, str) for plain in made.plain):
             return refused
         return InvalidRequest.at("prompt", f"the engine does not accept these token ids: {refused.message}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Reply:
+    """What each prompt of a completion is echoed as, and the text that follows what the model writes, if there is one."""
+
+    echoes: Sequence[str]
+    suffix: str
+
+
+async def _prompt(made: Prepared, index: int, model: ServedModel) -> Prompt:
+    plain, reply = made.plain[index], made.read.reply
+    if reply.suffix and isinstance(plain, str):
+        return await model.plain_between(plain, reply.suffix, "suffix")
+    return await model.plain_prompt(plain, f"prompt.{index}" if len(made.plain) > 1 else "prompt")
 
 
 def read_chat(body: bytes, settings: Settings) -> Read:
@@ -121,7 +134,7 @@ def read_completion(body: bytes, limits: Limits) -> "tuple[Read, list[str | arra
     prompts = wanted.prompts
     echoes = [prompt if wanted.echo and isinstance(prompt, str) else "" for prompt in prompts]
     packed = [prompt if isinstance(prompt, str) else array("I", prompt) for prompt in prompts]
-    return _read(wanted, Conversation(Dialogue(), policy), echoes), packed
+    return _read(wanted, Conversation(Dialogue(), policy), _Reply(echoes, wanted.suffix or "")), packed
 
 
 def _read(wanted: ChatRequest | CompletionRequest, conversation: Conversation, reply: object) -> Read:

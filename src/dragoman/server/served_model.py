@@ -15,7 +15,7 @@ from dragoman.conversation import AnswerPolicy, Conversation
 from dragoman.dialects import Constrainer, Dialect
 from dragoman.dialects.markup import markup
 from dragoman.engines import NO_ROUTING, Capabilities, Engine, Routing
-from dragoman.errors import EngineFailed, PromptTooLong
+from dragoman.errors import EngineFailed, InvalidRequest, PromptTooLong
 from dragoman.generation import Generation
 from dragoman.inspection.detection import Detection, detect, hints
 from dragoman.inspection.profile import inspect
@@ -26,6 +26,7 @@ from dragoman.media.reader import MediaReader
 from dragoman.media.vision import Vision
 from dragoman.observability.prefix_tracker import PrefixTracker
 from dragoman.prompt import ChatTemplate, Prompt, PromptBuilder, TemplateRefusal
+from dragoman.prompt.fill_in_middle import CANDIDATES, form_of
 from dragoman.prompt.profile import TemplateCapabilities
 from dragoman.server.admission import Admission
 from dragoman.server.feasibility import Feasibility
@@ -198,6 +199,13 @@ class ServedModel:
             return await self.prompts.plain(text)
         self.feasibility.check_tokens(text, self.engine.vocabulary, path)
         return Prompt(text, "", self.prompts.window - len(text), thinking_open=False)
+
+    async def plain_between(self, before: str, after: str, path: str) -> Prompt:
+        """Return the prompt for the text between two texts. Raises `InvalidRequest` at `path` if the model has none."""
+        form = form_of(await self.prompts.special_tokens_in(CANDIDATES))
+        if form is None:
+            raise InvalidRequest.at(path, "this model has no special tokens to fill in the middle of a text")
+        return await self.prompts.plain(form.prompt(before, after))
 
     def generate_plain(self, policy: AnswerPolicy, prompt: Prompt, routing: Routing = NO_ROUTING) -> Generation:
         """Return the generation that continues a plain prompt.

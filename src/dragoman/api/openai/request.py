@@ -278,13 +278,16 @@ AnyPrompt = Annotated[
 
 
 class CompletionRequest(_Request):
-    """The body of `POST /v1/completions`: texts, or their token ids, that the model continues. `echo` returns them, too."""
+    """The body of `POST /v1/completions`: texts, or their token ids, that the model continues. `echo` returns them, too.
+
+    With a `suffix`, the model writes what is between the prompt and that text.
+    """
 
     prompt: AnyPrompt
     echo: bool | None = None
-    # Must be honoured or refused: `rules` refuses them.
-    best_of: int | None = None
     suffix: str | None = None
+    # Must be honoured or refused: `rules` refuses it.
+    best_of: int | None = None
 
     @property
     def prompts(self) -> Sequence[str | list[int]]:

@@ -25,7 +25,7 @@ _UNSUPPORTED = (
     "moderation",
     "web_search_options",
 )
-_UNSUPPORTED_IN_COMPLETIONS = ("logprobs", "suffix")
+_UNSUPPORTED_IN_COMPLETIONS = ("logprobs",)
 
 
 def check_chat(request: ChatRequest, limits: Limits = DEFAULT) -> None:
@@ -76,6 +76,8 @@ def check_completion(request: CompletionRequest, limits: Limits = DEFAULT) -> No
             raise InvalidRequest.at("prompt" if len(prompts) == 1 else f"prompt.{index}", "must not be empty")
         if request.echo and not isinstance(prompt, str):
             raise InvalidRequest.at("echo", "only a text can be returned, not token ids")
+        if request.suffix and not isinstance(prompt, str):
+            raise InvalidRequest.at("suffix", "only a text can have one, not token ids")
 
 
 def _refuse(request: ChatRequest | CompletionRequest, names: tuple[str, ...]) -> None:
