@@ -106,6 +106,12 @@ def test_a_request_of_only_a_system_message_is_accepted() -> None:
         ({"reasoning_effort": "minimal"}, ThinkingPolicy(enabled=True, effort="low")),
         ({"reasoning_effort": "none"}, ThinkingPolicy()),
         ({"chat_template_kwargs": {"enable_thinking": False}}, ThinkingPolicy()),
+        ({"enable_thinking": False}, ThinkingPolicy()),
+        ({"thinking": {"type": "disabled"}}, ThinkingPolicy()),
+        ({"thinking": {"type": "enabled"}}, ThinkingPolicy(enabled=True)),
+        ({"reasoning": {"enabled": False}}, ThinkingPolicy()),
+        ({"reasoning": {"effort": "none"}}, ThinkingPolicy()),
+        ({"reasoning": {"effort": "high", "enabled": True}}, ThinkingPolicy(enabled=True, effort="high")),
     ],
 )
 def test_reasoning_is_on_unless_the_request_turns_it_off(fields: dict[str, Any], expected: ThinkingPolicy) -> None:

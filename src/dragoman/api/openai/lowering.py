@@ -176,6 +176,13 @@ def _tool_policy(request: ChatRequest) -> ToolPolicy:
 
 
 def _thinking_policy(request: ChatRequest) -> ThinkingPolicy:
-    switches = request.chat_template_kwargs
-    asked = [switches.enable_thinking, switches.thinking] if switches else []
-    return thinking_policy(request.reasoning_effort, off=False in asked)
+    """Whether and how much the model reasons; one of the switches suffices to turn it off."""
+    switches = [request.enable_thinking]
+    if request.chat_template_kwargs:
+        switches += [request.chat_template_kwargs.enable_thinking, request.chat_template_kwargs.thinking]
+    if request.reasoning:
+        switches.append(request.reasoning.enabled)
+    if request.thinking:
+        switches.append(request.thinking.type != "disabled")
+    effort = request.reasoning_effort or (request.reasoning.effort if request.reasoning else None)
+    return thinking_policy(effort, off=False in switches)

@@ -178,6 +178,19 @@ MaxTokens = Annotated[Annotated[int, Field(ge=1)] | None, BeforeValidator(_witho
 _TokenKey = Annotated[str, Field(pattern=r"^(0|[1-9][0-9]{0,8})$")]
 
 
+class ReasoningOptions(WireModel):
+    """How much the model reasons, and whether, an extension of routers."""
+
+    effort: Effort | None = None
+    enabled: bool | None = None
+
+
+class ThinkingOptions(WireModel):
+    """Whether the model reasons, an extension of servers of DeepSeek and GLM."""
+
+    type: str | None = None
+
+
 class _Request(WireModel):
     """The fields that both endpoints have."""
 
@@ -229,6 +242,10 @@ class ChatRequest(_Request):
     response_format: AnyFormat | None = None
     reasoning_effort: Effort | None = None
     chat_template_kwargs: TemplateVariables | None = None
+    # Extensions that mean the same as the two before them.
+    reasoning: ReasoningOptions | None = None
+    thinking: ThinkingOptions | None = None
+    enable_thinking: bool | None = None
     # Must be honoured or refused: `rules` refuses them.
     top_logprobs: int | None = None
     audio: Any = None
