@@ -75,6 +75,19 @@ def test_the_conversation_of_the_responses_api_is_kept_and_its_user_is_not() -> 
     assert "ann" not in body
 
 
+def test_the_settings_of_a_chat_completion_are_kept() -> None:
+    kept = {
+        "model": "m",
+        "messages": [{"role": "user", "content": "Hi"}],
+        "functions": [{"name": "f", "description": "d", "parameters": {"type": "object"}}],
+        "function_call": {"name": "f"},
+        "repetition_penalty": 1.1,
+        "enable_thinking": False,
+        "logit_bias": {"5": 1},
+    }
+    assert kept_body(json.dumps(kept)) == (json.dumps(kept), [])
+
+
 def test_all_strings_of_a_body_that_is_not_json_are_masked() -> None:
     assert kept_body('{"metadata": {"user_id": "ann"}, "x": {"token": "b-1')[0] == (
         '{"00000000": {"0000_00": "000"}, "0": {"00000": "0-0'

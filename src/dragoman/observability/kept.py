@@ -95,7 +95,9 @@ _BODY: Final = _kept(
     output_format context_management cache_control temperature top_p top_k min_p seed presence_penalty frequency_penalty
     stop_sequences stop service_tier speed inference_geo betas compaction response_format reasoning_effort
     chat_template_kwargs n logit_bias logprobs top_logprobs modalities prompt suffix echo best_of store truncation
-    instructions previous_response_id reasoning text include max_output_tokens""",
+    instructions previous_response_id reasoning text include max_output_tokens repetition_penalty enable_thinking
+    function_call""",
+    functions=_kept("name description parameters strict"),
     input=_ITEM,
     messages=_MESSAGE,
     system=_BLOCK,
