@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from clients.claude_code import installed as claude_code
+from clients.network_sandbox import network_sandbox
 from conftest import body
 from dragoman.models.resolve import resolve
 from server.http import post
 
-from .process import environment, serving
+from .process import environment, script, serving
 
 REPOSITORY = Path(__file__).parents[2]
 MODEL = resolve(None).path
@@ -57,6 +59,29 @@ def test_it_serves_a_model_file_and_passes_checks_of_the_doctor(installed: Path)
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         report = json.loads(done.stdout)
         assert (done.returncode, report["count"]["pass"]) == (0, len(CHECKS)), report
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)  # the first run installs Claude Code
+def test_it_launches_claude_code(installed: Path, tmp_path: Path) -> None:
+    lines = script(tmp_path, '{"output": "Hello from the wheel."}')
+    with network_sandbox() as sandbox:
+        inside = [*sandbox.command_prefix, str(installed)]
+        with serving("--engine", "scripted", "--script", lines, program=inside) as server:
+            done = subprocess.run(
+                [*inside, "claude", "--url", server.url, "--", "-p", "Hello."],
+                env={
+                    "PATH": f"{claude_code().parent}{os.pathsep}{os.environ['PATH']}",
+                    "HOME": str(tmp_path),
+                    "LANG": "C.UTF-8",
+                },
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=100,
+                check=False,
+            )
+    assert (done.returncode, done.stdout.strip()) == (0, "Hello from the wheel."), done.stderr
 
 
 @pytest.mark.slow
