@@ -16,6 +16,12 @@ def wish(context: int | None, parallel: int | None) -> Wish:
     return Wish(context=context, parallel=(parallel,)) if parallel else Wish(context=context)
 
 
+def shown_window(fit: Fit) -> str:
+    """The window and the number of conversations, for people."""
+    conversations = "one conversation" if fit.parallel == 1 else f"each of {fit.parallel} conversations"
+    return f"a window of {fit.context:,} tokens for {conversations}"
+
+
 def fitted(models: Sequence[tuple[str, ModelFile, Wish]], memory: Memory) -> list[Fit]:
     """Choose for all models that are served together, each with its name for the log.
 
@@ -24,9 +30,8 @@ def fitted(models: Sequence[tuple[str, ModelFile, Wish]], memory: Memory) -> lis
     wanted = [Wanted.of(model, wish) for _, model, wish in models]
     chosen = fit_all(wanted, memory)
     for (name, _, wish), want, fit in zip(models, wanted, chosen, strict=True):
-        each = "one conversation" if fit.parallel == 1 else f"each of {fit.parallel} conversations"
         takes = f"about {shown(fit.memory)} of {shown(memory.total)} of memory"
-        _LOG.info("%s: a window of %s tokens for %s, %s", name, f"{fit.context:,}", each, takes)
+        _LOG.info("%s: %s, %s", name, shown_window(fit), takes)
         if wish.context is None and fit.context < min(COMFORTABLE, want.longest):
             _LOG.warning(
                 "%s: memory for more than %s tokens is lacking, and coding agents need about %s: a smaller model or a "

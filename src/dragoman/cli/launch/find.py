@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import click
 
 from dragoman.cli.engines import llama_program
+from dragoman.cli.fitting import shown_window
 from dragoman.cli.launch import servers
 from dragoman.cli.launch.target import Target
 from dragoman.cli.named_model import named_model
@@ -62,8 +63,8 @@ def _fitted(launch: Launch, files: list[ModelFile]) -> Fit:
     memory = free_memory(program.free_memory if program else 0)
     wishes = [Wish(_LARGEST, (1,) if launch.context else (2, 1), launch.context), Wish()]
     chosen, *_ = fit_all([Wanted.of(file, wish) for file, wish in zip(files, wishes, strict=False)], memory)
-    conversations = "one conversation" if chosen.parallel == 1 else f"each of {chosen.parallel} conversations"
-    click.echo(f"A window of {chosen.context:,} tokens for {conversations}; {memory.total >> 20:,} MiB were free", err=True)
+    window = shown_window(chosen)
+    click.echo(f"{window[0].upper()}{window[1:]}; {memory.total >> 20:,} MiB were free", err=True)
     return chosen
 
 
