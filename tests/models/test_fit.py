@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dragoman.models.cache_size import CacheSize
-from dragoman.models.fit import COMFORTABLE, Fit, Wanted, Wish, fit, fit_all
+from dragoman.models.fit import COMFORTABLE, Fit, Wanted, Wish, fit_all
 from dragoman.models.memory import Footprint, Memory
 from dragoman.models.resolve import ModelFile
 
@@ -37,6 +37,11 @@ def model(tmp_path: Path) -> ModelFile:
 def memory_for(model: ModelFile, tokens: int) -> int:
     """Memory in bytes with which the cache has space for `tokens`."""
     return 2 * tokens * PER_TOKEN + Footprint.of(model).fixed
+
+
+def fit(model: ModelFile, memory: Memory, wish: Wish) -> Fit:
+    """What is chosen for a model that has the memory to itself."""
+    return fit_all([Wanted.of(model, wish)], memory)[0]
 
 
 @pytest.mark.parametrize(

@@ -69,11 +69,6 @@ class Wanted:
         return given.memory if given else self.footprint.total(min(COMFORTABLE, self.longest), 1)
 
 
-def fit(model: ModelFile, memory: Memory, wish: Wish) -> Fit:
-    """Choose for a model that has the memory to itself."""
-    return fit_all([Wanted.of(model, wish)], memory)[0]
-
-
 def fit_all(models: Sequence[Wanted], memory: Memory) -> list[Fit]:
     """Choose for each model: so that all are in memory together, if that leaves each a comfortable window; else for each alone.
 
