@@ -186,6 +186,11 @@ class Unexpected(ServerError):
         super().__init__("Internal server error")
 
 
+def for_client(error: Exception) -> DragomanError:
+    """Return the error that a client gets for a failure: that of a bug says nothing of its cause."""
+    return error if isinstance(error, DragomanError) else Unexpected()
+
+
 class Response(NamedTuple):
     """The HTTP status and the Anthropic error type of an error class (ERR-2)."""
 

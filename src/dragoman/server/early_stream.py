@@ -11,7 +11,7 @@ from typing import Any, Final, Self
 from starlette.types import Message, Send
 
 from dragoman.api.format import ApiFormat
-from dragoman.errors import DragomanError, Unexpected
+from dragoman.errors import for_client
 from dragoman.observability import Record
 from dragoman.server import stream
 from dragoman.server.respond import response_start
@@ -63,9 +63,8 @@ class EarlyStream:
         await self._stop()
         if not isinstance(error, Exception) or not self._started or self._answered:
             return False
-        known = error if isinstance(error, DragomanError) else Unexpected()
         self._record.fail(error)
-        frame = self._format.error_frame(known, self._record.request_id) + self._format.end
+        frame = self._format.error_frame(for_client(error), self._record.request_id) + self._format.end
         await self._send({"type": "http.response.body", "body": frame})
         return True
 

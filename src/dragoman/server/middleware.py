@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match, Route, Router
 from starlette.types import Message, Receive, Scope, Send
 
-from dragoman.errors import DragomanError, ForeignHost, MethodNotAllowed, Unexpected, UnknownRoute
+from dragoman.errors import DragomanError, ForeignHost, MethodNotAllowed, UnknownRoute, for_client
 from dragoman.observability import Record, log_request
 from dragoman.observability.metrics import Metrics
 from dragoman.server.auth import Keyring
@@ -97,11 +97,8 @@ class Middleware:
             error = _routing_error(raised, scope)
             headers = dict(raised.headers or {})
             record.fail(error)
-        except DragomanError as raised:
-            error = raised
-            record.fail(raised)
         except Exception as raised:
-            error = Unexpected()
+            error = for_client(raised)
             record.fail(raised)
         if not record.status:  # otherwise the response has started, and ends here
             await send_error(send, format_of(scope["path"]), error, record.request_id, headers)

@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple
 
 from dragoman.api.anthropic.models import ModelInfo
 from dragoman.engines import Capabilities
-from dragoman.errors import DragomanError, EngineUnavailable, InvalidRequest, ShuttingDown, Unexpected
+from dragoman.errors import DragomanError, EngineUnavailable, InvalidRequest, ShuttingDown, for_client
 from dragoman.media.vision import Vision
 from dragoman.observability.model_metrics import ModelCounts
 from dragoman.server.model_entry import ModelEntry
@@ -259,7 +259,7 @@ class Residents:
         if stay.ready.done():
             return
         bug = None if isinstance(error, DragomanError) else error
-        known = copy.copy(error) if isinstance(error, DragomanError) else Unexpected()
+        known = copy.copy(for_client(error))
         _LOG.error("%s was not loaded: %s", stay.entry.id or "the model", error, exc_info=bug)
         pause = 0.0 if isinstance(error, EngineUnavailable) else RETRY_SECONDS
         self._load_failures[stay.entry] += 1

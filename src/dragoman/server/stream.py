@@ -18,7 +18,7 @@ from starlette.types import Send
 
 from dragoman.api.format import ApiFormat, Encoder
 from dragoman.engines import SHORT_PROMPT
-from dragoman.errors import ClientStalled, DragomanError, Unexpected
+from dragoman.errors import ClientStalled, for_client
 from dragoman.observability import Record
 from dragoman.parts import Ending, Prefill
 from dragoman.server.admission import Admission
@@ -189,9 +189,8 @@ class EventStream(Generic[E]):
 
     def _fail(self, error: Exception) -> None:
         """Record the failure, and send it as an error event, so that the stream never ends silently."""
-        known = error if isinstance(error, DragomanError) else Unexpected()
         self._record.fail(error)
-        self._add(self._answer.encoders[0].fail(known, self._record.request_id))
+        self._add(self._answer.encoders[0].fail(for_client(error), self._record.request_id))
 
     async def _send(self, send: Send) -> None:
         """Write the outbox until the producer is done. One timer task runs beside it, so that no event needs its own timer."""
