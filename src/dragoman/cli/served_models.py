@@ -86,12 +86,14 @@ def _of_command_line(options: Options) -> Iterator[Served]:
 
 def _of_file(options: Options) -> Iterator[Served]:
     assert options.models is not None
-    given = [name for name, usual in _OF_ONE_MODEL.items() if getattr(options, name) != usual]
-    given += [name for name in ("model", "small") if getattr(options, name)] + (
-        ["engine"] if options.engine != LLAMACPP else []
-    )
-    given += ["speculate"] if without_draft(options.speculate) != options.speculate else []
-    if given:
+    of_one_model = {
+        **{name: getattr(options, name) != usual for name, usual in _OF_ONE_MODEL.items()},
+        "model": options.model,
+        "small": options.small,
+        "engine": options.engine != LLAMACPP,
+        "speculate": options.speculate != without_draft(options.speculate),
+    }
+    if given := [name for name, is_given in of_one_model.items() if is_given]:
         shown = {
             "model": "MODEL",
             "engine_args": "arguments after --",
