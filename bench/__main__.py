@@ -8,9 +8,11 @@ from functools import partial
 
 from bench import (
     agent,
+    batches,
     constraint,
     gateway,
     images,
+    large,
     limits,
     litellm,
     parser,
@@ -37,8 +39,9 @@ _PARTS = {
     "litellm": litellm.measure,
     "workers": workers.measure,
     "limits": limits.measure,
+    "large": large.measure,
 }
-_PIECES = {"speculation": speculation.measure}
+_PIECES = {"speculation": speculation.measure, "batches": batches.measure}
 """Pieces of the parts, which can be measured alone."""
 
 

@@ -7,19 +7,23 @@ from typing import Any
 
 from bench.client import asking, connect, deltas_per_second, post
 from bench.processes import (
+    ALL_CORES,
     OTHER_CORES,
     SERVER_CORE,
     dragoman,
-    endless_upstream,
+    fake_upstream,
     nonce,
     resident_megabytes,
     scripted,
     seconds_to_listen,
 )
 from bench.report import Row
+from bench.rivals import Side, load
 
 STREAMS = 32
 CHUNKS = 4000
+PACED = {1: (10.0, 300, "<= 0.2"), 8: (20.0, 150, "<= 0.08")}
+"""By the number of streams: milliseconds of a step of the engine, tokens of each stream, and the target."""
 
 
 async def measure(runs: int) -> list[Row]:
@@ -35,16 +39,32 @@ async def measure(runs: int) -> list[Row]:
             took = [(await post(session, "/v1/messages", json.dumps(asking("Go.", 50_000)).encode()))[0] for _ in range(200)]
         rows.append(Row("a whole request, scripted engine", f"{median(took) * 1000:.2f}", "", "ms", ""))
     with (
-        endless_upstream(CHUNKS, OTHER_CORES) as upstream,
+        fake_upstream(CHUNKS, OTHER_CORES) as upstream,
         dragoman("--engine", "llama-server", "--engine-url", upstream, cores=SERVER_CORE) as (url, _),
     ):
         rate = median([await deltas_per_second(url, STREAMS) for _ in range(runs)])
         rows.append(Row("llama-server adapter, upstream that never waits", f"{rate:,.0f}", "", "deltas/s", ">= 25,000"))
     os.sched_setaffinity(0, SERVER_CORE | OTHER_CORES)
+    rows.extend([await _per_token(streams, runs) for streams in PACED])
     listening = median([seconds_to_listen() for _ in range(runs)])
     rows.append(Row("from exec to listening, without the model", f"{listening:.2f}", "", "s", "<= 1.5"))
     rows.extend(await _counting(runs))
     return rows
+
+
+async def _per_token(streams: int, runs: int) -> Row:
+    """Measure the CPU time per token over an engine that makes one token per stream in each step."""
+    step, tokens, target = PACED[streams]
+    with (
+        fake_upstream(tokens, ALL_CORES, step) as upstream,
+        dragoman("--engine", "llama-server", "--engine-url", upstream) as (url, pid),
+    ):
+        side = Side(url, {"CPU": [pid]})
+        spent = median(
+            [(await load(side, streams, 50_000))[f"CPU, {streams} stream{'s' * (streams > 1)}"] for _ in range(runs)]
+        )
+    name = f"CPU per token, {streams} stream{'s' * (streams > 1)}, a step of {step:.0f} ms"
+    return Row(name, f"{spent:.3f}", "", "ms", target)
 
 
 async def _counting(runs: int) -> list[Row]:

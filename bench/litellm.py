@@ -22,7 +22,7 @@ from bench.processes import (
     SERVER_CORE,
     children,
     dragoman,
-    endless_upstream,
+    fake_upstream,
     listening,
     llama_server,
 )
@@ -85,7 +85,7 @@ async def _slow(side: Side) -> Figures:
 
 async def _endless(runs: int) -> Row:
     os.sched_setaffinity(0, OTHER_CORES)
-    with endless_upstream(CHUNKS, OTHER_CORES) as upstream:
+    with fake_upstream(CHUNKS, OTHER_CORES) as upstream:
         with dragoman("--engine", "llama-server", "--engine-url", upstream, cores=SERVER_CORE) as (url, _):
             ours = median([await deltas_per_second(url, STREAMS) for _ in range(runs)])
         with _proxy(upstream, SERVER_CORE) as (url, _):

@@ -1,4 +1,7 @@
-"""A process that keeps sending one request and reports how long it waited. It imports little, so that it starts quickly."""
+"""A process that keeps sending one request, or reads one stream, and reports how long it waited.
+
+It imports little, so that it starts quickly.
+"""
 
 import http.client
 import multiprocessing
@@ -54,19 +57,42 @@ def other_client(request: Request) -> Iterator[Callable[[], tuple[float, int]]]:
 
     The yielded function returns the longest wait and the number of failures since its last call.
     """
+    with _process(_keep_sending, request) as client:
+
+        def others_wait() -> tuple[float, int]:
+            client.send(None)
+            found: tuple[float, int] = client.recv()
+            return found
+
+        yield others_wait
+
+
+@contextmanager
+def other_stream(request: Request) -> Iterator[Callable[[], float]]:
+    """Read a stream in another process.
+
+    The yielded function returns the longest time between two pieces of it since its last call, once the next piece arrives.
+    """
+    with _process(_keep_reading, request) as client:
+
+        def longest_gap() -> float:
+            client.send(None)
+            found: float = client.recv()
+            return found
+
+        yield longest_gap
+
+
+@contextmanager
+def _process(run: Callable[[Request, Connection], None], request: Request) -> Iterator[Connection]:
+    """Run a function in another process, with the other end of the yielded connection."""
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
-    client = context.Process(target=_keep_sending, args=(request, there), daemon=True)
+    client = context.Process(target=run, args=(request, there), daemon=True)
     client.start()
     there.close()
-
-    def others_wait() -> tuple[float, int]:
-        here.send(None)
-        found: tuple[float, int] = here.recv()
-        return found
-
     try:
-        yield others_wait
+        yield here
     finally:
         client.terminate()
         client.join()
@@ -82,3 +108,17 @@ def _keep_sending(request: Request, control: Connection) -> None:
             control.recv()
             control.send((longest, failed))
             longest, failed = 0.0, 0
+
+
+def _keep_reading(request: Request, control: Connection) -> None:
+    connection = request.connect()
+    connection.request("POST", request.path, request.body, dict(request.headers))
+    response = connection.getresponse()
+    longest, last = 0.0, time.perf_counter()
+    while response.read1():
+        now = time.perf_counter()
+        longest, last = max(longest, now - last), now
+        if control.poll():
+            control.recv()
+            control.send(longest)
+            longest = 0.0

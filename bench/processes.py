@@ -34,13 +34,13 @@ def _pinned(cores: frozenset[int]) -> Callable[[], None]:
 
 
 @contextmanager
-def dragoman(*arguments: str, cores: frozenset[int] = ALL_CORES) -> Iterator[tuple[str, int]]:
+def dragoman(*arguments: str, cores: frozenset[int] = ALL_CORES, module: str = "dragoman") -> Iterator[tuple[str, int]]:
     """Run `dragoman serve …` on a free port; yields its URL and its process id once the model is loaded.
 
     Unless they name a folder for it, conversations are not saved: one of an earlier run would make a prompt cheaper.
     """
     saves = () if "--cache-dir" in arguments else ("--cache-limit", "0")
-    command = [sys.executable, "-m", "dragoman", "serve", "--port", "0", "--log-level", "warning", *saves, *arguments]
+    command = [sys.executable, "-m", module, "serve", "--port", "0", "--log-level", "warning", *saves, *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=_pinned(cores)) as server:  # noqa: PLW1509 -- no threads yet
         assert server.stdout is not None
         try:
@@ -86,9 +86,9 @@ def llama_server(
 
 
 @contextmanager
-def endless_upstream(chunks: int, cores: frozenset[int]) -> Iterator[str]:
-    """Run a fake llama-server that answers every completion with `chunks` chunks at once; yields its URL."""
-    command = [sys.executable, "-m", "bench.upstream", str(chunks)]
+def fake_upstream(chunks: int, cores: frozenset[int], step_ms: float = 0.0) -> Iterator[str]:
+    """Run a fake llama-server that answers every completion with `chunks` chunks, at once or in steps; yields its URL."""
+    command = [sys.executable, "-m", "bench.upstream", str(chunks), str(step_ms)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=_pinned(cores)) as server:  # noqa: PLW1509 -- no threads yet
         assert server.stdout is not None
         try:
@@ -161,6 +161,11 @@ def resident_megabytes(pid: int) -> float:
     """The resident memory of a process."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def open_files(pid: int) -> int:
+    """The number of file descriptors of a process."""
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
 
 def reset_peak(pid: int) -> None:

@@ -1,27 +1,38 @@
-"""A fake llama-server with prepared answers that never computes and never waits: `python -m bench.upstream CHUNKS`.
+"""A fake llama-server with prepared answers that hardly computes: `python -m bench.upstream CHUNKS [STEP_MS]`.
 
-It has `/completion`, which Dragoman uses, and `/v1/chat/completions`, which others use.
+It never waits, or sends one event of every stream at each step, as an engine does. It has `/completion`, which Dragoman
+uses, and `/v1/chat/completions`, which others use. A token is a special token of ChatML, or four characters.
 """
 
 import asyncio
 import json
+import re
 import sys
+import time
+from contextlib import suppress
 
 _PROPS = {
-    "default_generation_settings": {"n_ctx": 100_000},
+    "default_generation_settings": {"n_ctx": 2_000_000},
     "total_slots": 64,
     "model_path": "upstream.gguf",
-    "chat_template": "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}<assistant>",
+    "chat_template": (
+        "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}<|im_start|>assistant\n"
+    ),
     "bos_token": "",
-    "eos_token": "",
+    "eos_token": "<|im_end|>",
 }
+_SPECIAL = re.compile(r"(<\|im_start\|>|<\|im_end\|>)")
 
 
-def _chunked(events: list[bytes]) -> bytes:
-    return b"".join(b"%x\r\n%b\r\n" % (len(event), event) for event in events) + b"0\r\n\r\n"
+_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
 
 
-def _completion(chunks: int) -> bytes:
+def _stream(events: list[bytes]) -> list[bytes]:
+    """The pieces of a streamed reply: its head, its events, its end."""
+    return [_HEAD, *(b"%x\r\n%b\r\n" % (len(event), event) for event in events), b"0\r\n\r\n"]
+
+
+def _completion(chunks: int) -> list[bytes]:
     def event(**fields: object) -> bytes:
         return b"data: " + json.dumps({"index": 0, "id_slot": -1, "tokens_evaluated": 5, **fields}).encode() + b"\n\n"
 
@@ -32,7 +43,7 @@ def _completion(chunks: int) -> bytes:
     return _stream(events)
 
 
-def _chat(chunks: int) -> bytes:
+def _chat(chunks: int) -> list[bytes]:
     def event(choices: list[object], **fields: object) -> bytes:
         chunk = {"choices": choices, "created": 1, "id": "chatcmpl-1", "model": "upstream", "object": "chat.completion.chunk"}
         return b"data: " + json.dumps({**chunk, **fields}).encode() + b"\n\n"
@@ -50,35 +61,46 @@ def _words(chunks: int) -> list[str]:
     return [f" {number * 40503 % 65536:04x}" for number in range(chunks)]
 
 
-def _stream(events: list[bytes]) -> bytes:
-    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
-    return head + _chunked(events)
-
-
-def _json(value: object) -> bytes:
-    body = json.dumps(value).encode()
-    return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%b" % (
-        len(body),
-        body,
+def _tokenized(body: bytes) -> list[bytes]:
+    asked = json.loads(body)
+    pieces = _SPECIAL.split(asked["content"]) if asked["parse_special"] else [asked["content"]]
+    tokens = b"".join(
+        b"%d," % len(piece) if number % 2 else b"7," * ((len(piece) + 3) // 4) for number, piece in enumerate(pieces)
     )
+    return _reply(b'{"tokens":[%b]}' % tokens[:-1])
 
 
-async def _main(chunks: int) -> None:
+def _json(value: object) -> list[bytes]:
+    return _reply(json.dumps(value).encode())
+
+
+def _reply(body: bytes) -> list[bytes]:
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % len(body)
+    return [head + body]
+
+
+async def _main(chunks: int, step: float) -> None:
     answers = {
         b"/completion": _completion(chunks),
         b"/v1/chat/completions": _chat(chunks),
         b"/props": _json(_PROPS),
         b"/v1/models": _json({"data": [{"id": "upstream"}]}),
-        b"/tokenize": _json({"tokens": [1, 2, 3, 4, 5]}),
     }
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
         length = next((int(line[15:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")), 0)
-        await reader.readexactly(length)
-        writer.write(answers[head.split(b" ", 2)[1]])
-        await writer.drain()
-        writer.close()
+        body = await reader.readexactly(length)
+        path = head.split(b" ", 2)[1]
+        pieces = _tokenized(body) if path == b"/tokenize" else answers[path]
+        with suppress(ConnectionError):  # the client has left
+            waits = step and b'"stream":true' in body
+            for piece in pieces if waits else [b"".join(pieces)]:
+                writer.write(piece)
+                await writer.drain()
+                if len(pieces) > 1:
+                    await asyncio.sleep(step and step - time.monotonic() % step)  # the same moment for all
+            writer.close()
 
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
     print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)
@@ -86,4 +108,4 @@ async def _main(chunks: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_main(int(sys.argv[1])))
+    asyncio.run(_main(int(sys.argv[1]), float(sys.argv[2]) / 1000 if len(sys.argv) > 2 else 0.0))

@@ -5,15 +5,23 @@ of a delta and the distribution of the work are measured, and the ratio is compu
 as fast as the busiest one allows. The table says if it is computed.
 """
 
+import asyncio
 import os
+import signal
+import time
 from dataclasses import dataclass
 from statistics import median
 
-from bench.client import deltas_per_second
-from bench.processes import ALL_CORES, OTHER_CORES, SERVER_CORE, children, cpu_seconds, dragoman, endless_upstream
+import aiohttp
+
+from bench.client import asking, connect, deltas_per_second, stream
+from bench.processes import ALL_CORES, OTHER_CORES, SERVER_CORE, children, cpu_seconds, dragoman, fake_upstream
 from bench.report import Row
 
 WORKERS, STREAMS, CHUNKS = 4, 128, 1000
+CLIENTS = 16
+_KILLING = 10.0
+"""Seconds for which clients send requests, in the middle of which a worker is killed."""
 DELTAS = STREAMS * CHUNKS
 _BESIDE = 2
 """Cores for the client and for the upstream."""
@@ -33,12 +41,14 @@ async def measure(runs: int) -> list[Row]:
     beside = frozenset(sorted(ALL_CORES)[-_BESIDE:]) if enough else OTHER_CORES
     gateways = ALL_CORES - beside if enough else SERVER_CORE
     os.sched_setaffinity(0, beside)
-    with endless_upstream(CHUNKS, beside) as upstream:
+    with fake_upstream(CHUNKS, beside) as upstream:
         one, several = [await _loads(upstream, count, gateways, runs) for count in (1, WORKERS)]
+        killed = await _one_killed(upstream)
     os.sched_setaffinity(0, ALL_CORES)
     costs = [median([sum(run.spent) for run in runs_]) / DELTAS * 1e6 for runs_ in (one, several)]
     busiest = median([max(run.spent) for run in several]) / DELTAS * 1e6
     rows = [
+        killed,
         Row("CPU of the gateway per 1,000 deltas", f"{costs[0]:.1f}", "", "ms", ""),
         Row(f"CPU of {WORKERS} workers together per 1,000 deltas", f"{costs[1]:.1f}", "", "ms", ""),
         Row(f"CPU of the busiest of {WORKERS} workers per 1,000 deltas", f"{busiest:.1f}", "", "ms", ""),
@@ -62,3 +72,33 @@ async def _loads(upstream: str, count: int, cores: frozenset[int], runs: int) ->
             after = [cpu_seconds(worker) for worker in workers]
             found.append(_Load(rate, [b - a for a, b in zip(before, after, strict=True)]))
     return found
+
+
+async def _one_killed(upstream: str) -> Row:
+    """Kill a worker while clients send one request after the other, each on a connection of its own."""
+    sent = failed = 0
+    with dragoman("--engine", "llama-server", "--engine-url", upstream, "--workers", str(WORKERS)) as (url, pid):
+
+        async def client(until: float) -> None:
+            nonlocal sent, failed
+            while time.monotonic() < until:
+                sent += 1
+                try:
+                    async with connect(url) as session:
+                        await stream(session, asking("Go.", 50_000))
+                except (aiohttp.ClientError, RuntimeError, ValueError):  # an error, or a stream without its end
+                    failed += 1
+
+        clients = asyncio.gather(*(client(time.monotonic() + _KILLING) for _ in range(CLIENTS)))
+        await asyncio.sleep(_KILLING / 2)
+        os.kill(children(pid)[0], signal.SIGKILL)
+        await clients
+    most = CLIENTS // WORKERS
+    return Row(
+        f"failed requests when a worker is killed, which had up to {most} of {CLIENTS} clients",
+        f"{failed} of {sent:,}",
+        "",
+        "",
+        f"<= {most}",
+        missed="" if failed <= most else f"{failed} failed",
+    )

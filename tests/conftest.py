@@ -4,13 +4,16 @@ import asyncio
 import gc
 import os
 import socket
+import ssl
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import fields, replace
+from functools import cache
 from typing import Any
 
+import httpcore2
 import pytest
 import uvicorn
 from hypothesis import settings
@@ -21,7 +24,9 @@ from dragoman.engines import Engine
 from dragoman.engines.scripted import Line, ScriptedEngine
 from dragoman.media.vision import Vision
 from dragoman.server import ModelEntry, ModelRegistry, Settings, create_app
-from dragoman.server.connection import Connection
+from dragoman.server.transport.connection import Connection
+
+gc.disable()  # until all tests are collected: there are thousands, and none of them is garbage
 
 # The tests start about a hundred processes that import the same files: compile those once.
 sys.dont_write_bytecode = False
@@ -55,8 +60,23 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish() -> None:
-    """Exempt the collected tests from garbage collection: there are thousands, and they stay until the end."""
+    """Exempt the collected tests from garbage collection, which begins here: they stay until the end."""
     gc.freeze()
+    gc.enable()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_tls_context() -> Iterator[None]:
+    """All clients of the SDKs share a TLS context: each would read the certificates of the system again, in 30 ms of CPU."""
+    read = httpcore2.default_ssl_context
+
+    @cache
+    def shared(certificates: str | None) -> ssl.SSLContext:
+        return read()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(httpcore2, "default_ssl_context", lambda **_: shared(os.environ.get("SSL_CERT_FILE")))
+        yield
 
 
 ENTRY_FIELDS = frozenset(field.name for field in fields(ModelEntry))

@@ -72,7 +72,7 @@ class ControllableEngine(ScriptedEngine):
             if self.fails_at_once:
                 self._fail()
             yield OutputChunk(prefill=PrefillProgress(len(request.tokens), self.cached, len(request.tokens)))
-            for number, chunk in enumerate(self.line.chunks(request.limit), FIRST_TOKEN):
+            for number, chunk in enumerate(self.reported(request, self.line), FIRST_TOKEN):
                 await self._pause(number)
                 if chunk.finish is not None:
                     self._fail()

@@ -13,7 +13,7 @@ import dragoman
 
 ROOT = Path(dragoman.__file__).parent
 
-LEAVES = {"child_process", "conversation", "errors", "parts", "prefix", "special_tokens"}
+LEAVES = {"child_process", "conversation", "errors", "kept", "parts", "prefix", "special_tokens"}
 """They import nothing of ours, and every other package may import them."""
 
 ALLOWED: dict[str, set[str]] = {
@@ -22,6 +22,7 @@ ALLOWED: dict[str, set[str]] = {
     "models": set(),
     "media": {"limits", "worker_pool"},
     "storage": set(),
+    "server_tools": {"json_schema", "limits", "media", "worker_pool"},
     "doctor": set(),  # it examines any server from outside
     "limits": {"json_schema"},
     "constraints": {"json_schema", "worker_pool"},
@@ -31,10 +32,11 @@ ALLOWED: dict[str, set[str]] = {
     "inspection": {"prompt", "dialects"},
     "observability": {"prompt"},
     "api": {"limits", "json_schema"},
-    "generation": {"prompt", "dialects", "engines", "constraints", "json_schema", "worker_pool"},
+    "generation": {"server_tools", "prompt", "dialects", "engines", "constraints", "json_schema", "worker_pool"},
     "plugins": {"dialects", "engines"},
     "public": {"dialects", "engines", "plugins", "server"},
     "server": {
+        "server_tools",
         "storage",
         "api",
         "generation",
@@ -50,6 +52,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "cli": {
         "server",
+        "server_tools",
         "api",
         "generation",
         "inspection",
@@ -62,6 +65,7 @@ ALLOWED: dict[str, set[str]] = {
         "engines",
         "doctor",
         "limits",
+        "storage",
         "worker_pool",
     },
     "__main__": {"cli"},
@@ -71,8 +75,21 @@ ALLOWED: dict[str, set[str]] = {
 SUBFOLDERS: dict[str, dict[str, set[str]]] = {
     "api": {},
     "engines": {},
+    "server": {
+        "__init__.py": {"models"},
+        "capture.py": {"transport"},
+        "app.py": {"access", "batches", "endpoints", "files", "kept_requests", "models", "page"},
+        "middleware.py": {"access", "kept_requests", "models", "page", "transport"},
+        "batches": {"access", "answering", "endpoints", "files", "models", "transport"},
+        "files": {"access", "transport"},
+        "kept_requests": {"access", "answering", "models", "transport"},
+        "endpoints": {"access", "answering", "models", "transport"},
+        "answering": {"models", "transport"},
+        "models": {"access", "transport"},
+        "transport": {"access"},
+    },
 }
-"""Inside a package: all of its folders may import the files at its top, which import no folder."""
+"""Inside a package: which of its folders, and of the files at its top, import which folder."""
 
 THIRD_PARTY = {
     "pydantic": {"api"},
@@ -80,7 +97,7 @@ THIRD_PARTY = {
     "jsonschema_rs": {"api", "json_schema", "doctor"},
     "llguidance": {"constraints"},
     "jinja2": {"prompt"},
-    "aiohttp": {"engines", "doctor", "media"},
+    "aiohttp": {"engines", "doctor", "media", "server", "server_tools"},
     "PIL": {"media"},
     "pypdfium2": {"media"},
     "tokenizers": {"models"},
@@ -92,6 +109,9 @@ THIRD_PARTY = {
     "rich": {"cli"},
     "huggingface_hub": {"models"},
     "psutil": {"models"},
+    "opentelemetry": {"observability"},
+    "psycopg": {"storage"},
+    "obstore": {"storage"},
 }
 """The packages that may import a library; libraries that are not here may be imported everywhere."""
 

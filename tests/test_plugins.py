@@ -65,6 +65,7 @@ with live_registry(registry_of(build_engine("echo", EngineOptions()))) as url:
     assert done.stdout == "Hello.\n"
 
 
+@pytest.mark.slow
 def test_a_dialect_of_another_package_is_detected_and_its_codec_reads_writes_and_constrains(installed: Path) -> None:
     """Of the codec, what `tests/dialects` checks for those of this package: the writer's calls are read back and allowed."""
     code = """
@@ -131,6 +132,7 @@ def test_the_public_names_are_there() -> None:
     assert all(getattr(dragoman, name) for name in names if name != "TYPE_CHECKING")
 
 
+@pytest.mark.slow
 def test_a_program_embeds_the_server() -> None:
     code = """
 import json, socket, threading, urllib.request

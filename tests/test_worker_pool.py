@@ -15,6 +15,7 @@ import pytest
 
 from dragoman.errors import InvalidRequest, Overloaded, PromptTooLong
 from dragoman.worker_pool import TooExpensive, WorkerPool
+from dragoman.worker_pool import pool as pool_module
 from dragoman.worker_pool.pool import job_message
 
 
@@ -107,6 +108,16 @@ async def test_the_wait_for_a_worker_is_limited() -> None:
     with contextlib.suppress(asyncio.CancelledError):
         await working
     assert await pool.run(len, "abc") == 3
+    await pool.close()
+
+
+async def test_a_worker_that_does_not_start_in_time_is_an_overload(monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = WorkerPool(workers=1, preload=())
+    with monkeypatch.context() as hurried:
+        hurried.setattr(pool_module, "_START_SECONDS", 0.0)
+        with pytest.raises(Overloaded, match="starts"):
+            await pool.run(os.getpid)
+    assert await pool.run(os.getpid) != os.getpid()
     await pool.close()
 
 

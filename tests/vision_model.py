@@ -28,6 +28,7 @@ IMAGE_SIDE, PATCH, VISION_WIDTH = 64, 8, 32
 IMAGE_TOKENS: Final = (IMAGE_SIDE // PATCH) ** 2 // 16
 """Tokens of an image of any size: this kind of projector scales it to a square, and merges 4 by 4 patches."""
 PROJECTOR: Final = "mmproj-tiny.gguf"
+SLOW_SIDE, SLOW_WIDTH, SLOW_LAYERS = 256, 256, 6
 
 _BIAS = 0.02
 
@@ -40,6 +41,15 @@ def vision_model() -> Path:
 def model_with_beginning() -> Path:
     """The path of a model that differs in one thing: a text begins with a token of its own, which the engine adds."""
     return vision_model().with_name("beginning.gguf")
+
+
+def slow_projector() -> Path:
+    """The path of a projector that takes some tenths of a second for an image, as those of real models do."""
+
+    def fill(folder: Path) -> None:
+        _write_projector(folder / PROJECTOR, np.random.default_rng(7), SLOW_SIDE, SLOW_WIDTH, SLOW_LAYERS)
+
+    return once(CACHE / f"slow-projector-{VERSION}", fill) / PROJECTOR
 
 
 def seeing_engine(model: Path | None = None) -> EmbeddedLlama:
@@ -68,36 +78,37 @@ def _write(folder: Path) -> None:
     numbers = np.random.default_rng(7)
     llama(folder / "tiny.gguf", LAYERS, numbers, add_bos_token=False)
     llama(folder / "beginning.gguf", LAYERS, numbers, add_bos_token=True)
-    _write_projector(folder / PROJECTOR, numbers)
+    _write_projector(folder / PROJECTOR, numbers, IMAGE_SIDE, VISION_WIDTH, layers=1)
 
 
-def _write_projector(path: Path, numbers: np.random.Generator) -> None:
+def _write_projector(path: Path, numbers: np.random.Generator, side: int, width: int, layers: int) -> None:
     writer = GGUFWriter(path, "clip")
     writer.add_type(gguf.GGUFType.MMPROJ)
     writer.add_clip_has_vision_encoder(True)
     writer.add_clip_projector_type("gemma3")
-    writer.add_vision_image_size(IMAGE_SIDE)
+    writer.add_vision_image_size(side)
     writer.add_vision_patch_size(PATCH)
-    writer.add_vision_embedding_length(VISION_WIDTH)
-    writer.add_vision_feed_forward_length(2 * VISION_WIDTH)
-    writer.add_vision_block_count(1)
+    writer.add_vision_embedding_length(width)
+    writer.add_vision_feed_forward_length(2 * width)
+    writer.add_vision_block_count(layers)
     writer.add_vision_head_count(HEADS)
     writer.add_vision_projection_dim(WIDTH)
     writer.add_vision_attention_layernorm_eps(1e-6)
     writer.add_vision_image_mean([0.5, 0.5, 0.5])
     writer.add_vision_image_std([0.5, 0.5, 0.5])
     writer.add_vision_use_gelu(True)
-    writer.add_tensor("v.patch_embd.weight", weights(numbers, VISION_WIDTH, 3, PATCH, PATCH))
-    writer.add_tensor("v.patch_embd.bias", _biases(numbers, VISION_WIDTH))
-    writer.add_tensor("v.position_embd.weight", weights(numbers, (IMAGE_SIDE // PATCH) ** 2, VISION_WIDTH))
-    for name, shape in transformer_layer(VISION_WIDTH, output="attn_out"):
-        writer.add_tensor(f"v.blk.0.{name}.weight", weights(numbers, *shape))
-        writer.add_tensor(f"v.blk.0.{name}.bias", _biases(numbers, shape[0]))
-    for norm in ("v.blk.0.ln1", "v.blk.0.ln2", "v.post_ln"):
-        writer.add_tensor(f"{norm}.weight", np.ones(VISION_WIDTH, np.float32))
-        writer.add_tensor(f"{norm}.bias", _biases(numbers, VISION_WIDTH))
-    writer.add_tensor("mm.input_projection.weight", weights(numbers, VISION_WIDTH, WIDTH))
-    writer.add_tensor("mm.soft_emb_norm.weight", np.ones(VISION_WIDTH, np.float32))
+    writer.add_tensor("v.patch_embd.weight", weights(numbers, width, 3, PATCH, PATCH))
+    writer.add_tensor("v.patch_embd.bias", _biases(numbers, width))
+    writer.add_tensor("v.position_embd.weight", weights(numbers, (side // PATCH) ** 2, width))
+    for layer in range(layers):
+        for name, shape in transformer_layer(width, output="attn_out"):
+            writer.add_tensor(f"v.blk.{layer}.{name}.weight", weights(numbers, *shape))
+            writer.add_tensor(f"v.blk.{layer}.{name}.bias", _biases(numbers, shape[0]))
+    for norm in (*(f"v.blk.{layer}.{name}" for layer in range(layers) for name in ("ln1", "ln2")), "v.post_ln"):
+        writer.add_tensor(f"{norm}.weight", np.ones(width, np.float32))
+        writer.add_tensor(f"{norm}.bias", _biases(numbers, width))
+    writer.add_tensor("mm.input_projection.weight", weights(numbers, width, WIDTH))
+    writer.add_tensor("mm.soft_emb_norm.weight", np.ones(width, np.float32))
     finish(writer)
 
 

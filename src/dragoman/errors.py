@@ -10,6 +10,7 @@
     │   ├── RateLimited          its key has used up what it may use in a minute (TRN-17)
     │   ├── UnknownModel         a model that this server does not serve (ERR-10)
     │   ├── UnknownResponse      a response that is not stored
+    │   ├── UnknownObject        a file, a batch or a request that is not kept
     │   ├── UnknownRoute         no such path
     │   ├── MethodNotAllowed     no such method on that path
     │   ├── ForeignHost          a `Host` header that does not name this server, or a page of a foreign origin
@@ -23,7 +24,9 @@
     └── ServerError              this process is at fault
         ├── Overloaded           the queue is full
         ├── ShuttingDown         the process is shutting down
+        ├── WorkerEnded          the process that worked on the request was killed: a retry can help
         ├── ClientStalled        the client stopped reading its stream
+        ├── StorageFailed        the database or the store of files cannot be used
         └── Unexpected           a bug
 
 The party at fault decides the class; the class alone decides the status and the type (`RESPONSES`).
@@ -117,6 +120,10 @@ class UnknownResponse(ClientError):
     """The path names a response that is not stored."""
 
 
+class UnknownObject(ClientError):
+    """The path names a file, a batch or a request that is not kept, or not any more."""
+
+
 class UnknownRoute(ClientError):
     """The path does not exist."""
 
@@ -175,8 +182,18 @@ class ShuttingDown(ServerError):
     retry_after = 5
 
 
+class WorkerEnded(ServerError):
+    """The process that worked on the request was killed; its parent says so."""
+
+    retry_after = 1
+
+
 class ClientStalled(ServerError):
     """The client stopped reading its stream."""
+
+
+class StorageFailed(ServerError):
+    """The database or the store of files cannot be used: it is unreachable, full or damaged."""
 
 
 class Unexpected(ServerError):
@@ -210,6 +227,7 @@ RESPONSES: dict[type[DragomanError], Response] = {
     RateLimited: Response(HTTPStatus.TOO_MANY_REQUESTS, "rate_limit_error"),
     UnknownModel: Response(HTTPStatus.NOT_FOUND, "not_found_error"),
     UnknownResponse: Response(HTTPStatus.NOT_FOUND, "not_found_error"),
+    UnknownObject: Response(HTTPStatus.NOT_FOUND, "not_found_error"),
     UnknownRoute: Response(HTTPStatus.NOT_FOUND, "not_found_error"),
     MethodNotAllowed: Response(HTTPStatus.METHOD_NOT_ALLOWED, "invalid_request_error"),
     ForeignHost: Response(HTTPStatus.FORBIDDEN, "permission_error"),
@@ -221,7 +239,9 @@ RESPONSES: dict[type[DragomanError], Response] = {
     EngineUnavailable: Response(OVERLOADED_STATUS, "overloaded_error"),
     Overloaded: Response(OVERLOADED_STATUS, "overloaded_error"),
     ShuttingDown: Response(OVERLOADED_STATUS, "overloaded_error"),
+    WorkerEnded: Response(OVERLOADED_STATUS, "overloaded_error"),
     ClientStalled: Response(HTTPStatus.GATEWAY_TIMEOUT, "timeout_error"),
+    StorageFailed: Response(HTTPStatus.INTERNAL_SERVER_ERROR, "api_error"),
     Unexpected: Response(HTTPStatus.INTERNAL_SERVER_ERROR, "api_error"),
 }
 """The response of every concrete error class; a test checks that none is missing."""

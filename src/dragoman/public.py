@@ -20,6 +20,7 @@ from dragoman.engines import (
     Routing,
 )
 from dragoman.engines.scripted import Line, ScriptedEngine
+from dragoman.parts import LikelyToken, LogProb
 from dragoman.plugins import EngineOptions, register_dialects
 from dragoman.server import ModelEntry, ModelRegistry, Settings
 
@@ -35,7 +36,9 @@ __all__ = [
     "FinishReason",
     "Image",
     "ImageSpan",
+    "LikelyToken",
     "Line",
+    "LogProb",
     "ModelEntry",
     "OutputChunk",
     "PrefillProgress",

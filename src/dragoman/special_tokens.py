@@ -52,11 +52,14 @@ class SpecialTokens:
         for start in range(0, len(text), _SLICE):
             if start:
                 await asyncio.sleep(0)
-            candidates = self._candidates(text[start : start + _SLICE + self._overlap])
-            unknown = [candidate for candidate in candidates if candidate not in self._known]
-            found.update(candidate for candidate in candidates if self._known.get(candidate))
-            found.update(await self._ask(unknown))
+            found.update(await self.of(candidates(text[start : start + _SLICE + self._overlap], self._names)))
         return sorted(found)
+
+    async def of(self, spellings: Collection[str]) -> list[str]:
+        """Return the special tokens among these strings, sorted. Raises what the tokenizer raises."""
+        unknown = [spelling for spelling in spellings if spelling not in self._known]
+        known = [spelling for spelling in spellings if self._known.get(spelling)]
+        return sorted({*known, *await self._ask(unknown)})
 
     async def segments(self, texts: Collection[str]) -> dict[str, Segments]:
         """Return the segments of the texts that contain special tokens. Raises what the tokenizer raises."""
@@ -69,9 +72,6 @@ class SpecialTokens:
     def known(self) -> list[str]:
         """The special tokens that were found so far, sorted."""
         return sorted(candidate for candidate, is_one in self._known.items() if is_one)
-
-    def _candidates(self, text: str) -> set[str]:
-        return candidates(text, self._names)
 
     async def _ask(self, unknown: Sequence[str]) -> set[str]:
         """Return the special tokens among the candidates, and remember all results."""

@@ -15,12 +15,16 @@ from dragoman.parts import (
     Ending,
     Part,
     Prefill,
+    ServerCallStart,
+    ServerResult,
+    ServerToolUses,
     StopReason,
     Text,
     Thinking,
     ThinkingEnd,
     TokenCounts,
 )
+from dragoman.parts.server_tools import FetchedPage, FoundTools, SearchHit, SearchHits, ServerToolKind, ToolFailure
 
 _WORDS = st.text(min_size=1, max_size=8)
 _COUNTS = st.integers(0, 10_000)
@@ -58,6 +62,38 @@ def _call(draw: st.DrawFn) -> list[Part]:
     return [start, *map(CallDelta, pieces), CallEnd(complete)]
 
 
+_SHORT = st.text(max_size=4)
+_OUTPUTS = {
+    ServerToolKind.WEB_SEARCH: st.builds(
+        SearchHits, st.lists(st.builds(SearchHit, _WORDS, _WORDS, _WORDS, _SHORT), max_size=3).map(tuple)
+    ),
+    ServerToolKind.WEB_FETCH: st.builds(FetchedPage, _WORDS, _SHORT, _WORDS, st.booleans(), _SHORT, st.booleans()),
+    ServerToolKind.TOOL_SEARCH: st.builds(FoundTools, st.lists(_NAMES, max_size=3).map(tuple)),
+}
+"""The kinds that the SDK knows without beta types."""
+_CALLED = {"web_search": "web_search", "web_fetch": "web_fetch", "tool_search": "tool_search_tool_regex"}
+_ERRORS = ["invalid_tool_input", "unavailable", "too_many_requests"]
+
+
+@st.composite
+def _answered_call(draw: st.DrawFn, identifier: str) -> tuple[list[Part], ServerResult]:
+    """A call of a server tool, and its result."""
+    kind = draw(st.sampled_from(list(_OUTPUTS)))
+    output = draw(_OUTPUTS[kind] | st.builds(ToolFailure, st.just(kind), st.sampled_from(_ERRORS)))
+    call = [ServerCallStart(kind, _CALLED[kind], identifier), *draw(_call())[1:]]
+    return call, ServerResult(kind, identifier, output)
+
+
+@st.composite
+def _server_calls(draw: st.DrawFn) -> list[Part]:
+    """Calls of server tools, possibly with a call of a tool of the client between them, and their results."""
+    ids = draw(st.lists(_NAMES.map("srvtoolu_dgm{}".format), min_size=1, max_size=3, unique=True))
+    answered = [draw(_answered_call(name)) for name in ids]
+    others = draw(st.lists(_call(), max_size=1))
+    calls = [*(call for call, _ in answered), *others]
+    return [*(part for call in calls for part in call), *(result for _, result in answered)]
+
+
 _TALLIES = st.builds(
     lambda new, cached, output, thought: TokenCounts(new + cached, cached, output + thought, thought), *[_COUNTS] * 4
 )
@@ -67,15 +103,16 @@ _SPANS = st.one_of(
     _thinking(),
     _call(),
 )
+_USES = st.none() | st.builds(ServerToolUses, st.integers(0, 9), st.integers(0, 9))
 
 
 @st.composite
-def legal_parts(draw: st.DrawFn) -> list[Part]:
-    """Any sequence that a generation may produce, with its `Ending` last."""
-    spans = draw(st.lists(_SPANS, max_size=8))
-    reason = draw(st.sampled_from(StopReason))
+def legal_parts(draw: st.DrawFn, *, server_tools: bool = True) -> list[Part]:
+    """Any sequence that an answer may produce, with its `Ending` last."""
+    spans = draw(st.lists(_SPANS | _server_calls() if server_tools else _SPANS, max_size=8))
+    reason = draw(st.sampled_from([reason for reason in StopReason if reason is not StopReason.COMPACTION]))  # a beta's
     matched = draw(_WORDS) if reason is StopReason.STOP_SEQUENCE else None
-    return [*(part for span in spans for part in span), Ending(reason, draw(_TALLIES), matched)]
+    return [*(part for span in spans for part in span), Ending(reason, draw(_TALLIES), matched, draw(_USES))]
 
 
 def encode(parts: Iterable[Part], prompt: int = 7) -> list[Event]:

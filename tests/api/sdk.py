@@ -33,3 +33,15 @@ def collected(body: bytes) -> anthropic.types.Message:
     """The message that the SDK makes of a non-streamed answer, checked against its type."""
     with _client(body, "application/json") as client:
         return client.messages.create(**_ASK)
+
+
+def beta_streamed(events: Iterable[Event]) -> anthropic.types.beta.BetaMessage:
+    """The same as `streamed`, with the beta types."""
+    with _client(b"".join(map(frame, events)), "text/event-stream") as client, client.beta.messages.stream(**_ASK) as stream:
+        return stream.get_final_message()
+
+
+def beta_collected(body: bytes) -> anthropic.types.beta.BetaMessage:
+    """The same as `collected`, with the beta types."""
+    with _client(body, "application/json") as client:
+        return client.beta.messages.create(**_ASK)

@@ -32,7 +32,6 @@ def found(**fields: Any) -> dict[str, Any]:
 PDF = {"type": "base64", "media_type": "application/pdf", "data": "AAAA"}
 URL = {"type": "url", "url": "https://example.com/x"}
 UPLOADED = {"type": "file", "file_id": "file_1"}
-LOST = "File `file_1` not found. This server keeps no files: send the data itself."
 IN_RESULT = [user("Hi"), assistant(call("a"))]
 
 CASES: list[tuple[str, dict[str, Any], str]] = [
@@ -106,17 +105,17 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
     (
         "FIL-4",
         body(user(text("x"), image(UPLOADED))),
-        f"messages.0.content.1.source.file_id: {LOST} (capability_rejected: image_block)",
+        "",
     ),
     (
         "FIL-4",
         body(*IN_RESULT, user(result("a", content=[document(UPLOADED)]))),
-        f"messages.2.content.0.content.0.source.file_id: {LOST} (capability_rejected: document_block)",
+        "",
     ),
     (
         "FIL-4",
         body(user(document({"type": "content", "content": [image(UPLOADED)]}))),
-        f"messages.0.content.0.source.content.0.source.file_id: {LOST} (capability_rejected: image_block)",
+        "",
     ),
     (
         "STR-7",

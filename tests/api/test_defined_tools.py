@@ -16,7 +16,7 @@ from .bodies import body, by_clause, error_of, tool
 
 BASH = {"type": "bash_20250124", "name": "bash"}
 EXAMPLE = "the example does not match input_schema"
-RUN_BY_THE_SERVER = "is a tool that the server runs; this server runs no tools: leave it out, or declare a tool of your own"
+RUN_BY_THE_SERVER = "is a tool that the server runs, and this server does not: leave it out, or declare a tool of your own"
 NUMBER = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
 
 
@@ -77,14 +77,37 @@ def test_the_schemas_accept_the_calls_that_clients_support_and_no_others(kind: s
     assert not validator.is_valid({"command": "view", "path": "a", "mode": "fast"})
 
 
+NOT_CONFIGURED = (
+    "web_search_20250305 is a tool that the server runs, and this server does not: start it with `--web-search PROVIDER`, "
+    "leave the tool out, or declare a tool of your own"
+)
+SEARCH = {"type": "web_search_20250305", "name": "web_search"}
+FETCH = {"type": "web_fetch_20260318", "name": "web_fetch"}
+TOOL_SEARCH = {"type": "tool_search_tool_bm25_20251119", "name": "tool_search_tool_bm25"}
+
 CASES: list[tuple[str, dict[str, Any], str]] = [
     *(
         ("TOOL-15", body(tools=[tool(), {"type": kind, "name": "x"}]), f"tools.1.type: {kind} {RUN_BY_THE_SERVER}")
-        for kind in (
-            *("web_search_20250305", "web_fetch_20260318", "code_execution_20260521", "tool_search_tool_bm25_20251119"),
-            *("advisor_20260301", "mcp_toolset"),
-        )
+        for kind in ("code_execution_20260521", "advisor_20260301")
     ),
+    (
+        "TOOL-15",
+        body(tools=[tool(), SEARCH]),
+        f"tools.1.type: {NOT_CONFIGURED}",
+    ),
+    ("TOOL-15", body(tools=[SEARCH | {"name": "search"}]), "tools.0.name: Input should be 'web_search'"),
+    (
+        "TOOL-15",
+        body(tools=[FETCH]),
+        f"tools.0.type: {NOT_CONFIGURED}".replace("search_20250305", "fetch_20260318").replace("search PROVIDER", "fetch"),
+    ),
+    ("TOOL-12", body(tools=[tool(), TOOL_SEARCH]), ""),
+    (
+        "BETA-4",
+        body(tools=[{"type": "mcp_toolset", "mcp_server_name": "a"}]),
+        "tools.0.mcp_toolset.mcp_server_name: MCP server 'a' not found in `mcp_servers`",
+    ),
+    ("TOOL-15", body(tools=[SEARCH | {"max_uses": 0}]), "tools.0.max_uses: Input should be greater than 0"),
     *(
         (
             "TOOL-14",

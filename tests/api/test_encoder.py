@@ -1,5 +1,6 @@
 """The encoder of the Messages API: from parts to legal events."""
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 
@@ -18,7 +19,9 @@ from dragoman.api.anthropic.events import (
     TextDelta,
     ThinkingDelta,
 )
+from dragoman.api.anthropic.fold import fold
 from dragoman.api.anthropic.message import MessageOut, OutputDetails, TextOut, ThinkingOut, ToolUseOut, Usage
+from dragoman.api.anthropic.server_blocks import ServerToolUseOut, ToolSearchResultOut, WebFetchResultOut, WebSearchResultOut
 from dragoman.parts import (
     CallDelta,
     CallEnd,
@@ -26,15 +29,18 @@ from dragoman.parts import (
     Ending,
     Part,
     Prefill,
+    ServerCallStart,
+    ServerResult,
     StopReason,
     Text,
     Thinking,
     ThinkingEnd,
     TokenCounts,
 )
+from dragoman.parts.server_tools import McpContent, SearchHits, ServerToolKind
 
 from .part_sequences import assert_blocks_are_whole, encode, legal_parts
-from .sdk import streamed
+from .sdk import beta_collected, beta_streamed, streamed
 
 ENDING = Ending(StopReason.END_TURN, TokenCounts(10, 4, 3, 2))
 END = [
@@ -53,6 +59,8 @@ PARTS: dict[str, Part] = {
     "call": CallStart("f", "toolu_1"),
     "arguments": CallDelta("{}"),
     "call's end": CallEnd(),
+    "server's call": ServerCallStart(ServerToolKind.WEB_SEARCH, "web_search", "srvtoolu_dgm1"),
+    "result": ServerResult(ServerToolKind.WEB_SEARCH, "srvtoolu_dgm1", SearchHits(())),
     "ending": ENDING,
 }
 
@@ -61,6 +69,8 @@ STATES: dict[str, list[Part]] = {
     "in thinking": [PARTS["thinking"]],
     "in text": [PARTS["text"]],
     "in a call": [PARTS["call"]],
+    "in a server's call": [PARTS["server's call"]],
+    "after a server's call": [PARTS["server's call"], PARTS["call's end"]],
     "after the end": [PARTS["ending"]],
 }
 
@@ -79,6 +89,11 @@ def _signature(index: int) -> list[Event]:
 
 def _call(index: int) -> list[Event]:
     return [ContentBlockStart(index, ToolUseOut("toolu_1", "f")), ContentBlockDelta(index, InputJsonDelta(""))]
+
+
+def _server_call(index: int) -> list[Event]:
+    start = ContentBlockStart(index, ServerToolUseOut("srvtoolu_dgm1", "web_search"))
+    return [start, ContentBlockDelta(index, InputJsonDelta(""))]
 
 
 LEGAL: dict[tuple[str, str], list[Event]] = {
@@ -100,6 +115,21 @@ LEGAL: dict[tuple[str, str], list[Event]] = {
     ("in text", "ending"): [ContentBlockStop(0), *END],
     ("in a call", "arguments"): [ContentBlockDelta(0, InputJsonDelta("{}"))],
     ("in a call", "call's end"): [ContentBlockStop(0)],
+    ("between blocks", "server's call"): _server_call(0),
+    ("in text", "server's call"): [ContentBlockStop(0), *_server_call(1)],
+    ("in a server's call", "prefill"): [],
+    ("in a server's call", "arguments"): [ContentBlockDelta(0, InputJsonDelta("{}"))],
+    ("in a server's call", "call's end"): [ContentBlockStop(0)],
+    ("after a server's call", "result"): [
+        ContentBlockStart(1, WebSearchResultOut("srvtoolu_dgm1", [])),
+        ContentBlockStop(1),
+    ],
+    ("after a server's call", "prefill"): [],
+    ("after a server's call", "thinking"): _thinking(1),
+    ("after a server's call", "thinking's end"): [ContentBlockStart(1, ThinkingOut()), *_signature(1)],
+    ("after a server's call", "text"): _text(1),
+    ("after a server's call", "call"): _call(1),
+    ("after a server's call", "server's call"): _server_call(1),
 }
 
 
@@ -182,7 +212,15 @@ def test_any_legal_sequence_of_parts_gives_a_legal_stream(parts: list[Part]) -> 
     assert kinds.count(MessageStart) == kinds.count(MessageDelta) == kinds.count(MessageStop) == 1
     assert_blocks_are_whole(events)
 
-    suits = {TextOut: {TextDelta}, ThinkingOut: {ThinkingDelta, SignatureDelta}, ToolUseOut: {InputJsonDelta}}
+    suits = {
+        TextOut: {TextDelta},
+        ThinkingOut: {ThinkingDelta, SignatureDelta},
+        ToolUseOut: {InputJsonDelta},
+        ServerToolUseOut: {InputJsonDelta},
+        WebSearchResultOut: set(),
+        WebFetchResultOut: set(),
+        ToolSearchResultOut: set(),
+    }
     blocks = [event.content_block for event in events if isinstance(event, ContentBlockStart)]
     deltas = [event for event in events if isinstance(event, ContentBlockDelta)]
     for index, block in enumerate(blocks):
@@ -194,9 +232,39 @@ def test_any_legal_sequence_of_parts_gives_a_legal_stream(parts: list[Part]) -> 
             case ThinkingOut():
                 assert block == ThinkingOut()
                 assert [type(delta) for delta in own].index(SignatureDelta) == len(own) - 1
-            case ToolUseOut():
+            case ToolUseOut() | ServerToolUseOut():
                 assert block.input == {}
                 assert own[0] == InputJsonDelta("")
+
+
+@pytest.mark.clause("TOOL-15")
+def test_a_call_of_an_mcp_server_and_its_result_are_blocks_of_the_beta_types() -> None:
+    events = encode(
+        [
+            ServerCallStart(ServerToolKind.MCP, "forecast", "mcptoolu_dgm1", "weather"),
+            CallDelta('{"city": "Oslo"}'),
+            CallEnd(),
+            ServerResult(ServerToolKind.MCP, "mcptoolu_dgm1", McpContent(("Rain", "Snow"), is_error=True)),
+            Ending(StopReason.END_TURN, TokenCounts(10)),
+        ]
+    )
+    message = beta_streamed(events)
+    assert message.to_dict()["content"] == beta_collected(msgspec.json.encode(fold(events))).to_dict()["content"]
+    assert message.to_dict()["content"] == [
+        {
+            "type": "mcp_tool_use",
+            "id": "mcptoolu_dgm1",
+            "name": "forecast",
+            "server_name": "weather",
+            "input": {"city": "Oslo"},
+        },
+        {
+            "type": "mcp_tool_result",
+            "tool_use_id": "mcptoolu_dgm1",
+            "content": [{"type": "text", "text": text, "citations": None} for text in ("Rain", "Snow")],
+            "is_error": True,
+        },
+    ]
 
 
 @pytest.mark.clause("RES-6", "STOP-2", "SSE-20")
@@ -241,6 +309,7 @@ def test_reasoning_text_and_two_calls_become_the_message_that_the_sdk_reads() ->
         "stop_sequence": None,
         "stop_details": None,
         "container": None,
+        "diagnostics": None,
         "usage": {
             "input_tokens": 6,
             "output_tokens": 9,

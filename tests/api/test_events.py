@@ -65,7 +65,7 @@ def test_a_stream_has_exactly_these_bytes() -> None:
         '"input_tokens":9,"output_tokens":1,"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"cache_creation":{'
         '"ephemeral_5m_input_tokens":0,"ephemeral_1h_input_tokens":0},"output_tokens_details":{"thinking_tokens":0},'
         '"server_tool_use":null,"service_tier":"standard","inference_geo":null},"role":"assistant","stop_reason":null,'
-        '"stop_sequence":null,"stop_details":null,"container":null}}\n\n'
+        '"stop_sequence":null,"stop_details":null,"container":null,"diagnostics":null}}\n\n'
         "event: content_block_start\n"
         'data: {"type":"content_block_start","index":0,"content_block":{"type":"thinking","thinking":"","signature":""}}\n\n'
         "event: content_block_delta\n"

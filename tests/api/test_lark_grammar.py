@@ -8,7 +8,7 @@ from contextlib import suppress
 import pytest
 
 from constraints.test_lark import grammar, holds
-from dragoman.api.openai.responses.lark_grammar import UnsupportedGrammar, lark_pattern
+from dragoman.api.openai.lark_grammar import UnsupportedGrammar, lark_pattern
 from dragoman.constraints.tree import Json
 
 PATCH = r"""

@@ -225,7 +225,6 @@ def test_blocks_of_another_servers_tools_become_text() -> None:
             '{"stdout": "ü\\n", "stderr": "", "return_code": 0, "content": []}',
         ),
         "mcp_tool_result": ({"content": "It is high.", "is_error": False}, '{"content": "It is high.", "is_error": false}'),
-        "compaction": ({"content": "So far: the tides.", "encrypted_content": "Zm9v", "signature": "x"}, "So far: the tides."),
         "container_upload": ({"file_id": "file_1"}, '{"file_id": "file_1"}'),
     }
     for kind, (fields, words) in blocks.items():

@@ -26,6 +26,7 @@ from dragoman.parts import (
     Ending,
     Part,
     Prefill,
+    PromptTokens,
     StopReason,
     Text,
     Thinking,
@@ -187,8 +188,9 @@ def test_the_older_form_of_a_call_is_folded_too() -> None:
 
 def test_choices_of_several_prompts_are_counted_once_for_each_prompt() -> None:
     answer = text_answer(choices=4, per_prompt=2)
-    encoders = [CompletionEncoder(answer, index, echo) for index, echo in enumerate(["Once", "Once", "", ""])]
-    made = [chunk for encoder in encoders for chunk in encoder.start(TALLY)]
+    prompts = [PromptTokens([7], echo) for echo in ("Once", "Once", "", "")]
+    encoders = [CompletionEncoder(answer, index) for index in range(len(prompts))]
+    made = [chunk for encoder, prompt in zip(encoders, prompts, strict=True) for chunk in encoder.start(TALLY, prompt)]
     for encoder in reversed(encoders):
         made += [*encoder.encode(Text(" upon")), *encoder.encode(Ending(StopReason.END_TURN, TALLY))]
     whole = fold_completion(made)

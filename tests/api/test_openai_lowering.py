@@ -202,7 +202,7 @@ def test_limits_sampling_stops_and_formats_are_kept() -> None:
     [
         ({"n": 0}, "n"),
         ({"n": 129}, "n"),
-        ({"logprobs": True}, "logprobs"),
+        ({"top_logprobs": 2}, "top_logprobs"),
         ({"logit_bias": {"5": 101}}, "logit_bias.5"),
         ({"logit_bias": {"five": 1}}, "logit_bias.five"),
         ({"functions": [{}]}, "functions.0.name"),
@@ -280,7 +280,7 @@ def test_strict_input_refuses_what_no_model_takes(part: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     ("fields", "path"), [({"prompt": ["a", ""]}, "prompt.1"), ({"prompt": ""}, "prompt"), ({"prompt": [[1], []]}, "prompt.1"),
-                         ({"prompt": [1], "echo": True}, "echo"), ({"prompt": [1], "suffix": "x"}, "suffix"),
+                         ({"prompt": [1], "suffix": "x"}, "suffix"),
                          ({"best_of": 2}, "best_of"), ({"n": 2, "best_of": 3}, "best_of"),
                          ({"prompt": ["a"] * 9, "n": 128}, "prompt")],
 )  # fmt: skip

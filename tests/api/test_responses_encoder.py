@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dragoman import dialects
-from dragoman.api.openai.responses.custom_input import InputReader
-from dragoman.api.openai.responses.encoder import ResponseEncoder, fold
+from dragoman.api.openai.custom_input import InputReader
+from dragoman.api.openai.responses.encoder import LIMITS, ResponseEncoder, fold
 from dragoman.api.openai.responses.response import Reply
 from dragoman.conversation import AnswerPolicy, Tool
 from dragoman.conversation.signature import recover
@@ -25,12 +25,15 @@ from dragoman.parts import (
     Ending,
     Part,
     Prefill,
+    ServerCallStart,
+    ServerResult,
     StopReason,
     Text,
     Thinking,
     ThinkingEnd,
     TokenCounts,
 )
+from dragoman.parts.server_tools import SearchHit, SearchHits, ServerToolKind, ToolFailure
 from splits import random_chunks, same_at_every_split
 
 from .part_sequences import legal_parts
@@ -146,7 +149,7 @@ def test_requested_summaries_have_the_reasoning() -> None:
 
 
 @pytest.mark.clause("RSP-2")
-@given(legal_parts(), st.sampled_from([REPLY, SUMMARIZED]))
+@given(legal_parts(server_tools=False), st.sampled_from([REPLY, SUMMARIZED]))
 def test_the_deltas_of_a_stream_give_the_answer_for_any_parts(parts: list[Part], reply: Reply) -> None:
     events = encode(parts, reply)
     answer = whole(events)
@@ -185,9 +188,7 @@ def test_a_response_is_the_same_at_every_split_of_the_models_output(name: str, c
 
 
 @pytest.mark.clause("RSP-10")
-@pytest.mark.parametrize(
-    ("reason", "status"), [(reason, reason in (StopReason.MAX_TOKENS, StopReason.CONTEXT_WINDOW)) for reason in StopReason]
-)
+@pytest.mark.parametrize(("reason", "status"), [(reason, reason in LIMITS) for reason in StopReason])
 def test_a_response_that_reached_a_limit_is_incomplete(reason: StopReason, status: bool) -> None:
     events = encode([Text("Hello"), Ending(reason, COUNTS)])
     answer = whole(events)
@@ -270,3 +271,38 @@ def test_arguments_of_another_form_are_the_input_as_they_are(arguments: str, rea
         return "".join(map(reader.feed, chunks)) + reader.finish()
 
     assert same_at_every_split(feed, arguments) == read
+
+
+@pytest.mark.clause("RSP-1", "RSP-2")
+def test_searches_are_items_that_keep_their_places_until_they_have_results() -> None:
+    search = ServerToolKind.WEB_SEARCH
+    parts: list[Part] = []
+    for call_id, query in (("srvtoolu_dgm1", "a"), ("srvtoolu_dgm2", "b")):
+        parts += [ServerCallStart(search, "web_search", call_id), CallDelta(f'{{"query": "{query}"}}'), CallEnd()]
+    hits = SearchHits((SearchHit("https://a.test", "A", "about a"),))
+    parts += [
+        ServerResult(search, "srvtoolu_dgm1", hits),
+        ServerResult(search, "srvtoolu_dgm2", ToolFailure(search, "unavailable")),
+    ]
+    events = encode([*parts, Text("Found."), Ending(StopReason.END_TURN, COUNTS)])
+    assert [(event["type"].removeprefix("response."), event["output_index"]) for event in sent(events)[2:12]] == [
+        ("output_item.added", 0),
+        ("web_search_call.in_progress", 0),
+        ("web_search_call.searching", 0),
+        ("output_item.added", 1),
+        ("web_search_call.in_progress", 1),
+        ("web_search_call.searching", 1),
+        ("web_search_call.completed", 0),
+        ("output_item.done", 0),
+        ("output_item.done", 1),
+        ("output_item.added", 2),
+    ]
+    first, second, message = sent(events)[-1]["response"]["output"]
+    assert first["action"] == {
+        "type": "search",
+        "query": "a",
+        "queries": ["a"],
+        "sources": [{"type": "url", "url": "https://a.test"}],
+    }
+    assert (first["status"], second["status"], message["type"]) == ("completed", "failed", "message")
+    assert whole(events)["output"][0]["type"] == "web_search_call"

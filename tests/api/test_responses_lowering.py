@@ -246,10 +246,11 @@ def test_the_answer_is_generated_as_asked_for() -> None:
 @pytest.mark.clause("RSP-9")
 def test_ignored_fields_are_noted() -> None:
     search = {"type": "web_search", "external_web_access": False}
-    conversation = lowered(
-        text={"verbosity": "low"}, truncation="auto", include=["reasoning.encrypted_content", "x"], tools=[search]
+    included = ["reasoning.encrypted_content", "x"]
+    conversation = lowered(text={"verbosity": "low"}, truncation="auto", max_tool_calls=3, include=included, tools=[search])
+    assert conversation.dialogue.notes == (
+        "ignored: the tool web_search, text.verbosity, truncation, max_tool_calls, include x",
     )
-    assert conversation.dialogue.notes == ("ignored: the tool web_search, text.verbosity, truncation, include x",)
     assert conversation.dialogue.tools == ()
 
 
@@ -278,15 +279,14 @@ NESTED = {"type": "grammar", "syntax": "lark", "definition": 'start: "(" start? 
         ([], {"prompt": {"id": "p"}}, "prompt: not supported"),
         ([], {"context_management": [{"type": "compaction"}]}, "context_management: not supported"),
         ([], {"moderation": {"model": "m"}}, "moderation: not supported"),
-        ([], {"top_logprobs": 2}, "top_logprobs: not supported"),
-        ([], {"include": ["message.output_text.logprobs"]}, "include: message.output_text.logprobs is not supported"),
+        ([], {"top_logprobs": 21}, "top_logprobs: Input should be less than or equal to 20"),
         ([], {"reasoning": {"mode": "pro"}}, "reasoning.mode: not supported"),
         ([], {"prompt_cache_options": {"prewarm": True}}, "prompt_cache_options.prewarm: not supported"),
         ([], {"input": []}, "input: must not be empty"),
         ([], {"metadata": {str(number): "" for number in range(17)}}, "metadata: "),
         ([], {"max_output_tokens": 0}, "max_output_tokens: "),
         ([], {"tools": [{"type": "web_search"}]}, "tools.0.type: the tool web_search is not supported"),
-        ([], {"tools": [{"type": "mcp", "server_label": "a"}]}, "tools.0.type: the tool mcp is not supported"),
+        ([], {"tools": [{"type": "mcp", "server_label": "a"}]}, "tools.0.server_url: Field required"),
         ([], {"tools": [NOW, NOW]}, "tools: the name now is used 2 times"),
         ([], {"tools": [{**NOW, "parameters": {"type": "x"}}]}, "tools.0.parameters: JSON schema is invalid"),
         (
@@ -306,7 +306,7 @@ NESTED = {"type": "grammar", "syntax": "lark", "definition": 'start: "(" start? 
             "tool_choice.tools: must not",
         ),
         ([], {"text": {"format": {"type": "json_schema", "name": "a", "schema": {"type": 1}}}}, "text.format.schema: JSON"),
-        ([{"type": "compaction", "encrypted_content": "x"}], {}, "input.0.type: items of type compaction are not supported"),
+        ([{"type": "compaction", "encrypted_content": "x"}], {}, "input.0.encrypted_content: is not a compaction"),
         ([{"type": "item_reference", "id": "msg_1"}], {}, "input.0: there is no stored item msg_1"),
         ([{"content": "a"}], {}, "input.0: Input should be an item"),
         ([{"role": "developer", "content": [{"type": "input_image"}]}], {}, "input.0.content.0: a developer message has text"),

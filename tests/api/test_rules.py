@@ -379,16 +379,21 @@ def test_prewarming_excludes_thinking() -> None:
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"container": "c_1"}, "container: not supported by this server"),
-    ({"mcp_servers": [{"type": "url", "url": "x"}]}, "mcp_servers: not supported by this server"),
-    ({"compaction": {"type": "summarize"}}, "compaction: not supported by this server"),
+    (
+        {"mcp_servers": [{"type": "url", "url": "https://a.test/", "name": "a"}]},
+        (
+            "mcp_servers.0.url: this server may not call an MCP server there: start it with `--mcp-host HOST` (or HOST:PORT) "
+            "for each host that requests may name, or leave it out"
+        ),
+    ),
     ({"fallbacks": [{"model": "m2"}]}, "fallbacks: not supported by this server"),
     (
         {"thinking": {"type": "between_tools"}},
         'thinking.type: "thinking.type.between_tools" is not supported for this model',
     ),
     (
-        {"context_management": {"edits": [{"type": "clear_thinking_20251015"}, {"type": "compact_20260112"}]}},
-        "context_management.edits.1.type: compact_20260112 is not supported by this server",
+        {"context_management": {"edits": [{"type": "clear_thinking_20251015"}, {"type": "compress_20300101"}]}},
+        "context_management.edits.1.type: compress_20300101 is not supported by this server",
     ),
 ]
 

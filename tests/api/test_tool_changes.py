@@ -77,8 +77,8 @@ REFUSED = [
         "TOOL-15",
         asked({"type": "tool_addition", "tool": {"type": "mcp_toolset_reference", "server_name": "s"}}),
         (
-            f"{PATH}.tool_addition.tool.type: mcp_toolset_reference names a tool of an MCP server; "
-            "this server does not call MCP servers"
+            f"{PATH}.tool_addition.tool.type: mcp_toolset_reference names a tool of an MCP server, "
+            "which cannot be added or removed in a message on this server"
         ),
     ),
     (

@@ -16,7 +16,7 @@ _LINE = re.compile(
     r"(?: \*Not built: (?P<deferred>.+)\.\*)?"
 )
 _CITED = re.compile(
-    r"\b(?:TRN|AUTH|ERR|REQ|IN|RES|USE|STOP|SSE|THK|TOOL|STR|SEQ|PRE|CACHE|CNT|MOD|BAT|FIL|THR|BETA|CC|RSP)-\d+\b"
+    r"\b(?:TRN|AUTH|ERR|REQ|IN|RES|USE|STOP|SSE|THK|TOOL|STR|SEQ|PRE|CACHE|CNT|MOD|BAT|FIL|THR|BETA|CC|OAI|RSP)-\d+\b"
 )
 
 

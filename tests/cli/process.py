@@ -4,24 +4,20 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 DRAGOMAN = [sys.executable, "-m", "dragoman"]
+_DATA = str(Path(tempfile.gettempdir(), f"dragoman-tests-{os.getpid()}"))
 BANNER = re.compile(r"^Dragoman serves (?P<model>\S+) at (?P<url>\S+)$", re.MULTILINE)
 
 
 def environment() -> dict[str, str]:
     """The environment without variables that set options; nothing is saved in the user's folders."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("DRAGOMAN_")}
-    return {**kept, "DRAGOMAN_SERVE_CACHE_LIMIT": "0", "DRAGOMAN_SERVE_RESPONSES_LIMIT": "0"}
-
-
-def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run `dragoman serve ARGUMENTS`, which must end on its own."""
-    command, variables = [*DRAGOMAN, "serve", *arguments], {**environment(), **variables}
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, env=variables, check=False)
+    return {**kept, "DRAGOMAN_SERVE_CACHE_LIMIT": "0", "DRAGOMAN_SERVE_RESPONSES_LIMIT": "0", "DRAGOMAN_SERVE_DATA_DIR": _DATA}
 
 
 class Process:

@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from dragoman.cli import main
 from dragoman.cli.sizes import Size
 from dragoman.engines.llama.cache_folder import CacheFolder, CacheKey
+from vision_model import vision_model
 
 from .process import serving
 
@@ -88,7 +89,7 @@ def test_a_wrong_folder_is_one_line(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_conversation_of_4000_tokens_goes_on_after_a_restart_of_the_server(tmp_path: Path) -> None:
-    options = ["--cache-dir", str(tmp_path / "cache"), "--cache-limit", "1GB", "--parallel", "1"]
+    options = [str(vision_model()), "--cache-dir", str(tmp_path / "cache"), "--cache-limit", "1GB", "--parallel", "1"]
     turns = [{"role": "user", "content": "the old stone mill by the river " * (4000 // 7)}]
     with serving(*options) as server:
         first = ask(server.url, turns)

@@ -225,7 +225,8 @@ def test_a_server_is_started_with_the_options_for_it(
 
     monkeypatch.setattr(servers, "started", started)
     small = str(vision_model())
-    options = ["--llama-server", "none", "--gpu-layers", "3"]
+    options = ["--llama-server", "none", "--gpu-layers", "3", "--web-search", "duckduckgo", "--web-fetch"]
+    options += ["--mcp-host", "mcp.example.com", "--mcp-host", "localhost:9000"]
     done = invoke("default", "--small", small, "--context-length", "4096", *options)
     assert done.exit_code == 7
     assert given == ["default", "--context-length", "4096", "--parallel", "1", "--small", small, *options]

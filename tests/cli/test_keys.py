@@ -18,6 +18,7 @@ from dragoman.cli import main
 from server.http import get, post
 
 from .process import Process, script, serving
+from .test_workers import children, dealt, ended
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGHUP")
 
@@ -85,17 +86,30 @@ def test_sighup_reads_the_keys_again_and_a_broken_file_keeps_them(keys: KeyFile)
 def test_sighup_reaches_every_worker(keys: KeyFile) -> None:
     with answering(*keys.options, "--workers", "2") as server:
         keys.write("bob")
-
-        def all_read_again() -> bool:
-            server.signal(signal.SIGHUP)  # a worker that is still starting ignores it
-            return all(accepts(server, "bob") for _ in range(8))
-
-        until(all_read_again, pause=0.05)
+        server.signal(signal.SIGHUP)  # the second worker is still starting
+        until(lambda: all(accepts(server, "bob") for _ in range(8)), pause=0.05)
         assert not any(accepts(server, "ann") for _ in range(8))
         keys.write("ann")
         children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
         os.kill(int(children[0]), signal.SIGHUP)  # each worker has its own copy
         until(lambda: accepts(server, "ann"), pause=0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="it reads /proc")
+def test_workers_share_limits_and_one_that_starts_later_has_the_keys_of_now(keys: KeyFile) -> None:
+    keys.path.write_text('[ann]\nkey = "sk-ann"\nrequests_per_minute = 2\n[old]\nkey = "sk-old"\n', encoding="utf-8")
+    with answering(*keys.options, "--workers", "2") as server:
+        workers = children(server.pid)
+        until(lambda: dealt(server, workers, 2) == [1, 1])
+        assert [accepts(server, "ann") for _ in range(4)] == [True, True, False, False]
+        keys.path.write_text('[ann]\nkey = "sk-ann"\nrequests_per_minute = 2\n', encoding="utf-8")
+        server.signal(signal.SIGHUP)
+        until(lambda: not any(accepts(server, "old") for _ in range(4)), pause=0.05)
+        for worker in workers:
+            os.kill(worker, signal.SIGKILL)
+        until(lambda: ended(workers) and len(children(server.pid)) == 2, pause=0.05)
+        assert not any(accepts(server, name) for name in ("ann", "old") for _ in range(4))
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """Tests `dragoman serve`: its output, its refusals and its shutdown."""
 
+import importlib.util
 import json
 import shlex
 import shutil
@@ -18,7 +19,7 @@ from controllable_engine import until
 from dragoman.cli import main
 from server.http import get, post, wire
 
-from .process import run, script, serving
+from .process import script, serving
 
 HELLO = '{"output": "Hello there."}'
 SHORT_DRAIN = (
@@ -71,10 +72,9 @@ def test_the_lines_to_paste_have_a_variable_instead_of_the_key(hello: list[str])
 
 
 def test_options_can_come_from_the_environment(hello: list[str]) -> None:
-    done = run(*hello, DRAGOMAN_SERVE_HOST="203.0.113.7")
-    assert (done.returncode, done.stdout) == (2, "")
+    done = CliRunner(env={"DRAGOMAN_SERVE_HOST": "203.0.113.7"}).invoke(main, ["serve", *hello])
+    assert (done.exit_code, done.stdout) == (2, "")
     assert "203.0.113.7" in done.stderr
-    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -134,6 +134,19 @@ def test_a_remote_engine_needs_an_engine_url() -> None:
     assert "--engine-url" in refused("--engine", "vllm")
 
 
+@pytest.mark.parametrize("limit", [("--capture-limit", "1GB"), ("--capture-age", "7d")])
+def test_limits_of_captured_requests_need_their_folder(hello: list[str], limit: tuple[str, str]) -> None:
+    assert "--capture DIR" in refused(*hello, *limit)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:99999", "http://127.0.0.1:port", "http://[::1", "nonsense", "127.0.0.1:8080", "ftp://host"]
+)
+@pytest.mark.parametrize("engine", ["llama-server", "vllm", "sglang", "lmdeploy"])
+def test_an_address_that_is_not_a_url_is_one_line(engine: str, url: str) -> None:
+    assert f"--engine-url {url}" in refused("--engine", engine, "--engine-url", url)
+
+
 def test_an_engine_that_is_not_installed_is_not_started(tmp_path: Path) -> None:
     assert "vLLM is not installed here" in refused("--engine", "vllm", str(tmp_path))
 
@@ -172,6 +185,14 @@ def test_json_logs_and_captured_requests(hello: list[str], tmp_path: Path) -> No
     assert [request_id in path.name for path in (tmp_path / "captured").iterdir()] == [True]
 
 
+def test_traces_need_their_extra(hello: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("opentelemetry", *(name for name in sys.modules if name.startswith("opentelemetry."))):
+        monkeypatch.setitem(sys.modules, name, None)
+    done = CliRunner().invoke(main, ["serve", *hello, "--traces"])
+    assert (done.exit_code, done.stderr) == (2, "Error: --traces needs the extra otel: pip install 'dragoman[otel]'.\n")
+
+
+@pytest.mark.slow
 def test_responses_are_stored_in_the_data_folder(hello: list[str], tmp_path: Path) -> None:
     options = ["--data-dir", str(tmp_path / "data"), "--responses-limit", "1MB", "--responses-age", "1h"]
     with serving(*hello, *options) as server:
@@ -229,8 +250,26 @@ def test_past_the_drain_limit_a_stream_ends_with_an_error_event(tmp_path: Path) 
         assert server.exit_code() == 0
 
 
+@pytest.mark.slow
 def test_sigint_exits_at_once_without_running_requests(hello: list[str]) -> None:
     with serving(*hello) as server:
         assert post(server.url, body(model=server.model)).status == HTTPStatus.OK
         server.signal(signal.SIGINT)
         assert server.exit_code() == 0
+
+
+@pytest.mark.parametrize(
+    ("option", "url", "missing", "reason"),
+    [
+        ("--database", "mysql://x", "", "--database is the URL of a Postgres database"),
+        ("--files-store", "s3://", "", "--files-store is the URL of a bucket"),
+        ("--database", "postgresql://x", "psycopg", "--database needs psycopg: install dragoman[postgres]."),
+        ("--files-store", "s3://x", "obstore", "--files-store needs obstore: install dragoman[s3]."),
+    ],
+)
+def test_a_place_that_cannot_be_used_is_reported(  # noqa: PLR0917 -- the cases
+    hello: list[str], monkeypatch: pytest.MonkeyPatch, option: str, url: str, missing: str, reason: str
+) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == missing else find(name))
+    assert reason in refused(*hello, option, url)

@@ -1,16 +1,38 @@
 """`dragoman serve` with several models: names, the banner, workers, and models that take turns in memory."""
 
 import json
+import signal
+import sys
 import urllib.request
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from server.http import get
+from conftest import body
+from controllable_engine import until
+from server.http import get, post
 from vision_model import vision_model
 
-from .process import script, serving
+from .process import Process, script, serving
+from .test_workers import replace_first
+
+READ_WHILE_LOADING = """
+import asyncio, os, signal
+from pathlib import Path
+from dragoman.cli import main
+from dragoman.server.models.residents import Residents
+bring_in = Residents._bring_in
+async def interrupted(self, stay):
+    Residents._bring_in = bring_in
+    path = Path({path!r})
+    path.write_text(path.read_text().replace("large", "larger"))
+    os.kill(os.getpid(), signal.SIGHUP)
+    await asyncio.sleep(20)
+Residents._bring_in = interrupted
+main()
+"""
 
 
 def ask(url: str, model: str) -> dict[str, Any]:
@@ -48,7 +70,7 @@ def file(folder: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=pytest.mark.slow)])
 def test_the_models_of_a_file_are_served_under_their_names(tmp_path: Path, workers: str) -> None:
     with serving("--models", str(file(tmp_path)), "--workers", workers) as server:
         assert server.model == "big"
@@ -59,6 +81,45 @@ def test_the_models_of_a_file_are_served_under_their_names(tmp_path: Path, worke
             assert text(server.url, name) == "I am small."
         listed = {model["id"]: model["display_name"] for model in get(server.url, "/v1/models").json["data"]}
         assert listed["claude-small"] == listed["small"] == "A small one"
+
+
+def test_sighup_while_the_default_model_is_loading_loads_the_one_of_now(tmp_path: Path) -> None:
+    path = file(tmp_path)
+    program = [sys.executable, "-c", READ_WHILE_LOADING.format(path=str(path))]
+    with serving("--models", str(path), program=program) as server:
+        assert text(server.url, "larger") == "I am big."
+        server.signal(signal.SIGTERM)
+        assert server.exit_code() == 0
+
+
+@pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=pytest.mark.slow)])
+def test_sighup_serves_what_the_file_has_now_and_a_broken_file_changes_nothing(tmp_path: Path, workers: str) -> None:
+    path = file(tmp_path)
+    tables = path.read_text()
+
+    def names(server: Process) -> set[str]:
+        return {model["id"] for model in get(server.url, "/api/models").json["models"]}
+
+    with serving("--models", str(path), "--workers", workers, "--log-level", "info") as server:
+        assert text(server.url, "small") == "I am small."
+        path.write_text(tables.replace("[small]", "[tiny]").replace("large", "larger"))
+        server.signal(signal.SIGHUP)
+        until(lambda: all(names(server) == {"big", "tiny"} for _ in range(8)), pause=0.1)
+        assert text(server.url, "tiny") == text(server.url, "claude-haiku-4-5") == "I am small."
+        assert text(server.url, "larger") == "I am big."
+        assert post(server.url, body(model="small")).status == HTTPStatus.NOT_FOUND
+        assert post(server.url, body(model="large")).status == HTTPStatus.NOT_FOUND
+        path.write_text("[big")
+        server.signal(signal.SIGHUP)
+        assert text(server.url, "tiny") == "I am small."
+        if workers == "2":
+            replace_first(server)
+            assert all(names(server) == {"big", "tiny"} for _ in range(8))
+        server.signal(signal.SIGTERM)
+        assert server.exit_code() == 0
+        log = server.log()
+    assert "SIGHUP: the models read again" in log
+    assert f"SIGHUP: the models unchanged: --models: {path} is not TOML" in log
 
 
 @pytest.mark.slow

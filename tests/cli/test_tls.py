@@ -27,7 +27,7 @@ from .process import DRAGOMAN, Process, script, serving
 ANSWER = json.dumps({"output": "Hello there."})
 SLOW = json.dumps({"output": "word " * 10_000, "chunk": 5, "delay_ms": 10, "when": "slowly"})
 SHORT_LIMITS = (
-    "from dragoman.server import connection, pace; connection.HEAD_SECONDS = pace.BODY_SECONDS = 0.3;"
+    "from dragoman.server.transport import connection, pace; connection.HEAD_SECONDS = pace.BODY_SECONDS = 0.3;"
     "from dragoman.cli import main; main(prog_name='dragoman')"
 )
 
@@ -125,12 +125,14 @@ def test_a_client_that_leaves_frees_its_slot(server: Process) -> None:
     until(lambda: b"dragoman_requests_running 0.0" in get(server.url, "/metrics").content)
 
 
+@pytest.mark.slow
 def test_the_doctor_examines_an_https_server(server: Process) -> None:
     command = [*DRAGOMAN, "doctor", server.url, "--only", "request-id", "--only", "sse-tail"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, "2 passed" in done.stdout) == (0, True), done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_one_file_may_hold_the_certificate_and_its_key(files: Path, tmp_path: Path) -> None:
     with serving("--engine", "scripted", "--script", script(tmp_path, ANSWER), "--tls-cert", str(files / "both.pem")) as server:
         assert get(server.url, "/health").status == HTTPStatus.OK

@@ -9,7 +9,9 @@ import pytest
 
 from dragoman import dialects
 from dragoman.engines.scripted import Line
+from dragoman.server_tools import SearchSettings, ServerToolSettings
 from media.pdf_files import encrypted, scan, text_pdf
+from search_server import search_server
 
 from .pictures import RED, color_of, write_picture
 from .session import MIN_REUSE, SILENCE_S, Silence, StartSession, call
@@ -275,3 +277,26 @@ def test_an_unknown_model_is_reported(start_session: StartSession) -> None:
     transcript = session.claude.run("Name a capital.", ANTHROPIC_MODEL="gpt-9")
     assert (transcript.result["is_error"], transcript.result["api_error_status"]) == (True, 404)
     assert "gpt-9" in transcript.result["result"]
+
+
+@pytest.mark.clause("TOOL-15")
+def test_its_web_search_runs_on_the_server(start_session: StartSession) -> None:
+    """Its tool makes a request of its own, with `web_search` as the only tool, and reads the blocks of the answer."""
+    with search_server() as search:
+        settings = ServerToolSettings(search=SearchSettings.of(f"searxng:{search.url}", ""))
+        session = start_session(
+            call(("ToolSearch", {"query": "select:WebSearch"})),
+            call(("WebSearch", {"query": "tides of Ulm"})),
+            call(("web_search", {"query": "tides"})),
+            "High tide is at 12:34.",
+            "It is at 12:34.",
+            server_tools=settings,
+        )
+        assert session.claude.run("When is high tide?", "--allowedTools", "WebSearch").answer == "It is at 12:34."
+    assert session.recorder.refused == []
+    [tool] = session.recorder.messages[2].body["tools"]
+    assert tool["type"].startswith("web_search_")
+    assert search.queries == ["tides"]
+    result = session.blocks("tool_result")[-1]
+    assert "https://tides.example/ulm" in result["content"]
+    assert "High tide is at 12:34." in result["content"]

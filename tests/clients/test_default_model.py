@@ -4,6 +4,7 @@ import json
 import os
 import signal
 from collections.abc import Iterator
+from typing import Any
 
 import anthropic
 import jsonschema_rs
@@ -66,6 +67,7 @@ def test_the_count_equals_the_prompt_and_the_engine_reports_cached_tokens(model:
     assert usage.cache_read_input_tokens == count - 1  # llama.cpp computes the last token again
 
 
+@pytest.mark.slow
 @pytest.mark.clause("SEQ-1")
 def test_a_stop_sequence_of_several_tokens_is_cut_and_reported(model: Anthropic) -> None:
     text = create(model).content[0].text
@@ -92,6 +94,7 @@ def test_max_tokens_beyond_the_window_end_with_the_window(model: Anthropic) -> N
     assert message.usage.output_tokens < 100
 
 
+@pytest.mark.slow
 @pytest.mark.clause("TRN-18")
 def test_a_disconnect_frees_the_slot(model: Anthropic, registry: ModelRegistry) -> None:
     stream = model.messages.create(model="claude-local", max_tokens=1500, messages=STORY, stream=True)
@@ -187,3 +190,18 @@ def test_the_openai_api_serves_the_same_model(model: Anthropic) -> None:
     assert continued.choices[0].text.strip() == "5"
     assert same.choices[0].text == " sat. The cat"
     assert " sat." not in other.choices[0].text
+
+
+@pytest.mark.slow
+@pytest.mark.clause("IN-5", "SSE-13")
+def test_what_the_model_cites_stands_in_the_document(model: Anthropic) -> None:
+    words = "The lighthouse of Ulm was built in 1893. Its lamp can be seen from afar. Entrance costs three euros."
+    source = {"type": "text", "media_type": "text/plain", "data": words}
+    document = {"type": "document", "source": source, "citations": {"enabled": True}}
+    asked: Any = {"role": "user", "content": [document, {"type": "text", "text": "When was the lighthouse built?"}]}
+    blocks = create(model, asked, max_tokens=40).content
+    citations = [citation for block in blocks if block.type == "text" for citation in block.citations or []]
+    assert citations != []
+    for citation in citations:
+        assert citation.type == "char_location"
+        assert citation.cited_text == words[citation.start_char_index : citation.end_char_index]

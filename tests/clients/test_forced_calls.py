@@ -1,6 +1,6 @@
 """Forces a very small model to make 200 calls, each of which must be valid by its schema.
 
-Without DRAGOMAN_TESTS=thorough it is every fifth call: two of each schema, one of them with a second tool. The schemas are of
+Without DRAGOMAN_TESTS=thorough it is every tenth call: one of each schema, half of them with a second tool. The schemas are of
 the kinds that clients send. A model of this size fills an unbounded value until its tokens are used up, so that the test has a
 fixed limit of tokens and greedy sampling: the output is the same every time.
 """
@@ -19,7 +19,7 @@ from conftest import live_registry, registry_of
 from dragoman.engines.llama.embedded import EmbeddedLlama
 from dragoman.models.resolve import resolve
 
-STEP = 1 if os.environ.get("DRAGOMAN_TESTS") == "thorough" else 8
+STEP = 1 if os.environ.get("DRAGOMAN_TESTS") == "thorough" else 10
 TEXT, WHOLE, NUMBER = {"type": "string"}, {"type": "integer"}, {"type": "number"}
 
 

@@ -1,5 +1,5 @@
-"""The fixtures of the engines' tests: grammars are tried on the default model."""
+"""The fixtures of the engines' tests: grammars are tried on a tiny model."""
 
-from engines.conftest import engine, model
+from engines.conftest import tiny_engine
 
-__all__ = ["engine", "model"]
+__all__ = ["tiny_engine"]

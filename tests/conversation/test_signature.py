@@ -57,6 +57,22 @@ def test_a_damaged_signature_gives_no_text(at: int) -> None:
 
 
 @pytest.mark.clause("THK-11")
+@pytest.mark.parametrize("added", ["=", "==x", "\n", " ", "AAAA", "=AAA", "é"])
+def test_only_the_spelling_that_was_written_is_a_signature(added: str) -> None:
+    for thought in (THOUGHT, THOUGHT + ".", THOUGHT + ".."):
+        signature = sign(thought, shown=False)
+        assert recover(signature + added) is None
+        assert recover(signature[:9] + added + signature[9:]) is None
+
+
+@pytest.mark.clause("THK-11")
+def test_bits_after_the_last_byte_make_another_signature() -> None:
+    signature = sign("a", shown=False)
+    assert signature.endswith("E=")  # 17 bytes: two of its bits belong to no byte
+    assert recover(signature[:-2] + "F=") is None
+
+
+@pytest.mark.clause("THK-11")
 def test_a_forged_signature_over_invalid_utf8_gives_no_text() -> None:
     junk = b"\xed\xa0\x80"  # a lone surrogate: it could be neither tokenized nor sent
     digest = hashlib.blake2b(junk, digest_size=16, key=b"dragoman thinking signature").digest()

@@ -64,7 +64,8 @@ class Exchange:
         """The events of a stream; empty if the answer is not streamed."""
         if not self.answer_headers.get("content-type", "").startswith("text/event-stream"):
             return []
-        lines = [block.split("\n") for block in self.content.decode().split("\n\n") if block]
+        blocks = self.content.decode().split("\n\n")
+        lines = [block.split("\n") for block in blocks if block and not block.startswith(":")]
         return [[name.removeprefix("event: "), json.loads(data.removeprefix("data: "))] for name, data in lines]
 
     @events.setter

@@ -11,7 +11,8 @@ from conftest import live_registry, registry_of
 from dragoman.doctor import CHECKS, Client, Outcome, run_checks
 from dragoman.doctor.checks import latency
 from dragoman.engines import EngineRequest, OutputChunk
-from dragoman.server import create_app, stream
+from dragoman.server import create_app
+from dragoman.server.answering import stream
 
 from .reference_server import ReferenceEngine
 from .relay import Relay

@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from clauses.test_coverage import CLAUSES
 from controllable_engine import until
-from dragoman.doctor import CHECKS, Client, Outcome, Result, run_checks
+from dragoman.doctor import CHECKS_OF, Api, Client, Outcome, Result, run_checks
 
 JSON, EVENTS = "application/json", "text/event-stream"
 START = b'event: message_start\ndata: {"type":"message_start","message":%b}\n\n'
@@ -37,6 +37,9 @@ NONSENSE = [
     (EVENTS, START % b"{}" + BLOCK % (b"0", b'{"type": "text"}') + DELTA),
     (EVENTS, START % b'{"usage": {"input_tokens": []}}' + BLOCK % (b"null", b'{"type": 5}') + BLOCK % (b"{}", b"null")),
     (EVENTS, START % b"{}" + END),
+    (JSON, b'{"choices": [{"message": {"tool_calls": 1}, "delta": []}], "output": [{"type": 1, "content": 5}], "usage": 7}'),
+    (EVENTS, b'data: {"choices": [{"delta": {"content": 1, "tool_calls": [1]}}, 1], "usage": []}\n\ndata: [DONE]\n\n'),
+    (EVENTS, b'event: response.completed\ndata: {"type":"response.completed","response":{"output":[1]},"output_index":[]}\n\n'),
 ]  # fmt: skip
 
 
@@ -67,9 +70,9 @@ def fixed_answer() -> Iterator[tuple[FixedAnswer, str]]:
     listener.close()
 
 
-async def run_all(url: str) -> list[Result]:
-    async with Client.connect(url) as client:
-        return [result async for result in run_checks(client, CHECKS)]
+async def run_all(url: str, api: Api) -> list[Result]:
+    async with Client.connect(url, api=api) as client:
+        return [result async for result in run_checks(client, CHECKS_OF[api])]
 
 
 @pytest.mark.slow
@@ -77,11 +80,13 @@ async def run_all(url: str) -> list[Result]:
 def test_a_nonsensical_answer_is_a_failed_check(fixed_answer: tuple[FixedAnswer, str], kind: str, content: bytes) -> None:
     app, url = fixed_answer
     app.kind, app.content = kind, content
-    results = asyncio.run(run_all(url))
-    assert {result.check.id: result.reason for result in results if result.outcome is Outcome.DEFECT} == {}
-    assert sum(result.outcome is Outcome.FAIL for result in results) > len(CHECKS) / 3
+    for api, checks in CHECKS_OF.items():
+        results = asyncio.run(run_all(url, api))
+        assert {result.check.id: result.reason for result in results if result.outcome is Outcome.DEFECT} == {}
+        assert sum(result.outcome is Outcome.FAIL for result in results) > len(checks) / 3
 
 
 def test_clauses_of_checks_exist() -> None:
-    assert {clause for check in CHECKS for clause in check.clauses} <= set(CLAUSES)
-    assert all(check.clauses for check in CHECKS)
+    checks = [check for suite in CHECKS_OF.values() for check in suite]
+    assert {clause for check in checks for clause in check.clauses} <= set(CLAUSES)
+    assert all(check.clauses for check in checks)

@@ -3,7 +3,7 @@
 import asyncio
 import importlib.util
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ import pytest_asyncio
 from dragoman.conversation import Sampling
 from dragoman.engines import Engine, EngineRequest, FinishReason, OutputChunk
 from dragoman.engines.llama.embedded import EmbeddedLlama
+from vision_model import vision_model
 
 GREEDY = Sampling(temperature=0)
 CHAT = "<|im_start|>user\nWhat is 2+2? Answer with one number.<|im_end|>\n<|im_start|>assistant\n"
@@ -26,13 +27,27 @@ def model() -> Path:
     return Path(spec.submodule_search_locations[0]) / "SmolLM2-135M-Instruct.Q4_1.gguf"
 
 
+@asynccontextmanager
+async def running(model: Path) -> AsyncGenerator[EmbeddedLlama]:
+    """A running engine with two slots; one thread, because other processes may be busy."""
+    engine = EmbeddedLlama(model, parallel=2, threads=1)
+    await engine.start()
+    yield engine
+    await engine.close()
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def engine(model: Path) -> AsyncGenerator[EmbeddedLlama]:
-    """A running engine with two slots for a module of tests; one thread, because other processes may be busy."""
-    embedded = EmbeddedLlama(model, parallel=2, threads=1)
-    await embedded.start()
-    yield embedded
-    await embedded.close()
+    """An engine with the default model, for a module of tests."""
+    async with running(model) as engine:
+        yield engine
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def tiny_engine() -> AsyncGenerator[EmbeddedLlama]:
+    """An engine with a tiny random model, for tests in which it does not matter what is written: it is far faster."""
+    async with running(vision_model()) as engine:
+        yield engine
 
 
 def make_request(tokens: list[int], limit: int) -> EngineRequest:

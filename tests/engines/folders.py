@@ -9,6 +9,10 @@ from typing import Any
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 CONTROLS = ["<|im_start|>", "<|im_end|>"]
+IMAGE_TOKENS = ["<image>", "<start_of_image>", "<image_soft_token>", "<end_of_image>"]
+"""The special tokens for images of models of several families."""
+MARKER = "<tool_call>"
+"""A token that is not a control token, and begins a call."""
 TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
@@ -27,11 +31,13 @@ def model_folder(path: Path, **config: Any) -> Path:
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(vocab_size=400, special_tokens=CONTROLS, initial_alphabet=alphabet, show_progress=False)
+    special = [*CONTROLS, *IMAGE_TOKENS]
+    trainer = trainers.BpeTrainer(vocab_size=404, special_tokens=special, initial_alphabet=alphabet, show_progress=False)
     tokenizer.train_from_iterator(["the weather in Ulm is wet", "a tool call, a tool result"], trainer)
-    tokenizer.add_tokens([AddedToken("<tool_call>", normalized=False)])
+    tokenizer = _with_generated(tokenizer)
+    tokenizer.add_tokens([AddedToken(MARKER, normalized=False)])
     path.mkdir(parents=True, exist_ok=True)
-    (path / "tokenizer.json").write_text(_with_generated(tokenizer), encoding="utf-8")
+    tokenizer.save(str(path / "tokenizer.json"))
     settings = {
         "bos_token": "<|im_start|>",
         "eos_token": {"__type": "AddedToken", "content": "<|im_end|>"},
@@ -43,13 +49,13 @@ def model_folder(path: Path, **config: Any) -> Path:
     return path
 
 
-def _with_generated(tokenizer: Tokenizer) -> str:
-    """The tokenizer in JSON, with `_GENERATED` in its vocabulary."""
+def _with_generated(tokenizer: Tokenizer) -> Tokenizer:
+    """The same tokenizer with `_GENERATED` in its vocabulary."""
     saved = json.loads(tokenizer.to_str())
     vocabulary = saved["model"]["vocab"]
     missing = [token for token in map(spelled, _GENERATED) if token not in vocabulary]
-    vocabulary.update(zip(missing, count(tokenizer.get_vocab_size())))
-    return json.dumps(saved)
+    vocabulary.update(zip(missing, count(len(vocabulary))))
+    return Tokenizer.from_str(json.dumps(saved))
 
 
 def spelled(token: bytes) -> str:

@@ -69,7 +69,8 @@ async def test_a_child_killed_while_idle_is_replaced(engine: EmbeddedLlama) -> N
     assert engine.status == EngineStatus.READY
 
 
-@pytest.mark.parametrize("phase", ["prefill", pytest.param("decode", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("phase", ["prefill", "decode"])
 async def test_requests_in_flight_fail_and_waiting_ones_run_on_the_next_child(engine: EmbeddedLlama, phase: str) -> None:
     reading, writing = make_request(long_prompt(2000, seed=1), 1), make_request(PROMPT, 4000)
     running = [engine.generate(request) for request in ([reading] if phase == "prefill" else [writing, writing])]
@@ -172,7 +173,7 @@ async def test_a_context_longer_than_the_trained_one_is_reduced_with_a_warning(
     assert EmbeddedLlama(model).context == 8192
 
 
-@pytest.mark.parametrize("moment", ["serving", "loading"])
+@pytest.mark.parametrize("moment", ["serving", pytest.param("loading", marks=pytest.mark.slow)])
 @pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="waits for a process that is not a child, on Linux only")
 async def test_the_child_ends_with_its_parent(model: Path, home: Path, moment: str) -> None:
     parent = await asyncio.create_subprocess_exec(

@@ -18,7 +18,7 @@ async def test_a_response_that_arrives_while_its_request_is_cancelled_is_closed(
         async with http.stream("/completion", b"{}"):
             raise AssertionError("it was cancelled")
 
-    http._session = SimpleNamespace(closed=False, request=request)  # type: ignore[assignment]
+    http._address = SimpleNamespace(send=request)  # type: ignore[assignment]
     working = asyncio.create_task(work())
     await asyncio.wait({working})
     assert working.cancelled()

@@ -159,8 +159,8 @@ async def test_a_text_that_spells_the_marker_stays_text(seeing: EmbeddedLlama) -
 async def test_a_server_at_an_address_sees_the_same(seeing: EmbeddedLlama) -> None:
     child = seeing._child
     assert child is not None
-    http = child.engine._http  # type: ignore[attr-defined]
-    remote = LlamaServer(http.address, key=http._key)
+    address, key = child.engine._http.address, child._config.key  # type: ignore[attr-defined]
+    remote = LlamaServer(address, key=key)
     try:
         assert (await remote.start()).images
         made = await request(seeing, QUESTION, RED, REST)

@@ -67,6 +67,7 @@ async def test_a_suspended_engine_is_killed_and_replaced(model: Path, phase: str
     await engine.close()
 
 
+@pytest.mark.slow
 async def test_an_engine_that_no_longer_computes_is_replaced(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its HTTP thread still answers `/health`; only the request that the computing thread answers gets no reply."""
     engine = EmbeddedLlama(model, parallel=1, threads=1, context=512, compute_probes=FRANTIC, restart=AT_ONCE)

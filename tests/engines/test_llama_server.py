@@ -27,8 +27,8 @@ LAST = b'data: {"content":"","stop":true,"stop_type":"eos","tokens_predicted":5}
 HEALTHY = PROGRESS + WORD + b": still here\n\n" + EMOJI + LAST
 CHUNKS = [
     OutputChunk(prefill=PrefillProgress(total=4, cached=1, done=4)),
-    OutputChunk(" word", 1),
-    OutputChunk("😀", 3),
+    OutputChunk(" word", 1, ids=[7]),
+    OutputChunk("😀", 3, ids=[9]),
     OutputChunk("", 1, finish=Finish(FinishReason.STOP)),
 ]
 
@@ -79,7 +79,7 @@ def test_drafts_are_counted_at_the_end() -> None:
 )
 def test_a_failure_in_the_stream_comes_after_earlier_chunks(event: bytes, message: str) -> None:
     chunks = CompletionReader().feed(WORD + event + b"\n\n" + LAST)
-    assert next(chunks) == OutputChunk(" word", 1)
+    assert next(chunks) == OutputChunk(" word", 1, ids=[7])
     with pytest.raises(EngineFailed, match=message):
         next(chunks)
 
@@ -284,7 +284,7 @@ async def test_cancelling_closes_the_connection_at_once(phase: str) -> None:
         aclosing(engine.generate(make_request([1], 5))) as chunks,
     ):
         if phase == "in the stream":
-            assert await anext(chunks) == OutputChunk(" word", 1)
+            assert await anext(chunks) == OutputChunk(" word", 1, ids=[7])
             await chunks.aclose()
         else:
             waiting = asyncio.create_task(anext(chunks))

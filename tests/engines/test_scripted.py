@@ -157,7 +157,16 @@ async def test_tokens_are_words_with_constant_ids(one: str, other: str) -> None:
 
 async def test_the_engine_has_the_given_capabilities() -> None:
     engine = ScriptedEngine([Line("x")], model="m", window=10, slots=2)
-    found = Capabilities(model="m", window=10, slots=2, constrains=True, kind=EngineKind.SCRIPTED)
+    found = Capabilities(
+        model="m",
+        window=10,
+        slots=2,
+        constrains=True,
+        token_ids=True,
+        logprobs=True,
+        prompt_logprobs=True,
+        kind=EngineKind.SCRIPTED,
+    )
     assert await engine.start() == found
     assert engine.status == "ready"
     await engine.close()

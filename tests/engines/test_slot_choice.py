@@ -32,6 +32,32 @@ def test_conversations_keep_their_slots_in_order_of_arrival() -> None:
     assert leased(SlotChoice(4), MAIN, OTHER, grown(MAIN), grown(OTHER), grown(MAIN, 2)) == [1, 2, 1, 2, 1]
 
 
+def batched(choice: SlotChoice, *prompts: list[int]) -> list[SlotLease]:
+    """The leases of requests of a batch, which run one after the other."""
+    leases = []
+    for prompt in prompts:
+        leases.append(choice.lease(prompt, continued=False))
+        choice.release(leases[-1])
+    return leases
+
+
+def test_requests_of_a_batch_that_share_a_beginning_have_one_slot_whatever_follows_it() -> None:
+    first, second = ([*MAIN[:1500], *long_prompt(1000, seed=seed)] for seed in (11, 12))
+    leases = batched(SlotChoice(4), first, second, first)
+    assert [(lease.slot, lease.named, lease.takes) for lease in leases] == [(1, True, False)] * 3
+    assert leased(SlotChoice(4), first, second) == [1, SERVERS_CHOICE]  # what a conversation left is not overwritten
+
+
+def test_what_a_batch_left_makes_room_before_conversations() -> None:
+    choice = SlotChoice(4)
+    assert leased(choice, MAIN) == [1]
+    assert [lease.slot for lease in batched(choice, OTHER, long_prompt(2000, seed=13))] == [2, 3]
+    assert choice.conversations == 1
+    assert leased(choice, long_prompt(2000, seed=14)) == [2]
+    assert leased(choice, long_prompt(2000, seed=15), grown(MAIN)) == [3, 1]
+    assert choice.lease(long_prompt(2000, seed=16)).takes  # from a conversation
+
+
 def test_a_repeated_prompt_gets_the_same_slot() -> None:
     assert leased(SlotChoice(4), MAIN, OTHER, MAIN) == [1, 2, 1]
 

@@ -1,4 +1,4 @@
-"""Speculative decoding with the default model: the output stays the same, and drafts are counted."""
+"""Speculative decoding: the output stays the same, and drafts are counted."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ import pytest_asyncio
 from gguf import GGUFWriter
 
 from dragoman.constraints.tree import Constraint, Json
-from dragoman.conversation import Sampling
+from dragoman.conversation import Image, ImageSpan, Sampling, Span, TextSpan, tokens_of
 from dragoman.engines import Drafts, EngineRequest, FinishReason, OutputChunk
 from dragoman.engines.llama.disk_cache import DiskSettings
 from dragoman.engines.llama.embedded import EmbeddedLlama
@@ -20,7 +20,7 @@ from dragoman.engines.llama.speculation import AUTO, NGRAM, OFF, Speculation, Wa
 from dragoman.errors import EngineFailed
 from dragoman.models.layers import is_plain
 from tiny_gguf import finish
-from vision_model import vision_model
+from vision_model import BLUE, PROJECTOR, RED, vision_model
 
 from .conftest import GREEDY, assert_idle, collect, output, reason, text
 
@@ -85,12 +85,13 @@ def held(text: dict[str, object], key: str) -> Constraint:
 COPY, FREE = held({"const": NOTE}, "copy"), held({"type": "string", "maxLength": 60}, "free")
 
 
+@pytest.mark.slow
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(
     "fields",
     [
-        pytest.param({}, marks=pytest.mark.slow),
-        pytest.param({"sampling": SAMPLED}, marks=pytest.mark.slow),
+        {},
+        {"sampling": SAMPLED},
         {"constraint": COPY},
         {"constraint": FREE},
     ],
@@ -105,22 +106,42 @@ async def test_the_output_is_the_same(speculating: EmbeddedLlama, plain: Embedde
 
 
 @pytest.mark.asyncio(loop_scope="module")
+async def test_a_repetition_that_is_demanded_is_drafted_and_counted() -> None:
+    engine = EmbeddedLlama(vision_model(), context=1024, parallel=1, threads=1)
+    try:
+        assert (await engine.start()).found["speculates"] == ON_CPU
+        chunks = await collect(engine, await request(engine, constraint=COPY))
+    finally:
+        await engine.close()
+    assert NOTE.startswith(json.loads(f'{text(chunks)}"}}')["text"])
+    assert_counted(chunks)
+
+
+@pytest.mark.slow
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("constraint", [None, COPY])
 async def test_a_repetition_is_drafted_and_counted(speculating: EmbeddedLlama, constraint: Constraint | None) -> None:
     chunks = await collect(speculating, await request(speculating, constraint=constraint))
     copied = text(chunks)
     assert NOTE.startswith(json.loads(f'{copied}"}}')["text"] if constraint else copied)
+    assert_counted(chunks)
+
+
+def assert_counted(chunks: Sequence[OutputChunk]) -> None:
+    """Check that a third of the tokens were drafted, and that the answer reached its limit."""
     found = drafts(chunks)
     assert LIMIT // 3 <= found.accepted <= min(found.drafted, output(chunks))
     assert output(chunks) == LIMIT
     assert reason(chunks) is FinishReason.LENGTH
 
 
+@pytest.mark.slow
 @pytest.mark.asyncio(loop_scope="module")
 async def test_prose_is_not_drafted(speculating: EmbeddedLlama) -> None:
     assert drafts(await collect(speculating, await request(speculating, PROSE))) == Drafts()
 
 
+@pytest.mark.slow
 @pytest.mark.asyncio(loop_scope="module")
 async def test_all_slots_draft_at_once(speculating: EmbeddedLlama) -> None:
     prompts = [REWRITE.replace("Write it", f"{number}. Write it", 1) for number in range(1, speculating.parallel + 1)]
@@ -130,6 +151,7 @@ async def test_all_slots_draft_at_once(speculating: EmbeddedLlama) -> None:
     assert all(NOTE.startswith(text(chunks)) for chunks in answers)
 
 
+@pytest.mark.slow
 @pytest.mark.asyncio(loop_scope="module")
 async def test_a_cancelled_request_ends_and_its_slot_is_used_again(speculating: EmbeddedLlama) -> None:
     async with aclosing(speculating.generate(await request(speculating, limit=400))) as chunks:
@@ -140,6 +162,7 @@ async def test_a_cancelled_request_ends_and_its_slot_is_used_again(speculating: 
     assert NOTE.startswith(text(await collect(speculating, await request(speculating))))
 
 
+@pytest.mark.slow
 async def test_each_conversation_in_a_slot_is_drafted(model: Path) -> None:
     engine = EmbeddedLlama(model, context=512, parallel=1, threads=1)
     await engine.start()
@@ -176,6 +199,40 @@ async def test_a_restored_slot_drafts_as_before(model: Path, tmp_path: Path) -> 
     assert drafts(restored) == drafts(first) != Drafts()
 
 
+async def beside_an_image(engine: EmbeddedLlama, image: Image, constraint: Constraint | None) -> EngineRequest:
+    """A request about a note and an image."""
+    spans: list[Span] = []
+    for part in (REWRITE, image, PROSE):
+        if isinstance(part, Image):
+            spans.append(ImageSpan(part, await engine.image_length(part)))
+        else:
+            tokens = await engine.tokenize(part)
+            spans.append(TextSpan(part, tokens, len(tokens)))
+    return EngineRequest(tokens_of(spans), LIMIT, GREEDY, constraint, spans=spans)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("speculation", [NGRAM, Speculation(Way.MODEL, str(vision_model()))], ids=["n-grams", "a draft model"])
+async def test_answers_about_images_are_the_same(speculation: Speculation) -> None:
+    """Free ones, and the note again, which n-grams draft."""
+    model = vision_model()
+    answers = []
+    for each in (OFF, speculation):
+        engine = EmbeddedLlama(model, parallel=1, threads=1, projector=model.with_name(PROJECTOR), speculation=each)
+        try:
+            await engine.start()
+            asked = [await beside_an_image(engine, image, held) for image in (RED, BLUE) for held in (None, COPY)]
+            answers.append([await collect(engine, each) for each in asked])
+        finally:
+            await engine.close()
+    plain, speculating = answers
+    assert [text(chunks) for chunks in speculating] == [text(chunks) for chunks in plain]
+    assert [output(chunks) for chunks in speculating] == [output(chunks) for chunks in plain] == [LIMIT] * 4
+    assert text(plain[0]) != text(plain[2])
+    assert sum(drafts(chunks).accepted for chunks in speculating) > LIMIT // 3
+
+
+@pytest.mark.slow
 class TestWithADraftModel:
     """A model as its own draft model, so that every draft is accepted."""
 

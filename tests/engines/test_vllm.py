@@ -15,7 +15,8 @@ from aiohttp.test_utils import TestServer
 from dragoman.constraints.tree import Constraint, Json, Literal, Series
 from dragoman.conversation import Sampling
 from dragoman.engines import EngineRequest, Finish, FinishReason, OutputChunk, PrefillProgress, Routing
-from dragoman.engines.vllm.engine import CompletionReader, Vllm
+from dragoman.engines.vllm.engine import Vllm
+from dragoman.engines.vllm.wire import CompletionReader
 from dragoman.errors import EngineFailed, EngineUnavailable
 from engines.conftest import collect, until
 from engines.folders import model_folder
@@ -51,8 +52,12 @@ ERROR = {"error": {"message": "EngineCore died", "type": "InternalServerError", 
 VERSION = {"version": "0.32.0"}
 
 
+def bytes_of(token: int | str) -> bytes:
+    return f"t{token}".encode()
+
+
 def read(*parts: bytes, silent: bool = False) -> list[OutputChunk]:
-    reader = CompletionReader(4, silent=silent)
+    reader = CompletionReader(4, bytes_of, silent=silent)
     chunks = [chunk for part in (b"", *parts) for chunk in reader.feed(part)]
     assert reader.finished
     return chunks
@@ -111,7 +116,7 @@ def test_a_limit_of_zero_gives_no_text_and_ends_with_length() -> None:
     ],
 )
 def test_a_failure_in_the_stream_comes_after_earlier_chunks(fault: bytes, message: str) -> None:
-    chunks = CompletionReader(4).feed(chunk(" word", 1) + fault)
+    chunks = CompletionReader(4, bytes_of).feed(chunk(" word", 1) + fault)
     assert [next(chunks), next(chunks)] == [TAKEN, OutputChunk(" word", 1)]
     with pytest.raises(EngineFailed, match=message):
         next(chunks)

@@ -39,7 +39,7 @@ class RecordingEngine(ScriptedEngine):
             yield chunk
 
     async def read(self, request: EngineRequest) -> str:
-        return "".join(self._words[token] for token in request.tokens)
+        return "".join(self.words[token] for token in request.tokens)
 
 
 def ask(**policies: Any) -> AnswerPolicy:

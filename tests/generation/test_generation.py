@@ -162,7 +162,7 @@ async def test_each_ending_has_its_stop_reason(script: Line | str, policies: dic
 @pytest.mark.clause("STOP-1", "STOP-7")
 def test_every_end_cause_and_every_stop_reason_is_in_the_table() -> None:
     assert set(ENDINGS) == set(EndCause)
-    assert set(ENDINGS.values()) == set(StopReason)
+    assert set(ENDINGS.values()) == set(StopReason) - {StopReason.PAUSE_TURN, StopReason.COMPACTION}  # of several answers
 
 
 @pytest.mark.clause("THK-6", "THK-7", "USE-4", "SSE-12")

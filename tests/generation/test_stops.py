@@ -71,17 +71,11 @@ def test_only_a_possible_start_of_a_sequence_is_held_back(text: str, sequences: 
         ("a\n\nHuman: b", ["\n\nHuman:"], Scanned("a", "\n\nHuman:")),
         ("🦊🦊!", ["🦊!"], Scanned("🦊", "🦊!")),
         ("aaab", ["aab"], Scanned("a", "aab")),
-        ("END", [], Scanned("END")),
         ("end", ["END"], Scanned("end")),
     ],
 )
 def test_a_sequence_is_removed_with_all_that_follows(text: str, sequences: list[str], found: Scanned) -> None:
     assert same_at_every_split(lambda chunks: scan(chunks, sequences), text) == found
-
-
-def test_without_sequences_nothing_is_held_back() -> None:
-    scanner = StopScanner(())
-    assert [scanner.feed("a"), scanner.flush()] == [Scanned("a"), ""]
 
 
 def test_a_flush_resets_the_scanner() -> None:

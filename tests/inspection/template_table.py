@@ -1,6 +1,7 @@
 """The table of real templates in docs/dialects.md, which scripts/template-table writes."""
 
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,15 @@ _BETWEEN = re.compile(f"(?<={re.escape(BEGIN)}).*?(?={re.escape(END)})", re.DOTA
 HEAD = ("template", "dialect", "found", "late system", "thinking", "default", "what it loses")
 
 
+@cache
+def reports() -> dict[str, dict[str, Any]]:
+    """The result of `dragoman detect` for each template."""
+    return {name: report(Tokenizer(source)) for name, source in templates().items()}
+
+
 def table() -> str:
-    """The table, with a row for every template that holds the result of `dragoman detect`."""
-    rows = [_row(name, report(Tokenizer(source))) for name, source in templates().items()]
+    """The table, with a row for every template."""
+    rows = [_row(name, found) for name, found in reports().items()]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in (HEAD, ["---"] * len(HEAD), *rows))
 
 

@@ -148,13 +148,11 @@ def test_notes_say_what_the_model_does_not_get() -> None:
     assert read_as_text(body(user(document("text"), found()))).notes == ()
     assert read_as_text(body(user(picture()))).notes == ("omitted: 1 image that the model cannot see",)
     inner = result("a", content=[picture(), document("content", source={"content": [picture()]})])
-    cited = found(citations={"enabled": True})
-    request = body(user(picture(), document("base64")), assistant(call("a")), user(inner, document("url"), cited))
+    request = body(user(picture(), document("base64")), assistant(call("a")), user(inner, document("url")))
     assert read_as_text(request, UNREADABLE).notes == (
         "omitted: 3 images that the model cannot see",
         "omitted: 1 document that cannot be read",
         "omitted: 1 document by URL, which this server does not fetch",
-        "ignored: citations, which the model does not write",
     )
 
 

@@ -9,7 +9,7 @@ import pytest_asyncio
 from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from dragoman.media.fetching import Fetcher, Unfetchable
+from dragoman.media.fetching import Fetched, Fetcher, Obstacle, Unfetchable
 from dragoman.media.public_addresses import is_public
 
 NOT_PUBLIC = "leads to an address that is not public"
@@ -96,9 +96,17 @@ def fetcher(names: Names, **options: float) -> Fetcher:
 
 async def test_data_is_fetched_and_redirects_are_followed(names: Names) -> None:
     start = f"http://public.test:{names.port}"
-    assert await fetcher(names).fetch(f"{start}/data") == b"data"
-    assert await fetcher(names).fetch(f"{start}/to?to=/data") == b"data"
-    assert await fetcher(names).fetch(f"http://127.0.0.1:{names.port}/data") == b"data"
+    data = Fetched(b"data", f"{start}/data", "application/octet-stream")
+    assert await fetcher(names).fetch(f"{start}/data") == data
+    assert await fetcher(names).fetch(f"{start}/to?to=/data") == data
+    assert (await fetcher(names).fetch(f"http://127.0.0.1:{names.port}/data")).data == b"data"
+
+
+async def test_each_redirect_must_be_permitted(names: Names) -> None:
+    start = f"http://public.test:{names.port}"
+    with pytest.raises(Unfetchable, match="is not permitted") as refused:
+        await fetcher(names).fetch(f"{start}/to?to=/data", lambda url: url.path != "/data")
+    assert refused.value.obstacle is Obstacle.FORBIDDEN
 
 
 @pytest.mark.parametrize(

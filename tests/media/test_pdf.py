@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
 import pytest
 
 from dragoman.conversation import Image, Text
+from dragoman.conversation.types import join_texts
 from dragoman.media.pdf import MOST_IMAGES, Pdf, PdfReader
 from dragoman.media.pdf_pages import UnreadablePdf, pictures
 from dragoman.worker_pool import TooExpensive, WorkerPool
@@ -24,22 +26,26 @@ def pool() -> InlinePool:
     return InlinePool()
 
 
+def joined(pdf: Pdf) -> Pdf:
+    """The PDF as the model reads it."""
+    return replace(pdf, parts=join_texts(pdf.parts))
+
+
 async def test_a_model_that_only_reads_gets_the_text_of_each_page_with_its_number(pool: InlinePool) -> None:
     text = Text(
         '<page number="1">\nHello\nWorld\n</page>\n'
         '<page number="2">\n[picture of this page omitted: this model cannot see images]\n</page>\n'
         '<page number="3">\nIt rained.\n</page>'
     )
-    assert await PdfReader(600, pool, side=LONGEST).read(
-        files.text_pdf(b"Hello\nWorld", b"", b"It rained."), sees=False
-    ) == Pdf((text,), 3, 1)
+    pdf = await PdfReader(600, pool, side=LONGEST).read(files.text_pdf(b"Hello\nWorld", b"", b"It rained."), sees=False)
+    assert joined(pdf) == Pdf((text,), 3, 1)
     assert pool.jobs == ["texts"]
 
 
 async def test_a_model_that_sees_gets_an_image_of_each_page_without_text(pool: InlinePool) -> None:
     pdf = await PdfReader(600, pool, side=LONGEST).read(MIXED, sees=True)
     assert pdf.omitted == 0
-    before, second, between, fourth, after = pdf.parts
+    before, second, between, fourth, after = joined(pdf).parts
     assert before == Text('<page number="1">\nHello\n</page>\n<page number="2">')
     assert between == Text('</page>\n<page number="3">\nWorld\n</page>\n<page number="4">')
     assert after == Text("</page>")
@@ -52,14 +58,14 @@ async def test_a_model_that_sees_gets_an_image_of_each_page_without_text(pool: I
 async def test_a_damaged_page_is_named(pool: InlinePool) -> None:
     data = files.text_pdf(b"one", b"two").replace(b"/Kids[4 0 R 6 0 R]", b"/Kids[4 0 R 9 0 R]")
     text = Text('<page number="1">\none\n</page>\n<page number="2">\n[page omitted: it is damaged]\n</page>')
-    assert await PdfReader(600, pool, side=LONGEST).read(data, sees=True) == Pdf((text,), 2, 1)
+    assert joined(await PdfReader(600, pool, side=LONGEST).read(data, sees=True)) == Pdf((text,), 2, 1)
 
 
 async def test_a_long_scan_is_drawn_in_parts_up_to_a_number_of_pages(pool: InlinePool) -> None:
     pdf = await PdfReader(600, pool, side=LONGEST).read(files.text_pdf(*[b""] * (MOST_IMAGES + 2)), sees=True)
     assert sum(isinstance(part, Image) for part in pdf.parts) == MOST_IMAGES
     assert pdf.omitted == 2
-    assert pdf.parts[-1].text.count("[picture of this page omitted: only 100 pages are shown]") == 2
+    assert joined(pdf).parts[-1].text.count("[picture of this page omitted: only 100 pages are shown]") == 2
     assert pool.jobs.count("pictures") == MOST_IMAGES // 4
 
 

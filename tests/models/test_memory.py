@@ -57,8 +57,9 @@ def test_a_draft_model_is_counted(tmp_path: Path) -> None:
     assert both.cache.per_token == 2 * Footprint.of(alone).cache.per_token
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-@pytest.mark.parametrize(("context", "parallel"), [pytest.param(2_048, 1, marks=pytest.mark.slow), (8_192, 4)])
+@pytest.mark.parametrize(("context", "parallel"), [(2_048, 1), (8_192, 4)])
 async def test_the_estimate_is_near_what_the_process_takes(context: int, parallel: int) -> None:
     path = vision_model()
     model = ModelFile(path, "tiny", path.with_name(PROJECTOR))

@@ -1,5 +1,9 @@
 """The metrics page, as Prometheus scrapes it."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 from prometheus_client.parser import text_string_to_metric_families
 
 from dragoman.observability import Record, RequestLogEntry
@@ -8,6 +12,14 @@ from dragoman.observability.metrics import Metrics
 from dragoman.observability.model_metrics import ModelCounts
 
 from .test_record import FinishedWork
+
+PAGE = """
+import sys
+from pathlib import Path
+from dragoman.observability.metrics import Metrics
+print(Metrics(list, Path(sys.argv[1])).page().decode())
+"""
+"""A process of its own, since a shared folder changes all metrics of the process."""
 
 
 def scraped(metrics: Metrics) -> dict[str, float]:
@@ -107,3 +119,9 @@ def test_two_applications_in_a_process_do_not_share_metrics() -> None:
     one, other = Metrics(list), Metrics(list)
     one.count(entry())
     assert scraped(other) == {}
+
+
+def test_a_file_that_another_process_has_just_begun_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "counter_1.db").touch()
+    done = subprocess.run([sys.executable, "-c", PAGE, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert "dragoman_requests_running 0.0" in done.stdout

@@ -24,7 +24,7 @@ async def places(*conversations: Conversation, template: str = templates.FULL) -
     """Return the reported divergence of each conversation, in order."""
     builder = await PromptBuilder.load(inspect(ChatTemplate(template), dialects.get("qwen3")), WordTokenizer(CONTROL), 10_000)
     tracker = PrefixTracker()
-    return [tracker.follow(trail_of(conversation), await builder.build(conversation)) for conversation in conversations]
+    return [tracker.follow(trail_of(conversation), await builder.build(conversation)).place for conversation in conversations]
 
 
 async def place(after: Conversation, before: Conversation = TALK, template: str = templates.FULL) -> str:

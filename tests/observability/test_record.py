@@ -20,6 +20,7 @@ class FinishedWork:
     calls: int = 2
     repairs: tuple[str, ...] = ("quotes",)
     violations: tuple[str, ...] = ()
+    tool_seconds: float = 0.0
 
 
 class Clock:
@@ -65,6 +66,18 @@ def test_the_durations_add_up(clock: Clock) -> None:
     assert entry.seconds == Seconds(total=12, prepare=1, queue=2, prefill=4, decode=4, first_token=7.5)
     assert entry.tokens == Tokens(prompt=100, new=20, cached=80, output=20, thinking=5, drafted=9, accepted=7)
     assert (entry.tokens_per_second, entry.calls, entry.repairs, entry.ending) == (5.0, 2, ("quotes",), "end_turn")
+
+
+def test_the_time_of_server_tools_is_not_decoding(clock: Clock) -> None:
+    found = begun(clock)
+    assert isinstance(found.work, FinishedWork)
+    found.work.tool_seconds = 3.0
+    clock.wait(1)
+    found.add_part(Text("I look."))
+    clock.wait(5)
+    found.add_part(Ending(StopReason.END_TURN, COUNTS))
+    seconds = found.entry().seconds
+    assert (seconds.decode, seconds.tools, found.decoded) == (2, 3, (20, 2))
 
 
 def test_without_prefill_progress_the_prefill_ends_with_the_first_output(clock: Clock) -> None:

@@ -1,6 +1,7 @@
 """Prompts: their text, their token ids, and the tokens left in the window."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -37,7 +38,9 @@ async def test_a_prompt_has_its_text_its_ids_and_the_remaining_tokens() -> None:
     prompt = await (await builder(tokenizer=tokenizer)).build(conversation_of(user("Hi")))
     text = "<|im_start|>system\nYou are a small model.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"
     tokens = await tokenizer(text)
-    assert prompt == Prompt(tokens, text, remaining=1000 - len(tokens), thinking_open=False, notes=[])
+    assert replace(prompt, tokens=list(prompt.tokens)) == Prompt(
+        tokens, text, remaining=1000 - len(tokens), thinking_open=False, notes=[]
+    )
 
 
 @pytest.mark.clause("CNT-2", "REQ-4")

@@ -1,5 +1,6 @@
 """Images in prompts: where they are, what is around them, and how they are counted."""
 
+import base64
 from array import array
 from itertools import pairwise
 
@@ -12,7 +13,7 @@ from dragoman.conversation import Conversation, Image, ImageSpan, Text, ToolCall
 from dragoman.inspection.profile import inspect
 from dragoman.prefix import common_prefix_length
 from dragoman.prompt import ChatTemplate, Prompt, PromptBuilder
-from dragoman.prompt.images import searchable_text
+from dragoman.prompt.spellings import candidates_in
 
 from . import templates
 from .conversations import READ, assistant, conversation_of, user
@@ -152,11 +153,9 @@ async def test_before_the_first_image_the_model_reads_spelled_special_tokens_unc
     )  # the bracket of the spelling
 
 
-def test_the_text_that_is_searched_has_no_image_in_it() -> None:
+def test_texts_and_results_are_searched_and_images_are_not() -> None:
     large = Image(bytes(1 << 20), "image/png", "large")
     result = ToolResult("a", "read", (Text("a result"), large), is_error=False)
     conversation: Conversation = conversation_of(user("a text", large), assistant(ToolCall("a", "read", {})), user(result))
-    text = searchable_text(conversation.dialogue)
-    assert len(text) < 2_000
-    assert "a text" in text
-    assert "a result" in text
+    in_base64 = base64.b64encode(large.data).decode()[:100]
+    assert candidates_in(conversation.dialogue, ["a text", "a result", in_base64]) == {"a text", "a result"}

@@ -277,7 +277,7 @@ def _without_special_tokens(value: Any) -> Any:
     if isinstance(value, Turn):
         return replace(value, content=_without_special_tokens(value.content))
     if isinstance(value, Text | Thinking | ToolCall | ToolResult | type(READ)):
-        return type(value)(*(_without_special_tokens(getattr(value, name)) for name in value.__slots__))
+        return type(value)(*(_without_special_tokens(getattr(value, name)) for name in value.__match_args__))
     return value
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from array import array
 
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
@@ -74,10 +75,10 @@ async def test_tokenized_segments_are_cached() -> None:
 
 
 async def test_the_cache_is_bounded_and_evicts_the_least_recently_used_segment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tokens_module, "_REMEMBERED_TOKENS", 6)
+    monkeypatch.setattr(tokens_module, "_REMEMBERED", 36)
     tokenizer = WordTokenizer(SPECIAL)
     cache = cached(tokenizer)
-    for text in ("<s>a b", "<s>c d", "<s>a b", "<s>e f"):  # three tokens each; the second is the least recently used
+    for text in ("<s>a b", "<s>c d", "<s>a b", "<s>e f"):  # 18 bytes each; the second is the least recently used
         await cache.encode(text)
     tokenizer.calls.clear()
     for text in ("<s>a b", "<s>e f", "<s>c d"):
@@ -88,7 +89,7 @@ async def test_the_cache_is_bounded_and_evicts_the_least_recently_used_segment(m
 
 
 async def test_a_prompt_larger_than_the_cache_is_tokenized(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tokens_module, "_REMEMBERED_TOKENS", 2)
+    monkeypatch.setattr(tokens_module, "_REMEMBERED", 10)
     tokenizer = WordTokenizer(SPECIAL)
     text = "<s>a b<s>c d<s>a b<s>"
     assert await cached(tokenizer).encode(text) == await tokenizer(text)
@@ -152,7 +153,7 @@ async def test_a_text_in_many_batches_has_the_ids_of_the_whole_text(pieces: list
     tokenizer.calls.clear()
     assert await cache.encode(text) == whole
     assert all(len(asked) <= 40 for asked, _ in tokenizer.calls)
-    assert await cache.encode_up_to(text, most=len(whole)) == Encoded(whole, len(whole))
+    assert await cache.encode_up_to(text, most=len(whole)) == Encoded(array("I", whole), len(whole))
 
 
 @pytest.mark.usefixtures("small")

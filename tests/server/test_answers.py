@@ -36,6 +36,7 @@ def test_a_message_has_all_fields(engine: ControllableEngine) -> None:
         "stop_sequence": None,
         "stop_details": None,
         "container": None,
+        "diagnostics": None,
         "usage": {
             "output_tokens": 2,
             "cache_creation_input_tokens": 0,

@@ -25,7 +25,8 @@ from dragoman.engines.llama.child import CPU_BATCH
 from dragoman.engines.llama.embedded import EmbeddedLlama, EngineStatus
 from dragoman.engines.llama.wire import Slot
 from dragoman.models.resolve import resolve
-from dragoman.server import ModelRegistry, messages
+from dragoman.server import ModelRegistry
+from dragoman.server.endpoints import messages
 from prompt import templates
 from server.http import Wire, post, wire
 

@@ -115,3 +115,10 @@ def test_an_unwritable_folder_causes_a_warning_and_a_normal_response(
         assert post(capturing.url, body(), x_api_key=KEY).status == HTTPStatus.OK
         until(lambda: "was not captured" in caplog.text)
     folder.unlink()
+
+
+def test_the_limit_of_the_folder_holds(tmp_path: Path) -> None:
+    folder = tmp_path / "made"
+    with live_server(ControllableEngine(), id=MODEL, capture=folder, capture_limit=0) as url:
+        assert post(url, body()).status == HTTPStatus.OK
+    assert list(folder.iterdir()) == []

@@ -274,9 +274,7 @@ def test_fields_without_effect_on_the_answer_are_ignored(engine: ControllableEng
     [
         {"container": "c_1"},
         {"mcp_servers": [{"type": "url", "url": "http://h", "name": "n"}]},
-        {"compaction": {"type": "summarize"}},
         {"fallbacks": [{"model": "m"}]},
-        {"context_management": {"edits": [{"type": "compact_20260112"}]}},
         {"tools": [{"type": "web_search_20250305", "name": "web_search"}]},
     ],
 )

@@ -14,7 +14,7 @@ import pytest
 from conftest import MODEL, registry_of, user
 from dragoman.engines.scripted import Line, ScriptedEngine
 from dragoman.server import create_app
-from server.test_malformed import BODY, STRANGE
+from server.transport.test_malformed import BODY, STRANGE
 
 SEED = 20261128
 FAILED = 500
@@ -291,5 +291,5 @@ async def test_random_requests_without_a_body_are_answered() -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-async def test_a_hundred_thousand_random_bodies_are_answered() -> None:
-    await _try(100_000, SEED + 1)
+async def test_thousands_of_random_bodies_are_answered() -> None:
+    await _try(30_000, SEED + 1)

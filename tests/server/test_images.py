@@ -5,6 +5,7 @@ from http import HTTPStatus
 from typing import Any
 
 import pytest
+from anthropic import Anthropic
 from msgspec.structs import replace
 from PIL import Image
 
@@ -55,6 +56,14 @@ def test_different_pictures_give_different_answers_and_are_counted(url: str) -> 
 @pytest.mark.parametrize("kind", ["GIF", "BMP", "TIFF"])
 def test_the_format_and_the_declared_type_make_no_difference(url: str, kind: str) -> None:
     assert answer(url, block(encoded(half(), kind), media_type="image/svg+xml")) == answer(url, block(encoded(half())))
+
+
+@pytest.mark.clause("FIL-4", "IN-2")
+def test_an_uploaded_image_is_seen_like_the_same_one_in_the_request(url: str) -> None:
+    with Anthropic(base_url=url, api_key="any") as client:
+        file = client.files.upload(file=("red.png", RED, "image/png"))
+    assert answer(url, {"type": "image", "source": {"type": "file", "file_id": file.id}}) == answer(url, block(RED))
+    assert answer(url, block(RED)) != answer(url, block(BLUE))
 
 
 @pytest.mark.clause("IN-8")

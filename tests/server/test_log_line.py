@@ -11,14 +11,14 @@ import pytest
 from conftest import MODEL, Serve, body, live_server, user
 from controllable_engine import FIRST_TOKEN, ControllableEngine, until
 from dragoman.observability import LOG_FORMATS
-from server.http import get, post, wire
+from server.http import Answer, get, post, wire
 
 TOOL = {"name": "now", "input_schema": {"type": "object"}}
 SAID = '<think>Let me see.</think>Sure. <tool_call>{"name": "now", "arguments": {}}</tool_call>'
 
 
 class RequestLog(logging.Handler):
-    """The request log as JSON. Lines are written after the client has its answer, so `one` waits for them."""
+    """The request log as JSON. A line is written after the client has its answer, so that it may be one of the test before."""
 
     def __init__(self) -> None:
         super().__init__(logging.INFO)
@@ -28,9 +28,14 @@ class RequestLog(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         self.lines.append(json.loads(self.format(record)))
 
-    def one(self) -> dict[str, Any]:
-        until(lambda: len(self.lines) == 1)
-        return self.lines.pop()
+    def of(self, answer: Answer) -> dict[str, Any]:
+        """Wait for the line of this answer, and return it."""
+        until(lambda: any(self._found(answer)))
+        (line,) = self._found(answer)
+        return line
+
+    def _found(self, answer: Answer) -> list[dict[str, Any]]:
+        return [line for line in self.lines if line["request_id"] == answer.headers["request-id"]]
 
 
 @pytest.fixture
@@ -52,7 +57,7 @@ def test_an_answer_is_logged_in_full(engine: ControllableEngine, log: RequestLog
     answer = post(
         url, request, user_agent="claude-cli/2.1", x_claude_code_session_id="b1946ac9-24", x_claude_code_agent_id="a77"
     )
-    line = log.one()
+    line = log.of(answer)
     seconds = line.pop("seconds")
     assert set(seconds) == {"total", "prepare", "queue", "prefill", "decode", "first_token"}
     assert all(0 <= value <= seconds["total"] for value in seconds.values())
@@ -87,8 +92,7 @@ def test_an_answer_is_logged_in_full(engine: ControllableEngine, log: RequestLog
 
 
 def test_a_count_is_logged_without_tokens(engine: ControllableEngine, log: RequestLog) -> None:
-    post(engine.url, body(user("Hi")), "/v1/messages/count_tokens")
-    line = log.one()
+    line = log.of(post(engine.url, body(user("Hi")), "/v1/messages/count_tokens"))
     assert (line["endpoint"], line["model"], line["content"]) == (
         "/v1/messages/count_tokens",
         MODEL,
@@ -98,8 +102,7 @@ def test_a_count_is_logged_without_tokens(engine: ControllableEngine, log: Reque
 
 
 def test_a_refusal_is_logged_with_its_reason(engine: ControllableEngine, log: RequestLog) -> None:
-    post(engine.url, {"model": MODEL, "messages": []})
-    line = log.one()
+    line = log.of(post(engine.url, {"model": MODEL, "messages": []}))
     assert (line["status"], line["ending"], line["error"], line["message"]) == (
         HTTPStatus.BAD_REQUEST,
         "error",
@@ -109,22 +112,22 @@ def test_a_refusal_is_logged_with_its_reason(engine: ControllableEngine, log: Re
 
 
 def test_a_stream_that_fails_late_is_logged_as_an_error_with_status_200(engine: ControllableEngine, log: RequestLog) -> None:
-    post(engine.says("one two three", finish_reason="error"), body(stream=True))
-    line = log.one()
+    line = log.of(post(engine.says("one two three", finish_reason="error"), body(stream=True)))
     assert (line["status"], line["error"], line["tokens"]["output"]) == (HTTPStatus.OK, "api_error", 3)
 
 
 @pytest.mark.parametrize(("path", "endpoint"), [("/v1/models/unknown", "/v1/models/{model}"), ("/nowhere", "")])
 def test_the_endpoint_is_the_route_or_empty(engine: ControllableEngine, log: RequestLog, path: str, endpoint: str) -> None:
-    assert get(engine.url, path).status == HTTPStatus.NOT_FOUND
-    assert log.one()["endpoint"] == endpoint
+    answer = get(engine.url, path)
+    assert answer.status == HTTPStatus.NOT_FOUND
+    assert log.of(answer)["endpoint"] == endpoint
 
 
 def test_probes_are_not_logged(engine: ControllableEngine, log: RequestLog) -> None:
-    for path in ("/", "/health", "/api/hello", "/metrics"):
-        assert get(engine.url, path).status == HTTPStatus.OK
-    get(engine.url, "/v1/models")
-    assert log.one()["path"] == "/v1/models"
+    probes = [get(engine.url, path) for path in ("/", "/health", "/api/hello", "/metrics")]
+    assert {answer.status for answer in probes} == {HTTPStatus.OK}
+    assert log.of(get(engine.url, "/v1/models"))["path"] == "/v1/models"
+    assert not {line["path"] for line in log.lines} & {"/", "/health", "/api/hello", "/metrics"}
 
 
 def scraped(url: str, *names: str) -> list[str]:

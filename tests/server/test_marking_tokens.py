@@ -15,9 +15,9 @@ from dragoman.dialects.markup import markup
 from dragoman.dialects.registry import BY_NAME
 from dragoman.engines import Capabilities
 from dragoman.engines.llama.embedded import EmbeddedLlama
-from dragoman.parts import CallDelta, CallStart, Part, Text
+from dragoman.parts import CallDelta, CallStart, Part, Text, Thinking, ThinkingEnd
 from dragoman.server import ModelEntry, Settings
-from dragoman.server.served_model import ServedModel
+from dragoman.server.models.served_model import ServedModel
 from dragoman.special_tokens import candidates
 from prompt.conversations import changed, conversation_of, user
 from tiny_gguf import llama
@@ -86,13 +86,34 @@ async def engine() -> AsyncGenerator[EmbeddedLlama]:
 
 
 @pytest.mark.clause("TOOL-5")
-@pytest.mark.parametrize("name", ["mistral-v11", "deepseek-v3.1", "kimi-k2"])
-async def test_a_call_whose_tags_are_special_tokens_is_read(name: str) -> None:
-    model = await ServedModel.load(ModelEntry.of(new_engine(), dialect=BY_NAME[name]), Settings())
+async def test_a_call_whose_tags_are_special_tokens_is_read() -> None:
+    model = await ServedModel.load(ModelEntry.of(new_engine(), dialect=BY_NAME["mistral-v11"]), Settings())
     try:
         assert_is_the_call(await forced_call(model))
     finally:
         await model.close()
+
+
+@pytest.mark.clause("TOK-9")
+async def test_ordinary_tokens_that_spell_a_tag_are_text_and_the_special_token_is_the_tag() -> None:
+    model = await ServedModel.load(ModelEntry.of(new_engine(), dialect=BY_NAME["qwen3"]), Settings())
+    try:
+        spelled, marked = [await read(model, "<think>so</think>", special=special) for special in (False, True)]
+    finally:
+        await model.close()
+    assert spelled == [Text("<think>so</think>")]
+    assert marked == [Thinking("so"), ThinkingEnd()]
+
+
+async def read(model: ServedModel, output: str, *, special: bool) -> list[Part]:
+    """The parts of an output in ordinary tokens, or with its special tokens; adjacent texts are one."""
+    parser = model.dialect.parser({}, thinking_open=False, markers=model._markers)
+    parts: list[Part] = []
+    for token in await model.engine.tokenize(output, special=special):
+        parts += parser.feed(await model.engine.detokenize([token]), [token])
+    parts += parser.finish(cut=False)
+    texts = "".join(part.text for part in parts if isinstance(part, Text))
+    return [*([Text(texts)] if texts else []), *(part for part in parts if not isinstance(part, Text))]
 
 
 CALLING = sorted(name for name, dialect in BY_NAME.items() if dialect.calls is not None)

@@ -96,6 +96,21 @@ def test_a_tool_loop_works(serve: Serve) -> None:
     )
 
 
+@pytest.mark.clause("OAI-12")
+def test_a_custom_tool_is_called_with_plain_text(serve: Serve) -> None:
+    patch = '<tool_call>\n{"name": "patch", "arguments": {"input": "-a\\n+b"}}\n</tool_call>'
+    url = serve(Line("Done.", when="patched"), patch)
+    fields: Any = {"messages": [user("Patch it.")], "tools": [{"type": "custom", "custom": {"name": "patch"}}]}
+    (choice,) = ask_chat(url, *fields["messages"], tools=fields["tools"]).choices
+    (call,) = choice.message.tool_calls
+    assert (call.type, call.custom.name, call.custom.input, choice.finish_reason) == ("custom", "patch", "-a\n+b", "tool_calls")
+    deltas = [delta for chunk in chunks_of(url, **fields) for delta in chunk.choices[0].delta.tool_calls or ()]
+    assert "".join(delta.to_dict()["custom"]["input"] for delta in deltas) == "-a\n+b"
+    result = {"role": "tool", "tool_call_id": call.id, "content": "patched"}
+    again = ask_chat(url, *fields["messages"], choice.message.model_dump(exclude_none=True), result, tools=fields["tools"])
+    assert again.choices[0].message.content == "Done."
+
+
 def test_a_streamed_call_is_the_same_call(serve: Serve) -> None:
     with client(serve(Line(CALL + "\n" + CALL, chunk=3))) as sdk:
         arguments: Any = {"model": MODEL, "messages": [user("Weather?")], "tools": [TOOL]}
@@ -161,7 +176,7 @@ def failures(serve: Serve) -> str:
     [
         ({"model": "unknown"}, openai.NotFoundError, "model_not_found", None),
         ({"messages": [user("word " * 500)]}, openai.BadRequestError, "context_length_exceeded", None),
-        ({"logprobs": True}, openai.BadRequestError, None, "logprobs"),
+        ({"top_logprobs": 2}, openai.BadRequestError, None, "top_logprobs"),
         ({"messages": []}, openai.BadRequestError, None, "messages"),
     ],
 )

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from conftest import MODEL, Serve
 from controllable_engine import FIRST_TOKEN, ControllableEngine, until
 from dragoman.engines.scripted import Line
-from dragoman.server import stream
+from dragoman.server.answering import stream
 from server.http import ask, parse_events, post
 
 THOUGHT = "<think>\nIt rains.\n</think>\n\nTake a coat."

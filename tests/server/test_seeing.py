@@ -12,7 +12,7 @@ from dragoman.engines import Capabilities
 from dragoman.parts import CallStart, Ending, Prefill
 from dragoman.parts import Text as TextPart
 from dragoman.server import ModelEntry, Settings
-from dragoman.server.served_model import ServedModel
+from dragoman.server.models.served_model import ServedModel
 from prompt import templates
 from prompt.conversations import READ, assistant, changed, conversation_of, user
 from vision_model import BLUE, RED, model_with_beginning, picture, seeing_engine
@@ -90,6 +90,7 @@ def with_template(start: Callable[[], Awaitable[Capabilities]], source: str) -> 
     return started
 
 
+@pytest.mark.slow
 @pytest.mark.clause("CNT-2", "USE-1", "CACHE-4")
 async def test_the_token_that_the_engine_puts_first_is_counted_though_the_template_does_not_write_it(
     monkeypatch: pytest.MonkeyPatch,
@@ -127,6 +128,7 @@ async def test_a_forced_call_after_an_image_is_a_call(model: ServedModel) -> Non
     assert (await ask(model, forced)).calls == 1
 
 
+@pytest.mark.slow
 async def test_an_answer_continues_after_closed_reasoning_beside_an_image(model: ServedModel) -> None:
     conversation = changed(
         conversation_of(user("Think about this.", RED)), thinking=ThinkingPolicy(enabled=True, budget=4), max_tokens=30

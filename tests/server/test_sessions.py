@@ -1,4 +1,4 @@
-"""An agent's session on the real engine reuses its cached prompt, whatever other requests do."""
+"""An agent's session on the real engine, with a tiny model, reuses its cached prompt, whatever other requests do."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -8,8 +8,8 @@ import pytest
 from bench.session import requests
 from conftest import MODEL, body, live_server, user
 from dragoman.engines.llama.embedded import EmbeddedLlama
-from dragoman.models.resolve import resolve
 from server.http import post
+from vision_model import vision_model
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -19,7 +19,7 @@ Request = Mapping[str, Any]
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    with live_server(EmbeddedLlama(resolve(None).path, parallel=4), id=MODEL) as url:
+    with live_server(EmbeddedLlama(vision_model(), parallel=4), id=MODEL) as url:
         yield url
 
 
@@ -52,7 +52,7 @@ def test_each_turn_of_an_agent_reuses_the_turn_before(url: str) -> None:
 def test_titles_probes_and_sub_agents_do_not_evict_a_session(url: str) -> None:
     main = Agent(url, "one", "Mend the parser.")
     others = [Agent(url, "one", "Look for callers."), Agent(url, "two", "Review."), Agent(url, "two", "Write a test.")]
-    for turn in range(3):
+    for turn in range(2):
         main.continue_session()
         post(url, body(user(f"Give this a title: story {turn} of a bridge by the river."), max_tokens=8))
         for other in others:

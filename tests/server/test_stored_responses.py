@@ -13,8 +13,10 @@ from openai import OpenAI
 from conftest import MODEL, Serve, live_registry, registry_of
 from controllable_engine import ControllableEngine
 from dragoman.engines.scripted import Line
-from dragoman.server import create_app, stream
-from dragoman.server.auth import Keyring
+from dragoman.server import create_app
+from dragoman.server.access.auth import Keyring
+from dragoman.server.answering import stream
+from dragoman.storage.place import Place
 from dragoman.storage.responses import ResponseStore, StoredResponse
 from server.http import ask, post
 
@@ -23,7 +25,7 @@ from .test_responses import CALL, CUSTOM, PATCH, THOUGHT, TOOL, client, events_o
 
 def words(engine: ControllableEngine) -> str:
     """The text of the newest prompt."""
-    return "".join(engine._words[token] for token in engine.prompts[-1])
+    return "".join(engine.words[token] for token in engine.prompts[-1])
 
 
 @pytest.mark.clause("RSP-13")
@@ -34,6 +36,22 @@ def test_a_stored_response_is_retrieved_as_it_was_answered(serve: Serve) -> None
         assert sdk.responses.retrieve(answer.id) == answer
         last = events_of(url)[-1].response
         assert sdk.responses.retrieve(last.id) == last
+
+
+@pytest.mark.clause("RSP-20")
+@pytest.mark.parametrize("streamed", [True, False])
+def test_the_stream_of_a_stored_response_is_read_again(serve: Serve, streamed: bool) -> None:
+    url = serve(Line(THOUGHT + CALL + PATCH, chunk=5))
+    sent = events_of(url, tools=[TOOL, CUSTOM]) if streamed else []
+    identifier = sent[-1].response.id if streamed else respond(url, tools=[TOOL, CUSTOM]).id
+    with client(url) as sdk:
+        again = list(sdk.responses.retrieve(identifier, stream=True))
+        rest = list(sdk.responses.retrieve(identifier, stream=True, starting_after=7))
+        assert again[-1].response == sdk.responses.retrieve(identifier)
+    assert [event.sequence_number for event in again] == list(range(len(again)))
+    assert rest == again[8:]
+    assert again == (sent or again)
+    assert [again[0].type, again[-1].type] == ["response.created", "response.completed"]
 
 
 @pytest.mark.clause("RSP-13")
@@ -108,6 +126,7 @@ def test_a_deleted_response_is_gone(engine: ControllableEngine) -> None:
         sdk.responses.delete(answer.id)
         for attempt in (
             lambda: sdk.responses.retrieve(answer.id),
+            lambda: sdk.responses.retrieve(answer.id, stream=True),
             lambda: sdk.responses.delete(answer.id),
             lambda: sdk.responses.input_items.list(answer.id),
             lambda: sdk.responses.cancel(answer.id),
@@ -133,7 +152,7 @@ def test_a_response_that_is_not_stored_cannot_be_continued(engine: ControllableE
 @pytest.mark.parametrize(
     ("method", "path", "message"),
     [
-        ("GET", "?stream=true", "stream: stored responses are not streamed"),
+        ("GET", "?stream=true&starting_after=-1", "starting_after: Input should be the number"),
         ("POST", "/cancel", "only responses in the background"),
         ("GET", "/input_items?limit=0", "limit: Input should be"),
         ("GET", "/input_items?limit=%C2%B2", "limit: Input should be"),
@@ -152,14 +171,14 @@ def test_what_cannot_be_done_with_a_response_is_refused_by_name(
 
 
 def test_responses_outlive_the_server(serve: Serve, tmp_path: Path) -> None:
-    answer = respond(serve("Hello there.", data=tmp_path / "data"))
-    with client(serve(data=tmp_path / "data")) as sdk:
+    answer = respond(serve("Hello there.", place=Place(tmp_path / "data")))
+    with client(serve(place=Place(tmp_path / "data"))) as sdk:
         assert sdk.responses.retrieve(answer.id) == answer
 
 
 def test_a_response_that_cannot_be_stored_is_sent_all_the_same(serve: Serve, tmp_path: Path) -> None:
     (tmp_path / "data").write_text("a file where the folder should be")
-    assert respond(serve("Hello there.", data=tmp_path / "data")).output_text == "Hello there."
+    assert respond(serve("Hello there.", place=Place(tmp_path / "data"))).output_text == "Hello there."
 
 
 def test_nothing_is_stored_with_a_limit_of_zero(serve: Serve) -> None:
@@ -175,8 +194,9 @@ def test_a_key_finds_its_own_responses_only(tmp_path: Path) -> None:
         with client(url, "sk-ann") as ann:
             answer = ann.responses.create(model=MODEL, input="Hi")
             assert ann.responses.retrieve(answer.id) == answer
-        with client(url, "sk-bob") as bob, pytest.raises(openai.NotFoundError):
-            bob.responses.retrieve(answer.id)
+        for streamed in (True, False):
+            with client(url, "sk-bob") as bob, pytest.raises(openai.NotFoundError):
+                bob.responses.retrieve(answer.id, stream=streamed)
         with client(url, "sk-bob") as bob, pytest.raises(openai.BadRequestError):
             bob.responses.create(model=MODEL, input="Hi", previous_response_id=answer.id)
 

@@ -14,7 +14,7 @@ from dragoman.engines import EngineRequest, OutputChunk
 from dragoman.engines.base import PrefillProgress
 from dragoman.engines.scripted import Line, ScriptedEngine
 from dragoman.errors import EngineFailed, EngineUnavailable
-from dragoman.server import stream
+from dragoman.server.answering import stream
 from server.http import count, parse_events, post, wire
 from server.test_answers import THOUGHT, WEATHER
 from server.test_count import TOOL
@@ -59,7 +59,8 @@ def test_a_stream_has_exactly_these_bytes(engine: ControllableEngine) -> None:
     assert answer.content.decode() == (
         "event: message_start\n"
         f'data: {{"type":"message_start","message":{{"type":"message","id":"{message_id}","model":"{MODEL}","content":[],'
-        f'{usage % 1},"role":"assistant","stop_reason":null,"stop_sequence":null,"stop_details":null,"container":null}}}}\n\n'
+        f'{usage % 1},"role":"assistant","stop_reason":null,"stop_sequence":null,"stop_details":null,"container":null,'
+        '"diagnostics":null}}\n\n'
         'event: ping\ndata: {"type":"ping"}\n\n'
         "event: content_block_start\n"
         'data: {"type":"content_block_start","index":0,"content_block":{"type":"text","text":"","citations":null}}\n\n'

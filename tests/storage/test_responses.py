@@ -1,12 +1,14 @@
 """Keeping responses: chains, owners, age and size, and the file."""
 
-import sqlite3
 import stat
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from dragoman.errors import StorageFailed
+from dragoman.storage.place import Place
 from dragoman.storage.responses import FILE, ResponseStore, StoredItem, StoredResponse
 
 
@@ -25,8 +27,8 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-async def store(clock: Clock) -> AsyncIterator[ResponseStore]:
-    store = ResponseStore(limit=1000, age=60, now=clock)
+async def store(clock: Clock, place: Place) -> AsyncIterator[ResponseStore]:
+    store = ResponseStore(place, limit=1000, age=60, now=clock)
     yield store
     await store.close()
 
@@ -46,6 +48,14 @@ async def test_a_response_is_found_as_it_was_saved(store: ResponseStore) -> None
     assert await store.find("resp_1", "") == response(1)
     assert await store.find("resp_2", "") is None
     assert await store.items(["in_1", "out_1", "x"], "") == {"in_1": b"i" * 50, "out_1": b"o" * 50}
+
+
+async def test_the_events_of_a_response_are_kept_as_long_as_it_is(store: ResponseStore) -> None:
+    await store.save(replace(response(1), events=b"e" * 10))
+    assert await store.events("resp_1", "") == b"e" * 10
+    assert await store.events("resp_1", "ann") is None
+    await store.delete("resp_1", "")
+    assert await store.events("resp_1", "") is None
 
 
 async def test_the_history_of_a_response_has_the_items_of_all_that_it_continues(store: ResponseStore) -> None:
@@ -106,7 +116,7 @@ async def test_the_least_recently_used_responses_make_room(store: ResponseStore,
 async def test_the_file_is_private_and_outlives_the_process(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     for expected in ([], [1]):
-        store = ResponseStore(folder)
+        store = ResponseStore(Place(folder))
         assert await kept(store, 1) == expected
         if not expected:
             await store.save(response(1))
@@ -116,7 +126,7 @@ async def test_the_file_is_private_and_outlives_the_process(tmp_path: Path) -> N
 
 
 async def test_several_processes_may_use_the_file(tmp_path: Path) -> None:
-    one, two = ResponseStore(tmp_path), ResponseStore(tmp_path)
+    one, two = ResponseStore(Place(tmp_path)), ResponseStore(Place(tmp_path))
     await one.save(response(1))
     await two.save(response(2, previous=1))
     assert await kept(one, 1, 2) == [1, 2]
@@ -126,8 +136,8 @@ async def test_several_processes_may_use_the_file(tmp_path: Path) -> None:
 
 async def test_a_file_that_is_not_a_database_raises(tmp_path: Path) -> None:
     (tmp_path / FILE).write_bytes(b"not a database" * 100)
-    store = ResponseStore(tmp_path)
-    with pytest.raises(sqlite3.DatabaseError):
+    store = ResponseStore(Place(tmp_path))
+    with pytest.raises(StorageFailed):
         await store.save(response(1))
     await store.close()
 

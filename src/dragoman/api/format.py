@@ -7,7 +7,7 @@ from typing import Generic, Protocol, TypeVar
 from msgspec import Struct
 
 from dragoman.errors import DragomanError
-from dragoman.parts import Part, TokenCounts
+from dragoman.parts import Part, PromptTokens, TokenCounts
 
 E = TypeVar("E")
 E_co = TypeVar("E_co", covariant=True)
@@ -16,8 +16,8 @@ E_co = TypeVar("E_co", covariant=True)
 class Encoder(Protocol[E_co]):
     """Encodes one answer: `start` first, then each part in order; the `Ending` is the last."""
 
-    def start(self, counts: TokenCounts) -> Sequence[E_co]:
-        """The events that begin the answer."""
+    def start(self, counts: TokenCounts, prompt: PromptTokens | None = None) -> Sequence[E_co]:
+        """The events that begin the answer; `prompt` if the request asks for the tokens of its prompt."""
 
     def encode(self, part: Part) -> Sequence[E_co]:
         """The events of this part."""

@@ -13,6 +13,7 @@ from dragoman.cli.render import render
 from dragoman.cli.replay import replay
 from dragoman.cli.running import ps, stop
 from dragoman.cli.serve import serve
+from dragoman.cli.top import top
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "DRAGOMAN"})
@@ -29,6 +30,7 @@ main.add_command(list_models)
 main.add_command(rm)
 main.add_command(ps)
 main.add_command(stop)
+main.add_command(top)
 main.add_command(doctor)
 main.add_command(parse)
 main.add_command(detect)

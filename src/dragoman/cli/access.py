@@ -1,15 +1,15 @@
 """Who may use the server, and how: keys, TLS and host names, from the options of `dragoman serve`."""
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from dragoman.cli.options import Options
-from dragoman.cli.reload import Reloadable
 from dragoman.cli.tls import BadCertificate, Certificate
 from dragoman.cli.usage_error import UsageError
-from dragoman.server.auth import Keyring
-from dragoman.server.key_file import UnusableKeys
+from dragoman.server.access.auth import Keyring
+from dragoman.server.access.key_file import UnusableKeys
+from dragoman.server.access.rate_limits import Levels
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,20 +24,24 @@ class Access:
     def of(cls, options: Options) -> "Access":
         """The access that the options describe. Raises `UsageError`, also if other machines would be served by accident."""
         keyring = _keyring(options)
-        if not (keyring.required or options.no_auth or _is_loopback(options.host)):
+        if not (keyring.required or options.no_auth or is_loopback(options.host)):
             raise UsageError(
                 f"{options.host} can be reached from other machines: "
                 "give --api-key KEY or --keys FILE, or --no-auth to serve without a key."
             )
-        checks_hosts = not (keyring.required or options.no_auth) and _is_loopback(options.host)
+        checks_hosts = not (keyring.required or options.no_auth) and is_loopback(options.host)
         hosts = tuple(name.lower() for name in options.allowed_hosts) if checks_hosts else None
         return cls(keyring, _certificate(options), hosts)
 
     @property
-    def files(self) -> Mapping[str, Reloadable]:
-        """What is read again on SIGHUP, by its name for the log."""
-        named = {"the keys": self.keyring if self.keyring.file else None, "the certificate": self.certificate}
-        return {name: source for name, source in named.items() if source is not None}
+    def files(self) -> Mapping[str, Callable[[], None]]:
+        """What reads the files again, by the names of what is in them."""
+        found = {}
+        if self.keyring.file is not None:
+            found["the keys"] = self.keyring.load
+        if self.certificate is not None:
+            found["the certificate"] = self.certificate.load
+        return found
 
 
 def _keyring(options: Options) -> Keyring:
@@ -46,9 +50,16 @@ def _keyring(options: Options) -> Keyring:
     if options.api_key:
         raise UsageError("--keys and --api-key exclude each other: add the key to the file.")
     try:
-        return Keyring.read(options.keys)
+        return Keyring.read(options.keys, _shared_levels() if options.workers > 1 else None)
     except UnusableKeys as error:
         raise UsageError(f"--keys: {error}") from error
+
+
+def _shared_levels() -> Levels:
+    """What is left of the limits, for several processes: not on Windows."""
+    from dragoman.server.access.shared_levels import SharedLevels  # noqa: PLC0415
+
+    return SharedLevels()
 
 
 def _certificate(options: Options) -> Certificate | None:
@@ -62,7 +73,8 @@ def _certificate(options: Options) -> Certificate | None:
         raise UsageError(str(error)) from error
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches a server that listens on this address."""
     if host == "localhost":
         return True
     try:

@@ -1,4 +1,4 @@
-"""`dragoman doctor`: runs the checks against a server with the Messages API and reports which features work."""
+"""`dragoman doctor`: runs the checks against a server with the Messages API or OpenAI's, and reports which features work."""
 
 import asyncio
 import sys
@@ -14,7 +14,9 @@ from rich.text import Text
 
 from dragoman.cli.http import DEFAULT_URL
 from dragoman.cli.usage_error import UsageError
-from dragoman.doctor import CHECKS, Check, Client, Outcome, Result, Unreachable, run_checks
+from dragoman.doctor import CHECKS_OF, Api, Check, Client, Outcome, Result, Unreachable, run_checks
+
+_APIS = {api.name: api for api in CHECKS_OF}
 
 _SIGNS = {
     Outcome.PASS: ("pass", "green"),
@@ -26,21 +28,33 @@ _SIGNS = {
 
 @click.command(short_help="Check which features of the API a server has.")
 @click.argument("url", default=DEFAULT_URL)
+@click.option(
+    "--api",
+    "api_name",
+    type=click.Choice(list(_APIS)),
+    default="messages",
+    show_default=True,
+    help="API format to check; chat is chat completions and completions.",
+)
 @click.option("--key", metavar="KEY", help="API key of the server.")
 @click.option("--model", metavar="NAME", help="Model to request; by default the first one that the server lists.")
 @click.option(
     "--only", multiple=True, metavar="NAME", help="Run only this check, or the checks of this subject; may be repeated."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def doctor(url: str, key: str | None, model: str | None, only: tuple[str, ...], as_json: bool) -> None:
+def doctor(  # noqa: PLR0913 -- one parameter per option
+    url: str, *, api_name: str, key: str | None, model: str | None, only: tuple[str, ...], as_json: bool
+) -> None:
     """Run an agent's conversation against the server at URL, and report for each feature whether it works.
 
-    URL can be any server with the Anthropic Messages API. The exit status is 1 if a check fails.
+    URL can be any server with the Anthropic Messages API, or with that of OpenAI, without /v1. The exit status is 1 if a check
+    fails.
     """
-    checks = _chosen(only)
+    api = _APIS[api_name]
+    checks = _chosen(CHECKS_OF[api], only)
     show = _quiet if as_json else _Report(Console()).show
     try:
-        requested, results = asyncio.run(_run_checks(url, key, model, checks, show))
+        requested, results = asyncio.run(_run_checks((url, key, model, api), checks, show))
     except Unreachable as unreachable:
         raise UsageError(str(unreachable)) from unreachable
     if as_json:
@@ -50,20 +64,23 @@ def doctor(url: str, key: str | None, model: str | None, only: tuple[str, ...], 
     sys.exit(any(result.outcome in (Outcome.FAIL, Outcome.DEFECT) for result in results))
 
 
-def _chosen(only: Iterable[str]) -> Sequence[Check]:
+def _chosen(checks: Sequence[Check], only: Iterable[str]) -> Sequence[Check]:
     names = set(only)
-    if unknown := names - {check.id for check in CHECKS} - {check.subject for check in CHECKS}:
-        subjects = ", ".join(repr(name) for name, _ in groupby(CHECKS, key=lambda check: check.subject))
+    if unknown := names - {check.id for check in checks} - {check.subject for check in checks}:
+        subjects = ", ".join(repr(name) for name, _ in groupby(checks, key=lambda check: check.subject))
         raise UsageError(f"unknown check: {', '.join(sorted(unknown))}; subjects are {subjects}.")
-    return [check for check in CHECKS if not names or names & {check.id, check.subject}]
+    return [check for check in checks if not names or names & {check.id, check.subject}]
 
 
 async def _run_checks(
-    url: str, key: str | None, model: str | None, checks: Iterable[Check], show: Callable[[Result], None]
+    server: tuple[str, str | None, str | None, Api], checks: Iterable[Check], show: Callable[[Result], None]
 ) -> tuple[str, list[Result]]:
-    """Run the checks; returns the requested model and the results. Raises `Unreachable`."""
+    """Run the checks on a server: its URL, key, model and API. Returns the requested model and the results.
+
+    Raises `Unreachable`.
+    """
     results = []
-    async with Client.connect(url, key, model) as client:
+    async with Client.connect(*server) as client:
         async for result in run_checks(client, checks):
             show(result)
             results.append(result)

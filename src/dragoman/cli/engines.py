@@ -45,7 +45,21 @@ def build(options: Options, local: LocalModel | None) -> Engine:
         return _of_other_package(options)
     if options.engine_url is None:
         raise UsageError(f"--engine {options.engine} needs --engine-url URL.")
+    _check_address(options.engine_url)
     return REMOTE[options.engine](options, options.engine_url)
+
+
+def _check_address(url: str) -> None:
+    """Raise `UsageError` for what is not the URL of a server, such as one without a scheme, or whose port is out of range."""
+    from yarl import URL  # noqa: PLC0415
+
+    try:
+        address = URL(url)
+    except ValueError as error:
+        raise UsageError(f"--engine-url {url}: {error}.") from error
+    is_socket = address.scheme == "unix" and address.path
+    if not is_socket and (address.scheme not in ("http", "https") or not address.host):
+        raise UsageError(f"--engine-url {url}: it is not a URL such as http://127.0.0.1:8000.")
 
 
 def _of_other_package(options: Options) -> Engine:

@@ -1,8 +1,9 @@
 """Makes the entries of a server's models from their options: finds files, fits windows, and says how engines are built."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from dragoman import dialects
 from dragoman.cli.engines import LocalModel, build, llama_program
@@ -19,48 +20,66 @@ from dragoman.models.resolve import ModelFile
 from dragoman.plugins import BadPlugin, register_dialects
 from dragoman.server import ModelEntry
 
+if TYPE_CHECKING:
+    from dragoman.engines.llama.program import LlamaProgram
 
-def build_entries(models: Sequence[Served], limit: int | None, reserved: int) -> tuple[list[ModelEntry], int | None]:
-    """The entries, and how many bytes their models may take together, None for no limit.
 
-    Downloads files that are not here, and builds each engine once, so that wrong options are noticed. `limit` is the
-    operator's, in bytes; `reserved` bytes are for another model. Raises `UsageError`.
+class EntryBuilder:
+    """Makes the entries of models. Options that were there before give the same entry, even if more memory is free now.
+
+    `limit` is the operator's, in bytes; `reserved` bytes are for another model. Raises `UsageError`.
     """
-    try:
-        register_dialects()
-    except BadPlugin as error:
-        raise UsageError(str(error)) from error
-    files = {}
-    for model in models:
-        if model.is_file:
+
+    def __init__(self, limit: int | None, reserved: int) -> None:
+        try:
+            register_dialects()
+        except BadPlugin as error:
+            raise UsageError(str(error)) from error
+        self._limit = limit
+        self._reserved = reserved
+        self._memory: Memory | None = None
+        self._made: dict[Served, ModelEntry] = {}
+
+    def build(self, models: Sequence[Served]) -> tuple[list[ModelEntry], int | None]:
+        """The entries, and how many bytes their models may take together, None for no limit.
+
+        Downloads files that are not here, and builds each engine once, so that wrong options are noticed. Raises `UsageError`.
+        """
+        files = {}
+        for model in models:
+            if model.is_file:
+                with model.placed():
+                    found = named_model("serve", model.options.model, model.options.mmproj)
+                    files[model] = replace(found, draft=draft_model(model.options.speculate))
+        programs = {named: llama_program(named) for named in {model.options.llama_server for model in files}}
+        memory = self._memory = self._memory or self._free(programs.values())
+        local = _local_models(files, programs, memory)
+        made = {}
+        for model in models:
             with model.placed():
-                found = named_model("serve", model.options.model, model.options.mmproj)
-                files[model] = replace(found, draft=draft_model(model.options.speculate))
-    local, memory = _local_models(files, limit, reserved)
-    entries = []
-    for model in models:
-        with model.placed():
-            entries.append(_entry(model, local.get(model), alone=len(models) == 1))
-    takes_turns = sum(entry.memory > 0 for entry in entries) > 1
-    return entries, memory.total if takes_turns or limit is not None else None
+                made[model] = self._made.get(model) or _entry(model, local.get(model), alone=len(models) == 1)
+        self._made = made
+        takes_turns = sum(entry.memory > 0 for entry in made.values()) > 1
+        return list(made.values()), memory.total if takes_turns or self._limit is not None else None
+
+    def _free(self, programs: "Iterable[LlamaProgram | None]") -> Memory:
+        """The memory for all models. It is read once: later some of it is taken by those that are loaded."""
+        devices = max((program.free_memory for program in programs if program), default=0)
+        free = free_memory(devices) if self._limit is None else Memory(self._limit)
+        return Memory(max(0, free.system - self._reserved), free.devices)
 
 
 def _local_models(
-    files: Mapping[Served, ModelFile], limit: int | None, reserved: int
-) -> tuple[dict[Served, LocalModel], Memory]:
-    """The models that are run here, with their programs and windows, and the memory for them. Raises `UsageError`."""
-    programs = {named: llama_program(named) for named in {model.options.llama_server for model in files}}
-    devices = max((program.free_memory for program in programs.values() if program), default=0)
-    free = free_memory(devices) if limit is None else Memory(limit)
-    memory = Memory(max(0, free.system - reserved), free.devices)
+    files: Mapping[Served, ModelFile], programs: "Mapping[str | None, LlamaProgram | None]", memory: Memory
+) -> dict[Served, LocalModel]:
+    """The models that are run here, with their programs and windows. Raises `UsageError`."""
     wanted = [
         (model.id or file.id, file, wish(model.options.context_length, model.options.parallel)) for model, file in files.items()
     ]
-    local = {
+    return {
         model: LocalModel(file, programs[model.options.llama_server], fit, sharing=len(files))
         for (model, file), fit in zip(files.items(), fitted(wanted, memory), strict=True)
     }
-    return local, memory
 
 
 def _entry(model: Served, local: LocalModel | None, *, alone: bool) -> ModelEntry:

@@ -50,6 +50,10 @@ class Options:
     data_dir: Path | None
     responses_limit: int
     responses_age: float | None
+    database: str | None
+    files_store: str | None
+    files_limit: int
+    batch_slots: int | None
     parallel: int | None
     memory: int | None
     keep_alive: float | None
@@ -60,11 +64,19 @@ class Options:
     strict: bool
     strict_input: bool
     fetch_urls: bool
+    web_fetch: bool
+    mcp_hosts: tuple[str, ...]
+    web_search: str | None
+    web_search_key: str | None
     vision_model: str | None
     vision_key: str | None
     log_level: str
     log_format: str
     capture: Path | None
+    capture_limit: int | None
+    capture_age: float | None
+    traces: bool
+    inspect: str | None
     cors_origins: tuple[str, ...]
     allowed_hosts: tuple[str, ...]
     limits: tuple[str, ...]

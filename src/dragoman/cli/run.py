@@ -8,7 +8,9 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -18,33 +20,48 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from dragoman.cli.access import Access
-from dragoman.cli.reload import reload_on_hangup
+from dragoman.cli.dealt import DealtConnections
+from dragoman.cli.model_list import ModelList
+from dragoman.cli.reload import Reload, reload_on_hangup
 from dragoman.errors import DragomanError, ShuttingDown
 from dragoman.server import ModelEntry, ModelRegistry, ServedModel, create_app
-from dragoman.server.connection import Connection
+from dragoman.server.transport.connection import Connection
+from dragoman.server.transport.killed_worker import ConnectionTable, WatchedConnection
+from dragoman.server.transport.siblings import Siblings
 from dragoman.worker_pool import POOL
 
 _LOG = logging.getLogger(__name__)
 DRAIN_SECONDS = 30
 """How long a running request may continue after a signal to stop."""
 _KEEP_ALIVE_SECONDS = 75
+_WARM_AFTER = 2
+"""Seconds after the start at which worker processes start, so that they do not compete with the first requests."""
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """What one of several processes on a port gets from its parent.
+
+    Its connections arrive on the `channel`, and not at the listener; `table` has rows for them. One of the workers `announces`
+    the server. `shared` is a folder for what all of them share: metrics, and the sockets at which they answer each other.
+    """
+
+    channel: socket.socket
+    table: ConnectionTable
+    announces: bool
+    shared: Path
 
 
 def run(
-    registry: ModelRegistry,
-    listener: socket.socket,
-    access: Access,
-    *,
-    announces: bool = True,
-    counts: Path | None = None,
+    registry: ModelRegistry, models: ModelList, listener: socket.socket, access: Access, worker: Worker | None = None
 ) -> int:
-    """Serve until a signal arrives; returns the exit code of the process.
+    """Serve `models`, which are in the registry, until a signal arrives; returns the exit code of the process.
 
-    With `announces` it prints the banner when it is ready. `counts` is the folder for metrics shared with other processes.
+    It prints the banner when the model is loaded.
     """
     certificate = access.certificate
     config = uvicorn.Config(
-        create_app(registry, counts, access.keyring),
+        create_app(registry, worker.shared if worker else None, access.keyring),
         http=Connection,
         loop="auto",
         lifespan="on",
@@ -55,51 +72,70 @@ def run(
         timeout_graceful_shutdown=DRAIN_SECONDS + 10,
         ssl_context_factory=(lambda *_: certificate.context) if certificate else None,
     )
-    server = _Server(config, registry, access, announces=announces)
+    url = _url(listener, encrypted=certificate is not None)
+    if worker is not None:
+        registry.siblings = Siblings(worker.shared)
+        listener.close()
+    files: dict[str, Reload] = {**access.files}
+    if models.has_file:
+        files["the models"] = partial(models.reload, registry)
+
+    def announce(served: ServedModel) -> str:
+        return banner(served, url, needs_key=access.keyring.required, others=registry.entries[1:])
+
+    server = _Server(config, registry, files, None if worker and not worker.announces else announce, worker)
     with contextlib.suppress(KeyboardInterrupt), asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-        runner.run(server.serve([listener]))
+        runner.run(server.serve([] if worker else [listener]))
     return server.exit_code
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server, which also loads the model, prints the banner and drains requests on a signal."""
+    """uvicorn's server, which also loads the model, prints what `announce` makes of it, and drains requests on a signal."""
 
-    def __init__(self, config: uvicorn.Config, registry: ModelRegistry, access: Access, *, announces: bool) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        registry: ModelRegistry,
+        files: Mapping[str, Reload],
+        announce: Callable[[ServedModel], str] | None,
+        worker: Worker | None,
+    ) -> None:
         super().__init__(config)
-        self._access = access
-        self._announces = announces
+        self._files = files
+        self._worker = worker
+        self._dealt: DealtConnections | None = None
+        self._announcement = announce
         self.exit_code = 0
         self._registry = registry
         self._announcing: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to listen, and load the model in the background."""
-        reload_on_hangup(self._access.files)
+        reload_on_hangup(self._files)
         await super().startup(sockets=sockets)
-        if sockets:
-            self._announcing = asyncio.create_task(self._announce(sockets[0]))
+        if self._worker is not None:
+            self._dealt = DealtConnections(self._worker.channel, self._worker.table, self._protocol, self.config.ssl)
+            self._dealt.start()
+            loop, listener = asyncio.get_running_loop(), self._registry.siblings.listen()
+            self.servers.append(await loop.create_unix_server(partial(self._protocol, None), sock=listener))
+        self._announcing = asyncio.create_task(self._announce())
 
-    async def _announce(self, listener: socket.socket) -> None:
-        loading = self._registry.load()
+    def _protocol(self, watched: WatchedConnection | None) -> asyncio.Protocol:
+        state = self.lifespan.state
+        return Connection(config=self.config, server_state=self.server_state, app_state=state, watched=watched)
+
+    async def _announce(self) -> None:
         console = Console(stderr=True)
         columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
         with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
             progress.add_task("loading the model", total=None)
-            await asyncio.wait({loading})
+            loading = await self._registry.outcome()
         failure = loading.exception()
         if failure is None:
-            POOL.warm()
-            loading.result().media.warm()
+            asyncio.get_running_loop().call_later(_WARM_AFTER, self._warm, loading.result())
             gc.freeze()  # the loaded objects stay: the garbage collector need not scan them again
-            if self._announces:
-                click.echo(
-                    banner(
-                        loading.result(),
-                        _url(listener, encrypted=self.config.is_ssl),
-                        needs_key=self._access.keyring.required,
-                        others=self._registry.entries[1:],
-                    )
-                )
+            if self._announcement is not None:
+                click.echo(self._announcement(loading.result()))
                 sys.stdout.flush()
             return
         if isinstance(failure, ShuttingDown):
@@ -109,6 +145,11 @@ class _Server(uvicorn.Server):
             _LOG.error("loading failed", exc_info=failure)
         self.exit_code = 1
         self.should_exit = True
+
+    def _warm(self, loaded: ServedModel) -> None:
+        """Start a worker process of each kind, so that the first large request does not wait for one."""
+        POOL.warm()
+        loaded.media.warm()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -126,6 +167,8 @@ class _Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
     def _drain(self, seconds: float) -> None:
+        if self._dealt is not None:
+            self._dealt.stop()
         self._registry.residents.drain()
         asyncio.get_running_loop().call_later(seconds, self._registry.residents.expire)
 

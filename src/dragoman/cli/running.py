@@ -19,7 +19,7 @@ _HEADER: Final = ("NAME", "STATE", "BUSY", "WAITING", "WINDOW", "CACHED", "TOKEN
 Status = Mapping[str, Any]
 
 
-def _server_options(command: Callable[..., None]) -> Callable[..., None]:
+def server_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options that name a server."""
     key = click.option("--api-key", metavar="KEY", help="API key of the server.")
     url = click.option("--url", metavar="URL", default=DEFAULT_URL, show_default=True, help="The running server.")
@@ -27,7 +27,7 @@ def _server_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 @click.command(short_help="Show the models of a running server.")
-@_server_options
+@server_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def ps(url: str, api_key: str | None, *, as_json: bool) -> None:
     """Show the models of a running server: which are loaded, where they compute, and how busy they are.
@@ -40,7 +40,7 @@ def ps(url: str, api_key: str | None, *, as_json: bool) -> None:
 
 @click.command(short_help="Unload a model of a running server.")
 @click.argument("model")
-@_server_options
+@server_options
 def stop(model: str, url: str, api_key: str | None) -> None:
     """Unload MODEL, named as in `dragoman ps`, when the requests that use it are complete. The next request loads it again."""
     status = ask(url, f"/api/models/{quote(model)}/stop", api_key, method="POST", timeout=_STOP_SECONDS)

@@ -1,32 +1,32 @@
 """`dragoman serve`: checks the options and runs the server."""
 
 import logging
-import shutil
 import socket
 import sys
-import tempfile
-from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import click
 
-from dragoman.cli.access import Access
+from dragoman.cli.access import Access, is_loopback
 from dragoman.cli.durations import KeepAlive
 from dragoman.cli.engines import ENGINES, LLAMACPP
-from dragoman.cli.entries import build_entries
-from dragoman.cli.folders import check_writable, data_folder
+from dragoman.cli.folders import check_writable
+from dragoman.cli.model_list import ModelList
 from dragoman.cli.options import Options, check_gpu_layers
-from dragoman.cli.served_models import served_models
+from dragoman.cli.server_tools import server_tool_settings
 from dragoman.cli.sizes import Size
 from dragoman.cli.speculate import AUTO
+from dragoman.cli.storage import place_of
 from dragoman.cli.usage_error import UsageError
 from dragoman.cli.vision import build_vision
-from dragoman.cli.workers import own_listener, run_workers
 from dragoman.limits import DEFAULT, Limits
-from dragoman.media.vision import Vision
 from dragoman.observability import LOG_FORMATS
-from dragoman.server import ModelEntry, ModelRegistry, Settings
+from dragoman.observability.recent import Inspect
+from dragoman.server import Settings
 
 
 @click.command(short_help="Serve a model.")
@@ -37,7 +37,7 @@ from dragoman.server import ModelEntry, ModelRegistry, Settings
     "--models",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Serve the models of this file, each with its options (docs/models.md), in place of MODEL.",
+    help="Serve the models of this file, each with its options (docs/models.md), in place of MODEL; read again on SIGHUP.",
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
@@ -117,7 +117,7 @@ from dragoman.server import ModelEntry, ModelRegistry, Settings
     "--data-dir",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
-    help="Where stored responses of the Responses API are kept; by default below the user's data folder.",
+    help="Where batches, files and stored responses are kept; by default below the user's data folder.",
 )
 @click.option(
     "--responses-limit",
@@ -133,6 +133,29 @@ from dragoman.server import ModelEntry, ModelRegistry, Settings
     show_default=True,
     metavar="TIME|never",
     help="How long after its last use a stored response is removed.",
+)
+@click.option(
+    "--database",
+    metavar="URL",
+    help="Postgres database for batches, files and stored responses in place of --data-dir, for several gateways: postgresql://…",
+)
+@click.option(
+    "--files-store",
+    metavar="URL",
+    help="S3-compatible store for the contents of files in place of --data-dir: s3://BUCKET/PREFIX, with the variables AWS_….",
+)
+@click.option(
+    "--files-limit",
+    type=Size(),
+    default="10GB",
+    show_default=True,
+    help="How much uploaded files may take together; what is beyond it is refused.",
+)
+@click.option(
+    "--batch-slots",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Slots of each model that batches use while no other request wants them; by default all but one.",
 )
 @click.option("--parallel", type=click.IntRange(min=1), metavar="N", help="Requests processed at once.")
 @click.option(
@@ -164,6 +187,22 @@ from dragoman.server import ModelEntry, ModelRegistry, Settings
 @click.option("--any-model", is_flag=True, help="Accept every model name.")
 @click.option("--strict", is_flag=True, help="Refuse unknown fields, and fields that the newest API version removed.")
 @click.option("--fetch-urls", is_flag=True, help="Fetch images and documents that clients send by URL, from public addresses.")
+@click.option(
+    "--web-search",
+    metavar="PROVIDER[:URL]",
+    help="Run the tool web_search: searxng:URL, brave, tavily, duckduckgo, or command:COMMAND (docs/server-tools.md).",
+)
+@click.option("--web-search-key", metavar="KEY", help="API key of the search provider.")
+@click.option(
+    "--web-fetch", is_flag=True, help="Run the tool web_fetch: read web pages that a conversation names (docs/server-tools.md)."
+)
+@click.option(
+    "--mcp-host",
+    "mcp_hosts",
+    multiple=True,
+    metavar="HOST[:PORT]",
+    help="Host of MCP servers whose tools requests may use (docs/server-tools.md); may be repeated.",
+)
 @click.option(
     "--strict-input", is_flag=True, help="Refuse what the model cannot see or read instead of putting a note in its place."
 )
@@ -208,6 +247,23 @@ from dragoman.server import ModelEntry, ModelRegistry, Settings
     metavar="DIR",
     help="Write every request and its answer to this folder, without secrets, for `dragoman replay`.",
 )
+@click.option("--capture-limit", type=Size(), help="How much they may take there; beyond it, the oldest are removed.")
+@click.option(
+    "--capture-age",
+    type=KeepAlive(),
+    metavar="TIME|never",
+    help="How old they may get there, such as 7d; older ones are removed.",
+)
+@click.option(
+    "--traces",
+    is_flag=True,
+    help="Export a trace of each request by OpenTelemetry (the extra otel); OTEL_EXPORTER_OTLP_ENDPOINT says where to.",
+)
+@click.option(
+    "--inspect",
+    type=click.Choice([mode.value for mode in Inspect]),
+    help="What the page at / shows of the last requests, from memory; by default full, beyond this machine metadata.",
+)
 def serve(**given: Any) -> None:
     """Serve MODEL: a path to a .gguf file or hf:OWNER/REPO[:QUANT].
 
@@ -219,50 +275,50 @@ def serve(**given: Any) -> None:
     """
     options = Options(**given)
     _log(options)
-    check_writable(options.capture, "capture")
+    _check_capture(options)
+    _check_traces(options)
     check_writable(options.cache_dir if options.cache_limit else None, "save conversations")
-    check_writable(options.data_dir if options.responses_limit else None, "store responses")
+    check_writable(options.data_dir, "store responses and files")
     access = Access.of(options)
-    models = served_models(options)
     settings = Settings(
         any_model=options.any_model,
         queue=options.queue,
         strict=options.strict,
         strict_input=options.strict_input,
         fetch_urls=options.fetch_urls,
+        server_tools=server_tool_settings(options),
         capture=options.capture,
+        capture_limit=options.capture_limit,
+        capture_age=options.capture_age,
+        traces=options.traces,
+        inspect=inspect_mode(options),
         cors_origins=options.cors_origins,
         hosts=access.hosts,
         limits=_limits(options),
-        data=options.data_dir or data_folder(),
+        place=place_of(options),
         responses_limit=options.responses_limit,
         responses_age=options.responses_age,
+        files_limit=options.files_limit,
+        batch_slots=options.batch_slots,
     )
     vision, reserved = build_vision(options)
-    entries, memory = build_entries(models, options.memory, reserved)
-    registry = _registry(entries, settings, vision, memory)
+    models = ModelList(options, reserved)
+    registry = partial(models.registry, settings, vision)
     listener = _listen(options.host, options.port)
 
     from dragoman.cli.run import run  # noqa: PLC0415 -- the HTTP stack is not needed to report a wrong path
+    from dragoman.cli.several_workers import run_workers  # noqa: PLC0415
 
     if options.workers == 1:
-        sys.exit(run(registry, listener, access))
-    counts = Path(tempfile.mkdtemp(prefix="dragoman-"))
-
-    def work(index: int) -> int:
-        registry = _registry(entries, settings, vision, memory)
-        return run(registry, own_listener(listener), access, announces=index == 0, counts=counts)
-
-    code = run_workers(options.workers, work, reload=bool(access.files))
-    shutil.rmtree(counts, ignore_errors=True)  # only the parent process gets here
-    sys.exit(code)
+        sys.exit(run(registry(), models, listener, access))
+    sys.exit(run_workers(options.workers, registry, models, listener, access))
 
 
-def _registry(entries: Sequence[ModelEntry], settings: Settings, vision: Vision | None, memory: int | None) -> ModelRegistry:
-    try:
-        return ModelRegistry(entries, settings, vision, memory)
-    except ValueError as error:
-        raise UsageError(f"{error}: in a file (--models FILE) each model has a name of its own.") from error
+def inspect_mode(options: Options) -> Inspect:
+    """Return what is kept of requests."""
+    if options.inspect is None:
+        return Inspect.FULL if is_loopback(options.host) else Inspect.METADATA
+    return Inspect(options.inspect)
 
 
 def _log(options: Options) -> None:
@@ -270,6 +326,23 @@ def _log(options: Options) -> None:
     handler.setFormatter(LOG_FORMATS[options.log_format]())
     logging.basicConfig(level=options.log_level.upper(), handlers=[handler])
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING if options.log_level == "info" else logging.NOTSET)
+
+
+def _check_capture(options: Options) -> None:
+    """Raise `UsageError` if the folder cannot be written, or if there are limits without a folder."""
+    if options.capture is None and (options.capture_limit, options.capture_age) != (None, None):
+        raise UsageError("--capture-limit and --capture-age need --capture DIR.")
+    check_writable(options.capture, "capture")
+
+
+def _check_traces(options: Options) -> None:
+    """Raise `UsageError` if traces are wanted and what exports them is not installed."""
+    if not options.traces:
+        return
+    with suppress(ModuleNotFoundError):  # a package above it is missing
+        if find_spec("opentelemetry.exporter.otlp.proto.http") is not None:
+            return
+    raise UsageError("--traces needs the extra otel: pip install 'dragoman[otel]'.")
 
 
 def _limits(options: Options) -> Limits:

@@ -31,7 +31,7 @@ _OF_ONE_MODEL: Final[dict[str, Any]] = {
 """The options that concern the one MODEL of the command line, and what they are for another model."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True)
 class Served:
     """A model and its options, as if it were served alone. `memory` is what it takes in bytes, None if that is estimated."""
 

@@ -18,7 +18,7 @@ def build_vision(options: Options) -> tuple[Vision | None, int]:
     if options.workers > 1:
         raise UsageError("--workers needs the address of a vision model: give --vision-model URL.")
     from dragoman.engines.llama.embedded import EmbeddedLlama  # noqa: PLC0415
-    from dragoman.server.vision_model import VisionModel  # noqa: PLC0415
+    from dragoman.server.models.vision_model import VisionModel  # noqa: PLC0415
 
     try:
         model = resolve(named)

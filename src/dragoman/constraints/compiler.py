@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 
 from dragoman.constraints.cost import off_the_loop
+from dragoman.constraints.forced_text import forced_texts
 from dragoman.constraints.gbnf import gbnf
 from dragoman.constraints.lark import compiled, literals
 from dragoman.constraints.tree import Constraint
@@ -55,7 +56,9 @@ class Grammars:
         if self._form is GrammarForm.GBNF:
             return await off_the_loop(constraint, gbnf, constraint)
         segments = await self._special_tokens.segments(literals(constraint))
-        grammar = await off_the_loop(constraint, compiled, constraint, segments)
+        texts = await off_the_loop(constraint, forced_texts, constraint)
+        spelled = await self._special_tokens.among("\n".join(sorted(texts)))
+        grammar = await off_the_loop(constraint, compiled, constraint, segments, forces=not spelled)
         if grammar.relaxed:  # one line for all of them
             _LOG.warning(
                 "%d schemas were relaxed to make them compile; of the first, %s", len(grammar.relaxed), grammar.relaxed[0]

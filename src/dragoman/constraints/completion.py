@@ -10,8 +10,8 @@ from typing import Final
 
 from llguidance import LLMatcher, LLTokenizer
 
-from dragoman.constraints.lark import compiled, nodes
-from dragoman.constraints.tree import Constraint, Until
+from dragoman.constraints.lark import compiled
+from dragoman.constraints.tree import Constraint, Until, nodes
 
 _LONGEST: Final = 4096
 _TAIL: Final = 100

@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Final, ParamSpec, TypeVar
 
-from dragoman.constraints.lark import Uncompilable, nodes
-from dragoman.constraints.tree import Constraint, Json, Until
+from dragoman.constraints.lark import Uncompilable
+from dragoman.constraints.tree import Constraint, Json, Until, nodes
 from dragoman.errors import InvalidRequest
 from dragoman.json_schema.size import measured
 from dragoman.worker_pool import POOL, TooExpensive

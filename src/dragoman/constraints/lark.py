@@ -12,11 +12,12 @@ Many schemas may each compile and still be too large together, because of bounds
 then limited to its share of what the library allows. Relaxed schemas are logged; calls are validated after decoding anyway.
 
 Special tokens have no spelling in a grammar: free text cannot contain them; where a literal spells one, its id is written.
+Where other text does (`forced_text`), the grammar must not force tokens.
 """
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
@@ -24,11 +25,12 @@ from typing import Any, Final
 from llguidance import LLMatcher, LLParserLimits
 
 from dragoman.constraints.patterns import readable
-from dragoman.constraints.tree import Choice, Constraint, Json, Literal, Node, Pattern, Ref, Repeat, Series, Text, Until
+from dragoman.constraints.tree import Choice, Constraint, Json, Literal, Node, Pattern, Ref, Repeat, Series, Text, Until, nodes
 from dragoman.json_schema.references import Schema, rewritten
 from dragoman.special_tokens import Segments
 
 _HEADER: Final = "%llguidance {}\n"
+_UNFORCED: Final = '%llguidance {"no_forcing": true}\n'
 _FORM: Final = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": ", "coerce_one_of": True}
 LAST_STEP: Final = 3
 _REMEMBERED: Final = 2_000
@@ -67,35 +69,21 @@ def literals(constraint: Constraint) -> set[str]:
     return found
 
 
-def compiled(constraint: Constraint, segments: Mapping[str, Segments]) -> Grammar:
-    """A grammar that compiles. `segments` has every literal that spells special tokens. Raises `Uncompilable`."""
+def compiled(constraint: Constraint, segments: Mapping[str, Segments], *, forces: bool = True) -> Grammar:
+    """A grammar that compiles. `segments` has every literal that spells special tokens. Raises `Uncompilable`.
+
+    `forces`: text that is required is tokenized at once, else the model chooses its tokens.
+    """
     schemas = [json.dumps(node.schema) for node in nodes(constraint) if isinstance(node, Json)]
     share = _SIZE // max(len(schemas), 1)
     crowded = sum(int(bound) for schema in schemas for bound in _LENGTH.findall(schema)) > _CROWD
     error = ""
     for least_step, size in ((0, share if crowded else _SIZE), (0, share), (2, share), (LAST_STEP, _SIZE)):
-        grammar = _Writer(segments, least_step, size).grammar(constraint)
+        grammar = _Writer(segments, least_step, size, _HEADER if forces else _UNFORCED).grammar(constraint)
         error = LLMatcher.validate_grammar(grammar.text)
         if not error:
             return grammar
     raise Uncompilable(error)
-
-
-def nodes(constraint: Constraint) -> Iterator[Node]:
-    """Every node of the tree and the rules, once."""
-    seen: set[int] = set()
-    pending: list[Node] = [constraint.root, *constraint.rules.values()]
-    while pending:
-        node = pending.pop()
-        if id(node) in seen:
-            continue
-        seen.add(id(node))
-        yield node
-        match node:
-            case Series(inner) | Choice(inner):
-                pending.extend(inner)
-            case Repeat(repeated):
-                pending.append(repeated)
 
 
 class _Writer:
@@ -104,8 +92,9 @@ class _Writer:
     Schemas are relaxed to step `least_step` at least, and until each has no more than `size` symbols.
     """
 
-    def __init__(self, segments: Mapping[str, Segments], least_step: int, size: int) -> None:
+    def __init__(self, segments: Mapping[str, Segments], least_step: int, size: int, header: str) -> None:
         self._segments = segments
+        self._header = header
         self._least_step = least_step
         self._size = size
         self._lines: list[str] = []
@@ -117,7 +106,7 @@ class _Writer:
         start = self._expression(constraint.root)
         for name, node in constraint.rules.items():
             self._lines.append(f"{name}: {self._expression(node)}")
-        return Grammar(_HEADER + "\n".join([f"start: {start}", *self._lines]) + "\n", self._relaxed)
+        return Grammar(self._header + "\n".join([f"start: {start}", *self._lines]) + "\n", self._relaxed)
 
     def _expression(self, node: Node) -> str:
         match node:

@@ -10,7 +10,7 @@
 The spelling of a special token means that token in `Literal` and at the end of `Until`; free text has no special tokens.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -101,3 +101,20 @@ class Constraint:
 def one_of(nodes: Sequence[Node]) -> Node:
     """A choice among the nodes; a single node is returned as it is."""
     return nodes[0] if len(nodes) == 1 else Choice(tuple(nodes))
+
+
+def nodes(constraint: Constraint) -> Iterator[Node]:
+    """Every node of the tree and the rules, once."""
+    seen: set[int] = set()
+    pending: list[Node] = [constraint.root, *constraint.rules.values()]
+    while pending:
+        node = pending.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        yield node
+        match node:
+            case Series(inner) | Choice(inner):
+                pending.extend(inner)
+            case Repeat(repeated):
+                pending.append(repeated)

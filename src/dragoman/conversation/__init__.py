@@ -1,5 +1,6 @@
 """The neutral form of a request, independent of the API format it came in."""
 
+from dragoman.conversation.server_tools import DeclaredServerTool, McpToolset, ToolSearch, UserLocation, WebFetch, WebSearch
 from dragoman.conversation.spans import ImageSpan, Span, TextSpan, tokens_of
 from dragoman.conversation.types import (
     AnswerPolicy,
@@ -16,6 +17,7 @@ from dragoman.conversation.types import (
     Thinking,
     ThinkingDisplay,
     ThinkingPolicy,
+    TokenReport,
     Tool,
     ToolCall,
     ToolChoice,
@@ -30,11 +32,13 @@ __all__ = [
     "Attachment",
     "AttachmentKind",
     "Conversation",
+    "DeclaredServerTool",
     "Dialogue",
     "FileId",
     "Image",
     "ImageSpan",
     "Inline",
+    "McpToolset",
     "Role",
     "Sampling",
     "Span",
@@ -43,12 +47,17 @@ __all__ = [
     "Thinking",
     "ThinkingDisplay",
     "ThinkingPolicy",
+    "TokenReport",
     "Tool",
     "ToolCall",
     "ToolChoice",
     "ToolPolicy",
     "ToolResult",
+    "ToolSearch",
     "Turn",
     "Url",
+    "UserLocation",
+    "WebFetch",
+    "WebSearch",
     "tokens_of",
 ]

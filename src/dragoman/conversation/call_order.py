@@ -11,5 +11,7 @@ def in_call_order(content: Sequence[Content], places: Mapping[str, int]) -> Sequ
     `places` are the positions of the calls by their ids.
     """
     results = [part for part in content if isinstance(part, ToolResult)]
+    if len(results) < 2:
+        return tuple(content)
     in_order = iter(sorted(results, key=lambda result: places.get(result.call_id, 0)))
     return tuple(next(in_order) if isinstance(part, ToolResult) else part for part in content)

@@ -30,8 +30,16 @@ def recover(signature: str) -> str | None:
     if not signature.startswith(_PREFIX):
         return None
     try:
-        payload = base64.urlsafe_b64decode(signature[len(_PREFIX) :])
+        payload = _decoded(signature[len(_PREFIX) :])
         digest, content = payload[:_DIGEST_BYTES], payload[_DIGEST_BYTES:]
         return content.decode() if content and digest == _digest(content) else None
     except ValueError:
         return None
+
+
+def _decoded(text: str) -> bytes:
+    """The bytes of base64 as it is written here, and in no other spelling. Raises `ValueError`."""
+    payload = base64.urlsafe_b64decode(text)
+    if base64.urlsafe_b64encode(payload).decode() != text:
+        raise ValueError("not the base64 of these bytes")
+    return payload

@@ -8,6 +8,10 @@ from hashlib import sha256
 from itertools import groupby
 from typing import Any, TypeVar
 
+from dragoman.conversation.citations import CitationKind, CitedText, Passage
+from dragoman.conversation.once import Keeping
+from dragoman.conversation.server_tools import DeclaredServerTool
+
 JsonObject = Mapping[str, Any]
 """A JSON object that keeps the client's key order."""
 
@@ -20,8 +24,8 @@ class Role(StrEnum):
     SYSTEM = "system"
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+@dataclass(frozen=True)
+class Text(Keeping):
     """Text."""
 
     text: str
@@ -72,6 +76,7 @@ class AttachmentKind(StrEnum):
     IMAGE = "image"
     DOCUMENT = "document"
     SEARCH_RESULT = "search_result"
+    WEB_SEARCH_RESULT = "web_search_result"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +85,8 @@ class Attachment:
 
     `source` is a sequence if it consists of text and images already. `path` is its place in the request, and `field` that of
     its data in it, for errors. `origin`, `title` and `context` are empty if there are none. `full_size`: the client prefers an
-    error to an image that is scaled down.
+    error to an image that is scaled down. `cites`: the answer may cite it, by such places; those of a file are known once it
+    is read.
     """
 
     kind: AttachmentKind
@@ -91,17 +97,18 @@ class Attachment:
     title: str = ""
     context: str = ""
     full_size: bool = False
+    cites: CitationKind | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Thinking:
+@dataclass(frozen=True)
+class Thinking(Keeping):
     """Reasoning of an earlier answer, as the client sent it back."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class ToolCall:
+@dataclass(frozen=True)
+class ToolCall(Keeping):
     """A tool call of the assistant. `input` keeps the client's key order."""
 
     id: str
@@ -109,8 +116,8 @@ class ToolCall:
     input: JsonObject
 
 
-@dataclass(frozen=True, slots=True)
-class ToolResult:
+@dataclass(frozen=True)
+class ToolResult(Keeping):
     """The result of a call. `name` is that of the called tool, found in lowering; empty content is a valid result (IN-8).
 
     No two texts are adjacent in `content`: they are joined by a newline.
@@ -155,8 +162,8 @@ def join_texts(parts: "Iterable[Text | P]") -> "tuple[Text | P, ...]":
     return tuple(joined)
 
 
-Content = Text | Image | Attachment | Thinking | ToolCall | ToolResult
-"""The content of a turn. Only lowering makes attachments; prompts are rendered without any."""
+Content = Text | CitedText | Image | Attachment | Thinking | ToolCall | ToolResult
+"""The content of a turn. Only lowering makes attachments and cited texts; prompts are rendered without any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,8 +174,8 @@ class Turn:
     content: Sequence[Content]
 
 
-@dataclass(frozen=True, slots=True)
-class Tool:
+@dataclass(frozen=True)
+class Tool(Keeping):
     """A declared tool. `schema` is the JSON Schema of its input, in the client's key order.
 
     With `strict`, calls always match that schema (TOOL-11).
@@ -255,7 +262,8 @@ class Dialogue:
 
     `attachments` is the number of attachments in the turns, at the top, in results and in other attachments. `newest` is the
     beginning of the paths in the newest message of the user or of a tool: what is older must not make a request fail.
-    `notes` say, for the log, what the model does not get.
+    `notes` say, for the log, what the model does not get. `passages` are what the answer may cite, and `replaced` is how many
+    attachments of each kind had the turns in which text and images are in their place.
     """
 
     turns: Sequence[Turn] = ()
@@ -264,6 +272,26 @@ class Dialogue:
     attachments: int = 0
     newest: str = ""
     notes: Sequence[str] = ()
+    passages: Sequence[Passage] = ()
+    replaced: Mapping[AttachmentKind, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenReport:
+    """What the answer reports of its tokens.
+
+    `ids`: the token ids of the prompt and of the answer. `top`: the log-probability of each token of the answer, and those of
+    that many of the likeliest tokens at its place; None: neither. `field` is the request's field for that, for errors.
+    """
+
+    ids: bool = False
+    top: int | None = None
+    field: str = "logprobs"
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anything is to be reported."""
+        return self.ids or self.top is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,17 +299,23 @@ class AnswerPolicy:
     """How to answer.
 
     `tools` are all tools that can be called, whether the top of the prompt lists them, or a result or a system turn describes
-    them (TOOL-12, IN-14). `max_tokens` of 0 means: process the prompt and generate nothing (REQ-3). `output` is the JSON Schema
-    of the answer (STR-1).
+    them (TOOL-12, IN-14). `server_tools` are those that the server runs; they are not among `tools` until it has made them.
+    `deferred` are those that can be called once a search of the server has found them.
+    `max_tokens` of 0 means: process the prompt and generate nothing (REQ-3). `output` is the JSON Schema
+    of the answer (STR-1). `passages` are what it may cite.
     """
 
     tools: Sequence[Tool] = ()
+    server_tools: Sequence[DeclaredServerTool] = ()
+    deferred: Sequence[Tool] = ()
     tool_policy: ToolPolicy = field(default_factory=ToolPolicy)
     thinking: ThinkingPolicy = field(default_factory=ThinkingPolicy)
     sampling: Sampling = field(default_factory=Sampling)
     stop_sequences: Sequence[str] = ()
     max_tokens: int = 0
     output: JsonObject | None = None
+    report: TokenReport = TokenReport()
+    passages: Sequence[Passage] = ()
 
     @property
     def schemas(self) -> Mapping[str, JsonObject]:

@@ -17,6 +17,7 @@ from dragoman.dialects.registry import (
     get,
     register,
 )
+from dragoman.dialects.special_markers import SpecialMarkers
 
 __all__ = [
     "BY_NAME",
@@ -24,6 +25,7 @@ __all__ = [
     "Constrainer",
     "Dialect",
     "Parser",
+    "SpecialMarkers",
     "UnknownDialect",
     "by_reasoning_parser",
     "by_tool_parser",

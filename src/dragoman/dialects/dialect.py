@@ -7,6 +7,7 @@ from importlib.resources import files
 from dragoman.conversation.types import JsonObject
 from dragoman.dialects.parser import Parser
 from dragoman.dialects.spec import IdInName
+from dragoman.dialects.special_markers import SpecialMarkers
 from dragoman.dialects.writer import Writer
 
 
@@ -29,10 +30,16 @@ class Dialect(Writer):
         return files(__package__).joinpath("templates", self.template).read_text(encoding="utf-8")
 
     def parser(
-        self, tools: Mapping[str, JsonObject], *, thinking_open: bool, calls_allowed: bool = True, recover: bool = True
+        self,
+        tools: Mapping[str, JsonObject],
+        *,
+        thinking_open: bool,
+        calls_allowed: bool = True,
+        recover: bool = True,
+        markers: SpecialMarkers | None = None,
     ) -> Parser:
         """A parser for one generation; the arguments are those of `Parser`."""
-        return Parser(self, tools, thinking_open=thinking_open, calls_allowed=calls_allowed, recover=recover)
+        return Parser(self, tools, thinking_open=thinking_open, calls_allowed=calls_allowed, recover=recover, markers=markers)
 
     def thinking_open(self, prompt_tail: str) -> bool:
         """Whether the rendered prompt ends inside a reasoning span.

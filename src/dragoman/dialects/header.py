@@ -7,12 +7,13 @@ from enum import Enum, auto
 from functools import lru_cache
 
 from dragoman.dialects.markers import Markers
+from dragoman.dialects.marks import MARK
 from dragoman.dialects.spec import Frame
 
 MAX_HEADER = 256
 """Characters of the longest header; anything longer is text."""
 
-_MARKUP = re.compile(r"<[^<>]*>?|\bto=\S*")
+_MARKUP = re.compile(rf"{MARK}?<[^<>]*>?|\bto=\S*")
 
 
 class MessageKind(Enum):

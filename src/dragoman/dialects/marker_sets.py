@@ -6,6 +6,7 @@ from enum import Enum, auto
 from functools import lru_cache
 
 from dragoman.dialects.markers import Markers
+from dragoman.dialects.marks import marked
 from dragoman.dialects.spec import Calls, CallsInside, NameTag, Syntax
 
 _QUOTES = "\"'`"
@@ -30,6 +31,7 @@ class Meaning(Enum):
     STOP = auto()  # a stop string
     CITATION = auto()
     DROPPED = auto()
+    SPELLED = auto()  # none: ordinary tokens spell a special token
 
 
 class MarkerTable:
@@ -61,8 +63,8 @@ class MarkerSets:
 
 
 @lru_cache
-def marker_sets(syntax: Syntax, *, calls_allowed: bool) -> MarkerSets:
-    """The markers of a dialect; with `calls_allowed` false, without those of calls."""
+def marker_sets(syntax: Syntax, *, calls_allowed: bool, spelled: frozenset[str] = frozenset()) -> MarkerSets:
+    """The markers of a dialect; with `calls_allowed` false, without those of calls. `spelled` only spell markers."""
     blocks = [calls for calls in (syntax.calls, *syntax.also) if calls is not None and calls_allowed]
     openers: dict[str, tuple[Calls, ...]] = {}
     for calls in blocks:
@@ -83,6 +85,8 @@ def marker_sets(syntax: Syntax, *, calls_allowed: bool) -> MarkerSets:
     hides_closers = reasoning is not None and reasoning.calls_inside is CallsInside.TENTATIVE
     return MarkerSets(
         text=MarkerTable(
+            (Meaning.SPELLED, spelled),
+            (Meaning.TEXT, map(marked, spelled)),
             (Meaning.DROPPED, (*syntax.wrapper.tags, *closes)),
             (Meaning.CALL_END, closers),
             *anywhere,
@@ -92,6 +96,8 @@ def marker_sets(syntax: Syntax, *, calls_allowed: bool) -> MarkerSets:
             (Meaning.TEXT, (closer for closer in closes if reasoning and closer in reasoning.word_like_markers)),
         ),
         reasoning=MarkerTable(
+            (Meaning.SPELLED, spelled),
+            (Meaning.TEXT, map(marked, spelled)),
             (Meaning.DROPPED, tags),
             (Meaning.CALL_END, () if hides_closers else closers),
             *anywhere,

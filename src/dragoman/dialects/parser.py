@@ -15,7 +15,7 @@ It guarantees, for any text:
 - no exception is raised.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from dragoman.conversation.types import JsonObject
@@ -23,9 +23,11 @@ from dragoman.dialects.blocks import CallReader, Context, TentativeCall, open_bl
 from dragoman.dialects.header import HeaderReader, MessageKind, ParsedHeader
 from dragoman.dialects.markdown import CodeTracker
 from dragoman.dialects.marker_sets import Meaning, marker_sets
+from dragoman.dialects.marks import unmarked
 from dragoman.dialects.recovery import SecondReading
 from dragoman.dialects.spans import Event, ReasoningSpan, Span, TextSpan
 from dragoman.dialects.spec import CallsInside, Syntax
+from dragoman.dialects.special_markers import SpecialMarkers, TokenMarking, without_marks
 from dragoman.parts import CallStart, Part, Text, ThinkingEnd
 
 
@@ -45,10 +47,10 @@ class Parser:
 
     `tools` are the declared tools' schemas by name. `thinking_open`: the prompt ends inside a reasoning span. With
     `calls_allowed` false, or no tools, the markup of calls is ordinary text. With `recover`, calls in other notations than the
-    dialect's are read as well.
+    dialect's are read as well. `markers` are special tokens that are matched by their ids.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- what is known of a generation before it begins
         self,
         syntax: Syntax,
         tools: Mapping[str, JsonObject],
@@ -56,14 +58,18 @@ class Parser:
         thinking_open: bool,
         calls_allowed: bool = True,
         recover: bool = True,
+        markers: SpecialMarkers | None = None,
     ) -> None:
         calls_allowed = calls_allowed and bool(tools)
+        self._marking = TokenMarking(markers) if markers else None
+        syntax = markers.syntax if markers else syntax
         self._syntax = syntax
         self._repairs: list[str] = []
         closes = syntax.reasoning.closes if syntax.reasoning else ()
         self._calls_inside = syntax.reasoning.calls_inside if syntax.reasoning else CallsInside.END
         self._context = Context(tools if calls_allowed else {}, self._repairs, closes)
-        self._sets = marker_sets(syntax, calls_allowed=calls_allowed)
+        spelled = markers.spellings if markers else frozenset()
+        self._sets = marker_sets(syntax, calls_allowed=calls_allowed, spelled=spelled)
         self._held = ""  # undecided text, which is read again together with the next chunk
         self._text = TextSpan(self._sets, syntax.reasoning, syntax.stop_strings.ends)
         self._reasoning: ReasoningSpan | None = None
@@ -76,7 +82,9 @@ class Parser:
             self._header = self._new_header("")
         is_read_twice = recover and calls_allowed
         self._second_reading = (
-            SecondReading(tools, self._repairs, self._sets.openers, self._sets.closers) if is_read_twice else None
+            SecondReading(tools, self._repairs, [*map(unmarked, self._sets.openers)], [*map(unmarked, self._sets.closers)])
+            if is_read_twice
+            else None
         )
 
     @property
@@ -89,17 +97,27 @@ class Parser:
         """The names of the repairs, one entry each time, and an entry for each recovered call, for the log."""
         return [*self._repairs, *(self._second_reading.recovered if self._second_reading else ())]
 
-    def feed(self, text: str) -> list[Part]:
-        """The parts that this chunk completes."""
+    def feed(self, text: str, ids: Sequence[int] | None = None) -> list[Part]:
+        """The parts that this chunk completes; `ids` are those of its tokens, None for text that the model did not write."""
+        if self._marking is not None:
+            text = self._marking.mark(text, ids)
         out: list[Part] = []
         self._held = self._scan(self._held + text, out, final=False)
-        return self._second_reading.read(out) if self._second_reading else out
+        return self._read_again(out)
 
     def finish(self, cut: bool) -> list[Part]:
         """The last parts. `cut`: a limit ended the output, so an open call is not complete (STOP-3)."""
         out: list[Part] = []
         self._read_end(out, cut=cut)
-        return self._second_reading.finish(out, cut=cut) if self._second_reading else out
+        return self._read_again(out, final=True, cut=cut)
+
+    def _read_again(self, parts: list[Part], *, final: bool = False, cut: bool = False) -> list[Part]:
+        """Look for calls in the parts of the first reading."""
+        again, has_marks = self._second_reading, self._marking is not None
+        if again is not None:
+            parts = without_marks(parts, broken_too=False) if has_marks else parts
+            parts = again.finish(parts, cut=cut) if final else again.read(parts)
+        return without_marks(parts, broken_too=True) if has_marks else parts
 
     def _read_end(self, out: list[Part], *, cut: bool) -> None:
         tail = self._scan(self._held, out, final=True)

@@ -11,6 +11,7 @@ from typing import ClassVar, NamedTuple
 
 from dragoman.dialects.markdown import CodeTracker
 from dragoman.dialects.marker_sets import MarkerSets, MarkerTable, Meaning
+from dragoman.dialects.marks import broken
 from dragoman.dialects.spec import Calls, Reasoning
 from dragoman.parts import Part, Text, Thinking
 
@@ -85,6 +86,8 @@ class Span(ABC):
         match meaning:
             case Meaning.TEXT:
                 self.write(marker, out)
+            case Meaning.SPELLED:
+                self.write(broken(marker), out)
             case Meaning.CALL | Meaning.CALL_END if self._in_code:
                 self.refused = self.refused or meaning is Meaning.CALL
                 self.write(marker, out)

@@ -12,14 +12,14 @@ from urllib.parse import quote
 
 import aiohttp
 
+from dragoman.doctor.api import MESSAGES, MESSAGES_API, Api
 from dragoman.doctor.check_failed import CheckFailed, Skip, quoted
 from dragoman.doctor.message import Message, read_message
 from dragoman.doctor.stream import EventReader, Stream
 
 T = TypeVar("T")
 
-MESSAGES, COUNT, MODELS = "/v1/messages", "/v1/messages/count_tokens", "/v1/models"
-VERSION = "2023-06-01"
+COUNT, MODELS = f"{MESSAGES}/count_tokens", "/v1/models"
 TIMEOUT = 300.0
 """Seconds that a whole answer may take."""
 
@@ -59,6 +59,12 @@ class Answer:
         return value
 
     @property
+    def error(self) -> dict[str, Any]:
+        """The error in the body, empty if there is none; raises `CheckFailed` if the body is not a JSON object."""
+        error = self.object.get("error")
+        return error if isinstance(error, dict) else {}
+
+    @property
     def excerpt(self) -> str:
         """The error's message, or the beginning of the body, to quote in a reason."""
         try:
@@ -76,11 +82,12 @@ class Answer:
 class Client:
     """A client of one server and one model. Raises `CheckFailed` if a connection breaks or an answer takes too long."""
 
-    def __init__(self, session: aiohttp.ClientSession, base: str, key: str | None, model: str) -> None:
+    def __init__(self, session: aiohttp.ClientSession, base: str, key: str | None, model: str, api: Api) -> None:
         self._session = session
         self._base = base  # not aiohttp's base URL, which would drop its path
         self.key = key
         self.model = model
+        self.api = api
         self.window: int | None = None
         self._capabilities: Mapping[str, Any] = {}
         self.nonce = secrets.token_hex(4)  # makes this run's prompts different from those of the last run
@@ -88,7 +95,9 @@ class Client:
 
     @classmethod
     @asynccontextmanager
-    async def connect(cls, url: str, key: str | None = None, model: str | None = None) -> AsyncIterator["Client"]:
+    async def connect(
+        cls, url: str, key: str | None = None, model: str | None = None, api: Api = MESSAGES_API
+    ) -> AsyncIterator["Client"]:
         """Connect to the server at `http://…` or `unix:///path`; use its first model unless one is named.
 
         Raises `Unreachable`.
@@ -100,7 +109,7 @@ class Client:
         else:
             connector, base = aiohttp.TCPConnector(limit=0, force_close=True), url.rstrip("/")
         async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=TIMEOUT)) as session:
-            client = cls(session, base, key, model or _NO_MODEL)
+            client = cls(session, base, key, model or _NO_MODEL, api)
             await client._read_models(url, model)
             yield client
 
@@ -128,9 +137,9 @@ class Client:
 
     def headers(self, **changed: str | None) -> dict[str, str]:
         """The usual headers with these changes, with underscores for hyphens; None removes a header."""
-        usual = {"anthropic-version": VERSION, "content-type": "application/json", "accept": "application/json"}
+        usual = {**self.api.headers, "content-type": "application/json", "accept": "application/json"}
         if self.key is not None:
-            usual["x-api-key"] = self.key
+            usual |= self.api.key_header(self.key)
         named = {name.replace("_", "-"): value for name, value in changed.items()}
         return {name: value for name, value in {**usual, **named}.items() if value is not None}
 
@@ -153,9 +162,9 @@ class Client:
         lowered = {name.lower(): value for name, value in response.headers.items()}
         return Answer(response.status, lowered, content, time.monotonic() - began)
 
-    async def post(self, body: Body, path: str = MESSAGES, /, **headers: str | None) -> Answer:
-        """Send a POST request with this model, unless the body names another."""
-        return await self.ask("POST", path, {"model": self.model, **body}, **headers)
+    async def post(self, body: Body, path: str | None = None, /, **headers: str | None) -> Answer:
+        """Send a POST request with this model, unless the body names another; without a path, to that of the API."""
+        return await self.ask("POST", path or self.api.path, {"model": self.model, **body}, **headers)
 
     async def message(self, body: Body, **headers: str | None) -> Message:
         """The unstreamed message; raises `CheckFailed` if the request is refused."""
@@ -173,26 +182,28 @@ class Client:
         return await self.ask("GET", f"{MODELS}/{quote(name, safe='')}")
 
     @asynccontextmanager
-    async def opened(self, body: Body, **headers: str | None) -> AsyncIterator[AsyncIterator[Stream]]:
+    async def opened(
+        self, body: Body, path: str | None = None, /, **headers: str | None
+    ) -> AsyncIterator[AsyncIterator[Stream]]:
         """A stream that can be abandoned: yields what has been received so far, after each arrival."""
         began = time.monotonic()
         data = json.dumps({"model": self.model, **body, "stream": True}).encode()
         try:
-            async with self._request("POST", MESSAGES, data, headers) as response:
+            async with self._request("POST", path or self.api.path, data, headers) as response:
                 yield _arrivals(response, began)
         except _ERRORS as error:
             raise CheckFailed(_broken(error)) from error
 
-    async def stream(self, body: Body, **headers: str | None) -> Stream:
+    async def stream(self, body: Body, path: str | None = None, /, **headers: str | None) -> Stream:
         """A stream, read to its end, whatever its status."""
-        async with self.opened(body, **headers) as arrivals:
+        async with self.opened(body, path, **headers) as arrivals:
             async for stream in arrivals:
                 last = stream
         return last
 
-    async def streamed(self, body: Body, **headers: str | None) -> Stream:
+    async def streamed(self, body: Body, path: str | None = None, /, **headers: str | None) -> Stream:
         """A stream, read to its end; raises `Skip` if the answer is not a stream, which another check reports."""
-        stream = await self.stream(body, **headers)
+        stream = await self.stream(body, path, **headers)
         if stream.status != 200 or not stream.events:
             raise Skip(f"there is no stream to judge: answered {stream.status}")
         return stream

@@ -38,6 +38,7 @@ class Block(Struct, frozen=True):
     input: Any = None
     thinking: str = ""
     signature: str = ""
+    tool_use_id: str = ""
 
 
 class Message(Struct, frozen=True):

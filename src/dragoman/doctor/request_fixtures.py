@@ -38,10 +38,14 @@ def result(identifier: str, **fields: Any) -> Object:
     return {"type": "tool_result", "tool_use_id": identifier, **fields}
 
 
+def closed(**properties: Any) -> Object:
+    """The schema of an object with exactly these properties."""
+    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
+
+
 def tool(name: str, description: str, properties: Object, **fields: Any) -> Object:
     """A tool with all its properties required."""
-    schema = {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
-    return {"name": name, "description": description, "input_schema": schema, **fields}
+    return {"name": name, "description": description, "input_schema": closed(**properties), **fields}
 
 
 def body(*messages: Object, **fields: Any) -> Object:

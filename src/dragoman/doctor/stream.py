@@ -28,7 +28,11 @@ class Event:
     @property
     def index(self) -> int | None:
         """The `index` of its block."""
-        index = (self.data or {}).get("index")
+        return self.index_of("index")
+
+    def index_of(self, key: str) -> int | None:
+        """An index in the payload."""
+        index = (self.data or {}).get(key)
         return index if isinstance(index, int) else None
 
     def inner(self, key: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from dragoman.constraints.tree import Constraint
 from dragoman.conversation import Image, Sampling, Span
+from dragoman.parts import LogProb
 
 SHORT_PROMPT: Final = 512
 """The most tokens of a short prompt (a title, a probe): it is prefilled in a step or two even without a GPU, so it need not
@@ -21,11 +22,14 @@ class Routing(Struct, frozen=True):
     """Where an engine request goes: `adapter` is one that the engine listed, None for the base model.
 
     Requests with the same `affinity` (letters and digits only) share most of their prompt: a router may send them to the same
-    server.
+    server. `trace` are the headers by which the engine's spans join the trace of the request. `continued`: a later request may
+    begin with this one and its answer, as in a conversation; one of a batch has no next turn.
     """
 
     adapter: str | None = None
     affinity: str | None = None
+    trace: Mapping[str, str] = {}
+    continued: bool = True
 
 
 NO_ROUTING: Final = Routing()
@@ -40,6 +44,8 @@ class EngineRequest(Struct, frozen=True):
     `spans` are the same prompt as texts and images, only if it has images, which only engines that report `images` get.
     `special_tokens` are the spellings of special tokens that must be in the text of the output, because they are markers of the
     dialect; others may be there, too.
+    `ids`: the chunks must have the ids of their tokens. `top`: also the log-probability of each, and those of that many of the
+    likeliest tokens at its place. Only engines that report `token_ids` and `logprobs` get them; others may send ids unasked.
     """
 
     tokens: Sequence[int]
@@ -49,6 +55,8 @@ class EngineRequest(Struct, frozen=True):
     routing: Routing = NO_ROUTING
     spans: Sequence[Span] = ()
     special_tokens: Sequence[str] = ()
+    ids: bool = False
+    top: int | None = None
 
 
 class FinishReason(StrEnum):
@@ -95,12 +103,16 @@ class OutputChunk(Struct, frozen=True):
 
     `text` holds whole code points only; `output` is the number of tokens generated for it (several where one token was not a
     whole character, 0 on chunks that only report). `prefill` comes before any text, as often as the engine reports it.
+    `ids` are the ids of these tokens, and `logprobs` has an entry for each; a token that ends the answer may be missing, and
+    what is missing in the text (an unfinished character) may be missing here.
     """
 
     text: str = ""
     output: int = 0
     prefill: PrefillProgress | None = None
     finish: Finish | None = None
+    ids: Sequence[int] = ()
+    logprobs: Sequence[LogProb] = ()
 
 
 class EngineKind(StrEnum):
@@ -131,6 +143,9 @@ class Capabilities(Struct, frozen=True):
     `images`: engine and model read images (PNG and JPEG); then `reserved` are spellings that the engine would misread in a
     prompt with images, so that text must not contain them, and `beginning` is a special token that it puts before every prompt
     with images that does not begin with it.
+    `token_ids`: it reports the ids of the tokens that it generates; `marker_ids`: those of the `special_tokens` of a request
+    also unasked. `spells_markers`: a constraint may make it spell special tokens with ordinary ones. `logprobs`: it reports
+    log-probabilities, `prompt_logprobs`: also those of a prompt (`score`).
     `adapters` are the names of the model's variants that a request may name. `found` describes the probe results for people.
     """
 
@@ -145,6 +160,11 @@ class Capabilities(Struct, frozen=True):
     images: bool = False
     reserved: Sequence[str] = ()
     beginning: str = ""
+    token_ids: bool = False
+    marker_ids: bool = False
+    spells_markers: bool = True
+    logprobs: bool = False
+    prompt_logprobs: bool = False
     adapters: Sequence[str] = ()
     kind: EngineKind = EngineKind.OTHER
     found: Mapping[str, str] = {}
@@ -198,6 +218,17 @@ class Engine(ABC):
 
         With `special`, the spelling of a special token becomes that token; without, it is ordinary text. Raises as `generate`.
         """
+
+    async def detokenize(self, tokens: Sequence[int]) -> str:
+        """The text of token ids, special tokens spelled out. Only for engines that report `token_ids`. Raises as `generate`."""
+        raise NotImplementedError
+
+    async def score(self, tokens: Sequence[int], top: int) -> Sequence[LogProb]:
+        """The log-probability of each token of a prompt, and those of the `top` likeliest tokens at its place.
+
+        That of the first one is None. Only for engines that report `prompt_logprobs`. Raises as `generate`.
+        """
+        raise NotImplementedError
 
     async def accept_images(self, notation: str) -> bool:
         """Whether images can be sent to an engine that reports `images`. Called once, after `start`.

@@ -7,32 +7,31 @@ accepted, or where the engine refuses it.
 
 import asyncio
 import contextlib
-import io
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Final, TypeVar
 
-import aiohttp
 import msgspec
 
+from dragoman.engines.base import NO_ROUTING, Routing
 from dragoman.engines.reply import MAX_REPLY, UNREADABLE, fault
+from dragoman.engines.reply_stream import Address, ReplyStream, Unreachable
 from dragoman.errors import EngineError, EngineFailed, EngineRefused, EngineUnavailable
 
 T = TypeVar("T")
 
-_CALL_TIMEOUT: Final = aiohttp.ClientTimeout(total=60, sock_connect=10)
+_CALL_SECONDS: Final = 60.0
+"""Time limit of a call. A stream has none: a request may wait in the engine's queue for any time."""
 _AFFINITY: Final = ("x-session-id", "x-smg-routing-key")
 """Headers by which routers keep a conversation on one server: the first for vLLM's and ordinary load balancers, the second for
 SGLang's."""
-_STREAM_TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=10)
-"""Without a total: a request may wait in the engine's queue without a limit."""
 _CLOSE_TIMEOUT: Final = 1.0
 """Timeout for pending abort requests on close, in seconds."""
 
 
 class EngineHttp:
-    """A client for the engine at `address`: `http://host:port`, or `unix:///path/of.sock`.
+    """A client for the engine at `address`: `http://host:port`, `https://…` or `unix:///path/of.sock`.
 
     `kind` is the kind of engine that is expected; `name` is its name in error messages, `lost` the message when the connection
     breaks during a request.
@@ -44,118 +43,108 @@ class EngineHttp:
         self._kind = kind
         self.address = address.rstrip("/")
         self.name = name or f"the engine at {self.address}"
-        self._key = key
         self._lost = lost or f"{self.name} closed the connection during the request"
-        self._session: aiohttp.ClientSession | None = None
+        self._address = Address(self.address, {"Authorization": f"Bearer {key}"} if key is not None else {})
         self._closing = False
-        self._pending: set[asyncio.Future[aiohttp.ClientResponse]] = set()
-        self._streaming: set[aiohttp.ClientResponse] = set()
+        self._pending: set[asyncio.Future[ReplyStream]] = set()
+        self._replies: set[ReplyStream] = set()
         self._background: set[asyncio.Task[None]] = set()
 
-    async def call(self, method: str, path: str, answer: type[T], body: bytes | None = None) -> T:
+    async def call(self, method: str, path: str, answer: type[T], body: bytes = b"") -> T:
         """Send a request and decode its reply. Raises `EngineFailed`, also for a malformed reply, and `EngineUnavailable`."""
-        response = await self._send(method, path, body, _CALL_TIMEOUT)
+        reply = await self._call(method, path, body)
         try:
-            return msgspec.json.decode(await self._read_body(response), type=answer)
+            return msgspec.json.decode(reply, type=answer)
         except UNREADABLE as error:
             raise EngineFailed(f"{self.name} is not a {self._kind}: its reply to {path} is malformed ({error})") from error
-        except TimeoutError as error:
-            raise EngineUnavailable(f"{self.name} does not respond") from error
-        except (aiohttp.ClientError, OSError) as error:
-            raise EngineFailed(self._lost) from error
-        finally:
-            response.close()
 
     async def ping(self, path: str) -> None:
         """Check that a GET returns status 200, whatever the body. Raises `EngineFailed` and `EngineUnavailable`."""
-        (await self._send("GET", path, None, _CALL_TIMEOUT)).close()
+        await self._call("GET", path)
+
+    async def _call(self, method: str, path: str, body: bytes = b"", routing: Routing = NO_ROUTING) -> bytes:
+        """Send a request, and return the body of its reply within `_CALL_SECONDS`."""
+        try:
+            async with asyncio.timeout(_CALL_SECONDS), self._sent(method, path, body, routing) as reply:
+                return await self._read_body(reply)
+        except TimeoutError as error:
+            raise EngineUnavailable(f"{self.name} does not respond") from error
 
     @asynccontextmanager
-    async def stream(self, path: str, body: bytes, *, affinity: str | None = None) -> AsyncIterator[AsyncIterator[bytes]]:
+    async def stream(self, path: str, body: bytes, *, routing: Routing = NO_ROUTING) -> AsyncIterator[AsyncIterator[bytes]]:
         """Post a request and yield the bytes of its reply. Leaving the context closes the connection, which cancels it."""
-        response = await self._send("POST", path, body, _STREAM_TIMEOUT, affinity)
-        self._streaming.add(response)
+        async with self._sent("POST", path, body, routing) as reply:
+            yield reply
+
+    @asynccontextmanager
+    async def _sent(self, method: str, path: str, body: bytes, routing: Routing) -> AsyncIterator[ReplyStream]:
+        """Send a request, and yield its reply if the status is 200."""
+        reply = await self._begun(method, path, body, routing)
+        self._replies.add(reply)
         try:
-            yield response.content.iter_any()
-        except (aiohttp.ClientError, OSError, RuntimeError) as error:  # RuntimeError: the session was closed meanwhile
+            if reply.status != HTTPStatus.OK:
+                raise self._error(reply.status, await self._read_body(reply))
+            yield reply
+        except OSError as error:
             raise self.lost() from error
         finally:
-            self._streaming.discard(response)
-            response.close()
+            self._replies.discard(reply)
+            reply.close()
 
-    def post_later(self, path: str, body: bytes, *, affinity: str | None = None) -> None:
+    def post_later(self, path: str, body: bytes, *, routing: Routing = NO_ROUTING) -> None:
         """Post in a background task and ignore the outcome."""
-        task = asyncio.create_task(self._post_later(path, body, affinity))
+        task = asyncio.create_task(self._post_later(path, body, routing))
         self._background.add(task)
         task.add_done_callback(self._background.discard)
 
-    async def _post_later(self, path: str, body: bytes, affinity: str | None) -> None:
+    async def _post_later(self, path: str, body: bytes, routing: Routing) -> None:
         with contextlib.suppress(EngineError):
-            (await self._send("POST", path, body, _CALL_TIMEOUT, affinity)).close()
+            await self._call("POST", path, body, routing)
 
     def abort_all(self) -> None:
         """Abort all requests: not yet accepted ones raise `EngineUnavailable`, others `EngineFailed`. New ones may follow."""
         for pending in self._pending:
             pending.cancel()
-        for response in tuple(self._streaming):
-            response.close()
+        for reply in tuple(self._replies):
+            reply.close()
 
     def lost(self) -> EngineFailed:
         """The error to raise where a reply ends prematurely."""
         return EngineFailed(self._lost)
 
     async def close(self) -> None:
-        """Close every connection; the engine keeps running. Pending calls raise: the library would leave them waiting."""
+        """Close every connection; the engine keeps running. Pending calls raise."""
         if self._background:
             await asyncio.wait(self._background, timeout=_CLOSE_TIMEOUT)
         self._closing = True
-        if self._session is not None:
-            closing = asyncio.ensure_future(self._session.close())
-            for pending in self._pending:
-                pending.cancel()
-            for response in tuple(self._streaming):
-                response.close()
-            await closing
+        self.abort_all()
 
-    async def _send(
-        self, method: str, path: str, body: bytes | None, limits: aiohttp.ClientTimeout, affinity: str | None = None
-    ) -> aiohttp.ClientResponse:
-        """The response, if its status is 200; the caller closes it."""
-        session = self._session = self._session or self._connect()
-        if session.closed:
+    async def _begun(self, method: str, path: str, body: bytes, routing: Routing) -> ReplyStream:
+        """Send a request until its reply begins, in a task that `abort_all` can end. Raises `EngineUnavailable`."""
+        if self._closing:
             raise EngineUnavailable(f"{self.name} is closed")
-        data = None if body is None else io.BytesIO(body)
-        headers = None if affinity is None else dict.fromkeys(_AFFINITY, affinity)
-        pending = asyncio.ensure_future(session.request(method, path, data=data, timeout=limits, headers=headers))
+        affinity = {} if routing.affinity is None else dict.fromkeys(_AFFINITY, routing.affinity)
+        pending = asyncio.ensure_future(self._address.send(method, path, body, {**affinity, **routing.trace}))
         self._pending.add(pending)
         try:
-            response = await pending
+            return await pending
         except asyncio.CancelledError:
             pending.add_done_callback(_close_unread)
             task = asyncio.current_task()
             if task is None or task.cancelling():
                 raise
             raise EngineUnavailable(f"{self.name} {'is closed' if self._closing else 'does not respond'}") from None
-        except (aiohttp.ClientConnectorError, TimeoutError) as error:
+        except Unreachable as error:
             raise EngineUnavailable(f"{self.name} cannot be reached") from error
-        except (aiohttp.ClientError, OSError) as error:
+        except OSError as error:
             raise EngineUnavailable(f"{self.name} closed the connection before it answered") from error
         finally:
             self._pending.discard(pending)
-        if response.status == HTTPStatus.OK:
-            return response
-        try:
-            reason = await self._read_body(response)
-        except (aiohttp.ClientError, OSError) as error:
-            raise self.lost() from error
-        finally:
-            response.close()
-        raise self._error(response.status, reason)
 
-    async def _read_body(self, response: aiohttp.ClientResponse) -> bytes:
+    async def _read_body(self, pieces: AsyncIterator[bytes]) -> bytes:
         """The body of a reply. Raises `EngineFailed` where it is larger than `MAX_REPLY`."""
         body = bytearray()
-        async for data in response.content.iter_any():
+        async for data in pieces:
             body += data
             if len(body) > MAX_REPLY:
                 raise EngineFailed(f"{self.name} broke its protocol: its reply is too large")
@@ -172,18 +161,8 @@ class EngineHttp:
             case _:
                 return EngineFailed(f"{self.name} refused with status {status}: {fault(body)}")
 
-    def _connect(self) -> aiohttp.ClientSession:
-        headers = {"Content-Type": "application/json"}
-        if self._key is not None:
-            headers["Authorization"] = f"Bearer {self._key}"
-        if self.address.startswith("unix://"):
-            unix = aiohttp.UnixConnector(self.address.removeprefix("unix://"), limit=0, force_close=True)
-            return aiohttp.ClientSession("http://engine", connector=unix, headers=headers)
-        tcp = aiohttp.TCPConnector(limit=0, force_close=True)
-        return aiohttp.ClientSession(self.address, connector=tcp, headers=headers)
 
-
-def _close_unread(pending: "asyncio.Future[aiohttp.ClientResponse]") -> None:
+def _close_unread(pending: "asyncio.Future[ReplyStream]") -> None:
     """Close a response that arrived at the moment when the request was cancelled: the engine would go on otherwise."""
     if not pending.cancelled() and pending.exception() is None:
         pending.result().close()

@@ -1,7 +1,7 @@
 """The base class of the readers of streamed replies, whatever the engine's events look like."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import ClassVar
 
 from dragoman.engines.base import Finish, FinishReason, OutputChunk
@@ -38,23 +38,22 @@ class ReplyReader(ABC):
         """
         if self.finished:
             return
-        for chunk in self._chunks(data):
-            self.finished = chunk.finish is not None
-            if not self._silent or chunk.prefill is not None:
-                yield chunk
-            elif chunk.finish is not None:
-                yield OutputChunk(finish=Finish(FinishReason.LENGTH, chunk.finish.cached))
-            if self.finished:
-                return
-
-    def _chunks(self, data: bytes) -> Iterator[OutputChunk]:
         for payload in self._events.feed(data):
-            yield from self.read(payload)
+            for chunk in self.read(payload):
+                self.finished = chunk.finish is not None
+                if not self._silent:
+                    yield chunk
+                elif shown := _without_text(chunk):
+                    yield shown
+                if self.finished:
+                    return
         if self._events.done:
-            yield self.end()
+            end = self.end()
+            self.finished = True
+            yield _without_text(end) or end if self._silent else end
 
     @abstractmethod
-    def read(self, payload: bytes) -> Iterator[OutputChunk]:
+    def read(self, payload: bytes) -> Iterable[OutputChunk]:
         """The chunks of one event."""
 
     def end(self) -> OutputChunk:
@@ -72,3 +71,10 @@ class ReplyReader(ABC):
         if reason is None:
             raise EngineFailed(f"the engine {self.other_finish}: {name}")
         return reason
+
+
+def _without_text(chunk: OutputChunk) -> OutputChunk | None:
+    """What a request with a limit of 0 gets for a chunk: progress, and an end by length."""
+    if chunk.finish is not None:
+        return OutputChunk(finish=Finish(FinishReason.LENGTH, chunk.finish.cached))
+    return chunk if chunk.prefill is not None else None

@@ -2,18 +2,20 @@
 
 A script is JSON lines, one `Line` each. The first line whose `when` occurs in the last 2,000 characters of the prompt is
 replayed, as often as it matches; otherwise the lines without `when` are replayed in order, and again from the first after the
-last. Tokens are words. Constraints are not enforced: under a forced `tool_choice` a line should be a call.
+last. Tokens are words. Constraints are not enforced: under a forced `tool_choice` a line should be a call. Log-probabilities,
+where they are asked for, are made up from the tokens' ids.
 """
 
 import asyncio
 import re
 from collections.abc import AsyncGenerator, Iterator, Sequence
-from itertools import count, cycle
+from itertools import count, cycle, islice
 from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 from dragoman.engines.base import (
     Capabilities,
@@ -26,6 +28,7 @@ from dragoman.engines.base import (
     PrefillProgress,
 )
 from dragoman.errors import EngineFailed
+from dragoman.parts import LikelyToken, LogProb
 
 _WORD = re.compile(r"\s*\S+|\s+")
 _WHEN_CHARACTERS = 2000
@@ -98,10 +101,18 @@ class ScriptedEngine(Engine):
         in_order = [line for line in script if line.when is None]
         self._in_order = cycle(in_order) if in_order else None
         self._capabilities = Capabilities(
-            model=model, window=window, slots=slots, constrains=constrains, kind=EngineKind.SCRIPTED
+            model=model,
+            window=window,
+            slots=slots,
+            constrains=constrains,
+            token_ids=True,
+            logprobs=True,
+            prompt_logprobs=True,
+            kind=EngineKind.SCRIPTED,
         )
         self._ids: dict[str, int] = {}
-        self._words: list[str] = []
+        self.words: list[str] = []
+        """The words by their ids."""
 
     async def start(self) -> Capabilities:
         """Return the capabilities; there is nothing to start."""
@@ -110,7 +121,7 @@ class ScriptedEngine(Engine):
     @property
     def vocabulary(self) -> int:
         """The number of words seen so far."""
-        return len(self._words)
+        return len(self.words)
 
     async def tokenize(self, text: str, *, special: bool = True) -> list[int]:
         """One id per word, including the space before it."""
@@ -118,15 +129,15 @@ class ScriptedEngine(Engine):
 
     def _id(self, word: str) -> int:
         if word not in self._ids:
-            self._ids[word] = len(self._words)
-            self._words.append(word)
+            self._ids[word] = len(self.words)
+            self.words.append(word)
         return self._ids[word]
 
     async def generate(self, request: EngineRequest) -> AsyncGenerator[OutputChunk, None]:
         """Replay the line that matches the prompt."""
         line = self._line(request.tokens)
         yield OutputChunk(prefill=PrefillProgress(total=len(request.tokens), cached=0, done=len(request.tokens)))
-        for number, chunk in zip(count(), line.chunks(request.limit), strict=False):
+        for number, chunk in zip(count(), self.reported(request, line), strict=False):
             if line.delay_ms and chunk.text:
                 await asyncio.sleep(line.delay_ms / 1000)
             elif number % _CHUNKS_BETWEEN_YIELDS == 0:
@@ -134,6 +145,34 @@ class ScriptedEngine(Engine):
             if chunk.finish is not None and line.finish_reason == "error":
                 raise EngineFailed("the script says that the engine fails here")
             yield chunk
+
+    def reported(self, request: EngineRequest, line: Line) -> Iterator[OutputChunk]:
+        """The chunks of a line, with the ids and the log-probabilities that the request asks for, where each word begins."""
+        if not request.ids and request.top is None:
+            yield from line.chunks(request.limit)
+            return
+        words = iter(_WORD.findall(line.output))
+        for chunk in line.chunks(request.limit):
+            ids = [self._id(word) for word in islice(words, chunk.output)]
+            logprobs = [] if request.top is None else [self._log_prob(token, request.top) for token in ids]
+            yield replace(chunk, ids=ids, logprobs=logprobs)
+
+    def _log_prob(self, token: int, top: int) -> LogProb:
+        """A log-probability, made up from the id; the token is the likeliest, then come the words with the ids before it."""
+        logprob = -(1 + token % 7) / 8
+        others = range(token, max(token - top, -1), -1)  # known words, so that they are the same each time
+        data = [self.words[other].encode() for other in others]
+        likely = [LikelyToken(each.decode(), each, logprob - place) for place, each in enumerate(data)]
+        return LogProb(self.words[token], self.words[token].encode(), logprob, likely)
+
+    async def detokenize(self, tokens: Sequence[int]) -> str:
+        """The words."""
+        return "".join(self.words[token] for token in tokens)
+
+    async def score(self, tokens: Sequence[int], top: int) -> Sequence[LogProb]:
+        """Log-probabilities, made up from the ids."""
+        first, *others = [self._log_prob(token, top) for token in tokens]
+        return [replace(first, logprob=None, top=()), *others]
 
     def _line(self, tokens: Sequence[int]) -> Line:
         tail = self._tail(tokens)
@@ -148,7 +187,7 @@ class ScriptedEngine(Engine):
         words: list[str] = []
         length = 0
         for token in reversed(tokens):
-            words.append(self._words[token])
+            words.append(self.words[token])
             length += len(words[-1])
             if length >= _WHEN_CHARACTERS:
                 break

@@ -30,8 +30,10 @@ class EventSplitter:
                     raise EngineFailed("the engine broke its protocol: an event is too large")
                 return []
             data = bytes(self._tail)
-        *events, tail = data.split(b"\n\n")
-        self._tail = bytearray(tail)
+            self._tail.clear()
+        events = data.split(b"\n\n")
+        if tail := events.pop():
+            self._tail += tail
         return events
 
 

@@ -48,6 +48,11 @@ class EngineConstraints(ConstraintFallbacks):
         self.last = 0  # Lark is compiled, and relaxed, in this process first
         return "Lark"
 
+    @property
+    def spells_markers(self) -> bool:
+        """Whether the server may spell a special token with ordinary ones: structural tags do not tell them apart."""
+        return not self._lark
+
     async def make(self, constraint: Constraint, step: int) -> Raw:
         """The value of `structured_outputs`."""
         if self._lark:

@@ -19,7 +19,7 @@ import signal
 import sys
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from enum import StrEnum
 from typing import Final, TypeVar
@@ -32,6 +32,7 @@ from dragoman.conversation import Image
 from dragoman.engines.base import Capabilities, Engine, EngineRequest, OutputChunk
 from dragoman.engines.liveness import DEFAULT_PROBE_TIMES, Liveness, ProbeTimes
 from dragoman.errors import EngineError, EngineUnavailable
+from dragoman.parts import LogProb
 
 NAME: Final = "the engine"
 LOST: Final = "the engine stopped during the request; it is being restarted"
@@ -231,6 +232,14 @@ class Supervised(Engine):
     async def tokenize(self, text: str, *, special: bool = True) -> list[int]:
         """Tokenize with the child that is ready, or with the next one."""
         return await self._ask(lambda engine: engine.tokenize(text, special=special))
+
+    async def detokenize(self, tokens: Sequence[int]) -> str:
+        """Ask the child that is ready, or the next one."""
+        return await self._ask(lambda engine: engine.detokenize(tokens))
+
+    async def score(self, tokens: Sequence[int], top: int) -> Sequence[LogProb]:
+        """Ask the child that is ready, or the next one."""
+        return await self._ask(lambda engine: engine.score(tokens, top))
 
     async def image_length(self, image: Image) -> int:
         """Ask the child that is ready, or the next one."""

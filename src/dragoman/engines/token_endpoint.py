@@ -6,7 +6,7 @@ the reader of the reply and the probes at the start.
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -15,9 +15,11 @@ from typing import ClassVar
 from msgspec import Struct
 
 from dragoman.constraints.tree import Constraint
+from dragoman.conversation import Image
 from dragoman.engines.base import Capabilities, Engine, EngineKind, EngineRequest, OutputChunk
 from dragoman.engines.constraint_fallbacks import ConstraintFallbacks, ConstraintForm
 from dragoman.engines.http import EngineHttp
+from dragoman.engines.images_beside_ids import ImagesBesideIds
 from dragoman.engines.liveness import ProbeTimes
 from dragoman.engines.reply_reader import ReplyReader
 from dragoman.engines.watch import DEFAULT_WATCH_TIMES, HealthWatch
@@ -38,6 +40,9 @@ class ProbeResult:
     constrains: bool = False
     formats: bool = False
     images: bool = False
+    spells_markers: bool = True
+    logprobs: bool = False
+    prompt_logprobs: bool = False
     variants: bool = True
 
 
@@ -65,6 +70,7 @@ class TokenEndpoint(Engine):
     default_slots: ClassVar[int]
     folder: ModelFolder
     fallbacks: ConstraintFallbacks
+    _images: ImagesBesideIds | None = None
 
     def __init__(  # noqa: PLR0913 -- most are options of the command line
         self,
@@ -115,6 +121,11 @@ class TokenEndpoint(Engine):
             constrains=probe.constrains,
             formats=probe.formats,
             images=probe.images,
+            token_ids=True,
+            marker_ids=True,
+            spells_markers=probe.spells_markers,
+            logprobs=probe.logprobs,
+            prompt_logprobs=probe.prompt_logprobs,
             adapters=adapters,
             kind=probe.kind,
             found={
@@ -138,6 +149,10 @@ class TokenEndpoint(Engine):
     @abstractmethod
     def reader(self, request: EngineRequest) -> ReplyReader:
         """A reader for this request's reply."""
+
+    async def prompt_length(self, ids: Sequence[int], images: Sequence[str]) -> int:
+        """The engine's own count of a prompt with images, which are URLs. Only for engines that report `images`."""
+        raise NotImplementedError
 
     async def model_path(self, served: ServedModel) -> str:
         """The engine's source of its tokenizer: a folder on its machine, or a repository on the Hub."""
@@ -163,6 +178,23 @@ class TokenEndpoint(Engine):
         """Make the first form that will be tried."""
         step = next(iter(self.fallbacks.steps(constraint)))
         await self.fallbacks.form(constraint, step)
+
+    async def accept_images(self, notation: str) -> bool:
+        """Check that the engine counts images as expected."""
+        self._images = await ImagesBesideIds.probe(self._http.name, notation, self.tokenize, self.prompt_length)
+        return self._images is not None
+
+    async def image_length(self, image: Image) -> int:
+        """The number of tokens of an image, which the engine counts once for each size."""
+        assert self._images is not None
+        return await self._images.length(image)
+
+    def ids(self, request: EngineRequest) -> Sequence[int]:
+        """The token ids to send: those of the notation of an image at the place of each."""
+        if not request.spans:
+            return request.tokens
+        assert self._images is not None
+        return self._images.ids(request.spans)
 
     async def generate(self, request: EngineRequest) -> AsyncGenerator[OutputChunk, None]:
         """Run the request on a connection of its own. A constraint that is refused is relaxed until it is accepted."""
@@ -194,11 +226,20 @@ class TokenEndpoint(Engine):
         """Tokenize with the model's own tokenizer, in this process."""
         return await self.folder.tokenize(text, special=special)
 
+    async def detokenize(self, tokens: Sequence[int]) -> str:
+        """Detokenize with the model's own tokenizer, in this process."""
+        return await self.folder.detokenize(tokens)
+
     async def close(self) -> None:
         """Close every connection; the engine keeps running."""
         if self.watch is not None:
             await self.watch.close()
         await self._http.close()
+
+    @staticmethod
+    async def encoded(request: EngineRequest, encode: Callable[[], bytes]) -> bytes:
+        """The body of a request; one with images is encoded in a thread, because it may have megabytes of them."""
+        return await asyncio.to_thread(encode) if request.spans else encode()
 
     async def _models(self) -> list[ServedModel]:
         """The model, then its variants, without aliases of the model. Raises `EngineFailed` where there is no model."""

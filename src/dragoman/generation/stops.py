@@ -22,34 +22,28 @@ class Scanned(NamedTuple):
 
 
 class StopScanner:
-    """Scans one answer. The work per chunk depends on the length of the chunk only, not on the sequences."""
+    """Scans one answer, for at least one sequence. The work per chunk depends on its length only, not on the sequences."""
 
     def __init__(self, sequences: Sequence[str]) -> None:
-        self._automaton = _Automaton(sequences) if sequences else None
-        self._state = self._automaton.root if self._automaton else _NOTHING
+        self._automaton = _Automaton(sequences)
+        self._state = self._automaton.root
 
     def feed(self, text: str) -> Scanned:
         """Scan the next text, and return the text that cannot be part of a stop sequence any more."""
-        if self._automaton is None:
-            return Scanned(text)
         before = self._state
         state, end = self._automaton.run(before, text)
         if state.found:
             self._state = self._automaton.root
-            return Scanned((self._spelled(before) + text[:end])[: before.depth + end - len(state.found)], state.found)
+            held = self._automaton.spelled(before)
+            return Scanned((held + text[:end])[: before.depth + end - len(state.found)], state.found)
         self._state = state
         cut = before.depth + len(text) - state.depth
-        return Scanned((self._spelled(before) + text)[:cut] if cut else "")
+        return Scanned((self._automaton.spelled(before) + text)[:cut] if cut else "")
 
     def flush(self) -> str:
         """Return the text that was held back, at the end of the text."""
-        if self._automaton is None:
-            return ""
-        held, self._state = self._spelled(self._state), self._automaton.root
+        held, self._state = self._automaton.spelled(self._state), self._automaton.root
         return held
-
-    def _spelled(self, state: "_State") -> str:
-        return self._automaton.spelled(state) if self._automaton else ""
 
 
 class _State:
@@ -66,9 +60,6 @@ class _State:
         self.shorter: _State | None = None
         self.found = ""
         self.moves: dict[str, _State | None] = {}
-
-
-_NOTHING = _State(0, 0, 0)
 
 
 class _Automaton:

@@ -11,7 +11,7 @@ from typing import Final
 
 from dragoman.conversation import Image, Text
 from dragoman.conversation.types import join_texts
-from dragoman.media.kept import Kept
+from dragoman.kept import Kept
 from dragoman.media.outcomes import Outcome, soon
 from dragoman.media.vision import Undescribed, Vision
 

@@ -9,6 +9,8 @@ import asyncio
 import re
 import socket
 from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Final
 
 import aiohttp
@@ -19,7 +21,9 @@ from dragoman.media.public_addresses import IPAddress, is_public, parsed
 
 _SECONDS: Final = 20.0
 _MOST_REDIRECTS: Final = 5
-_HEADERS: Final = {"Accept": "image/*, application/pdf, text/*;q=0.5", "Accept-Encoding": "identity", "User-Agent": "dragoman"}
+_ACCEPT: Final = "image/*, application/pdf, text/*;q=0.5"
+_HEADERS: Final = {"Accept-Encoding": "identity", "User-Agent": "dragoman"}
+_NOT_PUBLIC: Final = "leads to an address that is not public"
 _REDIRECTS: Final = {301, 302, 303, 307, 308}
 
 _ENDS_IN_A_NUMBER: Final = re.compile(r"(^|\.)(\d+|0x[0-9a-f]*)\.?$", re.IGNORECASE)
@@ -27,14 +31,42 @@ _ENDS_IN_A_NUMBER: Final = re.compile(r"(^|\.)(\d+|0x[0-9a-f]*)\.?$", re.IGNOREC
 
 Allows = Callable[[IPAddress], bool]
 """Whether a connection to an address is allowed."""
+Permits = Callable[[URL], bool]
+"""Whether a URL may be fetched, by rules of the request."""
+
+
+class Obstacle(Enum):
+    """The kinds of reasons for which a URL cannot be fetched."""
+
+    INVALID = auto()
+    """It is not an http or https URL."""
+    FORBIDDEN = auto()
+    """Its address is not public, or a rule of the request forbids it."""
+    UNREACHABLE = auto()
+    """Nothing answered, or not with content."""
+    TOO_LARGE = auto()
 
 
 class Unfetchable(Exception):
     """What is at a URL cannot be fetched; the message completes a sentence about the URL: `it …`."""
 
+    def __init__(self, message: str, obstacle: Obstacle = Obstacle.UNREACHABLE) -> None:
+        super().__init__(message)
+        self.obstacle = obstacle
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What was fetched; `url` is where the last redirect led. `media_type` and `charset` are as declared, or empty."""
+
+    data: bytes
+    url: str
+    media_type: str = ""
+    charset: str = ""
+
 
 class Fetcher:
-    """Fetches URLs. `most_bytes` is the largest size; `seconds` the time limit with all redirects."""
+    """Fetches URLs of at most `most_bytes`, in `seconds` with all redirects. `accept` is what servers are asked for."""
 
     def __init__(
         self,
@@ -43,22 +75,27 @@ class Fetcher:
         seconds: float = _SECONDS,
         allows: Allows = is_public,
         resolver: AbstractResolver | None = None,
+        accept: str = _ACCEPT,
     ) -> None:
         self._most = most_bytes
         self._seconds = seconds
+        self._accept = accept
         self._allows = allows
         self._resolver = _CheckedResolver(resolver, allows)
 
-    async def fetch(self, url: str) -> bytes:
-        """Return what is at the URL. Raises `Unfetchable`."""
+    async def fetch(self, url: str, permits: Permits = lambda _: True) -> Fetched:
+        """Return what is at the URL; `permits` is asked for it and for each redirect. Raises `Unfetchable`."""
         try:
             async with asyncio.timeout(self._seconds), self._session() as session:
                 place = URL(url)
                 for _ in range(_MOST_REDIRECTS + 1):
                     self._check(place)
+                    if not permits(place):
+                        raise Unfetchable("is not permitted by the request", Obstacle.FORBIDDEN)
                     async with session.get(place, allow_redirects=False) as response:
                         if response.status not in _REDIRECTS:
-                            return await self._body(response)
+                            data = await self._body(response)
+                            return Fetched(data, str(place), _media_type(response), response.charset or "")
                         place = place.join(URL(response.headers.get("Location", "")))
         except TimeoutError:
             raise Unfetchable(f"did not arrive within {self._seconds:g} seconds") from None
@@ -71,7 +108,7 @@ class Fetcher:
         return aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
-            headers=_HEADERS,
+            headers={"Accept": self._accept, **_HEADERS},
             auto_decompress=False,
             trust_env=False,
         )
@@ -79,12 +116,12 @@ class Fetcher:
     def _check(self, url: URL) -> None:
         """Check the URL itself, and its address if it has one instead of a name. Raises `Unfetchable`."""
         if url.scheme not in ("http", "https") or not url.host:
-            raise Unfetchable("is not an http or https URL")
+            raise Unfetchable("is not an http or https URL", Obstacle.INVALID)
         address = parsed(url.host)
         if address is None and _ENDS_IN_A_NUMBER.search(url.host):
-            raise Unfetchable("is not a valid URL")
+            raise Unfetchable("is not a valid URL", Obstacle.INVALID)
         if address is not None and not self._allows(address):
-            raise Unfetchable("leads to an address that is not public")
+            raise Unfetchable(_NOT_PUBLIC, Obstacle.FORBIDDEN)
 
     async def _body(self, response: aiohttp.ClientResponse) -> bytes:
         if response.status != 200:
@@ -95,7 +132,7 @@ class Fetcher:
         async for piece in response.content.iter_any():
             data += piece
             if len(data) > self._most:
-                raise Unfetchable(f"is larger than {self._most:,} bytes")
+                raise Unfetchable(f"is larger than {self._most:,} bytes", Obstacle.TOO_LARGE)
         return bytes(data)
 
 
@@ -112,7 +149,7 @@ class _CheckedResolver(AbstractResolver):
         for entry in found:
             address = parsed(entry["host"])
             if address is None or not self._allows(address):
-                raise Unfetchable("leads to an address that is not public")
+                raise Unfetchable(_NOT_PUBLIC, Obstacle.FORBIDDEN)
         return found
 
     async def close(self) -> None:
@@ -124,5 +161,10 @@ def _cause(error: Exception) -> Unfetchable:
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return Unfetchable("has a host that is not found")
     if isinstance(error, aiohttp.InvalidURL | ValueError):
-        return Unfetchable("is not a valid URL")
+        return Unfetchable("is not a valid URL", Obstacle.INVALID)
     return Unfetchable("cannot be reached")
+
+
+def _media_type(response: aiohttp.ClientResponse) -> str:
+    """The declared media type without parameters, in lower case; empty if there is none."""
+    return response.headers.get("Content-Type", "").partition(";")[0].strip().lower()

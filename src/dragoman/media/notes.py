@@ -27,12 +27,23 @@ _WORD = re.compile(r"[\w.-]{1,80}")
 _URL = re.compile(r"https?://\S+")
 
 
-def element(attachment: Attachment, content: Sequence[Text | Image]) -> Sequence[Text | Image]:
-    """The content of a document or a search result between its tags."""
+PAGE = re.compile(r'<page number="(\d+)">(?:\n|$)')
+"""How the text of a page of a PDF begins."""
+
+
+def page(number: int, text: str) -> str:
+    """The opening of a page with its text, which may be empty."""
+    return f'<page number="{number}">\n{text}'.rstrip("\n")
+
+
+def element(attachment: Attachment, content: Sequence[Text | Image], hint: str = "") -> Sequence[Text | Image]:
+    """The content of a document or a search result between its tags, with a hint for the model how to cite it."""
     kind = attachment.kind.value
     facts = {"source": attachment.origin, "title": attachment.title, "context": attachment.context}
     lines = [f"<{name}>{fact}</{name}>" for name, fact in facts.items() if fact]
     opened, closed = "\n".join([f"<{kind}>", *lines, "<content>"]), f"</content>\n</{kind}>"
+    if hint:
+        closed = f"</content>\n{hint}\n</{kind}>"
     return join_texts([Text(opened), *(content or (Text(""),)), Text(closed)])
 
 
@@ -53,6 +64,11 @@ UNREADABLE = Omission("it cannot be read", "that cannot be read")
 def note(attachment: Attachment, omission: Omission) -> Text:
     """The note in the place of an attachment."""
     return Text(f"[{attachment.kind.value} omitted: {omission.sentence} ({_facts(attachment.source)})]")
+
+
+def is_note(text: str, kind: AttachmentKind) -> bool:
+    """Whether a text is a note in the place of an attachment of that kind."""
+    return text.startswith(f"[{kind.value} omitted: ")
 
 
 def log_notes(omitted: Iterable[tuple[Omission, AttachmentKind]]) -> Sequence[str]:

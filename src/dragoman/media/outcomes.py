@@ -27,7 +27,7 @@ _LATER: Final = 600.0
 """Seconds after which something that failed is tried again."""
 
 Key = str
-"""Identifies what is read: the kind of the attachment, and a digest of its data or its URL."""
+"""Identifies what is read: the kind of the attachment, and a digest of its data, its URL, or a file and its owner."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,20 +75,22 @@ class Outcome:
 class Sight:
     """What can be read: `images`, as the model sees them or another model describes them, and what is at `urls`.
 
-    With `strict`, what cannot be read makes a request fail (IN-4).
+    `owner` is the owner of the files that can be read, None if there are none. With `strict`, what cannot be read makes a
+    request fail (IN-4).
     """
 
     images: bool = False
     urls: bool = False
     strict: bool = False
     limits: Limits = DEFAULT
+    owner: str | None = None
 
     def obstacle(self, attachment: Attachment) -> Omission | None:
         """Why nothing tries to read the attachment; None if it is read."""
         if attachment.kind is AttachmentKind.IMAGE and not self.images:
             return CANNOT_SEE
         match attachment.source:
-            case FileId():
+            case FileId() if self.owner is None:
                 return UNKNOWN_FILE
             case Url() if not self.urls:
                 return NOT_FETCHED
@@ -98,11 +100,15 @@ class Sight:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """An attachment that must be read: its data, or its URL. `problem` is set instead if the data cannot be read."""
+    """An attachment that must be read: its data, its URL, or the id of a file and its owner.
+
+    `problem` is set instead if the data cannot be read.
+    """
 
     kind: AttachmentKind
     data: bytes = b""
     url: str = ""
+    file: tuple[str, str] | None = None
     problem: str = ""
 
 
@@ -127,9 +133,9 @@ def wanted(dialogue: Dialogue, sight: Sight, known: Mapping[Key, Outcome]) -> di
     sight.limits.check("attachments", len(read), "messages")
     found: dict[Key, Wanted] = {}
     for attachment in read:
-        key = key_of(attachment)
+        key = key_of(attachment, sight)
         if key not in known and key not in found:
-            found[key] = _wanted(attachment, sight.limits)
+            found[key] = _wanted(attachment, sight)
     return found
 
 
@@ -161,7 +167,7 @@ class _Replacing:
             if self.sight.strict:
                 raise _refused(attachment, attachment.path, obstacle.sentence)
             return self._omit(attachment, obstacle)
-        outcome = self._counted(self.outcomes[key_of(attachment)])
+        outcome = self._counted(self.outcomes[key_of(attachment, self.sight)])
         newest = attachment.path.startswith(self.newest)
         if outcome.scaled_down and attachment.full_size and newest:
             raise _too_large(attachment)
@@ -184,21 +190,25 @@ class _Replacing:
         return (note(attachment, omission),)
 
 
-def key_of(attachment: Attachment) -> Key:
-    """The key of an attachment with data or a URL."""
+def key_of(attachment: Attachment, sight: Sight) -> Key:
+    """The key of an attachment with data, a URL or a file."""
     match attachment.source:
         case Inline() as inline:
             return f"{attachment.kind.value} {inline.digest}"
         case Url(url=url):
             return f"{attachment.kind.value} {url}"
+        case FileId(file_id=file_id):
+            return f"{attachment.kind.value} {file_id} of {sight.owner}"
         case _:
-            raise AssertionError("neither parts of an attachment nor files are read")
+            raise AssertionError("parts of an attachment are not read")
 
 
-def _wanted(attachment: Attachment, limits: Limits) -> Wanted:
-    kind, source = attachment.kind, attachment.source
+def _wanted(attachment: Attachment, sight: Sight) -> Wanted:
+    kind, source, limits = attachment.kind, attachment.source, sight.limits
     if isinstance(source, Url):
         return Wanted(kind, url=source.url)
+    if isinstance(source, FileId):
+        return Wanted(kind, file=(source.file_id, sight.owner or ""))
     assert isinstance(source, Inline)
     try:
         data = _from_base64(source.data)

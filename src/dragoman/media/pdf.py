@@ -20,7 +20,7 @@ from hashlib import sha256
 from typing import Final
 
 from dragoman.conversation import Image, Text
-from dragoman.conversation.types import join_texts
+from dragoman.media import notes
 from dragoman.media.pdf_pages import PageText, pictures, texts
 from dragoman.worker_pool import TooExpensive, WorkerPool
 
@@ -38,7 +38,10 @@ _PRELOAD: Final = ("dragoman.media.pdf_pages", "pypdfium2", "PIL.Image")
 
 @dataclass(frozen=True, slots=True)
 class Pdf:
-    """What the model gets of a PDF, and the number of its pages; of `omitted` ones the model gets a note."""
+    """What the model gets of a PDF, and the number of its pages; of `omitted` ones the model gets a note.
+
+    Each page begins with a text of its own, so that citations find it.
+    """
 
     parts: Sequence[Text | Image]
     pages: int
@@ -96,14 +99,12 @@ def _pdf(read: Sequence[PageText | None], drawn: Mapping[int, Image], *, sees: b
     parts: list[Text | Image] = []
     omitted = 0
     for number, page in enumerate(read, 1):
-        parts.append(Text(f'<page number="{number}">'))
-        if page and page.text:
-            parts.append(Text(page.text))
+        parts.append(Text(notes.page(number, page.text if page else "")))
         if page is None or page.pictured:
             parts.append(drawn.get(number) or _note(page, sees=sees))
             omitted += number not in drawn
         parts.append(Text("</page>"))
-    return Pdf(join_texts(parts), len(read), omitted)
+    return Pdf(parts, len(read), omitted)
 
 
 def _note(page: PageText | None, *, sees: bool) -> Text:

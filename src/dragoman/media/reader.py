@@ -7,19 +7,20 @@ again with each turn of a conversation.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from dataclasses import replace
 from functools import partial
 from hashlib import sha256
 from itertools import islice
-from typing import Final
+from typing import Any, Final, Protocol
 
 from dragoman.conversation import AttachmentKind, Dialogue, Image, Text
+from dragoman.errors import UnknownObject
+from dragoman.kept import Kept
 from dragoman.media.data_kind import DataKind, kind_of
 from dragoman.media.descriptions import Descriptions
 from dragoman.media.fetching import Fetcher, Unfetchable
 from dragoman.media.image_decoding import Decoded, UnreadableImage, decoded
-from dragoman.media.kept import Kept
 from dragoman.media.outcomes import Key, Outcome, Sight, Wanted, later, soon, wanted, without_attachments
 from dragoman.media.pdf import Pdf, PdfReader
 from dragoman.media.pdf_pages import UnreadablePdf
@@ -36,6 +37,28 @@ _PRELOAD: Final = ("dragoman.media.image_decoding", "PIL.Image")
 FIRST_FRAME: Final = "[only the first of several frames or pages is shown]"
 
 
+class KeptFile(Protocol):
+    """What is known of a file."""
+
+    @property
+    def size(self) -> int:
+        """The size in bytes."""
+
+    @property
+    def digest(self) -> str:
+        """The digest of the content."""
+
+
+class Files(Protocol):
+    """The files that requests may name."""
+
+    async def find(self, identifier: str, owner: str) -> Any:
+        """Return a `KeptFile`. Raises `UnknownObject`."""
+
+    async def read(self, file: Any) -> AsyncIterator[bytes]:
+        """Return the content of a file. Raises `UnknownObject` if it has expired."""
+
+
 class MediaReader:
     """Reads attachments for one model.
 
@@ -43,15 +66,25 @@ class MediaReader:
     """
 
     def __init__(
-        self, sight: Sight, fetcher: Fetcher | None = None, vision: Vision | None = None, kept_bytes: int = _KEPT_BYTES
+        self,
+        sight: Sight,
+        fetcher: Fetcher | None = None,
+        vision: Vision | None = None,
+        files: Files | None = None,
+        kept_bytes: int = _KEPT_BYTES,
     ) -> None:
         self.sight = replace(sight, images=sight.images or vision is not None, urls=fetcher is not None)
         self._fetcher = fetcher
+        self._files = files
         self._descriptions = Descriptions(vision) if vision and not sight.images else None
         self._pdfs = PdfReader(sight.limits.pdf_pages)
         self._pool = WorkerPool(preload=_PRELOAD, idle_seconds=_IDLE_SECONDS)
         self._running: SharedWork[Key, Outcome] = SharedWork()
         self._kept: Kept[Key, Outcome] = Kept(kept_bytes)
+
+    def sight_of(self, owner: str) -> Sight:
+        """What can be read of a request with the files of `owner`."""
+        return self.sight if self._files is None else replace(self.sight, owner=owner)
 
     async def read(self, dialogue: Dialogue) -> Dialogue:
         """The dialogue with text and images in the place of its attachments.
@@ -60,20 +93,25 @@ class MediaReader:
         """
         if not dialogue.attachments:
             return dialogue
-        return without_attachments(dialogue, self.sight, await self.outcomes(wanted(dialogue, self.sight, {})))
+        outcomes = await self.outcomes(wanted(dialogue, self.sight, {}))
+        return await asyncio.to_thread(without_attachments, dialogue, self.sight, outcomes)
 
     async def outcomes(self, missing: Mapping[Key, Wanted]) -> dict[Key, Outcome]:
         """The outcomes of reading these, from memory where they are kept. Raises `Overloaded`.
 
         Those for which the time of a request is not enough are unreadable; the next request continues with them.
         """
-        found = {key: outcome for key in missing if (outcome := self._kept.get(key)) and not outcome.outdated}
+        found = {
+            key: outcome
+            for key, item in missing.items()
+            if item.file is None and (outcome := self._kept.get(key)) and not outcome.outdated
+        }
         seconds = self.sight.limits.attachment_seconds
         try:
             async with asyncio.timeout(seconds) as limit:
                 for key in [key for key in missing if key not in found]:  # in turn: one request does not take all workers
-                    found[key] = await self._running.result(key, partial(self._read, missing[key]))
-                    self._kept.put(key, found[key], found[key].size)
+                    item = missing[key]
+                    found[key] = await self._of_file(item) if item.file else await self._result(key, partial(self._read, item))
         except TimeoutError:
             if not limit.expired():
                 raise
@@ -102,6 +140,33 @@ class MediaReader:
         await self._pool.close()
         await self._pdfs.close()
 
+    async def _result(self, key: Key, read: Callable[[], Coroutine[Any, Any, Outcome]]) -> Outcome:
+        outcome = await self._running.result(key, read)
+        self._kept.put(key, outcome, outcome.size)
+        return outcome
+
+    async def _of_file(self, item: Wanted) -> Outcome:
+        """Read a file. What is kept of it is found by the digest of its content, so that nothing of a deleted one is."""
+        assert self._files is not None
+        assert item.file is not None
+        try:
+            file = await self._files.find(*item.file)
+            if file.size > (most := self.sight.limits.attachment_bytes):
+                return Outcome(unreadable=f"{item.kind.value} exceeds {most:,} bytes (attachment_bytes).")
+            chunks = await self._files.read(file)
+        except UnknownObject as error:
+            return Outcome(unreadable=error.message)
+        key = f"{item.kind.value} of file {file.digest}"
+        if (outcome := self._kept.get(key)) and not outcome.outdated:
+            return outcome
+        return await self._result(key, partial(self._read_chunks, item, chunks))
+
+    async def _read_chunks(self, item: Wanted, chunks: AsyncIterator[bytes]) -> Outcome:
+        data = b"".join([chunk async for chunk in chunks])
+        return await self._read(
+            replace(item, data=data, problem="" if data else f"Could not process {item.kind.value}: it is empty.")
+        )
+
     async def _read(self, item: Wanted) -> Outcome:
         if item.problem:
             return Outcome(unreadable=item.problem)
@@ -119,7 +184,7 @@ class MediaReader:
 
     async def _fetched(self, url: str) -> bytes:
         assert self._fetcher is not None
-        return await self._fetcher.fetch(url)
+        return (await self._fetcher.fetch(url)).data
 
     async def _decoded(self, kind: AttachmentKind, data: bytes) -> Outcome:
         match kind_of(data):

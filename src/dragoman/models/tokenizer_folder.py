@@ -6,7 +6,7 @@ that the engine reads. `transformers` is not needed for that.
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +14,7 @@ from typing import Any, Final
 from tokenizers import Tokenizer
 
 from dragoman.errors import EngineFailed
+from dragoman.models.token_bytes import TokenBytes
 
 FILES: Final = (
     "tokenizer.json",
@@ -26,6 +27,8 @@ FILES: Final = (
 )
 """The files to download of a model on the Hub. Its weights are not needed."""
 
+_IMAGE_ENCODERS: Final = frozenset({"vision_config", "vision_tower", "mm_vision_tower", "visual", "img_processor"})
+"""Names in `config.json` for the settings of an image encoder."""
 _LARGE: Final = 4_096
 """Texts of more characters than this are tokenized in a thread: the library releases the interpreter's lock."""
 
@@ -40,6 +43,7 @@ class ModelFolder:
             spelled: dict[str, Any] = json.loads(source)
             self._special = Tokenizer.from_str(source)
             self._plain = Tokenizer.from_str(json.dumps({**spelled, "added_tokens": []}, ensure_ascii=False))
+            self._bytes = TokenBytes(spelled)
         except FileNotFoundError:
             raise EngineFailed(f"{path} has no tokenizer.json: name the model's folder with --tokenizer") from None
         except Exception as error:  # the library raises plain `Exception`s
@@ -70,6 +74,13 @@ class ModelFolder:
         return _spelling(self._names.get("eos_token"))
 
     @property
+    def sees(self) -> bool:
+        """Whether the model has an encoder of images, by its settings; False where they are not in the folder."""
+        config = _object(self.path / "config.json")
+        inner = config.get("thinker_config")
+        return not _IMAGE_ENCODERS.isdisjoint([*config, *(inner if isinstance(inner, dict) else ())])
+
+    @property
     def window(self) -> int | None:
         """The context length that the model was trained for, in tokens, where its settings have it."""
         config = _object(self.path / "config.json")
@@ -97,6 +108,21 @@ class ModelFolder:
         if len(text) > _LARGE:
             return await asyncio.to_thread(_ids, tokenizer, text)
         return _ids(tokenizer, text)
+
+    async def detokenize(self, tokens: Sequence[int]) -> str:
+        """The text of token ids, special tokens spelled out."""
+        if len(tokens) > _LARGE:
+            return await asyncio.to_thread(self._text, tokens)
+        return self._text(tokens)
+
+    def token_bytes(self, token: int | str) -> bytes:
+        """The bytes of a token, by its id or its spelling in the vocabulary; none where there is no such token."""
+        spelled = self._special.id_to_token(token) if isinstance(token, int) else token
+        return b"" if spelled is None else self._bytes.of(spelled)
+
+    def _text(self, tokens: Sequence[int]) -> str:
+        text: str = self._special.decode(tokens, skip_special_tokens=False)
+        return text
 
 
 def _ids(tokenizer: Tokenizer, text: str) -> list[int]:

@@ -7,10 +7,25 @@ import os
 import re
 from collections.abc import Mapping
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
+
+
+def iso_time(moment: datetime) -> str:
+    """A moment in UTC in ISO 8601, to the millisecond."""
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def time_in_name(moment: datetime) -> str:
+    """A moment in UTC, as file names begin with it."""
+    return _compact(iso_time(moment))
+
+
+def _compact(time: str) -> str:
+    return re.sub(r"[-:]", "", time)
 
 
 class BadCapture(ValueError):
@@ -62,22 +77,23 @@ class CapturedExchange(Struct, frozen=True):
     @property
     def file_name(self) -> str:
         """The file name, which sorts by time."""
-        return f"{re.sub(r'[-:]', '', self.began)}-{self.request_id}.json"
+        return f"{_compact(self.began)}-{self.request_id}.json"
 
-    def write(self, folder: Path) -> None:
-        """Write the file atomically, readable only by its owner. Raises `OSError`."""
+    def write(self, folder: Path) -> int:
+        """Write the file atomically, readable only by its owner. Returns its size in bytes. Raises `OSError`."""
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = folder / self.file_name
         unfinished = path.with_suffix(".unfinished")
         try:
             descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with os.fdopen(descriptor, "wb") as file:
-                file.write(msgspec.json.format(msgspec.json.encode(self), indent=1))
+                size = file.write(msgspec.json.format(msgspec.json.encode(self), indent=1))
             unfinished.replace(path)
         except OSError:
             with suppress(OSError):
                 unfinished.unlink(missing_ok=True)
             raise
+        return size
 
     @classmethod
     def read(cls, path: Path) -> "CapturedExchange":

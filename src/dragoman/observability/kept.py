@@ -41,7 +41,9 @@ _HEADERS: Final = frozenset(
         "x-stainless-stream-helper",
     }
 )
-_QUERY: Final = frozenset({"beta", "limit", "after_id", "before_id", "lifecycle", "lifecycle[]", "after", "order"})
+_QUERY: Final = frozenset(
+    {"beta", "limit", "after_id", "before_id", "lifecycle", "lifecycle[]", "after", "order", "stream", "starting_after"}
+)
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ _PART: Final = _kept(
     "type text annotations logprobs refusal image_url detail file_data file_url filename input_audio", text=True
 )
 _ITEM: Final = _kept(
-    "type id role status phase call_id name namespace arguments input summary encrypted_content",
+    "type id role status phase call_id name namespace arguments input summary encrypted_content server_label",
     text=True,
     content=_PART,
     output=_PART,
@@ -86,8 +88,9 @@ _ITEM: Final = _kept(
 _TOOL: Final = _kept(
     """type name description input_schema strict cache_control eager_input_streaming defer_loading allowed_callers
     input_examples max_characters max_uses allowed_domains blocked_domains parameters output_schema format
-    external_web_access""",
+    external_web_access server_label require_approval allowed_tools""",
     function=_kept("name description parameters strict"),
+    custom=_kept("name description format"),
 )
 _TOOL.rules["tools"] = _TOOL
 _BODY: Final = _kept(

@@ -139,6 +139,7 @@ def _durations(seconds: Seconds) -> Sequence[str]:
         "queue": seconds.queue,
         "prefill": seconds.prefill,
         "decode": seconds.decode,
+        "tools": seconds.tools,
         "stopped in": seconds.stop,
     }
     return [f"{name} {value:.2f}s" for name, value in named.items() if value is not None and value >= _NOTICEABLE]

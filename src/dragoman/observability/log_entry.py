@@ -42,7 +42,8 @@ class Seconds(Struct, frozen=True, omit_defaults=True):
     """Durations of the phases of a request in seconds; None for a phase that did not happen.
 
     `load` is the wait for the model to be loaded, which is part of `prepare`. `prepare` ends with the finished prompt, `queue`
-    is the wait for a slot, `prefill` the processing of the prompt, `decode` the rest; the last phase may have been cut short.
+    is the wait for a slot, `prefill` the processing of the prompt, `tools` the time in which tools of the server ran, `decode`
+    the rest; the last phase may have been cut short.
     `first_token` counts from the request's arrival, `stop` from the client's disconnect to the end of its work.
     """
 
@@ -52,6 +53,7 @@ class Seconds(Struct, frozen=True, omit_defaults=True):
     queue: float | None = None
     prefill: float | None = None
     decode: float | None = None
+    tools: float | None = None
     first_token: float | None = None
     stop: float | None = None
 

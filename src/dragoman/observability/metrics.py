@@ -7,13 +7,15 @@ processes share their counts through files in a folder, and any of them serves t
 
 import os
 from collections import Counter as Tallied
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, values
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.metrics_core import Metric
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client.registry import Collector
 
 from dragoman.observability.log_entry import CLIENT_LEFT, RequestLogEntry
 from dragoman.observability.model_metrics import ModelCollector, ModelCounts
@@ -42,7 +44,7 @@ class Metrics:
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(shared)
             values.ValueClass = values.MultiProcessValue()  # type: ignore[no-untyped-call]
             self._scraped = CollectorRegistry()
-            MultiProcessCollector(self._scraped, str(shared))  # type: ignore[no-untyped-call]
+            self._scraped.register(_SharedCounts(shared))
         self._open: set[Record] = set()
         self._running = self._gauge("running", "Requests that hold a slot of the engine", registry)
         self._waiting = self._gauge("waiting", "Requests that wait for a slot of the engine", registry)
@@ -139,3 +141,27 @@ class Metrics:
     def page(self) -> bytes:
         """Return the page that Prometheus scrapes."""
         return generate_latest(self._scraped)
+
+
+class _SharedCounts(Collector):
+    """Collects the counts of all processes from the files of a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the metrics. The library fails at the empty file of a process that has just begun to write it."""
+        files = [str(file) for file in self._folder.glob("*.db") if _size(file)]
+        return MultiProcessCollector.merge(files)  # type: ignore[no-untyped-call, no-any-return]
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:  # its process has ended
+        return 0
+
+
+def forget_process(shared: Path, pid: int) -> None:
+    """Remove a process that ended from the gauges of the folder `shared`; what it counted stays."""
+    mark_process_dead(pid, str(shared))  # type: ignore[no-untyped-call]

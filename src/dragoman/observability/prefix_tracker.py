@@ -13,13 +13,16 @@ from array import array
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 from hashlib import blake2b
 from itertools import islice
 from typing import NamedTuple
 
 import msgspec
 
-from dragoman.conversation import Attachment, Conversation, Image, Role, Text, Thinking, ToolCall, ToolResult
+from dragoman.conversation import Attachment, Conversation, Image, Role, Text, Thinking, Tool, ToolCall, ToolResult
+from dragoman.conversation.citations import CitedText
+from dragoman.conversation.once import once
 from dragoman.conversation.types import Content
 from dragoman.prefix import common_prefix_length
 from dragoman.prompt.builder import Prompt
@@ -38,6 +41,7 @@ _KINDS: Mapping[type[Content], str] = {
     ToolResult: "tool result",
     Image: "image",
     Attachment: "attachment",
+    CitedText: "text",
 }
 
 
@@ -47,17 +51,27 @@ class PrefixTracker:
     def __init__(self) -> None:
         self._known: deque[_Known] = deque(maxlen=_REMEMBERED)
 
-    def follow(self, trail: "Trail", prompt: Prompt) -> str:
-        """Remember this prompt, and return where it diverges from its predecessor; "" if it does not."""
+    def follow(self, trail: "Trail", prompt: Prompt) -> "Followed":
+        """Remember this prompt, and compare it with its predecessor."""
         new = _Known(trail, prompt.text, array("I", prompt.tokens))
         family = [known for known in self._known if known.trail.opening == new.trail.opening]
         nearest = max(family, key=lambda known: common_prefix_length(new.text, known.text), default=None)
         if nearest is not None and new.text.startswith(nearest.text):
             self._known.remove(nearest)  # the new prompt contains it
         self._known.append(new)
-        if nearest is None or not (place := _place(new, nearest)):
-            return ""
-        return f"token {common_prefix_length(new.tokens, nearest.tokens):,} of {len(new.tokens):,}: {place}"
+        if nearest is None:
+            return Followed()
+        if not (place := _place(new, nearest)):
+            return Followed("", nearest.text)
+        shared = common_prefix_length(new.tokens, nearest.tokens)
+        return Followed(f"token {shared:,} of {len(new.tokens):,}: {place}", nearest.text)
+
+
+class Followed(NamedTuple):
+    """Where a prompt diverges from its predecessor, "" if it does not, and the text of that one, None if there is none."""
+
+    place: str = ""
+    before: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +79,7 @@ class Trail:
     """The data that is remembered of a conversation: its first text, its parts by name, and the roles of its turns."""
 
     opening: str
-    parts: "Mapping[str, _Part]"
+    parts: "Mapping[str, Part]"
     roles: Sequence[Role]
 
 
@@ -93,10 +107,20 @@ class _Known:
         return start if start >= 0 else len(self.text)
 
 
-class _Part(NamedTuple):
+class Place(Enum):
+    """Where a part stands in a request."""
+
+    SYSTEM = auto()
+    TOOLS = auto()
+    SETTINGS = auto()
+    TURN = auto()
+
+
+class Part(NamedTuple):
     """A digest of content that must not change. `mark` is its start in the text, `turn` its index, -1 before the first."""
 
     value: bytes
+    place: Place
     mark: str = ""
     turn: int = -1
 
@@ -114,18 +138,29 @@ def _place(new: _Known, old: _Known) -> str:
     return f"{place or f'rendered differently after {_before(ours, new.text, position)}'}, {_quoted(new.text, position)}"
 
 
-def _named(conversation: Conversation) -> Iterator[tuple[str, _Part]]:
+def _named(conversation: Conversation) -> Iterator[tuple[str, Part]]:
     system, _ = strip(conversation.dialogue.system)
     for number, block in enumerate(system, len(conversation.dialogue.system) - len(system) + 1):
-        yield f"system block {number}", _Part(_digest(block), _beginning(block.text))
+        yield f"system block {number}", Part(_digest(block), Place.SYSTEM, _beginning(block.text))
     for tool in conversation.dialogue.tools:
-        yield f"tool {tool.name}", _Part(_digest(tool), tool.name)
-    yield "the order of the tools", _Part(_digest([tool.name for tool in conversation.dialogue.tools]))
-    yield "the thinking settings", _Part(_digest((conversation.policy.thinking.enabled, conversation.policy.thinking.effort)))
+        yield f"tool {tool.name}", Part(_tool_digest(tool), Place.TOOLS, tool.name)
+    yield "the order of the tools", Part(_digest([tool.name for tool in conversation.dialogue.tools]), Place.TOOLS)
+    thinking = conversation.policy.thinking
+    yield "the thinking settings", Part(_digest((thinking.enabled, thinking.effort)), Place.SETTINGS)
     for place, turn in enumerate(conversation.dialogue.turns):
         for number, content in enumerate(turn.content, 1):
             name = f"turn {place + 1} ({turn.role}), {_KINDS[type(content)]} {number}"
-            yield name, _Part(_digest(_without_bytes(content)), _beginning(_words(content)), place)
+            yield name, Part(*_identity(content), place)
+
+
+@once
+def _tool_digest(tool: Tool) -> bytes:
+    return _digest(tool)
+
+
+@once
+def _identity(content: Content) -> tuple[bytes, Place, str]:
+    return _digest(_without_bytes(content)), Place.TURN, _beginning(_words(content))
 
 
 def _digest(value: object) -> bytes:
@@ -140,7 +175,7 @@ def _words(content: Content) -> str:
             return content.name
         case ToolResult():
             return content.outcome
-        case Image() | Attachment():
+        case Image() | Attachment() | CitedText():  # of these, prompts have only images
             return ""
 
 
@@ -166,7 +201,7 @@ def _opening(conversation: Conversation) -> str:
     return next((content.text for content in reversed(first) if isinstance(content, Text)), "")
 
 
-def _changed(new: tuple[Mapping[str, _Part], str], old: tuple[Mapping[str, _Part], str], position: int, newest: int) -> str:
+def _changed(new: tuple[Mapping[str, Part], str], old: tuple[Mapping[str, Part], str], position: int, newest: int) -> str:
     """Return the name of the changed part in which the texts diverge, or that begins right after; "" if there is none."""
     starts: dict[str, int] = {}
     for name in {**new[0], **old[0]}:
@@ -178,7 +213,7 @@ def _changed(new: tuple[Mapping[str, _Part], str], old: tuple[Mapping[str, _Part
     return max(near, key=lambda name: (starts[name] <= position, starts[name]), default="")
 
 
-def _before(parts: Mapping[str, _Part], text: str, position: int) -> str:
+def _before(parts: Mapping[str, Part], text: str, position: int) -> str:
     """Return the name of the last part that begins before a position."""
     found, at = "the beginning", 0
     for name, part in parts.items():

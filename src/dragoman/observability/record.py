@@ -11,12 +11,16 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from dragoman.errors import RESPONSES, DragomanError, Unexpected
+from dragoman.observability.details import Details
 from dragoman.observability.log_entry import CLIENT_LEFT, FAILED, RequestLogEntry, Seconds, Tokens, Volume
 from dragoman.parts import Ending, Part, Prefill, TokenCounts
+from dragoman.parts.server_tools import ServerCallStart, ServerResult
 
 _LOG = logging.getLogger(__name__)
 _NOTICEABLE = 0.005
 """Seconds. A loaded model takes no time."""
+_RECORDED = frozenset({Ending, ServerCallStart, ServerResult})
+"""Parts that are recorded whenever they come; of the others only those until the first output."""
 
 
 class Work(Protocol):
@@ -35,8 +39,22 @@ class Work(Protocol):
         """Names of the repairs that the output needed."""
 
     @property
+    def tool_seconds(self) -> float:
+        """The seconds in which the answer waited for tools of the server."""
+
+    @property
     def violations(self) -> Sequence[str]:
         """The violated constraints of the answer."""
+
+
+@dataclass(slots=True)
+class ToolRun:
+    """One run of a tool of the server. Times are as in the record; `end` is None while it runs."""
+
+    name: str
+    id: str
+    begin: float
+    end: float | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -46,7 +64,9 @@ class Record:
     `served` is the id of the model that answers. `asked`: the name of the model is known; `loaded`: the request has its model;
     `ready`: the prompt is built, and the request waits for a slot; `started`: it has one; `read`: the prefill is complete;
     `first`: the first part with output; `ended`: the last part. `stop` is the time from the client's disconnect to the end of
-    its work. `on_change` is called when the request starts to wait or to run.
+    its work. `began` is the time of arrival; `prefilled` tokens of the prompt are in the cache. `details` hold the content, if
+    that is kept. `trace` are the headers by which the engine joins the trace of the request. `on_change` is called when the
+    request starts to wait or to run.
     """
 
     request_id: str
@@ -64,9 +84,13 @@ class Record:
     body_bytes: int = 0
     content: Mapping[str, Volume] = field(default_factory=dict)
     notes: Sequence[str] = ()
+    details: Details | None = None
+    trace: Mapping[str, str] = field(default_factory=dict)
+    tool_runs: list[ToolRun] = field(default_factory=list)
     unknown: Sequence[str] = ()
     diverged: str = ""
     work: Work | None = None
+    prefilled: int = 0
     asked: float | None = None
     loaded: float | None = None
     ready: float | None = None
@@ -80,15 +104,15 @@ class Record:
     message: str = ""
     clock: Callable[[], float] = time.monotonic
     on_change: Callable[[], None] = lambda: None
-    _began: float = field(init=False)
+    began: float = field(init=False)
 
     def __post_init__(self) -> None:
-        self._began = self.clock()
+        self.began = self.clock()
 
     @property
     def age(self) -> float:
         """Seconds since the request arrived."""
-        return self.clock() - self._began
+        return self.clock() - self.began
 
     @property
     def waiting(self) -> bool:
@@ -106,7 +130,7 @@ class Record:
         begun = self.read if self.read is not None else self.first
         if self.work is None or begun is None or self.ended is None:
             return 0, 0.0
-        return self.work.counts.output, self.ended - begun
+        return self.work.counts.output, self.ended - begun - self.work.tool_seconds
 
     def ask(self, model: str, *, stream: bool) -> None:
         """Record the named model and the stream flag; from now on the request waits for its model."""
@@ -128,14 +152,36 @@ class Record:
             self.on_change()
 
     def add_part(self, part: Part) -> None:
-        """Record the times of the complete prefill, the first output and the ending."""
+        """Record the times of the complete prefill, the first output, the runs of tools and the ending."""
+        if type(part) is ServerCallStart:
+            self.tool_runs.append(ToolRun(part.name, part.id, self.age))
+        elif type(part) is ServerResult:
+            for run in self.tool_runs:
+                run.end = self.age if run.id == part.call_id else run.end
         if type(part) is Ending:
             self.ending, self.ended = part.reason.value, self.age
         elif self.first is None:
             if type(part) is not Prefill:
                 self.first = self.age
-            elif part.done >= part.total:
-                self.read = self.age
+            else:
+                self.prefilled = part.done
+                if part.done >= part.total:
+                    self.read = self.age
+
+    def observer(self, choice: int) -> Callable[[Part], None]:
+        """Return the function that is called with each part of a choice; it keeps the part, if content is kept."""
+        if self.details is None:
+            return self.add_part
+        kept = self.details.answers[choice]
+        keep_part, keep_time, clock = kept.parts.append, kept.times.append, self.clock
+
+        def observe(part: Part) -> None:
+            if self.first is None or type(part) in _RECORDED:
+                self.add_part(part)
+            keep_part(part)
+            keep_time(clock())
+
+        return observe
 
     def fail(self, error: Exception) -> None:
         """Record a failure. A bug is logged with its traceback, here only."""
@@ -153,7 +199,7 @@ class Record:
     def entry(self) -> RequestLogEntry:
         """Return the log entry of the request."""
         work = self.work if self.started is not None else None
-        seconds = self._seconds(self.age)
+        seconds = self._seconds(self.age, work.tool_seconds if work else 0.0)
         tokens = _tokens(work.counts) if work else None
         return RequestLogEntry(
             request_id=self.request_id,
@@ -184,10 +230,10 @@ class Record:
             unknown=tuple(self.unknown),
         )
 
-    def _seconds(self, total: float) -> Seconds:
+    def _seconds(self, total: float, tools: float) -> Seconds:
         """Return the durations of the phases; one that was cut lasts until the end.
 
-        Decoding begins with the end of the prefill, since the first output may be hidden.
+        Decoding begins with the end of the prefill, since the first output may be hidden, and is without the `tools`.
         """
         end = total if self.ended is None else self.ended
         read = self.read if self.read is not None else self.first
@@ -197,7 +243,8 @@ class Record:
             prepare=None if self.ready is None else round(self.ready, 6),
             queue=_between(self.ready, self.started, end),
             prefill=_between(self.started, read, end),
-            decode=_between(read, end, end),
+            decode=_between(read, end - tools, end),
+            tools=round(tools, 6) if tools else None,
             first_token=None if self.first is None else round(self.first, 6),
             stop=None if self.stop is None else round(self.stop, 6),
         )

@@ -1,12 +1,14 @@
 """The prompt of a conversation: text, token ids, and how many tokens are left in the window."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from dragoman.conversation import Conversation, Image, ImageSpan, Span, TextSpan, tokens_of
-from dragoman.prompt.images import searchable_text
+from dragoman.parts import LogProb, PromptTokens
 from dragoman.prompt.profile import ModelProfile
 from dragoman.prompt.render import Rendered, Renderer
+from dragoman.prompt.segment_lengths import IMAGE_NOTE, SegmentLength, segment_lengths
+from dragoman.prompt.spellings import candidates_in
 from dragoman.prompt.tokens import Encoded, TokenCache
 from dragoman.special_tokens import INVISIBLE, SpecialTokens, Tokenize
 
@@ -29,6 +31,7 @@ class Prompt:
     is several windows long the number may be `estimated`, and `tokens` are only the first.
     `thinking_open`: the prompt ends inside reasoning, so that is where the output begins. `notes` say what was removed, moved
     or encoded. `spans` are the texts and images of a prompt with images, whose `tokens` have ids that stand for the images.
+    `escaped` is the text with a `sentinel` wherever a client spelled a special token; both are empty if there is no such place.
     """
 
     tokens: Sequence[int]
@@ -38,6 +41,15 @@ class Prompt:
     notes: Sequence[str] = ()
     estimated: int = 0
     spans: Sequence[Span] = ()
+    escaped: str = ""
+    sentinel: str = ""
+    echo: str = ""
+    logprobs: Sequence[LogProb] = ()
+
+    @property
+    def reported(self) -> PromptTokens:
+        """Its tokens, for the client."""
+        return PromptTokens(list(self.tokens), self.echo, self.logprobs)
 
     @property
     def length(self) -> int:
@@ -99,12 +111,13 @@ class PromptBuilder:
 
     async def build(self, conversation: Conversation) -> Prompt:
         """Raises `InvalidRequest` where the template refuses, and what the engine's tokenizer raises."""
-        spelled = await self.special_tokens_in(searchable_text(conversation.dialogue))
+        spelled = await self.special_tokens.of(candidates_in(conversation.dialogue, self.renderer.names))
         return await self.encoded(self.renderer.checked(conversation, spelled))
 
-    async def special_tokens_in(self, text: str) -> list[str]:
-        """The special tokens that a text spells; for an empty text, all known so far."""
-        return await self._tokens.special_tokens.among(text) if text else self._tokens.special_tokens.known
+    @property
+    def special_tokens(self) -> SpecialTokens:
+        """The special tokens of the model."""
+        return self._tokens.special_tokens
 
     @property
     def most_characters(self) -> int:
@@ -125,15 +138,23 @@ class PromptBuilder:
             encoded = await self._tokens.encode_up_to(rendered.text, rendered.sentinel, _WINDOWS * self.window)
         if characters > len(rendered.text):
             encoded = replace(encoded, length=max(self.window + 1, encoded.length * characters // len(rendered.text)))
+        escaped = _shown(rendered)
+        text = escaped.replace(rendered.sentinel, "") if rendered.sentinel else escaped
         return Prompt(
             tokens=encoded.tokens,
-            text=_shown(rendered),
+            text=text,
             remaining=self.window - encoded.length,
             thinking_open=self.renderer.dialect.thinking_open(rendered.text),
             notes=[*rendered.notes, _BROKEN] if spans and rendered.sentinel in rendered.text else rendered.notes,
             estimated=_estimate(encoded),
             spans=spans,
+            escaped="" if text == escaped else escaped,
+            sentinel="" if text == escaped else rendered.sentinel,
         )
+
+    async def segments(self, text: str, sentinel: str, images: Mapping[str, int], reused: int) -> list[SegmentLength]:
+        """The segments of the `escaped` text of a prompt, or of its text if that is empty, as `segment_lengths`."""
+        return await segment_lengths(self._tokens, text, sentinel, images, reused)
 
     async def _spans(self, rendered: Rendered) -> Sequence[Span]:
         """The texts and images of a prompt. The engine reads the texts: special tokens in a client's text are broken there."""
@@ -150,10 +171,9 @@ class PromptBuilder:
 
 
 def _shown(rendered: Rendered) -> str:
-    """The text of a prompt as the client wrote it, with the digests of images."""
-    text = rendered.text.replace(rendered.sentinel, "") if rendered.sentinel else rendered.text
-    pieces = rendered.images.pieces(text)
-    return "".join(f"<image {piece.digest}>" if isinstance(piece, Image) else piece for piece in pieces)
+    """The text of a prompt with the digests of images in their place."""
+    pieces = rendered.images.pieces(rendered.text)
+    return "".join(IMAGE_NOTE.format(piece.digest) if isinstance(piece, Image) else piece for piece in pieces)
 
 
 def _estimate(encoded: Encoded) -> int:

@@ -14,8 +14,6 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
-import msgspec
-
 from dragoman.conversation import Dialogue, Image, Text, ToolResult, Turn
 
 Piece = str | Image
@@ -52,11 +50,6 @@ def place_images(dialogue: Dialogue, paragraph: str) -> tuple[Dialogue, PlacedIm
         return dialogue, NO_IMAGES
     placer = _Placer(paragraph)
     return replace(dialogue, turns=[placer.turn(turn) for turn in dialogue.turns]), PlacedImages(placer.images)
-
-
-def searchable_text(dialogue: Dialogue) -> str:
-    """All texts of a dialogue, without its images, in one text: to search it for spellings of special tokens."""
-    return msgspec.json.encode(place_images(dialogue, " ")[0]).decode()
 
 
 def _images_of(dialogue: Dialogue) -> Iterator[Image]:

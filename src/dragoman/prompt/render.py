@@ -25,9 +25,10 @@ from dragoman.conversation import Conversation, Dialogue, Role, Thinking, Thinki
 from dragoman.errors import InvalidRequest
 from dragoman.prompt import volatile_metadata as volatile
 from dragoman.prompt.escaping import escape_special_tokens
-from dragoman.prompt.images import NO_IMAGES, PlacedImages, place_images, searchable_text
+from dragoman.prompt.images import NO_IMAGES, PlacedImages, place_images
 from dragoman.prompt.messages import PARAGRAPH, Message, MessageBuilder, words_of
 from dragoman.prompt.profile import DEFAULT_VARIABLES, ModelProfile
+from dragoman.prompt.spellings import candidates_in
 from dragoman.prompt.template import TemplateRefusal
 from dragoman.prompt.tool_listing import ToolListing
 
@@ -64,8 +65,8 @@ class Renderer:
         """Render a prompt. `spelled` are the special tokens spelled in the client's text. Raises `TemplateRefusal`."""
         dialogue, images = place_images(conversation.dialogue, PARAGRAPH)
         if images.images:
-            text = searchable_text(dialogue)
-            spelled = [*spelled, *(spelling for spelling in self._reserved if spelling in text)]
+            found = candidates_in(dialogue, self._reserved)
+            spelled = [*spelled, *(spelling for spelling in self._reserved if spelling in found)]
         dialogue, sentinel = escape_special_tokens(dialogue, spelled)
         render = partial(self._render, dialogue, conversation.policy.thinking, sentinel, images)
         lost_tools = self._lost(dialogue)

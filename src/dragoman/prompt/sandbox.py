@@ -37,6 +37,8 @@ _METHODS: Final[Mapping[type, frozenset[str]]] = {
         "revindex0",
     )),
 }  # fmt: skip
+_OF_DICTIONARIES: Final = frozenset(dir(dict))
+"""All attributes of a dictionary; any other name is that of an item."""
 _PADDED: Final = frozenset(("center", "ljust", "rjust", "zfill"))
 _NUMBERS: Final = re.compile(r"\d+")
 
@@ -157,7 +159,18 @@ class Sandbox(ImmutableSandboxedEnvironment):
         """Whether a template may use this attribute: only methods that change nothing and reach no other objects."""
         if isinstance(obj, Namespace):  # it has only what the template put there
             return not attr.startswith("_")
+        if type(obj) in _METHODS:
+            return attr in _METHODS[type(obj)]
         return any(isinstance(obj, kind) and attr in names for kind, names in _METHODS.items())
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        """An attribute that a template may use, or else an item; those of a dictionary are looked up without an exception."""
+        if type(obj) is dict and attribute not in _OF_DICTIONARIES:
+            try:
+                return obj[attribute]
+            except KeyError:
+                return self.undefined(obj=obj, name=attribute)
+        return super().getattr(obj, attribute)
 
     def getitem(self, obj: Any, argument: Any) -> Any:
         """An item, and never an attribute, which the `attribute=` argument of filters would access."""

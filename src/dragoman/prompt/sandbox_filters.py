@@ -80,10 +80,16 @@ def check_percent(form: str, values: Sequence[Any]) -> None:
             meter.width(meter.WIDTH + 1 if digits == "*" else int(digits[:9]))
 
 
+_plain_json: Final = json.JSONEncoder(ensure_ascii=False).encode
+"""As `json.dumps`, which makes an encoder for each call."""
+
+
 def _tojson(
     value: Any, ensure_ascii: bool = False, indent: int | None = None, separators: Any = None, sort_keys: bool = False
 ) -> str:
     """JSON as models were trained on: not escaped for HTML, in the original key order."""
+    if not ensure_ascii and indent is None and separators is None and not sort_keys:
+        return _plain_json(value)
     meter.width(indent, _SHORT)
     for separator in separators or (indent,):
         meter.width(len(separator) if isinstance(separator, str) else 0, _SHORT)

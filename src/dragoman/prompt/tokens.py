@@ -20,7 +20,8 @@ from typing import TypeVar
 from dragoman.prompt.segments import Batch, Segment, Splitter, any_of
 from dragoman.special_tokens import SpecialTokens, Tokenize
 
-_REMEMBERED_TOKENS = 2_000_000
+_REMEMBERED = 16_000_000
+"""Bytes of the cached segments: four for each token and one for each character of the text."""
 _REMEMBERED_SEGMENTS = 100_000
 _AT_ONCE = 4
 """Concurrent tokenizer calls for one text."""
@@ -44,7 +45,7 @@ class Encoded:
 
 
 class TokenCache:
-    """Tokenizes prompts of one model. It caches the most recently used segments, up to 2,000,000 tokens."""
+    """Tokenizes prompts of one model. It caches the most recently used segments, up to 16 MB."""
 
     def __init__(self, tokenize: Tokenize, special_tokens: SpecialTokens, borders: Sequence[str] = ()) -> None:
         self.special_tokens = special_tokens
@@ -79,17 +80,32 @@ class TokenCache:
                 return Encoded(tokens, len(tokens) + len(tokens) * left // done)
             if left:
                 await asyncio.sleep(0)
-        over = most is not None and len(tokens) > most
-        return Encoded(tokens if over else tokens.tolist(), len(tokens))
+        return Encoded(tokens, len(tokens))
+
+    async def lengths(self, text: str, sentinel: str = "") -> list[tuple[str, int]]:
+        """The segments of a text, as `encode` gets it, without its sentinels, and the number of tokens of each."""
+        found: list[tuple[str, int]] = []
+        for batch in self._splitter.batches(text, sentinel):
+            ids = await self._batch(batch)
+            for (segment, hidden), tokens in zip(batch.segments, ids, strict=True):
+                found.append((segment.replace(hidden, "") if hidden else segment, len(tokens)))
+            await asyncio.sleep(0)
+        return found
+
+    async def measure(self, text: str) -> int:
+        """The number of tokens of a text that begins with a special token, or has none; it is not cached."""
+        return len(await self._tokenize(text))
 
     async def _batch(self, batch: Batch) -> "list[array[int]]":
         """The ids of each segment, with as few tokenizer calls as possible for the segments that are not cached."""
-        known = {segment: self._known[segment] for segment in batch.segments if segment in self._known}
-        unknown = list(dict.fromkeys(segment for segment in batch.segments if segment not in known))
-        found = {**known, **await self._tokenized(unknown)}
-        for segment, ids in found.items():
+        known = [self._recalled(segment) for segment in batch.segments]
+        pairs = list(zip(batch.segments, known, strict=True))
+        if not (unknown := dict.fromkeys(segment for segment, ids in pairs if ids is None)):
+            return [ids for ids in known if ids is not None]
+        fresh = await self._tokenized(list(unknown))
+        for segment, ids in fresh.items():
             self._remember(segment, ids)
-        return [found[segment] for segment in batch.segments]
+        return [fresh[segment] if ids is None else ids for segment, ids in pairs]
 
     async def _tokenized(self, segments: Sequence[Segment]) -> "dict[Segment, array[int]]":
         """Tokenize segments: those without a sentinel in one call, whose ids can be split at the special tokens."""
@@ -106,6 +122,7 @@ class TokenCache:
         """The ids of one segment. Text with a sentinel is tokenized as plain text, even if it spells a special token."""
         text, sentinel = segment
         pieces = await self._pieces(text, sentinel)
+        await asyncio.sleep(0)
         found = await _gather(self._piece, dict.fromkeys(pieces))
         ids = array("I")
         for piece in pieces:
@@ -121,6 +138,7 @@ class TokenCache:
         if not sentinel:
             return [(text, True)]
         special_tokens = await self.special_tokens.among(text)
+        await asyncio.sleep(0)  # each of these steps takes milliseconds for a large segment
         pieces: list[TokenizerInput] = []
         read: list[str] = []  # special tokens, and text without a sentinel
         for piece in re.split(f"({any_of(special_tokens)})", text) if special_tokens else [text]:
@@ -131,14 +149,23 @@ class TokenCache:
             read.clear()
         return [(piece, special) for piece, special in [*pieces, ("".join(read), True)] if piece]
 
-    def _remember(self, segment: Segment, ids: "array[int]") -> None:
-        if segment in self._known:
+    def _recalled(self, segment: Segment) -> "array[int] | None":
+        ids = self._known.get(segment)
+        if ids is not None:
             self._known.move_to_end(segment)
+        return ids
+
+    def _remember(self, segment: Segment, ids: "array[int]") -> None:
+        if segment in self._known:  # another request has asked for it at the same time
             return
         self._known[segment] = ids
-        self._size += len(ids)
-        while (self._size > _REMEMBERED_TOKENS or len(self._known) > _REMEMBERED_SEGMENTS) and len(self._known) > 1:
-            self._size -= len(self._known.popitem(last=False)[1])
+        self._size += _bytes(segment, ids)
+        while (self._size > _REMEMBERED or len(self._known) > _REMEMBERED_SEGMENTS) and len(self._known) > 1:
+            self._size -= _bytes(*self._known.popitem(last=False))
+
+
+def _bytes(segment: Segment, ids: "array[int]") -> int:
+    return len(ids) * ids.itemsize + len(segment[0])
 
 
 async def _gather(tokenize: "Callable[[Input], Awaitable[array[int]]]", inputs: Iterable[Input]) -> "dict[Input, array[int]]":

@@ -1,5 +1,6 @@
 """The routes of the server."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,16 +11,34 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from dragoman.api.anthropic.batches import MessageResults
+from dragoman.api.openai.batches import OpenAIResults
 from dragoman.observability.metrics import CONTENT_TYPE, Metrics
-from dragoman.server.auth import Keyring
-from dragoman.server.completions import ChatCompletions, Completions
-from dragoman.server.messages import CountTokens, Messages
+from dragoman.observability.tracing import PassingOn, Tracing
+from dragoman.server import page
+from dragoman.server.access.auth import Keyring
+from dragoman.server.batches import intake
+from dragoman.server.batches.answers import BatchAnswers, BatchEndpoint
+from dragoman.server.batches.messages import MessageBatches
+from dragoman.server.batches.openai import OpenAIBatches
+from dragoman.server.batches.output_files import OutputFiles
+from dragoman.server.batches.runner import BatchRunner
+from dragoman.server.endpoints.base import GeneratingEndpoint
+from dragoman.server.endpoints.completions import ChatCompletions, Completions
+from dragoman.server.endpoints.messages import CountTokens, Messages
+from dragoman.server.endpoints.responses import Compact, InputTokens, Responses
+from dragoman.server.endpoints.stored_responses import StoredResponses
+from dragoman.server.files.anthropic import AnthropicFiles
+from dragoman.server.files.openai import OpenAIFiles
+from dragoman.server.files.routes import file_routes
+from dragoman.server.kept_requests.endpoints import request_routes
 from dragoman.server.middleware import METRICS, Middleware
-from dragoman.server.model_status import StatusList, StopModel
-from dragoman.server.models import HealthCheck, ModelDetail, ModelList
-from dragoman.server.registry import ModelRegistry
-from dragoman.server.responses import InputTokens, Responses
-from dragoman.server.stored_responses import StoredResponses
+from dragoman.server.models.listing import HealthCheck, ModelDetail, ModelList
+from dragoman.server.models.registry import ModelRegistry
+from dragoman.server.models.served_model import Settings
+from dragoman.server.models.status import MODELS, StatusList, StopModel
+from dragoman.storage.batches.rows import MESSAGES
+from dragoman.storage.batches.store import BatchStore
 from dragoman.storage.responses import ResponseStore
 
 
@@ -32,42 +51,74 @@ def create_app(registry: ModelRegistry, counts: Path | None = None, keyring: Key
     @asynccontextmanager
     async def lifespan(_: Any) -> AsyncIterator[None]:
         registry.load()
+        runner.start()
         try:
             yield
         finally:
+            await runner.close()
             await registry.close()
             await store.close()
+            await batches.close()
+            await intake.close()
+            await asyncio.to_thread(tracing.close)
 
     settings = registry.settings
-    store = ResponseStore(settings.data, settings.responses_limit, settings.responses_age)
-    stored = StoredResponses(store)
+    store = ResponseStore(settings.place, settings.responses_limit, settings.responses_age)
     metrics = Metrics(registry.counts, counts)
+    tracing = _tracing(settings)
+    messages = Messages(registry)
+    batches = BatchStore(settings.place)
+    endpoints: dict[str, GeneratingEndpoint[Any]] = {
+        "/v1/chat/completions": ChatCompletions(registry),
+        "/v1/completions": Completions(registry),
+        "/v1/responses": Responses(registry, store),
+    }
+    answers = BatchAnswers(
+        {
+            MESSAGES: BatchEndpoint(messages, MessageResults()),
+            **{path: BatchEndpoint(endpoint, OpenAIResults()) for path, endpoint in endpoints.items()},
+        },
+        metrics,
+    )
+    runner = BatchRunner(
+        batches, answers, lambda: registry.served, OutputFiles(batches, registry.files).write, settings.batch_slots
+    )
     router = Router(
         [
-            Route("/v1/messages", Messages(registry), methods=["POST"]),
+            Route("/v1/messages", messages, methods=["POST"]),
             Route("/v1/messages/count_tokens", CountTokens(registry), methods=["POST"]),
-            Route("/v1/chat/completions", ChatCompletions(registry), methods=["POST"]),
-            Route("/v1/completions", Completions(registry), methods=["POST"]),
-            Route("/v1/responses", Responses(registry, store), methods=["POST"]),
+            *(Route(path, endpoint, methods=["POST"]) for path, endpoint in endpoints.items()),
+            Route("/v1/responses/compact", Compact(registry, store), methods=["POST"]),
             Route("/v1/responses/input_tokens", InputTokens(registry, store), methods=["POST"]),
-            Route("/v1/responses/{response}", stored.retrieve, methods=["GET"]),
-            Route("/v1/responses/{response}", stored.delete, methods=["DELETE"]),
-            Route("/v1/responses/{response}/cancel", stored.cancel, methods=["POST"]),
-            Route("/v1/responses/{response}/input_items", stored.input_items, methods=["GET"]),
+            *StoredResponses(store).routes,
+            *MessageBatches(batches, runner, registry).routes,
+            *OpenAIBatches(batches, runner, registry).routes,
+            *file_routes(AnthropicFiles(registry.files), OpenAIFiles(registry.files)),
             Route("/v1/models", ModelList(registry), methods=["GET"]),
             Route("/v1/models/{model:path}", ModelDetail(registry), methods=["GET"]),
-            Route("/api/models", StatusList(registry), methods=["GET"]),
+            Route(MODELS, StatusList(registry), methods=["GET"]),
             Route("/api/models/{model:path}/stop", StopModel(registry), methods=["POST"]),
             Route(METRICS, _Scrape(metrics), methods=["GET"]),
             Route("/health", HealthCheck(registry), methods=["GET"]),
-            Route("/", _quiet, methods=["GET"]),
+            *request_routes(registry),
+            Route("/", page.PageOrProbe(_quiet), methods=["GET"]),
+            *(Route(path, page.StaticFile(path), methods=["GET"]) for path in page.PATHS),
             Route("/api/hello", _quiet, methods=["GET"]),
             Route("/api/event_logging/batch", _quiet, methods=["POST"]),
         ],
         redirect_slashes=False,
         lifespan=lifespan,
     )
-    return Middleware(router, registry.settings, metrics, keyring or Keyring.single(registry.settings.api_key))
+    return Middleware(router, registry, metrics, keyring or Keyring.single(settings.api_key), tracing)
+
+
+def _tracing(settings: Settings) -> Tracing:
+    """Return what makes the traces. Raises `ImportError` if traces are exported and the extra `otel` is not installed."""
+    if not settings.traces:
+        return PassingOn()
+    from dragoman.observability.spans import SpanTracing  # noqa: PLC0415 -- of an extra
+
+    return SpanTracing()
 
 
 class _Scrape:

@@ -2,16 +2,17 @@
 
 import asyncio
 import logging
-import zlib
 from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 
 from starlette.datastructures import Headers
 from starlette.types import Message, Receive, Scope, Send
 
-from dragoman.observability.captured import CapturedExchange, CapturedRequest, CapturedResponse
+from dragoman.errors import InvalidRequest
+from dragoman.observability.capture_folder import CaptureFolder
+from dragoman.observability.captured import CapturedExchange, CapturedRequest, CapturedResponse, iso_time
 from dragoman.observability.kept import kept_body, kept_headers, kept_target
+from dragoman.server.transport.encoding import GzipDecoder
 
 _LOG = logging.getLogger(__name__)
 _FULL = 64 * 1024 * 1024
@@ -51,10 +52,10 @@ class CaptureMiddleware:
             self._sent_all = not message.get("more_body", False)
         await self._send(message)
 
-    async def keep(self, folder: Path, request_id: str, *, left: bool) -> None:
+    async def keep(self, folder: CaptureFolder, request_id: str, *, left: bool) -> None:
         """Write the file in a thread. A failure, such as a full disk, is logged and does not reach the client."""
         try:
-            await asyncio.to_thread(lambda: self._exchange(request_id, left=left).write(folder))
+            await asyncio.to_thread(lambda: folder.keep(self._exchange(request_id, left=left)))
         except OSError as error:
             _LOG.warning("%s was not captured: %s", request_id, error)
 
@@ -66,7 +67,7 @@ class CaptureMiddleware:
         target = kept_target(self._scope["path"], self._scope["query_string"].decode("latin-1"))
         return CapturedExchange(
             request_id=request_id,
-            began=self._began.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            began=iso_time(self._began),
             request=CapturedRequest(self._scope["method"], target, kept, body, charset, whole),
             response=CapturedResponse(
                 self._status,
@@ -83,14 +84,22 @@ class CaptureMiddleware:
         if not self._received and not {"content-length", "transfer-encoding"} & set(headers):
             whole = True
         if headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
-            inflater = zlib.decompressobj(wbits=31)
-            try:
-                data = inflater.decompress(data, _FULL)
-            except zlib.error:
-                data = b""
-            whole = whole and inflater.eof
-            data = data if whole else b""
+            data, whole = _decompressed(data) if whole else (b"", False)
         try:
             return data.decode(), "utf-8", whole
         except UnicodeDecodeError:
             return data.decode("latin-1"), "latin-1", whole  # maps every byte, and back
+
+
+def _decompressed(data: bytes) -> tuple[bytes, bool]:
+    """Return the content of a body, and whether it is complete; nothing of one that is not."""
+    decoder, content = GzipDecoder(), bytearray()
+    try:
+        for piece in decoder.decode(data):
+            content += piece
+            if len(content) > _FULL:
+                return b"", False
+        decoder.end()
+    except InvalidRequest:
+        return b"", False
+    return bytes(content), True

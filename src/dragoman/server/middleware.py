@@ -11,46 +11,57 @@ from starlette.types import Message, Receive, Scope, Send
 
 from dragoman.errors import DragomanError, ForeignHost, MethodNotAllowed, UnknownRoute, for_client
 from dragoman.observability import Record, log_request
+from dragoman.observability.capture_folder import CaptureFolder
 from dragoman.observability.metrics import Metrics
-from dragoman.server.auth import Keyring
+from dragoman.observability.tracing import Tracing
+from dragoman.server import page
+from dragoman.server.access.auth import KEY, Keyring
+from dragoman.server.access.origins import PAGES, Pages, is_allowed_host
+from dragoman.server.access.rate_limits import SPENDING, Spending
 from dragoman.server.capture import CaptureMiddleware
-from dragoman.server.disconnect import ClientGone
-from dragoman.server.origins import PAGES, Pages, is_allowed_host
-from dragoman.server.rate_limits import SPENDING, Spending
-from dragoman.server.respond import format_of, is_openai_only, plain_path, response_start, send_error
-from dragoman.server.served_model import Settings
+from dragoman.server.kept_requests.endpoints import REQUESTS
+from dragoman.server.models.registry import ModelRegistry
+from dragoman.server.transport.disconnect import SHUTDOWN, ClientGone
+from dragoman.server.transport.respond import format_of, is_openai_only, plain_path, response_start, send_error
 
 METRICS = "/metrics"
-OPEN_PATHS = frozenset({"/", "/health", "/api/hello", "/api/event_logging/batch"})
-"""Requested by probes and telemetry: they need no key."""
+OPEN_PATHS = frozenset({"/", "/health", "/api/hello", "/api/event_logging/batch", *page.PATHS})
+"""Requested by probes and telemetry, and the files of the page: they need no key."""
 QUIET_PATHS = OPEN_PATHS | {METRICS}
-"""Not logged, not counted, not captured."""
+"""Not logged, not counted, not captured; nor are the paths of the page's data."""
+UNCAPTURED_PATHS = ("/v1/files", "/v1/messages/batches")
+"""Beginnings of paths whose bodies are too large to be captured."""
 _CLIENT_CLOSED = 499
 
 
 class Middleware:
     """Wraps the routes. Every response carries a `request-id` (TRN-6), and every error is JSON (ERR-1)."""
 
-    def __init__(self, router: Router, settings: Settings, metrics: Metrics, keyring: Keyring) -> None:
+    def __init__(self, router: Router, registry: ModelRegistry, metrics: Metrics, keyring: Keyring, tracing: Tracing) -> None:
+        settings = registry.settings
         self._app = router
         self._keyring = keyring
         self._settings = settings
         self._metrics = metrics
-        self._capture = settings.capture
+        self._tracing = tracing
+        self._recent = registry.recent
+        self._shutdown = registry.shutdown
+        folder = settings.capture
+        self._capture = CaptureFolder(folder, settings.capture_limit, settings.capture_age) if folder is not None else None
         self._pages = Pages(self._answer, settings.cors_origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle an ASGI scope."""
         if scope["type"] != "http":
-            scope.get("state", {})[PAGES] = self._pages
+            scope.get("state", {}).update({PAGES: self._pages, SHUTDOWN: self._shutdown})
             await self._app(scope, receive, send)
             return
         scope = {**scope, "path": plain_path(scope["path"]), "app": self}
         record = _record(scope)
         scope["state"] = {**scope.get("state", {}), "record": record}
-        if scope["path"] in QUIET_PATHS:
+        if scope["path"] in QUIET_PATHS or scope["path"].startswith(REQUESTS):
             await self._pages(scope, receive, _with_headers(send, scope))
-        elif self._capture is None:
+        elif self._capture is None or scope["path"].startswith(UNCAPTURED_PATHS):
             await self._logged(scope, receive, send, record)
         else:
             capture = CaptureMiddleware(scope, receive, send, lambda: record.age)
@@ -60,8 +71,10 @@ class Middleware:
                 await capture.keep(self._capture, record.request_id, left=record.stop is not None)
 
     async def _logged(self, scope: Scope, receive: Receive, send: Send, record: Record) -> None:
-        """Answer a request, then count and log it."""
+        """Answer a request, then count, log and trace it."""
         record.endpoint = _route(self._app, scope)
+        trace = self._tracing.begin(record, Headers(scope=scope))
+        record.trace = trace.headers
         try:
             with self._metrics.open(record):
                 await self._pages(scope, receive, _with_headers(send, scope))
@@ -70,7 +83,9 @@ class Middleware:
             if spending := _spending(scope):
                 spending.settle(entry.tokens)
             self._metrics.count(entry)
+            self._recent.close(record, entry)
             log_request(entry)
+            trace.end(record, entry)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         record: Record = scope["state"]["record"]
@@ -86,7 +101,7 @@ class Middleware:
                 return
             if scope["path"] not in OPEN_PATHS:
                 key = self._keyring.check(fields)
-                record.key, scope["state"][SPENDING] = key.name, Spending(key.limits)
+                record.key, scope["state"][SPENDING], scope["state"][KEY] = key.name, Spending(key.limits), key
             await self._app(scope, receive, send)
             return
         except ClientGone as gone:
@@ -101,7 +116,7 @@ class Middleware:
             error = for_client(raised)
             record.fail(raised)
         if not record.status:  # otherwise the response has started, and ends here
-            await send_error(send, format_of(scope["path"]), error, record.request_id, headers)
+            await send_error(send, format_of(scope["path"], Headers(scope=scope)), error, record.request_id, headers)
 
 
 def _record(scope: Scope) -> Record:
@@ -152,5 +167,5 @@ def _routing_error(raised: HTTPException, scope: Scope) -> DragomanError:
         return MethodNotAllowed(f"{scope['method']} is not allowed on {scope['path']}")
     offer = ""
     if is_openai_only(scope["path"]):
-        offer = "; of the OpenAI API, this server has chat completions, completions, responses and models"
+        offer = "; of the OpenAI API, this server has chat completions, completions, responses, models, files and batches"
     return UnknownRoute(f"no such path: {scope['method']} {scope['path']}{offer}")

@@ -37,7 +37,7 @@ _COMMAND: Final = (sys.executable, "-P", "-c", "from dragoman.worker_pool.worker
 _START_SECONDS: Final = 60.0
 """Time limit of a worker's start, and of its reading of a job: both import modules, which takes long on a busy machine."""
 _AT_ONCE: Final = 256 * 1024
-"""Bytes that are written to a worker at once."""
+"""Bytes that are written to a worker or read from it at once."""
 _LARGE: Final = 64 * 1024
 """Bytes above which an argument is passed without copying it."""
 
@@ -71,7 +71,7 @@ class WorkerPool:
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a module-level function and return its result. Cancelling kills the worker that runs it.
 
-        Raises `TooExpensive`, `Overloaded` if no worker becomes free in time, and what the function raises.
+        Raises `TooExpensive`, `Overloaded` if no worker becomes free or starts in time, and what the function raises.
         """
         job = await asyncio.to_thread(job_message, function, args, kwargs)
         workers = self._of_this_loop()
@@ -123,11 +123,15 @@ class _Workers:
         self._starting: asyncio.Task[None] | None = None
 
     async def take(self) -> "_Worker":
-        """Return a worker for one job. Raises `OSError`, and `EOFError` if none starts."""
+        """Return a worker for one job. Raises `Overloaded` if none starts: the machine is busy, or has no memory left."""
         if not self._idle and self._starting is not None:
             await asyncio.wait({self._starting})
         if not self._idle:
-            return await _Worker.start(self._set_up)
+            try:
+                return await _Worker.start(self._set_up)
+            except (EOFError, OSError) as error:
+                _log.warning("a worker process does not start: %r", error)
+                raise Overloaded("no process that could prepare this request starts") from None
         worker = self._idle.pop()
         worker.expiry.cancel()
         return worker
@@ -158,7 +162,7 @@ class _Workers:
         try:
             self._keep(await _Worker.start(self._set_up))
         except (EOFError, OSError) as error:
-            _log.warning("a worker process does not start: %s", error)
+            _log.warning("a worker process does not start: %r", error)
         finally:
             self._starting = None
 
@@ -186,7 +190,8 @@ class _Worker:
         """Start a process, and wait until it is ready. Raises `OSError`, and `EOFError` if it ends instead."""
         pipe = asyncio.subprocess.PIPE
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        process = await start_process(*_COMMAND, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, env=environment)
+        streams = {"stdin": pipe, "stdout": pipe, "stderr": subprocess.DEVNULL, "limit": _AT_ONCE}
+        process = await start_process(*_COMMAND, env=environment, **streams)
         worker = cls(process)
         try:
             async with asyncio.timeout(_START_SECONDS):
@@ -241,16 +246,24 @@ class _Worker:
 
     async def _reply(self) -> Outcome:
         lengths = [await self._integer() for _ in range(await self._integer())]
-        outcome: Outcome = await asyncio.to_thread(decoded, [await self._exactly(length) for length in lengths])
+        parts = [await self._pieces(length) for length in lengths]
+        outcome: Outcome = await asyncio.to_thread(lambda: decoded(list(map(b"".join, parts))))
         return outcome
 
     async def _integer(self) -> int:
-        number: int = INTEGER.unpack(await self._exactly(INTEGER.size))[0]
+        number: int = INTEGER.unpack(b"".join(await self._pieces(INTEGER.size)))[0]
         return number
 
-    async def _exactly(self, length: int) -> bytes:
+    async def _pieces(self, length: int) -> list[bytes]:
+        """Read so many bytes. Raises `EOFError`. To join a large part takes tens of milliseconds."""
         assert self._process.stdout is not None
-        return await self._process.stdout.readexactly(length)
+        pieces: list[bytes] = []
+        while length > 0:
+            pieces.append(await self._process.stdout.read(min(length, _AT_ONCE)))
+            if not pieces[-1]:
+                raise EOFError
+            length -= len(pieces[-1])
+        return pieces
 
     @property
     def _stdin(self) -> asyncio.StreamWriter:

@@ -6,6 +6,7 @@ other one a job. A worker replies with a message when it is set up or has read a
 these import is not that of the job, and with another one when a job is done. It ends when its input ends.
 """
 
+import gc
 import importlib
 import os
 import pickle
@@ -76,6 +77,7 @@ def main() -> None:
     set_up = _received(jobs)
     for name in set_up.preload:
         importlib.import_module(name)
+    gc.freeze()  # the modules stay: the garbage collector need not scan them during jobs
     _limit(set_up.memory)
     _send(results, message(Outcome()))
     while True:

@@ -25,7 +25,7 @@ QUOTATIONS = {
     "a fence in a list": "- one:\n\n  ```\n  {call}\n  ```\n\n- two\n\n" + PROSE,
     "code spans in a list": "- `{call}`\n- `{call}`\n\n" + PROSE,
 }
-READERS = 24
+READERS = 12
 """The number of dialects in which each quotation is read; the writer's name seeds their choice."""
 EVERYDAY_FORMS = ("a code span", "a fence")
 

@@ -67,13 +67,13 @@ def an_answer_repeats_the_prefill(exchange: Exchange, message: dict[str, Any]) -
 def _count(change: Callable[[Exchange, int], int]) -> Alteration:
     def alter(exchange: Exchange) -> None:
         if exchange.is_count and exchange.status == 200:
-            exchange.answer = {"input_tokens": change(exchange, exchange.answer["input_tokens"])}
+            exchange.answer = {**exchange.answer, "input_tokens": change(exchange, exchange.answer["input_tokens"])}
 
     alter.__name__ = change.__name__
     return alter
 
 
-@on_response("count")
+@on_response("count", "image-count")
 @_count
 def estimated_counts(exchange: Exchange, count: int) -> int:
     return count if exchange.body.get("tools") else count * 3 // 4

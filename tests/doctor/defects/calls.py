@@ -6,7 +6,7 @@ from typing import Any
 
 from doctor.relay import Alteration, Exchange
 
-from .registry import matches, on_response, refuses, whole
+from .registry import matches, on_request, on_response, refuses, whole
 
 
 def _called(change: Callable[[Exchange, dict[str, Any], dict[str, Any]], None]) -> Alteration:
@@ -25,7 +25,7 @@ def _choice(exchange: Exchange) -> str:
     return choice.get("type", "")
 
 
-@on_response("tool-any")
+@on_response("tool-any", "tool-changes")
 @_called
 def a_call_of_an_undeclared_tool(_: Exchange, __: dict[str, Any], call: dict[str, Any]) -> None:
     if call["name"] == "get_weather":
@@ -106,4 +106,52 @@ refuses(lambda e: e.is_message and e.holds("Rain, 12 degrees"), "tool-result", n
 refuses(lambda e: e.holds('"is_error"'), "tool-result-shapes", name="failed results are refused")
 refuses(lambda e: matches(e, tools=None) and e.holds("tool_result"), "tool-history", name="calls need tools")
 refuses(lambda e: e.holds("input_examples"), "tool-fields", name="tools of few fields only")
-refuses(lambda e: e.holds("tool_reference"), "tool-deferred", name="references to tools are refused")
+refuses(lambda e: e.holds("tool_reference"), "tool-deferred", "tool-changes", name="references to tools are refused")
+
+
+refuses(lambda e: e.holds("tool_addition"), "tool-changes", name="added tools are refused")
+
+
+@on_response("context-edits")
+def a_count_without_what_was_before_the_edits(exchange: Exchange) -> None:
+    if exchange.holds("clear_tool_uses_20250919") and exchange.answer is not None:
+        exchange.answer = {"input_tokens": exchange.answer["input_tokens"]}
+
+
+@on_response("citations")
+@whole
+def a_citation_of_something_else(_: Exchange, message: dict[str, Any]) -> None:
+    for block in message["content"]:
+        for citation in block.get("citations") or []:
+            citation["cited_text"] = "A ticket is free."
+
+
+@on_response("tool-web-search")
+@whole
+def a_search_without_its_result(_: Exchange, message: dict[str, Any]) -> None:
+    message["content"] = [block for block in message["content"] if block["type"] != "web_search_tool_result"]
+
+
+@on_response("tool-web-fetch")
+@whole
+def a_fetch_without_its_result(_: Exchange, message: dict[str, Any]) -> None:
+    message["content"] = [block for block in message["content"] if block["type"] != "web_fetch_tool_result"]
+
+
+@on_request("tool-mcp")
+def servers_are_not_called(exchange: Exchange) -> None:
+    if exchange.is_message and "mcp_servers" in exchange.body:
+        for name in ("mcp_servers", "tools", "tool_choice"):
+            del exchange.body[name]
+
+
+@on_response("tool-mcp")
+@whole
+def a_call_of_a_server_without_its_result(_: Exchange, message: dict[str, Any]) -> None:
+    message["content"] = [block for block in message["content"] if block["type"] != "mcp_tool_result"]
+
+
+@on_response("tool-tool-search")
+@whole
+def a_tool_search_without_its_result(_: Exchange, message: dict[str, Any]) -> None:
+    message["content"] = [block for block in message["content"] if block["type"] != "tool_search_tool_result"]

@@ -10,7 +10,7 @@ from .registry import matches, on_request, on_response, refuses, streamed
 # ---- inputs
 
 refuses(lambda e: e.holds('"image"'), "image", "image-count", name="images are refused with another message")
-refuses(lambda e: e.holds('"text/plain"'), "document", name="documents are refused with another message")
+refuses(lambda e: e.holds('"text/plain"'), "document", "citations", name="documents are refused with another message")
 refuses(lambda e: e.is_message and e.holds("application/pdf"), "pdf", name="PDFs are refused with another message")
 refuses(lambda e: matches(e, system="You help.") and e.holds('"role": "system"'), "system-message", name="two roles only")
 

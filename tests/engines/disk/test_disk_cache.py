@@ -10,10 +10,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from dragoman.conversation import Image, ImageSpan, Sampling, Span, TextSpan
 from dragoman.conversation.spans import tokens_of
-from dragoman.engines import EngineRequest, supervised
+from dragoman.engines import EngineRequest, Routing, supervised
 from dragoman.engines.llama import disk_cache
 from dragoman.engines.llama.cache_folder import CacheFolder, clear
 from dragoman.engines.llama.disk_cache import DiskSettings
@@ -107,12 +108,22 @@ async def test_what_was_saved_when_idle_survives_a_kill_of_the_engine(tmp_path: 
         assert engine.restarts == 1
 
 
+@pytest.mark.slow
 async def test_a_conversation_whose_slot_is_taken_is_saved_and_comes_back(tmp_path: Path) -> None:
     async with running(tmp_path) as engine:
         longer = await grown(engine, MAIN)
         await grown(engine, OTHER)
         assert len(states(tmp_path)) == 1
         assert await first_progress(engine, make_request(longer, 1)) >= 0.95 * len(MAIN)
+
+
+@pytest.mark.slow
+async def test_what_a_request_of_a_batch_left_is_not_saved(tmp_path: Path) -> None:
+    async with running(tmp_path) as engine:
+        await collect(engine, replace(make_request(MAIN, 1), routing=Routing(continued=False)))
+        await collect(engine, make_request(OTHER, 1))
+        assert states(tmp_path) == []
+    assert len(states(tmp_path)) == 1  # that of the conversation, at the end
 
 
 @pytest.mark.slow

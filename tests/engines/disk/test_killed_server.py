@@ -1,4 +1,4 @@
-"""A conversation with the default model, whose server is killed after it was saved."""
+"""A conversation whose server is killed after it was saved."""
 
 import sys
 from pathlib import Path
@@ -10,10 +10,11 @@ from dragoman.engines.llama.disk_cache import DiskSettings
 from dragoman.engines.llama.embedded import EmbeddedLlama
 from dragoman.engines.supervised import spawn
 from engines.conftest import first_progress, long_prompt, make_request, until
+from vision_model import vision_model
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.slow]
 
-PROMPT = long_prompt(1500, seed=1)
+PROMPT = long_prompt(600, seed=1)
 SERVER = """
 import asyncio, json, sys
 from pathlib import Path
@@ -34,7 +35,8 @@ asyncio.run(main())
 """
 
 
-async def test_what_was_saved_when_idle_survives_a_kill_of_the_server(model: Path, tmp_path: Path) -> None:
+async def test_what_was_saved_when_idle_survives_a_kill_of_the_server(tmp_path: Path) -> None:
+    model = vision_model()
     server = await spawn(sys.executable, "-c", SERVER, str(model), str(tmp_path), str(PROMPT))
     try:
 

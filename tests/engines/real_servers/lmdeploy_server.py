@@ -1,7 +1,7 @@
 """The real LMDeploy API server over a scripted engine: `python -m engines.real_servers.lmdeploy_server FOLDER PORT [NAME]`.
 
-Its application, tokenizer, async engine and parsers are LMDeploy's. Replaced is what `AsyncEngine` builds below itself, which
-needs a GPU: an engine with instances, each of which generates for one request at a time.
+Its application, tokenizer, image processor, async engine and parsers are LMDeploy's. Replaced is what `AsyncEngine` builds
+below itself, which needs a GPU: an engine with instances, each of which generates for one request at a time.
 """
 
 import asyncio
@@ -15,7 +15,8 @@ from lmdeploy._guided_decoding import compile_response_format
 from lmdeploy.serve import core
 from lmdeploy.serve.openai.api_server import serve
 
-from engines.real_servers.script import CUT, Control, Enforcer, Recorder
+from engines.real_servers.script import CUT, Control, Enforcer, Recorder, made_up
+from engines.real_servers.sight import color
 
 CONTROL = Control()
 WINDOW, ADAPTER = 2048, "variant"
@@ -28,13 +29,25 @@ class Instance:
         self._enforcer = enforcer
 
     async def async_stream_infer(
-        self, session_id: int, *, input_ids: list[int], gen_config: Any, adapter_name: str | None = None, **_more: Any
+        self,
+        session_id: int,
+        *,
+        input_ids: list[int],
+        gen_config: Any,
+        adapter_name: str | None = None,
+        multimodal: list[dict[str, Any]] | None = None,
+        **_more: Any,
     ) -> AsyncGenerator[messages.EngineOutput]:
         """The outputs of a request. The last one has the token that ended it, as the PyTorch engine's."""
         script, constraint = CONTROL.script, gen_config.response_format
         sampling = [gen_config.temperature, gen_config.top_p, gen_config.top_k, gen_config.random_seed]
         CONTROL.record(
-            prompt=input_ids, limit=gen_config.max_new_tokens, constraint=constraint, adapter=adapter_name, sampling=sampling
+            prompt=input_ids,
+            limit=gen_config.max_new_tokens,
+            constraint=constraint,
+            adapter=adapter_name,
+            sampling=sampling,
+            images=[color(image["pixel_values"]) for image in multimodal or ()],
         )
         compiled = constraint and compile_response_format(self._enforcer.compiler, constraint)
         metrics = messages.RequestMetrics(cached_tokens=script.cached)
@@ -46,7 +59,8 @@ class Instance:
                 yield messages.EngineOutput(messages.ResponseType.INTERNAL_ENGINE_ERROR, [])
                 return
             status = messages.ResponseType.FINISH if is_last else messages.ResponseType.SUCCESS
-            yield messages.EngineOutput(status, list(ids), req_metrics=metrics)
+            logprobs = [{token: made_up(token), 5: -9.0} for token in ids] if gen_config.logprobs else None
+            yield messages.EngineOutput(status, list(ids), req_metrics=metrics, logprobs=logprobs)
 
     async def async_cancel(self, session_id: int) -> None:
         """Cancel the running request."""
@@ -87,7 +101,7 @@ class ScriptedEngine:
         return {"alive": True, "message": "", "schedule_metrics": None}
 
 
-class ScriptedAsyncEngine(core.AsyncEngine):  # type: ignore[misc]  # untyped here
+class ScriptedAsyncEngine(core.VLAsyncEngine):  # type: ignore[misc]  # untyped here
     """LMDeploy's engine over the scripted one, asleep or with a small context length where the script says so."""
 
     def _build_pytorch(self, model_path: str, backend_config: Any = None, **_more: Any) -> ScriptedEngine:
@@ -111,7 +125,7 @@ class ScriptedAsyncEngine(core.AsyncEngine):  # type: ignore[misc]  # untyped he
 def main() -> None:
     """Serve."""
     folder, port, *name = sys.argv[1:]
-    core.AsyncEngine = ScriptedAsyncEngine
+    core.VLAsyncEngine = ScriptedAsyncEngine
     run = uvicorn.run
     uvicorn.run = lambda app, **options: run(Recorder(app, CONTROL), **options)
     CONTROL.listen()
@@ -119,7 +133,9 @@ def main() -> None:
         folder,
         model_name=name[0] if name else None,
         backend="pytorch",
-        backend_config=messages.PytorchEngineConfig(max_batch_size=128, session_len=WINDOW, adapters={ADAPTER: "lora"}),
+        backend_config=messages.PytorchEngineConfig(
+            max_batch_size=128, session_len=WINDOW, adapters={ADAPTER: "lora"}, logprobs_mode="raw_logprobs"
+        ),
         server_name="127.0.0.1",
         server_port=int(port),
         log_level="ERROR",

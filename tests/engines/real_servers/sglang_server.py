@@ -1,8 +1,8 @@
 """The real SGLang server over a scripted scheduler: `python -m engines.real_servers.sglang_server FOLDER PORT [NAME]`.
 
-Its HTTP server, tokenizer manager and detokenizer process are SGLang's, and so is the reading of constraints. Replaced is the
-scheduler process, which needs a GPU: it takes SGLang's messages with token ids from one socket and puts batches of them into
-another.
+Its HTTP server, tokenizer manager, image processor, detokenizer process and reading of constraints are SGLang's. Replaced
+is the scheduler process, which needs a GPU: it takes SGLang's messages with token ids from one socket and puts batches of
+them into another.
 """
 
 # ruff: noqa: E402 -- which packages are absent must be known before the imports
@@ -26,11 +26,13 @@ from sglang.srt.constrained.base_grammar_backend import InvalidGrammarObject
 from sglang.srt.constrained.xgrammar_backend import XGrammarGrammarBackend
 from sglang.srt.entrypoints import http_server
 from sglang.srt.managers import io_struct
+from sglang.srt.managers.mm_utils import unwrap_shm_features
 from sglang.srt.server_args import prepare_server_args
 from sglang.srt.utils.hf_transformers_utils import get_tokenizer
 from sglang.srt.utils.network import get_zmq_socket
 
-from engines.real_servers.script import CUT, HTTP, Control, Enforcer, Recorder, Script
+from engines.real_servers.script import CUT, HTTP, Control, Enforcer, Recorder, Script, made_up
+from engines.real_servers.sight import color
 
 CONTROL = Control()
 CONTEXT_SENT = 5
@@ -67,6 +69,9 @@ class Batch:
     def add(self, running: Running, ids: list[int], reason: dict[str, Any] | None) -> None:
         """Add a request's new tokens, or its end."""
         before, sampling = running.first_ids, running.request.sampling_params
+        scored = ids if running.request.return_logprob else []
+        is_scored = running.sent == 0 and running.request.return_logprob and running.request.logprob_start_len == 0
+        prompt = list(running.request.input_ids) if is_scored else []
         running.sent += len(ids)
         self.rows.append(
             {
@@ -85,6 +90,14 @@ class Batch:
                 "completion_tokens": running.sent,
                 "cached_tokens": running.script.cached,
                 "retraction_counts": 0,
+                "output_token_logprobs_val": [made_up(token) for token in scored],
+                "output_token_logprobs_idx": list(scored),
+                "output_top_logprobs_val": [[made_up(token), -9.0] for token in scored],
+                "output_top_logprobs_idx": [[token, 5] for token in scored],
+                "input_token_logprobs_val": [None if place == 0 else made_up(token) for place, token in enumerate(prompt)],
+                "input_token_logprobs_idx": prompt,
+                "input_top_logprobs_val": [None if place == 0 else [made_up(token)] for place, token in enumerate(prompt)],
+                "input_top_logprobs_idx": [None if place == 0 else [token] for place, token in enumerate(prompt)],
             }
         )
 
@@ -116,7 +129,9 @@ class Scheduler:
             waiting = not self._running or all(running.holds for running in self._running.values())
             pause = 5 if waiting else max(0.0, due - time.monotonic()) * 1000
             while self._requests.poll(pause):
-                self._take(io_struct.sock_recv(self._requests))
+                message = io_struct.sock_recv(self._requests)
+                unwrap_shm_features(message)  # the pixels of images
+                self._take(message)
                 pause = 0 if waiting else max(0.0, due - time.monotonic()) * 1000
             due = time.monotonic() + CONTROL.script.pace
             self._step()
@@ -140,7 +155,12 @@ class Scheduler:
         tag = sampling.structural_tag
         prompt, limit = list(request.input_ids), sampling.max_new_tokens
         CONTROL.record(
-            prompt=prompt, limit=limit, constraint=tag and {"structural_tag": tag}, adapter=request.lora_id, rid=request.rid
+            prompt=prompt,
+            limit=limit,
+            constraint=tag and {"structural_tag": tag},
+            adapter=request.lora_id,
+            rid=request.rid,
+            images=[color(item.feature) for item in request.mm_inputs.mm_items] if request.mm_inputs else [],
         )
         running = Running(request, script, iter(()))
         grammar = self._grammars.dispatch_structural_tag(tag) if tag else None
@@ -210,8 +230,9 @@ def main() -> None:
     http.listen(HTTP)
     http_server.app.add_middleware(Recorder, control=http)
     plain = ["--device", "cpu", "--skip-server-warmup", "--disable-cuda-graph", "--grammar-backend", "xgrammar"]
+    sees = ["--enable-multimodal", "--disable-fast-image-processor"]  # the fast one needs torchvision
     quiet = ["--log-level", "warning"]
-    arguments = ["--model-path", folder, "--host", "127.0.0.1", "--port", port, *plain, *quiet]
+    arguments = ["--model-path", folder, "--host", "127.0.0.1", "--port", port, *plain, *sees, *quiet]
     arguments += ["--served-model-name", *name] if name else []
     http_server.launch_server(prepare_server_args(arguments), run_scheduler_process_func=run_scheduler)
 

@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
+from shutil import copytree
 from tempfile import TemporaryDirectory, TemporaryFile
 from typing import Any, ClassVar
 from urllib.error import URLError
@@ -24,6 +25,7 @@ from tokenizers import Tokenizer
 from controllable_engine import until
 from dragoman.engines.launcher import launched
 from engines.folders import spelled
+from engines.real_servers import sight
 from engines.real_servers.installed import lmdeploy, python, sglang
 from engines.real_servers.script import HTTP, SOCKET, Fault, Script
 from engines.remote.fake_engine import GREETING, MESSAGES, EngineFault, ReceivedRequest
@@ -33,21 +35,27 @@ STARTS_WITHIN = 300
 
 
 class RealServer(ABC):
-    """A server whose model folder is `folder`, and whose model is called `name`. Its faults have messages of its own."""
+    """A server whose model is called `name`. Its model folder is a copy of `folder`, with the settings of a model that sees.
 
+    Its faults have messages of its own.
+    """
+
+    notation: ClassVar[str]
+    """An image in the notation of its model."""
     module: ClassVar[str]
     messages: ClassVar[Mapping[EngineFault, str]]
     http: ClassVar[str] = ""
     """The suffix of the socket of the HTTP server."""
 
     def __init__(self, folder: Path, name: str | None = None) -> None:
-        self.folder = folder
+        self._scratch = TemporaryDirectory(prefix="script-")
+        self.folder = Path(copytree(folder, Path(self._scratch.name) / folder.name))
+        self.add_sight(self.folder)
         self._name = [name] if name else []
         self.unreadable = ""  # the server itself decides what it cannot read
         with socket.create_server(("127.0.0.1", 0)) as free:
             self._port = free.getsockname()[1]
         self.url = f"http://127.0.0.1:{self._port}"
-        self._scratch = TemporaryDirectory(prefix="script-")
         self._log = TemporaryFile()  # noqa: SIM115 -- open as long as the process
         self._process: subprocess.Popen[bytes] | None = None
         self._script = Script()
@@ -55,6 +63,10 @@ class RealServer(ABC):
     @abstractmethod
     def packages(self) -> Path:
         """The folder with the server's packages."""
+
+    @abstractmethod
+    def add_sight(self, folder: Path) -> None:
+        """Change the settings in the folder to those of a model that sees."""
 
     def start_upstream(self) -> None:
         """Start the server, unless it runs, and wait until it answers."""
@@ -216,6 +228,7 @@ class RealLMDeploy(RealServer):
     """The real LMDeploy."""
 
     module = "engines.real_servers.lmdeploy_server"
+    notation = sight.LLAVA_IMAGE
     messages: ClassVar = {
         "refuses": "must be smaller than the model context length",
         "loads": "Engine is sleeping",
@@ -225,13 +238,20 @@ class RealLMDeploy(RealServer):
     def packages(self) -> Path:
         return lmdeploy()
 
+    def add_sight(self, folder: Path) -> None:
+        sight.llava(folder)
+
 
 class RealSGLang(RealServer):
     """The real SGLang. Refusals and failures are its scheduler's, which is scripted."""
 
     module = "engines.real_servers.sglang_server"
+    notation = sight.GEMMA_IMAGE["boi_token"]
     messages = MESSAGES
     http = HTTP
 
     def packages(self) -> Path:
         return sglang()
+
+    def add_sight(self, folder: Path) -> None:
+        sight.gemma(folder)

@@ -21,6 +21,7 @@ from typing import Any, ClassVar, Literal
 from aiohttp import web
 
 from dragoman.models.tokenizer_folder import ModelFolder
+from engines.folders import spelled
 
 EngineFault = Literal["refuses", "loads", "hangs up", "fails midway", "breaks off"]
 
@@ -57,10 +58,11 @@ class ReceivedRequest:
 
 @dataclass(frozen=True)
 class Step:
-    """One token: the text that it completes, perhaps "", and the number of tokens so far."""
+    """One token: the text that it completes, perhaps "", the number of tokens so far, and the token itself."""
 
     text: str
     count: int
+    token: bytes
 
 
 DONE = b"data: [DONE]\n\n"
@@ -75,6 +77,8 @@ class Upstream(ABC):
 
     kind: ClassVar[str]
     endpoint: ClassVar[str]
+    image_endpoint: ClassVar[str | None] = None
+    """The endpoint for prompts with images, where that is another one."""
     messages: ClassVar[Mapping[EngineFault, str]] = MESSAGES
 
     def __init__(self, folder: Path) -> None:
@@ -82,6 +86,12 @@ class Upstream(ABC):
         self._port = 0
         self._tokenizer = ModelFolder(folder)
         self.reset()
+
+    def id_of(self, token: bytes) -> int:
+        """The id of a token; 7 for one that the vocabulary lacks."""
+        vocabulary = self._tokenizer._special.get_vocab(with_added_tokens=True)
+        found: int = vocabulary.get(token.decode(errors="replace")) or vocabulary.get(spelled(token), 7)
+        return found
 
     def reset(self) -> None:
         """Restore the initial state, with a greeting as the reply."""
@@ -137,7 +147,8 @@ class Upstream(ABC):
     async def _serve(self, listener: socket.socket, ready: threading.Event) -> None:
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
         app = web.Application(client_max_size=0)
-        app.router.add_post(self.endpoint, self._answer)
+        for endpoint in filter(None, (self.endpoint, self.image_endpoint)):
+            app.router.add_post(endpoint, self._answer)
         app.router.add_route("*", "/{path:.*}", self._other)
         runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.01)
         await runner.setup()
@@ -256,7 +267,7 @@ def event(payload: dict[str, Any]) -> bytes:
 def steps(received: ReceivedRequest, reply: Reply) -> list[Step]:
     """The reply within the limit. Text comes with the token that completes its last character."""
     decoder = codecs.getincrementaldecoder("utf-8")()
-    return [Step(decoder.decode(token), number) for number, token in enumerate(reply.tokens[: received.limit], 1)]
+    return [Step(decoder.decode(token), number, token) for number, token in enumerate(reply.tokens[: received.limit], 1)]
 
 
 def is_cut(received: ReceivedRequest, reply: Reply) -> bool:

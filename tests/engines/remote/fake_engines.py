@@ -1,7 +1,7 @@
 """The protocol of each engine, field by field, as fake engines."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from engines.remote.fake_engine import (
@@ -40,7 +40,7 @@ class LlamaUpstream(Upstream):
         yield {"index": 0, "content": "", "tokens": [0], "stop": False, "tokens_predicted": 0, "prompt_progress": progress}
         for step in steps(received, reply):
             if step.text:
-                yield {"content": step.text, "tokens": [7], "stop": False, "tokens_predicted": step.count}
+                yield {"content": step.text, "tokens": [self.id_of(step.token)], "stop": False, "tokens_predicted": step.count}
         yield self._last(received, reply, "")
 
     def whole(self, received: ReceivedRequest, reply: Reply) -> dict[str, Any]:
@@ -62,6 +62,8 @@ class LlamaUpstream(Upstream):
                 return {"data": [{"id": "model"}]}
             case "/tokenize":
                 return {"tokens": await self._tokenizer.tokenize(body["content"], special=body["parse_special"])}
+            case "/detokenize":
+                return {"content": await self._tokenizer.detokenize(body["tokens"])}
         return None
 
 
@@ -76,15 +78,20 @@ class VllmUpstream(Upstream):
 
     kind = "vllm"
     endpoint = "/v1/completions"
+    image_endpoint: ClassVar[str | None] = "/inference/v1/generate"
 
     def read(self, body: dict[str, Any]) -> ReceivedRequest:
+        if "token_ids" in body:
+            sampling = body["sampling_params"]
+            constraint = json.dumps(sampling.get("structured_outputs", ""))
+            return ReceivedRequest(body["token_ids"], sampling["max_tokens"], constraint, body)
         return ReceivedRequest(body["prompt"], body.get("max_tokens", 16), json.dumps(body.get("structured_outputs", "")), body)
 
     def chunks(self, received: ReceivedRequest, reply: Reply) -> Iterator[dict[str, Any]]:
         cut, sent = is_cut(received, reply), steps(received, reply)
         for step in sent:
             reason = "length" if cut and step is sent[-1] else None
-            yield self._chunk(received, step.count, [self._choice(step.text, reason)])
+            yield self._chunk(received, step.count, [self._choice(step.text, reason, [self.id_of(step.token)])])
         if not cut:
             yield self._chunk(received, output(received, reply), [self._choice("", "stop")])
         yield self._chunk(received, output(received, reply), [], prompt_tokens_details={"cached_tokens": reply.cached})
@@ -100,8 +107,8 @@ class VllmUpstream(Upstream):
         usage = {"prompt_tokens": prompt, "total_tokens": prompt + count, "completion_tokens": count, **details}
         return {"id": "cmpl-1", "object": "text_completion", "created": 1, "model": "m", "choices": choices, "usage": usage}
 
-    def _choice(self, text: str, reason: str | None) -> dict[str, Any]:
-        return {"index": 0, "text": text, "logprobs": None, "finish_reason": reason, "stop_reason": None}
+    def _choice(self, text: str, reason: str | None, ids: Sequence[int] = ()) -> dict[str, Any]:
+        return {"index": 0, "text": text, "logprobs": None, "finish_reason": reason, "stop_reason": None, "token_ids": ids}
 
     async def other(self, path: str, body: dict[str, Any]) -> Any:
         match path:
@@ -148,18 +155,22 @@ class SGLangUpstream(Upstream):
 
     def chunks(self, received: ReceivedRequest, reply: Reply) -> Iterator[dict[str, Any]]:
         cut, sent, written = is_cut(received, reply), steps(received, reply), ""
+        ids: list[int] = []
         for step in sent:
-            written += step.text
+            written, ids = written + step.text, [*(ids if self.totals else ()), self.id_of(step.token)]
             reason = {"type": "length", "length": received.limit} if cut and step is sent[-1] else None
-            yield self._chunk(received, reply, written if self.totals else step.text, step.count, reason)
+            yield self._chunk(received, reply, written if self.totals else step.text, step.count, reason, ids)
         if not cut:
             reason = {"type": "stop", "matched": 2}
-            yield self._chunk(received, reply, written if self.totals else "", output(received, reply), reason)
+            ids = [*(ids if self.totals else ()), 1]
+            yield self._chunk(received, reply, written if self.totals else "", output(received, reply), reason, ids)
 
-    def _chunk(self, received: ReceivedRequest, reply: Reply, text: str, count: int, reason: Any) -> dict[str, Any]:
+    def _chunk(  # noqa: PLR0917 -- the fields of an event
+        self, received: ReceivedRequest, reply: Reply, text: str, count: int, reason: Any, ids: Sequence[int] = ()
+    ) -> dict[str, Any]:
         counts = {"prompt_tokens": len(received.prompt), "completion_tokens": count, "cached_tokens": reply.cached}
         meta = {"id": received.rid, "finish_reason": reason, "weight_version": "default", "num_retractions": 0, **counts}
-        return {"text": text, "output_ids": [7] * (count if self.totals else 1), "meta_info": meta}
+        return {"text": text, "output_ids": ids, "meta_info": meta}
 
     def fault_body(self, fault: EngineFault, status: int) -> dict[str, Any]:
         """A refusal of the tokenizer manager is an error, anything from the scheduler a finish with a status."""
@@ -209,7 +220,7 @@ class LMDeployUpstream(Upstream):
     def chunks(self, received: ReceivedRequest, reply: Reply) -> Iterator[dict[str, Any]]:
         cut, sent = is_cut(received, reply), steps(received, reply)
         for step in sent:
-            yield self._chunk([self._choice(step.text, [7])], None)
+            yield self._chunk([self._choice(step.text, [self.id_of(step.token)])], None)
         if not cut:
             yield self._chunk([self._choice("", [])], None)  # for the token that ends the generation
         yield self._chunk([self._choice("", [], finish_reason="length" if cut else "stop")], None)
@@ -254,7 +265,7 @@ class LMDeployParsingUpstream(LMDeployUpstream):
     def chunks(self, received: ReceivedRequest, reply: Reply) -> Iterator[dict[str, Any]]:
         cut, sent = is_cut(received, reply), steps(received, reply)
         for step in sent:
-            yield self._event(received, step.text, [7], step.count, None)
+            yield self._event(received, step.text, [self.id_of(step.token)], step.count, None)
         yield self._event(received, "", [], len(sent), "length" if cut else "stop")
 
     def _event(self, received: ReceivedRequest, text: str, ids: list[int], count: int, reason: str | None) -> dict[str, Any]:

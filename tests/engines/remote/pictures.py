@@ -1,26 +1,30 @@
 """Requests with an image, and engines whose models see."""
 
-import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from conftest import body, live_server
 from dragoman.conversation import Image
+from dragoman.engines.lmdeploy.engine import LMDeploy
 from dragoman.engines.sglang.engine import SGLang
-from dragoman.models.tokenizer_folder import ModelFolder
-from engines.folders import TEMPLATE, model_folder
-from engines.remote.test_sglang_images import NOTATION, SeeingUpstream
+from dragoman.engines.token_endpoint import TokenEndpoint
+from dragoman.engines.vllm.engine import Vllm
+from engines.remote.seeing import (
+    SeeingLMDeploy,
+    SeeingLMDeployParsing,
+    SeeingSGLang,
+    SeeingUpstream,
+    SeeingVllm,
+    SeeingVllmGuidance,
+    images_in,
+    seeing_folder,
+)
 from media.pictures import in_base64
 from server.http import post
 from vision_model import seeing_engine
-
-SEEING_TEMPLATE = TEMPLATE.replace(
-    "{{ message.content }}",
-    "{% if message.content is string %}{{ message.content }}{% else %}{% for part in message.content %}"
-    "{% if part.type == 'image' %}" + NOTATION + "{% else %}{{ part.text }}{% endif %}{% endfor %}{% endif %}",
-)
 
 Seen = Callable[[Image], object]
 """What a model sees of an image: equal for equal images only."""
@@ -40,17 +44,16 @@ def _llama(_: Path) -> Iterator[Seen]:
 
 
 @contextmanager
-def _sglang(folder: Path) -> Iterator[Seen]:
+def _remote(engine: type[TokenEndpoint], kind: type[SeeingUpstream], folder: Path) -> Iterator[Seen]:
     """A stand-in that keeps the images that it is sent."""
-    upstream = SeeingUpstream(model_folder(folder, chat_template=SEEING_TEMPLATE))
-    SeeingUpstream.notation[:] = asyncio.run(ModelFolder(folder).tokenize(NOTATION))
+    upstream = kind(seeing_folder(folder))
     upstream.start_upstream()
 
     def seen(image: Image) -> object:
         post(url, body(**showing(image)))
-        return upstream.received[-1].body["image_data"]
+        return images_in(upstream.received[-1].body)
 
-    with live_server(SGLang(upstream.url, Path), id="scripted") as url:
+    with live_server(engine(upstream.url, Path), id="scripted") as url:
         yield seen
     upstream.stop_upstream()
 
@@ -58,6 +61,10 @@ def _sglang(folder: Path) -> Iterator[Seen]:
 SEEING: Mapping[str, Callable[[Path], AbstractContextManager[Seen]]] = {
     "llama-server": _llama,
     "llama-server, gbnf": _llama,
-    "sglang": _sglang,
+    "vllm": partial(_remote, Vllm, SeeingVllm),
+    "vllm, guidance": partial(_remote, Vllm, SeeingVllmGuidance),
+    "sglang": partial(_remote, SGLang, SeeingSGLang),
+    "lmdeploy": partial(_remote, LMDeploy, SeeingLMDeploy),
+    "lmdeploy, generate": partial(_remote, LMDeploy, SeeingLMDeployParsing),
 }
 """By the name of an engine in engine_cases.py: that engine with a model that sees; it may write to the folder."""

@@ -12,7 +12,7 @@ from controllable_engine import until
 from dragoman import dialects
 from dragoman.engines import EngineKind
 from dragoman.engines.image_files import data_url
-from dragoman.server.feasibility import SUPPORT, Support
+from dragoman.server.models.feasibility import SUPPORT, Support
 from engines.remote.engine_cases import ENGINE_CASES, EngineCase
 from engines.remote.fake_engines import ADAPTER
 from server.http import Answer, post

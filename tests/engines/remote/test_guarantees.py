@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from http import HTTPStatus
@@ -23,6 +24,7 @@ from dragoman.conversation import Tool
 from dragoman.dialects import Constrainer, call_opening
 from dragoman.media.notes import CANNOT_SEE
 from dragoman.observability.log_entry import RequestLogEntry
+from engines.folders import MARKER
 from engines.remote.constraint_check import by_tag, passes
 from engines.remote.engine_cases import ENGINE_CASES, REAL_CASES, WITHOUT_LLGUIDANCE, EngineCase, differs
 from engines.remote.guarantees import COLUMNS, GUARANTEES, PAGE, REAL, UNREADABLE, Guarantee, How, call, renewed
@@ -33,6 +35,13 @@ from server.http import Answer, post
 from vision_model import BLUE, RED
 
 Serve = Callable[[EngineCase, str], tuple[str, Any]]
+
+
+def pieces(output: str) -> Iterator[bytes]:
+    """An output in pieces of three bytes, and its markers whole, as a model writes those that are tokens."""
+    for part in re.split(f"({re.escape(MARKER)})", output):
+        data = part.encode()
+        yield from [data] if part == MARKER else (data[at : at + 3] for at in range(0, len(data), 3))
 
 
 class Cell(NamedTuple):
@@ -47,8 +56,7 @@ class Cell(NamedTuple):
 
     def ask(self, text: str) -> Answer:
         """The server's answer when the model generates this text."""
-        output = text.removeprefix(self.opening).encode()
-        self.upstream.says(*(output[at : at + 3] for at in range(0, len(output), 3)))
+        self.upstream.says(*pieces(text.removeprefix(self.opening)))
         return post(self.url, body(**self.guarantee.fields))
 
     def allows(self, text: str) -> bool:
@@ -190,16 +198,14 @@ def is_relaxed(cell: Cell) -> None:
     is_held(cell)
 
 
-def is_replaced_by_text(cell: Cell) -> None:
+def is_seen(cell: Cell) -> None:
+    """A model that sees nothing, as that of the stand-in, gets a note instead."""
     assert cell.ask("I see.").status == HTTPStatus.OK
     received = cell.upstream.received[-1]
     assert in_base64(RED.data) not in str(received.body)
     tokenizer = Tokenizer.from_file(str(cell.folder / "tokenizer.json"))
     assert CANNOT_SEE.sentence in tokenizer.decode(list(received.prompt))
 
-
-def is_seen(cell: Cell) -> None:
-    is_replaced_by_text(cell)  # the model of the stand-in sees nothing
     with TemporaryDirectory() as folder, SEEING[cell.case.name](Path(folder)) as seen:
         assert seen(RED) == seen(RED) != seen(BLUE)
 
@@ -224,7 +230,6 @@ PROOFS: Mapping[How, Callable[[Cell], None]] = {
     How.TOGETHER: is_relaxed_together,
     How.RELAXED: is_relaxed,
     How.SEEN: is_seen,
-    How.AS_TEXT: is_replaced_by_text,
 }
 
 CELLS = [

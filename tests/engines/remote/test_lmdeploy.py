@@ -32,12 +32,16 @@ USAGE = (
 DONE = b"data: [DONE]\n\n"
 WORDS = event(" word", (7,)) + event("", (8,)) + b": still here\n\n" + event("😀", (9, 9))
 STREAM = WORDS + event("", (), "stop") + USAGE + DONE
-SPOKEN = [OutputChunk(" word", 1), OutputChunk("", 1), OutputChunk("😀", 2)]
+SPOKEN = [OutputChunk(" word", 1, ids=[7]), OutputChunk("", 1, ids=[8]), OutputChunk("😀", 2, ids=[9, 9])]
 CHUNKS = [*SPOKEN, OutputChunk("", 1, finish=Finish(FinishReason.STOP, 3))]
 
 
+def bytes_of(token: int | str) -> bytes:
+    return f"t{token}".encode()
+
+
 def read(*parts: bytes) -> list[OutputChunk]:
-    reader = ChatReader()
+    reader = ChatReader(bytes_of)
     chunks = [chunk for part in parts for chunk in reader.feed(part)]
     assert reader.finished
     return chunks
@@ -75,8 +79,8 @@ def test_without_usage_cached_tokens_are_unknown() -> None:
     ],
 )
 def test_a_failure_in_the_stream_comes_after_earlier_chunks(last: bytes, message: str) -> None:
-    chunks = ChatReader().feed(event(" word", (7,)) + last + DONE)
-    assert next(chunks) == OutputChunk(" word", 1)
+    chunks = ChatReader(bytes_of).feed(event(" word", (7,)) + last + DONE)
+    assert next(chunks) == OutputChunk(" word", 1, ids=[7])
     with pytest.raises(EngineFailed, match=message):
         next(chunks)
 

@@ -1,6 +1,7 @@
 """`POST /v1/messages` with all engines: the same scripts and the same assertions."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -77,8 +78,12 @@ def server(module_server: Server) -> Iterator[Server]:
 
 
 def tokens(text: str) -> list[bytes]:
-    """The text as tokens of three bytes each, so that markers and characters are split over several."""
-    raw = text.encode()
+    """The text as tokens of three bytes each, so that characters are split over several; special tokens are whole."""
+    pieces = [piece.encode() for piece in re.split("(<tool_call>)", text)]
+    return [token for piece in pieces for token in ([piece] if piece == b"<tool_call>" else _threes(piece))]
+
+
+def _threes(raw: bytes) -> list[bytes]:
     return [raw[at : at + 3] for at in range(0, len(raw), 3)]
 
 
@@ -191,6 +196,14 @@ def test_a_disconnected_client_cancels_the_engine_request(server: Server, phase:
         client.send(body(stream=True))
         until(lambda: server.upstream.holding == 1)
     until(lambda: server.upstream.disconnects == left + 1)
+
+
+def test_the_trace_of_the_client_is_sent_to_the_engine(server: Server) -> None:
+    if server.case.name == "scripted":
+        return
+    trace = {"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "tracestate": "vendor=1"}
+    assert post(server.url, body(), **trace).status == 200
+    assert {name: server.upstream.headers[-1].get(name) for name in trace} == trace
 
 
 def test_a_conversations_affinity_is_sent_to_routers(server: Server) -> None:

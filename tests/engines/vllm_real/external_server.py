@@ -8,7 +8,9 @@ import os
 import signal
 import socket
 import subprocess
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from tempfile import TemporaryFile
 from urllib.error import URLError
 from urllib.request import urlopen
@@ -26,9 +28,14 @@ STARTS_WITHIN = 400
 
 
 class External:
-    """A vLLM server with default settings except for its size, always at the same address."""
+    """A vLLM server with default settings except for its size, always at the same address.
 
-    def __init__(self) -> None:
+    `folder` makes the folder of its model, `args` are further arguments.
+    """
+
+    def __init__(self, folder: Callable[[Path], Path] = model_folder, args: Sequence[str] = ()) -> None:
+        self._folder = folder
+        self._args = args
         with socket.create_server(("127.0.0.1", 0)) as free:
             self._port = free.getsockname()[1]
         self.address = f"http://127.0.0.1:{self._port}"
@@ -65,9 +72,9 @@ class External:
         self._log.close()
 
     def _start(self) -> None:
-        folder = model_folder(resolve(None).path)
+        folder = self._folder(resolve(None).path)
         command = [str(vllm() / "vllm"), "serve", str(folder), "--host", "127.0.0.1", "--port", str(self._port), *SIZE]
-        command += ["--served-model-name", "smol", "--enable-prompt-tokens-details", "--max-num-seqs", str(SLOTS)]
+        command += ["--served-model-name", "smol", "--enable-prompt-tokens-details", "--max-num-seqs", str(SLOTS), *self._args]
         if self._stopped:
             return
         self._process = subprocess.Popen(

@@ -4,6 +4,7 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from urllib.request import urlopen
 
 import anthropic
@@ -21,7 +22,8 @@ from dragoman.api.anthropic.request import PromptRequest
 from dragoman.conversation import Conversation
 from dragoman.engines import Capabilities
 from dragoman.engines.vllm.engine import Vllm
-from dragoman.server import ModelRegistry, messages
+from dragoman.server import ModelRegistry
+from dragoman.server.endpoints import messages
 from prompt import templates
 
 from .conftest import connected
@@ -55,6 +57,23 @@ def test_probe_results_are_shown(model: Anthropic, running: str, folder: Path) -
         "cached tokens": "reported",
     }
     assert health == {"status": "ok", "model": "smol"}
+
+
+@pytest.mark.clause("TOK-1", "TOK-2", "TOK-7")
+def test_token_ids_and_log_probabilities_are_vllms_own(model: Anthropic) -> None:
+    wanted = {"return_token_ids": True, "return_logprob": True, **GREEDY}
+    sent = {"model": "claude-local", "max_tokens": 16, "messages": SUM, **wanted}
+    message: Any = model.post("/v1/messages", body=sent, cast_to=object)
+    assert len(message["output_ids"]) == message["usage"]["output_tokens"]
+    assert [token for _, token in message["output_token_logprobs"]] == message["output_ids"]
+    assert all(logprob <= 0 for logprob, _ in message["output_token_logprobs"])
+    ids = [*message["input_ids"], *message["output_ids"]]
+    scored = {"model": "claude-local", "prompt": ids, "echo": True, "max_tokens": 0, "logprobs": 1}
+    completion: Any = model.post("/v1/completions", body=scored, cast_to=object)
+    again = completion["choices"][0]["logprobs"]["token_logprobs"][len(message["input_ids"]) :]
+    assert again == pytest.approx(
+        [logprob for logprob, _ in message["output_token_logprobs"]], abs=0.3
+    )  # prefill and decode round differently
 
 
 @pytest.mark.clause("SSE-20", "CNT-2")

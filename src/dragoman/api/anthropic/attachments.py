@@ -1,10 +1,9 @@
 """Lowers images, documents and search results to neutral attachments."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from dragoman.api.anthropic.blocks import (
     AttachedBlock,
-    CitableBlock,
     ContentSource,
     DocumentBlock,
     FileSource,
@@ -16,6 +15,7 @@ from dragoman.api.anthropic.blocks import (
     TextBlock,
     UrlSource,
 )
+from dragoman.conversation.citations import CitationKind
 from dragoman.conversation.types import Attachment, AttachmentKind, FileId, Inline, Text, Url
 
 
@@ -27,18 +27,28 @@ def attachment(block: AttachedBlock, path: str) -> Attachment:
             return Attachment(AttachmentKind.IMAGE, _bytes(block.source), path, _field(block), full_size=full_size)
         case DocumentBlock():
             source = _document(block.source, f"{path}.source")
-            title, context = block.title or "", block.context or ""
-            return Attachment(AttachmentKind.DOCUMENT, source, path, _field(block), title=title, context=context)
+            title, context, cites = block.title or "", block.context or "", _cited_by(block)
+            return Attachment(AttachmentKind.DOCUMENT, source, path, _field(block), title=title, context=context, cites=cites)
         case SearchResultBlock():
             parts = _parts(block.content, f"{path}.content")
-            return Attachment(AttachmentKind.SEARCH_RESULT, parts, path, origin=block.source, title=block.title)
+            return Attachment(
+                AttachmentKind.SEARCH_RESULT, parts, path, origin=block.source, title=block.title, cites=_cited_by(block)
+            )
 
 
-def notes_on(blocks: Iterable[AttachedBlock]) -> Sequence[str]:
-    """Notes for the log about what is ignored of these blocks."""
-    if any(isinstance(block, CitableBlock) and block.wants_citations for block in blocks):
-        return ("ignored: citations, which the model does not write",)
-    return ()
+def _cited_by(block: DocumentBlock | SearchResultBlock) -> CitationKind | None:
+    """What citations of the block count their places in; None if it is not to be cited."""
+    if not block.wants_citations:
+        return None
+    if isinstance(block, SearchResultBlock):
+        return CitationKind.SEARCH_RESULT
+    match block.source:
+        case PlainText():
+            return CitationKind.CHARACTERS
+        case ContentSource():
+            return CitationKind.BLOCKS
+        case _:
+            return CitationKind.PAGES
 
 
 def _field(block: ImageBlock | DocumentBlock) -> str:
@@ -48,6 +58,8 @@ def _field(block: ImageBlock | DocumentBlock) -> str:
             return f"{block.type}.source.base64.data"
         case UrlSource():
             return f"{block.type}.source.url.url"
+        case FileSource():
+            return f"{block.type}.source.file.file_id"
         case _:
             return ""
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from dragoman.api.anthropic.cache_control import CacheControl
-from dragoman.api.anthropic.tools import AnyTool
+from dragoman.api.anthropic.tools import AnyTool, Citations
 from dragoman.api.base import PlainOrList, WireModel
 
 
@@ -114,14 +114,8 @@ class ContentSource(WireModel):
     content: PlainOrList[Annotated[TextBlock | ImageBlock, Field(discriminator="type")]]
 
 
-class Citations(WireModel):
-    """Whether the answer should cite its sources."""
-
-    enabled: bool | None = None
-
-
 class CitableBlock(Block):
-    """The base of blocks that an answer could cite. Answers of this server contain no citations."""
+    """The base of blocks that an answer may cite."""
 
     citations: Citations | None = None
 
@@ -177,9 +171,21 @@ class ServerToolBlock(Block):
         "mcp_tool_result",
         "mcp_tool_listing",
         "advisor_tool_result",
-        "compaction",
         "fallback",
     ]
+
+    @property
+    def found_tools(self) -> Sequence[str]:
+        """The names of the tools that a search of the server found, if it is the result of one (TOOL-12)."""
+        match self.type, self.model_extra:
+            case "tool_search_tool_result", {"content": {"tool_references": list(references)}}:
+                return [reference["tool_name"] for reference in references if _is_reference(reference)]
+            case _:
+                return ()
+
+
+def _is_reference(value: object) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("tool_name"), str)
 
 
 class BrowserStateBlock(Block):
@@ -226,6 +232,19 @@ class ToolRemovalBlock(Block):
     tool: Annotated[ToolReference | McpToolReference, Field(discriminator="type")]
 
 
+class CompactionBlock(Block):
+    """A summary that takes the place of everything before it; without content it changes nothing.
+
+    `tool_changes` lead from the declared tools to those at its end (IN-14).
+    """
+
+    open: ClassVar = True
+
+    type: Literal["compaction"]
+    content: str | None = None
+    tool_changes: list[Annotated[ToolAdditionBlock | ToolRemovalBlock, Field(discriminator="type")]] | None = None
+
+
 class ToolReferenceBlock(Block):
     """A tool that a search found (TOOL-12)."""
 
@@ -259,11 +278,15 @@ ContentBlock = Annotated[
     | DocumentBlock
     | SearchResultBlock
     | ServerToolBlock
+    | CompactionBlock
     | BrowserStateBlock
     | ToolAdditionBlock
     | ToolRemovalBlock,
     Field(discriminator="type"),
 ]
+
+TOOL_CHANGES = frozenset({ToolAdditionBlock, ToolRemovalBlock, CompactionBlock})
+"""Blocks that change which tools can be called."""
 
 _HOLDERS = frozenset({ToolResultBlock, SearchResultBlock, DocumentBlock})
 """Blocks that contain other blocks."""

@@ -113,7 +113,7 @@ DEFINED: Mapping[str, Definition] = {
 }
 """All known versions of these tools, by type."""
 
-_RUN_BY_THE_SERVER = ("web_search_", "web_fetch_", "code_execution_", "tool_search_tool_", "advisor_", "mcp_toolset")
+_RUN_BY_THE_SERVER = ("code_execution_", "advisor_")
 _NEED_VISION = ("computer_", "browser_toolset_")
 
 
@@ -123,7 +123,7 @@ def definition(type_: str, path: str) -> Definition:
         return DEFINED[type_]
     if type_.startswith(_RUN_BY_THE_SERVER):
         reason = (
-            f"{type_} is a tool that the server runs; this server runs no tools: leave it out, or declare a tool of your own"
+            f"{type_} is a tool that the server runs, and this server does not: leave it out, or declare a tool of your own"
         )
     elif type_.startswith(_NEED_VISION):
         reason = f"{type_} is for models that can see a screen; this model cannot: leave it out"

@@ -1,10 +1,14 @@
 """The events of a stream, and their server-sent event frames."""
 
-import msgspec
-from msgspec import Struct
+from collections.abc import Sequence
 
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+
+from dragoman.api.anthropic.citations import CitationOut
+from dragoman.api.anthropic.context_management import AppliedEdits
 from dragoman.api.anthropic.errors import ErrorBody
-from dragoman.api.anthropic.message import BlockOut, MessageOut, Usage
+from dragoman.api.anthropic.message import BlockOut, MessageOut, TokenLogprob, Usage
 
 
 class MessageStart(Struct, frozen=True, tag="message_start"):
@@ -44,14 +48,29 @@ class InputJsonDelta(Struct, frozen=True, tag="input_json_delta"):
     partial_json: str
 
 
-Delta = TextDelta | ThinkingDelta | SignatureDelta | InputJsonDelta
+class CompactionDelta(Struct, frozen=True, tag="compaction_delta"):
+    """The whole summary, the only delta of its block."""
+
+    content: str | None
+    encrypted_content: None = None
+
+
+class CitationsDelta(Struct, frozen=True, tag="citations_delta"):
+    """One more citation of the text (SSE-13)."""
+
+    citation: CitationOut
+
+
+Delta = TextDelta | CitationsDelta | CompactionDelta | ThinkingDelta | SignatureDelta | InputJsonDelta
 
 
 class ContentBlockDelta(Struct, frozen=True, tag="content_block_delta"):
-    """More of the open block."""
+    """More of the open block, with the tokens from which it was read, if the request asks for them."""
 
     index: int
     delta: Delta
+    output_ids: Sequence[int] | UnsetType = UNSET
+    output_token_logprobs: Sequence[TokenLogprob] | UnsetType = UNSET
 
 
 class ContentBlockStop(Struct, frozen=True, tag="content_block_stop"):
@@ -70,10 +89,16 @@ class FinalDelta(Struct, frozen=True):
 
 
 class MessageDelta(Struct, frozen=True, tag="message_delta"):
-    """The stop reason and the total usage; one per stream, the last event but one (SSE-15, SSE-16)."""
+    """The stop reason and the total usage; one per stream, the last event but one (SSE-15, SSE-16).
+
+    It has the tokens after the last block, if the request asks for them: that which ended the answer, for example.
+    """
 
     delta: FinalDelta
     usage: Usage
+    context_management: AppliedEdits | UnsetType = UNSET
+    output_ids: Sequence[int] | UnsetType = UNSET
+    output_token_logprobs: Sequence[TokenLogprob] | UnsetType = UNSET
 
 
 class MessageStop(Struct, frozen=True, tag="message_stop"):

@@ -7,13 +7,15 @@ of their calls. Requests have passed `rules` before.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby, islice
+from typing import Final
 
-from dragoman.api.anthropic.attachments import attachment, notes_on
+from dragoman.api.anthropic.attachments import attachment
 from dragoman.api.anthropic.blocks import (
-    AttachedBlock,
+    TOOL_CHANGES,
     BrowserStateBlock,
+    CompactionBlock,
     ContentBlock,
     DocumentBlock,
     ImageBlock,
@@ -32,11 +34,16 @@ from dragoman.api.anthropic.blocks import (
     ToolResultBlock,
     ToolUseBlock,
 )
+from dragoman.api.anthropic.citations import cited_passages, join_cited, without_citations
+from dragoman.api.anthropic.compaction import summary_of
+from dragoman.api.anthropic.declared_server_tools import declared_server_tools
 from dragoman.api.anthropic.defined_tools import DEFINED
-from dragoman.api.anthropic.offer import offer_of
+from dragoman.api.anthropic.offer import AnyToolModel, changes_in, offer_of
+from dragoman.api.anthropic.own_calls import own_call, own_result
 from dragoman.api.anthropic.request import (
     AnyToolChoice,
     AutoToolChoice,
+    Message,
     MessagesRequest,
     NamedToolChoice,
     NoToolChoice,
@@ -45,10 +52,15 @@ from dragoman.api.anthropic.request import (
     ThinkingEnabled,
 )
 from dragoman.api.anthropic.server_tools import server_tool_text
-from dragoman.api.anthropic.tool_search import added, described, removed
-from dragoman.api.anthropic.tools import CustomTool, DefinedTool
+from dragoman.api.anthropic.tools import CustomTool, DefinedTool, ServerTool
+from dragoman.api.base import WireModel
+from dragoman.api.rounds import merged, pages_in, split
 from dragoman.conversation.call_order import in_call_order
+from dragoman.conversation.citations import CitedText
+from dragoman.conversation.compaction import Compaction, summary_turn
+from dragoman.conversation.once import once
 from dragoman.conversation.signature import recover
+from dragoman.conversation.tool_texts import added, described, removed
 from dragoman.conversation.types import (
     AnswerPolicy,
     Attachment,
@@ -61,6 +73,7 @@ from dragoman.conversation.types import (
     Thinking,
     ThinkingDisplay,
     ThinkingPolicy,
+    TokenReport,
     Tool,
     ToolCall,
     ToolChoice,
@@ -70,28 +83,35 @@ from dragoman.conversation.types import (
     join_texts,
 )
 
+_CALLS: Final = frozenset({ToolUseBlock, ServerToolBlock})
+
 
 def lower(request: PromptRequest, betas: frozenset[str] = frozenset()) -> Conversation:
     """The conversation of a request. `betas` are the names in `anthropic-beta`."""
     offer = offer_of(request, betas)
-    at_top = {id(tool): _tool(tool) for tool in offer.top}
-    attached = [block for _, block in request.attachments()]
+    turns = tuple(_turns(request))
+    attached = sum(1 for _ in request.attachments()) + pages_in(turns)
+    if not attached:
+        turns = tuple(map(without_citations, turns))
     dialogue = Dialogue(
-        turns=tuple(_turns(request)),
+        turns=turns,
         system=_system(request),
-        tools=tuple(at_top.values()),
-        attachments=len(attached),
+        tools=_tools(offer.top),
+        attachments=attached,
         newest=_newest(request) if attached else "",
-        notes=_notes(request, attached),
+        notes=_notes(request),
     )
     policy = AnswerPolicy(
-        tools=tuple(at_top.get(id(tool)) or _tool(tool) for tool in offer.callable.values()),
+        tools=_tools(offer.callable.values()),
+        server_tools=declared_server_tools(request),
+        deferred=_tools(offer.searchable),
         tool_policy=_tool_policy(request),
         thinking=_thinking_policy(request),
         sampling=Sampling(request.temperature, request.top_p, request.top_k),
         stop_sequences=tuple(request.stop_sequences or ()),
         max_tokens=request.max_tokens if isinstance(request, MessagesRequest) else 0,
         output=request.format.schema_ if request.format else None,
+        report=request.report if isinstance(request, MessagesRequest) else TokenReport(),
     )
     return Conversation(dialogue, policy)
 
@@ -102,12 +122,13 @@ def _newest(request: PromptRequest) -> str:
     return f"messages.{len(roles) - 1 - roles[::-1].index('user')}." if "user" in roles else ""
 
 
-def _notes(request: PromptRequest, attached: Sequence[AttachedBlock]) -> Sequence[str]:
+def _notes(request: PromptRequest) -> Sequence[str]:
     """Notes about what is ignored, and about tools that are added or removed in messages."""
-    kinds = [block.type for _, block in request.walk() if isinstance(block, ToolAdditionBlock | ToolRemovalBlock)]
+    kinds = [block.type for _, block in request.walk(TOOL_CHANGES) if isinstance(block, ToolAdditionBlock | ToolRemovalBlock)]
     counts = f"{kinds.count('tool_addition')} added, {kinds.count('tool_removal')} removed"
     changed = (f"tools changed in messages: {counts}",) if kinds else ()
-    return (*notes_on(attached), *changed)
+    edits = request.context_management.ignored if request.context_management else ()
+    return (*changed, *edits)
 
 
 def _system(request: PromptRequest) -> Sequence[Text]:
@@ -116,6 +137,12 @@ def _system(request: PromptRequest) -> Sequence[Text]:
     return tuple(Text(block.text) for block in request.system or () if block.text)
 
 
+def _tools(tools: Iterable[AnyToolModel]) -> Sequence[Tool]:
+    """The tools that the client runs."""
+    return tuple(_tool(tool) for tool in tools if not isinstance(tool, ServerTool))
+
+
+@once
 def _tool(tool: CustomTool | DefinedTool) -> Tool:
     """The neutral tool. Its examples follow its description, since templates have no field for them (TOOL-12)."""
     if isinstance(tool, CustomTool):
@@ -131,50 +158,163 @@ def _tool(tool: CustomTool | DefinedTool) -> Tool:
 
 
 def _turns(request: PromptRequest) -> Iterator[Turn]:
-    """One turn for each group of adjacent messages with the same role (REQ-6)."""
-    names = {
-        block.id: block.name for _, block in request.walk() if isinstance(block, ToolUseBlock)
-    }  # of the called tools, by call id
-    tools = {tool.name or "": _tool(tool) for tool in request.tools or ()}  # declared so far
+    """The turns: an answer with results of server tools is several, and adjacent ones of a role are one (REQ-6)."""
+    calls = [call for _, block in request.walk(_CALLS) if (call := _call(block))]
+    names = {call.id: call.name for call in calls}
     places = {identifier: place for place, identifier in enumerate(names)}
-    for role, run in groupby(enumerate(request.messages), key=lambda entry: entry[1].role):
+    own = {call.id: call.name for call in calls if isinstance(call, ToolCall)}
+    for turn in merged(part for message in _messages(request, names, own) for part in split(message, own)):
+        yield Turn(turn.role, in_call_order(turn.content, places))
+
+
+def _call(block: WireModel) -> ToolUseBlock | ToolCall | None:
+    """The call in a block: one of the client's tools, or one of this server's, which is a `ToolCall`."""
+    if type(block) is ToolUseBlock:
+        return block
+    return own_call(block) if type(block) is ServerToolBlock else None
+
+
+def _messages(request: PromptRequest, names: Mapping[str, str], own: Mapping[str, str]) -> Iterator[Turn]:
+    """One turn for each group of adjacent messages with the same role. `names` are the called tools, `own` our own ones."""
+    tools = _declared(request)  # so far
+    summary = summary_of(request)
+    if summary is not None:
+        carried = _carried(request.messages[: summary.message + 1], tools)
+        yield summary_turn(summary.content, carried)
+    kept = islice(enumerate(request.messages), summary.message if summary else 0, None)
+    for role, run in groupby(kept, key=lambda entry: entry[1].role):
         content: list[Content] = []
         for index, message in run:
-            if isinstance(message.content, str) and message.content:
-                content.append(Text(message.content))
+            content.extend(_plain_text(message))
             for place, block in enumerate(message.blocks):
-                content.extend(_content(block, f"messages.{index}.content.{place}", names, tools))
-        yield Turn(Role(role), in_call_order(content, places))
+                if summary is not None and (index, place) <= (summary.message, summary.block):
+                    continue
+                path = f"messages.{index}.content.{place}"
+                if type(block) is ServerToolBlock:
+                    content.extend(_of_server(block, own_result(block, own, path, tools, citable=request.format is None)))
+                else:
+                    content.extend(_content(block, path, names, tools))
+        if role == "assistant":
+            content = [*join_cited(content)]
+        if content or summary is None:
+            yield Turn(Role(role), tuple(content))
+
+
+def compaction_of(request: PromptRequest) -> Compaction | None:
+    """The compaction that a request asks for, with the texts for the tools that its messages add or remove.
+
+    There is none if a summary is all that there is: it would be summarized again and again.
+    """
+    if isinstance(request, MessagesRequest) and request.compaction:
+        return Compaction.at_once(request.compaction.instructions or "", request.max_tokens)
+    asked = request.context_management.compact if request.context_management else None
+    blocks = request.messages[-1].blocks if request.messages else ()
+    if blocks and isinstance(blocks[-1], CompactionBlock):
+        return None
+    return asked.neutral(_carried(request.messages, _declared(request))) if asked else None
+
+
+def _declared(request: PromptRequest) -> dict[str, Tool]:
+    return {tool.name or "": _tool(tool) for tool in request.tools or () if not isinstance(tool, ServerTool)}
+
+
+def _carried(messages: Sequence[Message], tools: dict[str, Tool]) -> Sequence[str]:
+    """The texts for the tools that these messages add, remove or refer to, the last one for each.
+
+    Tools that are defined there are added to `tools`.
+    """
+    texts: dict[str, str] = {}
+    for block in (block for message in messages for block in message.blocks):
+        for change in changes_in(block):
+            if isinstance(change, ToolReferenceBlock):
+                texts[change.tool_name] = added(change.tool_name, tools)
+            else:
+                text = _change_text(change, tools)
+                texts[_changed_name(change)] = text
+    return list(texts.values())
+
+
+def _changed_name(change: ToolAdditionBlock | ToolRemovalBlock) -> str:
+    return (change.tool.definition.name if isinstance(change.tool, ToolDefinition) else change.tool.name) or ""
+
+
+def _of_server(block: ServerToolBlock, result: ToolResult | None) -> Iterator[Content]:
+    """A call or a result of this server as such, and what another server did as text (IN-12)."""
+    if part := own_call(block) or result:
+        yield part
+    elif words := server_tool_text(block):
+        yield Text(words)
 
 
 def _content(block: ContentBlock, path: str, names: Mapping[str, str], tools: dict[str, Tool]) -> Iterator[Content]:
     match block:
         case TextBlock():
-            yield Text(block.text)
+            yield _text(block)
         case ThinkingBlock():
-            text = block.thinking or recover(block.signature)  # hidden reasoning is contained in the signature (THK-9)
-            if text:
-                yield Thinking(text)
+            yield from _thinking(block)
         case RedactedThinkingBlock():
             pass  # encrypted by another server: not readable for a model (IN-11)
         case ToolUseBlock():
-            yield ToolCall(block.id, block.name, block.input)
+            yield _client_call(block)
         case ToolResultBlock():
-            name = names.get(block.tool_use_id, "")
-            yield ToolResult(block.tool_use_id, name, _result(block, f"{path}.content", tools), bool(block.is_error))
+            yield _tool_result(block, names.get(block.tool_use_id, ""), path, tools)
         case ToolAdditionBlock() | ToolRemovalBlock():
             yield Text(_change_text(block, tools))
         case ServerToolBlock() | BrowserStateBlock():
             if words := server_tool_text(block):
                 yield Text(words)
+        case CompactionBlock():
+            pass  # without content, or before another one
         case ImageBlock() | DocumentBlock() | SearchResultBlock():
             yield attachment(block, path)
+
+
+@once
+def _plain_text(message: Message) -> Sequence[Text]:
+    """The content of a message that is a text and not a list."""
+    return (Text(message.content),) if isinstance(message.content, str) and message.content else ()
+
+
+@once
+def _text(block: TextBlock) -> Text | CitedText:
+    cited = cited_passages(block.citations)
+    return CitedText([(block.text, cited)]) if cited else Text(block.text)
+
+
+@once
+def _thinking(block: ThinkingBlock) -> Sequence[Thinking]:
+    text = block.thinking or recover(block.signature)  # hidden reasoning is contained in the signature (THK-9)
+    return (Thinking(text),) if text else ()
+
+
+@once
+def _client_call(block: ToolUseBlock) -> ToolCall:
+    return ToolCall(block.id, block.name, block.input)
+
+
+def _tool_result(block: ToolResultBlock, name: str, path: str, tools: Mapping[str, Tool]) -> ToolResult:
+    """The result of a call of the tool `name`. One that is only text is the same value in later requests."""
+    kept = _text_results(block)
+    if name in kept:
+        return kept[name]
+    kept.clear()
+    result = ToolResult(block.tool_use_id, name, _result(block, f"{path}.content", tools), bool(block.is_error))
+    if not isinstance(block.content, list) or all(type(inner) is TextBlock for inner in block.content):
+        kept[name] = result
+    return result
+
+
+@once
+def _text_results(_block: ToolResultBlock) -> dict[str, ToolResult]:
+    """The value that a result had last, by the name of the called tool, which another block has."""
+    return {}
 
 
 def _change_text(block: ToolAdditionBlock | ToolRemovalBlock, tools: dict[str, Tool]) -> str:
     """The text for a tool that is added or removed. A tool that is defined here is added to `tools`."""
     match block.tool:
         case ToolDefinition(definition=definition):
+            assert not isinstance(definition, ServerTool)  # refused by `rules` before
             tool = _tool(definition)
             tools[tool.name] = tool
             name = tool.name

@@ -14,12 +14,19 @@ YES = Flag(supported=True)
 
 
 class ContextManagementFlags(Struct, frozen=True):
-    """Context edits that the server applies itself."""
+    """Context edits that the server applies itself, for every model."""
 
-    supported: bool = False
-    clear_thinking_20251015: Flag = NO
-    clear_tool_uses_20250919: Flag = NO
-    compact_20260112: Flag = NO
+    supported: bool = True
+    clear_thinking_20251015: Flag = YES
+    clear_tool_uses_20250919: Flag = YES
+    compact_20260112: Flag = YES
+
+
+class CompactionFlags(Struct, frozen=True):
+    """Summaries that a request asks for (BETA-5)."""
+
+    supported: bool = True
+    summarize: Flag = YES
 
 
 class EffortFlags(Struct, frozen=True):
@@ -60,9 +67,10 @@ class ThinkingFlags(Struct, frozen=True):
 class ModelCapabilities(Struct, frozen=True):
     """All capabilities; clients treat an incomplete set as an error (MOD-5)."""
 
-    batch: Flag = NO
-    citations: Flag = NO
+    batch: Flag = YES
+    citations: Flag = YES  # by marks that every model can write
     code_execution: Flag = NO
+    compaction: CompactionFlags = field(default_factory=CompactionFlags)
     context_management: ContextManagementFlags = field(default_factory=ContextManagementFlags)
     effort: EffortFlags = field(default_factory=EffortFlags)
     image_input: Flag = NO

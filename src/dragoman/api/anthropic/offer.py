@@ -8,9 +8,12 @@ at the top does not depend on that, so that the prompt stays append-only: it has
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from dragoman.api.anthropic.blocks import (
+    CompactionBlock,
     ContentBlock,
+    ServerToolBlock,
     ToolAdditionBlock,
     ToolDefinition,
     ToolReference,
@@ -19,7 +22,7 @@ from dragoman.api.anthropic.blocks import (
     ToolResultBlock,
 )
 from dragoman.api.anthropic.request import PromptRequest
-from dragoman.api.anthropic.tools import CustomTool, DefinedTool
+from dragoman.api.anthropic.tools import CustomTool, DefinedTool, ServerTool, ToolSearchTool
 
 TOOL_CHANGES = frozenset({"mid-conversation-tool-changes-2026-07-01", "inline-tools-2026-09-15"})
 """Betas of clients that may add tools later."""
@@ -27,16 +30,21 @@ TOOL_CHANGES = frozenset({"mid-conversation-tool-changes-2026-07-01", "inline-to
 _SEARCH = re.compile("tool_?search|search_?tool", re.IGNORECASE)
 """Names that clients give to their tool search. A declaration does not say that a tool's results refer to tools."""
 
-AnyToolModel = CustomTool | DefinedTool
+AnyToolModel = CustomTool | DefinedTool | ServerTool
 Changing = ToolReferenceBlock | ToolAdditionBlock | ToolRemovalBlock
+_CHANGING = frozenset({ToolReferenceBlock, ToolAdditionBlock, ToolRemovalBlock, CompactionBlock, ServerToolBlock})
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """The tools of a request: `top` at the top of the prompt, `callable` those that the next answer may call, by name."""
+    """The tools of a request: `top` at the top of the prompt, `callable` those that the next answer may call, by name.
+
+    `searchable` are those among which a search of the server searches.
+    """
 
     top: Sequence[AnyToolModel]
     callable: Mapping[str, AnyToolModel]
+    searchable: Sequence[AnyToolModel] = ()
 
 
 def offer_of(request: PromptRequest, betas: frozenset[str] = frozenset()) -> Offer:
@@ -51,22 +59,30 @@ def offer_of(request: PromptRequest, betas: frozenset[str] = frozenset()) -> Off
         or any(_SEARCH.search(tool.name or "") for tool in at_once)
     )
     top = at_once if waits else [*at_once, *deferred]
-    if any(isinstance(change, ToolAdditionBlock | ToolRemovalBlock) for change in changes):
-        return Offer(top, _callable_at_end(tools, top, changes))
+    searched = any(isinstance(tool, ToolSearchTool) for tool in at_once)
+    searchable = deferred if searched else ()
+    if searched or any(isinstance(change, ToolAdditionBlock | ToolRemovalBlock) for change in changes):
+        return Offer(top, _callable_at_end(tools, top, changes), searchable)
     return Offer(top, {tool.name or "": tool for tool in (*at_once, *deferred)})
 
 
 def _changes(request: PromptRequest) -> Iterator[Changing]:
     for message in request.messages:
-        for block in message.blocks:
-            yield from _changes_in(block)
+        if not message.types.isdisjoint(_CHANGING):
+            for block in message.blocks:
+                yield from changes_in(block)
 
 
-def _changes_in(block: ContentBlock) -> Iterator[Changing]:
+def changes_in(block: ContentBlock) -> Iterator[Changing]:
+    """The changes of the tools in a block: additions, removals, and references that a result has."""
     if isinstance(block, ToolAdditionBlock | ToolRemovalBlock):
         yield block
+    elif isinstance(block, CompactionBlock):
+        yield from block.tool_changes or ()
     elif isinstance(block, ToolResultBlock) and isinstance(block.content, list):
         yield from (inner for inner in block.content if isinstance(inner, ToolReferenceBlock))
+    elif isinstance(block, ServerToolBlock):
+        yield from (ToolReferenceBlock(type="tool_reference", tool_name=name) for name in block.found_tools)
 
 
 def _callable_at_end(
@@ -87,3 +103,28 @@ def _callable_at_end(
             case _:
                 pass
     return found
+
+
+def net_changes(request: PromptRequest) -> Sequence[dict[str, Any]]:
+    """The blocks that lead from the tools at the top to those at the end of a request.
+
+    They are sent with a summary: the messages with the changes themselves are left out after it.
+    """
+    tools = request.tools or ()
+    declared = {tool.name or "": tool for tool in tools}
+    top = {tool.name or "": tool for tool in tools if not tool.defer_loading}
+    at_end = _callable_at_end(tools, list(top.values()), list(_changes(request)))
+    added = [
+        _change("tool_addition", name, None if tool is declared.get(name) else tool)
+        for name, tool in at_end.items()
+        if tool is not top.get(name)
+    ]
+    return [*added, *(_change("tool_removal", name) for name in top if name not in at_end)]
+
+
+def _change(kind: str, name: str, defined: AnyToolModel | None = None) -> dict[str, Any]:
+    """The block of a change, by the name of a declared tool or with the definition of one that a message `defined`."""
+    if defined is None:
+        return {"type": kind, "tool": {"type": "tool_reference", "name": name}}
+    definition = defined.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    return {"type": kind, "tool": {"type": "tool_definition", "definition": definition}}

@@ -1,16 +1,23 @@
-"""The response bodies and stream chunks of the OpenAI-compatible API."""
+"""The response bodies and stream chunks of the OpenAI-compatible API.
+
+`token_ids` and `prompt_token_ids` are those of vLLM, and only in answers to requests that ask for them; of a stream, the first
+chunk has those of the prompt.
+"""
 
 from collections.abc import Sequence
 
 from msgspec import UNSET, Struct, UnsetType, field
 
 from dragoman.api.openai.errors import ErrorBody
+from dragoman.api.openai.logprobs import ChatLogprobs, TextLogprobs
 from dragoman.parts import StopReason, TokenCounts
 
 FINISHES: dict[StopReason, str] = {
     StopReason.END_TURN: "stop",
     StopReason.STOP_SEQUENCE: "stop",
     StopReason.TOOL_USE: "tool_calls",
+    StopReason.PAUSE_TURN: "length",
+    StopReason.COMPACTION: "length",
     StopReason.MAX_TOKENS: "length",
     StopReason.CONTEXT_WINDOW: "length",
 }
@@ -57,13 +64,24 @@ class FunctionOut(Struct, frozen=True):
     arguments: str = ""
 
 
-class CallOut(Struct, frozen=True):
-    """A call, or a chunk of it. `index` is its place in the message; a whole message leaves it out."""
+class CustomOut(Struct, frozen=True):
+    """The custom tool of a call. `name` is in the first chunk of a call, `input` is split over the chunks."""
 
-    function: FunctionOut
+    name: str | UnsetType = UNSET
+    input: str = ""
+
+
+class CallOut(Struct, frozen=True):
+    """A call of a function or of a custom tool, or a chunk of it.
+
+    `index` is its place in the message; a whole message leaves it out.
+    """
+
     index: int | UnsetType = UNSET
     id: str | UnsetType = UNSET
     type: str | UnsetType = UNSET
+    function: FunctionOut | UnsetType = UNSET
+    custom: CustomOut | UnsetType = UNSET
 
 
 class Delta(Struct, frozen=True):
@@ -81,8 +99,9 @@ class ChunkChoice(Struct, frozen=True):
 
     delta: Delta
     index: int = 0
-    logprobs: None = None
+    logprobs: ChatLogprobs | None = None
     finish_reason: str | None = None
+    token_ids: Sequence[int] | UnsetType = UNSET
 
 
 class ChatChunk(Struct, frozen=True):
@@ -95,6 +114,7 @@ class ChatChunk(Struct, frozen=True):
     usage: Usage | UnsetType | None = UNSET
     object: str = "chat.completion.chunk"
     system_fingerprint: None = None
+    prompt_token_ids: Sequence[int] | UnsetType = UNSET
 
 
 class ChatMessageOut(Struct, frozen=True):
@@ -114,7 +134,8 @@ class ChatChoice(Struct, frozen=True):
     message: ChatMessageOut
     finish_reason: str
     index: int = 0
-    logprobs: None = None
+    logprobs: ChatLogprobs | None = None
+    token_ids: Sequence[int] | UnsetType = UNSET
 
 
 class ChatCompletion(Struct, frozen=True):
@@ -127,6 +148,7 @@ class ChatCompletion(Struct, frozen=True):
     usage: Usage
     object: str = "chat.completion"
     system_fingerprint: None = None
+    prompt_token_ids: Sequence[int] | UnsetType = UNSET
 
 
 class TextChoice(Struct, frozen=True):
@@ -135,7 +157,9 @@ class TextChoice(Struct, frozen=True):
     text: str = ""
     finish_reason: str | None = None
     index: int = 0
-    logprobs: None = None
+    logprobs: TextLogprobs | None = None
+    token_ids: Sequence[int] | UnsetType = UNSET
+    prompt_token_ids: Sequence[int] | UnsetType = UNSET
 
 
 class Completion(Struct, frozen=True):

@@ -20,12 +20,8 @@ def _error_frame(error: DragomanError, request_id: str) -> bytes:
     return _frame(ErrorBody.of(error, request_id))
 
 
-def _error_event(error: DragomanError, _: str) -> bytes:
-    return events.frame(events.ErrorEvent.of(error, 0))
-
-
 _PING, _END = b": ping\n\n", b"data: [DONE]\n\n"
 
 CHAT: ApiFormat[ChatEvent] = ApiFormat(_frame, fold_chat, ErrorBody.of, _error_frame, _PING, _END)
 COMPLETIONS: ApiFormat[CompletionEvent] = ApiFormat(_frame, fold_completion, ErrorBody.of, _error_frame, _PING, _END)
-RESPONSES_API: ApiFormat[events.Event] = ApiFormat(events.frame, encoder.fold, ErrorBody.of, _error_event, _PING)
+RESPONSES_API: ApiFormat[events.Event] = ApiFormat(events.frame, encoder.fold, ErrorBody.of, events.error_frame, _PING)

@@ -7,7 +7,7 @@ is the assistant's, the model continues it.
 from collections.abc import Iterator, Sequence
 from itertools import dropwhile, groupby
 
-from dragoman.api.openai.chat_tools import AllowedTools, FunctionName, NamedChoice
+from dragoman.api.openai.chat_tools import AllowedTools, CustomChoice, FunctionChoice, ToolName
 from dragoman.api.openai.content import UNLIMITED, attachments, omitted, read, texts, thinking_policy, unread
 from dragoman.api.openai.parts import parts_of
 from dragoman.api.openai.request import (
@@ -20,7 +20,7 @@ from dragoman.api.openai.request import (
     ToolMessage,
     UserMessage,
 )
-from dragoman.conversation.call_arguments import called_with
+from dragoman.api.openai.request import ToolCall as FunctionToolCall
 from dragoman.conversation.call_order import in_call_order
 from dragoman.conversation.types import (
     AnswerPolicy,
@@ -49,7 +49,7 @@ def lower_chat(request: ChatRequest) -> Conversation:
     messages = list(enumerate(request.messages))
     rest = list(dropwhile(_is_system, messages)) or messages
     top = [message for _, message in messages[: len(messages) - len(rest)] if isinstance(message, SystemMessage)]
-    tools = tuple(_tools(request))
+    tools = tuple(tool.neutral for tool in request.offered)
     attached = attachments(_parts(request.messages))
     dialogue = Dialogue(
         turns=tuple(_turns(rest)),
@@ -67,6 +67,7 @@ def lower_chat(request: ChatRequest) -> Conversation:
         stop_sequences=request.stops,
         max_tokens=request.max_completion_tokens or request.max_tokens or UNLIMITED,
         output=request.schema_wanted[0],
+        report=request.report,
     )
     return Conversation(dialogue, policy)
 
@@ -108,7 +109,7 @@ def _turns(messages: Sequence[tuple[int, ChatMessage]]) -> Iterator[Turn]:
         content: list[Content] = []
         for index, message in run:
             if isinstance(message, AssistantMessage):
-                calls |= {call.id: call.function.name for call in message.calls}
+                calls |= {call.id: call.name for call in message.calls}
             content += _content(message, f"messages.{index}.content", calls)
         yield Turn(role, in_call_order(content, {identifier: place for place, identifier in enumerate(calls)}))
 
@@ -124,7 +125,7 @@ def _content(message: ChatMessage, path: str, calls: dict[str, str]) -> Iterator
                 yield Thinking(message.thought)
             yield from read(message.content or message.refusal or "", path)
             for call in message.calls:
-                yield ToolCall(call.id, call.function.name, called_with(call.function.arguments))
+                yield ToolCall(call.id, call.name, call.arguments)
         case ToolMessage() | FunctionMessage():
             content = join_texts(read(message.content or "", path))
             yield ToolResult(message.tool_call_id, calls[message.tool_call_id], content, is_error=False)
@@ -143,16 +144,10 @@ def _newest(messages: Sequence[ChatMessage]) -> str:
 def _notes(messages: Sequence[ChatMessage]) -> Iterator[str]:
     """Notes about what the model does not get, or gets in another form."""
     yield from omitted(_parts(messages))
-    calls = [call.function for message in messages if isinstance(message, AssistantMessage) for call in message.calls]
-    yield from unread(call.arguments for call in calls)
+    calls = [call for message in messages if isinstance(message, AssistantMessage) for call in message.calls]
+    yield from unread(call.function.arguments for call in calls if isinstance(call, FunctionToolCall))
     if any(message.name for message in messages if isinstance(message, SystemMessage | UserMessage | AssistantMessage)):
         yield "ignored: names of speakers"
-
-
-def _tools(request: ChatRequest) -> Iterator[Tool]:
-    for function in request.offered:
-        schema = {"type": "object", "properties": {}, **(function.parameters or {})}
-        yield Tool(function.name, function.description or "", schema, bool(function.strict))
 
 
 def _callable(request: ChatRequest, tools: Sequence[Tool]) -> Sequence[Tool]:
@@ -167,7 +162,7 @@ def _tool_policy(request: ChatRequest) -> ToolPolicy:
     """The tool choice; an answer in the older form has one call."""
     parallel = request.parallel_tool_calls is not False and request.functions is None
     match request.function_call if request.functions else request.tool_choice:
-        case NamedChoice(function=FunctionName(name=name)) | FunctionName(name=name):
+        case FunctionChoice(name=name) | CustomChoice(name=name) | ToolName(name=name):
             return ToolPolicy(ToolChoice.TOOL, name, parallel=parallel)
         case AllowedTools(allowed_tools=allowed):
             return ToolPolicy(_CHOICES[allowed.mode], parallel=parallel)

@@ -66,7 +66,7 @@ class ImagePart(WireModel):
 
 
 class FileData(WireModel):
-    """A file: its content as a `data:` URL or as base64, a URL, or an id, which this server does not know."""
+    """A file: its content as a `data:` URL or as base64, a URL, or the id of an uploaded file."""
 
     file_data: str | None = None
     file_id: str | None = None

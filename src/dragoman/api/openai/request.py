@@ -5,17 +5,24 @@ the meaning of the answer are declared here and refused by `rules`.
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Final, Literal, cast
+from typing import Annotated, Any, ClassVar, Final, Literal, cast
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag
 
 from dragoman.api.base import PlainOrList, WireModel
-from dragoman.api.openai.chat_tools import AnyChoice, AnyFunctionCall, Function, FunctionTool
+from dragoman.api.openai.chat_tools import AnyChoice, AnyFunctionCall, AnyTool, Custom, Function
 from dragoman.api.openai.content import UNLIMITED, Effort
+from dragoman.api.openai.custom_tools import INPUT
 from dragoman.api.openai.parts import AnswerPart, ResultPart, TextPart, ThinkingPart, UserPart, parts_of
+from dragoman.api.remembered import Items
+from dragoman.conversation import TokenReport
+from dragoman.conversation.call_arguments import called_with
+from dragoman.conversation.types import JsonObject
 
 LARGEST: Final = (1 << 63) - 1
 """The largest integer that engines accept."""
+MOST_LIKELY: Final = 20
+"""How many of the likeliest tokens at a place a request may ask for: the limit of the API, and of engines."""
 FUNCTION_CALL: Final = "function_call"
 """The id for a call without one."""
 
@@ -44,11 +51,56 @@ class FunctionCall(WireModel):
 
 
 class ToolCall(WireModel):
-    """A call in an earlier answer."""
+    """A call of a function in an earlier answer."""
 
     id: str
     type: str | None = None
     function: FunctionCall
+
+    @property
+    def name(self) -> str:
+        """The name of the function."""
+        return self.function.name
+
+    @property
+    def arguments(self) -> JsonObject:
+        """The arguments."""
+        return called_with(self.function.arguments)
+
+
+class CustomInput(WireModel):
+    """The custom tool of a call, and its input."""
+
+    name: str
+    input: str
+
+
+class CustomToolCall(WireModel):
+    """A call of a custom tool in an earlier answer."""
+
+    id: str
+    type: Literal["custom"]
+    custom: CustomInput
+
+    @property
+    def name(self) -> str:
+        """The name of the tool."""
+        return self.custom.name
+
+    @property
+    def arguments(self) -> JsonObject:
+        """The input as the argument that the model wrote."""
+        return {INPUT: self.custom.input}
+
+
+def _call_kind(value: object) -> str:
+    kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
+    return "(custom)" if kind == "custom" else "(function)"
+
+
+AnyToolCall = Annotated[
+    Annotated[ToolCall, Tag("(function)")] | Annotated[CustomToolCall, Tag("(custom)")], Discriminator(_call_kind)
+]
 
 
 class ReasoningDetail(WireModel):
@@ -71,7 +123,7 @@ class AssistantMessage(WireModel):
     thinking: str | None = None
     reasoning_details: list[ReasoningDetail] | None = None
     thinking_blocks: list[ReasoningDetail] | None = None
-    tool_calls: list[ToolCall] | None = None
+    tool_calls: list[AnyToolCall] | None = None
     function_call: FunctionCall | None = None
 
     @property
@@ -83,7 +135,7 @@ class AssistantMessage(WireModel):
         return self.reasoning_content or self.reasoning or self.thinking or "".join(pieces)
 
     @property
-    def calls(self) -> Sequence[ToolCall]:
+    def calls(self) -> Sequence[ToolCall | CustomToolCall]:
         """The calls. The older `function_call` has no id; the next message is its result."""
         older = [ToolCall(id=FUNCTION_CALL, function=self.function_call)] if self.function_call else []
         return [*(self.tool_calls or ()), *older]
@@ -202,7 +254,7 @@ class _Request(WireModel):
     seed: Annotated[int, Field(ge=-LARGEST - 1, le=LARGEST)] | None = None
     presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
     frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
-    # Extensions that servers of open models accept.
+    # Extensions that servers of open models accept, as `return_token_ids`.
     min_p: Annotated[float, Field(ge=0, le=1)] | None = None
     repetition_penalty: Annotated[float, Field(ge=0.01, le=2)] | None = None
     stop: PlainOrList[str] | None = None
@@ -210,8 +262,7 @@ class _Request(WireModel):
     stream_options: StreamOptions | None = None
     n: Annotated[int, Field(ge=1, le=128)] | None = None
     logit_bias: Annotated[dict[_TokenKey, Annotated[float, Field(ge=-100, le=100)]], Field(max_length=1024)] | None = None
-    # Must be honoured or refused: `rules` refuses it.
-    logprobs: bool | int | None = None
+    return_token_ids: bool | None = None
     # May be ignored.
     user: Any = None
     metadata: Any = None
@@ -232,9 +283,13 @@ class _Request(WireModel):
 class ChatRequest(_Request):
     """The body of `POST /v1/chat/completions`."""
 
+    lists: ClassVar = {"messages": Items(ChatMessage, b'{"role": "user", "content": ""}'), "tools": Items(AnyTool)}
+
     messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=100_000)]
+    logprobs: bool | None = None
+    top_logprobs: Annotated[int, Field(ge=0, le=MOST_LIKELY)] | None = None
     max_completion_tokens: MaxTokens = None
-    tools: list[FunctionTool] | None = None
+    tools: list[AnyTool] | None = None
     tool_choice: AnyChoice | None = None
     parallel_tool_calls: bool | None = None
     functions: Annotated[list[Function], Field(min_length=1)] | None = None
@@ -247,7 +302,6 @@ class ChatRequest(_Request):
     thinking: ThinkingOptions | None = None
     enable_thinking: bool | None = None
     # Must be honoured or refused: `rules` refuses them.
-    top_logprobs: int | None = None
     audio: Any = None
     modalities: list[str] | None = None
     moderation: Any = None
@@ -257,9 +311,14 @@ class ChatRequest(_Request):
     verbosity: Any = None
 
     @property
-    def offered(self) -> Sequence[Function]:
-        """The functions that the model may see: those of `tools` or the older `functions`."""
-        return [tool.function for tool in self.tools or ()] or self.functions or ()
+    def report(self) -> TokenReport:
+        """What the answer reports of its tokens."""
+        return TokenReport(bool(self.return_token_ids), (self.top_logprobs or 0) if self.logprobs else None)
+
+    @property
+    def offered(self) -> Sequence[Function | Custom]:
+        """The tools that the model may see: those of `tools` or the older `functions`."""
+        return [tool.declared for tool in self.tools or ()] or self.functions or ()
 
     @property
     def schema_wanted(self) -> tuple[dict[str, Any] | None, str]:
@@ -297,14 +356,22 @@ AnyPrompt = Annotated[
 class CompletionRequest(_Request):
     """The body of `POST /v1/completions`: texts, or their token ids, that the model continues. `echo` returns them, too.
 
-    With a `suffix`, the model writes what is between the prompt and that text.
+    With a `suffix`, the model writes what is between the prompt and that text. `logprobs` is the number of likeliest tokens.
     """
 
     prompt: AnyPrompt
+    max_tokens: Annotated[Annotated[int, Field(ge=0)] | None, BeforeValidator(_without_limit)] = None
     echo: bool | None = None
+    logprobs: Annotated[int, Field(ge=0, le=MOST_LIKELY)] | Literal[False] | None = None
     suffix: str | None = None
     # Must be honoured or refused: `rules` refuses it.
     best_of: int | None = None
+
+    @property
+    def report(self) -> TokenReport:
+        """What the answer reports of its tokens."""
+        top = None if self.logprobs is None or self.logprobs is False else self.logprobs
+        return TokenReport(bool(self.return_token_ids), top)
 
     @property
     def prompts(self) -> Sequence[str | list[int]]:

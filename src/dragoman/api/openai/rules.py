@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from dragoman.api.base import unknown_fields
-from dragoman.api.openai.chat_tools import AllowedTools, FunctionName, NamedChoice
+from dragoman.api.openai.chat_tools import AllowedTools, Custom, CustomChoice, Function, FunctionChoice, ToolName
 from dragoman.api.openai.parts import MediaPart, OtherPart, parts_of
 from dragoman.api.openai.request import (
     AssistantMessage,
@@ -18,14 +18,7 @@ from dragoman.api.schemas import check_valid
 from dragoman.errors import InvalidRequest
 from dragoman.limits import DEFAULT, Limits
 
-_UNSUPPORTED = (
-    "logprobs",
-    "top_logprobs",
-    "audio",
-    "moderation",
-    "web_search_options",
-)
-_UNSUPPORTED_IN_COMPLETIONS = ("logprobs",)
+_UNSUPPORTED = ("audio", "moderation", "web_search_options")
 
 
 def check_chat(request: ChatRequest, limits: Limits = DEFAULT) -> None:
@@ -36,6 +29,8 @@ def check_chat(request: ChatRequest, limits: Limits = DEFAULT) -> None:
     limits.check("tools", len(request.offered), "functions" if request.functions else "tools")
     _check_common(request, limits)
     _refuse(request, _UNSUPPORTED)
+    if request.top_logprobs and not request.logprobs:
+        raise InvalidRequest.at("top_logprobs", "logprobs must be true if it is set")
     if any(modality != "text" for modality in request.modalities or ()):
         raise InvalidRequest.at("modalities", "this server answers with text only")
     _check_results(request)
@@ -66,7 +61,8 @@ def _check_common(request: ChatRequest | CompletionRequest, limits: Limits) -> N
 def check_completion(request: CompletionRequest, limits: Limits = DEFAULT) -> None:
     """Raise `InvalidRequest` for the first rule that a completions request breaks."""
     _check_common(request, limits)
-    _refuse(request, _UNSUPPORTED_IN_COMPLETIONS)
+    if request.echo and request.suffix and request.logprobs is not None:
+        raise InvalidRequest.at("logprobs", "cannot be combined with both echo and suffix")
     if request.best_of not in (None, 1, request.n):
         raise InvalidRequest.at("best_of", "this server returns every answer that it generates: n of them")
     prompts = request.prompts
@@ -74,13 +70,11 @@ def check_completion(request: CompletionRequest, limits: Limits = DEFAULT) -> No
     for index, prompt in enumerate(prompts):
         if not prompt:
             raise InvalidRequest.at("prompt" if len(prompts) == 1 else f"prompt.{index}", "must not be empty")
-        if request.echo and not isinstance(prompt, str):
-            raise InvalidRequest.at("echo", "only a text can be returned, not token ids")
         if request.suffix and not isinstance(prompt, str):
             raise InvalidRequest.at("suffix", "only a text can have one, not token ids")
 
 
-def _refuse(request: ChatRequest | CompletionRequest, names: tuple[str, ...]) -> None:
+def _refuse(request: ChatRequest, names: tuple[str, ...]) -> None:
     for name in names:
         if getattr(request, name):
             raise InvalidRequest.at(name, "not supported by this server")
@@ -110,27 +104,42 @@ def _check_results(request: ChatRequest) -> None:
 def _check_tools(request: ChatRequest, limits: Limits) -> None:
     if request.tools and (request.functions or request.function_call):
         raise InvalidRequest.at("functions" if request.functions else "function_call", "cannot be used together with tools")
-    place, inner = ("functions", "") if request.functions else ("tools", ".function")
-    names = [function.name for function in request.offered]
-    for name, times in Counter(names).items():
+    place = "functions" if request.functions else "tools"
+    names = Counter(tool.name for tool in request.offered)
+    for name, times in names.items():
         if times > 1:
-            raise InvalidRequest.at(place, f"the function name {name} is used {times} times")
-    for index, function in enumerate(request.offered):
-        if function.parameters:
-            check_valid(function.parameters, f"{place}.{index}{inner}.parameters", limits)
-    for path, name in _chosen(request):
-        if name not in names:
+            raise InvalidRequest.at(place, f"the name {name} is used {times} times")
+    for index, tool in enumerate(request.tools or ()):
+        _check_tool(tool.declared, f"tools.{index}.{tool.type}", limits)
+    for index, function in enumerate(request.functions or ()):
+        _check_tool(function, f"functions.{index}", limits)
+    customs = {tool.name for tool in request.offered if isinstance(tool, Custom)}
+    for path, name, custom in _chosen(request):
+        if name not in names or (name in customs) is not custom:
             raise InvalidRequest.at(path, f"{name} is not among the {place}")
     if request.tool_choice == "required" and not names:
         raise InvalidRequest.at("tool_choice", "there are no tools to choose from")
 
 
-def _chosen(request: ChatRequest) -> Iterator[tuple[str, str]]:
-    """The names of functions in the tool choice, with their paths."""
+def _check_tool(tool: Function | Custom, path: str, limits: Limits) -> None:
+    if isinstance(tool, Custom):
+        if tool.grammar is not None:
+            tool.grammar.check(f"{path}.format.grammar.definition", limits)
+    elif tool.parameters:
+        check_valid(tool.parameters, f"{path}.parameters", limits)
+
+
+def _chosen(request: ChatRequest) -> Iterator[tuple[str, str, bool]]:
+    """The names of tools in the tool choice, with their paths, and whether they are those of custom tools."""
     match request.tool_choice:
-        case NamedChoice(function=function):
-            yield "tool_choice.function.name", function.name
-        case AllowedTools(names=names):
-            yield from ((f"tool_choice.allowed_tools.tools.{index}.function.name", name) for index, name in enumerate(names))
-    if isinstance(request.function_call, FunctionName):
-        yield "function_call.name", request.function_call.name
+        case FunctionChoice() | CustomChoice() as choice:
+            yield _named(choice, "tool_choice")
+        case AllowedTools(allowed_tools=allowed):
+            for index, choice in enumerate(allowed.tools):
+                yield _named(choice, f"tool_choice.allowed_tools.tools.{index}")
+    if isinstance(request.function_call, ToolName):
+        yield "function_call.name", request.function_call.name, False
+
+
+def _named(choice: FunctionChoice | CustomChoice, path: str) -> tuple[str, str, bool]:
+    return f"{path}.{choice.type}.name", choice.name, isinstance(choice, CustomChoice)

@@ -54,6 +54,17 @@ _OPTIONS = [
         callback=check_gpu_layers,
         help="Layers on GPUs of a server that is started, as for `serve`.",
     ),
+    click.option(
+        "--web-search", metavar="PROVIDER[:URL]", help="Web searches of a server that is started run there, as for `serve`."
+    ),
+    click.option("--web-fetch", is_flag=True, help="A server that is started reads web pages, as for `serve`."),
+    click.option(
+        "--mcp-host",
+        "mcp_hosts",
+        multiple=True,
+        metavar="HOST[:PORT]",
+        help="Host of MCP servers that a server that is started may use, as for `serve`; may be repeated.",
+    ),
     click.option("--print-env", is_flag=True, help="Print the environment variables as shell lines, and start nothing."),
 ]
 

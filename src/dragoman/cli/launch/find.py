@@ -1,6 +1,6 @@
 """Finds or starts the server for a program."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -37,6 +37,9 @@ class Launch:
     mmproj: str | None = None
     llama_server: str | None = None
     gpu_layers: str | None = None
+    web_search: str | None = None
+    web_fetch: bool = False
+    mcp_hosts: Sequence[str] = ()
 
 
 @contextmanager
@@ -77,8 +80,11 @@ def _arguments(launch: Launch, chosen: Fit) -> list[str]:
         "--mmproj": launch.mmproj,
         "--llama-server": launch.llama_server,
         "--gpu-layers": launch.gpu_layers,
+        "--web-search": launch.web_search,
     }
     given = [word for name, value in options.items() if value for word in (name, value)]
+    given += ["--web-fetch"] if launch.web_fetch else []
+    given += [word for host in launch.mcp_hosts for word in ("--mcp-host", host)]
     return [*([launch.model] if launch.model else []), *given]
 
 

@@ -3,11 +3,11 @@
 import json
 import re
 from collections.abc import Mapping
-from typing import Any
 
+from dragoman.doctor.api import MESSAGES
 from dragoman.doctor.check import Subject
 from dragoman.doctor.check_failed import CheckFailed, Skip, quoted
-from dragoman.doctor.client import MESSAGES, Answer, Client
+from dragoman.doctor.client import Answer, Client
 from dragoman.doctor.request_fixtures import body, user
 
 SUBJECT = Subject("errors")
@@ -27,15 +27,10 @@ async def _refusals(client: Client) -> Mapping[str, Answer]:
     }
 
 
-def _error(answer: Answer) -> dict[str, Any]:
-    error = answer.object.get("error")
-    return error if isinstance(error, dict) else {}
-
-
 @SUBJECT.check("every failure has the API's shape", "SDKs read the type and the message from it", "ERR-1")
 async def error_shape(client: Client) -> None:
     for what, answer in (await client.once(_refusals)).items():
-        error = _error(answer)
+        error = answer.error
         whole = answer.object.get("type") == "error" and all(isinstance(error.get(name), str) for name in ("type", "message"))
         if not whole:
             raise CheckFailed(f"{what} is answered {quoted(answer.body.decode(errors='replace'))}")
@@ -58,31 +53,31 @@ async def bad_json(client: Client) -> None:
         answer = refusals[what]
         if answer.status != 400:
             raise CheckFailed(f"{what} is answered {answer.status}: {answer.excerpt}")
-        if _error(answer).get("type") != "invalid_request_error":
-            raise CheckFailed(f"{what} is of type {_error(answer).get('type')!r}")
+        if answer.error.get("type") != "invalid_request_error":
+            raise CheckFailed(f"{what} is of type {answer.error.get('type')!r}")
 
 
 @SUBJECT.check("a missing field is named", "people and clients match `max_tokens: Field required`", "ERR-9", "REQ-1")
 async def missing_field(client: Client) -> None:
     answer = (await client.once(_refusals))["a body without max_tokens"]
     answer.expect(400)
-    if _error(answer).get("message") != "max_tokens: Field required":
+    if answer.error.get("message") != "max_tokens: Field required":
         raise CheckFailed(f"the message is: {answer.excerpt}")
 
 
 @SUBJECT.check("an unknown path is a 404 not_found_error", "clients probe for endpoints and fall back by this", "ERR-2")
 async def unknown_route(client: Client) -> None:
     answer = (await client.once(_refusals))["an unknown path"].expect(404)
-    if _error(answer).get("type") != "not_found_error":
-        raise CheckFailed(f"the type is {_error(answer).get('type')!r}")
+    if answer.error.get("type") != "not_found_error":
+        raise CheckFailed(f"the type is {answer.error.get('type')!r}")
 
 
 @SUBJECT.check("an unknown model is a 404 that names it", "clients recognise a wrong name by the 404", "ERR-10")
 async def unknown_model(client: Client) -> None:
     answer = await client.post({**body(max_tokens=1), "model": "no-such-model"})
     answer.expect(404)
-    if _error(answer).get("type") != "not_found_error" or "no-such-model" not in answer.excerpt:
-        raise CheckFailed(f"{_error(answer).get('type')}: {answer.excerpt}")
+    if answer.error.get("type") != "not_found_error" or "no-such-model" not in answer.excerpt:
+        raise CheckFailed(f"{answer.error.get('type')}: {answer.excerpt}")
 
 
 @SUBJECT.check("an early failure is not a stream", "a client retries a status, and loses an error inside a stream", "ERR-8")
@@ -106,7 +101,7 @@ async def overflow(client: Client) -> None:
     if answer.status == 200 and not client.window:
         raise Skip(f"the context window is not reported, and holds {ASSUMED_WINDOW} words")
     answer.expect(400)
-    if not _TOO_LONG.search(str(_error(answer).get("message"))):
+    if not _TOO_LONG.search(str(answer.error.get("message"))):
         raise CheckFailed(f"the message is: {answer.excerpt}")
 
 
@@ -119,8 +114,8 @@ async def thread(client: Client) -> None:
         raise CheckFailed(
             "`thread` is accepted; unless threads are kept, the next request of a tool loop is answered without its history"
         )
-    details = _error(answer).get("details")
+    details = answer.error.get("details")
     if answer.status != 400 or not isinstance(details, dict) or details.get("error_code") != "thread_unsupported_request":
         raise CheckFailed(
-            f"answered {answer.status} without error_code thread_unsupported_request: {quoted(json.dumps(_error(answer)))}"
+            f"answered {answer.status} without error_code thread_unsupported_request: {quoted(json.dumps(answer.error))}"
         )

@@ -6,7 +6,7 @@ from typing import Any
 import jsonschema_rs
 
 from dragoman.doctor.check import Subject
-from dragoman.doctor.check_failed import CheckFailed, Skip, quoted
+from dragoman.doctor.check_failed import CheckFailed, Skip, no_markup, quoted
 from dragoman.doctor.client import Client
 from dragoman.doctor.message import Message
 from dragoman.doctor.request_fixtures import assistant, body, text, user
@@ -42,11 +42,6 @@ async def _thought(client: Client) -> Stream:
     return stream
 
 
-def _no_markup(message: Message) -> None:
-    if leaked := next((mark for mark in MARKUP if mark in message.text), None):
-        raise CheckFailed(f"{leaked} in the text: {quoted(message.text)}")
-
-
 @SUBJECT.check(
     "thinking can be requested in every way, of every model",
     "Claude Code sends `adaptive` to models it does not know",
@@ -70,7 +65,7 @@ async def effort(client: Client) -> None:
 
 @SUBJECT.check("no reasoning leaks into the text", "users read it, and it comes back as text of the model", "THK-6")
 async def thinking_no_leak(client: Client) -> None:
-    _no_markup((await client.streamed(THINKING)).fold())
+    no_markup((await client.streamed(THINKING)).fold().text, MARKUP)
 
 
 @SUBJECT.check("thinking comes first", "clients expect it in the first block", "THK-6", "RES-6")
@@ -101,7 +96,7 @@ async def thinking_disabled(client: Client) -> None:
     message = await client.message(body(SUM, thinking={"type": "disabled"}, max_tokens=32))
     if message.blocks("thinking"):
         raise CheckFailed("there is a thinking block")
-    _no_markup(message)
+    no_markup(message.text, MARKUP)
 
 
 @SUBJECT.check("thinking is accepted back unchanged", "agents replay each turn with it", "THK-9", "IN-11")

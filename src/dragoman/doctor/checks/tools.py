@@ -6,7 +6,7 @@ from typing import Any
 import jsonschema_rs
 
 from dragoman.doctor.check import Subject
-from dragoman.doctor.check_failed import CheckFailed, Skip, quoted
+from dragoman.doctor.check_failed import CheckFailed, Skip, no_markup, quoted
 from dragoman.doctor.client import Client
 from dragoman.doctor.message import Block, Message
 from dragoman.doctor.request_fixtures import (
@@ -135,8 +135,7 @@ async def tool_auto(client: Client) -> None:
         raise CheckFailed("stop_reason is tool_use, and there is no call")
     if message.stop_reason == "end_turn" and message.blocks("tool_use"):
         raise CheckFailed("there is a call, and stop_reason is end_turn")
-    if leaked := next((mark for mark in MARKUP if mark in message.text), None):
-        raise CheckFailed(f"{leaked} in the text: {quoted(message.text)}")
+    no_markup(message.text, MARKUP)
 
 
 @SUBJECT.check("arguments follow the schema", "an array sent as a string costs a turn, or ends the loop", "TOOL-11", "CC-9")

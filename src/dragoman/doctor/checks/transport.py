@@ -2,9 +2,10 @@
 
 import asyncio
 
+from dragoman.doctor.api import MESSAGES
 from dragoman.doctor.check import Subject
 from dragoman.doctor.check_failed import CheckFailed, Skip
-from dragoman.doctor.client import COUNT, MESSAGES, MODELS, Client
+from dragoman.doctor.client import COUNT, MODELS, Client
 from dragoman.doctor.request_fixtures import body
 
 SUBJECT = Subject("transport")
@@ -82,9 +83,7 @@ async def wrong_key(client: Client) -> None:
     answer = await client.post(SHORT, x_api_key="certainly-wrong")
     if answer.status == 200:
         raise Skip("the server has no key")
-    answer.expect(401)
-    error = answer.object.get("error")
-    kind = error.get("type") if isinstance(error, dict) else None
+    kind = answer.expect(401).error.get("type")
     if kind != "authentication_error":
         raise CheckFailed(f"the error's type is {kind}")
 

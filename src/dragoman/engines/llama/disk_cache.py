@@ -132,7 +132,7 @@ class DiskCache:
         """Record that a request has ended; once none has run for some seconds, slots are saved."""
         self._running -= 1
         self._restored.pop(lease.slot, None)
-        if len(sent) > SHORT_PROMPT:
+        if len(sent) > SHORT_PROMPT and lease.continued:
             self._unsaved[lease.slot] = sent
         if self._running == 0:
             if self._timer is not None:

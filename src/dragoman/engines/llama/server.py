@@ -7,6 +7,8 @@ What the server does, and what this module relies on:
   one with `stop: true`, which would echo the whole prompt and all settings if `response_fields` did not trim it.
 - `n_predict: 0` generates a token all the same.
 - The text of a special token is left out, unless the request names it in `preserved_tokens`.
+- A chunk has the id of its last token, and its log-probability if the request asks for it, as the model computes it, without
+  any sampling parameter or grammar. `missing_ids` has the others. The token that ends the answer has a chunk without text.
 - Only a closed connection cancels a request: between two batches of the prompt, or at the next token. So every call has a
   connection of its own, which is closed to cancel it. While a request waits for a slot and other slots are busy, the server
   does not check whether its client is still connected: so requests wait here, and no more are sent than it has slots.
@@ -17,13 +19,13 @@ What the server does, and what this module relies on:
 import asyncio
 import logging
 from array import array
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from pathlib import PurePath
 from typing import Any, Final
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Raw, UnsetType
 
 from dragoman.constraints.compiler import GBNF_TRIAL, TRIAL, GrammarForm, Grammars, Trial
 from dragoman.constraints.tree import Constraint
@@ -34,8 +36,10 @@ from dragoman.engines.http import EngineHttp
 from dragoman.engines.liveness import ProbeTimes
 from dragoman.engines.llama.disk_cache import DiskCache, SavedSlots
 from dragoman.engines.llama.images import MARKERS, ImageInput
+from dragoman.engines.llama.missing_ids import with_all_ids
 from dragoman.engines.llama.slot_choice import SlotChoice
 from dragoman.engines.llama.wire import (
+    IDS_AT_ONCE,
     Chunk,
     Completion,
     CompletionReader,
@@ -44,7 +48,9 @@ from dragoman.engines.llama.wire import (
     Props,
     SchemaTrial,
     Slot,
+    Text,
     Tokens,
+    json_of_ids,
 )
 from dragoman.engines.watch import DEFAULT_WATCH_TIMES, HealthWatch
 from dragoman.engines.window import clamped
@@ -128,6 +134,9 @@ class LlamaServer(Engine):
             images=self._images is not None,
             reserved=MARKERS,
             beginning=self._images.beginning if self._images is not None else "",
+            token_ids=True,
+            marker_ids=True,
+            logprobs=True,
             kind=EngineKind.LLAMA_CPP if self._exclusive else EngineKind.LLAMA_SERVER,
             found=self._found(props, form),
         )
@@ -182,7 +191,7 @@ class LlamaServer(Engine):
         """Run the request on a connection of its own, as soon as there is a slot for it."""
         grammar = await self._grammars.of(request.constraint) if request.constraint is not None else UNSET
         async with self._watched(), self._lease(request) as slot:
-            completion = CompletionReader(silent=request.limit == 0)
+            completion = CompletionReader(silent=request.limit == 0, top=request.top)
             async with self._accepted(request, grammar, slot) as answer:
                 async for data in answer:
                     if self._watch is not None:
@@ -190,7 +199,7 @@ class LlamaServer(Engine):
                     for chunk in completion.feed(data):
                         if self._disk is not None and chunk.prefill is not None:
                             self._disk.record_prefill(slot, chunk.prefill)
-                        yield chunk
+                        yield await with_all_ids(chunk, self) if request.ids else chunk
                     if completion.finished:
                         return
             raise self._http.lost()
@@ -207,7 +216,8 @@ class LlamaServer(Engine):
                 return
             tokens = array("I", request.tokens)
             match = self._disk.match(tokens) if self._disk is not None else None
-            lease = self._slots.lease(tokens, match.length if match is not None else 0)
+            saved = match.length if match is not None else 0
+            lease = self._slots.lease(tokens, saved, continued=request.routing.continued)
             try:
                 if self._disk is not None:
                     await self._disk.begin(lease, match)
@@ -227,6 +237,11 @@ class LlamaServer(Engine):
         body = msgspec.json.encode({"content": text, "parse_special": special, "add_special": False})
         return (await self._http.call("POST", "/tokenize", Tokens, body)).tokens
 
+    async def detokenize(self, tokens: Sequence[int]) -> str:
+        """Ask the server's own tokenizer."""
+        body = msgspec.json.encode({"tokens": tokens})
+        return (await self._http.call("POST", "/detokenize", Text, body)).content
+
     async def image_length(self, image: Image) -> int:
         """Ask the server, once for each size."""
         if self._images is None:
@@ -241,7 +256,7 @@ class LlamaServer(Engine):
 
         async def post() -> AsyncIterator[bytes]:
             body = await self._body(request, grammar, slot)
-            return await stack.enter_async_context(self._http.stream("/completion", body, affinity=request.routing.affinity))
+            return await stack.enter_async_context(self._http.stream("/completion", body, routing=request.routing))
 
         async with AsyncExitStack() as stack:
             try:
@@ -254,7 +269,8 @@ class LlamaServer(Engine):
 
     async def _body(self, request: EngineRequest, grammar: str | UnsetType, slot: int | UnsetType) -> bytes:
         if not request.spans:
-            return _encode(request, grammar, slot)
+            ids = request.tokens if len(request.tokens) <= IDS_AT_ONCE else await json_of_ids(request.tokens)
+            return _encode(request, grammar, slot, ids)
         if self._images is None:
             raise EngineFailed(f"{self._http.name} reads no images")
         return await asyncio.to_thread(
@@ -282,7 +298,7 @@ def _encode(
     request: EngineRequest,
     grammar: str | UnsetType = UNSET,
     slot: int | UnsetType = UNSET,
-    prompt: MediaPrompt | None = None,
+    prompt: Sequence[int] | MediaPrompt | Raw | None = None,
 ) -> bytes:
     completion = Completion(
         prompt or request.tokens,
@@ -290,6 +306,8 @@ def _encode(
         grammar=grammar,
         preserved_tokens=request.special_tokens or UNSET,
         id_slot=slot,
+        return_tokens=True if request.ids else UNSET,
+        n_probs=UNSET if request.top is None else max(request.top, 1),
         **_sampling(request.sampling),
     )
     return msgspec.json.encode(completion)

@@ -11,6 +11,8 @@ conversation. And it prefills prompts in the order of slot numbers: one in the l
   next request does not wait for the prompts of all its sub-agents.
 - A request of whose prompt more is saved on disk than any slot or copy has gets a slot whose contents matter least: one without
   a long prompt, or the one that was idle for longest. What is saved is restored there first.
+- A request of a batch has no next turn: what it leaves in its slot is only of use to requests that share a good part of it.
+  These get that slot, whatever follows in it, and all others take such a slot before that of a conversation.
 - In every other case the server chooses: the slot that was idle for longest, if it is configured to ignore common prefixes
   (`slot_prompt_similarity` 0). It saves a copy of the slot's contents, and restores the copy that helps most.
 
@@ -30,6 +32,8 @@ from dragoman.prefix import common_prefix_length
 
 _KEPT: Final = 0.95
 """The share of a slot's contents that a prompt must begin with for the slot to be reused."""
+_SHARED: Final = 0.5
+"""The share of a prompt that the contents of a slot without a next turn must begin with for the slot to be reused."""
 _COPIED: Final = 0.25
 """llama.cpp does not restore a copy of which less than this share would be kept."""
 _REMEMBERED: Final = 32
@@ -43,7 +47,7 @@ class SlotLease(Struct, frozen=True):
     `flush` is a slot for a cache-flush request, a request of one token that is sent first: the server copies idle slots when a
     request starts, not when one ends, and here a copy is wanted of the slot that ended last.
     `restores`: what is saved on disk of the prompt is to be restored in the slot first. `takes`: the slot had a long prompt
-    that this one does not continue.
+    that this one does not continue. `continued`: the prompt itself may be continued by another one.
     """
 
     slot: int
@@ -51,6 +55,7 @@ class SlotLease(Struct, frozen=True):
     flush: int | None = None
     restores: bool = False
     takes: bool = False
+    continued: bool = True
 
 
 class SlotChoice:
@@ -60,18 +65,19 @@ class SlotChoice:
         self._reserved = 0 if count >= FEWEST_WITH_RESERVED_SLOT else None
         self._contents = dict.fromkeys(range(count), array("I"))
         self._idle = list(reversed(range(count)))  # idle for longest first; the server begins with the last
+        self._finished: set[int] = set()  # slots whose contents have no next turn
         self._uncopied: set[int] = set()
         self._evicted: deque[array[int]] = deque(maxlen=_REMEMBERED)
 
     @property
     def conversations(self) -> int:
-        """The number of slots with a long prompt."""
-        return sum(len(contents) > SHORT_PROMPT for contents in self._contents.values())
+        """The number of slots with the long prompt of a conversation."""
+        return sum(not self._is_disposable(slot) for slot in self._contents)
 
-    def lease(self, tokens: Sequence[int], saved: int = 0) -> SlotLease:
+    def lease(self, tokens: Sequence[int], saved: int = 0, *, continued: bool = True) -> SlotLease:
         """Lease a slot for a prompt, until `release`. There must be no more leases at once than slots.
 
-        `saved` is how many of the prompt's tokens are saved on disk.
+        `saved` is how many of the prompt's tokens are saved on disk. `continued`: it may have a next turn.
         """
         prompt = array("I", tokens)
         lease = self._choose_restored(prompt) if self._is_worth_restoring(prompt, saved) else self._choose_idle(prompt)
@@ -80,11 +86,14 @@ class SlotChoice:
             self._idle.remove(lease.flush)
             self._idle.append(lease.flush)
         before, self._contents[lease.slot] = self._contents[lease.slot], prompt
-        takes = len(before) > SHORT_PROMPT and _kept_share(before, prompt) < _KEPT
+        takes = len(before) > SHORT_PROMPT and lease.slot not in self._finished and _kept_share(before, prompt) < _KEPT
         if takes and not (lease.restores and lease.slot in self._uncopied):
             self._evicted.append(before)
         self._uncopied.clear()
-        return replace(lease, takes=takes)
+        self._finished.discard(lease.slot)
+        if not continued:
+            self._finished.add(lease.slot)
+        return replace(lease, takes=takes, continued=continued)
 
     def release(self, lease: SlotLease) -> None:
         """End the lease."""
@@ -99,7 +108,7 @@ class SlotChoice:
 
     def _choose_restored(self, prompt: "array[int]") -> SlotLease:
         choices = [slot for slot in self._idle if slot != self._reserved or len(prompt) <= SHORT_PROMPT] or self._idle
-        disposable = [slot for slot in choices if len(self._contents[slot]) <= SHORT_PROMPT]
+        disposable = [slot for slot in choices if self._is_disposable(slot)]
         return SlotLease(min(disposable, default=choices[0]), named=True, restores=True)
 
     def _choose_idle(self, prompt: "array[int]") -> SlotLease:
@@ -110,26 +119,34 @@ class SlotChoice:
 
     def _choose(self, prompt: "array[int]") -> int | None:
         short = len(prompt) <= SHORT_PROMPT
-        continued = [
-            slot
-            for slot in self._idle
-            if _kept_share(self._contents[slot], prompt) >= _KEPT and (short or slot != self._reserved)
-        ]
+        continued = [slot for slot in self._idle if self._is_continued(slot, prompt) and (short or slot != self._reserved)]
         disposable = [slot for slot in self._idle if len(self._contents[slot]) <= SHORT_PROMPT]
         if short:
             busy = min(self._contents.keys() - self._idle, default=len(self._contents))
             kept = {slot: len(self._contents[slot]) for slot in continued}
             return min({*continued, *disposable}, key=lambda slot: (slot > busy, -kept.get(slot, 0), slot), default=None)
         if continued:
-            return max(continued, key=lambda slot: len(self._contents[slot]))
+            return max(continued, key=lambda slot: common_prefix_length(self._contents[slot], prompt))
         others = [other for other in (*self._evicted, *self._contents.values()) if len(other) > SHORT_PROMPT]
         copy = max((_kept_share(other, prompt) for other in others), default=0)
         ordinary = [slot for slot in disposable if slot != self._reserved]
         if copy < _COPIED and ordinary:
             return min(ordinary)
+        if copy < _COPIED and (finished := [slot for slot in self._idle if slot in self._finished and slot != self._reserved]):
+            return finished[0]
         if copy < _KEPT and self._idle[0] == self._reserved and len(self._idle) > 1:
             return self._idle[1]  # a long prefill, which in the reserved slot would come before all others
         return None
+
+    def _is_continued(self, slot: int, prompt: "array[int]") -> bool:
+        """Whether a prompt begins with enough of a slot's contents to get that slot."""
+        contents = self._contents[slot]
+        if slot in self._finished and common_prefix_length(contents, prompt) >= _SHARED * len(prompt):
+            return True
+        return _kept_share(contents, prompt) >= _KEPT
+
+    def _is_disposable(self, slot: int) -> bool:
+        return len(self._contents[slot]) <= SHORT_PROMPT or slot in self._finished
 
     def _slot_to_flush(self, prompt: "array[int]") -> int | None:
         expected, *others = self._idle

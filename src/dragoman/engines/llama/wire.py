@@ -1,13 +1,19 @@
 """The requests and replies of llama.cpp's server."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import ClassVar
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Final
 
+import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType, field
 
 from dragoman.engines.base import NO_DRAFTS, Drafts, Finish, FinishReason, OutputChunk, PrefillProgress
 from dragoman.engines.reply import Event, EventDecoder
 from dragoman.engines.reply_reader import ReplyReader
+from dragoman.parts import LikelyToken, LogProb
+
+IDS_AT_ONCE: Final = 50_000
+"""Token ids that are encoded at once."""
 
 
 class MediaPrompt(Struct):
@@ -20,7 +26,7 @@ class MediaPrompt(Struct):
 class Completion(Struct):
     """A request body of `POST /completion`. Of special tokens, only the `preserved_tokens` are in the text of the reply."""
 
-    prompt: Sequence[int] | MediaPrompt
+    prompt: Sequence[int] | MediaPrompt | Raw
     n_predict: int
     temperature: float | UnsetType = UNSET
     top_p: float | UnsetType = UNSET
@@ -34,6 +40,8 @@ class Completion(Struct):
     grammar: str | UnsetType = UNSET
     preserved_tokens: Sequence[str] | UnsetType = UNSET
     id_slot: int | UnsetType = UNSET
+    return_tokens: bool | UnsetType = UNSET
+    n_probs: int | UnsetType = UNSET
     stream: bool = True
     return_progress: bool = True
     cache_prompt: bool = True
@@ -47,16 +55,45 @@ class Completion(Struct):
     )
 
 
+async def json_of_ids(tokens: Sequence[int]) -> Raw:
+    """The JSON of many token ids; other tasks run between its pieces, each of which takes a millisecond."""
+    pieces = []
+    for start in range(0, len(tokens), IDS_AT_ONCE):
+        pieces.append(msgspec.json.encode(tokens[start : start + IDS_AT_ONCE])[1:-1])
+        await asyncio.sleep(0)
+    return Raw(b"[%b]" % b",".join(pieces))
+
+
 class _Progress(Struct):
     total: int
     cache: int
     processed: int
 
 
+class _Likely(Struct, gc=False):
+    token: str
+    bytes: Sequence[int]
+    logprob: float
+
+    @property
+    def likely(self) -> LikelyToken:
+        """The token, with its log-probability."""
+        return LikelyToken(self.token, bytes(self.bytes), self.logprob)
+
+
+class _Probability(_Likely, gc=False):
+    top_logprobs: Sequence[_Likely] = ()
+
+
 class Chunk(Event, gc=False):
-    """An event of a completion, or its whole reply where it is not streamed."""
+    """An event of a completion, or its whole reply where it is not streamed.
+
+    Of several tokens that make up one character, `tokens` and `completion_probabilities` have only the last.
+    """
 
     content: str = ""
+    tokens: Sequence[int] = ()
+    completion_probabilities: Sequence[_Probability] = ()
     tokens_predicted: int = 0
     stop: bool = False
     stop_type: str = "none"
@@ -73,9 +110,9 @@ class SchemaTrial(Struct):
 
 
 class CompletionReader(ReplyReader):
-    """Reads the stream of a completion."""
+    """Reads the stream of a completion. `top`: the log-probabilities of that many of the likeliest tokens are wanted."""
 
-    __slots__ = ()
+    __slots__ = ("_top",)
 
     finishes: ClassVar[Mapping[str, FinishReason]] = {
         "eos": FinishReason.STOP,
@@ -83,17 +120,27 @@ class CompletionReader(ReplyReader):
         "limit": FinishReason.LENGTH,
     }
 
-    def read(self, payload: bytes) -> Iterator[OutputChunk]:
+    def __init__(self, *, silent: bool = False, top: int | None = None) -> None:
+        super().__init__(silent=silent)
+        self._top = top
+
+    def read(self, payload: bytes) -> Sequence[OutputChunk]:
         """The chunks of one event."""
         chunk = _chunk(payload)
         output = self.new_tokens(chunk.tokens_predicted)
         if chunk.stop:
-            yield OutputChunk(chunk.content, output, finish=_finish(self.finish_reason(chunk.stop_type), chunk))
-        elif chunk.prompt_progress is not None:
+            return (OutputChunk(chunk.content, output, finish=_finish(self.finish_reason(chunk.stop_type), chunk)),)
+        if chunk.prompt_progress is not None:
             progress = chunk.prompt_progress
-            yield OutputChunk(prefill=PrefillProgress(progress.total, progress.cache, progress.processed))
-        elif output or chunk.content:
-            yield OutputChunk(chunk.content, output)
+            return (OutputChunk(prefill=PrefillProgress(progress.total, progress.cache, progress.processed)),)
+        if not output and not chunk.content:
+            return ()
+        logprobs = () if self._top is None else [_logprob(each, self._top) for each in chunk.completion_probabilities]
+        return (OutputChunk(chunk.content, output, ids=chunk.tokens, logprobs=logprobs),)
+
+
+def _logprob(found: _Probability, top: int) -> LogProb:
+    return LogProb(found.token, bytes(found.bytes), found.logprob, [other.likely for other in found.top_logprobs[:top]])
 
 
 def _finish(reason: FinishReason, chunk: Chunk) -> Finish:
@@ -155,6 +202,12 @@ class Tokens(Struct):
     """The reply of `POST /tokenize`."""
 
     tokens: list[int]
+
+
+class Text(Struct):
+    """The reply of `POST /detokenize`."""
+
+    content: str
 
 
 class Count(Struct):

@@ -5,10 +5,11 @@ What the server does, and what this module relies on:
 - It does not report whether a chunk holds all of the text so far or only new text: a trial at the start finds out.
 - Prompt and limit together must stay below the context length: one token of it is never used.
 - It notices a closed connection only after seconds; so a cancelled request is also aborted by its id.
+- Of a prompt with images, older versions make text of the ids, and ids of the text again: so the text must have no spellings of
+  special tokens that are meant as text. It reports the length of such a prompt with the first chunk.
 """
 
 import asyncio
-import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -19,22 +20,20 @@ from uuid import uuid4
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from dragoman.conversation import Image
 from dragoman.engines.base import EngineKind, EngineRequest
 from dragoman.engines.constraint_fallbacks import ConstraintForm
+from dragoman.engines.images_beside_ids import urls
 from dragoman.engines.sampling import resolved
-from dragoman.engines.sglang.images import ImageInput, urls
-from dragoman.engines.sglang.wire import Chunk, Generate, GenerateReader, SamplingParams, decoded
+from dragoman.engines.sglang.wire import Chunk, Generate, GenerateReader, SamplingParams, decoded, scored
 from dragoman.engines.sse import DataEvents
 from dragoman.engines.structured_outputs import EngineConstraints
 from dragoman.engines.token_endpoint import ProbeResult, ServedModel, TokenEndpoint
 from dragoman.errors import EngineFailed
+from dragoman.parts import LogProb
 
 _PATH: Final = "/generate"
 _TRIAL: Final = "1 2 3 4 5"
 _TRIAL_TOKENS: Final = 12
-
-_log = logging.getLogger(__name__)
 
 
 class SGLang(TokenEndpoint):
@@ -42,7 +41,6 @@ class SGLang(TokenEndpoint):
 
     kind = "SGLang"
     default_slots = 256
-    _images: ImageInput | None = None
 
     async def probe_server(self) -> ProbeResult:
         """Find how the server streams, and which constraints it enforces."""
@@ -54,6 +52,9 @@ class SGLang(TokenEndpoint):
             kind=EngineKind.SGLANG,
             constrains=form_name is not None,
             images=info.has_image_understanding,
+            spells_markers=constraints.spells_markers,
+            logprobs=True,
+            prompt_logprobs=True,
             found={
                 "model": info.model_path or self.model,
                 "stream": "all text so far" if self._totals else "new text",
@@ -62,22 +63,8 @@ class SGLang(TokenEndpoint):
             },
         )
 
-    async def accept_images(self, notation: str) -> bool:
-        """Check that the server counts images as expected."""
-        if not notation:
-            _log.warning("%s: images are not used: the chat template writes none", self._http.name)
-            return False
-        ids, text = [await self.tokenize(part) for part in (notation, _TRIAL)]
-        self._images = await ImageInput.probe(self._http.name, ids, text, self._length_of)
-        return self._images is not None
-
-    async def image_length(self, image: Image) -> int:
-        """Let the server count, once for each size."""
-        assert self._images is not None
-        return await self._images.length(image)
-
-    async def _length_of(self, ids: Sequence[int], images: Sequence[str]) -> int:
-        """The server's count of a prompt, from a request for one token."""
+    async def prompt_length(self, ids: Sequence[int], images: Sequence[str]) -> int:
+        """The server's count of a prompt with images, from a request for one token."""
         body = msgspec.json.encode(Generate(ids, SamplingParams(1, temperature=0), uuid4().hex, image_data=images))
         chunks = await self._chunks(body)
         return chunks[0].meta_info.prompt_tokens if chunks else 0
@@ -135,12 +122,11 @@ class SGLang(TokenEndpoint):
         """Post a request; enter the context before it is checked. A cancelled request is aborted."""
         rid = _rid(request.routing.affinity)
         try:
-            encode = partial(self._encoded, request, rid, form)
-            body = await asyncio.to_thread(encode) if request.spans else encode()
-            async with self._http.stream(_PATH, body, affinity=request.routing.affinity) as answer:
+            body = await self.encoded(request, partial(self._encoded, request, rid, form))
+            async with self._http.stream(_PATH, body, routing=request.routing) as answer:
                 yield answer
         except (asyncio.CancelledError, GeneratorExit):
-            self._http.post_later("/abort_request", msgspec.json.encode({"rid": rid}), affinity=request.routing.affinity)
+            self._http.post_later("/abort_request", msgspec.json.encode({"rid": rid}), routing=request.routing)
             raise
 
     def _encoded(self, request: EngineRequest, rid: str, form: ConstraintForm) -> bytes:
@@ -159,17 +145,25 @@ class SGLang(TokenEndpoint):
             sampling_seed=UNSET if request.sampling.seed is None else request.sampling.seed,
             structural_tag=_tag(form),
         )
-        adapter = request.routing.adapter or UNSET
-        if not request.spans:
-            return msgspec.json.encode(Generate(request.tokens, sampling, rid, adapter))
-        assert self._images is not None
-        return msgspec.json.encode(
-            Generate(self._images.ids(request.spans), sampling, rid, adapter, image_data=urls(request.spans))
-        )
+        images = urls(request.spans) if request.spans else UNSET
+        body = Generate(self.ids(request), sampling, rid, request.routing.adapter or UNSET, images)
+        if request.top is not None:
+            body.return_logprob, body.top_logprobs_num = True, request.top
+        return msgspec.json.encode(body)
+
+    async def score(self, tokens: Sequence[int], top: int) -> Sequence[LogProb]:
+        """Ask for them with a request of one token."""
+        body = Generate(tokens, SamplingParams(1, temperature=0), uuid4().hex)
+        body.return_logprob, body.top_logprobs_num, body.logprob_start_len = True, top, 0
+        for chunk in await self._chunks(msgspec.json.encode(body)):
+            found = chunk.meta_info
+            if len(found.input_token_logprobs) == len(tokens):
+                return scored(found.input_token_logprobs, found.input_top_logprobs, top, self.folder.token_bytes)
+        raise EngineFailed("the engine did not report the log-probabilities of the prompt")
 
     def reader(self, request: EngineRequest) -> GenerateReader:
         """A reader for this request's reply."""
-        return GenerateReader(totals=self._totals, silent=request.limit == 0)
+        return GenerateReader(self.folder.token_bytes, totals=self._totals, silent=request.limit == 0, top=request.top or 0)
 
 
 class _Form(Struct):

@@ -1,4 +1,4 @@
-"""vLLM, by its token endpoint: `POST /v1/completions` with token ids in, text out.
+"""vLLM, by its token endpoints (see `wire`): token ids in, text out.
 
 What the server does, and what this module relies on:
 
@@ -11,28 +11,45 @@ What the server does, and what this module relies on:
   a cancelled request.
 - A closed connection cancels the request, in the queue as well.
 - A prompt and a limit that do not fit the context together are refused: so the limit is reduced to what is left.
+- Token ids come with the text, if they are asked for, and log-probabilities, of as many tokens as the server allows (20):
+  as the model computes them, without sampling parameters (`--logprobs-mode`). Those of a prompt are not sent in a stream.
+- Images are sent beside the ids to a second endpoint, which is there with `--enable-scale-out`. Its reply counts the prompt.
 - A constraint that does not compile is refused before anything is generated; `structured_outputs` has the rest.
 """
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
 from typing import Final
 
 import msgspec
-from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec import UNSET, Raw, Struct
 
-from dragoman.engines.base import EngineKind, EngineRequest, Finish, FinishReason, OutputChunk, PrefillProgress
+from dragoman.engines.base import EngineKind, EngineRequest
 from dragoman.engines.constraint_fallbacks import ConstraintForm
-from dragoman.engines.reply import Event, EventDecoder
-from dragoman.engines.reply_reader import ReplyReader
+from dragoman.engines.images_beside_ids import urls
+from dragoman.engines.likely_tokens import log_prob
+from dragoman.engines.sampling import resolved
 from dragoman.engines.structured_outputs import EngineConstraints
 from dragoman.engines.token_endpoint import ProbeResult, TokenEndpoint
+from dragoman.engines.vllm.wire import (
+    Chunk,
+    Completion,
+    CompletionReader,
+    ContentPart,
+    Generate,
+    PromptLogprob,
+    SamplingParams,
+)
 from dragoman.errors import EngineFailed
+from dragoman.parts import LogProb
 
 SLOTS: Final = 256
 """Requests that vLLM runs at once by default; it does not report the setting. More requests wait in its queue."""
 
 _PATH: Final = "/v1/completions"
+_PATH_WITH_IMAGES: Final = "/inference/v1/generate"
+_TRIAL: Final = "2+2="
 
 
 class Vllm(TokenEndpoint):
@@ -48,13 +65,20 @@ class Vllm(TokenEndpoint):
         reports_cached = usage is not None and usage.prompt_tokens_details is not None
         self.fallbacks = constraints = EngineConstraints(self.tokenize)
         form_name = await constraints.choose_form(self._enforces)
+        images = self.folder.sees and await self._takes_images()
+        endpoint = _PATH_WITH_IMAGES if images else "none for them: --enable-scale-out is missing"
         return ProbeResult(
             kind=EngineKind.VLLM,
             constrains=form_name is not None,
+            images=images,
+            spells_markers=constraints.spells_markers,
+            logprobs=True,
+            prompt_logprobs=True,
             found={
                 "engine": f"vLLM {version} at {self._http.address}",
                 "constraints": form_name or "none: a forced call is begun in the prompt, and checked",
                 "cached tokens": "reported" if reports_cached else "not reported: --enable-prompt-tokens-details is missing",
+                **({"images": endpoint} if self.folder.sees else {}),
             },
         )
 
@@ -70,122 +94,81 @@ class Vllm(TokenEndpoint):
             return False
         return written != "" and answer.startswith(written)
 
-    async def _trial(self, form: ConstraintForm) -> "_Chunk":
+    async def _trial(self, form: ConstraintForm) -> Chunk:
         """The reply to a request for one token, sampled greedily."""
-        prompt = await self.tokenize("2+2=")
-        trial = _Completion(self.model, prompt, 1, temperature=0, structured_outputs=form, stream=False, stream_options=None)
-        return await self._http.call("POST", _PATH, _Chunk, msgspec.json.encode(trial))
+        prompt = await self.tokenize(_TRIAL)
+        trial = Completion(self.model, prompt, 1, temperature=0, structured_outputs=form, stream=False, stream_options=None)
+        return await self._http.call("POST", _PATH, Chunk, msgspec.json.encode(trial))
 
-    def post(self, request: EngineRequest, form: ConstraintForm = UNSET) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+    async def _takes_images(self) -> bool:
+        """Whether the server has the endpoint for images."""
+        try:
+            return await self.prompt_length(await self.tokenize(_TRIAL), ()) > 0
+        except EngineFailed:
+            return False
+
+    async def prompt_length(self, ids: Sequence[int], images: Sequence[str]) -> int:
+        """The server's count of a prompt with images, from a request for one token."""
+        parts = [ContentPart(url) for url in images]
+        body = Generate(self.model, ids, SamplingParams(1, temperature=0), parts, stream=False, stream_options=None)
+        reply = await self._http.call("POST", _PATH_WITH_IMAGES, Chunk, msgspec.json.encode(body))
+        return reply.usage.prompt_tokens if reply.usage is not None else 0
+
+    @asynccontextmanager
+    async def post(self, request: EngineRequest, form: ConstraintForm = UNSET) -> AsyncGenerator[AsyncIterator[bytes]]:
         """Post a request; enter the context once it is accepted."""
-        return self._http.stream(_PATH, self._encoded(request, form), affinity=request.routing.affinity)
+        path, make = (_PATH_WITH_IMAGES, self._with_images) if request.spans else (_PATH, self._encoded)
+        body = await self.encoded(request, partial(make, request, form))
+        async with self._http.stream(path, body, routing=request.routing) as answer:
+            yield answer
+
+    def _limit(self, request: EngineRequest) -> int:
+        """The most tokens that are generated: those that fit the context after the prompt."""
+        return max(1, min(request.limit, self.window - len(request.tokens)))
 
     def _encoded(self, request: EngineRequest, form: ConstraintForm) -> bytes:
-        """The request body, without unset sampling fields."""
-        limit = max(1, min(request.limit, self.window - len(request.tokens)))
-        completion = _Completion(
-            request.routing.adapter or self.model, request.tokens, limit, structured_outputs=form, **request.sampling.chosen
+        """The body of a request without images, without unset sampling fields."""
+        completion = Completion(
+            request.routing.adapter or self.model,
+            request.tokens,
+            self._limit(request),
+            structured_outputs=form,
+            return_token_ids=True if request.ids or request.special_tokens else UNSET,
+            logprobs=UNSET if request.top is None else request.top,
+            return_tokens_as_token_ids=UNSET if request.top is None else True,
+            **request.sampling.chosen,
         )
         return msgspec.json.encode(completion)
 
-    def reader(self, request: EngineRequest) -> "CompletionReader":
+    def _with_images(self, request: EngineRequest, form: ConstraintForm) -> bytes:
+        """The body of a request with images, with every sampling field set."""
+        chosen = resolved(request.sampling, self.folder.recommended)
+        sampling = SamplingParams(
+            self._limit(request),
+            **{**request.sampling.chosen, **msgspec.structs.asdict(chosen)},
+            structured_outputs=form,
+            logprobs=UNSET if request.top is None else request.top,
+        )
+        parts = [ContentPart(url) for url in urls(request.spans)]
+        return msgspec.json.encode(Generate(request.routing.adapter or self.model, self.ids(request), sampling, parts))
+
+    async def score(self, tokens: Sequence[int], top: int) -> Sequence[LogProb]:
+        """Ask for them with a request of one token."""
+        body = msgspec.json.encode(Completion(self.model, tokens, 1, prompt_logprobs=top, stream=False, stream_options=None))
+        found = (await self._http.call("POST", _PATH, Chunk, body)).choices[0].prompt_logprobs or ()
+        if len(found) != len(tokens):
+            raise EngineFailed("the engine did not report the log-probabilities of the prompt")
+        return [self._scored(token, likely or {}, top) for token, likely in zip(tokens, found, strict=True)]
+
+    def _scored(self, token: int, likely: Mapping[str, PromptLogprob], top: int) -> LogProb:
+        """The log-probability of a token of the prompt, which is among the likely ones unless it is the first."""
+        known = {int(other): found.logprob for other, found in likely.items()}
+        return log_prob(token, known.get(token), known.items(), top, self.folder.token_bytes)
+
+    def reader(self, request: EngineRequest) -> CompletionReader:
         """A reader for this request's reply."""
-        return CompletionReader(len(request.tokens), silent=request.limit == 0)
-
-
-class CompletionReader(ReplyReader):
-    """Reads the stream of a completion. `prompt` is the prompt's length in tokens."""
-
-    __slots__ = ("_accepted", "_prompt", "_reason")
-
-    other_finish = "aborted the request"
-
-    def __init__(self, prompt: int, *, silent: bool = False) -> None:
-        super().__init__(silent=silent)
-        self._prompt = prompt
-        self._accepted = False
-        self._reason: FinishReason | None = None
-
-    def feed(self, data: bytes) -> Iterator[OutputChunk]:
-        """The chunks that `data` completes; the first reports that the request was accepted, and needs no data."""
-        if not self._accepted:
-            self._accepted = True
-            yield OutputChunk(prefill=PrefillProgress(self._prompt, None, 0))
-        yield from super().feed(data)
-
-    def read(self, payload: bytes) -> Iterator[OutputChunk]:
-        """The chunks of one event."""
-        chunk = _chunk(payload)
-        if not chunk.choices:
-            yield self._last(chunk.usage)
-            return
-        choice = chunk.choices[0]
-        output = self.new_tokens(chunk.usage.completion_tokens if chunk.usage is not None else self._output + 1)
-        if choice.finish_reason is not None:
-            self._reason = self.finish_reason(choice.finish_reason)
-        if choice.text or output:
-            yield OutputChunk(choice.text, output)
-
-    def end(self) -> OutputChunk:
-        """The last chunk, at `data: [DONE]`."""
-        return self._last(None)
-
-    def _last(self, usage: "_Usage | None") -> OutputChunk:
-        """The last chunk, made from the usage that comes after the text, or without it at `[DONE]`."""
-        if self._reason is None:
-            return super().end()
-        details = usage.prompt_tokens_details if usage is not None else None
-        return OutputChunk(finish=Finish(self._reason, details.cached_tokens if details is not None else None))
-
-
-class _StreamOptions(Struct, frozen=True):
-    include_usage: bool = True
-    continuous_usage_stats: bool = True
-
-
-class _Completion(Struct):
-    """`spaces_between_special_tokens` would add a space between two special tokens that the model did not generate."""
-
-    model: str
-    prompt: Sequence[int]
-    max_tokens: int
-    temperature: float | UnsetType = UNSET
-    top_p: float | UnsetType = UNSET
-    top_k: int | UnsetType = UNSET
-    seed: int | UnsetType = UNSET
-    presence_penalty: float | UnsetType = UNSET
-    frequency_penalty: float | UnsetType = UNSET
-    min_p: float | UnsetType = UNSET
-    repetition_penalty: float | UnsetType = UNSET
-    logit_bias: Mapping[str, float] | UnsetType = UNSET
-    structured_outputs: Raw | UnsetType = UNSET
-    stream: bool = True
-    stream_options: _StreamOptions | None = _StreamOptions()
-    skip_special_tokens: bool = False
-    spaces_between_special_tokens: bool = False
-
-
-class _Choice(Struct, gc=False):
-    text: str
-    finish_reason: str | None = None
-
-
-class _Details(Struct, gc=False):
-    cached_tokens: int | None = None
-
-
-class _Usage(Struct, gc=False):
-    completion_tokens: int = 0
-    prompt_tokens_details: _Details | None = None
-
-
-class _Chunk(Event, gc=False):
-    choices: Sequence[_Choice] = ()
-    usage: _Usage | None = None
+        return CompletionReader(len(request.tokens), self.folder.token_bytes, silent=request.limit == 0, top=request.top or 0)
 
 
 class _Version(Struct):
     version: str
-
-
-_chunk = EventDecoder(_Chunk)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-from dragoman.api.anthropic.blocks import Block
 from dragoman.api.anthropic.cache_control import CacheControl
 from dragoman.api.anthropic.request import PromptRequest
 from dragoman.errors import InvalidRequest
@@ -36,6 +35,6 @@ def _breakpoints(request: PromptRequest) -> Iterator[tuple[str, CacheControl]]:
         for index, block in enumerate(request.system or ()):
             if block.cache_control:
                 yield f"system.{index}.cache_control", block.cache_control
-    for path, inner in request.walk():
-        if isinstance(inner, Block) and inner.cache_control:
-            yield f"{path}.cache_control", inner.cache_control
+    for index, message in enumerate(request.messages):
+        for path, control in message.breakpoints:
+            yield f"messages.{index}.content{path}", control

@@ -12,12 +12,23 @@ from dragoman.api.anthropic.blocks import (
     ToolResultBlock,
     ToolUseBlock,
 )
-from dragoman.api.anthropic.request import Message
+from dragoman.api.anthropic.request import Message, PromptRequest
 from dragoman.errors import InvalidRequest
 
 
-def check_turns(messages: list[Message]) -> None:
+def check_input_ids(request: PromptRequest) -> None:
+    """Check token ids that take the place of the messages: nothing else can be a part of their prompt."""
+    if request.messages:
+        raise InvalidRequest.at("input_ids", "cannot be used when messages is non-empty")
+    if not request.input_ids:
+        raise InvalidRequest.at("input_ids", "must not be an empty list")
+    if request.system:
+        raise InvalidRequest.at("system", "cannot be used when input_ids is set: the prompt is these ids, and nothing else")
+
+
+def check_turns(request: PromptRequest) -> None:
     """Check the messages: not empty, and system messages in allowed places (REQ-5, REQ-7, REQ-8, REQ-11)."""
+    messages = request.messages
     if not messages:
         raise InvalidRequest.at("messages", "at least one message is required")
     last = len(messages) - 1

@@ -6,9 +6,11 @@ import msgspec
 from msgspec import Raw
 from pydantic import BaseModel
 
+from dragoman.api.openai.responses.items import McpListTools
+from dragoman.api.openai.responses.mcp_tool import SECRETS
 from dragoman.api.openai.responses.request import ResponsesRequest
 from dragoman.api.openai.responses.response import ReasoningEcho, Reply, Response
-from dragoman.api.openai.responses.stored import stored_input
+from dragoman.api.openai.responses.stored import stored_items
 from dragoman.api.openai.responses.tools import by_flat_name, offered
 
 _encode = msgspec.json.Encoder().encode
@@ -34,12 +36,14 @@ def reply_of(request: ResponsesRequest, *, keeps: bool = True) -> Reply:
         temperature=request.temperature,
         text=_raw({"format": {"type": "text"}, **(_plain(request.text) if request.text else {})}),
         tool_choice=_raw(_plain(request.tool_choice or "auto")),
-        tools=_raw([_plain(tool) for tool in request.tools or ()]),
+        tools=_raw([tool.model_dump(exclude_unset=True, by_alias=True, exclude=SECRETS) for tool in request.tools or ()]),
+        top_logprobs=request.top_logprobs or 0,
         top_p=request.top_p,
         user=request.user,
     )
-    given = stored_input(request) if stored else ()
-    return Reply(response, by_flat_name(list(offered(request.tools))), request.summarized, given)
+    given = stored_items(request.own_items) if stored else ()
+    listed = frozenset(item.server_label for item in request.items if isinstance(item, McpListTools))
+    return Reply(response, by_flat_name(list(offered(request.tools))), request.summarized, given, request.report, listed)
 
 
 def _plain(value: BaseModel | str) -> Any:

@@ -182,10 +182,64 @@ class InputDone(InItem, frozen=True, tag="response.custom_tool_call_input.done")
     input: str
 
 
+class SearchInProgress(InItem, frozen=True, tag="response.web_search_call.in_progress"):
+    """A web search begins."""
+
+
+class SearchSearching(InItem, frozen=True, tag="response.web_search_call.searching"):
+    """The provider is asked."""
+
+
+class SearchCompleted(InItem, frozen=True, tag="response.web_search_call.completed"):
+    """The provider has answered."""
+
+
+class McpListInProgress(InItem, frozen=True, tag="response.mcp_list_tools.in_progress"):
+    """The tools of an MCP server are being listed."""
+
+
+class McpListCompleted(InItem, frozen=True, tag="response.mcp_list_tools.completed"):
+    """The tools of an MCP server are listed."""
+
+
+class McpCallInProgress(InItem, frozen=True, tag="response.mcp_call.in_progress"):
+    """A call of a tool of an MCP server begins."""
+
+
+class McpArgumentsDelta(InItem, frozen=True, tag="response.mcp_call_arguments.delta"):
+    """More of the arguments of such a call."""
+
+    delta: str
+
+
+class McpArgumentsDone(InItem, frozen=True, tag="response.mcp_call_arguments.done"):
+    """The arguments of such a call."""
+
+    arguments: str
+
+
+class McpCallCompleted(InItem, frozen=True, tag="response.mcp_call.completed"):
+    """The MCP server has answered."""
+
+
+class McpCallFailed(InItem, frozen=True, tag="response.mcp_call.failed"):
+    """The call failed."""
+
+
 Event = Numbered
 _encode = msgspec.json.Encoder().encode
 
 
 def frame(event: Event) -> bytes:
     """The event as a server-sent event, whose name is its type."""
-    return b"event: %b\ndata: %b\n\n" % (str(event.__struct_config__.tag).encode(), _encode(event))
+    return framed(str(event.__struct_config__.tag), _encode(event))
+
+
+def error_frame(error: DragomanError, _: str) -> bytes:
+    """The last event of a stream that ends without its encoder. The ids of requests are in no event of this format."""
+    return frame(ErrorEvent.of(error, 0))
+
+
+def framed(name: str, data: bytes) -> bytes:
+    """A server-sent event."""
+    return b"event: %b\ndata: %b\n\n" % (name.encode(), data)

@@ -114,6 +114,49 @@ class ReasoningItem(WireModel):
         )
 
 
+class WebSearchCall(WireModel):
+    """A web search in an earlier answer. What it found is in `encrypted_content`, if this server made the item."""
+
+    type: Literal["web_search_call"]
+    id: str | None = None
+    status: Any = None
+    action: dict[str, Any] | None = None
+    encrypted_content: str | None = None
+
+
+class McpCall(WireModel):
+    """A call of a tool of an MCP server in an earlier answer, and its result."""
+
+    type: Literal["mcp_call"]
+    name: str
+    server_label: str
+    id: str | None = None
+    arguments: Any = None
+    output: str | None = None
+    error: Any = None
+    status: Any = None
+    approval_request_id: Any = None
+
+
+class McpListTools(WireModel):
+    """The tools of an MCP server, as an earlier answer listed them: they are listed again for the model in each request."""
+
+    type: Literal["mcp_list_tools"]
+    server_label: str
+    id: Any = None
+    tools: Any = None
+    error: Any = None
+
+
+class Compaction(WireModel):
+    """A summary of what was before, if this server made it."""
+
+    type: Literal["compaction"]
+    encrypted_content: str
+    id: Any = None
+    created_by: Any = None
+
+
 class ItemReference(WireModel):
     """A reference to an item of a stored response."""
 
@@ -131,7 +174,7 @@ class OtherItem(WireModel):
 
 KINDS: Final = frozenset(
     {"message", "function_call", "function_call_output", "custom_tool_call", "custom_tool_call_output"}
-    | {"reasoning", "item_reference"}
+    | {"reasoning", "web_search_call", "mcp_call", "mcp_list_tools", "compaction", "item_reference"}
 )
 """The types of items that are read."""
 
@@ -152,6 +195,10 @@ InputItem = Annotated[
     | Annotated[CustomToolCall, Tag("(custom_tool_call)")]
     | Annotated[CustomToolCallOutput, Tag("(custom_tool_call_output)")]
     | Annotated[ReasoningItem, Tag("(reasoning)")]
+    | Annotated[WebSearchCall, Tag("(web_search_call)")]
+    | Annotated[McpCall, Tag("(mcp_call)")]
+    | Annotated[McpListTools, Tag("(mcp_list_tools)")]
+    | Annotated[Compaction, Tag("(compaction)")]
     | Annotated[ItemReference, Tag("(item_reference)")]
     | Annotated[OtherItem, Tag("(other)")],
     Discriminator(_kind, custom_error_type="item", custom_error_message="Input should be an item with a type or a role"),
@@ -160,7 +207,9 @@ InputItem = Annotated[
 
 def is_assistant(item: object) -> bool:
     """Whether the model wrote the item."""
-    return isinstance(item, Call | ReasoningItem) or (isinstance(item, Message) and item.role == "assistant")
+    if isinstance(item, Message):
+        return item.role == "assistant"
+    return isinstance(item, Call | ReasoningItem | WebSearchCall | McpCall | McpListTools)
 
 
 def parts_of_items(items: Sequence[object]) -> Iterator[tuple[int, str, Any]]:

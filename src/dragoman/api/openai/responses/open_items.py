@@ -1,14 +1,15 @@
 """The output items while they are written: the events with which each kind begins, goes on and ends."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 
 from msgspec import UNSET
 from msgspec.structs import replace
 
+from dragoman.api.openai.custom_input import InputReader
+from dragoman.api.openai.logprobs import TokenLogprob
 from dragoman.api.openai.responses import events
-from dragoman.api.openai.responses.custom_input import InputReader
 from dragoman.api.openai.responses.events import Event
 from dragoman.api.openai.responses.response import (
     CustomToolCallItem,
@@ -67,18 +68,26 @@ class OpenMessage(OpenItem):
     def __init__(self, item_id: str, index: int, numbers: "count[int]") -> None:
         super().__init__(index, numbers)
         self.item: MessageItem = MessageItem(item_id)
+        self._logprobs: list[TokenLogprob] = []
+        self._fresh: Sequence[TokenLogprob] = ()  # those of the next delta
 
     def begin(self) -> Iterator[Event]:
         """Yield the events with which the item and its part begin."""
         yield from super().begin()
         yield self._event(events.PartAdded, OutputText())
 
+    def add(self, text: str, logprobs: Sequence[TokenLogprob] = ()) -> Iterator[Event]:
+        """Yield the events for more of its text, with the log-probabilities of its tokens."""
+        self._fresh = logprobs
+        self._logprobs += logprobs
+        return super().add(text)
+
     def _delta(self, text: str) -> Event:
-        return self._event(events.TextDelta, text)
+        return self._event(events.TextDelta, text, 0, self._fresh)
 
     def _end(self, text: str, status: str) -> Iterator[Event]:
-        part = OutputText(text)
-        yield self._event(events.TextDone, text)
+        part = OutputText(text, logprobs=self._logprobs)
+        yield self._event(events.TextDone, text, 0, self._logprobs)
         yield self._event(events.PartDone, part)
         self.item = replace(self.item, status=status, content=(part,))
 

@@ -1,20 +1,24 @@
-"""The request bodies of `POST /v1/responses` and `POST /v1/responses/input_tokens`.
+"""The request bodies of `POST /v1/responses`, `/v1/responses/compact` and `/v1/responses/input_tokens`.
 
 Unknown fields are kept, ignored and named in the log (BETA-2). Unsupported fields that would change the meaning of the answer
 are declared here and refused by `rules`.
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 from pydantic import Field, PrivateAttr
 
 from dragoman.api.base import PlainOrList, WireModel
 from dragoman.api.openai.content import Effort
-from dragoman.api.openai.request import JsonFormat, TextFormat
+from dragoman.api.openai.request import MOST_LIKELY, JsonFormat, TextFormat
 from dragoman.api.openai.responses.items import InputItem, Message
 from dragoman.api.openai.responses.tools import AnyChoice, AnyTool
+from dragoman.api.remembered import Items
+from dragoman.conversation import TokenReport
 
+LOGPROBS: Final = "message.output_text.logprobs"
+"""What to `include` for the log-probabilities of the text."""
 Summary = Literal["auto", "concise", "detailed"]
 
 
@@ -55,7 +59,9 @@ class PromptCacheOptions(WireModel):
 
 
 class PromptRequest(WireModel):
-    """What both endpoints take: the fields that determine the prompt."""
+    """What all endpoints take: the fields that determine the prompt."""
+
+    lists: ClassVar = {"input": Items(InputItem), "tools": Items(AnyTool)}
 
     model: str
     input: PlainOrList[InputItem] | None = None
@@ -117,12 +123,12 @@ class ResponsesRequest(PromptRequest):
     safety_identifier: str | None = None
     prompt_cache_key: str | None = None
     prompt_cache_options: PromptCacheOptions | None = None
+    top_logprobs: Annotated[int, Field(ge=0, le=MOST_LIKELY)] | None = None
     # Must be honoured or refused: `rules` refuses them.
     background: bool | None = None
     prompt: Any = None
     context_management: Any = None
     moderation: Any = None
-    top_logprobs: int | None = None
     # May be ignored.
     max_tool_calls: Any = None
     service_tier: Any = None
@@ -132,6 +138,28 @@ class ResponsesRequest(PromptRequest):
     access_programs: Any = None
     image: Any = None
     client_metadata: Any = None
+
+    @property
+    def report(self) -> TokenReport:
+        """What the answer reports of its tokens: `top_logprobs` alone asks for log-probabilities, too."""
+        if self.top_logprobs:
+            return TokenReport(top=self.top_logprobs, field="top_logprobs")
+        return TokenReport(top=0, field="include") if LOGPROBS in (self.include or ()) else TokenReport()
+
+
+class CompactRequest(PromptRequest):
+    """The body of `POST /v1/responses/compact`."""
+
+    prompt_cache_key: str | None = None
+    safety_identifier: str | None = None
+    user: str | None = None
+    # Must be refused: `rules` refuses it.
+    stream: bool | None = None
+    # May be ignored.
+    service_tier: Any = None
+    prompt_cache_options: Any = None
+    prompt_cache_retention: Any = None
+    image: Any = None
 
 
 class CountRequest(PromptRequest):

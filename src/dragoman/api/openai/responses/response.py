@@ -7,6 +7,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 
 from dragoman.api.openai.responses.stored import StoredInput
 from dragoman.api.openai.responses.tools import ToolName
+from dragoman.conversation import TokenReport
 from dragoman.parts import TokenCounts
 
 
@@ -71,7 +72,73 @@ class CustomToolCallItem(Struct, frozen=True, tag="custom_tool_call"):
     namespace: str | UnsetType = UNSET
 
 
-OutputItem = MessageItem | ReasoningOut | FunctionCallItem | CustomToolCallItem
+class SearchSource(Struct, frozen=True, tag="url"):
+    """A page that a search found."""
+
+    url: str
+
+
+class SearchAction(Struct, frozen=True, tag="search"):
+    """What was searched for, and what was found."""
+
+    query: str = ""
+    queries: Sequence[str] = ()
+    sources: Sequence[SearchSource] = ()
+
+
+class WebSearchItem(Struct, frozen=True, tag="web_search_call"):
+    """A web search that the server made. `encrypted_content` contains what the model read."""
+
+    id: str
+    status: str = "in_progress"
+    action: SearchAction = SearchAction()
+    encrypted_content: str | UnsetType = UNSET
+
+
+class ListedMcpTool(Struct, frozen=True):
+    """A tool as its MCP server lists it."""
+
+    name: str
+    description: str
+    input_schema: Mapping[str, Any]
+    annotations: None = None
+
+
+class McpListItem(Struct, frozen=True, tag="mcp_list_tools"):
+    """The tools of an MCP server."""
+
+    id: str
+    server_label: str
+    tools: Sequence[ListedMcpTool] = ()
+    error: None = None
+
+
+class McpErrorText(Struct, frozen=True, tag="text"):
+    """A text of a failure."""
+
+    text: str
+
+
+class McpCallError(Struct, frozen=True, tag="mcp_tool_execution_error"):
+    """Why a call of a tool of an MCP server failed."""
+
+    content: Sequence[McpErrorText]
+
+
+class McpCallItem(Struct, frozen=True, tag="mcp_call"):
+    """A call of a tool of an MCP server, and its result. `arguments` is JSON text."""
+
+    id: str
+    name: str
+    server_label: str
+    arguments: str = ""
+    status: str = "in_progress"
+    output: str | None = None
+    error: McpCallError | None = None
+    approval_request_id: None = None
+
+
+OutputItem = MessageItem | ReasoningOut | FunctionCallItem | CustomToolCallItem | WebSearchItem | McpListItem | McpCallItem
 
 
 class InputDetails(Struct, frozen=True):
@@ -153,6 +220,7 @@ class Response(Struct, frozen=True, tag_field="object", tag="response"):
     text: Raw = Raw(b'{"format":{"type":"text"}}')
     tool_choice: Raw = Raw(b'"auto"')
     tools: Raw = Raw(b"[]")
+    top_logprobs: int = 0
     top_p: float | None = None
     truncation: str = "disabled"
     user: str | None = None
@@ -163,9 +231,13 @@ class Reply(Struct, frozen=True):
     """What the encoder needs of a request: the response before it began, and the names of its tools by those for the model.
 
     `summarized`: reasoning is sent as a summary, not as its text. `given` are the items of the request, if they are stored.
+    `report` says whether the text has the log-probabilities of its tokens. `listed` are the labels of the MCP servers whose
+    tools the conversation lists already.
     """
 
     response: Response
     names: Mapping[str, ToolName] = {}
     summarized: bool = False
     given: Sequence[StoredInput] = ()
+    report: TokenReport = TokenReport()
+    listed: frozenset[str] = frozenset()

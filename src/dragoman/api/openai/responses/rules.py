@@ -1,13 +1,16 @@
 """Rules across fields of the Responses API. Each rule raises `InvalidRequest`."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import islice
 
 from dragoman.api.base import unknown_fields
+from dragoman.api.mcp_urls import AllowsUrl
 from dragoman.api.openai.parts import MediaPart, OtherPart, TextPart, parts_of
+from dragoman.api.openai.responses.compaction import summary_of
 from dragoman.api.openai.responses.items import (
     Call,
+    Compaction,
     CustomToolCall,
     CustomToolCallOutput,
     ItemReference,
@@ -17,32 +20,38 @@ from dragoman.api.openai.responses.items import (
     is_assistant,
     parts_of_items,
 )
-from dragoman.api.openai.responses.lark_grammar import UnsupportedGrammar
-from dragoman.api.openai.responses.request import PromptRequest, ResponsesRequest, SchemaFormat
+from dragoman.api.openai.responses.mcp_tool import MCP, McpTool
+from dragoman.api.openai.responses.request import CompactRequest, PromptRequest, ResponsesRequest, SchemaFormat
 from dragoman.api.openai.responses.tools import (
+    WEB_SEARCH,
     AllowedTools,
-    AnyText,
     CustomTool,
     FunctionTool,
     HostedTool,
     NamedChoice,
     Offered,
+    WebSearchTool,
     chosen,
+    mcp_servers,
     offered,
-    pattern_of,
+    searches,
 )
 from dragoman.api.schemas import check_valid
+from dragoman.conversation.server_tools import is_domain
 from dragoman.errors import InvalidRequest
-from dragoman.json_schema.validation import validator
 from dragoman.limits import DEFAULT, Limits
 
 _UNSUPPORTED = "not supported by this server"
-_REFUSED = ("background", "prompt", "context_management", "moderation", "top_logprobs")
-_LOGPROBS = "message.output_text.logprobs"
+_REFUSED = ("background", "prompt", "context_management", "moderation")
 
 
-def check(request: PromptRequest, limits: Limits = DEFAULT) -> None:
-    """Raise `InvalidRequest` for the first rule that a request breaks."""
+def check(
+    request: PromptRequest,
+    limits: Limits = DEFAULT,
+    runs: Collection[str] = (),
+    allows_mcp: AllowsUrl = lambda _: False,
+) -> None:
+    """Raise `InvalidRequest` for the first rule that a request breaks. `runs` are the tools that the server runs."""
     items = request.items
     limits.check("messages", len(items), "input")
     limits.check("blocks", sum(1 for _ in parts_of_items(items)), "input")
@@ -52,7 +61,8 @@ def check(request: PromptRequest, limits: Limits = DEFAULT) -> None:
         raise InvalidRequest.at("input", "must not be empty")
     _check_items(request)
     _check_calls(request)
-    _check_tools(request, limits)
+    _check_mcp(request, allows_mcp)
+    _check_tools(request, limits, runs)
     if request.text and isinstance(request.text.format, SchemaFormat):
         check_valid(request.text.format.schema_, "text.format.schema", limits)
 
@@ -67,6 +77,8 @@ def check_strict_input(request: PromptRequest) -> None:
 def _refuse(request: PromptRequest) -> None:
     """Refuse fields that would change the answer and that this server does not have."""
     names = ("conversation", *(_REFUSED if isinstance(request, ResponsesRequest) else ()))
+    if isinstance(request, CompactRequest) and request.stream:
+        raise InvalidRequest.at("stream", "a compaction is not streamed")
     for name in names:
         if getattr(request, name):
             raise InvalidRequest.at(name, _UNSUPPORTED)
@@ -76,8 +88,6 @@ def _refuse(request: PromptRequest) -> None:
         return
     if request.prompt_cache_options and request.prompt_cache_options.prewarm:
         raise InvalidRequest.at("prompt_cache_options.prewarm", _UNSUPPORTED)
-    if _LOGPROBS in (request.include or ()):
-        raise InvalidRequest.at("include", f"{_LOGPROBS} is {_UNSUPPORTED}")
 
 
 def _check_items(request: PromptRequest) -> None:
@@ -87,6 +97,8 @@ def _check_items(request: PromptRequest) -> None:
             raise InvalidRequest.at(f"{path}.type", f"items of type {item.type[:40]} are {_UNSUPPORTED}")
         if isinstance(item, ItemReference):
             raise InvalidRequest.at(path, f"there is no stored item {item.id[:80]}")
+        if isinstance(item, Compaction) and summary_of(item) is None:
+            raise InvalidRequest.at(f"{path}.encrypted_content", "is not a compaction of this server, or it is damaged")
         if isinstance(item, Message) and item.is_system:
             for place, part in enumerate(parts_of(item.content)):
                 if not isinstance(part, TextPart):
@@ -125,15 +137,26 @@ def _without_output(path: str, waiting: dict[str, Call]) -> InvalidRequest:
     return InvalidRequest.at(path, f"calls before it have no output: {', '.join(waiting)}")
 
 
-def _check_tools(request: PromptRequest, limits: Limits) -> None:
+def _check_mcp(request: PromptRequest, allows: AllowsUrl) -> None:
+    declared = [(index, tool) for index, tool in enumerate(request.tools or ()) if isinstance(tool, McpTool)]
+    for index, tool in declared:
+        tool.check(f"tools.{index}", allows)
+    for label, times in Counter(tool.server_label for _, tool in declared).items():
+        if times > 1:
+            raise InvalidRequest.at("tools", f"the server label {label} is used {times} times")
+
+
+def _check_tools(request: PromptRequest, limits: Limits, runs: Collection[str]) -> None:
     tools = list(offered(request.tools))
     limits.check("tools", len(tools), "tools")
     for index, tool in enumerate(request.tools or ()):
-        if isinstance(tool, HostedTool) and not tool.finds_nothing:
-            hint = ' (in Codex: web_search = "disabled")' if tool.type.startswith("web_search") else ""
-            reason = f"the tool {tool.type[:40]} is {_UNSUPPORTED}, which runs no tools itself: leave it out{hint}"
+        if isinstance(tool, HostedTool):
+            reason = f"the tool {tool.type[:40]} is {_UNSUPPORTED}: leave it out"
             raise InvalidRequest.at(f"tools.{index}.type", reason)
-    for name, times in Counter(tool.name.flat for tool in tools).items():
+        if isinstance(tool, WebSearchTool) and not tool.finds_nothing:
+            _check_search(tool, f"tools.{index}", runs)
+    names = [*(tool.name.flat for tool in tools), *(WEB_SEARCH for _ in searches(request.tools))]
+    for name, times in Counter(names).items():
         if times > 1:
             raise InvalidRequest.at("tools", f"the name {name} is used {times} times")
     for offer in tools:
@@ -141,39 +164,48 @@ def _check_tools(request: PromptRequest, limits: Limits) -> None:
     _check_choice(request, tools)
 
 
+def _check_search(tool: WebSearchTool, path: str, runs: Collection[str]) -> None:
+    if WEB_SEARCH not in runs:
+        how = 'start it with `--web-search PROVIDER`, or leave the tool out (in Codex: web_search = "disabled")'
+        raise InvalidRequest.at(f"{path}.type", f"the tool {tool.type} is {_UNSUPPORTED} as it is configured: {how}")
+    for index, domain in enumerate(tool.declared.allowed_domains):
+        if not is_domain(domain):
+            raise InvalidRequest.at(f"{path}.filters.allowed_domains.{index}", "must be a domain without a scheme")
+
+
 def _check_tool(offer: Offered, limits: Limits) -> None:
     match offer.tool:
         case FunctionTool(parameters=parameters):
             if parameters:
                 check_valid(parameters, f"{offer.path}.parameters", limits)
-        case CustomTool(format=None | AnyText()):
-            pass
-        case CustomTool():
-            path = f"{offer.path}.format.definition"
-            try:
-                schema = {"type": "string", "pattern": pattern_of(offer.tool)}
-            except UnsupportedGrammar as error:
-                raise InvalidRequest.at(path, f"this grammar cannot be enforced: {error}") from None
-            check_valid(schema, path, limits)
-            if validator(schema) is None:
-                raise InvalidRequest.at(path, "is not a regular expression")
+        case CustomTool(grammar=grammar):
+            if grammar is not None:
+                grammar.check(f"{offer.path}.format.definition", limits)
 
 
 def _check_choice(request: PromptRequest, tools: Sequence[Offered]) -> None:
-    names = [tool.name for tool in tools]
+    has_any = bool(tools or searches(request.tools) or mcp_servers(request.tools))
     match request.tool_choice:
         case NamedChoice() as choice:
-            _check_named(choice, tools, "tool_choice")
+            _check_named(choice, request, tools, "tool_choice")
+            if choice.type == MCP and not choice.name:
+                raise InvalidRequest.at("tool_choice.name", "Field required: this server cannot force any tool of a server")
         case AllowedTools(tools=allowed):
             for index, choice in enumerate(allowed):
-                _check_named(choice, tools, f"tool_choice.tools.{index}")
+                _check_named(choice, request, tools, f"tool_choice.tools.{index}")
             if not allowed:
                 raise InvalidRequest.at("tool_choice.tools", "must not be empty")
-        case "required" if not names:
+        case "required" if not has_any:
             raise InvalidRequest.at("tool_choice", "there are no tools to choose from")
 
 
-def _check_named(choice: NamedChoice, tools: Sequence[Offered], path: str) -> None:
+def _check_named(choice: NamedChoice, request: PromptRequest, tools: Sequence[Offered], path: str) -> None:
+    if choice.is_search and searches(request.tools):
+        return
+    if choice.type == MCP:
+        if choice.server_label not in mcp_servers(request.tools):
+            raise InvalidRequest.at(f"{path}.server_label", f"{choice.server_label} is not among the MCP servers of the tools")
+        return
     if choice.type not in ("function", "custom"):
         raise InvalidRequest.at(f"{path}.type", f"the tool {choice.type[:40]} is {_UNSUPPORTED}")
     if not choice.name:

@@ -10,14 +10,18 @@ from pydantic import TypeAdapter
 
 from dragoman.api.openai.parts import TextPart
 from dragoman.api.openai.responses.items import (
+    Compaction,
     CustomToolCall,
     CustomToolCallOutput,
     FunctionCall,
     FunctionCallOutput,
     InputItem,
     ItemReference,
+    McpCall,
+    McpListTools,
     Message,
     ReasoningItem,
+    WebSearchCall,
 )
 from dragoman.api.openai.responses.request import PromptRequest
 
@@ -31,6 +35,10 @@ _IDS: Final[Mapping[type, str]] = {
     CustomToolCall: "ctc",
     CustomToolCallOutput: "ctco",
     ReasoningItem: "rs",
+    WebSearchCall: "ws",
+    McpCall: "mcp",
+    McpListTools: "mcpl",
+    Compaction: "cmp",
 }
 """The beginning of the id that a stored item gets if it has none."""
 
@@ -92,9 +100,9 @@ def with_kept(request: P, kept: Kept) -> P:
     return request.continuing(_parsed(kept.history), own)
 
 
-def stored_input(request: PromptRequest) -> Sequence[StoredInput]:
-    """The own items of a request, to be stored."""
-    return [StoredInput(item["id"], msgspec.json.encode(item)) for item in _stored(request.own_items)]
+def stored_items(items: Sequence[Any]) -> Sequence[StoredInput]:
+    """Items of a request, to be stored."""
+    return [StoredInput(item["id"], msgspec.json.encode(item)) for item in _stored(items)]
 
 
 def _parsed(items: Sequence[bytes]) -> list[Any]:

@@ -8,13 +8,14 @@ from msgspec import Struct
 from pydantic import Discriminator, Field, Tag
 
 from dragoman.api.base import WireModel
-from dragoman.api.openai.responses.lark_grammar import lark_pattern
+from dragoman.api.openai.custom_tools import AnyText, GrammarText, custom_tool
+from dragoman.api.openai.responses.mcp_tool import McpTool
+from dragoman.conversation.server_tools import UserLocation, WebSearch
 from dragoman.conversation.types import Tool
 
-INPUT: Final = "input"
-"""The argument by which the model gives the input of a custom tool: models are trained on calls with JSON arguments only."""
-_KINDS: Final = {"lark": "Its input matches this Lark grammar:", "regex": "Its input matches this regular expression:"}
 _BETWEEN: Final = "__"
+WEB_SEARCH: Final = "web_search"
+"""The name of the web search for the model, and the beginning of its types."""
 _Name = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_.-]{1,128}$")]
 
 
@@ -32,18 +33,10 @@ class FunctionTool(WireModel):
     output_schema: Any = None
 
 
-class AnyText(WireModel):
-    """An input of any text."""
-
-    type: Literal["text"]
-
-
-class Grammar(WireModel):
+class Grammar(GrammarText):
     """An input that a grammar describes."""
 
     type: Literal["grammar"]
-    syntax: Literal["lark", "regex"]
-    definition: str
 
 
 class CustomTool(WireModel):
@@ -56,6 +49,11 @@ class CustomTool(WireModel):
     defer_loading: Any = None
     allowed_callers: Any = None
 
+    @property
+    def grammar(self) -> Grammar | None:
+        """The grammar of its input; None for any text."""
+        return self.format if isinstance(self.format, Grammar) else None
+
 
 class Namespace(WireModel):
     """A group of tools; a call names the namespace and the tool."""
@@ -67,41 +65,84 @@ class Namespace(WireModel):
 
 
 class HostedTool(WireModel):
-    """A tool that OpenAI's servers run, such as a web search."""
+    """A tool that OpenAI's servers run and this server does not."""
 
     open: ClassVar = True
 
     type: str
+
+
+class SearchFilters(WireModel):
+    """Which pages a search finds."""
+
+    allowed_domains: list[str] | None = None
+
+
+class SearchLocation(WireModel):
+    """Where the user of a search is."""
+
+    type: Literal["approximate"] | None = None
+    city: str | None = None
+    region: str | None = None
+    country: str | None = None
+    timezone: str | None = None
+
+
+class WebSearchTool(WireModel):
+    """A web search, in any of its versions. The size of its context has no effect."""
+
+    type: Annotated[str, Field(pattern=r"^web_search(_preview)?(_[0-9]{4}_[0-9]{2}_[0-9]{2})?$")]
     external_web_access: Any = None
+    filters: SearchFilters | None = None
+    user_location: SearchLocation | None = None
+    search_context_size: Any = None
+    search_content_types: Any = None
+    index_gated_web_access: Any = None
 
     @property
     def finds_nothing(self) -> bool:
-        """Whether it is a search that may not access the web: without an index of the server's own it has no results."""
-        return self.type.startswith("web_search") and self.external_web_access is False
+        """Whether it may not access the web: without an index of the server's own it has no results."""
+        return self.external_web_access is False
+
+    @property
+    def declared(self) -> WebSearch:
+        """The search in neutral form."""
+        allowed = self.filters.allowed_domains if self.filters else None
+        return WebSearch(allowed_domains=tuple(allowed or ()), location=UserLocation.of(self.user_location))
 
 
 def _kind(value: object) -> str | None:
     kind = value.get("type") if isinstance(value, dict) else None
     if not isinstance(kind, str):
         return None
-    return f"({kind})" if kind in ("function", "custom", "namespace") else "(hosted)"
+    if kind.startswith(WEB_SEARCH):
+        return "(web_search)"
+    return f"({kind})" if kind in ("function", "custom", "namespace", "mcp") else "(hosted)"
 
 
 AnyTool = Annotated[
     Annotated[FunctionTool, Tag("(function)")]
     | Annotated[CustomTool, Tag("(custom)")]
     | Annotated[Namespace, Tag("(namespace)")]
+    | Annotated[WebSearchTool, Tag("(web_search)")]
+    | Annotated[McpTool, Tag("(mcp)")]
     | Annotated[HostedTool, Tag("(hosted)")],
     Discriminator(_kind, custom_error_type="tool", custom_error_message="Input should be an object with a type"),
 ]
 
 
 class NamedChoice(WireModel):
-    """The model must call this tool. A choice of another type is one of a hosted tool."""
+    """The model must call this tool. A choice of another type is one of a hosted tool, or of an MCP server."""
 
     type: str
     name: str | None = None
     namespace: str | None = None
+    server_label: str | None = None
+
+    @property
+    def is_search(self) -> bool:
+        """Whether it is the web search."""
+        return self.type.startswith(WEB_SEARCH)
 
 
 class AllowedTools(WireModel):
@@ -157,27 +198,23 @@ class Offered:
         if isinstance(self.tool, FunctionTool):
             schema = {"type": "object", "properties": {}, **(self.tool.parameters or {})}
             return Tool(self.name.flat, words, schema, bool(self.tool.strict))
-        pattern = pattern_of(self.tool)
-        if isinstance(self.tool.format, Grammar):
-            words = f"{words}\n\n{_KINDS[self.tool.format.syntax]}\n{self.tool.format.definition}".strip()
-        schema = _input_schema("The input as plain text.", pattern)
-        return Tool(self.name.flat, words, schema, strict=pattern is not None)
+        return custom_tool(self.name.flat, words, self.tool.grammar)
 
 
-def _input_schema(description: str, pattern: str | None) -> dict[str, Any]:
-    text = {"type": "string", "description": description, **({} if pattern is None else {"pattern": pattern})}
-    return {"type": "object", "properties": {INPUT: text}, "required": [INPUT], "additionalProperties": False}
+AnyToolModel = FunctionTool | CustomTool | Namespace | WebSearchTool | McpTool | HostedTool
 
 
-def pattern_of(tool: CustomTool) -> str | None:
-    """The pattern that the input of a custom tool matches from end to end; None for any text. Raises `UnsupportedGrammar`."""
-    if not isinstance(tool.format, Grammar):
-        return None
-    definition = tool.format.definition
-    return f"^(?:{lark_pattern(definition) if tool.format.syntax == 'lark' else definition})$"
+def searches(tools: Sequence[AnyToolModel] | None) -> Sequence[WebSearchTool]:
+    """The web searches that may access the web."""
+    return [tool for tool in tools or () if isinstance(tool, WebSearchTool) and not tool.finds_nothing]
 
 
-def offered(tools: Sequence[FunctionTool | CustomTool | Namespace | HostedTool] | None) -> Iterator[Offered]:
+def mcp_servers(tools: Sequence[AnyToolModel] | None) -> Mapping[str, tuple[McpTool, str]]:
+    """The MCP servers by their labels, each with its path in the request."""
+    return {tool.server_label: (tool, f"tools.{index}") for index, tool in enumerate(tools or ()) if isinstance(tool, McpTool)}
+
+
+def offered(tools: Sequence[AnyToolModel] | None) -> Iterator[Offered]:
     """The tools that the client runs, in their order; those of a namespace stand in its place."""
     for index, tool in enumerate(tools or ()):
         match tool:
@@ -186,7 +223,7 @@ def offered(tools: Sequence[FunctionTool | CustomTool | Namespace | HostedTool] 
             case Namespace():
                 for place, inner in enumerate(tool.tools):
                     yield _offered(inner, f"tools.{index}.tools.{place}", tool)
-            case HostedTool():
+            case WebSearchTool() | McpTool() | HostedTool():
                 pass
 
 
@@ -196,7 +233,7 @@ def _offered(tool: FunctionTool | CustomTool, path: str, namespace: Namespace | 
 
 
 def chosen(choice: NamedChoice, names: Sequence[ToolName]) -> ToolName | None:
-    """The tool that a choice names; None if there is none."""
+    """The tool of the client that a choice names; None if there is none."""
     wanted = [name for name in names if choice.name in (name.name, name.flat) and name.custom == (choice.type == "custom")]
     return next((name for name in wanted if choice.namespace in (None, name.namespace)), None)
 

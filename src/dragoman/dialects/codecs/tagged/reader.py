@@ -16,13 +16,14 @@ from functools import lru_cache
 from dragoman.dialects.codecs.codec import ArgumentReader, CallTags
 from dragoman.dialects.codecs.tagged.notation import TagNotation
 from dragoman.dialects.markers import MAX_GAP, SPACE, Markers, skip_gap
+from dragoman.dialects.marks import MARK
 from dragoman.dialects.tag_reader import TagReader, attribute_in, name_in
 from dragoman.dialects.values.json_text import escape
 from dragoman.dialects.values.json_value import JsonValue
 from dragoman.dialects.values.typed import TypedValue
 from dragoman.json_schema.view import ANY, STRING, SchemaView
 
-_LOST_KEY = re.compile(r"[^<\n]{1,64}")
+_LOST_KEY = re.compile(rf"[^<\n{MARK}]{{1,64}}")
 _MAX_CLOSERS = 4
 
 

@@ -1,0 +1,1 @@
+"""Files in both APIs: uploads, lists, descriptions, contents and deletion."""

@@ -1,0 +1,1 @@
+"""The last requests, which are kept for the page and for `dragoman top`."""

@@ -1,0 +1,1 @@
+"""`web_search`: the tool, and the providers that it can ask."""
