@@ -1,7 +1,5 @@
 """GBNF allows the same texts as llguidance's grammars, for every dialect and kind of request; the differences are listed."""
 
-from pathlib import Path
-
 import pytest
 
 from constraints.gbnf_reader import allows
@@ -10,7 +8,7 @@ from dragoman.constraints.gbnf import gbnf
 from dragoman.engines import EngineRequest
 from dragoman.engines.llama.embedded import EmbeddedLlama
 from engines.conftest import GREEDY, collect, output
-from engines.llama_program.programs import chosen
+from engines.llama_program.programs import chosen, half_precision_model
 from engines.vllm_real.test_structural_tags import MORE, accepts, cases
 
 pytestmark = [pytest.mark.thorough, pytest.mark.timeout(1200)]
@@ -19,8 +17,8 @@ TOO_LARGE = "300"
 """A number above its bound, which GBNF does not enforce."""
 
 
-async def test_llama_cpp_reads_every_grammar(model: Path) -> None:
-    engine = EmbeddedLlama(model, context=2048, parallel=1, program=chosen())
+async def test_llama_cpp_reads_every_grammar() -> None:
+    engine = EmbeddedLlama(half_precision_model(), context=2048, parallel=1, program=chosen())
     assert (await engine.start()).constrains
     for case in cases():
         assert output(await collect(engine, EngineRequest([1], 1, GREEDY, case.held))) <= 1, case

@@ -13,6 +13,8 @@ import sys
 import threading
 from collections.abc import Sequence
 
+from dragoman.engines.exit_status import FROM_SIGNAL
+
 LOOPBACK = "127.0.0.1"
 
 
@@ -32,7 +34,7 @@ def free_port() -> int:
 
 
 def main() -> None:
-    """Run the command and exit with its status."""
+    """Run the command and exit with its status, or with `FROM_SIGNAL` and the number of the signal that ended it."""
     signal.signal(signal.SIGTERM, lambda *_: None)  # the whole group gets it, and the command decides when to exit
     arguments = sys.argv[1:]
     if arguments[0] == _PRIVATE:
@@ -40,7 +42,8 @@ def main() -> None:
         del arguments[0]
     command = subprocess.Popen(arguments, stdin=subprocess.DEVNULL)  # noqa: S603 -- what the user asked for
     threading.Thread(target=_kill_at_end_of_input, daemon=True).start()
-    sys.exit(command.wait())
+    status = command.wait()
+    sys.exit(status if status >= 0 else FROM_SIGNAL - status)
 
 
 def _kill_at_end_of_input() -> None:

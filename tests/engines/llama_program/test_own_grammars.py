@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
@@ -14,7 +13,7 @@ from conftest import live_server
 from dragoman import dialects
 from dragoman.engines.llama.embedded import EmbeddedLlama
 
-from .programs import chosen
+from .programs import chosen, half_precision_model
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -33,8 +32,8 @@ ASKED: dict[str, Any] = {"model": "m", "max_tokens": 100, "messages": [{"role": 
 
 
 @pytest.fixture(params=["qwen3", "qwen3-coder", "llama3-json"])
-def client(request: pytest.FixtureRequest, model: Path) -> Iterator[Anthropic]:
-    engine = EmbeddedLlama(model, context=2048, parallel=1, program=chosen())
+def client(request: pytest.FixtureRequest) -> Iterator[Anthropic]:
+    engine = EmbeddedLlama(half_precision_model(), context=2048, parallel=1, program=chosen())
     with live_server(engine, id="m", dialect=dialects.get(request.param)) as url, sdk(url) as client:
         yield client
 

@@ -259,11 +259,11 @@ class _LlamaChild(Child):
         await self.engine.slots()
 
     def _reason(self) -> str:
-        """The cause, which llama.cpp names in its first error line, `0.00.041.621 E load: tensor …`."""
+        """The cause, which llama.cpp names in its first error line, `0.00.041.621 E load: tensor …`; else how it ended."""
         for line in self._log_lines:
             if match := re.match(r"[\d.]+ E [^:]*: *(.+)", line):
                 return match[1]
-        return self._log_lines[-1] if self._log_lines else f"exit status {self.process.returncode}"
+        return self.exit_summary()
 
 
 class _ProgramChild(_LlamaChild):

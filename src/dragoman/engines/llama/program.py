@@ -16,6 +16,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from dragoman.engines.exit_status import exit_text
 from dragoman.engines.llama.child import (
     CPU_BATCH,
     LEAST_IMAGE_BATCH,
@@ -200,7 +201,7 @@ def _output(path: str, option: str) -> str:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise UnusableProgram(f"{path} {option} fails: {error}") from error
     if ended.returncode < 0:
-        raise UnusableProgram(f"{path} {option} ended with signal {-ended.returncode}")
+        raise UnusableProgram(f"{path} {option} {exit_text(ended.returncode)}")
     return ended.stdout.decode(errors="replace")
 
 

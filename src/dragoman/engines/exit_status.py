@@ -1,0 +1,23 @@
+"""How a process ended, in words."""
+
+import signal
+from typing import Final
+
+FROM_SIGNAL: Final = 128
+"""What a shell, and our launcher, adds to the number of the signal that ended their program, for their own exit status."""
+
+_CAUSES: Final = {
+    "SIGILL": "it was built for processors with instructions that this one lacks",
+    "SIGKILL": "often because the memory was exhausted",
+}
+
+
+def exit_text(status: int | None) -> str:
+    """The exit status, or the signal with what it usually means; below 0 is a signal, as `subprocess` reports it."""
+    if status is None:
+        return "it has not ended"
+    try:
+        name = signal.Signals(-status if status < 0 else status - FROM_SIGNAL).name
+    except ValueError:
+        return f"exit status {status}"
+    return f"ended by {name}" + (f": {_CAUSES[name]}" if name in _CAUSES else "")
