@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pytest
 from starlette.requests import Request
-from starlette.types import Message
+from starlette.types import Message, Receive, Scope, Send
 
 from cli.process import script, serving
-from conftest import MODEL, body, live_server
+from conftest import MODEL, body, live_registry, live_server, registry_of
 from controllable_engine import PREFILL, ControllableEngine, until
 from dragoman.errors import Overloaded, RequestTooLarge
+from dragoman.server import create_app
 from dragoman.server.transport import connection, pace
 from dragoman.server.transport.body import ALL_BODIES, MAX_BODY, SMALL_BODY, BodyMemory, read_json_body
 from server.http import Wire, post, wire
@@ -242,6 +243,30 @@ def test_a_client_that_shuts_down_its_sending_side_gets_its_answer(server: Contr
     assert b" 200 OK" in answer
     assert (b"message_stop" in answer) == streamed
     assert b'"stop_reason":"end_turn"' in answer
+
+
+@pytest.mark.parametrize("content_type", ["text/event-stream; charset=utf-8", "application/x-jsonl"])
+def test_only_event_streams_get_comments_after_the_end_of_the_input(content_type: str) -> None:
+    registry = registry_of(ControllableEngine())
+    whole = create_app(registry)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await whole(scope, receive, send)
+            return
+        headers = [(b"content-type", content_type.encode())]
+        await send({"type": "http.response.start", "status": HTTP_OK, "headers": headers})
+        await send({"type": "http.response.body", "body": b"first ", "more_body": True})
+        await asyncio.sleep(2 * connection.PROBE_DELAYS[0])
+        await send({"type": "http.response.body", "body": b"last"})
+
+    with live_registry(registry, app) as url, wire(url) as client:
+        client.sock.sendall(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        client.read_until(b"first ")
+        client.sock.shutdown(socket.SHUT_WR)
+        rest = client.read_all()
+    assert rest.endswith(b"\r\n4\r\nlast\r\n0\r\n\r\n")
+    assert (b":" in rest) == content_type.startswith("text/event-stream")
 
 
 def test_bodies_beyond_the_memory_limit_are_refused_unread(server: ControllableEngine) -> None:

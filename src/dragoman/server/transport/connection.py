@@ -11,9 +11,12 @@ In addition to uvicorn's protocol:
 """
 
 import asyncio
+from functools import partial
 from typing import Any, Final
 
 import httptools
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from dragoman.errors import DragomanError, HeadTooLarge, InvalidRequest, RequestTimedOut, ShuttingDown
@@ -46,6 +49,7 @@ class Connection(HttpToolsProtocol):
         self._upgrading = False
         self._refused = False
         self._answered: RequestResponseCycle | None = None  # the request whose response is being sent, or was the last
+        self._sends_events = False  # that response is an event stream
         self._unread = 0  # bytes since the parser last produced something
         self._pace = pace.Pace()
         self._timer: asyncio.TimerHandle | None = None
@@ -163,10 +167,11 @@ class Connection(HttpToolsProtocol):
         def send() -> None:
             if self.transport.is_closing() or self.cycle.response_complete:
                 return
-            if not self.cycle.response_started and self.scope["http_version"] == "1.1":
+            current = self._answered
+            if current is not None and not current.response_started and current.scope["http_version"] == "1.1":
                 self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-            elif self.cycle.chunked_encoding:  # true of event streams only: send a comment
-                self.transport.write(b"3\r\n:\n\n\r\n")
+            elif current is not None and current.chunked_encoding and self._sends_events:
+                self.transport.write(b"3\r\n:\n\n\r\n")  # a comment
             self._send_probes(delays[1:] or delays)
 
         self.loop.call_later(delays[0], send)
@@ -204,10 +209,20 @@ class Connection(HttpToolsProtocol):
         self._linger()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        self._answered = cycle
+        self._answered, self._sends_events = cycle, False
         if self._watched is not None:
             self._watched.answer(cycle)
-        super()._start_asgi_task(cycle, app)
+        super()._start_asgi_task(cycle, partial(self._run_noting_events, app))
+
+    async def _run_noting_events(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the application, and note whether the response is an event stream."""
+
+        async def noting(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._sends_events = Headers(raw=message["headers"]).get("content-type", "").startswith("text/event-stream")
+            await send(message)
+
+        await app(scope, receive, noting)
 
     def on_response_complete(self) -> None:
         """Continue with the next request."""
