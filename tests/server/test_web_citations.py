@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 import anthropic
+import openai
 import pytest
 from aiohttp import web
 from anthropic.types import Message
@@ -201,3 +202,101 @@ def test_a_page_that_a_search_found_can_be_fetched_and_both_be_cited(search: Sea
     (_, (hit,)), (_, (page,)) = [(block["text"], block["citations"]) for block in message["content"] if block["type"] == "text"]
     assert (hit["type"], hit["cited_text"]) == ("web_search_result_location", "All about tides.")
     assert (page["type"], page["cited_text"], page["document_index"]) == ("char_location", "High tide is at 12:34. ", 0)
+
+
+RESPONSES: Any = {"model": MODEL, "tools": [{"type": "web_search"}], "reasoning": {"effort": "none"}}
+
+
+@contextmanager
+def responding(search: SearchServer, *script: str) -> Iterator[tuple[openai.OpenAI, RecordingEngine]]:
+    with (
+        serving(search, *script) as (url, engine),
+        openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0, _strict_response_validation=True) as client,
+    ):
+        yield client, engine
+
+
+@pytest.mark.clause("RSP-1", "RSP-2", "RSP-3", "CACHE-4")
+@pytest.mark.parametrize("stored", [False, True])
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_response_cites_the_hits_of_all_searches(search: SearchServer, stored: bool, stream: bool) -> None:
+    script = [call("web_search", query="tides"), "Ür: it is high at noon.[^1] The sea?[^2] Bye.[^7]"]
+    script += [call("web_search", query="sea"), "Both say so.[^1][^4] I see.", "You are welcome."]
+    with responding(search, *script) as (client, engine):
+
+        def respond(**request: Any) -> Any:
+            if not stream:
+                return client.responses.create(**RESPONSES, **request)
+            with client.responses.stream(**RESPONSES, **request) as events:
+                added: Any = [event.annotation for event in events if event.type == "response.output_text.annotation.added"]
+                whole = events.get_final_response()
+            sent: Any = whole.output[-1]
+            assert [each.to_dict() for each in added] == [each.to_dict() for each in sent.content[0].annotations]
+            return whole
+
+        first = respond(input="When?")
+        (text,) = first.output[-1].content
+        assert text.text == "Ür: it is high at noon. The sea? Bye."
+        high, wide = text.annotations
+        assert (high.type, high.url, high.title) == ("url_citation", "https://tides.example/ulm", "Tides of Ulm")
+        assert [text.text[each.start_index : each.end_index] for each in (high, wide)] == [
+            "Ür: it is high at noon.",
+            " The sea?",
+        ]
+
+        talk: list[Any] = [user("When?"), *(item.model_dump(exclude_none=True) for item in first.output), user("And?")]
+        later = respond(**({"input": "And?", "previous_response_id": first.id} if stored else {"input": talk}))
+        (text,) = later.output[-1].content
+        assert [(each.url, text.text[each.start_index : each.end_index]) for each in text.annotations] == [
+            (high.url, "Both say so."),
+            (wide.url, "Both say so."),
+        ]
+        talk += [*(item.model_dump(exclude_none=True) for item in later.output), user("Thanks.")]
+        respond(**({"input": "Thanks.", "previous_response_id": later.id} if stored else {"input": talk}))
+        assert "it is high at noon.[^1] The sea?[^2] Bye." in engine.texts[2]
+        assert "Both say so.[^1][^4] I see." in engine.texts[-1]
+        assert shared(engine.prompts) > 0.95
+
+
+@pytest.mark.clause("RSP-3")
+@pytest.mark.parametrize(
+    "annotations",
+    [
+        None,
+        "x",
+        [None, 5, {"type": "file_citation"}],
+        [{"type": "url_citation", "start_index": 0, "end_index": 5, "url": "https://a.example", "title": "A"}],
+        [{"start_index": 0, "end_index": 99}, {"start_index": -1}, {"end_index": 0}, {"start_index": "0"}],
+        [{"encrypted_index": "x"}, {"encrypted_index": 5}, {"encrypted_index": None}],
+    ],
+)
+def test_annotations_in_the_history_can_be_anything(search: SearchServer, annotations: Any) -> None:
+    with responding(search, call("web_search", query="tides"), "It is high.[^1]", "Yes.") as (client, engine):
+        items: Any = [item.model_dump(exclude_none=True) for item in client.responses.create(**RESPONSES, input="When?").output]
+        (part,) = items[-1]["content"]
+        (good,) = part["annotations"]
+        damaged = annotations
+        if isinstance(annotations, list):
+            damaged = [good | each if isinstance(each, dict) and "type" not in each else each for each in annotations]
+        part["annotations"] = damaged
+        client.responses.create(**RESPONSES, input=[user("When?"), *items, user("And?")])
+        assert "It is high." in engine.texts[-1]
+        assert "It is high.[^1]" not in engine.texts[-1]
+
+
+@pytest.mark.clause("RSP-3")
+def test_without_the_search_in_the_history_a_citation_is_its_text(search: SearchServer) -> None:
+    with responding(search, call("web_search", query="tides"), "It is high.[^1]", "Yes.") as (client, engine):
+        *_, message = client.responses.create(**RESPONSES, input="When?").output
+        said: Any = [user("When?"), message.model_dump(exclude_none=True), user("And?")]
+        client.responses.create(**RESPONSES, input=said)
+        assert "It is high." in engine.texts[-1]
+        assert "[^1]" not in engine.texts[-1]
+
+
+@pytest.mark.clause("RSP-1")
+def test_a_response_with_a_format_has_no_citations(search: SearchServer) -> None:
+    with responding(search, call("web_search", query="tides"), "{}") as (client, engine):
+        response = client.responses.create(**RESPONSES, input="When?", text={"format": {"type": "json_object"}})
+        assert response.output_text == "{}"
+        assert "[^1]" not in engine.texts[-1]

@@ -1,14 +1,12 @@
 """The citations of a text block: where in the documents of the request its text is supported (SSE-13)."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
 
-from dragoman.api.sealed import sealed, unsealed
-from dragoman.conversation.citations import CitationKind, CitedText, Passage, PassageIndex
-from dragoman.conversation.types import Content, Text, Turn
+from dragoman.api.cited_texts import cited_hit, sealed_place
+from dragoman.conversation.citations import CitationKind, Passage
 from dragoman.parts import Citation
 
 
@@ -57,20 +55,12 @@ class SearchResultLocation(Struct, frozen=True, tag="search_result_location"):
 
 
 class WebSearchResultLocation(Struct, frozen=True, tag="web_search_result_location"):
-    """A place in a hit of a web search. `encrypted_index` is a `HitPlace`, signed like reasoning."""
+    """A place in a hit of a web search. `encrypted_index` is the place, signed like reasoning."""
 
     cited_text: str
     encrypted_index: str
     title: str | None
     url: str
-
-
-class HitPlace(Struct, frozen=True, array_like=True):
-    """A place in what the model read of a hit, in characters. `index` is that of the hit among all of the conversation."""
-
-    index: int
-    start: int
-    end: int
 
 
 CitationOut = CharLocation | PageLocation | BlockLocation | SearchResultLocation | WebSearchResultLocation
@@ -94,8 +84,7 @@ def citation_out(citation: Citation) -> CitationOut:
     if kind is CitationKind.SEARCH_RESULT:
         return SearchResultLocation(citation.text, citation.index, citation.origin, title, citation.start, citation.end)
     if kind is CitationKind.WEB_SEARCH:
-        place = sealed(HitPlace(citation.index, citation.start, citation.end))
-        return WebSearchResultLocation(citation.text, place, title, citation.origin)
+        return WebSearchResultLocation(citation.text, sealed_place(citation), title, citation.origin)
     make = _DOCUMENTS[kind]
     return make(citation.text, citation.index, title, citation.start, citation.end)
 
@@ -105,36 +94,10 @@ def cited_passages(citations: Sequence[Any] | None) -> Sequence[Passage]:
     return [passage for citation in citations or () if (passage := _passage(citation))]
 
 
-def join_cited(content: Sequence[Content]) -> Iterator[Content]:
-    """The content of an answer, in which texts beside one with citations are one text, as the model wrote them."""
-    texts = (Text, CitedText)
-    for is_text, run in groupby(content, key=lambda part: isinstance(part, texts)):
-        group = list(run)
-        if not is_text or not any(isinstance(part, CitedText) for part in group):
-            yield from group
-            continue
-        pieces = [piece for part in group for piece in (part.pieces if isinstance(part, CitedText) else _uncited(part))]
-        yield CitedText(pieces)
-
-
-def without_citations(turn: Turn) -> Turn:
-    """The turn of a conversation in which there is nothing to cite."""
-    if not any(isinstance(part, CitedText) for part in turn.content):
-        return turn
-    nothing = PassageIndex(())
-    content = (Text(part.marked(nothing)) if isinstance(part, CitedText) else part for part in turn.content)
-    return Turn(turn.role, tuple(content))
-
-
-def _uncited(part: Content) -> Sequence[tuple[str, Sequence[Passage]]]:
-    return [(part.text, ())] if isinstance(part, Text) else []
-
-
 def _passage(citation: object) -> Passage | None:
     match citation:
-        case {"type": "web_search_result_location", "encrypted_index": str(sealed_place)}:
-            place = unsealed(sealed_place, HitPlace)
-            return Passage(CitationKind.WEB_SEARCH, place.index, place.start, place.end, "") if place else None
+        case {"type": "web_search_result_location", "encrypted_index": str(place)}:
+            return cited_hit(place)
         case _:
             return _passage_of_document(citation)
 

@@ -34,7 +34,7 @@ from dragoman.api.anthropic.blocks import (
     ToolResultBlock,
     ToolUseBlock,
 )
-from dragoman.api.anthropic.citations import cited_passages, join_cited, without_citations
+from dragoman.api.anthropic.citations import cited_passages
 from dragoman.api.anthropic.compaction import summary_of
 from dragoman.api.anthropic.declared_server_tools import declared_server_tools
 from dragoman.api.anthropic.defined_tools import DEFINED
@@ -54,6 +54,7 @@ from dragoman.api.anthropic.request import (
 from dragoman.api.anthropic.server_tools import server_tool_text
 from dragoman.api.anthropic.tools import CustomTool, DefinedTool, ServerTool
 from dragoman.api.base import WireModel
+from dragoman.api.cited_texts import join_cited, without_citations
 from dragoman.api.rounds import merged, pages_in, split
 from dragoman.conversation.call_order import in_call_order
 from dragoman.conversation.citations import CitedText

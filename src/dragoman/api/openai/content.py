@@ -40,17 +40,22 @@ def read(content: str | Sequence[TextPart | RefusalPart | ThinkingPart | Attache
         yield from (Text(content),) if content else ()
         return
     for place, part in enumerate(content):
-        match part:
-            case TextPart(text=text) | RefusalPart(refusal=text):
-                if text:
-                    yield Text(text)
-            case ThinkingPart():
-                pass
-            case ImagePart() | FilePart() | InputFilePart():
-                yield part.attachment(f"{path}.{place}")
-            case MediaPart() | OtherPart():
-                kind = part.kind if _WORD.fullmatch(part.kind) else "part"
-                yield Text(f"[{kind} omitted: this model cannot take it]")
+        yield from read_part(part, f"{path}.{place}")
+
+
+def read_part(part: TextPart | RefusalPart | ThinkingPart | Attached, path: str) -> Iterator[Text | Attachment]:
+    """The text or attachment of a part of the content; reasoning is left out."""
+    match part:
+        case TextPart(text=text) | RefusalPart(refusal=text):
+            if text:
+                yield Text(text)
+        case ThinkingPart():
+            pass
+        case ImagePart() | FilePart() | InputFilePart():
+            yield part.attachment(path)
+        case MediaPart() | OtherPart():
+            kind = part.kind if _WORD.fullmatch(part.kind) else "part"
+            yield Text(f"[{kind} omitted: this model cannot take it]")
 
 
 def attachments(parts: Iterable[object]) -> int:

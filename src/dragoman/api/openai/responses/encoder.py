@@ -135,9 +135,9 @@ class ResponseEncoder:
             case Tokens():
                 self._tokens.add(part)
                 return
-            case Text(text) | Cited(text):
+            case Text() | Cited():
                 yield from self._enter(OpenMessage, lambda: OpenMessage(_id("msg"), *self._place))
-                yield from self._write(text)
+                yield from self._write(part)
             case Thinking(text):
                 yield from self._reason()
                 yield from self._add(text)
@@ -234,10 +234,12 @@ class ResponseEncoder:
             raise ValueError("a part came before the item that it belongs to")
         yield from self._open.add(text)
 
-    def _write(self, text: str) -> Iterator[Event]:
-        """Add text to the open message, with the log-probabilities of its tokens."""
+    def _write(self, part: Text | Cited) -> Iterator[Event]:
+        """Add text to the open message, with the log-probabilities of its tokens, and with what it cites."""
         assert isinstance(self._open, OpenMessage)
-        yield from self._open.add(text, token_logprobs(self._tokens.take()[1]) if self._tokens else ())
+        yield from self._open.add(part.text, token_logprobs(self._tokens.take()[1]) if self._tokens else ())
+        if isinstance(part, Cited):
+            yield from self._open.cite(part.text, part.citations)
 
     def _leave(self, status: str) -> Iterator[Event]:
         """End the open item, if there is one."""

@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from dragoman.api.openai.errors import ErrorBody
+from dragoman.api.openai.responses.citations import UrlCitation
 from dragoman.api.openai.responses.response import OutputItem, OutputText, ReasoningText, Response, SummaryText
 from dragoman.errors import DragomanError
 
@@ -105,6 +106,14 @@ class TextDelta(InItem, frozen=True, tag="response.output_text.delta"):
     delta: str
     content_index: int = 0
     logprobs: Sequence[Any] = ()
+
+
+class AnnotationAdded(InItem, frozen=True, tag="response.output_text.annotation.added"):
+    """A citation in the text that was written last."""
+
+    annotation: UrlCitation
+    annotation_index: int
+    content_index: int = 0
 
 
 class TextDone(InItem, frozen=True, tag="response.output_text.done"):

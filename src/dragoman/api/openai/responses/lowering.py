@@ -8,9 +8,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import dropwhile, groupby
 from typing import Any
 
+from dragoman.api.cited_texts import without_citations
 from dragoman.api.openai.content import UNLIMITED, attachments, omitted, read, texts, thinking_policy, unread
 from dragoman.api.openai.custom_tools import INPUT
 from dragoman.api.openai.request import JsonFormat
+from dragoman.api.openai.responses.citations import said
 from dragoman.api.openai.responses.compaction import summary_of
 from dragoman.api.openai.responses.items import (
     Call,
@@ -84,6 +86,8 @@ def lower(request: PromptRequest) -> Conversation:
     tools = list(offered(request.tools))
     turns = tuple(_turns(request, rest))
     attached = attachments(part for *_, part in parts_of_items(request.items)) + pages_in(turns)
+    if not attached:
+        turns = tuple(map(without_citations, turns))
     instructions = (Text(request.instructions),) if request.instructions else ()
     dialogue = Dialogue(
         turns=turns,
@@ -136,7 +140,7 @@ def _run(request: PromptRequest, run: Iterable[tuple[int, Any]], calls: dict[str
     """The content of adjacent items of a role. The results of calls that the server made follow all calls of their round."""
     waiting: list[DoneCall] = []
     for index, item in run:
-        done = _done(item, index)
+        done = _done(item, index, cites=_may_cite(request))
         same_round = done is not None and (not waiting or (done.round is not None and done.round == waiting[-1].round))
         if not same_round and not isinstance(item, Call):
             yield from (each.result for each in waiting)
@@ -151,11 +155,11 @@ def _run(request: PromptRequest, run: Iterable[tuple[int, Any]], calls: dict[str
     yield from (each.result for each in waiting)
 
 
-def _done(item: Any, index: int) -> DoneCall | None:
-    """The call in an item, and its result, if the server made it."""
+def _done(item: Any, index: int, *, cites: bool) -> DoneCall | None:
+    """The call in an item, and its result, if the server made it. `cites`: the answers may cite what it found."""
     match item:
         case WebSearchCall():
-            return kept_search(item)
+            return kept_search(item, cites=cites)
         case McpCall():
             return done_call(item, index)
         case _:
@@ -166,6 +170,8 @@ def _content(item: Any, path: str, calls: dict[str, str]) -> Iterator[Content]:
     match item:
         case Message(content=content) if item.is_system:
             yield from map(Text, texts(content))
+        case Message(role="assistant", content=content):
+            yield from said(content, f"{path}.content")
         case Message(content=content):
             yield from read(content, f"{path}.content")
         case ReasoningItem(text=text):
@@ -225,7 +231,7 @@ def _server_tools(request: PromptRequest) -> Sequence[DeclaredServerTool]:
     allowed = request.tool_choice.tools if isinstance(request.tool_choice, AllowedTools) else None
     declared: list[DeclaredServerTool] = []
     if allowed is None or any(choice.is_search for choice in allowed):
-        declared += [tool.declared for tool in searches(request.tools)]
+        declared += [tool.declared(cites=_may_cite(request)) for tool in searches(request.tools)]
     for label, (tool, path) in mcp_servers(request.tools).items():
         if allowed is None:
             declared.append(tool.declared(path))
@@ -257,6 +263,11 @@ def _tool_policy(request: PromptRequest, tools: Sequence[Offered]) -> tuple[Tool
 
 
 _CHOICES: Mapping[str, ToolChoice] = {"auto": ToolChoice.AUTO, "required": ToolChoice.ANY, "none": ToolChoice.NONE}
+
+
+def _may_cite(request: PromptRequest) -> bool:
+    """Whether the text of answers has citations, which an output format leaves no place for."""
+    return _output(request) is None
 
 
 def _output(request: PromptRequest) -> JsonObject | None:

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from dragoman.api.openai.custom_input import InputReader
 from dragoman.api.openai.logprobs import TokenLogprob
 from dragoman.api.openai.responses import events
+from dragoman.api.openai.responses.citations import UrlCitation
 from dragoman.api.openai.responses.events import Event
 from dragoman.api.openai.responses.response import (
     CustomToolCallItem,
@@ -23,6 +24,7 @@ from dragoman.api.openai.responses.response import (
 )
 from dragoman.api.openai.responses.tools import ToolName
 from dragoman.conversation.signature import sign
+from dragoman.parts import Citation
 
 COMPLETED, INCOMPLETE = "completed", "incomplete"
 
@@ -70,6 +72,8 @@ class OpenMessage(OpenItem):
         self.item: MessageItem = MessageItem(item_id)
         self._logprobs: list[TokenLogprob] = []
         self._fresh: Sequence[TokenLogprob] = ()  # those of the next delta
+        self._annotations: list[UrlCitation] = []
+        self._length = 0
 
     def begin(self) -> Iterator[Event]:
         """Yield the events with which the item and its part begin."""
@@ -80,13 +84,21 @@ class OpenMessage(OpenItem):
         """Yield the events for more of its text, with the log-probabilities of its tokens."""
         self._fresh = logprobs
         self._logprobs += logprobs
+        self._length += len(text)
         return super().add(text)
+
+    def cite(self, text: str, citations: Sequence[Citation]) -> Iterator[Event]:
+        """Yield the events for what the text that was added last cites."""
+        for citation in citations:
+            annotation = UrlCitation.of(citation, self._length - len(text), self._length)
+            yield self._event(events.AnnotationAdded, annotation, len(self._annotations))
+            self._annotations.append(annotation)
 
     def _delta(self, text: str) -> Event:
         return self._event(events.TextDelta, text, 0, self._fresh)
 
     def _end(self, text: str, status: str) -> Iterator[Event]:
-        part = OutputText(text, logprobs=self._logprobs)
+        part = OutputText(text, self._annotations, self._logprobs)
         yield self._event(events.TextDone, text, 0, self._logprobs)
         yield self._event(events.PartDone, part)
         self.item = replace(self.item, status=status, content=(part,))

@@ -5,6 +5,7 @@ from typing import Any
 
 from msgspec import UNSET, Raw, Struct, UnsetType
 
+from dragoman.api.openai.responses.citations import UrlCitation
 from dragoman.api.openai.responses.stored import StoredInput
 from dragoman.api.openai.responses.tools import ToolName
 from dragoman.conversation import TokenReport
@@ -15,7 +16,7 @@ class OutputText(Struct, frozen=True, tag="output_text"):
     """The text of a message."""
 
     text: str = ""
-    annotations: Sequence[Any] = ()
+    annotations: Sequence[UrlCitation] = ()
     logprobs: Sequence[Any] = ()
 
 

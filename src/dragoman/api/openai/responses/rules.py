@@ -168,7 +168,7 @@ def _check_search(tool: WebSearchTool, path: str, runs: Collection[str]) -> None
     if WEB_SEARCH not in runs:
         how = 'start it with `--web-search PROVIDER`, or leave the tool out (in Codex: web_search = "disabled")'
         raise InvalidRequest.at(f"{path}.type", f"the tool {tool.type} is {_UNSUPPORTED} as it is configured: {how}")
-    for index, domain in enumerate(tool.declared.allowed_domains):
+    for index, domain in enumerate(tool.domains):
         if not is_domain(domain):
             raise InvalidRequest.at(f"{path}.filters.allowed_domains.{index}", "must be a domain without a scheme")
 

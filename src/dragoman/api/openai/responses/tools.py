@@ -105,10 +105,13 @@ class WebSearchTool(WireModel):
         return self.external_web_access is False
 
     @property
-    def declared(self) -> WebSearch:
-        """The search in neutral form."""
-        allowed = self.filters.allowed_domains if self.filters else None
-        return WebSearch(allowed_domains=tuple(allowed or ()), location=UserLocation.of(self.user_location))
+    def domains(self) -> Sequence[str]:
+        """The domains that it may find; none for all."""
+        return (self.filters.allowed_domains if self.filters else None) or ()
+
+    def declared(self, *, cites: bool) -> WebSearch:
+        """The search in neutral form. `cites`: answers may cite its hits."""
+        return WebSearch(allowed_domains=tuple(self.domains), location=UserLocation.of(self.user_location), cites=cites)
 
 
 def _kind(value: object) -> str | None:

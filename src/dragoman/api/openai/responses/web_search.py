@@ -39,8 +39,8 @@ class KeptSearch(Struct, frozen=True):
     code: str = ""
 
 
-def kept_search(item: WebSearchCall) -> DoneCall | None:
-    """The search in an item of this server; None if it is damaged, or of another server."""
+def kept_search(item: WebSearchCall, *, cites: bool) -> DoneCall | None:
+    """The search in an item of this server; None if it is damaged, or of another server. `cites`: answers may cite its hits."""
     kept = unsealed(item.encrypted_content or "", KeptSearch)
     if kept is None:
         return None
@@ -48,7 +48,7 @@ def kept_search(item: WebSearchCall) -> DoneCall | None:
         text = ToolFailure(ServerToolKind.WEB_SEARCH, kept.code).text
         result = ToolResult.of_text(kept.call_id, WEB_SEARCH, text, is_error=True)
     else:
-        result = ToolResult(kept.call_id, WEB_SEARCH, searched(kept.hits, cites=False), is_error=False)
+        result = ToolResult(kept.call_id, WEB_SEARCH, searched(kept.hits, cites=cites), is_error=False)
     return DoneCall(ToolCall(kept.call_id, WEB_SEARCH, kept.input), result, kept.round)
 
 
