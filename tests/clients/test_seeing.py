@@ -1,25 +1,37 @@
-"""Pictures and PDFs by the official SDKs, as their users send them, to the tiny model that sees."""
+"""Pictures and PDFs by the official SDKs and Claude Code, as their users send them, to the tiny model that sees."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from anthropic import Anthropic
+from msgspec import structs
 from openai import OpenAI
 
-from conftest import MODEL, live_server
+from conftest import MODEL, live_registry, live_server, registry_of
+from dragoman.constraints.tree import Constraint, Literal, Pattern
+from dragoman.conversation import Image, Sampling
+from dragoman.conversation.spans import ImageSpan
+from dragoman.engines import EngineRequest, OutputChunk
+from dragoman.engines.llama.embedded import EmbeddedLlama
 from media.pdf_files import scan, text_pdf
 from media.pictures import in_base64
-from vision_model import seeing_engine
+from vision_model import PROJECTOR, seeing_engine, vision_model
 
+from .claude_code import ClaudeCode
 from .conftest import sdk
-from .pictures import RED, write_picture
+from .network_sandbox import network_sandbox
+from .pictures import RED, color_of, write_picture
+from .session import call
 
 pytestmark = pytest.mark.slow
 
 BLUE = (0, 0, 255)
 ASK = "What is it?"
+LETTERS = "[a-z]{60}"
+SHORT_PROMPT = "--system-prompt", "Look.", "--tools", "Read"
+"""Among the 12,000 tokens of its own prompt, the four of a picture change nothing that a random model writes."""
 
 
 @pytest.fixture(scope="module")
@@ -114,3 +126,40 @@ def test_the_openai_sdk_sends_them_in_results_of_tools(openai: OpenAI, files: Pa
 
     parts = picture(files / "red.png"), picture(files / "blue.png"), document(files / "text.pdf")
     assert len({after(part) for part in parts}) == len(parts)
+
+
+class ReadingModel(EmbeddedLlama):
+    """The tiny model that sees, held to a call of Read until there is a picture in its prompt, and then to some letters."""
+
+    def __init__(self, file: str) -> None:
+        model = vision_model()
+        super().__init__(model, parallel=1, projector=model.with_name(PROJECTOR))
+        self._call = call(("Read", {"file_path": file}))
+        self.seen: list[Image] = []
+
+    def generate(self, request: EngineRequest) -> AsyncGenerator[OutputChunk, None]:
+        images = [span.image for span in request.spans if isinstance(span, ImageSpan)]
+        self.seen += images
+        held = Constraint(Pattern(LETTERS), key=LETTERS) if images else Constraint(Literal(self._call), key=self._call)
+        return super().generate(structs.replace(request, sampling=Sampling(temperature=0), constraint=held))
+
+
+@pytest.mark.timeout(600)  # the first run installs the client
+@pytest.mark.clause("IN-4", "IN-5", "CC-1")
+@pytest.mark.parametrize("file", ["picture.png", "scan.pdf"])
+def test_claude_code_shows_the_model_what_it_reads(tmp_path: Path, file: str) -> None:
+    engine = ReadingModel(file)
+    registry = registry_of(engine, id=MODEL)
+    with network_sandbox() as sandbox, live_registry(registry, listener=sandbox.listener):
+        claude = ClaudeCode(sandbox, tmp_path, MODEL)
+
+        def answer(color: tuple[int, int, int]) -> str:
+            if file.endswith(".png"):
+                write_picture(claude.project / file, color)
+            else:
+                (claude.project / file).write_bytes(scan(1, 1, bytes(color)))
+            return claude.run(ASK, *SHORT_PROMPT).answer
+
+        red, blue, again = answer(RED), answer(BLUE), answer(RED)
+    assert [color_of(image) for image in engine.seen] == [RED, BLUE, RED]
+    assert red == again != blue
