@@ -5,14 +5,14 @@ from dragoman.server_tools.base import ServerTool
 
 
 class TextTool(ServerTool):
-    """A tool with one field, `field`, of at most `longest` characters.
+    """A tool with one field, `field`, of 1 to `longest` characters.
 
-    The length holds for calls that are constrained: a small model that must call does not end a text by itself. A longer text
-    of another call is accepted, and `run` judges it.
+    The length holds for calls that are constrained: a small model that must call may write nothing, or not end a text by
+    itself. A text of another length in another call is accepted, and `run` judges it.
     """
 
     def __init__(self, name: str, description: str, field: str, about: str, longest: int) -> None:
-        text = {"type": "string", "description": about, "maxLength": longest}
+        text = {"type": "string", "description": about, "minLength": 1, "maxLength": longest}
         schema = {"type": "object", "properties": {field: text}, "required": [field], "additionalProperties": False}
         super().__init__(name, description, schema)
         self._field = field
