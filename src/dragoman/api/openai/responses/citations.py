@@ -6,7 +6,7 @@ from typing import Any
 from msgspec import Struct
 
 from dragoman.api.cited_texts import cited_hit, sealed_place
-from dragoman.api.openai.content import read_part
+from dragoman.api.openai.content import read, read_part
 from dragoman.api.openai.parts import TextPart
 from dragoman.conversation.citations import CitedText, Passage
 from dragoman.conversation.types import Content
@@ -34,7 +34,10 @@ class UrlCitation(Struct, frozen=True, tag="url_citation"):
 
 def said(content: str | Sequence[Any], path: str) -> Iterator[Content]:
     """The content of an earlier message of the assistant. `path` is its place in the request."""
-    for place, part in enumerate([TextPart(type="output_text", text=content)] if isinstance(content, str) else content):
+    if isinstance(content, str):
+        yield from read(content, path)
+        return
+    for place, part in enumerate(content):
         pieces = list(_pieces(part)) if isinstance(part, TextPart) else []
         if any(cited for _, cited in pieces):
             yield CitedText(pieces)
