@@ -63,19 +63,19 @@ def llama(path: Path, layers: int, numbers: np.random.Generator, control_tokens:
     writer.add_head_count_kv(HEADS)
     writer.add_rope_dimension_count(WIDTH // HEADS)
     for layer in range(layers):
-        for name, shape in transformer_layer(WIDTH):
+        for name, shape in transformer_layer(WIDTH, 2 * WIDTH):
             writer.add_tensor(f"blk.{layer}.{name}.weight", weights(numbers, *shape))
         writer.add_tensor(f"blk.{layer}.ffn_gate.weight", weights(numbers, 2 * WIDTH, WIDTH))
         ones(writer, WIDTH, f"blk.{layer}.attn_norm.weight", f"blk.{layer}.ffn_norm.weight")
     finish(writer)
 
 
-def transformer_layer(width: int, output: str = "attn_output") -> Iterator[tuple[str, tuple[int, int]]]:
-    """The matrices of a transformer layer, with their shapes."""
+def transformer_layer(width: int, inner: int, output: str = "attn_output") -> Iterator[tuple[str, tuple[int, int]]]:
+    """The matrices of a transformer layer, with their shapes; `inner` is the width in its feed-forward part."""
     for name in ("attn_q", "attn_k", "attn_v", output):
         yield name, (width, width)
-    yield "ffn_up", (2 * width, width)
-    yield "ffn_down", (width, 2 * width)
+    yield "ffn_up", (inner, width)
+    yield "ffn_down", (width, inner)
 
 
 def weights(numbers: np.random.Generator, *shape: int) -> Any:

@@ -9,7 +9,7 @@ import hashlib
 import struct
 import zlib
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import gguf
 import numpy as np
@@ -28,7 +28,22 @@ IMAGE_SIDE, PATCH, VISION_WIDTH = 64, 8, 32
 IMAGE_TOKENS: Final = (IMAGE_SIDE // PATCH) ** 2 // 16
 """Tokens of an image of any size: this kind of projector scales it to a square, and merges 4 by 4 patches."""
 PROJECTOR: Final = "mmproj-tiny.gguf"
-SLOW_SIDE, SLOW_WIDTH, SLOW_LAYERS = 256, 256, 6
+
+
+class Size(NamedTuple):
+    """The size of a projector: images are squares of `side` pixels, and it gives embeddings of `language_width`."""
+
+    side: int
+    patch: int
+    width: int
+    inner_width: int
+    layers: int
+    heads: int
+    language_width: int
+
+
+TINY: Final = Size(IMAGE_SIDE, PATCH, VISION_WIDTH, 2 * VISION_WIDTH, 1, HEADS, WIDTH)
+SIGLIP_BASE: Final = Size(side=512, patch=16, width=768, inner_width=3072, layers=12, heads=12, language_width=576)
 
 _BIAS = 0.02
 
@@ -43,13 +58,13 @@ def model_with_beginning() -> Path:
     return vision_model().with_name("beginning.gguf")
 
 
-def slow_projector() -> Path:
-    """The path of a projector that takes some tenths of a second for an image, as those of real models do."""
+def real_sized_projector() -> Path:
+    """The path of a projector for the default model, as large as that of SmolVLM 256M, which has the same language model."""
 
     def fill(folder: Path) -> None:
-        _write_projector(folder / PROJECTOR, np.random.default_rng(7), SLOW_SIDE, SLOW_WIDTH, SLOW_LAYERS)
+        _write_projector(folder / PROJECTOR, np.random.default_rng(7), SIGLIP_BASE)
 
-    return once(CACHE / f"slow-projector-{VERSION}", fill) / PROJECTOR
+    return once(CACHE / f"real-sized-projector-{VERSION}", fill) / PROJECTOR
 
 
 def seeing_engine(model: Path | None = None) -> EmbeddedLlama:
@@ -78,37 +93,37 @@ def _write(folder: Path) -> None:
     numbers = np.random.default_rng(7)
     llama(folder / "tiny.gguf", LAYERS, numbers, add_bos_token=False)
     llama(folder / "beginning.gguf", LAYERS, numbers, add_bos_token=True)
-    _write_projector(folder / PROJECTOR, numbers, IMAGE_SIDE, VISION_WIDTH, layers=1)
+    _write_projector(folder / PROJECTOR, numbers, TINY)
 
 
-def _write_projector(path: Path, numbers: np.random.Generator, side: int, width: int, layers: int) -> None:
+def _write_projector(path: Path, numbers: np.random.Generator, size: Size) -> None:
     writer = GGUFWriter(path, "clip")
     writer.add_type(gguf.GGUFType.MMPROJ)
     writer.add_clip_has_vision_encoder(True)
     writer.add_clip_projector_type("gemma3")
-    writer.add_vision_image_size(side)
-    writer.add_vision_patch_size(PATCH)
-    writer.add_vision_embedding_length(width)
-    writer.add_vision_feed_forward_length(2 * width)
-    writer.add_vision_block_count(layers)
-    writer.add_vision_head_count(HEADS)
-    writer.add_vision_projection_dim(WIDTH)
+    writer.add_vision_image_size(size.side)
+    writer.add_vision_patch_size(size.patch)
+    writer.add_vision_embedding_length(size.width)
+    writer.add_vision_feed_forward_length(size.inner_width)
+    writer.add_vision_block_count(size.layers)
+    writer.add_vision_head_count(size.heads)
+    writer.add_vision_projection_dim(size.language_width)
     writer.add_vision_attention_layernorm_eps(1e-6)
     writer.add_vision_image_mean([0.5, 0.5, 0.5])
     writer.add_vision_image_std([0.5, 0.5, 0.5])
     writer.add_vision_use_gelu(True)
-    writer.add_tensor("v.patch_embd.weight", weights(numbers, width, 3, PATCH, PATCH))
-    writer.add_tensor("v.patch_embd.bias", _biases(numbers, width))
-    writer.add_tensor("v.position_embd.weight", weights(numbers, (side // PATCH) ** 2, width))
-    for layer in range(layers):
-        for name, shape in transformer_layer(width, output="attn_out"):
+    writer.add_tensor("v.patch_embd.weight", weights(numbers, size.width, 3, size.patch, size.patch))
+    writer.add_tensor("v.patch_embd.bias", _biases(numbers, size.width))
+    writer.add_tensor("v.position_embd.weight", weights(numbers, (size.side // size.patch) ** 2, size.width))
+    for layer in range(size.layers):
+        for name, shape in transformer_layer(size.width, size.inner_width, output="attn_out"):
             writer.add_tensor(f"v.blk.{layer}.{name}.weight", weights(numbers, *shape))
             writer.add_tensor(f"v.blk.{layer}.{name}.bias", _biases(numbers, shape[0]))
-    for norm in (*(f"v.blk.{layer}.{name}" for layer in range(layers) for name in ("ln1", "ln2")), "v.post_ln"):
-        writer.add_tensor(f"{norm}.weight", np.ones(width, np.float32))
-        writer.add_tensor(f"{norm}.bias", _biases(numbers, width))
-    writer.add_tensor("mm.input_projection.weight", weights(numbers, width, WIDTH))
-    writer.add_tensor("mm.soft_emb_norm.weight", np.ones(width, np.float32))
+    for norm in (*(f"v.blk.{layer}.{name}" for layer in range(size.layers) for name in ("ln1", "ln2")), "v.post_ln"):
+        writer.add_tensor(f"{norm}.weight", np.ones(size.width, np.float32))
+        writer.add_tensor(f"{norm}.bias", _biases(numbers, size.width))
+    writer.add_tensor("mm.input_projection.weight", weights(numbers, size.width, size.language_width))
+    writer.add_tensor("mm.soft_emb_norm.weight", np.ones(size.width, np.float32))
     finish(writer)
 
 

@@ -94,7 +94,7 @@ def _add_recurrent_layer(writer: GGUFWriter, layer: str, numbers: np.random.Gene
 
 
 def _add_transformer_layer(writer: GGUFWriter, layer: str, numbers: np.random.Generator, *, attention: bool) -> None:
-    for name, shape in (*transformer_layer(WIDTH), ("ffn_gate", (2 * WIDTH, WIDTH))):
+    for name, shape in (*transformer_layer(WIDTH, 2 * WIDTH), ("ffn_gate", (2 * WIDTH, WIDTH))):
         if attention or name.startswith("ffn"):
             writer.add_tensor(f"{layer}.{name}.weight", weights(numbers, *shape))
     ones(writer, WIDTH, f"{layer}.ffn_norm.weight")
