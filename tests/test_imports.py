@@ -13,7 +13,7 @@ import dragoman
 
 ROOT = Path(dragoman.__file__).parent
 
-LEAVES = {"child_process", "conversation", "errors", "kept", "parts", "prefix", "special_tokens"}
+LEAVES = {"child_process", "conversation", "errors", "kept", "parts", "prefix", "special_tokens", "toml_tables"}
 """They import nothing of ours, and every other package may import them."""
 
 ALLOWED: dict[str, set[str]] = {

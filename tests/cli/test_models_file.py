@@ -8,7 +8,8 @@ from click.testing import CliRunner
 
 from dragoman.cli import main
 from dragoman.cli.durations import parse_keep_alive, shown_duration
-from dragoman.cli.models_file import ModelTable, UnusableModels, keep_alive, memory, read_models
+from dragoman.cli.models_file import ModelTable, keep_alive, memory, read_models
+from dragoman.toml_tables import UnusableFile
 
 Write = Callable[[str], Path]
 
@@ -26,7 +27,7 @@ def write(tmp_path: Path) -> Write:
 
 
 def refusal(path: Path) -> str:
-    with pytest.raises(UnusableModels) as refused:
+    with pytest.raises(UnusableFile) as refused:
         read_models(path)
     text = str(refused.value)
     assert len(text.splitlines()) == 1

@@ -8,8 +8,8 @@ from dragoman.cli.options import Options
 from dragoman.cli.tls import BadCertificate, Certificate
 from dragoman.cli.usage_error import UsageError
 from dragoman.server.access.auth import Keyring
-from dragoman.server.access.key_file import UnusableKeys
 from dragoman.server.access.rate_limits import Levels
+from dragoman.toml_tables import UnusableFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def _keyring(options: Options) -> Keyring:
         raise UsageError("--keys and --api-key exclude each other: add the key to the file.")
     try:
         return Keyring.read(options.keys, _shared_levels() if options.workers > 1 else None)
-    except UnusableKeys as error:
+    except UnusableFile as error:
         raise UsageError(f"--keys: {error}") from error
 
 

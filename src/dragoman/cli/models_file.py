@@ -10,7 +10,6 @@ tier = "haiku"
 """
 
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -23,14 +22,11 @@ from dragoman.cli.options import GPU_LAYERS
 from dragoman.cli.sizes import parsed
 from dragoman.cli.speculate import WORDS
 from dragoman.models.resolve import DEFAULT, HUB_PREFIX, NO_PROJECTOR
+from dragoman.toml_tables import UnusableFile, read_tables
 
 _TIER: Final = re.compile(r"[a-z]+")
 _HEADER: Final = re.compile(r"\s*\[\s*(?P<name>[^\[\]]+?)\s*\]")
 _FIELD: Final = re.compile(r"unknown field `(?P<unknown>[^`]+)`|at `\$\.(?P<wrong>\w+)")
-
-
-class UnusableModels(ValueError):
-    """The file cannot be used; the message is a sentence for the operator, with the line if it is known."""
 
 
 class ModelTable(Struct, frozen=True, forbid_unknown_fields=True):
@@ -70,18 +66,10 @@ class ModelTable(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def read_models(file: Path) -> Mapping[str, ModelTable]:
-    """Return the models in a file, by their names and in its order; paths are made absolute. Raises `UnusableModels`."""
-    try:
-        text = file.read_text(encoding="utf-8")
-        tables = tomllib.loads(text)
-    except OSError as error:
-        raise UnusableModels(f"{file} cannot be read: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise UnusableModels(f"{file} is not UTF-8") from error
-    except tomllib.TOMLDecodeError as error:
-        raise UnusableModels(f"{file} is not TOML: {error}") from error
+    """Return the models in a file, by their names and in its order; paths are made absolute. Raises `UnusableFile`."""
+    text, tables = read_tables(file)
     if not tables:
-        raise UnusableModels(f'{file} contains no model; a model is a table: [name], source = "…"')
+        raise UnusableFile(f'{file} contains no model; a model is a table: [name], source = "…"')
     return {name: _table(file, text, name, table) for name, table in tables.items()}
 
 
@@ -93,7 +81,7 @@ def _table(file: Path, text: str, name: str, table: object) -> ModelTable:
         found = _FIELD.search(str(error))
         field = (found["unknown"] or found["wrong"]) if found else str(error).partition(":")[0]
         reason = f"unknown key {field!r}" if found and found["unknown"] else str(error)
-        raise UnusableModels(f"{file}, line {_line(text, name, field)}: [{name}]: {reason}") from error
+        raise UnusableFile(f"{file}, line {_line(text, name, field)}: [{name}]: {reason}") from error
     paths: dict[str, Any] = {
         name: str(file.parent / value)
         for name, value in (

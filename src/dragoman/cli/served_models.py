@@ -8,10 +8,11 @@ from typing import Any, Final
 
 from dragoman.cli import models_file
 from dragoman.cli.engines import ENGINES, LLAMACPP, VLLM
-from dragoman.cli.models_file import ModelTable, UnusableModels, read_models
+from dragoman.cli.models_file import ModelTable, read_models
 from dragoman.cli.options import Options
 from dragoman.cli.speculate import AUTO, without_draft
 from dragoman.cli.usage_error import UsageError
+from dragoman.toml_tables import UnusableFile
 
 _SMALL_TIER: Final = "haiku"
 _OF_ONE_MODEL: Final[dict[str, Any]] = {
@@ -104,7 +105,7 @@ def _of_file(options: Options) -> Iterator[Served]:
         raise UsageError(f"--models and {name} exclude each other: the file has the models and their options.")
     try:
         tables = read_models(options.models)
-    except UnusableModels as error:
+    except UnusableFile as error:
         raise UsageError(f"--models: {error}") from error
     for name, table in tables.items():
         yield Served(

@@ -19,8 +19,9 @@ from dragoman.errors import RateLimited
 from dragoman.observability.log_entry import Tokens
 from dragoman.server import create_app
 from dragoman.server.access.auth import Keyring
-from dragoman.server.access.key_file import UnusableKeys, read_keys
+from dragoman.server.access.key_file import read_keys
 from dragoman.server.access.rate_limits import Kind, RateLimits, Spending
+from dragoman.toml_tables import UnusableFile
 from server.http import count, get, post
 from server.test_log_line import RequestLog, log
 
@@ -276,7 +277,7 @@ def test_a_file_that_cannot_be_used_says_where_and_why_and_contains_no_key(
     file = tmp_path / "keys.toml"
     if content is not None:
         file.write_bytes(content if isinstance(content, bytes) else content.encode())
-    with pytest.raises(UnusableKeys) as raised:
+    with pytest.raises(UnusableFile) as raised:
         Keyring.read(file)
     assert str(raised.value).startswith(str(file))
     assert reason in str(raised.value)
@@ -301,7 +302,7 @@ def test_reading_again_keeps_what_was_used_and_takes_what_changed(tmp_path: Path
     keyring.load()
     assert (left("new"), left("2")) == ("4", "9")
     write("[ann")
-    with pytest.raises(UnusableKeys):
+    with pytest.raises(UnusableFile):
         keyring.load()
     assert left("new") == "4"
 

@@ -52,7 +52,7 @@ class Keyring:
 
     @classmethod
     def read(cls, file: Path, levels: Levels | None = None) -> "Keyring":
-        """Return the keyring of a file. Raises `UnusableKeys`."""
+        """Return the keyring of a file. Raises `UnusableFile`."""
         keyring = cls(file=file, levels=levels)
         keyring.load()
         return keyring
@@ -65,7 +65,7 @@ class Keyring:
     def load(self) -> None:
         """Read the file again, if there is one; a key whose limits are unchanged keeps what is left of them.
 
-        Raises `UnusableKeys`; then the keys before stay in use.
+        Raises `UnusableFile`; then the keys before stay in use.
         """
         if self.file is None:
             return

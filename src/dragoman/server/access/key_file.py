@@ -1,7 +1,6 @@
 """The file of several API keys (`--keys FILE`): TOML, one table for each key, whose name is the name of the table."""
 
 import re
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Final
@@ -10,14 +9,11 @@ import msgspec
 from msgspec import Meta, Struct
 
 from dragoman.server.access.rate_limits import Kind
+from dragoman.toml_tables import UnusableFile, read_tables
 
 _NAME: Final = re.compile(r"[\w.@-]{1,64}")
 _SECRET: Final = re.compile(r"[!-~]+")
 _Limit = Annotated[int, Meta(ge=1)] | None
-
-
-class UnusableKeys(ValueError):
-    """The file cannot be used; the message is a sentence for the operator, and contains no key."""
 
 
 class KeyEntry(Struct, frozen=True, forbid_unknown_fields=True):
@@ -38,33 +34,26 @@ class KeyEntry(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def read_keys(file: Path) -> Mapping[str, KeyEntry]:
-    """Return the keys in a file, by their names. Raises `UnusableKeys`."""
-    try:
-        tables = tomllib.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UnusableKeys(f"{file} cannot be read: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise UnusableKeys(f"{file} is not UTF-8") from error
-    except tomllib.TOMLDecodeError as error:
-        raise UnusableKeys(f"{file} is not TOML: {error}") from error
+    """Return the keys in a file, by their names. Raises `UnusableFile`, whose message contains no key."""
+    _, tables = read_tables(file)
     if not tables:
-        raise UnusableKeys(f'{file} contains no key; a key is a table: [name], key = "…"')
+        raise UnusableFile(f'{file} contains no key; a key is a table: [name], key = "…"')
     entries: dict[str, KeyEntry] = {}
     names: dict[str, str] = {}
     for name, table in tables.items():
         entries[name] = entry = _entry(f"{file}: [{name}]", name, table)
         if (other := names.setdefault(entry.key, name)) != name:
-            raise UnusableKeys(f"{file}: [{name}] has the same key as [{other}]")
+            raise UnusableFile(f"{file}: [{name}] has the same key as [{other}]")
     return entries
 
 
 def _entry(place: str, name: str, table: object) -> KeyEntry:
     if not _NAME.fullmatch(name):
-        raise UnusableKeys(f"{place}: a name has up to 64 letters, digits and characters of _ . @ -")
+        raise UnusableFile(f"{place}: a name has up to 64 letters, digits and characters of _ . @ -")
     try:
         entry = msgspec.convert(table, KeyEntry)
     except msgspec.ValidationError as error:
-        raise UnusableKeys(f"{place}: {error}") from error
+        raise UnusableFile(f"{place}: {error}") from error
     if not _SECRET.fullmatch(entry.key):
-        raise UnusableKeys(f"{place}: a key has at least one character, and only printable ASCII characters without spaces")
+        raise UnusableFile(f"{place}: a key has at least one character, and only printable ASCII characters without spaces")
     return entry
