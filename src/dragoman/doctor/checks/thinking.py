@@ -3,11 +3,10 @@
 import json
 from typing import Any
 
-import jsonschema_rs
-
 from dragoman.doctor.check import Subject
-from dragoman.doctor.check_failed import CheckFailed, Skip, no_markup, quoted
+from dragoman.doctor.check_failed import CheckFailed, Skip, no_markup
 from dragoman.doctor.client import Client
+from dragoman.doctor.expectations import expect_schema
 from dragoman.doctor.message import Message
 from dragoman.doctor.request_fixtures import assistant, body, text, user
 from dragoman.doctor.stream import Stream
@@ -123,12 +122,7 @@ async def thinking_foreign(client: Client) -> None:
 def _formed(message: Message, schema: dict[str, Any]) -> None:
     if message.types.count("text") != 1:
         raise CheckFailed(f"blocks: {', '.join(message.types) or 'none'}")
-    try:
-        value = json.loads(message.text)
-    except ValueError as error:
-        raise CheckFailed(f"not JSON: {quoted(message.text)}") from error
-    for wrong in jsonschema_rs.iter_errors(schema, value):
-        raise CheckFailed(f"{quoted(message.text)}: {quoted(wrong.message)}")
+    expect_schema(message.text, schema)
 
 
 def _asking(words: str, schema: dict[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from dragoman.doctor.api import MESSAGES
 from dragoman.doctor.check import Subject
 from dragoman.doctor.check_failed import CheckFailed, Skip
 from dragoman.doctor.client import COUNT, MODELS, Client
+from dragoman.doctor.expectations import expect_distinct, expect_json_type, expect_several_at_once
 from dragoman.doctor.request_fixtures import body
 
 SUBJECT = Subject("transport")
@@ -15,19 +16,12 @@ SHORT = body(max_tokens=1)
 @SUBJECT.check("every answer has its own request-id", "a client's report cannot be matched with a log line", "TRN-6")
 async def request_id(client: Client) -> None:
     answers = [await client.post(SHORT), await client.post(SHORT), await client.ask("GET", "/v1/nowhere")]
-    ids = [answer.headers.get("request-id") for answer in answers]
-    for answer, found in zip(answers, ids, strict=True):
-        if not found:
-            raise CheckFailed(f"no request-id header on an answer with status {answer.status}")
-    if len(set(ids)) < len(ids):
-        raise CheckFailed(f"the same request-id twice: {ids[0]}")
+    expect_distinct(answers, "request-id")
 
 
 @SUBJECT.check("a message is declared as JSON", "the Node SDK returns a string instead of a message", "TRN-4")
 async def json_type(client: Client) -> None:
-    kind = (await client.post(SHORT)).expect(200).headers.get("content-type", "")
-    if not kind.partition(";")[0].strip().endswith("json"):
-        raise CheckFailed(f"content-type: {kind}")
+    expect_json_type((await client.post(SHORT)).expect(200))
 
 
 @SUBJECT.check("the API is under /anthropic too", "the base URL of many clients ends in /anthropic", "TRN-1")
@@ -100,8 +94,7 @@ async def unknown_field(client: Client) -> None:
 
 @SUBJECT.check("several requests at once are answered", "sub-agents, titles and probes arrive at the same time", "CC-6")
 async def several_at_once(client: Client) -> None:
-    for answer in await asyncio.gather(*(client.post(SHORT) for _ in range(4))):
-        answer.expect(200)
+    await expect_several_at_once(client, SHORT)
 
 
 @SUBJECT.check("a burst of counts is answered", "Claude Code's /context requests two dozen at once", "CC-1", "CNT-1")

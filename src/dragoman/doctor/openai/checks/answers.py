@@ -1,12 +1,9 @@
 """Checks of whole answers that both formats have in common: limits, formats, forms of the conversation."""
 
-import json
-
-import jsonschema_rs
-
 from dragoman.doctor.check import Subject
-from dragoman.doctor.check_failed import CheckFailed, Skip, no_markup, quoted
+from dragoman.doctor.check_failed import CheckFailed, Skip, no_markup
 from dragoman.doctor.client import Client
+from dragoman.doctor.expectations import expect_schema
 from dragoman.doctor.openai.form import Form, Object
 from dragoman.doctor.openai.requests import ASK_FORM, FORM_SCHEMA, TALE, form_of
 
@@ -74,12 +71,7 @@ async def _length(client: Client, request: Object) -> int:
 async def json_schema(client: Client) -> None:
     form = form_of(client)
     reply = await form.reply(client, form.body(form.user(ASK_FORM), limit=64, **form.json_schema(FORM_SCHEMA)))
-    try:
-        value = json.loads(reply.text)
-    except ValueError as error:
-        raise CheckFailed(f"not JSON: {quoted(reply.text) or 'no text'}") from error
-    for wrong in jsonschema_rs.iter_errors(FORM_SCHEMA, value):
-        raise CheckFailed(f"{quoted(reply.text)}: {quoted(wrong.message)}")
+    expect_schema(reply.text, FORM_SCHEMA)
 
 
 @SUBJECT.check("no reasoning leaks into the text", "users read it, and it comes back as text of the model", "THK-6", "RSP-7")

@@ -1,13 +1,10 @@
 """Checks of calls of functions: optional, forced, forbidden, answered."""
 
-import json
-
-import jsonschema_rs
-
 from dragoman.doctor.check import Subject
 from dragoman.doctor.check_failed import CheckFailed, Skip, no_markup, quoted
 from dragoman.doctor.checks.tools import MARKUP, ORDER
 from dragoman.doctor.client import Client
+from dragoman.doctor.expectations import expect_schema
 from dragoman.doctor.openai.form import Call, Object, Reply
 from dragoman.doctor.openai.requests import ASK_TIME, ASK_WEATHER, WEATHER, WEATHER_SCHEMA, forced, form_of, with_tools
 from dragoman.doctor.request_fixtures import closed
@@ -29,12 +26,7 @@ def _calls(reply: Reply) -> list[Call]:
 
 
 def _valid(call: Call, schema: Object) -> None:
-    try:
-        value = json.loads(call.arguments)
-    except ValueError as error:
-        raise CheckFailed(f"the arguments are not JSON: {quoted(call.arguments)}") from error
-    for wrong in jsonschema_rs.iter_errors(schema, value):
-        raise CheckFailed(f"{quoted(call.arguments)}: {quoted(wrong.message)}")
+    expect_schema(call.arguments, schema, "the arguments are ")
 
 
 @SUBJECT.check("`required` forces a call", "frameworks get typed answers this way", "OAI-2", "RSP-5")

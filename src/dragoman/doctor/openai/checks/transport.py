@@ -1,10 +1,9 @@
 """Checks of headers, keys and several requests at once."""
 
-import asyncio
-
 from dragoman.doctor.check import Subject
 from dragoman.doctor.check_failed import CheckFailed, Skip
 from dragoman.doctor.client import Client
+from dragoman.doctor.expectations import expect_distinct, expect_json_type, expect_several_at_once
 from dragoman.doctor.openai.requests import form_of
 
 SUBJECT = Subject("transport")
@@ -14,19 +13,12 @@ SUBJECT = Subject("transport")
 async def request_id(client: Client) -> None:
     body = form_of(client).body(limit=16)
     answers = [await client.post(body), await client.post(body), await client.ask("GET", "/v1/nowhere")]
-    ids = [answer.headers.get("x-request-id") for answer in answers]
-    for answer, found in zip(answers, ids, strict=True):
-        if not found:
-            raise CheckFailed(f"no x-request-id header on an answer with status {answer.status}")
-    if len(set(ids)) < len(ids):
-        raise CheckFailed(f"the same x-request-id twice: {ids[0]}")
+    expect_distinct(answers, "x-request-id")
 
 
 @SUBJECT.check("an answer is declared as JSON", "the SDK returns a string instead of an answer", "TRN-4")
 async def json_type(client: Client) -> None:
-    kind = (await client.post(form_of(client).body(limit=16))).expect(200).headers.get("content-type", "")
-    if not kind.partition(";")[0].strip().endswith("json"):
-        raise CheckFailed(f"content-type: {kind}")
+    expect_json_type((await client.post(form_of(client).body(limit=16))).expect(200))
 
 
 @SUBJECT.check("any key is a Bearer token", "the SDK sends it so, also to servers without keys", "AUTH-1", "AUTH-4")
@@ -52,6 +44,4 @@ async def unknown_field(client: Client) -> None:
 
 @SUBJECT.check("several requests at once are answered", "sub-agents, titles and probes arrive at the same time", "CC-6")
 async def several_at_once(client: Client) -> None:
-    body = form_of(client).body(limit=16)
-    for answer in await asyncio.gather(*(client.post(body) for _ in range(4))):
-        answer.expect(200)
+    await expect_several_at_once(client, form_of(client).body(limit=16))
