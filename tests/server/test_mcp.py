@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
-import anthropic
 import pytest
 from aiohttp import web
 
@@ -14,6 +13,7 @@ from dragoman.conversation import ToolCall
 from dragoman.server_tools import ServerToolSettings
 from server.http import post
 from server.recording_engine import RecordingEngine, common_beginning
+from server.sdk import answered
 from server_tools.mcp_servers import answering, in_thread, official, running
 
 BETA = "mcp-client-2025-11-20"
@@ -45,13 +45,7 @@ def test_a_tool_of_an_mcp_server_is_called_in_the_message(serve: Serve, weather:
     url = serve("I look. " + call(city="Oslo"), DONE, server_tools=ON)
     request: Any = {"model": MODEL, "max_tokens": 99, "betas": [BETA]}
     request |= {name: value for name, value in asked(weather).items() if name in ("messages", "mcp_servers", "tools")}
-    message: Any
-    with anthropic.Anthropic(base_url=url, api_key="none", _strict_response_validation=True) as client:
-        if stream:
-            with client.beta.messages.stream(**request) as events:
-                message = events.get_final_message()
-        else:
-            message = client.beta.messages.create(**request)
+    message = answered(url, stream=stream, beta=True, **request)
     said, use, result, answer = message.content
     assert (said.text, answer.text) == ("I look.", DONE)
     assert (use.type, use.server_name, use.name, use.input) == ("mcp_tool_use", "weather", "forecast", {"city": "Oslo"})

@@ -3,7 +3,6 @@
 from itertools import pairwise
 from typing import Any
 
-import anthropic
 import pytest
 
 from conftest import MODEL, Serve, body, live_server, user
@@ -11,6 +10,7 @@ from dragoman import dialects
 from dragoman.conversation import ToolCall
 from server.http import get, post
 from server.recording_engine import RecordingEngine, common_beginning
+from server.sdk import answered
 
 REGEX: dict[str, Any] = {"type": "tool_search_tool_regex_20251119", "name": "tool_search_tool_regex"}
 BM25: dict[str, Any] = {"type": "tool_search_tool_bm25_20251119", "name": "tool_search_tool_bm25"}
@@ -36,13 +36,7 @@ def asked(*messages: dict[str, Any], **fields: Any) -> dict[str, Any]:
 def test_a_found_tool_is_called_in_the_same_message(serve: Serve, tool: dict[str, Any], stream: bool) -> None:
     url = serve("I look. " + search(name=tool["name"]), FORECAST)
     request: Any = {"model": MODEL, "max_tokens": 99, "messages": [QUESTION], "tools": [tool, WEATHER, MAIL]}
-    message: Any
-    with anthropic.Anthropic(base_url=url, api_key="none", _strict_response_validation=True) as client:
-        if stream:
-            with client.messages.stream(**request) as events:
-                message = events.get_final_message()
-        else:
-            message = client.messages.create(**request)
+    message = answered(url, stream=stream, **request)
     said, use, result, call = message.content
     assert (said.type, use.type, use.name) == ("text", "server_tool_use", tool["name"])
     assert (result.tool_use_id, [found.tool_name for found in result.content.tool_references]) == (use.id, ["get_weather"])

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any
 
-import anthropic
 import openai
 import pytest
 from aiohttp import web
@@ -21,6 +20,7 @@ from media.pdf_files import text_pdf
 from search_server import SearchServer, search_server
 from server.http import post
 from server.recording_engine import RecordingEngine, common_beginning
+from server.sdk import answered
 from server_tools.mcp_servers import in_thread
 from server_tools.web_site import site_of
 
@@ -69,13 +69,9 @@ def serving(search: SearchServer, *script: str) -> Iterator[tuple[str, Recording
         yield url, engine
 
 
-def answered(url: str, tool: dict[str, Any], *messages: dict[str, Any], stream: bool = False) -> Message:
-    request: Any = {"model": MODEL, "max_tokens": 400, "messages": messages, "tools": [tool]}
-    with anthropic.Anthropic(base_url=url, api_key="none", max_retries=0, _strict_response_validation=True) as client:
-        if not stream:
-            return client.messages.create(**request)
-        with client.messages.stream(**request) as events:
-            return events.get_final_message()
+def answer(url: str, tool: dict[str, Any], *messages: dict[str, Any], stream: bool = False) -> Message:
+    message: Message = answered(url, stream=stream, model=MODEL, max_tokens=400, messages=messages, tools=[tool])
+    return message
 
 
 def cited(message: Message) -> list[tuple[str, list[dict[str, Any]]]]:
@@ -103,7 +99,7 @@ def test_an_answer_cites_the_hits_of_all_searches_of_the_conversation(search: Se
     script = [call("web_search", query="tides"), "It is high at noon.[^1] The sea?[^2] Bye.[^7]"]
     script += [call("web_search", query="sea"), "Both say so.[^1][^4] I see."]
     with serving(search, *script) as (url, engine):
-        first = answered(url, SEARCH, user("When?"), stream=stream)
+        first = answer(url, SEARCH, user("When?"), stream=stream)
         ((_, (high,)), (_, (wide,)), bye) = cited(first)
         assert bye == (" Bye.", [])
         assert (high["type"], high["url"], high["title"], high["cited_text"]) == (
@@ -114,7 +110,7 @@ def test_an_answer_cites_the_hits_of_all_searches_of_the_conversation(search: Se
         )
         assert (wide["cited_text"], wide["title"]) == ("It is wide.", "The sea")
 
-        later = answered(url, SEARCH, user("When?"), said(first), user("And?"), stream=stream)
+        later = answer(url, SEARCH, user("When?"), said(first), user("And?"), stream=stream)
         ((_, (one, other)), _) = cited(later)
         assert one == high
         assert other["cited_text"] == wide["cited_text"]
@@ -140,11 +136,11 @@ def test_an_answer_cites_the_pages_that_it_fetched(search: SearchServer, site: s
     script = call("web_fetch", url=f"{site}/{path}"), f"It is low at a quarter to seven.{mark}", "Wide.[^1]"
     with serving(search, *script) as (url, engine):
         question = {"role": "user", "content": [NOTE, {"type": "text", "text": f"Read {site}/{path}."}]}
-        first = answered(url, FETCH, question)
+        first = answer(url, FETCH, question)
         ((_, (low,)),) = cited(first)
         document = {"document_index": 1, "document_title": None, "cited_text": "Low tide is at 18:47."}
         assert low == document | place
-        later = answered(url, FETCH, question, said(first), user("And the sea?"))
+        later = answer(url, FETCH, question, said(first), user("And the sea?"))
         ((_, (wide,)),) = cited(later)
         assert (wide["document_index"], wide["cited_text"]) == (0, "The sea is wide.")
         assert f"quarter to seven.{mark}" in engine.texts[2]
@@ -155,14 +151,14 @@ def test_an_answer_cites_the_pages_that_it_fetched(search: SearchServer, site: s
 @pytest.mark.parametrize("output", ["It is so.[^9]", "It is at noon. [^0]", "Low tide is at 18:48.", "So it is.[^99999999]"])
 def test_what_no_hit_says_is_never_a_citation(search: SearchServer, output: str) -> None:
     with serving(search, call("web_search", query="tides"), output) as (url, _):
-        assert all(citations == [] for _, citations in cited(answered(url, SEARCH, user("When?"))))
+        assert all(citations == [] for _, citations in cited(answer(url, SEARCH, user("When?"))))
 
 
 @pytest.mark.clause("TOOL-15")
 def test_a_sentence_that_repeats_a_hit_cites_it(search: SearchServer) -> None:
     quote = "High tide is at 12:34 & low tide at 18:47."
     with serving(search, call("web_search", query="tides"), f"I found this. {quote}") as (url, _):
-        _, (text, (citation,)) = cited(answered(url, SEARCH, user("When?")))
+        _, (text, (citation,)) = cited(answer(url, SEARCH, user("When?")))
     assert text == citation["cited_text"] == quote
 
 
@@ -181,7 +177,7 @@ def test_an_output_format_leaves_no_place_for_citations(search: SearchServer) ->
 @pytest.mark.clause("IN-1", "IN-12")
 def test_citations_of_hits_in_the_history_can_be_anything(search: SearchServer) -> None:
     with serving(search, call("web_search", query="tides"), "It is high at noon.[^1]", "Yes.") as (url, engine):
-        message = said(answered(url, SEARCH, user("When?")))
+        message = said(answer(url, SEARCH, user("When?")))
         (citation,) = message["content"][-1]["citations"]
         for damaged in (citation["encrypted_index"][:-3], "x", 5, None):
             citation["encrypted_index"] = damaged

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any
 
-import anthropic
 import pytest
 from aiohttp import web
 
@@ -18,6 +17,7 @@ from dragoman.server_tools import ServerToolbox, ServerToolSettings
 from media.pdf_files import text_pdf
 from server.http import post
 from server.recording_engine import RecordingEngine, common_beginning
+from server.sdk import answered
 from server_tools.mcp_servers import in_thread
 from server_tools.web_site import site_of
 
@@ -74,13 +74,7 @@ def test_what_is_at_a_url_is_a_document_in_the_message(site: str, path: str, kin
     with serving(call(f"{site}/{path}"), DONE) as (url, engine):
         tool = FETCH | {"citations": {"enabled": True}, "max_content_tokens": 1000}
         request: Any = {"model": MODEL, "max_tokens": 99, "messages": [user(f"Read {site}/{path}.")], "tools": [tool]}
-        message: Any
-        with anthropic.Anthropic(base_url=url, api_key="none", _strict_response_validation=True) as client:
-            if stream:
-                with client.messages.stream(**request) as events:
-                    message = events.get_final_message()
-            else:
-                message = client.messages.create(**request)
+        message = answered(url, stream=stream, **request)
         use, result, answer = message.content
         assert (use.name, use.input) == ("web_fetch", {"url": f"{site}/{path}"})
         assert (result.tool_use_id, result.content.url) == (use.id, f"{site}/{path}")

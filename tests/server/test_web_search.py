@@ -19,6 +19,7 @@ from dragoman.server_tools import SearchSettings, ServerToolSettings
 from search_server import ENDLESS, SearchServer, search_server
 from server.http import get, post, wire
 from server.recording_engine import RecordingEngine, common_beginning
+from server.sdk import answered
 
 SEARCH: dict[str, Any] = {"type": "web_search_20250305", "name": "web_search"}
 ADD = {"name": "add", "input_schema": {"type": "object", "properties": {"a": {"type": "integer"}}}}
@@ -59,13 +60,7 @@ def kinds(message: dict[str, Any]) -> list[str]:
 def test_a_search_is_a_call_and_a_result_in_one_message(serve: Serve, search: SearchServer, streamed: bool) -> None:
     url = serve("I look. " + call(), DONE, server_tools=settings(search))
     request: Any = {"model": MODEL, "max_tokens": 99, "messages": [QUESTION], "tools": [SEARCH]}
-    message: Any
-    with anthropic.Anthropic(base_url=url, api_key="none", _strict_response_validation=True) as client:
-        if streamed:
-            with client.messages.stream(**request) as events:
-                message = events.get_final_message()
-        else:
-            message = client.messages.create(**request)
+    message = answered(url, stream=streamed, **request)
     said, use, result, answer = message.content
     assert (said.text, answer.text) == ("I look.", DONE)
     assert (use.name, use.input) == ("web_search", {"query": "tides"})
