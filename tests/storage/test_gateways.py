@@ -21,6 +21,7 @@ from dragoman.errors import StorageFailed
 from dragoman.server.batches import runner
 from dragoman.storage import place as place_of
 from dragoman.storage import sqlite
+from dragoman.storage.batches.queue import LEASE_S
 from dragoman.storage.batches.store import BatchStore
 from dragoman.storage.database import Connection
 from dragoman.storage.place import Place
@@ -112,7 +113,7 @@ def test_a_batch_ends_although_transactions_fail(tmp_path: Path, monkeypatch: py
         until(lambda: engine.waiting > 0)
         fails.set()
         engine.release()
-        until(lambda: _answered(store, made.id) == 30, 30, pause=0.05)
+        until(lambda: _answered(store, made.id) == 30, 4 * LEASE_S, pause=0.05)  # a failure may cost a lease
         fails.clear()
         assert ended(client, made.id).request_counts.succeeded == 30
     assert len(engine.requests) == 30  # no answer was lost, and none computed twice
