@@ -8,9 +8,13 @@ import signal
 import socket
 import subprocess
 import sys
+import time
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from pathlib import Path
 
+import psutil
 import pytest
 from click.testing import CliRunner
 
@@ -69,6 +73,16 @@ def test_the_lines_to_paste_have_a_variable_instead_of_the_key(hello: list[str])
         assert server.banner.count("DRAGOMAN_KEY") == 4
         assert post(server.url, body(model="small")).status == HTTPStatus.UNAUTHORIZED
         assert post(server.url, body(model="small"), x_api_key="secret").json["model"] == "small"
+
+
+def test_a_server_at_rest_sleeps_and_knows_the_time_afterwards(hello: list[str]) -> None:
+    with serving(*hello) as server:
+        process = psutil.Process(server.pid)
+        before = process.num_ctx_switches().voluntary
+        time.sleep(1.5)
+        assert process.num_ctx_switches().voluntary - before < 10
+        date = parsedate_to_datetime(get(server.url, "/health").headers["date"])
+        assert abs(date - datetime.now(UTC)) < timedelta(seconds=1.2)
 
 
 def test_options_can_come_from_the_environment(hello: list[str]) -> None:

@@ -9,26 +9,23 @@ _UNKNOWN = LogProb("", b"")
 
 
 class PendingTokens:
-    """Collects the tokens of the parts that ask for them, in order. It is false while there are none."""
+    """Collects the tokens of the parts that ask for them, in order: `ids` are empty while there are none."""
 
-    __slots__ = ("_ids", "_logprobs", "report")
+    __slots__ = ("_logprobs", "ids", "report")
 
     def __init__(self, report: TokenReport) -> None:
         self.report = report
-        self._ids: list[int] = []
+        self.ids: list[int] = []
         self._logprobs: list[LogProb] = []
-
-    def __bool__(self) -> bool:
-        return bool(self._ids)
 
     def add(self, part: Tokens) -> None:
         """Add tokens. Of those that have no log-probability, it is not known."""
-        self._ids += part.ids
+        self.ids += part.ids
         if self.report.top is not None:
             self._logprobs += part.logprobs or [_UNKNOWN] * len(part.ids)
 
     def take(self) -> tuple[Sequence[int], Sequence[LogProb]]:
         """Return the ids, and their log-probabilities if the request asks for them; none are left."""
-        taken = self._ids, self._logprobs
-        self._ids, self._logprobs = [], []
+        taken = self.ids, self._logprobs
+        self.ids, self._logprobs = [], []
         return taken

@@ -108,6 +108,7 @@ class _Server(uvicorn.Server):
         self.exit_code = 0
         self._registry = registry
         self._announcing: asyncio.Task[None] | None = None
+        self._ending = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to listen, and load the model in the background."""
@@ -119,6 +120,10 @@ class _Server(uvicorn.Server):
             loop, listener = asyncio.get_running_loop(), self._registry.siblings.listen()
             self.servers.append(await loop.create_unix_server(partial(self._protocol, None), sock=listener))
         self._announcing = asyncio.create_task(self._announce())
+
+    async def main_loop(self) -> None:
+        """Wait for the end. uvicorn looks for it, and at the clock, ten times a second, which costs a percent of a core."""
+        await self._ending.wait()
 
     def _protocol(self, watched: WatchedConnection | None) -> asyncio.Protocol:
         state = self.lifespan.state
@@ -145,6 +150,7 @@ class _Server(uvicorn.Server):
             _LOG.error("loading failed", exc_info=failure)
         self.exit_code = 1
         self.should_exit = True
+        self._ending.set()
 
     def _warm(self, loaded: ServedModel) -> None:
         """Start a worker process of each kind, so that the first large request does not wait for one."""
@@ -167,6 +173,7 @@ class _Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
     def _drain(self, seconds: float) -> None:
+        self._ending.set()
         if self._dealt is not None:
             self._dealt.stop()
         self._registry.residents.drain()

@@ -72,6 +72,8 @@ class Parser:
         self._sets = marker_sets(syntax, calls_allowed=calls_allowed, spelled=spelled)
         self._held = ""  # undecided text, which is read again together with the next chunk
         self._text = TextSpan(self._sets, syntax.reasoning, syntax.stop_strings.ends)
+        self.thinking = False
+        """Whether the text so far ends inside reasoning."""
         self._reasoning: ReasoningSpan | None = None
         self._span: Span = self._text  # the one of the two that it is inside of
         self._block: _OpenBlock | None = None  # inside of the text or the reasoning
@@ -86,11 +88,6 @@ class Parser:
             if is_read_twice
             else None
         )
-
-    @property
-    def thinking(self) -> bool:
-        """Whether the text so far ends inside reasoning."""
-        return self._reasoning is not None
 
     @property
     def repairs(self) -> list[str]:
@@ -176,6 +173,7 @@ class Parser:
     def _begin_reasoning(self) -> None:
         text = self._text
         text.interrupt()
+        self.thinking = True
         self._span = self._reasoning = ReasoningSpan(
             self._sets, self._syntax.reasoning, at_start=not text.has_words, refused=text.refused
         )
@@ -183,7 +181,7 @@ class Parser:
     def _end_reasoning(self, reasoning: ReasoningSpan, out: list[Part]) -> None:
         if reasoning.has_words:
             out.append(ThinkingEnd())
-        self._reasoning, self._span = None, self._text
+        self.thinking, self._reasoning, self._span = False, None, self._text
         self._text.resume(reasoning)
 
     # Calls

@@ -209,7 +209,7 @@ class TokenEndpoint(Engine):
                         yield chunk
                     async for data in answer:
                         if self.watch is not None:
-                            self.watch.record_output()
+                            self.watch.liveness.record_output()
                         for chunk in reader.feed(data):
                             yield chunk
                         if reader.finished:

@@ -51,7 +51,7 @@ class HealthWatch:
         self._name = name
         self._identify = identify
         self._abort_all = abort_all
-        self._liveness = Liveness(self._update_identity, watch_times)
+        self.liveness = Liveness(self._update_identity, watch_times)
         self._first = self._now = self._reason = ""
         self._probe_now = asyncio.Event()
         self._probing = asyncio.Lock()
@@ -61,10 +61,6 @@ class HealthWatch:
         """Record the engine's present identity as the expected one, and start probing. Raises what `identify` raises."""
         self._first = self._now = await self._identify()
         self._task = asyncio.create_task(self._run(), name="engine watch")
-
-    def record_output(self) -> None:
-        """Record that output arrived."""
-        self._liveness.record_output()
 
     def probe_soon(self) -> None:
         """Probe at once, because a request failed."""
@@ -103,7 +99,7 @@ class HealthWatch:
     async def _run(self) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._liveness.times.interval):  # `wait_for` can swallow a cancellation until 3.12
+                async with asyncio.timeout(self.liveness.times.interval):  # `wait_for` can swallow a cancellation until 3.12
                     await self._probe_now.wait()
             self._probe_now.clear()
             async with self._probing:
@@ -115,13 +111,13 @@ class HealthWatch:
     async def _probe(self) -> None:
         before = self.status
         try:
-            await self._liveness.check()
+            await self.liveness.check()
         except (EngineError, TimeoutError) as error:
             self._reason = error.message if isinstance(error, EngineError) else f"{self._name} does not respond"
             self.status = WatchStatus.UNREACHABLE
             if before is not self.status:
                 _LOG.warning("%s", self._reason)
-            if self._liveness.lost:
+            if self.liveness.lost:
                 self._abort_all()
             return
         self.status = WatchStatus.READY if self._now == self._first else WatchStatus.CHANGED

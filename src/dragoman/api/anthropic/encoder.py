@@ -225,13 +225,13 @@ class MessageEncoder:
         return [ErrorBody.of(error, request_id)]
 
     def _delta(self, delta: Delta) -> ContentBlockDelta:
-        if self._tokens:
+        if self._tokens.ids:
             return ContentBlockDelta(self._index, delta, *self._taken())
         return ContentBlockDelta(self._index, delta)
 
     def _taken(self) -> tuple[Sequence[int] | UnsetType, Sequence[TokenLogprob] | UnsetType]:
         """The tokens that no event has, as the fields of the next one."""
-        if not self._tokens:
+        if not self._tokens.ids:
             return UNSET, UNSET
         report = self._tokens.report
         ids, logprobs = self._tokens.take()
@@ -241,7 +241,7 @@ class MessageEncoder:
     def _rest(self) -> list[Event]:
         """An empty delta for the tokens that no event has, if a block is open."""
         empty = _EMPTY.get(self._state)
-        return [self._delta(empty)] if self._tokens and empty is not None else []
+        return [self._delta(empty)] if self._tokens.ids and empty is not None else []
 
     def _enter(self, state: _State, block: Callable[[], BlockOut]) -> list[Event]:
         """Change into a block of this type: close another open block and start this one, unless it is open already."""

@@ -168,7 +168,7 @@ class ChatEncoder(_StreamEncoder):
         return self._chunk(Delta(function_call=call.function) if self._older else Delta(tool_calls=(call,)))
 
     def _chunk(self, delta: Delta, finish: str | None = None) -> ChatChunk:
-        if not self._tokens:
+        if not self._tokens.ids:
             return self._answer.chunk(ChunkChoice(delta, self._index, finish_reason=finish))
         report = self._tokens.report
         ids, found = self._tokens.take()
@@ -208,7 +208,7 @@ class CompletionEncoder(_StreamEncoder):
                 return []
 
     def _chunk(self, text: str, finish: str | None = None) -> Completion:
-        if not self._tokens:
+        if not self._tokens.ids:
             return self._answer.chunk(TextChoice(text, finish, self._index))
         report = self._tokens.report
         ids, found = self._tokens.take()

@@ -195,7 +195,7 @@ class LlamaServer(Engine):
             async with self._accepted(request, grammar, slot) as answer:
                 async for data in answer:
                     if self._watch is not None:
-                        self._watch.record_output()
+                        self._watch.liveness.record_output()
                     for chunk in completion.feed(data):
                         if self._disk is not None and chunk.prefill is not None:
                             self._disk.record_prefill(slot, chunk.prefill)

@@ -8,20 +8,20 @@ import asyncio
 from types import TracebackType
 from typing import Any, Final, Self
 
-from starlette.types import Message, Send
+from starlette.types import Send
 
 from dragoman.api.format import ApiFormat
 from dragoman.errors import for_client
 from dragoman.observability import Record
 from dragoman.server.answering import stream
-from dragoman.server.transport.respond import response_start
+from dragoman.server.transport.respond import STREAM_HEADERS, response_start
 
 LOADING_PATIENCE: Final = 240.0
 """Seconds that a request without a stream waits for its model: clients wait 300 s for the first byte, and retry."""
 
 
 class EarlyStream:
-    """Starts the stream of a request that waits long; `send` sends the rest of it. Does nothing for one without a stream."""
+    """Starts the stream of a request that waits long, or at the latest `begin` does. Does nothing for one without a stream."""
 
     def __init__(self, send: Send, api_format: ApiFormat[Any], record: Record) -> None:
         self._send = send
@@ -49,14 +49,13 @@ class EarlyStream:
         if self._timer is not None:
             self._timer.cancel()
 
-    async def send(self, message: Message) -> None:
-        """Send a message of the answer; its start is left out if the response has started."""
-        if not self._answered:
-            self._answered = True
-            await self._stop()
-            if self._started:
-                return
-        await self._send(message)
+    async def begin(self) -> Send:
+        """Start the response unless it has started, and return what sends the rest."""
+        self._answered = True
+        await self._stop()
+        if not self._started:
+            await self._send(response_start(200, STREAM_HEADERS))
+        return self._send
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> bool:
         """Stop, and send a failure as an event if the response has started early."""
@@ -82,7 +81,7 @@ class EarlyStream:
     async def _ping(self) -> None:
         async with self._sending:
             self._started = True
-            await self._send(response_start(200, stream.HEADERS))
+            await self._send(response_start(200, STREAM_HEADERS))
         while True:
             async with self._sending:
                 await self._send({"type": "http.response.body", "body": self._format.ping, "more_body": True})

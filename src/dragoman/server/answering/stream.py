@@ -35,7 +35,7 @@ from dragoman.observability import Record
 from dragoman.parts import Ending, Prefill
 from dragoman.server.answering.choices import Choices
 from dragoman.server.models.admission import Admission, Slots
-from dragoman.server.transport.respond import response_start, send_json
+from dragoman.server.transport.respond import send_json
 
 MOMENT = 0.25
 """Seconds that `message_start` waits for the engine to report how much of the prompt was cached."""
@@ -49,12 +49,6 @@ _MOST_BATCHED = 0.001
 
 E = TypeVar("E")
 E_contra = TypeVar("E_contra", contravariant=True)
-
-HEADERS = {
-    "content-type": "text/event-stream; charset=utf-8",
-    "cache-control": "no-cache",
-    "x-accel-buffering": "no",  # asks proxies not to buffer the stream
-}
 
 
 class Output(Protocol[E_contra]):
@@ -153,12 +147,12 @@ class EventStream(Generic[E]):
         self._sent = 0.0  # when the last write began
         self._stalled = False
 
-    async def run(self, send: Send) -> None:
-        """Send the stream. Raises what fails before the first byte."""
+    async def run(self, begin: Callable[[], Awaitable[Send]]) -> None:
+        """Send the stream; `begin` starts the response. Raises what fails before the first byte."""
         producer = asyncio.create_task(self._produce())
         try:
             await self._await_first_part(producer)
-            await self._send_all(send)
+            await self._send_all(await begin())
         finally:
             producer.cancel()
             await asyncio.wait({producer})
@@ -217,7 +211,8 @@ class EventStream(Generic[E]):
     async def _write(self, send: Send) -> None:
         """Write the outbox."""
         data, self._outbox = bytes(self._outbox), bytearray()
-        self._emptied.set()
+        if len(data) > _OUTBOX_LIMIT:
+            self._emptied.set()
         self._sent = self._sending = self._loop.time()
         try:
             await send({"type": "http.response.body", "body": data, "more_body": True})
@@ -233,7 +228,6 @@ class EventStream(Generic[E]):
         """Write the outbox until the producer is done. One timer task runs beside it, so that no event needs its own timer."""
         task = asyncio.current_task()
         assert task is not None
-        await send(response_start(200, HEADERS))
         self._sent, self._send = self._loop.time(), send
         timer = asyncio.create_task(self._watch(task))
         try:

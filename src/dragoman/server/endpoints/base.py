@@ -124,7 +124,7 @@ class GeneratingEndpoint(Endpoint, Generic[E]):
                 async with self._response(record, incoming, made, model, routing) as response:
                     spending.reserve(response.choices.counts.prompt)
                     if record.stream:
-                        await EventStream(response, model.admission).run(early.send)
+                        await EventStream(response, model.admission).run(early.begin)
                     else:
                         await send_message(response, model.admission, send)
 

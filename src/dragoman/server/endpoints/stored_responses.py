@@ -15,8 +15,7 @@ from dragoman.api.openai.responses.replay import replayed
 from dragoman.api.openai.responses.response import Response
 from dragoman.errors import InvalidRequest, UnknownResponse
 from dragoman.server.access.auth import owner_of
-from dragoman.server.answering.stream import HEADERS as STREAM_HEADERS
-from dragoman.server.transport.respond import json_response
+from dragoman.server.transport.respond import STREAM_HEADERS, json_response
 from dragoman.storage.responses import ResponseStore, StoredItem
 
 _PATH: Final = "/v1/responses/{response}"

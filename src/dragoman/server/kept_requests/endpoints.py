@@ -19,14 +19,13 @@ from dragoman.observability.recent import Inspect, Phase, RecentRequest, Request
 from dragoman.server.access.auth import KEY, Key
 from dragoman.server.answering.preparation import is_large
 from dragoman.server.answering.rendering import in_worker
-from dragoman.server.answering.stream import HEADERS as STREAM_HEADERS
 from dragoman.server.kept_requests.content import RequestContent, content_of, segments_of
 from dragoman.server.kept_requests.report import report_of
 from dragoman.server.models.registry import ModelRegistry
 from dragoman.server.models.served_model import ServedModel
 from dragoman.server.models.status import ModelStatuses, merged, statuses_of
 from dragoman.server.transport.disconnect import until_disconnect
-from dragoman.server.transport.respond import response_start, send_json
+from dragoman.server.transport.respond import STREAM_HEADERS, response_start, send_json
 
 REQUESTS: Final = "/api/requests"
 UPDATE_SECONDS: Final = 0.25

@@ -3,6 +3,7 @@
 In addition to uvicorn's protocol:
 
 - A request that offers an upgrade (h2c, websocket) is answered as the HTTP/1.1 request that it also is (RFC 9110, 7.8).
+- The `Date` of a response is taken when its request arrives, and not by a timer, so that a server at rest does nothing.
 - The head of a request (request line and headers) has a size limit and a time limit; a body has a minimum rate.
 - When the server stops, a request that is still arriving is refused immediately.
 - A client that shuts down its sending side after a request gets its response. A closed connection looks the same
@@ -11,6 +12,8 @@ In addition to uvicorn's protocol:
 """
 
 import asyncio
+from collections.abc import Awaitable
+from email.utils import formatdate
 from functools import partial
 from typing import Any, Final
 
@@ -129,6 +132,7 @@ class Connection(HttpToolsProtocol):
         self._unread = 0
         self._pace = pace.Pace()
         self._set_timer(pace.BODY_SECONDS)
+        self.server_state.default_headers = [(b"date", formatdate(usegmt=True).encode())]
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -217,10 +221,10 @@ class Connection(HttpToolsProtocol):
     async def _run_noting_events(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the application, and note whether the response is an event stream."""
 
-        async def noting(message: Message) -> None:
+        def noting(message: Message) -> Awaitable[None]:  # no coroutine: this runs for every token
             if message["type"] == "http.response.start":
                 self._sends_events = Headers(raw=message["headers"]).get("content-type", "").startswith("text/event-stream")
-            await send(message)
+            return send(message)
 
         await app(scope, receive, noting)
 

@@ -1,4 +1,4 @@
-"""Sends responses that are not streams."""
+"""Starts responses, and sends those that are not streams."""
 
 import secrets
 from collections.abc import Iterable, Mapping
@@ -16,6 +16,12 @@ from dragoman.api.openai.formats import CHAT, COMPLETIONS, RESPONSES_API
 from dragoman.errors import OVERLOADED_STATUS, RESPONSES, DragomanError
 from dragoman.server.access.origins import PAGES, Pages
 from dragoman.server.transport.versions import VERSION_HEADER
+
+STREAM_HEADERS = {
+    "content-type": "text/event-stream; charset=utf-8",
+    "cache-control": "no-cache",
+    "x-accel-buffering": "no",  # asks proxies not to buffer the stream
+}
 
 _PREFIX = "/anthropic"
 _encode = msgspec.json.Encoder().encode
