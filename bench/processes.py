@@ -88,7 +88,20 @@ def llama_server(
 @contextmanager
 def fake_upstream(chunks: int, cores: frozenset[int], step_ms: float = 0.0) -> Iterator[str]:
     """Run a fake llama-server that answers every completion with `chunks` chunks, at once or in steps; yields its URL."""
-    command = [sys.executable, "-m", "bench.upstream", str(chunks), str(step_ms)]
+    with _printing_its_url("bench.upstream", str(chunks), str(step_ms), cores=cores) as url:
+        yield url
+
+
+@contextmanager
+def relay(url: str) -> Iterator[str]:
+    """Run a relay of bytes to a server at `unix:///path`; yields its URL."""
+    with _printing_its_url("bench.relay", url.removeprefix("unix://"), cores=ALL_CORES) as relayed:
+        yield relayed
+
+
+@contextmanager
+def _printing_its_url(module: str, *arguments: str, cores: frozenset[int]) -> Iterator[str]:
+    command = [sys.executable, "-m", module, *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=_pinned(cores)) as server:  # noqa: PLW1509 -- no threads yet
         assert server.stdout is not None
         try:

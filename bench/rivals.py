@@ -49,12 +49,13 @@ async def contest(
     ours: Side,
     theirs: Side,
     quick: Callable[[Side], Awaitable[Figures]],
-    slow: Callable[[Side], Awaitable[Figures]],
+    slow: Callable[[Side], Awaitable[Figures]] | None,
     runs: int,
 ) -> tuple[list[Figures], list[Figures]]:
     """The figures of both sides in each run, after one run to warm up.
 
-    The order has an effect: each side does the quick measurements first and second, the slow ones first in every other run.
+    The order has an effect: each side does the quick measurements first and second, the slow ones, if any, first in every other
+    run.
     """
     sides = ours, theirs
     taken: tuple[list[Figures], list[Figures]] = [], []
@@ -67,7 +68,7 @@ async def contest(
             twice[number].append(await quick(sides[number]))
         for number in order:
             means = {name: mean(figures[name] for figures in twice[number]) for name in twice[number][0]}
-            taken[number].append({**means, **await slow(sides[number])})
+            taken[number].append({**means, **(await slow(sides[number]) if slow else {})})
     return taken
 
 

@@ -76,9 +76,10 @@ class ReplyStream(asyncio.Protocol):
             self._transport.abort()
         self._end(ConnectionAbortedError("closed"))
 
-    async def _more(self) -> None:
+    def _more(self) -> asyncio.Future[None]:
+        """Return what is done when more has arrived, or nothing more will."""
         self._reader = asyncio.get_running_loop().create_future()
-        await self._reader
+        return self._reader
 
     def _wake(self) -> None:
         if self._reader is not None and not self._reader.done():
