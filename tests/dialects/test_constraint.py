@@ -205,6 +205,43 @@ def test_with_auto_text_is_free_and_a_call_is_constrained_once_it_begins(name: s
     assert (free is None) == bool(dialect.frame or (dialect.calls and (dialect.calls.bare or dialect.calls.doubtful)))
 
 
+@pytest.mark.clause("TOOL-4", "TOOL-7")
+@pytest.mark.parametrize("thinking_open", [False, True])
+@pytest.mark.parametrize("strict", [False, True])
+@EACH
+def test_with_auto_the_constraint_is_that_of_its_opening_from_there_on(name: str, strict: bool, thinking_open: bool) -> None:
+    dialect = dialects.get(name)
+    whole = Constrainer(dialect).constraint(asked("auto", strict=strict, thinking=thinking_open), thinking_open=thinking_open)
+    if whole is None or whole.opening is None:
+        return
+    opening, written = whole.opening, dialect.encode_calls(CALLS)
+    thought = f"Hm.{dialect.reasoning.closes[0]}" if thinking_open and dialect.reasoning else ""
+    assert dialect.calls is not None
+    assert {opening.text, *opening.barred} == {*dialect.calls.section_opens, *dialect.calls.opens}
+    before, _, rest = written.partition(opening.text)
+    assert not before.strip()
+    for free in ("", "I look.\n"):
+        assert accepts(whole, f"{thought}{free}{opening.text}{rest}")
+    assert accepts(opening.after, rest)
+    assert accepts(opening.instead, f" I look.\n{written}")
+    wrong = rest.replace("get_weather", "rm_rf")
+    assert not accepts(whole, f"{thought}{opening.text}{wrong}")
+    assert not accepts(opening.after, wrong)
+    for barred in opening.barred:
+        assert not accepts(whole, f"{thought}I look.\n{barred}")
+        assert not accepts(opening.instead, f"I look.\n{barred}")
+    for seed in range(SAMPLES):
+        output = random_output(opening.after, random.Random(seed))
+        assert not output or accepts(whole, f"{thought}I look.\n{opening.text}{output}")
+
+
+def test_calls_that_begin_like_text_have_no_opening() -> None:
+    for name in ("llama3-json", "gpt-oss"):
+        assert constraint(dialects.get(name), asked("auto", strict=True)).opening is None
+    assert constraint(dialects.get("qwen3"), asked("any")).opening is None
+    assert constraint(dialects.get("qwen3"), asked("none")).opening is None
+
+
 @pytest.mark.clause("TOOL-7")
 def test_with_auto_and_no_parallel_calls_one_call_ends_the_answer() -> None:
     hermes = dialects.get("hermes")

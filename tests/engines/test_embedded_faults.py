@@ -12,7 +12,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
+from dragoman.constraints.tree import Constraint, Literal, Opening, Text
 from dragoman.engines import OutputChunk
 from dragoman.engines.llama.embedded import EmbeddedLlama, EngineStatus
 from dragoman.errors import EngineFailed, EngineUnavailable
@@ -22,6 +24,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 PROMPT = [504, 3575, 282, 4649, 314]
 """The capital of France is"""
+
+OPENING = Opening(" Paris", (), Constraint(Literal(" CALL"), "after"), Constraint(Text(), "instead"))
 
 PARENT = """
 import asyncio, sys
@@ -85,6 +89,19 @@ async def test_requests_in_flight_fail_and_waiting_ones_run_on_the_next_child(en
             await collect_rest(chunks)
     assert text(await waiting) == " Paris."
     assert await engine.tokenize("The capital of France is") == PROMPT
+
+
+@pytest.mark.slow
+async def test_an_answer_whose_child_dies_between_its_parts_is_not_begun_again(engine: EmbeddedLlama) -> None:
+    request = replace(make_request(PROMPT, 40), constraint=Constraint(Text(), "whole", opening=OPENING))
+    assert text(await collect(engine, request)) == " Paris CALL"
+    chunks = engine.generate(request)
+    while (await anext(chunks)).text != OPENING.text:
+        pass
+    kill(engine)
+    with pytest.raises(EngineFailed, match=r"^the engine stopped during the request; it is being restarted$"):
+        await collect_rest(chunks)
+    assert text(await collect(engine, request)) == " Paris CALL"
 
 
 async def test_closing_removes_the_process_and_its_files(model: Path, home: Path) -> None:

@@ -235,6 +235,7 @@ async def test_only_fields_that_the_client_set_are_sent() -> None:
             "content",
             "stop",
             "stop_type",
+            "stopping_word",
             "tokens_predicted",
             "timings/draft_n",
             "timings/draft_n_accepted",

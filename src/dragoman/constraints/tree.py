@@ -89,13 +89,32 @@ Node = Literal | Text | Until | Pattern | Json | Series | Choice | Repeat | Ref
 class Constraint:
     """A tree and the rules that its `Ref`s name. Equal constraints have the same `key`, by which compiled forms are cached.
 
-    `path` is the field of the request that asks for it.
+    `path` is the field of the request that asks for it. `opening`: where it begins to restrict anything, if that is known.
     """
 
     root: Node
     key: str
     rules: Mapping[str, Node] = field(default_factory=dict)
     path: str = "tools"
+    opening: "Opening | None" = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Opening:
+    """The text that begins a call, in a constraint that allows any other text before it.
+
+    `after` is the constraint on what follows it. None of `barred` may come before it: `instead` is the constraint on what
+    comes in the place of one. Inside of reasoning all of these are free text: it begins with any of `thinking_opens`, or with
+    the answer (`thinking_open`), and ends with any of `thinking_closes`.
+    """
+
+    text: str
+    barred: Sequence[str]
+    after: Constraint
+    instead: Constraint
+    thinking_opens: Sequence[str] = ()
+    thinking_closes: Sequence[str] = ()
+    thinking_open: bool = False
 
 
 def one_of(nodes: Sequence[Node]) -> Node:

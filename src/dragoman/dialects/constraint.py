@@ -16,7 +16,20 @@ from hashlib import blake2b
 
 import msgspec
 
-from dragoman.constraints.tree import Choice, Constraint, Json, Literal, Node, Pattern, Repeat, Series, Text, Until, one_of
+from dragoman.constraints.tree import (
+    Choice,
+    Constraint,
+    Json,
+    Literal,
+    Node,
+    Opening,
+    Pattern,
+    Repeat,
+    Series,
+    Text,
+    Until,
+    one_of,
+)
 from dragoman.conversation.types import AnswerPolicy, Tool, ToolChoice
 from dragoman.dialects.codecs import Rules
 from dragoman.dialects.dialect import Dialect
@@ -110,6 +123,8 @@ class _Builder:
         )
         self._calls_forbidden = choice.choice is ToolChoice.NONE and bool(policy.tools) and bool(self._call_openers)
         self._rules = Rules()
+        self._after_trigger: Node | None = None
+        self._free: Node | None = None
 
     def constraint(self, key: str) -> Constraint | None:
         frame = self._dialect.frame
@@ -119,7 +134,25 @@ class _Builder:
         if root is None:
             return None
         path = "tools" if self._tools else "output_config.format"
-        return Constraint(root, key, self._rules.named, path)
+        return Constraint(root, key, self._rules.named, path, self._opening(key))
+
+    def _opening(self, key: str) -> Opening | None:
+        """Where an answer that may be free text becomes a call; None if a call begins like text, or need not be free text."""
+        shape, reasoning = self._dialect.calls, self._dialect.reasoning if self._may_think else None
+        if self._free is None or self._after_trigger is None or shape is None or shape.bare or shape.doubtful:
+            return None
+        if self._strict and reasoning is not None and reasoning.calls_inside is CallsInside.TENTATIVE:
+            return None
+        is_free = reasoning is not None and not self._strict
+        return Opening(
+            self._trigger,
+            [opener for opener in dict.fromkeys(self._call_openers) if opener != self._trigger],
+            Constraint(self._after_trigger, f"{key}-after", self._rules.named),
+            Constraint(self._free, f"{key}-instead", self._rules.named),
+            reasoning.opens if reasoning and is_free else (),
+            reasoning.closes if reasoning and is_free else (),
+            is_free and self._thinking_open,
+        )
 
     def _unframed(self) -> Node | None:
         """An answer without a frame: reasoning, then the rest."""
@@ -166,10 +199,15 @@ class _Builder:
         if not trigger:
             head = _skeleton(self._dialect, [WrittenCall(_NAME, _ARGUMENTS)])[0]
             return Choice((calls, Text(beginning=head)))
-        called = Series((*self._other_markers(), Until((trigger,)), self._calls(begun=True)))
+        begun = self._calls(begun=True)
+        called = Series((*self._other_markers(), Until((trigger,)), begun))
         if self._parallel:
-            return Series((Repeat(called), self._free_text()))
-        return Choice((called, self._free_text()))
+            self._free = Series((Repeat(called), self._free_text()))
+            self._after_trigger = Series((begun, self._free))
+        else:
+            self._free = Choice((called, self._free_text()))
+            self._after_trigger = begun
+        return self._free
 
     def _formatted(self, calls: Node | None) -> Node | None:
         """The answer as one JSON text (STR-3); with tools, calls may come instead (STR-6).

@@ -20,7 +20,7 @@ import asyncio
 import logging
 from array import array
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager, nullcontext
 from pathlib import PurePath
 from typing import Any, Final
 
@@ -35,6 +35,7 @@ from dragoman.engines.base import Capabilities, Engine, EngineKind, EngineReques
 from dragoman.engines.http import EngineHttp
 from dragoman.engines.liveness import ProbeTimes
 from dragoman.engines.llama.disk_cache import DiskCache, SavedSlots
+from dragoman.engines.llama.free_beginning import FreeBeginning
 from dragoman.engines.llama.images import MARKERS, ImageInput
 from dragoman.engines.llama.missing_ids import with_all_ids
 from dragoman.engines.llama.slot_choice import SlotChoice
@@ -54,7 +55,7 @@ from dragoman.engines.llama.wire import (
 )
 from dragoman.engines.watch import DEFAULT_WATCH_TIMES, HealthWatch
 from dragoman.engines.window import clamped
-from dragoman.errors import EngineFailed, EngineRefused
+from dragoman.errors import EngineFailed, EngineRefused, EngineUnavailable
 
 _NOT_ENFORCED: Final = {
     None: "constraints are not enforced",
@@ -184,25 +185,67 @@ class LlamaServer(Engine):
         return f"{props.model_path or 'its model'}, window {props.default_generation_settings.n_ctx}"
 
     async def prepare(self, constraint: Constraint) -> None:
-        """Compile the grammar."""
-        await self._grammars.of(constraint)
+        """Compile the grammar, or the one from a call on."""
+        await self._grammars.of(constraint.opening.after if constraint.opening is not None else constraint)
 
     async def generate(self, request: EngineRequest) -> AsyncGenerator[OutputChunk, None]:
-        """Run the request on a connection of its own, as soon as there is a slot for it."""
-        grammar = await self._grammars.of(request.constraint) if request.constraint is not None else UNSET
+        """Run the request as soon as there is a slot for it, in parts if its constraint restricts only what follows a text."""
+        free = FreeBeginning.of(request)
+        grammar = await self._grammar(request.constraint) if free is None else UNSET
         async with self._watched(), self._lease(request) as slot:
-            completion = CompletionReader(silent=request.limit == 0, top=request.top)
-            async with self._accepted(request, grammar, slot) as answer:
-                async for data in answer:
-                    if self._watch is not None:
-                        self._watch.liveness.record_output()
-                    for chunk in completion.feed(data):
-                        if self._disk is not None and chunk.prefill is not None:
-                            self._disk.record_prefill(slot, chunk.prefill)
+            if free is None:
+                reader = CompletionReader(silent=request.limit == 0, top=request.top)
+                async with aclosing(self._completion(request, grammar, slot, reader)) as chunks:
+                    async for chunk in chunks:
                         yield await with_all_ids(chunk, self) if request.ids else chunk
-                    if completion.finished:
-                        return
-            raise self._http.lost()
+                return
+            async with aclosing(self._in_parts(free, slot)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+
+    async def _in_parts(self, free: FreeBeginning, slot: int | UnsetType) -> AsyncGenerator[OutputChunk, None]:
+        """Run a free beginning and what follows it. Raises `EngineFailed` where the server is lost between two parts."""
+        try:
+            while True:
+                grammar = await self._grammar(free.request.constraint)
+                stops = free.stops if free.request.constraint is None else ()
+                async with aclosing(self._completion(free.request, grammar, slot, free.reader, stops)) as chunks:
+                    async for chunk in chunks:
+                        if (passed := free.passed(chunk)) is not None:
+                            yield passed
+                if not free.reader.stopped_at:
+                    return
+                yield (begun := await free.go_on(self.tokenize, self.detokenize))
+                if begun.finish is not None:
+                    return
+        except EngineUnavailable as error:
+            if not free.has_begun:
+                raise
+            raise self._http.lost() from error
+
+    async def _grammar(self, constraint: Constraint | None) -> str | UnsetType:
+        return await self._grammars.of(constraint) if constraint is not None else UNSET
+
+    async def _completion(
+        self,
+        request: EngineRequest,
+        grammar: str | UnsetType,
+        slot: int | UnsetType,
+        reader: CompletionReader,
+        stops: Sequence[str] = (),
+    ) -> AsyncGenerator[OutputChunk, None]:
+        """Post one request on a connection of its own, and yield its chunks."""
+        async with self._accepted(request, grammar, slot, stops) as answer:
+            async for data in answer:
+                if self._watch is not None:
+                    self._watch.liveness.record_output()
+                for chunk in reader.feed(data):
+                    if self._disk is not None and chunk.prefill is not None:
+                        self._disk.record_prefill(slot, chunk.prefill)
+                    yield chunk
+                if reader.finished:
+                    return
+        raise self._http.lost()
 
     def _watched(self) -> AbstractAsyncContextManager[None]:
         return self._watch.checked() if self._watch is not None else nullcontext()
@@ -250,12 +293,12 @@ class LlamaServer(Engine):
 
     @asynccontextmanager
     async def _accepted(
-        self, request: EngineRequest, grammar: str | UnsetType, slot: int | UnsetType
+        self, request: EngineRequest, grammar: str | UnsetType, slot: int | UnsetType, stops: Sequence[str]
     ) -> AsyncGenerator[AsyncIterator[bytes]]:
         """Post a request; one with images again if the server was restarted unnoticed, and has another marker now."""
 
         async def post() -> AsyncIterator[bytes]:
-            body = await self._body(request, grammar, slot)
+            body = await self._body(request, grammar, slot, stops)
             return await stack.enter_async_context(self._http.stream("/completion", body, routing=request.routing))
 
         async with AsyncExitStack() as stack:
@@ -267,10 +310,12 @@ class LlamaServer(Engine):
                 answer = await post()
             yield answer
 
-    async def _body(self, request: EngineRequest, grammar: str | UnsetType, slot: int | UnsetType) -> bytes:
+    async def _body(
+        self, request: EngineRequest, grammar: str | UnsetType, slot: int | UnsetType, stops: Sequence[str]
+    ) -> bytes:
         if not request.spans:
             ids = request.tokens if len(request.tokens) <= IDS_AT_ONCE else await json_of_ids(request.tokens)
-            return _encode(request, grammar, slot, ids)
+            return _encode(request, grammar, slot, ids, stops)
         if self._images is None:
             raise EngineFailed(f"{self._http.name} reads no images")
         return await asyncio.to_thread(
@@ -299,12 +344,14 @@ def _encode(
     grammar: str | UnsetType = UNSET,
     slot: int | UnsetType = UNSET,
     prompt: Sequence[int] | MediaPrompt | Raw | None = None,
+    stops: Sequence[str] = (),
 ) -> bytes:
     completion = Completion(
         prompt or request.tokens,
         max(request.limit, 1),
         grammar=grammar,
         preserved_tokens=request.special_tokens or UNSET,
+        stop=stops or UNSET,
         id_slot=slot,
         return_tokens=True if request.ids else UNSET,
         n_probs=UNSET if request.top is None else max(request.top, 1),

@@ -39,6 +39,7 @@ class Completion(Struct):
     logit_bias: Sequence[tuple[int, float]] | UnsetType = UNSET
     grammar: str | UnsetType = UNSET
     preserved_tokens: Sequence[str] | UnsetType = UNSET
+    stop: Sequence[str] | UnsetType = UNSET
     id_slot: int | UnsetType = UNSET
     return_tokens: bool | UnsetType = UNSET
     n_probs: int | UnsetType = UNSET
@@ -49,6 +50,7 @@ class Completion(Struct):
         "content",
         "stop",
         "stop_type",
+        "stopping_word",
         "tokens_predicted",
         "timings/draft_n",
         "timings/draft_n_accepted",
@@ -97,6 +99,7 @@ class Chunk(Event, gc=False):
     tokens_predicted: int = 0
     stop: bool = False
     stop_type: str = "none"
+    stopping_word: str = ""
     prompt_progress: _Progress | None = None
     drafted: int = field(default=0, name="timings/draft_n")
     accepted: int = field(default=0, name="timings/draft_n_accepted")
@@ -110,9 +113,12 @@ class SchemaTrial(Struct):
 
 
 class CompletionReader(ReplyReader):
-    """Reads the stream of a completion. `top`: the log-probabilities of that many of the likeliest tokens are wanted."""
+    """Reads the stream of a completion. `top`: the log-probabilities of that many of the likeliest tokens are wanted.
 
-    __slots__ = ("_top",)
+    `stopped_at` is the string of the request's `stop` that ended it, empty if none did.
+    """
+
+    __slots__ = ("_top", "stopped_at")
 
     finishes: ClassVar[Mapping[str, FinishReason]] = {
         "eos": FinishReason.STOP,
@@ -123,12 +129,14 @@ class CompletionReader(ReplyReader):
     def __init__(self, *, silent: bool = False, top: int | None = None) -> None:
         super().__init__(silent=silent)
         self._top = top
+        self.stopped_at = ""
 
     def read(self, payload: bytes) -> Sequence[OutputChunk]:
         """The chunks of one event."""
         chunk = _chunk(payload)
         output = self.new_tokens(chunk.tokens_predicted)
         if chunk.stop:
+            self.stopped_at = chunk.stopping_word
             return (OutputChunk(chunk.content, output, finish=_finish(self.finish_reason(chunk.stop_type), chunk)),)
         if chunk.prompt_progress is not None:
             progress = chunk.prompt_progress
