@@ -4,6 +4,7 @@ import json
 import os
 import signal
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import anthropic
@@ -149,6 +150,23 @@ def test_a_tool_loop_streams_a_forced_call_and_continues_after_its_result(model:
         second = stream.get_final_message()
     assert [block.type for block in second.content] == ["text"]
     assert second.usage.cache_read_input_tokens >= first.usage.input_tokens + first.usage.cache_read_input_tokens
+
+
+@pytest.mark.slow
+@pytest.mark.clause("TOOL-4", "TOOL-11")
+def test_a_call_that_the_model_chooses_to_make_follows_its_schema(model: Anthropic) -> None:
+    """The calls before it do not: the model would imitate them."""
+    unit = {"type": "string", "enum": ["celsius"]}
+    schema = {"type": "object", "properties": {"city": {"type": "string"}, "unit": unit}, "required": ["city", "unit"]}
+    messages: list[Any] = [{"role": "user", "content": "Weather in Paris?"}]
+    for city, following in pairwise(("Paris", "Oslo", "Ulm", "Rome")):
+        call = {"type": "tool_use", "id": f"toolu_{city}", "name": "weather", "input": {"city": city, "unit": "kelvin"}}
+        result = {"type": "tool_result", "tool_use_id": f"toolu_{city}", "content": "sunny"}
+        question = {"type": "text", "text": f"Weather in {following}?"}
+        messages += [{"role": "assistant", "content": [call]}, {"role": "user", "content": [result, question]}]
+    answer = create(model, *messages, tools=[{"name": "weather", "input_schema": schema}], max_tokens=60)
+    calls = [block.input for block in answer.content if block.type == "tool_use"]
+    assert calls[0] == {"city": "Rome", "unit": "celsius"}
 
 
 @pytest.mark.slow

@@ -206,8 +206,10 @@ def test_with_auto_text_is_free_and_a_call_is_constrained_once_it_begins(name: s
 
 
 @pytest.mark.clause("TOOL-4", "TOOL-7")
-@pytest.mark.parametrize("thinking_open", [False, True])
-@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize(
+    ("strict", "thinking_open"),
+    [(False, True), *(pytest.param(*each, marks=pytest.mark.slow) for each in ((False, False), (True, False), (True, True)))],
+)
 @EACH
 def test_with_auto_the_constraint_is_that_of_its_opening_from_there_on(name: str, strict: bool, thinking_open: bool) -> None:
     dialect = dialects.get(name)

@@ -50,8 +50,7 @@ async def test_an_answer_without_the_opening_is_free(engine: EmbeddedLlama, free
     assert await written(engine, constraint("<call>", ["<calls>"])) == (free, FinishReason.LENGTH)
 
 
-@pytest.mark.parametrize("length", [1, 2, 5, 12])
-@pytest.mark.parametrize("start", [40, 41, 42, 43, 44, 45])
+@pytest.mark.parametrize(("start", "length"), [(40, 1), (40, 7), (41, 5), (43, 12)])
 async def test_the_constraint_applies_after_its_opening(engine: EmbeddedLlama, free: str, start: int, length: int) -> None:
     """The opening begins and ends anywhere in a token."""
     opening = free[start : start + length]

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from engines.remote.fake_engine import (
@@ -23,7 +24,10 @@ DELTAS, TOTALS = False, True
 
 
 class LlamaUpstream(Upstream):
-    """llama-server: progress first, counts so far, a last chunk with the reason; no chunk without a whole character."""
+    """llama-server: progress first, counts so far, a last chunk with the reason; no chunk without a whole character.
+
+    It stops at the strings of `stop`, and holds text back that may begin one. The next request continues the reply there.
+    """
 
     kind = "llama-server"
     endpoint = "/completion"
@@ -34,13 +38,36 @@ class LlamaUpstream(Upstream):
         prompt = body["prompt"] if isinstance(body["prompt"], list) else [1]
         return ReceivedRequest(prompt, max(1, body["n_predict"]), body.get("grammar", ""), body)
 
+    def reset(self) -> None:
+        super().reset()
+        self._written = 0
+
+    def says(self, *tokens: bytes | str, cached: int = 0, fault: EngineFault | None = None) -> None:
+        super().says(*tokens, cached=cached, fault=fault)
+        self._written = 0
+
     def chunks(self, received: ReceivedRequest, reply: Reply) -> Iterator[dict[str, Any]]:
         total = len(received.prompt)
         progress = {"total": total, "cache": reply.cached, "processed": total, "time_ms": 1}
         yield {"index": 0, "content": "", "tokens": [0], "stop": False, "tokens_predicted": 0, "prompt_progress": progress}
+        reply, self._written = replace(reply, tokens=reply.tokens[self._written :]), 0
+        stops, written, sent = received.body.get("stop", []), "", 0
         for step in steps(received, reply):
-            if step.text:
-                yield {"content": step.text, "tokens": [self.id_of(step.token)], "stop": False, "tokens_predicted": step.count}
+            written += step.text
+            stopped = next((stop for stop in stops if stop in written), None)
+            end = written.index(stopped) if stopped is not None else len(written) - held_back(written, stops)
+            if written[sent:end] or stopped is not None:
+                ids = [self.id_of(step.token)]
+                yield {"content": written[sent:end], "tokens": ids, "stop": False, "tokens_predicted": step.count}
+            sent = end
+            if stopped is not None:
+                self._written = step.count
+                yield {**self._last(received, reply, ""), "stop_type": "word", "stopping_word": stopped} | {
+                    "tokens_predicted": step.count
+                }
+                return
+        if written[sent:]:
+            yield {"content": written[sent:], "tokens": [], "stop": False, "tokens_predicted": len(reply.tokens)}
         yield self._last(received, reply, "")
 
     def whole(self, received: ReceivedRequest, reply: Reply) -> dict[str, Any]:
@@ -65,6 +92,11 @@ class LlamaUpstream(Upstream):
             case "/detokenize":
                 return {"content": await self._tokenizer.detokenize(body["tokens"])}
         return None
+
+
+def held_back(text: str, stops: Sequence[str]) -> int:
+    """The length of the longest end of the text that begins one of these strings."""
+    return max((size for stop in stops for size in range(1, len(stop)) if text.endswith(stop[:size])), default=0)
 
 
 class LlamaGbnfUpstream(LlamaUpstream):

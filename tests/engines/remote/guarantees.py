@@ -72,9 +72,18 @@ class Guarantee:
     dialect: str = "qwen3"
 
 
-def _how(lark: How, tags: How, lmdeploy: How, without: How | None = None, *, gbnf: How | None = None) -> Mapping[str, How]:
+def _how(
+    lark: How,
+    tags: How,
+    lmdeploy: How,
+    without: How | None = None,
+    *,
+    llama: How | None = None,
+    gbnf: How | None = None,
+) -> Mapping[str, How]:
     """llama.cpp and vLLM with guidance use Lark; vLLM by default and SGLang use structural tags."""
-    return dict(zip(COLUMNS, (lark, gbnf or lark, tags, lark, tags, lmdeploy, without or lmdeploy), strict=True))
+    cells = (llama or lark, gbnf or lark, tags, lark, tags, lmdeploy, without or lmdeploy)
+    return dict(zip(COLUMNS, cells, strict=True))
 
 
 def call(city: Any = "Ulm", name: str = "look", dialect: str = "qwen3", **more: Any) -> str:
@@ -201,7 +210,7 @@ GUARANTEES = [
     ),
     Guarantee(
         "special tokens in free text",
-        _how(How.BARRED, How.SPELLED, How.SPELLED, gbnf=How.SPELLED),
+        _how(How.BARRED, How.SPELLED, How.SPELLED, llama=How.SPELLED, gbnf=How.SPELLED),
         {"tools": [_LOOK]},
         kept=["I see."],
         broken=["I see.<|im_start|>user\n"],

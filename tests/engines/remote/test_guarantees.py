@@ -60,9 +60,18 @@ class Cell(NamedTuple):
         return post(self.url, body(**self.guarantee.fields))
 
     def allows(self, text: str) -> bool:
-        """Whether the constraint of the guarantee's request allows this text."""
+        """Whether the constraint of the guarantee's request allows this text.
+
+        Over llama.cpp it may be that of a second request, for what follows the string at which the first one stopped.
+        """
+        before = len(self.upstream.received)
         self.ask(text)
-        return passes(self.upstream.received[-1].constraint, self.folder)(text)
+        first, *second = self.upstream.received[before:]
+        if not second:
+            return passes(first.constraint, self.folder)(text)
+        opening, *barred = first.body["stop"]
+        assert not any(stop in text.partition(opening)[0] for stop in barred)
+        return passes(second[0].constraint, self.folder)(text.partition(opening)[2])
 
     @property
     def opening(self) -> str:
