@@ -2,6 +2,8 @@
 
 import json
 import signal
+import socket
+import subprocess
 import sys
 import urllib.request
 from http import HTTPStatus
@@ -15,7 +17,7 @@ from controllable_engine import until
 from server.http import get, post
 from vision_model import vision_model
 
-from .process import Process, script, serving
+from .process import Process, environment, script, serving
 from .test_workers import replace_first
 
 READ_WHILE_LOADING = """
@@ -31,6 +33,20 @@ async def interrupted(self, stay):
     os.kill(os.getpid(), signal.SIGHUP)
     await asyncio.sleep(20)
 Residents._bring_in = interrupted
+main()
+"""
+
+
+STOPPED_WHILE_LOADING = """
+import asyncio
+from dragoman.cli import main
+from dragoman.server.models.residents import Residents
+bring_in = Residents._bring_in
+async def stopped(self, stay):
+    Residents._bring_in = bring_in
+    await self.stop(stay.entry, 1)
+    await asyncio.sleep(20)
+Residents._bring_in = stopped
 main()
 """
 
@@ -90,6 +106,22 @@ def test_sighup_while_the_default_model_is_loading_loads_the_one_of_now(tmp_path
         assert text(server.url, "larger") == "I am big."
         server.signal(signal.SIGTERM)
         assert server.exit_code() == 0
+
+
+def test_a_default_model_that_is_stopped_while_it_loads_is_loaded_by_the_next_request(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, "-c", STOPPED_WHILE_LOADING, "serve", "--models", str(file(tmp_path)), "--port", str(port)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment()) as server:
+        try:
+            assert server.stderr is not None
+            logged = next(line for line in server.stderr if "stopped" in line)
+            assert "the model was stopped while it was loading; the next request loads it" in logged
+            assert text(f"http://127.0.0.1:{port}", "big") == "I am big."
+            server.terminate()
+            assert server.wait(30) == 0
+        finally:
+            server.kill()
 
 
 @pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=pytest.mark.slow)])

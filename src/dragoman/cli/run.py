@@ -145,6 +145,9 @@ class _Server(uvicorn.Server):
             return
         if isinstance(failure, ShuttingDown):
             return
+        if self._registry.residents.failure(self._registry.default) is None:
+            _LOG.warning("%s; the next request loads it", failure)
+            return
         click.echo(f"Error: {failure}", err=True)
         if not isinstance(failure, DragomanError):
             _LOG.error("loading failed", exc_info=failure)
