@@ -66,12 +66,13 @@ class Cell(NamedTuple):
         """
         before = len(self.upstream.received)
         self.ask(text)
-        first, *second = self.upstream.received[before:]
-        if not second:
-            return passes(first.constraint, self.folder)(text)
-        opening, *barred = first.body["stop"]
-        assert not any(stop in text.partition(opening)[0] for stop in barred)
-        return passes(second[0].constraint, self.folder)(text.partition(opening)[2])
+        first, last = self.upstream.received[before], self.upstream.received[-1]
+        if "stop" not in first.body or last is first:
+            return passes(last.constraint, self.folder)(text)
+        begins, *barred = first.body["stop"]
+        free, _, rest = text.partition(begins)
+        assert not any(stop in free for stop in barred)
+        return passes(last.constraint, self.folder)(rest)
 
     @property
     def opening(self) -> str:
