@@ -188,64 +188,60 @@ class LlamaServer(Engine):
         """Compile the grammar, or the one from a call on."""
         await self._grammars.of(constraint.opening.after if constraint.opening is not None else constraint)
 
-    async def generate(self, request: EngineRequest) -> AsyncGenerator[OutputChunk, None]:
+    def generate(self, request: EngineRequest) -> AsyncGenerator[OutputChunk, None]:
         """Run the request as soon as there is a slot for it, in parts if its constraint restricts only what follows a text."""
         free = FreeBeginning.of(request)
-        grammar = await self._grammar(request.constraint) if free is None else UNSET
-        async with self._watched(), self._lease(request) as slot:
-            if free is None:
-                reader = CompletionReader(silent=request.limit == 0, top=request.top)
-                async with aclosing(self._completion(request, grammar, slot, reader)) as chunks:
-                    async for chunk in chunks:
-                        yield await with_all_ids(chunk, self) if request.ids else chunk
-                return
-            async with aclosing(self._in_parts(free, slot)) as chunks:
-                async for chunk in chunks:
-                    yield chunk
+        if free is not None:
+            return self._in_parts(request, free)
+        return self._completion(request, CompletionReader(silent=request.limit == 0, top=request.top))
 
-    async def _in_parts(self, free: FreeBeginning, slot: int | UnsetType) -> AsyncGenerator[OutputChunk, None]:
+    async def _in_parts(self, request: EngineRequest, free: FreeBeginning) -> AsyncGenerator[OutputChunk, None]:
         """Run a free beginning and what follows it. Raises `EngineFailed` where the server is lost between two parts."""
         try:
-            while True:
-                grammar = await self._grammar(free.request.constraint)
-                stops = free.stops if free.request.constraint is None else ()
-                async with aclosing(self._completion(free.request, grammar, slot, free.reader, stops)) as chunks:
-                    async for chunk in chunks:
-                        if (passed := free.passed(chunk)) is not None:
-                            yield passed
-                if not free.reader.stopped_at:
-                    return
-                yield (begun := await free.go_on(self.tokenize, self.detokenize))
-                if begun.finish is not None:
-                    return
+            async with self._lease(request) as slot:
+                while True:
+                    stops = free.stops if free.request.constraint is None else ()
+                    async with aclosing(self._completion(free.request, free.reader, slot, stops)) as chunks:
+                        async for chunk in chunks:
+                            if (passed := free.passed(chunk)) is not None:
+                                yield passed
+                    if not free.reader.stopped_at:
+                        return
+                    yield (begun := await free.go_on(self.tokenize, self.detokenize))
+                    if begun.finish is not None:
+                        return
         except EngineUnavailable as error:
             if not free.has_begun:
                 raise
             raise self._http.lost() from error
 
-    async def _grammar(self, constraint: Constraint | None) -> str | UnsetType:
-        return await self._grammars.of(constraint) if constraint is not None else UNSET
-
     async def _completion(
         self,
         request: EngineRequest,
-        grammar: str | UnsetType,
-        slot: int | UnsetType,
         reader: CompletionReader,
+        slot: int | UnsetType | None = None,
         stops: Sequence[str] = (),
     ) -> AsyncGenerator[OutputChunk, None]:
-        """Post one request on a connection of its own, and yield its chunks."""
-        async with self._accepted(request, grammar, slot, stops) as answer:
+        """Post one request on a connection of its own, and yield its chunks. Without a `slot`, it waits for one.
+
+        Ids that the server does not report are found, unless the request may stop: then they only serve to continue it.
+        """
+        grammar = await self._grammars.of(request.constraint) if request.constraint is not None else UNSET
+        finds_ids = request.ids and not stops
+        async with (
+            self._lease(request) if slot is None else nullcontext(slot) as leased,
+            self._accepted(request, grammar, leased, stops) as answer,
+        ):
             async for data in answer:
                 if self._watch is not None:
                     self._watch.liveness.record_output()
                 for chunk in reader.feed(data):
                     if self._disk is not None and chunk.prefill is not None:
-                        self._disk.record_prefill(slot, chunk.prefill)
-                    yield chunk
+                        self._disk.record_prefill(leased, chunk.prefill)
+                    yield await with_all_ids(chunk, self) if finds_ids else chunk
                 if reader.finished:
                     return
-        raise self._http.lost()
+            raise self._http.lost()
 
     def _watched(self) -> AbstractAsyncContextManager[None]:
         return self._watch.checked() if self._watch is not None else nullcontext()
@@ -253,7 +249,7 @@ class LlamaServer(Engine):
     @asynccontextmanager
     async def _lease(self, request: EngineRequest) -> AsyncIterator[int | UnsetType]:
         """Wait for a free slot; yield the slot that the request should have, or UNSET where the server chooses."""
-        async with self._free_slots:
+        async with self._watched(), self._free_slots:
             if self._slots is None:
                 yield UNSET
                 return
