@@ -44,7 +44,8 @@ from dragoman.server.models.residents import Residents
 bring_in = Residents._bring_in
 async def stopped(self, stay):
     Residents._bring_in = bring_in
-    await self.stop(stay.entry, 1)
+    stay.begun, stay.task = True, asyncio.current_task()
+    stopping = asyncio.create_task(self.stop(stay.entry, 1))
     await asyncio.sleep(20)
 Residents._bring_in = stopped
 main()
