@@ -1,4 +1,4 @@
-"""Starts child processes, so that a start can be cancelled at any moment."""
+"""Starts child processes, so that a start can be cancelled at any moment, and ends them."""
 
 import asyncio
 from asyncio.subprocess import Process
@@ -29,6 +29,21 @@ async def start_process(*command: str, **options: Any) -> Process:
         starting.add_done_callback(_end)
         cancel()
         raise
+
+
+async def end_process(process: Process) -> None:
+    """Kill a process and wait until it has ended, however much of its output is unread.
+
+    `Process.wait` also waits for the end of the pipes. It is never found in one that is not read any more because too much of
+    what came from it is unread, or that another process has inherited. So they are closed before.
+    """
+    with suppress(ProcessLookupError):
+        process.kill()
+    for number in range(3):
+        pipe = process._transport.get_pipe_transport(number)  # type: ignore[attr-defined]
+        if pipe is not None:
+            pipe.close()
+    await process.wait()
 
 
 def _end(starting: asyncio.Task[Process]) -> None:

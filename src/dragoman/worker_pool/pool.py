@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any, Final, ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
 
-from dragoman.child_process import start_process
+from dragoman.child_process import end_process, start_process
 from dragoman.errors import Overloaded
 from dragoman.worker_pool.worker import INTEGER, Job, Message, Outcome, SetUp, TooExpensive, decoded, message
 
@@ -226,8 +226,8 @@ class _Worker:
 
     async def end(self) -> None:
         """Kill the process, and wait until it has ended."""
-        self.kill()
-        await self._process.wait()
+        self._ended = True
+        await end_process(self._process)
 
     def kill(self) -> None:
         """Kill the process; the event loop collects it."""

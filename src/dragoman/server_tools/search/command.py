@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from dragoman.child_process import start_process
+from dragoman.child_process import end_process, start_process
 from dragoman.parts.server_tools import SearchHit
 from dragoman.server_tools.search.provider import SearchFailed, SearchProvider, SearchQuery, hits_of
 
@@ -40,9 +40,7 @@ class Command(SearchProvider):
         except TimeoutError:
             raise SearchFailed("unavailable", f"the command did not end within {_SECONDS:g} seconds") from None
         finally:
-            with suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
+            await end_process(process)
         try:
             return hits_of(msgspec.json.decode(written))
         except (msgspec.DecodeError, UnicodeDecodeError):
