@@ -46,11 +46,14 @@ async def written(engine: EmbeddedLlama, enforced: Constraint, limit: int = LIMI
     return text(chunks), reason(chunks)
 
 
+@pytest.mark.slow
 async def test_an_answer_without_the_opening_is_free(engine: EmbeddedLlama, free: str) -> None:
     assert await written(engine, constraint("<call>", ["<calls>"])) == (free, FinishReason.LENGTH)
 
 
-@pytest.mark.parametrize(("start", "length"), [(40, 1), (40, 7), (41, 5), (43, 12)])
+@pytest.mark.parametrize(
+    ("start", "length"), [(43, 12), *(pytest.param(*each, marks=pytest.mark.slow) for each in ((40, 1), (40, 7), (41, 5)))]
+)
 async def test_the_constraint_applies_after_its_opening(engine: EmbeddedLlama, free: str, start: int, length: int) -> None:
     """The opening begins and ends anywhere in a token."""
     opening = free[start : start + length]
@@ -58,7 +61,7 @@ async def test_the_constraint_applies_after_its_opening(engine: EmbeddedLlama, f
     assert await written(engine, constraint(opening)) == (expected, FinishReason.STOP)
 
 
-@pytest.mark.parametrize("start", [40, 43])
+@pytest.mark.parametrize("start", [43, pytest.param(40, marks=pytest.mark.slow)])
 async def test_a_barred_text_is_left_out(engine: EmbeddedLlama, free: str, start: int) -> None:
     barred = free[start : start + 7]
     expected = free[: free.index(barred)] + "OTHER"
@@ -70,6 +73,7 @@ async def test_a_limit_at_the_opening_ends_the_answer(engine: EmbeddedLlama) -> 
     assert await written(engine, constraint(whole[-12:]), limit=20) == (whole, FinishReason.LENGTH)
 
 
+@pytest.mark.slow
 async def test_inside_of_reasoning_an_opening_is_text(engine: EmbeddedLlama, free: str) -> None:
     opening, closer = " lighthouse", " engineering"
     inside = constraint(opening, thinking_opens=["sleepy"], thinking_closes=["</think>"])
