@@ -122,7 +122,7 @@ class _Server(uvicorn.Server):
         self._announcing = asyncio.create_task(self._announce())
 
     async def main_loop(self) -> None:
-        """Wait for the end. uvicorn looks for it, and at the clock, ten times a second, which costs a percent of a core."""
+        """Wait for the end. uvicorn looks for it, and at the clock, ten times a second, half a percent of a core."""
         await self._ending.wait()
 
     def _protocol(self, watched: WatchedConnection | None) -> asyncio.Protocol:
