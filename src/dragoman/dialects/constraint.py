@@ -137,21 +137,22 @@ class _Builder:
         return Constraint(root, key, self._rules.named, path, self._opening(key))
 
     def _opening(self, key: str) -> Opening | None:
-        """Where an answer that may be free text becomes a call; None if a call begins like text, or need not be free text."""
+        """Where an answer that may be free text becomes a call; None where it may not be, or where a call begins like text."""
         shape, reasoning = self._dialect.calls, self._dialect.reasoning if self._may_think else None
         if self._free is None or self._after_trigger is None or shape is None or shape.bare or shape.doubtful:
             return None
-        if self._strict and reasoning is not None and reasoning.calls_inside is CallsInside.TENTATIVE:
-            return None
-        is_free = reasoning is not None and not self._strict
+        if self._strict and reasoning is not None:
+            if reasoning.calls_inside is CallsInside.TENTATIVE:
+                return None
+            reasoning = None  # a call follows its schema there, too
         return Opening(
             self._trigger,
             [opener for opener in dict.fromkeys(self._call_openers) if opener != self._trigger],
             Constraint(self._after_trigger, f"{key}-after", self._rules.named),
             Constraint(self._free, f"{key}-instead", self._rules.named),
-            reasoning.opens if reasoning and is_free else (),
-            reasoning.closes if reasoning and is_free else (),
-            is_free and self._thinking_open,
+            reasoning.opens if reasoning else (),
+            reasoning.closes if reasoning else (),
+            reasoning is not None and self._thinking_open,
         )
 
     def _unframed(self) -> Node | None:

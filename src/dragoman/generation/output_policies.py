@@ -104,10 +104,7 @@ class OutputPolicies:
         return EndCause.MODEL_CALLED if self.calls else EndCause.MODEL_DONE
 
     def _visible(self, part: Text) -> Iterable[Part]:
-        """Return what the client gets for text."""
-        if self._citing is not None:
-            return self._pieces(self._citing.feed(part.text))
-        return self._shown(part) if self._stops is None else self._scanned(part)
+        return self._scanned(part) if self._citing is None else self._pieces(self._citing.feed(part.text))
 
     def _pieces(self, pieces: Iterable[Text | Cited]) -> Iterator[Part]:
         """Yield what the client gets for pieces of text; those that cite something are blocks of their own."""

@@ -66,7 +66,7 @@ class FreeBeginning:
     async def go_on(self, tokenize: Tokenize, detokenize: Detokenize) -> OutputChunk:
         """Set the request that continues where the last one stopped. Returns the text of that place, whose tokens are counted.
 
-        A text that may not be there is left out. The answer ends if there is no token left.
+        A text that may not be there is left out. The answer ends if its limit is used up.
         """
         opening, stop = self._opening, self.reader.stopped_at
         if self._inside_reasoning():

@@ -211,7 +211,7 @@ class EventStream(Generic[E]):
     async def _write(self, send: Send) -> None:
         """Write the outbox."""
         data, self._outbox = bytes(self._outbox), bytearray()
-        if len(data) > _OUTBOX_LIMIT:
+        if len(data) > _OUTBOX_LIMIT:  # a producer waits
             self._emptied.set()
         self._sent = self._sending = self._loop.time()
         try:
