@@ -134,6 +134,18 @@ async def test_what_is_given_back_is_claimed_again(stores: list[BatchStore], clo
     assert await taken(stores[0]) == [first.number]
 
 
+async def test_claims_may_change_while_they_are_extended(stores: list[BatchStore], clock: Clock) -> None:
+    await stores[0].add(batch(), requests([0]))
+    (held,) = await claim(stores[0])
+    clock.now += LEASE_S - 1
+    claims = {held.holder}
+    extending = stores[0].queue.extend(claims)
+    claims.add("another")  # by a lane, before the thread of the database comes to it
+    await extending
+    clock.now += LEASE_S - 1
+    assert await claim(stores[1]) == []
+
+
 async def test_a_batch_ends_when_all_of_its_requests_have(stores: list[BatchStore]) -> None:
     one, two = stores
     await one.add(batch(), requests([0, 1]))

@@ -1,8 +1,8 @@
 """Several gateways that share a place: each request of a batch is answered by one of them, also if one is killed."""
 
-import itertools
 import json
 import os
+import random
 import signal
 import sys
 import threading
@@ -97,11 +97,14 @@ def test_servers_that_share_a_folder_answer_the_requests_for_their_own_models_on
 def test_a_batch_ends_although_transactions_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner, "POLL_S", 0.05)
     monkeypatch.setattr(runner, "PAUSE_S", 0.01)
-    engine, numbers = ControllableEngine(slots=4), itertools.count(1)
+    engine, chance = (
+        ControllableEngine(slots=4),
+        random.Random(7),
+    )  # failures at regular distances could always hit the same step
 
     class Failing(sqlite.SqliteDatabase):
         def run_here(self, work: Callable[[Connection], T]) -> T:
-            if fails.is_set() and next(numbers) % 7 == 0:
+            if fails.is_set() and chance.random() < 1 / 7:
                 raise StorageFailed("the database cannot be used")
             return super().run_here(work)
 

@@ -103,6 +103,7 @@ class BatchQueue:
 
     async def extend(self, holders: Collection[str] = ()) -> None:
         """Extend the claims of this gateway with these names, and give back what its other claims hold."""
+        holders = tuple(holders)  # the transaction runs later, in another thread
         held = f"holder IN ({_marks(holders)})"
         extended = f"UPDATE batched_requests SET lease = ? WHERE {held} AND state = 0"
         given_back = f"UPDATE batched_requests SET holder = NULL, lease = 0 WHERE holder LIKE ? AND NOT {held} AND state = 0"
