@@ -67,7 +67,7 @@ QUESTIONS = [
 
 @pytest.fixture
 def url() -> Iterator[str]:
-    engine = EmbeddedLlama(resolve(None).path, context=2048, parallel=1)
+    engine = EmbeddedLlama(resolve(None).path, context=2048, parallel=1, threads=1)
     with live_registry(registry_of(engine, id="default")) as served:
         yield served
 

@@ -38,7 +38,7 @@ _LOG = logging.getLogger(__name__)
 
 @pytest.fixture
 def url() -> Iterator[str]:
-    engine = EmbeddedLlama(resolve(None).path, context=2048, parallel=1, threads=2)
+    engine = EmbeddedLlama(resolve(None).path, context=2048, parallel=1, threads=1)
     with search_server() as search:
         settings = ServerToolSettings(search=SearchSettings.of(f"searxng:{search.url}", ""), fetch=True)
         with live_registry(registry_of(engine, id="default", server_tools=settings)) as served:

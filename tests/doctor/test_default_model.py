@@ -25,7 +25,7 @@ TOO_FAST = {"sse-bit-by-bit", "early-start", "silence", "small-beside-long", "le
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    with live_server(EmbeddedLlama(resolve(None).path), id="default") as url:
+    with live_server(EmbeddedLlama(resolve(None).path, threads=1), id="default") as url:
         yield url
 
 

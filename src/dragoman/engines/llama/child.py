@@ -29,12 +29,11 @@ SPARE_HTTP_THREADS = 512
 LARGEST_PROMPT_CACHE_MIB = 8_192
 """llama.cpp's own limit on prompts kept in memory outside the slots; a quarter of the machine's memory is another limit."""
 
-SPIN_COUNT = "10000"
-"""How often a thread of llama.cpp (its CPU build uses libgomp) spins for the others before it sleeps. The default is 300,000:
-with one more busy process on two cores, decoding falls from 110 tokens per second to fewer than 10; with 1,000 to 20 or 30.
-10,000 decodes as fast as 1,000, and in one run of each it lost less to a gateway that wakes for every token (0.92 of the speed
-was left with 1,000, all of it with 10,000; single pairs differ by a tenth)."""
-
+SPIN_COUNT = "1000"
+"""How often a thread of llama.cpp (its CPU build uses libgomp) spins for the others before it sleeps; the default is 300,000.
+With other busy processes on every core, decoding falls from 165 tokens per second to 9, since threads spin for one that has no
+core; so it does with 10,000. With 1,000 about 90 are left, and a quiet machine decodes as fast as with 10,000, within 3 %; with
+100 it loses a third (two cores, the default model)."""
 
 LOAD_LOG = 4
 """The verbosity with which llama.cpp logs where it puts a model; it logs nothing more for each token."""
