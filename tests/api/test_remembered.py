@@ -71,3 +71,11 @@ def test_many_small_items_and_values_do_not_fill_the_memory(monkeypatch: pytest.
     assert 10 < len(list(kept.newest())) < 50
     _parsed(user(text("Hi", citations=[{}] * 500)))
     assert not list(kept.newest())
+
+
+def test_a_text_with_many_brackets_takes_no_more_room_than_another() -> None:
+    sizes = [
+        remembered._memory(json.dumps(user(line * 1_000)).encode())
+        for line in ('\\ " f([1, {2: 3}])\n', '\\ " f__1__2__3____\n')
+    ]
+    assert sizes[0] == sizes[1]

@@ -4,6 +4,7 @@ An item is known by its JSON text. So only the items of a request that are new a
 again, on which later steps keep what they compute of it.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -16,6 +17,9 @@ _REMEMBERED: Final = 32_000_000
 """Bytes of all items that are remembered."""
 _MOST_ITEMS: Final = 20_000
 """The items of a longer list are not remembered."""
+
+_STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"')
+"""A string in JSON."""
 
 _decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_items = msgspec.json.Decoder(list[msgspec.Raw]).decode
@@ -43,7 +47,8 @@ class Items:
 
 def _memory(item: bytes) -> int:
     """The bytes that an item takes, with its JSON and what is computed of it, rather too many than too few."""
-    return 2_000 + 2 * len(item) + 300 * (item.count(b"{") + item.count(b"[")) + 50 * item.count(b",")
+    structure = _STRING.sub(b"", item)  # a text may have many brackets
+    return 2_000 + 2 * len(item) + 300 * (structure.count(b"{") + structure.count(b"[")) + 50 * structure.count(b",")
 
 
 _KEPT: Final[Kept[tuple[Items, bytes], Any]] = Kept(_REMEMBERED)
