@@ -1,7 +1,7 @@
 """Large requests: what they cost, and what they do to a stream of another client.
 
 The engine is the fake one, whose tokenizer costs nothing and is in another process: so the CPU time is that of the gateway and
-of its worker processes.
+of its worker processes. The comparison with llama.cpp's own `count_tokens` is over a real engine.
 """
 
 import json
@@ -11,10 +11,11 @@ from http import HTTPStatus
 from statistics import median
 from typing import Any, Final
 
-from bench.client import HEADERS, asking
+from bench.client import HEADERS, asking, connect, post
 from bench.other_client import Request, other_stream
-from bench.processes import ALL_CORES, cpu_seconds, descendants, dragoman, fake_upstream, nonce
+from bench.processes import ALL_CORES, KEY, cpu_seconds, descendants, dragoman, fake_upstream, llama_server, nonce
 from bench.report import Row
+from bench.rivals import Figure, Figures, Side, contest
 from bench.watched import Callback, longest_callback
 
 _STEP: Final = 10.0
@@ -23,6 +24,10 @@ _TOKENS: Final = 20_000
 LONGEST: Final = 0.005
 """The most seconds of CPU time of one callback: the target."""
 _PROSE: Final = "Read the file before you change it, keep the change small, and run the tests when you are done. "
+
+_COUNT: Final = "/v1/messages/count_tokens"
+_FIRST: Final = "1 MB, real engine, counted for the first time"
+_A_TURN_MORE: Final = "the same with a turn more"
 
 Json = dict[str, Any]
 
@@ -90,7 +95,25 @@ async def measure(runs: int) -> list[Row]:
         missed = "" if longest.seconds <= LONGEST else longest.name
         figure = f"{name}: longest callback of the event loop"
         rows.append(Row(figure, f"{longest.seconds * 1000:.1f}", "", "ms of CPU", f"<= {LONGEST * 1000:.0f}", missed=missed))
-    return rows
+    return [*rows, *await _compared(runs)]
+
+
+async def _compared(runs: int) -> list[Row]:
+    """Count a conversation of 1 MB with llama.cpp's own server, too: for the first time, and with a turn more."""
+    with (
+        llama_server(1, 8192) as engine,
+        dragoman("--engine", "llama-server", "--engine-url", engine, "--engine-key", KEY) as (url, _),
+    ):
+        taken = await contest(Side(url), Side(engine), _counted, None, runs)
+    return [Figure(name, "ms").row(taken, "llama.cpp's own") for name in (_FIRST, _A_TURN_MORE)]
+
+
+async def _counted(side: Side) -> Figures:
+    request = conversation(1_000_000)
+    async with connect(side.url) as session:
+        first, _ = await post(session, _COUNT, json.dumps(request).encode())
+        more, _ = await post(session, _COUNT, json.dumps(_with_turn(request)).encode())
+    return {_FIRST: first, _A_TURN_MORE: more}
 
 
 def _row(name: str, costs: list[Cost]) -> Row:
@@ -126,7 +149,7 @@ def _cost(url: str, pid: int, request: Json) -> Cost:
 
 
 def _counting(url: str, request: Json) -> Request:
-    return Request(url, "/v1/messages/count_tokens", json.dumps(request).encode(), HEADERS)
+    return Request(url, _COUNT, json.dumps(request).encode(), HEADERS)
 
 
 def _stream_delay(upstream: str, make: Callable[[], Json]) -> float:

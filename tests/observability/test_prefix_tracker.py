@@ -8,8 +8,9 @@ import pytest
 from dragoman import dialects
 from dragoman.conversation import Conversation, Text, ThinkingPolicy, ToolResult, Turn
 from dragoman.inspection.profile import inspect
+from dragoman.observability import prefix_tracker
 from dragoman.observability.prefix_tracker import PrefixTracker, trail_of
-from dragoman.prompt import ChatTemplate, PromptBuilder
+from dragoman.prompt import ChatTemplate, Prompt, PromptBuilder
 from prompt import templates
 from prompt.conversations import LOOP, NOW, READ, assistant, changed, conversation_of, system, user
 from prompt.word_tokenizer import WordTokenizer
@@ -139,3 +140,33 @@ async def test_concurrent_conversations_are_compared_separately() -> None:
 async def test_only_the_newest_prompts_are_remembered() -> None:
     others = [conversation_of(user(f"Question {number}.")) for number in range(40)]
     assert not any(await places(TALK, *others, changed(TALK, system=())))
+
+
+class CountingText(str):
+    """A text that counts the characters that are searched for a part."""
+
+    __slots__ = ("searched",)
+
+    def find(self, part: str, start: int = 0) -> int:  # type: ignore[override]
+        found = super().find(part, start)
+        self.searched = getattr(self, "searched", 0) + (found if found >= 0 else len(self)) - start
+        return found
+
+
+@pytest.mark.parametrize(
+    ("tools", "expected"), [(0, "rendered differently after turn 1 (user), text 1"), (3_000, "the order of the tools")]
+)
+def test_many_parts_are_not_all_searched_for(monkeypatch: pytest.MonkeyPatch, tools: int, expected: str) -> None:
+    """The tracker runs on the event loop: in a prompt of 4 MB, the search for 4,000 tools took 0.4 s."""
+    monkeypatch.setattr(prefix_tracker, "_MOST_SEARCHED", 1_000_000)
+    turns = [user("Go on."), *(turn for n in range(2_000) for turn in (assistant(f"Lost {n}."), user(f"So? {n}")))]
+    before = conversation_of(*turns, tools=[replace(READ, name=f"tool_{number}") for number in range(tools)])
+    after = conversation_of(*turns, assistant("Done."), user("Thanks."))
+    texts = [CountingText("x" * 50_000 + words + "y" * 50_000) for words in ("Go on!", "Go on.")]
+    tracker = PrefixTracker()
+    _, followed = (
+        tracker.follow(trail_of(conversation), Prompt([1], text, 9, thinking_open=False))
+        for conversation, text in zip((before, after), texts, strict=True)
+    )
+    assert followed.place.startswith(f"token 1 of 1: {expected}, ")
+    assert sum(getattr(text, "searched", 0) for text in texts) <= 1_200_000

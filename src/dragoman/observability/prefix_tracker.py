@@ -33,6 +33,8 @@ _REMEMBERED = 32
 _MOST_PARTS = 20_000
 _QUOTED = 40
 """Characters of a quotation, and of the start of a part by which it is located in a prompt."""
+_MOST_SEARCHED = 4_000_000
+"""Characters of a prompt that are searched for its parts, which takes a few milliseconds."""
 
 _KINDS: Mapping[type[Content], str] = {
     Text: "text",
@@ -202,23 +204,34 @@ def _opening(conversation: Conversation) -> str:
 
 
 def _changed(new: tuple[Mapping[str, Part], str], old: tuple[Mapping[str, Part], str], position: int, newest: int) -> str:
-    """Return the name of the changed part in which the texts diverge, or that begins right after; "" if there is none."""
+    """Return the name of the changed part in which the texts diverge, or that begins right after; "" if there is none.
+
+    Of very many changed parts, only the first are searched for, since texts diverge at one of them.
+    """
     starts: dict[str, int] = {}
+    left = _MOST_SEARCHED
     for name in {**new[0], **old[0]}:
         ours, theirs = new[0].get(name), old[0].get(name)
         part, text = (ours, new[1]) if ours else (theirs, old[1])
         if part and ours != theirs and part.turn <= newest:
-            starts[name if ours else f"{name}, gone"] = text.find(part.mark)
+            start = text.find(part.mark)
+            starts[name if ours else f"{name}, gone"] = start
+            left -= start if start >= 0 else len(text)
+            if left < 0:
+                break
     near = [name for name, start in starts.items() if start <= position + _QUOTED]
     return max(near, key=lambda name: (starts[name] <= position, starts[name]), default="")
 
 
 def _before(parts: Mapping[str, Part], text: str, position: int) -> str:
-    """Return the name of the last part that begins before a position."""
-    found, at = "the beginning", 0
+    """Return the name of the last part that begins before a position, or of an earlier one if very many are not found."""
+    found, at, left = "the beginning", 0, _MOST_SEARCHED
     for name, part in parts.items():
-        start = text.find(part.mark, at) if part.turn >= 0 else -1
-        if start >= position:
+        if part.turn < 0:
+            continue
+        start = text.find(part.mark, at)
+        left -= (start if start >= 0 else len(text)) - at
+        if start >= position or left < 0:
             break
         if start >= 0:
             found, at = name, start
