@@ -13,7 +13,7 @@ import dragoman
 
 ROOT = Path(dragoman.__file__).parent
 
-LEAVES = {"child_process", "conversation", "errors", "kept", "parts", "prefix", "special_tokens", "toml_tables"}
+LEAVES = {"child_process", "container", "conversation", "errors", "kept", "parts", "prefix", "special_tokens", "toml_tables"}
 """They import nothing of ours, and every other package may import them."""
 
 ALLOWED: dict[str, set[str]] = {
@@ -108,7 +108,7 @@ THIRD_PARTY = {
     "click": {"cli"},
     "rich": {"cli"},
     "huggingface_hub": {"models"},
-    "psutil": {"models"},
+    "psutil": {"engines", "models"},
     "opentelemetry": {"observability"},
     "psycopg": {"storage"},
     "obstore": {"storage"},

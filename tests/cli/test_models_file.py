@@ -44,6 +44,7 @@ def test_a_table_is_a_model_in_the_order_of_the_file(write: Write, tmp_path: Pat
         keep_alive = "5m"
         memory = "20GB"
         gpu_layers = 12
+        threads = 3
         speculate = "draft.gguf"
         window = 65536
 
@@ -67,7 +68,7 @@ def test_a_table_is_a_model_in_the_order_of_the_file(write: Write, tmp_path: Pat
     big, small, remote = tables.values()
     assert (big.source, big.aliases, big.tiers, big.layers) == ("hf:Owner/Repo:Q4_K_M", ["opus"], ("opus", "sonnet"), "12")
     assert (big.speculate, small.speculate, remote.speculate) == (f"{tmp_path}/draft.gguf", "ngram", None)
-    assert (keep_alive(big), memory(big), big.window) == (300, 20 * 10**9, 65_536)
+    assert (keep_alive(big), memory(big), big.window, big.threads) == (300, 20 * 10**9, 65_536, 3)
     assert (small.source, small.tiers) == (f"{tmp_path}/models/small.gguf", ("haiku",))
     assert (small.mmproj, small.llama_server) == (f"{tmp_path}/models/mmproj.gguf", f"{tmp_path}/bin/llama-server")
     assert (remote.source, remote.script, remote.mmproj, remote.llama_server) == (

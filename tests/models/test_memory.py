@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dragoman.engines.llama.embedded import EmbeddedLlama
-from dragoman.models.memory import Footprint, free_memory, left_in_container
+from dragoman.models.memory import Footprint, free_memory
 from dragoman.models.resolve import ModelFile
 from vision_model import PROJECTOR, vision_model
 
@@ -20,23 +20,6 @@ MIB = 1 << 20
 def test_this_machine_has_memory() -> None:
     assert free_memory().system > 64 * MIB
     assert free_memory(5 * MIB).devices == 5 * MIB
-
-
-def group(root: Path, path: str, **values: str) -> None:
-    folder = root / "sys/fs/cgroup" / path
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, value in values.items():
-        (folder / f"memory.{name}").write_text(value)
-
-
-def test_every_limit_of_a_container_counts_and_what_can_be_dropped_is_free(tmp_path: Path) -> None:
-    (tmp_path / "proc/self").mkdir(parents=True)
-    (tmp_path / "proc/self/cgroup").write_text("0::/system.slice/dragoman.service\n")
-    group(tmp_path, "system.slice/dragoman.service", max="1000\n", current="700\n", stat="anon 5\ninactive_file 200\n")
-    group(tmp_path, "system.slice", max="max\n", current="900\n", stat="inactive_file 0\n")
-    group(tmp_path, "", max="2000\n", current="1900\n", stat="anon 5\n")
-    assert list(left_in_container(tmp_path)) == [500, 100]
-    assert list(left_in_container(tmp_path / "elsewhere")) == []
 
 
 def test_all_parts_and_the_projector_are_counted(tmp_path: Path) -> None:

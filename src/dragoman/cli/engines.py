@@ -85,6 +85,7 @@ def _embedded(options: Options, local: LocalModel) -> Engine:
         disk=DiskSettings(options.cache_dir or default_folder(), options.cache_limit) if options.cache_limit else None,
         program=local.program,
         gpu_layers=options.gpu_layers,
+        threads=options.threads,
         speculation=speculation(options.speculate, local.file.draft),
         args=options.engine_args,
         sharing=local.sharing,

@@ -47,6 +47,7 @@ class ModelTable(Struct, frozen=True, forbid_unknown_fields=True):
     mmproj: str | None = None
     llama_server: str | None = None
     gpu_layers: int | str | None = None
+    threads: Annotated[int, Meta(ge=1)] | None = None
     speculate: str | None = None
     args: Sequence[str] = ()
     memory: int | str | None = None

@@ -30,6 +30,7 @@ class Options:
     mmproj: str | None
     llama_server: str | None
     gpu_layers: str | None
+    threads: int | None
     speculate: str
     engine: str
     engine_url: str | None

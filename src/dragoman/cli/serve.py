@@ -64,6 +64,12 @@ from dragoman.server import Settings
     "--gpu-layers", metavar="N|auto|all", callback=check_gpu_layers, help="Layers of MODEL on GPUs; otherwise as many as fit."
 )
 @click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Threads that llama.cpp computes with on the CPU; otherwise one per fast core, within the limits of a container.",
+)
+@click.option(
     "--speculate",
     default=AUTO,
     show_default=True,

@@ -125,9 +125,10 @@ def _options(options: Options, name: str, table: ModelTable) -> Options:
     engine = table.engine or LLAMACPP
     if engine not in ENGINES:
         raise UsageError(f"--models: {options.models}: [{name}]: the engine {engine!r} is none of {', '.join(ENGINES)}")
-    usual = (
-        options if engine == LLAMACPP else replace(options, llama_server=None, gpu_layers=None, cache_dir=None, speculate=AUTO)
-    )
+    if engine != LLAMACPP:
+        usual = replace(options, llama_server=None, gpu_layers=None, threads=None, cache_dir=None, speculate=AUTO)
+    else:
+        usual = options
     return replace(
         usual,
         **_OF_ONE_MODEL
@@ -144,6 +145,7 @@ def _options(options: Options, name: str, table: ModelTable) -> Options:
             "mmproj": table.mmproj,
             "llama_server": table.llama_server or usual.llama_server,
             "gpu_layers": table.layers or usual.gpu_layers,
+            "threads": table.threads or usual.threads,
             "speculate": table.speculate or usual.speculate,
             "engine_args": tuple(table.args),
             "aliases": tuple(table.aliases),
@@ -161,6 +163,7 @@ def _check(options: Options) -> None:
         "--mmproj": options.mmproj,
         "--llama-server": options.llama_server,
         "--gpu-layers": options.gpu_layers,
+        "--threads": options.threads,
         "--speculate": options.speculate != AUTO,
         "--cache-dir": options.cache_dir,
     }

@@ -1,13 +1,13 @@
 """The memory that this machine has free, and an estimate of what a model takes while it is loaded."""
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import psutil
 
+from dragoman.container import memory_left
 from dragoman.models import gguf_file as gguf
 from dragoman.models.cache_size import CacheSize, cache_size
 from dragoman.models.resolve import ModelFile
@@ -76,26 +76,4 @@ class Memory:
 
 def free_memory(devices: int = 0) -> Memory:
     """The free memory of this machine. `devices` is what a llama-server reports as free on its devices, in bytes."""
-    return Memory(min([psutil.virtual_memory().available, *left_in_container()]), devices)
-
-
-def left_in_container(root: Path = Path("/")) -> Iterator[int]:
-    """Bytes left below each limit that control groups (version 2) set for this process. `root` is another one in tests.
-
-    What the kernel can drop at once, files that were read some time ago, counts as left.
-    """
-    top = root / "sys/fs/cgroup"
-    try:
-        own = re.search(r"^0::/(.*)$", (root / "proc/self/cgroup").read_text(encoding="utf-8"), re.MULTILINE)
-    except OSError:
-        return
-    group = top / (own[1] if own else "")
-    for folder in (group, *group.parents):
-        if not folder.is_relative_to(top):
-            return
-        try:
-            limit, used = (int((folder / name).read_text(encoding="ascii")) for name in ("memory.max", "memory.current"))
-            idle = re.search(r"^inactive_file (\d+)$", (folder / "memory.stat").read_text(encoding="ascii"), re.MULTILINE)
-        except (OSError, ValueError):  # no such file, or "max"
-            continue
-        yield max(0, limit - used + int(idle[1] if idle else 0))
+    return Memory(min([psutil.virtual_memory().available, *memory_left()]), devices)

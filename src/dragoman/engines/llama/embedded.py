@@ -32,6 +32,7 @@ from dragoman.engines.llama.load_log import LoadLog
 from dragoman.engines.llama.program import LlamaProgram
 from dragoman.engines.llama.server import LlamaServer
 from dragoman.engines.llama.speculation import AUTO, OTHER_KIND, Speculation
+from dragoman.engines.llama.threads import compute_threads
 from dragoman.engines.llama.wire import Slot
 from dragoman.engines.supervised import (
     COMPUTE_PROBE_TIMES,
@@ -100,7 +101,7 @@ class EmbeddedLlama(Supervised):
         self.name = name or model.stem
         self.context = _window(model, context)
         self.parallel = parallel
-        self.threads = threads or _cores()
+        self.threads = threads or compute_threads()
         self.program = program
         self.gpu_layers = gpu_layers
         self.args = args
@@ -301,8 +302,3 @@ def _window(model: Path, asked: int) -> int:
     if asked > trained:
         _log.warning("a context of %d tokens is more than %s was trained for: %d are used", asked, model.name, trained)
     return min(asked or LARGEST_DEFAULT_WINDOW, trained)
-
-
-def _cores() -> int:
-    """The number of cores that this process may use, which in a container may be fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
