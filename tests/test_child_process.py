@@ -53,10 +53,11 @@ print("ended" if started else "nothing was started")
 """
 JOB = """
 import asyncio, contextlib, time
-from dragoman.worker_pool import TooExpensive, WorkerPool
+from dragoman.errors import Overloaded
+from dragoman.worker_pool import WorkerPool
 
 async def main():
-    with contextlib.suppress(TooExpensive):
+    with contextlib.suppress(Overloaded):
         await WorkerPool(seconds=0.1, preload=()).run(time.sleep, 60)
 
 asyncio.run(main())

@@ -31,6 +31,13 @@ def _spin() -> None:
         pass
 
 
+def _compute(seconds: float) -> int:
+    end = time.process_time() + seconds
+    while time.process_time() < end:
+        pass
+    return os.getpid()
+
+
 def _swallow() -> int:
     return len(bytearray(1 << 30))
 
@@ -87,6 +94,21 @@ async def test_a_job_that_exceeds_a_limit_does_not_affect_others(
     with pytest.raises(TooExpensive, match=reason):
         await pool.run(job)
     assert await pool.run(len, "abc") == 3
+
+
+async def test_time_in_which_others_compute_is_not_counted_until_it_is_far_too_long() -> None:
+    pool = WorkerPool(workers=1, seconds=0.4, preload=())
+    await pool.run(time.sleep, 1)
+    with pytest.raises(Overloaded, match="the machine is too busy to prepare this request"):
+        await pool.run(time.sleep, 60)
+    assert await pool.run(len, "abc") == 3
+    await pool.close()
+
+
+async def test_each_job_has_its_own_time() -> None:
+    pool = WorkerPool(workers=1, seconds=0.5, preload=())
+    assert len({await pool.run(_compute, 0.3) for _ in range(3)}) == 1
+    await pool.close()
 
 
 async def test_the_import_of_the_jobs_module_is_not_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

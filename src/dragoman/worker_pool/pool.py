@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import pickle
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +14,7 @@ from weakref import WeakKeyDictionary
 
 from dragoman.child_process import end_process, start_process
 from dragoman.errors import Overloaded
-from dragoman.worker_pool.worker import INTEGER, Job, Message, Outcome, SetUp, TooExpensive, decoded, message
+from dragoman.worker_pool.worker import COUNTS_CPU, INTEGER, Job, Message, Outcome, SetUp, TooExpensive, decoded, message
 
 _log = logging.getLogger(__name__)
 
@@ -23,19 +24,23 @@ T = TypeVar("T")
 WORKERS: Final = 2
 """The most worker processes."""
 SECONDS: Final = 8.0
-"""Time limit of a job, so that a response comes within ten seconds."""
+"""CPU time limit of a job, so that a response comes within ten seconds unless the machine is busy."""
 PATIENCE: Final = 8.0
 """Seconds that a job waits for a worker."""
 MEMORY: Final = 1024 * 1024 * 1024
 """Bytes of address space that a job may add to what a fresh worker has."""
 IDLE_SECONDS: Final = 60.0
 """A worker that was idle for this long is ended."""
+_BUSY: Final = 5 if COUNTS_CPU else 1
+"""How many times its limit of CPU time a job may take on a machine that is busy with other things."""
 _JOBS_PER_WORKER: Final = 1000
 """A worker is replaced after this many jobs, so that leaks of libraries do not accumulate."""
 _PRELOAD: Final = ("dragoman.dialects", "dragoman.engines", "dragoman.prompt")
 _COMMAND: Final = (sys.executable, "-P", "-c", "from dragoman.worker_pool.worker import main; main()")
 _START_SECONDS: Final = 60.0
 """Time limit of a worker's start, and of its reading of a job: both import modules, which takes long on a busy machine."""
+_EXIT_SECONDS: Final = 1.0
+"""Seconds until the exit status of a process that has closed its pipes is not waited for any more."""
 _AT_ONCE: Final = 256 * 1024
 """Bytes that are written to a worker or read from it at once."""
 _LARGE: Final = 64 * 1024
@@ -46,8 +51,8 @@ class WorkerPool:
     """Runs functions in worker processes, which start when they are needed.
 
     Functions, arguments and results are pickled, in a thread, so that other tasks run between their objects; large bytes are
-    passed without copying them, and a function gets them as `bytes`. `seconds` is the time limit of a job once a worker has
-    read it, `patience` the most seconds it waits for one, `memory` its limit in bytes. A worker that was idle for
+    passed without copying them, and a function gets them as `bytes`. `seconds` is the limit of a job's CPU time once a worker
+    has read it, `patience` the most seconds it waits for one, `memory` its limit in bytes. A worker that was idle for
     `idle_seconds` is ended.
     """
 
@@ -64,14 +69,15 @@ class WorkerPool:
         self._most = workers
         self._seconds = seconds
         self._patience = patience
-        self._set_up = SetUp(preload, memory)
+        self._set_up = SetUp(preload, memory, seconds)
         self._idle_seconds = idle_seconds
         self._workers: WeakKeyDictionary[asyncio.AbstractEventLoop, _Workers] = WeakKeyDictionary()
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a module-level function and return its result. Cancelling kills the worker that runs it.
 
-        Raises `TooExpensive`, `Overloaded` if no worker becomes free or starts in time, and what the function raises.
+        Raises `TooExpensive`, `Overloaded` if no worker becomes free or starts in time or the machine is too busy for the job,
+        and what the function raises.
         """
         job = await asyncio.to_thread(job_message, function, args, kwargs)
         workers = self._of_this_loop()
@@ -207,19 +213,22 @@ class _Worker:
         return self._process.returncode is None and not self._ended and self._jobs < _JOBS_PER_WORKER
 
     async def work(self, job: Message, seconds: float) -> Outcome:
-        """Run a job. The process is killed if the job exceeds its time limit, crashes or is cancelled."""
+        """Run a job. The process ends if the job exceeds its limit of CPU time, takes far longer, crashes or is cancelled."""
         self._jobs += 1
         try:
             async with asyncio.timeout(_START_SECONDS):
                 await self._exchange(job)
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(_BUSY * seconds):
                 return await self._reply()
         except TimeoutError:
             self.kill()
-            return Outcome(error=TooExpensive(f"takes more than {seconds:g} seconds"))
+            return Outcome(
+                error=Overloaded("the machine is too busy to prepare this request") if COUNTS_CPU else _late(seconds)
+            )
         except (EOFError, OSError):
+            late = COUNTS_CPU and await self._exit_status() == -signal.SIGPROF
             self.kill()
-            return Outcome(error=TooExpensive("crashed its worker process"))
+            return Outcome(error=_late(seconds) if late else TooExpensive("crashed its worker process"))
         except BaseException:
             self.kill()
             raise
@@ -235,6 +244,13 @@ class _Worker:
         with suppress(ProcessLookupError):
             self._process.kill()
         self._stdin.close()
+
+    async def _exit_status(self) -> int | None:
+        """Wait for the end of a process that has closed its pipes; None if it does not come."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_EXIT_SECONDS):
+                return await self._process.wait()
+        return None
 
     async def _exchange(self, data: Message) -> Outcome:
         """Send a message and wait for the reply. Raises `OSError`, and `EOFError` if the process ends instead."""
@@ -269,6 +285,10 @@ class _Worker:
     def _stdin(self) -> asyncio.StreamWriter:
         assert self._process.stdin is not None
         return self._process.stdin
+
+
+def _late(seconds: float) -> TooExpensive:
+    return TooExpensive(f"takes more than {seconds:g} seconds")
 
 
 def job_message(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Message:

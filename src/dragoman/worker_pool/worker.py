@@ -30,12 +30,20 @@ class TooExpensive(Exception):
     """A job exceeded a limit of time, memory or depth, or crashed its worker. The message completes a sentence: `it …`."""
 
 
+COUNTS_CPU: Final = hasattr(signal, "setitimer")
+"""Whether the CPU time of a job can be limited; on Windows it cannot."""
+
+
 @dataclass(frozen=True, slots=True)
 class SetUp:
-    """The set-up of a worker. `memory` is how many bytes of address space a job may add, on platforms that can limit it."""
+    """The set-up of a worker. `seconds` is the most CPU time of a job, and `memory` how many bytes of address space it may add.
+
+    These are limits on platforms that have them. A job that exceeds `seconds` ends its worker by SIGPROF.
+    """
 
     preload: Sequence[str]
     memory: int
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +94,11 @@ def main() -> None:
         except EOFError:
             return
         _send(results, message(Outcome()))
-        _send(results, _message(_outcome(job), set_up.memory))
-        del job
+        _limit_cpu(set_up.seconds)
+        made = _message(_outcome(job), set_up.memory)
+        _limit_cpu(0)
+        _send(results, made)
+        del job, made
 
 
 def _send(results: BinaryIO, data: Message) -> None:
@@ -132,6 +143,12 @@ def _message(outcome: Outcome, memory: int) -> Message:
         return message(Outcome(error=TooExpensive(f"needs more than {memory >> 20} MB of memory")))
     except Exception as error:
         return message(Outcome(error=RuntimeError(f"the outcome of a job cannot be sent: {error}")))
+
+
+def _limit_cpu(seconds: float) -> None:
+    """End the process after so many seconds of CPU time, with 0 not at all."""
+    if COUNTS_CPU:
+        signal.setitimer(signal.ITIMER_PROF, seconds)
 
 
 def _limit(memory: int) -> None:
