@@ -14,7 +14,7 @@ from dragoman.conversation import AnswerPolicy
 from dragoman.generation import AnswerRun, Runs
 
 RunChoice = Callable[[int, Callable[[], None]], Coroutine[Any, Any, None]]
-"""Runs the choice with this index; calls the given function, at least once, when it has begun to answer."""
+"""Runs the choice with this index; calls the given function when it has begun to answer."""
 
 
 class Choices(Runs):
@@ -24,11 +24,11 @@ class Choices(Runs):
         super().__init__(answers, per_prompt)
         self._together = together
 
-    async def run(self, choice: RunChoice) -> None:
-        """Run all choices. Raises what the first one that fails raises, after the others have ended."""
-        if len(self.runs) == 1:
-            await choice(0, lambda: None)
-            return
+    def run(self, choice: RunChoice) -> Coroutine[Any, Any, None]:
+        """Run all choices. Awaiting it raises what the first one that fails raises, after the others have ended."""
+        return choice(0, lambda: None) if len(self.runs) == 1 else self._run_all(choice)
+
+    async def _run_all(self, choice: RunChoice) -> None:
         try:
             async with asyncio.TaskGroup() as group:
                 for first in range(0, len(self.runs), self._per_prompt):

@@ -55,7 +55,7 @@ class Output(Protocol[E_contra]):
     """Where the events of an answer go."""
 
     def start(self) -> None:
-        """Put out the events that begin the answer, unless they are; called before each part is encoded."""
+        """Put out the events that begin the answer, unless they are; called before the first part of a choice is encoded."""
 
     async def put(self, events: Sequence[E_contra]) -> None:
         """Put out the events of a part."""
@@ -79,25 +79,29 @@ class ResponseContext(Generic[E]):
         pairs = zip(self.encoders, self.choices.runs, strict=True)
         return [event for encoder, generation in pairs for event in encoder.start(generation.counts, generation.prompt_tokens)]
 
-    async def run(self, slots: Slots, output: Output[E]) -> None:
-        """Run all choices, and put their events out. Raises like `slot`, and what fails first."""
+    def run(self, slots: Slots, output: Output[E]) -> Awaitable[None]:
+        """Run all choices, and put their events out. Awaiting it raises like `slot`, and what fails first."""
         self.record.wait(self.choices)
-        await self.choices.run(partial(self._run, slots, output))
+        return self.choices.run(partial(self._run, slots, output))
 
     async def _run(self, slots: Slots, output: Output[E], index: int, began: Callable[[], None]) -> None:
         """Run one choice once it has a slot, which it holds to its end. Calls `began` when it has begun to answer."""
         generation, encoder = self.choices.runs[index], self.encoders[index]
         observe = self.record.observer(index)
+        started = answers = False
         async with slots.slot(short=generation.counts.prompt <= SHORT_PROMPT):
             self.record.start()
             async with aclosing(generation.run()) as parts:
                 async for part in parts:
-                    output.start()
+                    if not started:
+                        started = True
+                        output.start()
                     observe(part)
                     events = encoder.encode(part)
                     if type(part) is Ending:
                         await self.keep()
-                    if type(part) is not Prefill:
+                    if not answers and type(part) is not Prefill:
+                        answers = True
                         began()
                     await output.put(events)
 
