@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
 import pytest
+from starlette.types import ASGIApp
 
 from conftest import MODEL, registry_of, user
 from dragoman.engines.scripted import Line, ScriptedEngine
@@ -147,9 +148,7 @@ class Ask(Protocol):
 async def application() -> AsyncIterator[Ask]:
     """The application without a socket: `ask(path, body, headers, method)` returns status, headers and body."""
     engine = ScriptedEngine([Line("Hello.")], model=MODEL, window=100_000, slots=64)
-    registry = registry_of(engine, id=MODEL)
-    app = create_app(registry)
-    await registry.load()
+    app = create_app(registry_of(engine, id=MODEL))
 
     async def ask(path: str, body: bytes, headers: dict[str, str], method: str = "POST") -> tuple[int, dict[str, str], bytes]:
         sent: list[Any] = []
@@ -169,10 +168,27 @@ async def application() -> AsyncIterator[Ask]:
         answered = {name.decode(): value.decode("latin-1") for name, value in sent[0]["headers"]}
         return sent[0]["status"], answered, b"".join(message.get("body", b"") for message in sent[1:])
 
-    try:
+    async with _running(app):
         yield ask
+
+
+@asynccontextmanager
+async def _running(app: ASGIApp) -> AsyncIterator[None]:
+    """The lifespan of an application, in which its models are loaded."""
+    to_app: asyncio.Queue[Any] = asyncio.Queue()
+    from_app: asyncio.Queue[Any] = asyncio.Queue()
+    lifespan = asyncio.ensure_future(app({"type": "lifespan", "state": {}}, to_app.get, from_app.put))
+
+    async def step(name: str) -> None:
+        await to_app.put({"type": f"lifespan.{name}"})
+        assert await from_app.get() == {"type": f"lifespan.{name}.complete"}
+
+    await step("startup")
+    try:
+        yield
     finally:
-        await registry.close()
+        await step("shutdown")
+        await lifespan
 
 
 def fuzzed(rng: random.Random) -> tuple[str, bytes, dict[str, str]]:

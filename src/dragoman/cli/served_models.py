@@ -125,10 +125,9 @@ def _options(options: Options, name: str, table: ModelTable) -> Options:
     engine = table.engine or LLAMACPP
     if engine not in ENGINES:
         raise UsageError(f"--models: {options.models}: [{name}]: the engine {engine!r} is none of {', '.join(ENGINES)}")
+    usual = options
     if engine != LLAMACPP:
         usual = replace(options, llama_server=None, gpu_layers=None, threads=None, cache_dir=None, speculate=AUTO)
-    else:
-        usual = options
     return replace(
         usual,
         **_OF_ONE_MODEL

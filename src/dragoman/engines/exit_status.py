@@ -1,5 +1,6 @@
 """How a process ended, in words."""
 
+import re
 import signal
 from typing import Final
 
@@ -10,6 +11,17 @@ _CAUSES: Final = {
     "SIGILL": "it was built for processors with instructions that this one lacks",
     "SIGKILL": "often because the memory was exhausted",
 }
+
+_LIBRARY: Final = re.compile(r"(lib[^\s:]+\.so[.\d]*): cannot open shared object file")
+_PACKAGES: Final = {"libgomp.so.1": "libgomp1 of Debian and Ubuntu, libgomp of Fedora and Alpine"}
+
+
+def missing_library(line: str) -> str:
+    """What to install if a line of a log names a missing library of the system, as in small container images; else ""."""
+    found = _LIBRARY.search(line)
+    if found is None:
+        return ""
+    return f"; this system lacks {found[1]}" + (f": it is in {_PACKAGES[found[1]]}" if found[1] in _PACKAGES else "")
 
 
 def exit_text(status: int | None) -> str:

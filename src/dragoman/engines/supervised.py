@@ -30,7 +30,7 @@ from dragoman.child_process import start_process
 from dragoman.constraints.tree import Constraint
 from dragoman.conversation import Image
 from dragoman.engines.base import Capabilities, Engine, EngineRequest, OutputChunk
-from dragoman.engines.exit_status import exit_text
+from dragoman.engines.exit_status import exit_text, missing_library
 from dragoman.engines.liveness import DEFAULT_PROBE_TIMES, Liveness, ProbeTimes
 from dragoman.errors import EngineError, EngineUnavailable
 from dragoman.parts import LogProb
@@ -123,8 +123,9 @@ class Child(ABC):
         self._terminate(at_once=True)
 
     def exit_summary(self) -> str:
-        """How the process ended, and its last log line."""
-        return f"{exit_text(self.process.returncode)}, last log line: {self._log_lines[-1] if self._log_lines else 'none'}"
+        """How the process ended, its last log line, and what to install if that names a missing library."""
+        last = self._log_lines[-1] if self._log_lines else "none"
+        return f"{exit_text(self.process.returncode)}, last log line: {last}{missing_library(last)}"
 
     def _terminate(self, *, at_once: bool = False) -> None:
         """Signal the child and the processes that it started: where there are process groups, it leads one."""

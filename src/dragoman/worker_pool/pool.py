@@ -247,6 +247,7 @@ class _Worker:
 
     async def _exit_status(self) -> int | None:
         """Wait for the end of a process that has closed its pipes; None if it does not come."""
+        self._ended = True  # also if the wait is cancelled
         with suppress(TimeoutError):
             async with asyncio.timeout(_EXIT_SECONDS):
                 return await self._process.wait()
