@@ -97,10 +97,8 @@ def test_servers_that_share_a_folder_answer_the_requests_for_their_own_models_on
 def test_a_batch_ends_although_transactions_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner, "POLL_S", 0.05)
     monkeypatch.setattr(runner, "PAUSE_S", 0.01)
-    engine, chance = (
-        ControllableEngine(slots=4),
-        random.Random(7),
-    )  # failures at regular distances could always hit the same step
+    engine = ControllableEngine(slots=4)
+    chance = random.Random(7)  # failures at regular distances could always hit the same step
 
     class Failing(sqlite.SqliteDatabase):
         def run_here(self, work: Callable[[Connection], T]) -> T:

@@ -55,7 +55,7 @@ class Output(Protocol[E_contra]):
     """Where the events of an answer go."""
 
     def start(self) -> None:
-        """Put out the events that begin the answer, unless they are; called before the first part of a choice is encoded."""
+        """Put out the events that begin the answer, unless they are; called before a part until a choice answers."""
 
     async def put(self, events: Sequence[E_contra]) -> None:
         """Put out the events of a part."""
@@ -88,13 +88,12 @@ class ResponseContext(Generic[E]):
         """Run one choice once it has a slot, which it holds to its end. Calls `began` when it has begun to answer."""
         generation, encoder = self.choices.runs[index], self.encoders[index]
         observe = self.record.observer(index)
-        started = answers = False
+        answers = False
         async with slots.slot(short=generation.counts.prompt <= SHORT_PROMPT):
             self.record.start()
             async with aclosing(generation.run()) as parts:
                 async for part in parts:
-                    if not started:
-                        started = True
+                    if not answers:
                         output.start()
                     observe(part)
                     events = encoder.encode(part)
