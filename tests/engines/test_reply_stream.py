@@ -16,9 +16,13 @@ ANNOUNCED = b"HTTP/1.1 100 Continue\r\n\r\n" + CHUNKED
 
 
 @asynccontextmanager
-async def replying(*pieces: bytes) -> AsyncIterator[tuple[Address, list[bytes]]]:
-    """An address whose server sends these pieces one by one, then closes; and the heads of the requests that it got."""
+async def replying(*pieces: bytes, stays: bool = False) -> AsyncIterator[tuple[Address, list[bytes]]]:
+    """An address whose server sends these pieces one by one, and the heads of the requests that it got.
+
+    Then the server closes the connection; one that `stays` leaves that to the client.
+    """
     heads: list[bytes] = []
+    done = asyncio.Event()
 
     async def reply(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         heads.append(await reader.readuntil(b"\r\n\r\n"))
@@ -26,12 +30,16 @@ async def replying(*pieces: bytes) -> AsyncIterator[tuple[Address, list[bytes]]]
             writer.write(piece)
             await writer.drain()
             await asyncio.sleep(0)
+        if stays:
+            await reader.read()
         writer.close()
+        done.set()
 
     server = await asyncio.start_server(reply, "127.0.0.1", 0)
     async with server:
         port = server.sockets[0].getsockname()[1]
         yield Address(f"http://user:secret@127.0.0.1:{port}/engine/", {"X-Kind": "test"}), heads
+        await done.wait()
 
 
 async def received(address: Address) -> tuple[int, bytes]:
@@ -79,9 +87,13 @@ async def test_a_reply_that_is_missing_or_incomplete_is_reported(data: bytes) ->
 
 
 async def test_closing_ends_the_wait_for_more() -> None:
-    reply = ReplyStream()
-    reply.data_received(UNTIL_CLOSED)
-    assert await anext(reply) == b"one two"
-    asyncio.get_running_loop().call_soon(reply.close)
-    with pytest.raises(ConnectionError):
-        await anext(reply)
+    async def close() -> None:
+        reply.close()
+
+    async with replying(UNTIL_CLOSED, stays=True) as (address, _):
+        reply = await address.send("POST", "/completion", b"{}", {})
+        assert await anext(reply) == b"one two"
+        closing = asyncio.create_task(close())
+        with pytest.raises(ConnectionError):
+            await anext(reply)
+        await closing

@@ -14,6 +14,8 @@ from typing import Final
 import httptools
 from yarl import URL
 
+from dragoman.engines.direct_wait import DirectWait
+
 CONNECT_SECONDS: Final = 10.0
 _FIRST_FINAL_STATUS: Final = 200
 """Responses with a lower status announce another one."""
@@ -42,14 +44,14 @@ class ReplyStream(asyncio.Protocol):
         self._framed = False  # its headers say where it ends
         self._ended = False
         self._failure: Exception | None = None
-        self._reader: asyncio.Future[None] | None = None
+        self._more = DirectWait()
 
     async def head(self) -> None:
         """Wait for the status. Raises `ConnectionError` where the connection closes before."""
         while not self.status:
             if self._ended:
                 raise self._failure or ConnectionResetError("closed without a reply")
-            await self._more()
+            await self._more
 
     def __aiter__(self) -> "ReplyStream":
         return self
@@ -61,7 +63,7 @@ class ReplyStream(asyncio.Protocol):
                 raise self._failure
             if self._ended:
                 raise StopAsyncIteration
-            await self._more()
+            await self._more
         data = self._received[0] if len(self._received) == 1 else b"".join(self._received)
         self._received.clear()
         self._waiting = 0
@@ -71,24 +73,14 @@ class ReplyStream(asyncio.Protocol):
         return data
 
     def close(self) -> None:
-        """Close the connection, which cancels the request; a reader gets a `ConnectionError`."""
+        """Close the connection, which cancels the request; a reader gets a `ConnectionError`, from `connection_lost`."""
         if self._transport is not None:
             self._transport.abort()
         self._end(ConnectionAbortedError("closed"))
 
-    def _more(self) -> asyncio.Future[None]:
-        """Return what is done when more has arrived, or nothing more will."""
-        self._reader = asyncio.get_running_loop().create_future()
-        return self._reader
-
-    def _wake(self) -> None:
-        if self._reader is not None and not self._reader.done():
-            self._reader.set_result(None)
-
     def _end(self, failure: Exception | None) -> None:
         if not self._ended:
             self._ended, self._failure = True, failure
-        self._wake()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Keep the transport."""
@@ -101,7 +93,7 @@ class ReplyStream(asyncio.Protocol):
         except httptools.HttpParserError as error:
             self._end(ConnectionError(f"not HTTP: {error}"))
             self.close()
-        self._wake()
+        self._more.end()
         if self._waiting > _MOST_WAITING and not self._paused and self._transport is not None:
             self._paused = True
             self._transport.pause_reading()
@@ -109,6 +101,7 @@ class ReplyStream(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """End the reply, which is incomplete if its headers say where it ends."""
         self._end(exc or (ConnectionResetError("closed before the end of the reply") if self._framed else None))
+        self._more.end()
 
     def on_header(self, name: bytes, _value: bytes) -> None:
         """Take note of the headers that say where the body ends."""

@@ -2,8 +2,8 @@
 
 The path of a token, most of which are one read from the engine and one write to the client:
 
-    engine's socket   engines/reply_stream.py    `ReplyStream.data_received`: HTTP to bytes; wakes the producer, the only
-       │                                         switch between tasks
+    engine's socket   engines/reply_stream.py    `ReplyStream.data_received`: HTTP to bytes; the producer's task goes
+       │              engines/direct_wait.py     on at once, in the same callback of the event loop
        ▼
     producer's task   engines/reply_reader.py    `ReplyReader.feed`: bytes to `OutputChunk`s
        │              generation/generation.py   `Generation`: text to parts, by the dialect's parser and the output policies
