@@ -98,7 +98,7 @@ class PrefillProgress(Struct, frozen=True):
     done: int
 
 
-class OutputChunk(Struct, frozen=True):
+class OutputChunk(Struct, frozen=True, gc=False):
     """A chunk of an engine's output: text, prefill progress or the end.
 
     `text` holds whole code points only; `output` is the number of tokens generated for it (several where one token was not a

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import ClassVar
 
 from dragoman.engines.base import Finish, FinishReason, OutputChunk
-from dragoman.engines.sse import DataEvents
+from dragoman.engines.sse import DONE, EventSplitter, data_of
 from dragoman.errors import EngineFailed
 
 
@@ -27,7 +27,7 @@ class ReplyReader(ABC):
         self.finished = False
         """Whether the last chunk was yielded."""
         self._silent = silent
-        self._events = DataEvents()
+        self._events = EventSplitter()
         self._output = 0
 
     def feed(self, data: bytes) -> Iterator[OutputChunk]:
@@ -38,8 +38,11 @@ class ReplyReader(ABC):
         """
         if self.finished:
             return
-        for payload in self._events.feed(data):
-            for chunk in self.read(payload):
+        for event in self._events.feed(data):
+            payload = data_of(event)
+            if payload is None:
+                continue
+            for chunk in self.read(payload) if payload != DONE else (self.end(),):
                 self.finished = chunk.finish is not None
                 if not self._silent:
                     yield chunk
@@ -47,10 +50,6 @@ class ReplyReader(ABC):
                     yield shown
                 if self.finished:
                     return
-        if self._events.done:
-            end = self.end()
-            self.finished = True
-            yield _without_text(end) or end if self._silent else end
 
     @abstractmethod
     def read(self, payload: bytes) -> Iterable[OutputChunk]:

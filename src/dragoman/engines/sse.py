@@ -1,9 +1,12 @@
 """Parsers of server-sent events from engines: lines of `field: payload`, an empty line after each event."""
 
-from collections.abc import Iterator
+from typing import Final
 
 from dragoman.engines.reply import MAX_REPLY, fault
 from dragoman.errors import EngineFailed
+
+DONE: Final = b"[DONE]"
+"""The payload of the last event of many streams."""
 
 
 class EventSplitter:
@@ -37,27 +40,15 @@ class EventSplitter:
         return events
 
 
-class DataEvents:
-    """Reads the payloads of `data: …` events until `data: [DONE]`, however the bytes are split. Sans-IO.
+def data_of(event: bytes) -> bytes | None:
+    """Return the payload of a `data: …` event; None for a comment, which keeps the connection alive.
 
-    Comments keep a connection alive, and are skipped. `error: …` is how older versions of llama-server report a failure.
+    `error: …` is how older versions of llama-server report a failure. Raises `EngineFailed` for it, and for anything else.
     """
-
-    __slots__ = ("_events", "done")
-
-    def __init__(self) -> None:
-        self.done = False
-        self._events = EventSplitter()
-
-    def feed(self, data: bytes) -> Iterator[bytes]:
-        """The payloads that `data` completes. Raises `EngineFailed` at `error: …` and anything else."""
-        for event in self._events.feed(data):
-            if event == b"data: [DONE]":
-                self.done = True
-                return
-            if event.startswith(b"data: "):
-                yield event[6:]
-            elif event.startswith(b"error:"):
-                raise EngineFailed(f"the engine failed: {fault(event[6:])}")
-            elif event and not event.startswith(b":"):
-                raise EngineFailed(f"the engine broke its protocol: {event[:80]!r} is not an event")
+    if event.startswith(b"data: "):
+        return event[6:]
+    if event.startswith(b"error:"):
+        raise EngineFailed(f"the engine failed: {fault(event[6:])}")
+    if event and not event.startswith(b":"):
+        raise EngineFailed(f"the engine broke its protocol: {event[:80]!r} is not an event")
+    return None

@@ -151,6 +151,8 @@ def _with_headers(send: Send, scope: Scope) -> Send:
         if message["type"] == "http.response.start":
             record.status = message["status"]
             headers = MutableHeaders(scope=message)
+            if "origin" not in headers.get("vary", "").lower():
+                headers.add_vary_header("Origin")
             headers["request-id"] = headers["x-request-id"] = record.request_id  # the SDKs of the two APIs read different names
             if record.diverged:
                 headers["dragoman-diverged"] = record.diverged.encode("unicode_escape").decode()

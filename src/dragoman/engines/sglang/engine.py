@@ -25,7 +25,7 @@ from dragoman.engines.constraint_fallbacks import ConstraintForm
 from dragoman.engines.images_beside_ids import urls
 from dragoman.engines.sampling import resolved
 from dragoman.engines.sglang.wire import Chunk, Generate, GenerateReader, SamplingParams, decoded, scored
-from dragoman.engines.sse import DataEvents
+from dragoman.engines.sse import DONE, EventSplitter, data_of
 from dragoman.engines.structured_outputs import EngineConstraints
 from dragoman.engines.token_endpoint import ProbeResult, ServedModel, TokenEndpoint
 from dragoman.errors import EngineFailed
@@ -111,10 +111,11 @@ class SGLang(TokenEndpoint):
 
     async def _chunks(self, body: bytes) -> list[Chunk]:
         """The chunks of a reply."""
-        events, chunks = DataEvents(), []
+        events, chunks = EventSplitter(), []
         async with self._http.stream(_PATH, body) as answer:
             async for data in answer:
-                chunks += [decoded(payload, begun=False) for payload in events.feed(data)]
+                payloads = [data_of(event) for event in events.feed(data)]
+                chunks += [decoded(payload, begun=False) for payload in payloads if payload is not None and payload != DONE]
         return chunks
 
     @asynccontextmanager

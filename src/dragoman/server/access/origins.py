@@ -7,12 +7,12 @@ an attacker's host name that resolves to this machine (DNS rebinding) does not w
 
 import ipaddress
 import re
-from collections.abc import Awaitable, Collection
+from collections.abc import Collection
 from typing import Final
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dragoman.server.access.rate_limits import HEADERS
 
@@ -39,7 +39,7 @@ PAGES: Final = "pages"
 class Pages(CORSMiddleware):
     """CORS for pages of this machine and of `origins`; "*" allows every page. An API key is still needed.
 
-    A response to any other origin has no CORS headers. Every response has `Vary: Origin`.
+    A response to any other origin has no CORS headers. Every response gets `Vary: Origin` from the middleware.
     """
 
     def __init__(self, app: ASGIApp, origins: Collection[str]) -> None:
@@ -58,7 +58,7 @@ class Pages(CORSMiddleware):
         if self.is_allowed_origin(Headers(scope=scope).get("origin", "")):
             await super().__call__(scope, receive, send)
         else:
-            await self.app(scope, receive, _varying(send))
+            await self.app(scope, receive, send)
 
     def fields(self, origin: str) -> dict[str, str]:
         """Return the CORS headers of a response that the application does not send; `origin` is empty if there is none."""
@@ -66,15 +66,6 @@ class Pages(CORSMiddleware):
         if origin and self.is_allowed_origin(origin):
             fields |= {"access-control-allow-origin": origin, **self.simple_headers}
         return fields
-
-
-def _varying(send: Send) -> Send:
-    def varying(message: Message) -> Awaitable[None]:
-        if message["type"] == "http.response.start":
-            MutableHeaders(scope=message).add_vary_header("Origin")
-        return send(message)
-
-    return varying
 
 
 def is_allowed_origin(origin: str, named: Collection[str]) -> bool:
