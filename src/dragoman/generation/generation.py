@@ -271,10 +271,11 @@ class Generation:
             yield Tokens(chunk.ids, chunk.logprobs)
         began_thinking = self._parser.thinking
         parts = self._parser.feed(chunk.text, chunk.ids) if chunk.text else []
-        self._thinking_tokens += _thinking_tokens(chunk, parts, began_thinking=began_thinking)
+        if began_thinking or self._parser.thinking or len(parts) > 1:  # otherwise at most one part, which is not reasoning
+            self._thinking_tokens += _thinking_tokens(chunk, parts, began_thinking=began_thinking)
         yield from self._policies.apply(parts)
         self._stopped = self._loop_guard.should_stop(
-            chunk.text, output=self._output, thought=self._thinking_tokens, thinking=self._parser.thinking
+            self._written, output=self._output, thought=self._thinking_tokens, thinking=self._parser.thinking
         )
         if chunk.finish is not None:
             self._cached = chunk.finish.cached if self._cached is None else self._cached

@@ -2,6 +2,8 @@
 
 import re
 
+from dragoman.generation.written import Written
+
 _NUMBER = re.compile(r"[0-9]+")
 _EVERY = 256
 _KEPT = 8192
@@ -10,32 +12,23 @@ _LEAST = 4
 
 
 class Repetition:
-    """Watches a model's output. `length` is the number of characters at the end that are one repeated string, 0 if none.
+    """The repetition at the end of a model's output. `length` is its number of characters, 0 if there is none.
 
-    A string counts if it occurs at least four times in a row. The last 8,192 characters are checked, every 256 characters.
+    A string is repeated if it occurs at least four times in a row, in the last 8,192 characters.
     """
 
-    __slots__ = ("_chunks", "_fresh", "_tail", "_without_numbers", "length")
+    __slots__ = ("_tail", "_without_numbers", "length")
 
     def __init__(self) -> None:
         self.length = 0
         self._tail = ""
-        self._chunks: list[str] = []
-        self._fresh = 0
         self._without_numbers: int | None = None
 
-    def feed(self, text: str) -> bool:
-        """Add the next text, and return whether the output was checked now."""
-        self._chunks.append(text)
-        self._fresh += len(text)
-        if self._fresh < _EVERY:
-            return False
-        self._tail = (self._tail + "".join(self._chunks))[-_KEPT:]
-        self._chunks.clear()
-        self._fresh = 0
+    def feed(self, text: str) -> None:
+        """Add the next text."""
+        self._tail = (self._tail + text)[-_KEPT:]
         self.length = _repeated(self._tail)
         self._without_numbers = None
-        return True
 
     @property
     def length_ignoring_numbers(self) -> int:
@@ -74,21 +67,25 @@ class LoopGuard:
     that reaching its `limit` (tokens) would break it.
     """
 
-    __slots__ = ("_budget", "_limit", "_repetition", "_structured")
+    __slots__ = ("_budget", "_limit", "_read", "_repetition", "_structured")
 
     def __init__(self, budget: int | None, limit: int, *, structured: bool) -> None:
         self._budget = budget
         self._limit = limit
         self._structured = structured
         self._repetition = Repetition()
+        self._read = 0  # characters of the output that were checked
 
-    def should_stop(self, text: str, *, output: int, thought: int, thinking: bool) -> bool:
-        """Add the next `text`, and return whether to stop the model.
+    def should_stop(self, written: Written, *, output: int, thought: int, thinking: bool) -> bool:
+        """Return whether to stop the model, after what it has `written`; that is checked for repetition every 256 characters.
 
         `output` and `thought` are the tokens of the answer so far and those of its reasoning; `thinking`: the model is still
         reasoning.
         """
-        checked = self._repetition.feed(text)
+        checked = written.length - self._read >= _EVERY
+        if checked:
+            self._repetition.feed(written.end(written.length - self._read))
+            self._read = written.length
         if self._budget is not None and thinking and thought >= self._budget:
             return True
         if self._structured and 8 * output >= 7 * self._limit:

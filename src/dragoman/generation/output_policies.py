@@ -38,6 +38,7 @@ class OutputPolicies:
         self._validator = OutputValidator(policy)
         self._stops = StopScanner(policy.stop_sequences) if policy.stop_sequences else None
         self._citing = CitationReader(policy.passages) if policy.passages else None
+        self._is_plain = self._stops is None and self._citing is None
         self._parallel = policy.tool_policy.parallel
         self._show_thinking = policy.thinking.display is not ThinkingDisplay.OMITTED
         self._blank: str | None = ""  # blank text at the start of a block; None once the block has other text
@@ -59,7 +60,7 @@ class OutputPolicies:
                     return
             match part:
                 case Text():
-                    yield from self._visible(part)
+                    yield from self._shown(part) if self._is_plain else self._visible(part)
                 case CallDelta():
                     yield part
                 case Thinking(text):

@@ -55,7 +55,7 @@ def summed(counts: Sequence[TokenCounts], answers: int = 1) -> TokenCounts:
     )
 
 
-class Prefill(Struct, frozen=True):
+class Prefill(Struct, frozen=True, gc=False):
     """Progress of the prefill: `done` of `total` tokens, of which `cached` were in the engine's cache."""
 
     total: int
@@ -63,7 +63,7 @@ class Prefill(Struct, frozen=True):
     done: int
 
 
-class Thinking(Struct, frozen=True):
+class Thinking(Struct, frozen=True, gc=False):
     """A chunk of reasoning text."""
 
     text: str
@@ -75,7 +75,7 @@ class ThinkingEnd(Struct, frozen=True):
     signature: str = ""
 
 
-class Text(Struct, frozen=True):
+class Text(Struct, frozen=True, gc=False):
     """A chunk of visible text."""
 
     text: str
@@ -88,7 +88,7 @@ class CallStart(Struct, frozen=True):
     id: str = ""
 
 
-class CallDelta(Struct, frozen=True):
+class CallDelta(Struct, frozen=True, gc=False):
     """The next characters of the call's arguments; concatenated, they are one JSON object."""
 
     json: str

@@ -150,6 +150,8 @@ class MessageEncoder:
 
     def encode(self, part: Part) -> list[Event]:
         """The events of this part. Raises `IllegalPart`."""
+        if type(part) is Text and self._state is _State.TEXT and not self._tokens.ids:  # nearly every part
+            return [ContentBlockDelta(self._index, TextDelta(part.text))]
         self._check(part)
         match part:
             case Text(text):

@@ -24,13 +24,13 @@ class ContentBlockStart(Struct, frozen=True, tag="content_block_start"):
     content_block: BlockOut
 
 
-class TextDelta(Struct, frozen=True, tag="text_delta"):
+class TextDelta(Struct, frozen=True, gc=False, tag="text_delta"):
     """More text."""
 
     text: str
 
 
-class ThinkingDelta(Struct, frozen=True, tag="thinking_delta"):
+class ThinkingDelta(Struct, frozen=True, gc=False, tag="thinking_delta"):
     """More reasoning."""
 
     thinking: str
@@ -42,7 +42,7 @@ class SignatureDelta(Struct, frozen=True, tag="signature_delta"):
     signature: str
 
 
-class InputJsonDelta(Struct, frozen=True, tag="input_json_delta"):
+class InputJsonDelta(Struct, frozen=True, gc=False, tag="input_json_delta"):
     """More of a call's arguments (SSE-10)."""
 
     partial_json: str
@@ -64,7 +64,7 @@ class CitationsDelta(Struct, frozen=True, tag="citations_delta"):
 Delta = TextDelta | CitationsDelta | CompactionDelta | ThinkingDelta | SignatureDelta | InputJsonDelta
 
 
-class ContentBlockDelta(Struct, frozen=True, tag="content_block_delta"):
+class ContentBlockDelta(Struct, frozen=True, gc=False, tag="content_block_delta"):
     """More of the open block, with the tokens from which it was read, if the request asks for them."""
 
     index: int
