@@ -6,6 +6,8 @@ Python, as only these say what they run.
 """
 
 import asyncio
+import gc
+import inspect
 import os
 import signal
 import sys
@@ -49,9 +51,11 @@ def _name(callback: Any) -> str:
     steps: list[str] = []
     awaited: Any = task.get_coro()
     while awaited is not None:
-        frame = getattr(awaited, "cr_frame", None)
+        if type(awaited).__name__ == "async_generator_asend":
+            awaited = next(each for each in gc.get_referents(awaited) if inspect.isasyncgen(each))
+        frame = getattr(awaited, "cr_frame", None) or getattr(awaited, "ag_frame", None)
         steps.append(f"{getattr(awaited, '__qualname__', repr(awaited))}:{frame.f_lineno if frame else '?'}")
-        awaited = getattr(awaited, "cr_await", None)
+        awaited = getattr(awaited, "cr_await", None) or getattr(awaited, "ag_await", None)
     return " > ".join(steps)
 
 

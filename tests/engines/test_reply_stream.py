@@ -1,6 +1,8 @@
 """Replies that arrive on a connection of their own, read from a socket that sends prepared bytes."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -61,6 +63,21 @@ async def test_a_reply_is_the_same_at_every_split_point(data: bytes, status: int
         protocol.connection_lost(None)
         await protocol.head()
         assert (protocol.status, b"".join([piece async for piece in protocol])) == (status, b"one two")
+
+
+async def test_a_reply_that_was_read_is_freed_without_the_garbage_collector() -> None:
+    gc.disable()
+    try:
+        async with replying(CHUNKED) as (address, _):
+            reply = await address.send("POST", "/completion", b"{}", {})
+            kept = weakref.ref(reply)
+            assert b"".join([data async for data in reply]) == b"one two"
+            reply.close()
+            del reply
+            await asyncio.sleep(0.01)
+            assert kept() is None
+    finally:
+        gc.enable()
 
 
 async def test_a_request_has_the_fields_of_its_address_and_its_own() -> None:

@@ -100,6 +100,7 @@ class ReplyStream(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End the reply, which is incomplete if its headers say where it ends."""
+        del self._parser  # the two refer to each other
         self._end(exc or (ConnectionResetError("closed before the end of the reply") if self._framed else None))
         self._more.end()
 
@@ -125,10 +126,10 @@ class ReplyStream(asyncio.Protocol):
         if self.status:
             self._end(None)
 
-    def write(self, request: bytes) -> None:
+    def write(self, *pieces: bytes) -> None:
         """Send the request."""
         assert self._transport is not None
-        self._transport.write(request)
+        self._transport.writelines(pieces)
 
 
 class Address:
@@ -151,7 +152,7 @@ class Address:
         line = f"{method} {self._prefix}{path} HTTP/1.1\r\n{self._head}{_lines(fields)}Content-Length: {len(body)}\r\n\r\n"
         try:
             await self._connect(reply)
-            reply.write(line.encode("latin-1") + body)
+            reply.write(line.encode("latin-1"), body)
             await reply.head()
         except BaseException:
             reply.close()

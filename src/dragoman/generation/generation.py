@@ -27,7 +27,7 @@ from dragoman.generation.written import Written
 from dragoman.parts import Ending, Part, Prefill, PromptTokens, Text, Thinking, TokenCounts, Tokens
 from dragoman.prompt import Prompt
 
-_LISTED_AT_ONCE: Final = 50_000
+_LISTED_AT_ONCE: Final = 10_000
 """Token ids that are listed at once, which takes a millisecond."""
 
 
@@ -322,14 +322,14 @@ class Generation:
 
 
 async def _listed(ids: Sequence[int]) -> Sequence[int]:
-    """Return the ids as a list, which every engine can encode; other tasks run between its pieces."""
+    """Return the ids as a list, which every engine can encode; other tasks run before each piece of a long one."""
     if isinstance(ids, list):
         return ids
     listed: list[int] = []
     for start in range(0, len(ids), _LISTED_AT_ONCE):
-        listed += ids[start : start + _LISTED_AT_ONCE]
-        if len(listed) < len(ids):
+        if len(ids) > _LISTED_AT_ONCE:
             await asyncio.sleep(0)
+        listed += ids[start : start + _LISTED_AT_ONCE]
     return listed
 
 

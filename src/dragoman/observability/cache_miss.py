@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from dragoman.observability.prefix_tracker import Place, Trail
-from dragoman.prefix import common_prefix_length
+from dragoman.prefix import common_prefix_length, packed
 from dragoman.prompt.builder import Prompt
 
 _REMEMBERED = 64
@@ -49,7 +49,7 @@ class Sent:
     @classmethod
     def of(cls, model: str, trail: Trail, prompt: Prompt) -> "Sent":
         """The prompt of a model."""
-        return cls(model, trail, array("I", prompt.tokens))
+        return cls(model, trail, packed(prompt.tokens))
 
 
 class SentPrompts:

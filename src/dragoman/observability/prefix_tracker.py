@@ -24,7 +24,7 @@ from dragoman.conversation import Attachment, Conversation, Image, Role, Text, T
 from dragoman.conversation.citations import CitedText
 from dragoman.conversation.once import once
 from dragoman.conversation.types import Content
-from dragoman.prefix import common_prefix_length
+from dragoman.prefix import common_prefix_length, packed
 from dragoman.prompt.builder import Prompt
 from dragoman.prompt.volatile_metadata import strip
 
@@ -55,7 +55,7 @@ class PrefixTracker:
 
     def follow(self, trail: "Trail", prompt: Prompt) -> "Followed":
         """Remember this prompt, and compare it with its predecessor."""
-        new = _Known(trail, prompt.text, array("I", prompt.tokens))
+        new = _Known(trail, prompt.text, packed(prompt.tokens))
         family = [known for known in self._known if known.trail.opening == new.trail.opening]
         nearest = max(family, key=lambda known: common_prefix_length(new.text, known.text), default=None)
         if nearest is not None and new.text.startswith(nearest.text):

@@ -9,9 +9,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from os.path import commonprefix
 
+from msgspec import Struct
+
 _BATCH = 128 * 1024
 """Characters of a batch, unless a single segment is longer."""
-_BATCH_SEGMENTS = 2_000
+_BATCH_SEGMENTS = 500
 _WINDOW = 64 * 1024
 """Characters that are searched for a border at once."""
 _LARGE = 500_000
@@ -21,8 +23,15 @@ _WINDOW_OF_WORDS = 4_096
 """Characters that are searched for a position after a word at a time, from the end."""
 _AFTER_WORD = re.compile(r"(?<=\w)(?=\s)")
 
-Segment = tuple[str, str]
-"""A part of a prompt, and the sentinel if the part contains it: the same text without a sentinel is another segment."""
+
+class Segment(Struct, frozen=True, gc=False):
+    """A part of a prompt, and the sentinel if the part contains it: the same text without a sentinel is another segment.
+
+    The garbage collector does not track it, since a hundred thousand are cached.
+    """
+
+    text: str
+    sentinel: str = ""
 
 
 @dataclass(slots=True)
@@ -37,7 +46,7 @@ class Batch:
 
     def add(self, text: str, sentinel: str) -> None:
         """Add a segment of a text that was escaped with `sentinel`."""
-        self.segments.append((text, sentinel if sentinel and sentinel in text else ""))
+        self.segments.append(Segment(text, sentinel if sentinel and sentinel in text else ""))
         self.characters += len(text)
 
     def takes(self, characters: int) -> bool:

@@ -28,6 +28,10 @@ _AT_ONCE = 4
 _ESTIMATED_FROM = 1_000_000
 """The fewest remaining characters whose number of tokens is estimated."""
 
+Ids = bytes
+"""Token ids as the bytes of an `array("I")`, which, unlike the array, the garbage collector does not visit: there are many."""
+_ID_BYTES = array("I").itemsize
+
 TokenizerInput = tuple[str, bool]
 """A text for the tokenizer, and whether spelled special tokens in it become special tokens."""
 Input = TypeVar("Input", bound=Hashable)
@@ -53,7 +57,7 @@ class TokenCache:
         self._tokenize = tokenize
         self._border_ids: frozenset[int] = frozenset()
         self._splitter = Splitter(borders)
-        self._known: OrderedDict[Segment, array[int]] = OrderedDict()
+        self._known: OrderedDict[Segment, Ids] = OrderedDict()
         self._size = 0
 
     @classmethod
@@ -73,12 +77,12 @@ class TokenCache:
         done = 0
         for batch in self._splitter.batches(text, sentinel):
             for ids in await self._batch(batch):
-                tokens.extend(ids)
+                tokens.frombytes(ids)
             done += batch.characters
             left = len(text) - done
             if most is not None and len(tokens) > most and left >= _ESTIMATED_FROM:
                 return Encoded(tokens, len(tokens) + len(tokens) * left // done)
-            if left:
+            if batch.characters < len(text):  # it is not the only one
                 await asyncio.sleep(0)
         return Encoded(tokens, len(tokens))
 
@@ -87,8 +91,9 @@ class TokenCache:
         found: list[tuple[str, int]] = []
         for batch in self._splitter.batches(text, sentinel):
             ids = await self._batch(batch)
-            for (segment, hidden), tokens in zip(batch.segments, ids, strict=True):
-                found.append((segment.replace(hidden, "") if hidden else segment, len(tokens)))
+            for segment, tokens in zip(batch.segments, ids, strict=True):
+                whole = segment.text
+                found.append((whole.replace(segment.sentinel, "") if segment.sentinel else whole, len(tokens) // _ID_BYTES))
             await asyncio.sleep(0)
         return found
 
@@ -96,7 +101,7 @@ class TokenCache:
         """The number of tokens of a text that begins with a special token, or has none; it is not cached."""
         return len(await self._tokenize(text))
 
-    async def _batch(self, batch: Batch) -> "list[array[int]]":
+    async def _batch(self, batch: Batch) -> list[Ids]:
         """The ids of each segment, with as few tokenizer calls as possible for the segments that are not cached."""
         known = [self._recalled(segment) for segment in batch.segments]
         pairs = list(zip(batch.segments, known, strict=True))
@@ -107,31 +112,27 @@ class TokenCache:
             self._remember(segment, ids)
         return [fresh[segment] if ids is None else ids for segment, ids in pairs]
 
-    async def _tokenized(self, segments: Sequence[Segment]) -> "dict[Segment, array[int]]":
+    async def _tokenized(self, segments: Sequence[Segment]) -> dict[Segment, Ids]:
         """Tokenize segments: those without a sentinel in one call, whose ids can be split at the special tokens."""
-        plain = [segment for segment in segments if not segment[1]]
-        single = [segment for segment in segments if segment[1]]
-        ids = array("I", await self._tokenize("".join(text for text, _ in plain))) if plain else array("I")
+        plain = [segment for segment in segments if not segment.sentinel]
+        single = [segment for segment in segments if segment.sentinel]
+        ids = array("I", await self._tokenize("".join([segment.text for segment in plain]))) if plain else array("I")
         cuts = [place for place, token in enumerate(ids) if token in self._border_ids and place] if len(plain) > 1 else []
         if len(cuts) != max(len(plain) - 1, 0):
             single, plain, cuts = [*plain, *single], [], []
-        found = dict(zip(plain, (ids[start:end] for start, end in pairwise([0, *cuts, len(ids)])), strict=False))
-        return {**found, **await _gather(self._encode, single)}
+        pieces = (ids[start:end].tobytes() for start, end in pairwise([0, *cuts, len(ids)]))
+        return {**dict(zip(plain, pieces, strict=False)), **await _gather(self._encode, single)}
 
-    async def _encode(self, segment: Segment) -> "array[int]":
+    async def _encode(self, segment: Segment) -> Ids:
         """The ids of one segment. Text with a sentinel is tokenized as plain text, even if it spells a special token."""
-        text, sentinel = segment
-        pieces = await self._pieces(text, sentinel)
+        pieces = await self._pieces(segment.text, segment.sentinel)
         await asyncio.sleep(0)
         found = await _gather(self._piece, dict.fromkeys(pieces))
-        ids = array("I")
-        for piece in pieces:
-            ids.extend(found[piece])
-        return ids
+        return b"".join([found[piece] for piece in pieces])
 
-    async def _piece(self, piece: TokenizerInput) -> "array[int]":
+    async def _piece(self, piece: TokenizerInput) -> Ids:
         text, special = piece
-        return array("I", await self._tokenize(text, special=special))
+        return array("I", await self._tokenize(text, special=special)).tobytes()
 
     async def _pieces(self, text: str, sentinel: str) -> Sequence[TokenizerInput]:
         """The inputs to tokenize one by one for a segment, without the sentinel."""
@@ -149,13 +150,13 @@ class TokenCache:
             read.clear()
         return [(piece, special) for piece, special in [*pieces, ("".join(read), True)] if piece]
 
-    def _recalled(self, segment: Segment) -> "array[int] | None":
+    def _recalled(self, segment: Segment) -> Ids | None:
         ids = self._known.get(segment)
         if ids is not None:
             self._known.move_to_end(segment)
         return ids
 
-    def _remember(self, segment: Segment, ids: "array[int]") -> None:
+    def _remember(self, segment: Segment, ids: Ids) -> None:
         if segment in self._known:  # another request has asked for it at the same time
             return
         self._known[segment] = ids
@@ -164,14 +165,14 @@ class TokenCache:
             self._size -= _bytes(*self._known.popitem(last=False))
 
 
-def _bytes(segment: Segment, ids: "array[int]") -> int:
-    return len(ids) * ids.itemsize + len(segment[0])
+def _bytes(segment: Segment, ids: Ids) -> int:
+    return len(ids) + len(segment.text)
 
 
-async def _gather(tokenize: "Callable[[Input], Awaitable[array[int]]]", inputs: Iterable[Input]) -> "dict[Input, array[int]]":
+async def _gather(tokenize: Callable[[Input], Awaitable[Ids]], inputs: Iterable[Input]) -> dict[Input, Ids]:
     """Call the tokenizer for every input, a few at a time."""
     left = list(inputs)
-    found: dict[Input, array[int]] = {}
+    found: dict[Input, Ids] = {}
     for start in range(0, len(left), _AT_ONCE):
         some = left[start : start + _AT_ONCE]
         found.update(zip(some, await asyncio.gather(*map(tokenize, some)), strict=True))

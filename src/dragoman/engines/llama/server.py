@@ -18,7 +18,6 @@ What the server does, and what this module relies on:
 
 import asyncio
 import logging
-from array import array
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager, nullcontext
 from pathlib import PurePath
@@ -51,6 +50,7 @@ from dragoman.engines.llama.wire import (
     Slot,
     Text,
     Tokens,
+    array_of_ids,
     json_of_ids,
 )
 from dragoman.engines.watch import DEFAULT_WATCH_TIMES, HealthWatch
@@ -253,7 +253,7 @@ class LlamaServer(Engine):
             if self._slots is None:
                 yield UNSET
                 return
-            tokens = array("I", request.tokens)
+            tokens = await array_of_ids(request.tokens)
             match = self._disk.match(tokens) if self._disk is not None else None
             saved = match.length if match is not None else 0
             lease = self._slots.lease(tokens, saved, continued=request.routing.continued)

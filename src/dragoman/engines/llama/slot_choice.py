@@ -28,7 +28,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from dragoman.engines.base import FEWEST_WITH_RESERVED_SLOT, SHORT_PROMPT
-from dragoman.prefix import common_prefix_length
+from dragoman.prefix import common_prefix_length, packed
 
 _KEPT: Final = 0.95
 """The share of a slot's contents that a prompt must begin with for the slot to be reused."""
@@ -79,7 +79,7 @@ class SlotChoice:
 
         `saved` is how many of the prompt's tokens are saved on disk. `continued`: it may have a next turn.
         """
-        prompt = array("I", tokens)
+        prompt = packed(tokens)
         lease = self._choose_restored(prompt) if self._is_worth_restoring(prompt, saved) else self._choose_idle(prompt)
         self._idle.remove(lease.slot)
         if lease.flush is not None:

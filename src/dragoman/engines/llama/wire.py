@@ -1,6 +1,7 @@
 """The requests and replies of llama.cpp's server."""
 
 import asyncio
+from array import array
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, Final
 
@@ -59,11 +60,23 @@ class Completion(Struct):
 
 async def json_of_ids(tokens: Sequence[int]) -> Raw:
     """The JSON of many token ids; other tasks run between its pieces, each of which takes a millisecond."""
-    pieces = []
+    pieces = [b"["]
     for start in range(0, len(tokens), IDS_AT_ONCE):
-        pieces.append(msgspec.json.encode(tokens[start : start + IDS_AT_ONCE])[1:-1])
+        pieces += (msgspec.json.encode(tokens[start : start + IDS_AT_ONCE])[1:-1], b",")
         await asyncio.sleep(0)
-    return Raw(b"[%b]" % b",".join(pieces))
+    whole = b"".join([*pieces[:-1], b"]"])
+    await asyncio.sleep(0)  # it may have several megabytes
+    return Raw(whole)
+
+
+async def array_of_ids(tokens: Sequence[int]) -> "array[int]":
+    """Many token ids as 32-bit integers; other tasks run between the pieces, as in `json_of_ids`."""
+    ids = array("I")
+    for start in range(0, len(tokens), IDS_AT_ONCE):
+        ids += array("I", tokens[start : start + IDS_AT_ONCE])
+        if len(ids) < len(tokens):
+            await asyncio.sleep(0)
+    return ids
 
 
 class _Progress(Struct):

@@ -1,5 +1,6 @@
 """Base of the endpoints that take a prompt: read the body, run the generation, send it in the endpoint's API format."""
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -183,6 +184,7 @@ class GeneratingEndpoint(Endpoint, Generic[E]):
             answers = await answers_of(made, prompt, model, routing)
         miss = None
         if facts is not None:
+            await asyncio.sleep(0)  # what comes before and what follows take milliseconds for a large prompt
             record.diverged, before = model.prefix_tracker.follow(facts.trail, prompt)
             if record.details is not None:
                 record.details.prompt = PromptText.of(prompt, before)

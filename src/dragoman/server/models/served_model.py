@@ -169,6 +169,7 @@ class ServedModel:
         sees = found.images or vision is not None
         info = describe(entry, entry.id or found.model, found.window, _capabilities(found, capabilities, settings, sees=sees))
         special_tokens, markers = await _marking_tokens(detection.dialect, engine, has_ids=found.marker_ids)
+        await asyncio.to_thread(_compile_patterns, detection.dialect, markers)
         return cls(
             engine,
             detection,
@@ -324,6 +325,13 @@ async def _detect(template: ChatTemplate | None, engine: Engine) -> Detection:
         return detect(None, special_tokens)
     with template.inspected():
         return await asyncio.to_thread(detect, template, special_tokens)
+
+
+def _compile_patterns(dialect: Dialect, markers: SpecialMarkers | None) -> None:
+    """Make the parsers of answers, so that the first request need not compile their patterns, which takes milliseconds."""
+    for calls_allowed in (False, True):
+        for matched in (None, markers):
+            dialect.parser({"tool": {}}, thinking_open=False, calls_allowed=calls_allowed, markers=matched)
 
 
 async def _marking_tokens(dialect: Dialect, engine: Engine, *, has_ids: bool) -> tuple[Sequence[str], SpecialMarkers | None]:
