@@ -11,6 +11,7 @@ import pytest_asyncio
 from clients.installed import CACHE, once
 from dragoman.conversation import Sampling, Tool, ToolCall, ToolChoice, ToolPolicy
 from dragoman.dialects import Dialect
+from dragoman.dialects.marker_sets import marker_sets
 from dragoman.dialects.markup import markup
 from dragoman.dialects.registry import BY_NAME
 from dragoman.engines import Capabilities
@@ -103,6 +104,17 @@ async def test_ordinary_tokens_that_spell_a_tag_are_text_and_the_special_token_i
         await model.close()
     assert spelled == [Text("<think>so</think>")]
     assert marked == [Thinking("so"), ThinkingEnd()]
+
+
+async def test_the_patterns_of_a_dialect_are_compiled_when_its_model_is_loaded() -> None:
+    marker_sets.cache_clear()
+    model = await ServedModel.load(ModelEntry.of(new_engine(), dialect=BY_NAME["mistral-v11"]), Settings())
+    try:
+        compiled = marker_sets.cache_info().misses
+        assert_is_the_call(await forced_call(model))
+    finally:
+        await model.close()
+    assert compiled == marker_sets.cache_info().misses > 0
 
 
 async def read(model: ServedModel, output: str, *, special: bool) -> list[Part]:

@@ -88,7 +88,6 @@ class Parser:
             if is_read_twice
             else None
         )
-        self._is_read_again = is_read_twice or self._marking is not None
 
     @property
     def repairs(self) -> list[str]:
@@ -101,7 +100,7 @@ class Parser:
             text = self._marking.mark(text, ids)
         out: list[Part] = []
         self._held = self._scan(self._held + text, out, final=False)
-        return self._read_again(out) if self._is_read_again else out
+        return self._read_again(out)
 
     def finish(self, cut: bool) -> list[Part]:
         """The last parts. `cut`: a limit ended the output, so an open call is not complete (STOP-3)."""

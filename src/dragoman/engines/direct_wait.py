@@ -14,13 +14,12 @@ class DirectWait:
     To asyncio, it is a future-like object: a task recognizes it by `_asyncio_future_blocking`, and checks its `_loop`.
     """
 
-    __slots__ = ("_asyncio_future_blocking", "_cancelled", "_context", "_loop", "_resume")
+    __slots__ = ("_asyncio_future_blocking", "_cancelled", "_loop", "_waiter")
 
     def __init__(self) -> None:
         self._asyncio_future_blocking = False
         self._loop = asyncio.get_running_loop()
-        self._resume: Callable[[DirectWait], object] | None = None  # of the task that waits
-        self._context: Context | None = None
+        self._waiter: tuple[Callable[[DirectWait], object], Context] | None = None  # what lets the task go on
         self._cancelled = False
 
     def __await__(self) -> Generator["DirectWait", None, None]:
@@ -30,24 +29,23 @@ class DirectWait:
 
     def end(self) -> None:
         """Let the task that waits go on, if there is one; returns when it waits for something else."""
-        resume, context = self._resume, self._context
-        if resume is not None and context is not None:
-            self._resume = self._context = None
+        if self._waiter is not None:
+            (resume, context), self._waiter = self._waiter, None
             context.run(resume, self)
 
     # What the task calls
 
     def add_done_callback(self, resume: "Callable[[DirectWait], object]", *, context: Context) -> None:
         """Take what lets the task go on."""
-        self._resume, self._context = resume, context
+        self._waiter = resume, context
 
     def cancel(self, msg: object = None) -> bool:
         """Let the task go on with a `CancelledError` in the next iteration of the loop; returns whether it waits."""
-        if self._resume is None:
+        if self._waiter is None:
             return False
+        (resume, context), self._waiter = self._waiter, None
         self._cancelled = True
-        self._loop.call_soon(self._resume, self, context=self._context)
-        self._resume = self._context = None
+        self._loop.call_soon(resume, self, context=context)
         return True
 
     def result(self) -> None:

@@ -126,10 +126,10 @@ class ReplyStream(asyncio.Protocol):
         if self.status:
             self._end(None)
 
-    def write(self, *pieces: bytes) -> None:
+    def write(self, request: bytes) -> None:
         """Send the request."""
         assert self._transport is not None
-        self._transport.writelines(pieces)
+        self._transport.write(request)
 
 
 class Address:
@@ -152,7 +152,7 @@ class Address:
         line = f"{method} {self._prefix}{path} HTTP/1.1\r\n{self._head}{_lines(fields)}Content-Length: {len(body)}\r\n\r\n"
         try:
             await self._connect(reply)
-            reply.write(line.encode("latin-1"), body)
+            reply.write(line.encode("latin-1") + body)
             await reply.head()
         except BaseException:
             reply.close()

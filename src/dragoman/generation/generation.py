@@ -271,8 +271,7 @@ class Generation:
             yield Tokens(chunk.ids, chunk.logprobs)
         began_thinking = self._parser.thinking
         parts = self._parser.feed(chunk.text, chunk.ids) if chunk.text else []
-        if began_thinking or self._parser.thinking or len(parts) > 1:  # otherwise at most one part, which is not reasoning
-            self._thinking_tokens += _thinking_tokens(chunk, parts, began_thinking=began_thinking)
+        self._thinking_tokens += _thinking_tokens(chunk, parts, began_thinking=began_thinking)
         yield from self._policies.apply(parts)
         self._stopped = self._loop_guard.should_stop(
             self._written, output=self._output, thought=self._thinking_tokens, thinking=self._parser.thinking

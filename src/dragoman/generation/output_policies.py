@@ -38,7 +38,6 @@ class OutputPolicies:
         self._validator = OutputValidator(policy)
         self._stops = StopScanner(policy.stop_sequences) if policy.stop_sequences else None
         self._citing = CitationReader(policy.passages) if policy.passages else None
-        self._is_plain = self._stops is None and self._citing is None
         self._parallel = policy.tool_policy.parallel
         self._show_thinking = policy.thinking.display is not ThinkingDisplay.OMITTED
         self._blank: str | None = ""  # blank text at the start of a block; None once the block has other text
@@ -60,7 +59,7 @@ class OutputPolicies:
                     return
             match part:
                 case Text():
-                    yield from self._shown(part) if self._is_plain else self._visible(part)
+                    yield from self._scanned(part) if self._citing is None else self._pieces(self._citing.feed(part.text))
                 case CallDelta():
                     yield part
                 case Thinking(text):
@@ -103,9 +102,6 @@ class OutputPolicies:
         if self.broke_call:
             return EndCause.CALL_BROKEN
         return EndCause.MODEL_CALLED if self.calls else EndCause.MODEL_DONE
-
-    def _visible(self, part: Text) -> Iterable[Part]:
-        return self._scanned(part) if self._citing is None else self._pieces(self._citing.feed(part.text))
 
     def _pieces(self, pieces: Iterable[Text | Cited]) -> Iterator[Part]:
         """Yield what the client gets for pieces of text; those that cite something are blocks of their own."""

@@ -31,7 +31,7 @@ class Segment(Struct, frozen=True, gc=False):
     """
 
     text: str
-    sentinel: str = ""
+    sentinel: str
 
 
 @dataclass(slots=True)

@@ -114,8 +114,10 @@ class SGLang(TokenEndpoint):
         events, chunks = EventSplitter(), []
         async with self._http.stream(_PATH, body) as answer:
             async for data in answer:
-                payloads = [data_of(event) for event in events.feed(data)]
-                chunks += [decoded(payload, begun=False) for payload in payloads if payload is not None and payload != DONE]
+                for event in events.feed(data):
+                    payload = data_of(event)
+                    if payload is not None and payload != DONE:
+                        chunks.append(decoded(payload, begun=False))
         return chunks
 
     @asynccontextmanager

@@ -17,7 +17,7 @@ from dragoman.api.base import capability_rejected
 from dragoman.api.format import ApiFormat, Encoder
 from dragoman.conversation import Tool
 from dragoman.conversation.context_edits import AppliedEdit
-from dragoman.engines import Routing
+from dragoman.engines import SHORT_PROMPT, Routing
 from dragoman.errors import DragomanError, EngineRefused, InvalidRequest
 from dragoman.generation import AnswerRun
 from dragoman.observability import Record
@@ -184,7 +184,8 @@ class GeneratingEndpoint(Endpoint, Generic[E]):
             answers = await answers_of(made, prompt, model, routing)
         miss = None
         if facts is not None:
-            await asyncio.sleep(0)  # what comes before and what follows take milliseconds for a large prompt
+            if prompt.length > SHORT_PROMPT:
+                await asyncio.sleep(0)  # what comes before and what follows may take milliseconds each
             record.diverged, before = model.prefix_tracker.follow(facts.trail, prompt)
             if record.details is not None:
                 record.details.prompt = PromptText.of(prompt, before)
