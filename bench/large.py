@@ -18,9 +18,9 @@ from bench.report import Row
 from bench.rivals import Figure, Figures, Side, contest
 from bench.watched import Callback, longest_callback
 
-_STEP: Final = 10.0
-"""Milliseconds between two tokens of the other client's stream."""
-_TOKENS: Final = 20_000
+_STEP: Final = 30.0
+"""Milliseconds between two tokens of the other client's stream: each is passed on at once, as it is not with faster ones."""
+_TOKENS: Final = 10_000
 LONGEST: Final = 0.005
 """The most seconds of CPU time of one callback: the target."""
 _PROSE: Final = "Read the file before you change it, keep the change small, and run the tests when you are done. "

@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from dragoman.engines import reply_stream
+from dragoman.engines import paced_wait, reply_stream
+from dragoman.engines.paced_wait import FLOWING
 from dragoman.engines.reply_stream import Address, ReplyStream, Unreachable
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n4\r\n two\r\n0\r\n\r\n"
@@ -101,6 +102,40 @@ async def test_a_reply_that_is_missing_or_incomplete_is_reported(data: bytes) ->
         with pytest.raises(ConnectionError) as raised:
             await received(address)
     assert not isinstance(raised.value, Unreachable)
+
+
+async def pieces_of(*received: bytes) -> list[bytes]:
+    """What the reader of a reply gets at a time, where this is received without a socket."""
+    reply, pieces = ReplyStream(), list[bytes]()
+
+    async def read() -> None:
+        async for piece in reply:
+            pieces.append(piece)
+
+    reading = asyncio.create_task(read())
+    await asyncio.sleep(0)
+    for data in received:
+        asyncio.get_running_loop().call_soon(reply.data_received, data)
+    asyncio.get_running_loop().call_soon(reply.connection_lost, None)
+    async with asyncio.timeout(10):
+        await reading
+    return pieces
+
+
+@pytest.mark.clause("TRN-5")
+async def test_the_beginning_and_the_end_of_a_reply_are_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paced_wait, "INTERVAL", 60.0)
+    head, events = CHUNKED[: CHUNKED.index(b"3")], [b"3\r\none\r\n"] * 100
+    pieces = await pieces_of(head, *events, b"0\r\n\r\n")
+    assert pieces == [b"one"] * (FLOWING - 1) + [b"one" * (101 - FLOWING)]  # the head counts
+
+
+async def test_much_of_a_reply_is_not_held_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paced_wait, "INTERVAL", 60.0)
+    monkeypatch.setattr(reply_stream, "_MOST_HELD", 10_000)
+    pieces = await pieces_of(UNTIL_CLOSED, *[b"x" * 1000] * 500)
+    assert sum(map(len, pieces)) == len(b"one two") + 500_000
+    assert max(map(len, pieces)) == 11_000
 
 
 async def test_closing_ends_the_wait_for_more() -> None:

@@ -14,12 +14,14 @@ from typing import Final
 import httptools
 from yarl import URL
 
-from dragoman.engines.direct_wait import DirectWait
+from dragoman.engines.paced_wait import PacedWait
 
 CONNECT_SECONDS: Final = 10.0
 _FIRST_FINAL_STATUS: Final = 200
 """Responses with a lower status announce another one."""
 _FIELDS: Final = {"Content-Type": "application/json", "Connection": "close"}
+_MOST_HELD: Final = 64 * 1024
+"""Bytes of which no part is held back for the reader."""
 _MOST_WAITING: Final = 256 * 1024
 """Bytes that may wait to be read before no more are received."""
 
@@ -44,7 +46,7 @@ class ReplyStream(asyncio.Protocol):
         self._framed = False  # its headers say where it ends
         self._ended = False
         self._failure: Exception | None = None
-        self._more = DirectWait()
+        self._more = PacedWait()
 
     async def head(self) -> None:
         """Wait for the status. Raises `ConnectionError` where the connection closes before."""
@@ -87,13 +89,16 @@ class ReplyStream(asyncio.Protocol):
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        """Feed the parser, and wake the reader."""
+        """Feed the parser, and wake the reader: at most every 20 ms while a long reply flows, at once when it ends."""
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
             self._end(ConnectionError(f"not HTTP: {error}"))
             self.close()
-        self._more.end()
+        if self._ended or self._waiting > _MOST_HELD:
+            self._more.end()
+        else:
+            self._more.end_soon()
         if self._waiting > _MOST_WAITING and not self._paused and self._transport is not None:
             self._paused = True
             self._transport.pause_reading()

@@ -1,9 +1,10 @@
 """Sends an answer, as one body or as a stream of events.
 
-The path of a token, most of which are one read from the engine and one write to the client:
+The path of a token:
 
     engine's socket   engines/reply_stream.py    `ReplyStream.data_received`: HTTP to bytes; the producer's task goes
-       │              engines/direct_wait.py     on at once, in the same callback of the event loop
+       │              engines/direct_wait.py     on at once, in the same callback of the event loop, or, where the
+       │              engines/paced_wait.py      model writes more than 50 tokens a second, 50 times a second
        ▼
     producer's task   engines/reply_reader.py    `ReplyReader.feed`: bytes to `OutputChunk`s
        │              generation/generation.py   `Generation`: text to parts, by the dialect's parser and the output policies
