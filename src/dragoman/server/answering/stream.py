@@ -12,9 +12,8 @@ The path of a token:
        ▼              this file                  `EventStream.put`: events to bytes in the outbox, and a write
     client's socket
 
-Events that follow the last write within a millisecond are from a fast engine: they are left to a second task, the sender, which
-writes everything that has collected since. A timer beside it adds a `ping` if nothing was sent for a while, whatever the
-producer waits for (CC-5).
+Where several parts come at a time, they are left to a second task, the sender, which writes everything that has collected once
+the producer waits. A timer beside it adds a `ping` if nothing was sent for a while, whatever the producer waits for (CC-5).
 
 A failure before the first byte is an ordinary HTTP error; after it, it is a final `error` event (SSE-17).
 """
@@ -45,8 +44,8 @@ PING_INTERVAL = 10.0
 STALL_LIMIT = 120.0
 """Seconds for which a client may not read before its request is cancelled."""
 _OUTBOX_LIMIT = 64 * 1024
-_MOST_BATCHED = 0.001
-"""Seconds since the last write within which events are left to the sender."""
+_SAME_TIME = 0.001
+"""Parts so many seconds apart come at the same time."""
 
 E = TypeVar("E")
 E_contra = TypeVar("E_contra", contravariant=True)
@@ -149,6 +148,8 @@ class EventStream(Generic[E]):
         self._emptied = asyncio.Event()
         self._sending: float | None = None  # when the write in progress began
         self._sent = 0.0  # when the last write began
+        self._collected = 0  # parts in the outbox
+        self._batches = False  # parts come several at a time
         self._stalled = False
 
     async def run(self, begin: Callable[[], Awaitable[Send]]) -> None:
@@ -204,7 +205,8 @@ class EventStream(Generic[E]):
         if not events:
             return
         self._add(events)
-        if self._send is not None and self._sending is None and self._loop.time() - self._sent > _MOST_BATCHED:
+        self._collected += 1
+        if self._send is not None and self._sending is None and not self._batches:
             await self._write(self._send)
         if self._outbox:
             self._wake()
@@ -217,7 +219,9 @@ class EventStream(Generic[E]):
         data, self._outbox = bytes(self._outbox), bytearray()
         if len(data) > _OUTBOX_LIMIT:  # a producer waits
             self._emptied.set()
-        self._sent = self._sending = self._loop.time()
+        now = self._loop.time()
+        self._batches, self._collected = self._collected > 1 or now - self._sent < _SAME_TIME, 0
+        self._sent = self._sending = now
         try:
             await send({"type": "http.response.body", "body": data, "more_body": True})
         finally:
