@@ -77,6 +77,10 @@ def test_what_an_older_program_lacks_is_said(tmp_path: Path) -> None:
     ("options", "message"),
     [
         ("usage: something else", "is not a llama-server"),
+        (
+            "llama-server: error while loading shared libraries: libcuda.so.1: cannot open shared object file: No such file",
+            r"does not start; this system lacks libcuda\.so\.1",
+        ),
         (HELP.replace("--slots, --no-slots", ""), r"version 6123 .* is too old: it has no --slots"),
     ],
 )

@@ -16,7 +16,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from dragoman.engines.exit_status import exit_text
+from dragoman.engines.exit_status import exit_text, missing_library
 from dragoman.engines.llama.child import (
     CPU_BATCH,
     LEAST_IMAGE_BATCH,
@@ -177,10 +177,11 @@ def choose(named: str | None) -> LlamaProgram | None:
 
 
 def examine(path: str) -> LlamaProgram:
-    """Run the program to learn what it can do. Raises `UnusableProgram` where it is another program, or too old."""
+    """Run the program to learn what it can do. Raises `UnusableProgram` if it is another one, too old, or does not start."""
     options = _output(path, "--help")
     if "--ctx-size" not in options:
-        raise UnusableProgram(f"{path} is not a llama-server")
+        library = missing_library(options)
+        raise UnusableProgram(f"{path} does not start{library}" if library else f"{path} is not a llama-server")
     version = _VERSION.search(_output(path, "--version"))
     program = LlamaProgram(path, version[1] if version else "unknown", (), options)
     if lacks := [option for option in _NEEDED if not program.has(option)]:
