@@ -4,11 +4,13 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from controllable_engine import until
-from dragoman.server.transport.killed_worker import ConnectionTable, Ended, HeldConnections, State, WatchedConnection
+from dragoman.server.transport.killed_worker import ConnectionTable, Ended, HeldConnections, Row, State, WatchedConnection
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no workers")
 WORKER, OTHER = 1, 2
@@ -114,6 +116,33 @@ def test_without_a_free_row_a_connection_is_left_to_its_worker(parent: Parent) -
         parent.held.keep(index, ours, WORKER)
         assert (ours.fileno(), len(parent.held)) == (-1, 0)
     parent.table.free.append(0)
+
+
+class Sending:
+    """A socket that notes what a row says while it sends."""
+
+    def __init__(self, row: Row) -> None:
+        self._row = row
+        self.noted: list[tuple[State, bytes]] = []
+
+    def send(self, data: bytes) -> int:
+        self.noted.append((self._row.state, self._row.text))
+        return len(data)
+
+
+def test_a_worker_that_is_killed_right_after_it_sent_the_head_of_a_stream_leaves_its_end(parent: Parent) -> None:
+    dealt = parent.deal()
+    connection: Any = Sending(dealt.row)
+    transport = SimpleNamespace(is_closing=lambda: False, get_write_buffer_size=lambda: 0)
+    scope = {"path": "/v1/messages", "headers": [], "state": {}}
+    cycle: Any = SimpleNamespace(scope=scope, transport=transport, chunked_encoding=True)
+    WatchedConnection(connection, dealt.row).answer(cycle)
+    refusal = dealt.row.text
+    cycle.transport.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nrequest-id: req_1\r\n\r\n")
+    cycle.transport.write(b"3\r\n:\n\n\r\n")
+    assert refusal.startswith(b"HTTP/1.1 529 ")
+    assert [state for state, _ in connection.noted] == [State.READY] * 2
+    assert all(text.endswith(b"\r\n0\r\n\r\n") and b"event: error" in text for _, text in connection.noted)
 
 
 def test_a_text_that_is_too_long_is_left_out(parent: Parent) -> None:

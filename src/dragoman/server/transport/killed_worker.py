@@ -7,8 +7,7 @@ has a row, in which the worker says where it is (`WatchedConnection`):
                │                                                       │
                └── bytes of a request ──▶ SILENT ── its head is read, ──▶ READY
                                             ▲       or all is written     │
-                                            └── its own head is written, ─┘
-                                                or the socket is full
+                                            └─── the socket is full ──────┘
 
     state    the worker                                      if it is killed, the parent
     ───────  ──────────────────────────────────────────────  ─────────────────────────────────────────
@@ -18,7 +17,9 @@ has a row, in which the worker says where it is (`WatchedConnection`):
     CLOSED   has shut the connection down                    closes its descriptor, which it does anyway
 
 A worker is not killed within a call that sends: what it passes to the socket is sent whole, or the socket is full, and then the
-parent cannot write either.
+parent cannot write either. But it is often killed right after one, when the kernel lets the process run that receives. So the
+row of a stream is READY shortly before its head is sent. A worker that is killed in between leaves an end without a head, which
+clients take for a broken connection.
 
 The text is an HTTP error as long as the response has not begun; in a stream of events it is the `error` event and the last
 chunk; in another response it is empty. With TLS only the worker can write: such connections have no row.
@@ -175,6 +176,7 @@ class _WatchedTransport(asyncio.Transport):
             end = _end_of_stream(self._cycle, bytes(data))
             self._row.state = State.SILENT
             self._row.text = end
+            self._row.state = State.READY
         self._row.state = State.READY if self._sent(data) else State.SILENT
 
     def _sent(self, data: bytes | bytearray | memoryview) -> bool:
