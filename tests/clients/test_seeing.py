@@ -171,6 +171,6 @@ def test_claude_code_shows_the_model_what_it_reads(tmp_path: Path, file: str) ->
         answers = answer(RED), answer(BLUE), answer(RED)
     assert all(re.fullmatch(LETTERS, each) for each in answers)
     assert [color_of(image) for image in engine.seen] == [RED, BLUE, RED]
-    red, blue, again = (logprobs[0] for logprobs in engine.logprobs)
-    assert again == pytest.approx(red, abs=2e-3)
-    assert blue != pytest.approx(red, abs=2e-3)
+    red, blue, again = engine.logprobs
+    assert again[0] == pytest.approx(red[0], abs=2e-3)
+    assert blue != pytest.approx(red, abs=2e-3)  # some of them differ by more; a single one may not
