@@ -140,12 +140,12 @@ CHECKS: dict[str, Callable[[str], bool]] = dict(zip(PATHS, (_is_anthropic, _is_c
 def test_the_official_sdks_report_the_error_and_repeat_what_had_not_begun(tmp_path: Path) -> None:
     with (
         serving("--engine", "scripted", "--script", script(tmp_path, *LINES), "--workers", "2") as server,
+        anthropic.Anthropic(base_url=server.url, api_key="none") as claude,
+        openai.OpenAI(base_url=f"{server.url}/v1", api_key="none") as gpt,
         ThreadPoolExecutor(16) as threads,
     ):
         workers = children(server.pid)
         until(lambda: dealt(server, workers, 2) == [1, 1])
-        claude = anthropic.Anthropic(base_url=server.url, api_key="none")
-        gpt = openai.OpenAI(base_url=f"{server.url}/v1", api_key="none")
         long: Any = {"model": "claude-x", "messages": [{"role": "user", "content": "long"}], "stream": True}
         streams = [
             *(claude.messages.create(**long, max_tokens=9000) for _ in workers),

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
@@ -72,9 +73,8 @@ def test_a_client_that_verifies_the_certificate_is_answered(server: Process) -> 
     assert server.url.startswith("https://127.0.0.1:")
     assert server.banner.count(server.url) == 4
     assert post(server.url, body(model=server.model)).json["content"][0]["text"] == "Hello there."
-    with Anthropic(base_url=server.url, api_key="none").messages.stream(
-        model=server.model, max_tokens=64, messages=[{"role": "user", "content": "Hi"}]
-    ) as stream:
+    asked: Any = {"model": server.model, "max_tokens": 64, "messages": [{"role": "user", "content": "Hi"}]}
+    with Anthropic(base_url=server.url, api_key="none") as client, client.messages.stream(**asked) as stream:
         assert stream.get_final_message().content[0].text == "Hello there."
 
 

@@ -75,12 +75,13 @@ def test_requests_beyond_the_limit_are_a_429_that_says_when_to_retry(limited: Li
 
 
 def test_the_official_sdk_sees_a_rate_limit(limited: LimitedServer) -> None:
-    client = anthropic.Anthropic(base_url=limited("requests_per_minute = 1").url, api_key="sk-ann", max_retries=0)
+    url = limited("requests_per_minute = 1").url
     request: dict[str, Any] = {"model": MODEL, "max_tokens": 8, "messages": [{"role": "user", "content": "Hi"}]}
-    assert client.messages.with_raw_response.create(**request).headers["anthropic-ratelimit-requests-limit"] == "1"
-    with pytest.raises(anthropic.RateLimitError) as raised:
-        client.messages.create(**request)
-    assert int(raised.value.response.headers["retry-after"]) > 0
+    with anthropic.Anthropic(base_url=url, api_key="sk-ann", max_retries=0) as client:
+        assert client.messages.with_raw_response.create(**request).headers["anthropic-ratelimit-requests-limit"] == "1"
+        with pytest.raises(anthropic.RateLimitError) as raised:
+            client.messages.create(**request)
+        assert int(raised.value.response.headers["retry-after"]) > 0
 
 
 def test_the_openai_format_has_its_own_form_of_a_429(limited: LimitedServer) -> None:
