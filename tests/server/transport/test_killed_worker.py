@@ -71,8 +71,7 @@ def test_each_state_has_its_end_and_the_connections_of_other_workers_stay(parent
     idle, silent, ready, wordless, other = (parent.deal(pid) for pid in (WORKER, WORKER, WORKER, WORKER, OTHER))
     silent.worker.read()
     for dealt, text in ((ready, b"the end"), (wordless, b"")):
-        dealt.row.text = text
-        dealt.row.state = State.READY
+        dealt.row.make_ready(text)
     ended = parent.kill()
     assert (len(ended.idle), ended.answered, ended.closed) == (1, 1, 2)
     assert (silent.received(), ready.received(), wordless.received()) == (b"", b"the end", b"")

@@ -97,6 +97,12 @@ class Row:
         kept = text if len(text) <= _ROW - _HEAD else b""
         self._memory[self._at + 1 : self._at + _HEAD + len(kept)] = len(kept).to_bytes(_HEAD - 1) + kept
 
+    def make_ready(self, text: bytes) -> None:
+        """Change to state READY with this text; a worker that is killed meanwhile leaves the row SILENT."""
+        self.state = State.SILENT
+        self.text = text
+        self.state = State.READY
+
     def close(self) -> None:
         """Leave the row to the parent, which may use it for another connection: later changes do not reach it."""
         self.state = State.CLOSED
@@ -143,9 +149,7 @@ class WatchedConnection:
 
     def answer(self, cycle: RequestResponseCycle) -> None:
         """Note that a response is being made, and watch what it writes."""
-        self._row.state = State.SILENT
-        self._row.text = refusal(cycle.scope["path"], _ERROR, cycle.scope["headers"], cycle.scope["state"])
-        self._row.state = State.READY
+        self._row.make_ready(refusal(cycle.scope["path"], _ERROR, cycle.scope["headers"], cycle.scope["state"]))
         cycle.transport = _WatchedTransport(cycle, self._socket, self._row)
 
     def complete(self) -> None:
@@ -173,10 +177,7 @@ class _WatchedTransport(asyncio.Transport):
         """Write a head, or whole chunks."""
         if not self._begun and bytes(data[: len(_CONTINUE)]) != _CONTINUE:
             self._begun = True
-            end = _end_of_stream(self._cycle, bytes(data))
-            self._row.state = State.SILENT
-            self._row.text = end
-            self._row.state = State.READY
+            self._row.make_ready(_end_of_stream(self._cycle, bytes(data)))
         self._row.state = State.READY if self._sent(data) else State.SILENT
 
     def _sent(self, data: bytes | bytearray | memoryview) -> bool:
